@@ -1,0 +1,51 @@
+# Two commands are all anybody needs: `make run` and `make test`. Both set everything up themselves.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+# A distribution's python3 is built with profile-guided optimisation and serves about 1.3 times as many requests as
+# most hand-made builds, so it comes first. Override with `make PYTHON=...`.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+.PHONY: help run test check format clean
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+run: $(VENV)/.run-ready ## a demo shop, the waiting room in front of it, and a crowd, on http://127.0.0.1:8080
+	@exec $(BIN)/stanchion demo $(ARGS)
+
+test: check ## everything: static checks, then the whole test suite (installs Chromium by apt when root)
+	@tests/system-packages.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test-ready ## format, lint, strict types and import rules
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.test-ready ## rewrite the sources in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist
+
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "Stanchion needs Python 3.11 or newer and found none: install it, or name it with 'make PYTHON=/path/to/python3'"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+	  rm -rf $(VENV); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); \
+	  else echo "$(PYTHON) cannot make virtual environments: install the package python3-venv (sudo apt-get install python3-venv)"; exit 1; fi; }
+
+$(VENV)/.run-ready: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing Stanchion into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test-ready: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing Stanchion and its tests' tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.run-ready

@@ -1,0 +1,1 @@
+"""How far the door is open."""

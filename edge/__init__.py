@@ -1,0 +1,1 @@
+"""How bytes move: from the socket through the pipeline to the waiting page or the upstream."""

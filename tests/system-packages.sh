@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs what the tests need from the system (tests/packages.txt): by apt when root, otherwise says what is missing.
+set -eu
+cd "$(dirname "$0")"
+missing=()
+while read -r package; do
+  [ -z "$package" ] && continue
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done < packages.txt
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing the tests' system packages: ${missing[*]} ..."
+  # Debian starts a freshly installed service: the tests start their own on free ports, so it must not.
+  policy=/usr/sbin/policy-rc.d
+  [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod +x "$policy"; trap 'rm -f "$policy"' EXIT; }
+  log=$(mktemp)
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 \
+    || { cat "$log"; echo "apt-get could not install: ${missing[*]}"; exit 1; }
+  rm -f "$log"
+else
+  echo "the tests need these packages: ${missing[*]} (sudo apt-get install ${missing[*]})"
+  exit 1
+fi
