@@ -86,9 +86,7 @@ def _upstream_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
         raise ValueError(f"must look like http://HOST:PORT, got {text!r}")
     if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
-        raise ValueError(
-            f"must hold scheme, host and port only (paths are passed through unchanged), got {text!r}"
-        )
+        raise ValueError(f"must hold scheme, host and port only (paths are passed through unchanged), got {text!r}")
     return text.rstrip("/")
 
 
