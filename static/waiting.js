@@ -11,8 +11,9 @@
   const BACK_OFF_MOST_MS = 60_000; // nobody waits longer than a minute to be found again
   const JITTER = 0.1; // an appointment is kept up to 10 % late, so that pages opened together drift apart
   const RELOADS_ALLOWED = 3; // within RELOADS_WINDOW_MS; more mean that the shop sends us back
-  const RELOADS_WINDOW_MS = 60_000;
+  const RELOADS_WINDOW_MS = 120_000;
   const SENT_BACK_PAUSE_MS = 30_000;
+  const HICCUP_MS = 5_000; // a single failure that is over so soon is not worth a word
   const AGREEING_ANSWERS = 3; // so many answers in a row must say "worse" before the page does
   const ANNOUNCE_EVERY_MS = 60_000;
   const LEAST_WAIT_S = 45; // as in texts.py
@@ -110,7 +111,8 @@
     shown.waitS = shown.waitS === null ? seconds : expected + 0.4 * (seconds - expected);
     shown.waitAt = now;
     const step = nearestStep(shown.waitS);
-    shown.stepWorse = shown.step !== null && step > shown.step ? shown.stepWorse + 1 : 0;
+    const isWorse = shown.step !== null && nearestStep(shown.waitS * 0.9) > shown.step; // clearly, not at the brink
+    shown.stepWorse = isWorse ? shown.stepWorse + 1 : 0;
     if (shown.step === null || step < shown.step) {
       shown.slower = false;
       shown.step = step;
@@ -234,33 +236,36 @@
   // ---- asking ------------------------------------------------------------------------------------------------------
 
   let timer = 0;
-  let dueAt = Infinity; // when we mean to ask
+  let action = null; // what the timer does: poll, or reload when admitted
+  let dueAt = Infinity; // when it does it
+  let delayMs = 0; // how long that was away when it was set
   let toldAt = 0; // before that the server does not want to hear from us
   let inFlight = null; // the AbortController of the poll under way
-  let failures = 0;
+  let failures = 0; // in a row
+  let isLost = false; // the page says that the connection is lost
   let isOver = false;
   let firstSeen = firstStatus.first_seen;
   let strangers = 0; // answers in a row that took us for somebody new
 
-  const schedule = (at) => {
+  const schedule = (afterMs) => {
     clearTimeout(timer);
-    dueAt = at;
-    timer = setTimeout(poll, Math.max(0, at - Date.now()));
+    delayMs = Math.max(0, afterMs);
+    dueAt = Date.now() + delayMs;
+    timer = setTimeout(() => action(), delayMs);
   };
 
   const scheduleTold = (afterMs) => {
     toldAt = Date.now() + afterMs;
-    schedule(toldAt + Math.random() * JITTER * afterMs);
+    schedule(afterMs * (1 + Math.random() * JITTER));
   };
 
   const stop = () => {
     isOver = true;
-    dueAt = Infinity;
     clearTimeout(timer);
   };
 
   const poll = async () => {
-    if (inFlight || isOver) return;
+    if (inFlight) return;
     const request = new AbortController();
     inFlight = request;
     const tooLate = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
@@ -279,39 +284,43 @@
   };
 
   const answered = (response, status) => {
-    if (!status || !STATES.includes(status.state)) {
+    if (response.status === 404) {
+      goIn(); // the room is gone, so nothing keeps us from what is behind it
+    } else if (!status || !STATES.includes(status.state)) {
       failed(1000 * (Number(response.headers.get("Retry-After")) || 0));
-      return;
+    } else {
+      const date = Date.parse(response.headers.get("Date"));
+      if (Math.abs(date - serverNow()) > 2000) serverAheadMs = date - Date.now(); // the header has whole seconds
+      failures = 0;
+      if (isForgotten(status)) explainCookies();
+      else act(status);
     }
-    const date = Date.parse(response.headers.get("Date"));
-    if (date && Math.abs(date - serverNow()) > 2000) serverAheadMs = date - Date.now(); // the header has whole seconds
-    const wasLost = failures > 0;
-    failures = 0;
-    if (isForgotten(status)) return;
-    showHeardAt(Date.now());
-    act(status);
-    if (wasLost && !isOver) say(viewOf(status), texts.notices.found);
   };
 
-  /** Without a cookie every answer is for a newcomer: said after the second in a row, as one may be a coincidence. */
+  /** Without a cookie every answer is for a newcomer: believed at the second in a row, as one may be a coincidence. */
   const isForgotten = (status) => {
-    strangers = status.first_seen === firstSeen ? 0 : strangers + 1;
+    if (status.first_seen === null) return false;
+    strangers = firstSeen === null || status.first_seen === firstSeen ? 0 : strangers + 1;
     firstSeen = status.first_seen;
-    if (strangers < 2) return false;
-    explainCookies();
-    return true;
+    return strangers >= 2;
   };
 
+  /** Tries again later and later, and says so unless it was a mere hiccup (a phone that wakes up has one every time). */
   const failed = (retryAfterMs) => {
-    const backOff = Math.min(BACK_OFF_MOST_MS, BACK_OFF_FIRST_MS * 2 ** failures);
+    const backOffMs = Math.min(BACK_OFF_MOST_MS, BACK_OFF_FIRST_MS * 2 ** failures);
     failures += 1;
     toldAt = Date.now() + retryAfterMs;
-    schedule(toldAt + backOff * (0.5 + Math.random() / 2));
+    schedule(retryAfterMs + backOffMs * (0.5 + Math.random() / 2));
+    if (failures < 2 && retryAfterMs < HICCUP_MS) return;
+    if (!isLost) say(announced.view, texts.notices.lost);
+    isLost = true;
     notice(texts.notices.lost);
-    if (failures === 1) say(announced.view, texts.notices.lost);
   };
 
   const act = (status) => {
+    if (isLost) say(announced.view, texts.notices.found); // a change of state, if any, is said instead
+    isLost = false;
+    showHeardAt(Date.now());
     showStatus(status);
     if (status.state === "admitted") goIn();
     else if (status.poll_after_seconds === null) stop();
@@ -321,16 +330,20 @@
   // ---- going in: this very address is the protected one, so loading it again repeats the visitor's own request ------
 
   const goIn = () => {
-    stop();
     const now = Date.now();
     const recent = (recall("reloads") || []).filter((at) => now - at < RELOADS_WINDOW_MS);
     const isSentBack = recent.length >= RELOADS_ALLOWED;
-    remember("reloads", [...recent, now]);
     if (isSentBack) {
       notice(texts.notices.sent_back);
-      say("admitted", texts.notices.sent_back);
+      say(announced.view, texts.notices.sent_back);
     }
-    timer = setTimeout(() => location.reload(), isSentBack ? SENT_BACK_PAUSE_MS : 0);
+    action = reload;
+    schedule(isSentBack ? SENT_BACK_PAUSE_MS : 0);
+  };
+
+  const reload = () => {
+    remember("reloads", [...(recall("reloads") || []).slice(-RELOADS_ALLOWED), Date.now()]);
+    location.reload();
   };
 
   const explainCookies = () => {
@@ -346,9 +359,11 @@
 
   const wake = () => {
     if (isOver || inFlight || document.visibilityState === "hidden") return;
-    if (Date.now() >= dueAt) schedule(Date.now());
-    else if (failures > 0) schedule(Math.min(dueAt, Math.max(toldAt, Date.now() + 1000 * Math.random())));
-    else schedule(dueAt);
+    const leftMs = dueAt - Date.now();
+    const isPassed = leftMs <= 0 || leftMs > delayMs; // more is left than there was: the clock was set back
+    if (isPassed) schedule(0);
+    else if (failures > 0) schedule(Math.min(leftMs, Math.max(toldAt - Date.now(), 1000 * Math.random())));
+    else schedule(leftMs);
   };
 
   document.addEventListener("visibilitychange", wake);
@@ -371,7 +386,7 @@
     }
     const before = recall("shown");
     if (before && before.firstSeen === firstStatus.first_seen) shown = before;
-    showHeardAt(Date.now());
+    action = poll;
     act(firstStatus);
   };
 

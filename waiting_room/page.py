@@ -1,19 +1,20 @@
 """The pages a visitor may see, as bytes, and the static files they load.
 
-Rule: no template work while serving. At start the template is cut at its `{{slots}}`, and all that does not
-change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room; what is left
-is joining about fifty byte strings. A slot's value is escaped when it goes in and never looked at again, so no
+Rule: no template work while serving. At the start the template is cut at its `{{slots}}`, and all that does
+not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room; left is
+joining some byte strings. A slot's value is escaped when it goes in and never looked at again, so no
 message can open a tag or a slot.
 
     waiting.html --cut--> Template --fill(words of a view)--> Template --join(values of a visitor)--> bytes
 
-The page carries the visitor's first status document and all words for the script in `<template>` elements, so it
-is right before, without and with the script, and both say the same.
+The page carries the visitor's first status document and all words for the script in `<template>` elements, so
+it is right before, without and with the script, and both say the same.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from gzip import compress
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -53,13 +54,14 @@ PAGE_HEADERS: Mapping[str, str] = {
 
 ASSET_HEADERS: Mapping[str, str] = {
     "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
-"""Fixed headers of a static file: its name changes with its content, so it may be kept for a year (RFC 9111)."""
+"""Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
 
 COOKIES_REFRESH_S = 60
-"""How soon a page that explains cookies looks again with scripts off: too slow for a loop that hurts anybody."""
+"""How soon a page that explains cookies looks again with scripts off: too slow for a loop to hurt."""
 
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
@@ -77,6 +79,8 @@ class Asset:
     body: bytes
     etag: str
     """Quoted, ready for the header."""
+    gzipped: bytes
+    """The body for clients that accept gzip, packed once; about a third of the size."""
 
 
 class Assets:
@@ -89,7 +93,9 @@ class Assets:
             stem, _, ending = name.rpartition(".")
             digest = sha256(body).hexdigest()
             served = f"{stem}.{digest[:8]}.{ending}"
-            asset = Asset(STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"')
+            asset = Asset(
+                STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', compress(body, mtime=0)
+            )
             self._served[served] = asset
             self._urls[name] = asset.url
 

@@ -1,8 +1,8 @@
 """Every word a visitor reads, and how numbers and waits are worded: one JSON file a language.
 
 The server words the page with it, and the script gets the same object inside the page, so a language is one
-file. Waits are worded in steps, because an estimate to the second would be a lie, and because a finished phrase
-a step ("2 minutes") needs no plural rules in any language:
+file. Waits are worded in steps, because an estimate to the second would be a lie, and because a finished
+phrase ("2 minutes") needs no plural rules in any language:
 
     seconds  0 ......45.....90......150 ...          19,440 ...
     worded   less than  about 1  about 2  ...  about  more than
