@@ -1,0 +1,119 @@
+"""Every word a visitor reads, and how numbers and waits are worded: one JSON file a language.
+
+The server words the page with it, and the script gets the same object inside the page, so a language is one
+file. Waits are worded in steps, because an estimate to the second would be a lie, and because a finished
+phrase ("2 minutes") needs no plural rules in any language:
+
+    seconds  0 ......45.....90......150 ...          19,440 ...
+    worded   less than  about 1  about 2  ...  about  more than
+             a minute   minute   minutes       6 hours  6 hours
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+__all__ = ["SCRIPT_PARTS", "Texts"]
+
+SCRIPT_PARTS = ("thousands", "views", "labels", "waits", "notices", "announcements")
+"""What of the file travels in the page for the script."""
+
+LEAST_WAIT_S = 45.0
+"""Below this a wait is "less than a minute"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The words of one language. The file's shape is that of `languages/en.json`, key for key."""
+
+    data: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, language: str = "en") -> "Texts":
+        """Read `languages/<language>.json`; `FileNotFoundError` when there is none."""
+        return cls(json.loads((files("waiting_room.languages") / f"{language}.json").read_bytes()))
+
+    @property
+    def language(self) -> str:
+        return str(self.data["language"])
+
+    @property
+    def direction(self) -> str:
+        return str(self.data["direction"])
+
+    def get(self, part: str, key: str, **values: str) -> str:
+        """One text with its `{names}` replaced; replacements are taken as they are, never searched again."""
+        return fill(self.data[part][key], values)
+
+    def view(self, view: str, key: str) -> str:
+        return str(self.data["views"][view][key])
+
+    def error(self, status_code: int, key: str) -> str:
+        """`title` or `explanation` for a status code; a general one when the code has none of its own."""
+        errors = self.data["errors"]
+        return str(errors.get(str(status_code), errors["other"])[key])
+
+    def number(self, value: int) -> str:
+        return f"{value:,}".replace(",", self.data["thousands"])
+
+    def wait(self, seconds: float | None) -> str:
+        """The step nearest to the wait: "about 2 minutes"."""
+        waits = self.data["waits"]
+        if seconds is None:
+            return str(waits["unknown"])
+        step = nearest_step([s for s, _ in waits["steps"]], seconds)
+        if step < 0:
+            return str(waits["least"])
+        if step == len(waits["steps"]):
+            return str(waits["most"])
+        return fill(waits["about"], {"wait": waits["steps"][step][1]})
+
+    def within(self, p50_s: float | None, p90_s: float | None) -> str | None:
+        """The first step that is no shorter than the 90th percentile; None where it would add nothing."""
+        if p50_s is None or p90_s is None:
+            return None
+        steps = self.data["waits"]["steps"]
+        bound = next((i for i, (s, _) in enumerate(steps) if s >= p90_s), len(steps))
+        if bound == len(steps) or bound <= max(0, nearest_step([s for s, _ in steps], p50_s)):
+            return None
+        return fill(self.data["waits"]["within"], {"wait": steps[bound][1]})
+
+    def retry(self, seconds: float) -> str:
+        """When an error is worth another try."""
+        steps = self.data["waits"]["steps"]
+        wait = next((words for s, words in steps if s >= seconds), steps[-1][1])
+        return self.get("errors", "retry", wait=self.data["errors"]["seconds"] if seconds <= 20 else wait)
+
+    def clock(self, moment_s: float) -> str:
+        """The time of day, named as UTC: the server does not know where the visitor is (the script does)."""
+        return datetime.fromtimestamp(moment_s, UTC).strftime("%H:%M UTC")
+
+    def day_and_clock(self, moment_s: float) -> str:
+        return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+    def for_script(self) -> str:
+        """The parts the script needs, as one line of JSON."""
+        return json.dumps({k: self.data[k] for k in SCRIPT_PARTS}, ensure_ascii=False, separators=(",", ":"))
+
+
+def nearest_step(steps_s: list[int], seconds: float) -> int:
+    """The index of the nearest step, -1 below the first, `len(steps_s)` clearly beyond the last."""
+    if seconds < LEAST_WAIT_S:
+        return -1
+    if seconds > steps_s[-1] * 1.2:
+        return len(steps_s)
+    return sum(seconds >= (low + high) / 2 for low, high in pairwise(steps_s))
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Replace `{name}` by its value, in one pass over the text."""
+    parts = text.split("{")
+    out = [parts[0]]
+    for part in parts[1:]:
+        name, _, rest = part.partition("}")
+        out.append(values[name] + rest)
+    return "".join(out)
