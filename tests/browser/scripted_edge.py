@@ -67,9 +67,7 @@ def waiting(
     stock: int | None = None,
 ) -> Status:
     p90_s = None if eta_s is None else eta_s * 1.4
-    return Status(
-        State.WAITING, ROOM, position, eta_s, p90_s, poll_after_s, message=message, stock=stock
-    )
+    return Status(State.WAITING, ROOM, position, eta_s, p90_s, poll_after_s, message=message, stock=stock)
 
 
 def early(opens_at: float, *, poll_after_s: float = 10.0) -> Status:
@@ -191,9 +189,7 @@ class ScriptedEdge:
 
     async def _broken(self, request: web.Request) -> web.Response:
         code = int(request.match_info["code"])
-        return web.Response(
-            status=code, body=self._errors.render(code, retry_after_s=15), headers=PAGE_HEADERS
-        )
+        return web.Response(status=code, body=self._errors.render(code, retry_after_s=15), headers=PAGE_HEADERS)
 
 
 def take(script: list[T]) -> T:
