@@ -81,9 +81,7 @@ class Gate:
         """A new share of the capacity; the rest of the settings stays."""
         room = self._settings.room_admissions_per_second
         self.reconfigure(
-            replace(
-                self._settings, admissions_per_second=admissions_per_second, room_admissions_per_second=room
-            ),
+            replace(self._settings, admissions_per_second=admissions_per_second, room_admissions_per_second=room),
             now,
         )
 

@@ -6,7 +6,7 @@ code only, between two awaits, so one request never sees half of another's effec
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 
 from controller import Admit, Gate, GateSettings, Verdict
 from controller.occupancy import CELLS, Occupancy
@@ -15,7 +15,7 @@ from edge.settings import RoomSettings, Settings
 from waiting_room.page import Assets, WaitingPage
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
-__all__ = ["Room", "RoomTable", "gate_settings"]
+__all__ = ["Room", "RoomTable", "build_rooms"]
 
 #: How long, and for how many, a ticket that was let in is answered with the same pass: an answer may be lost on its
 #: way, a second tab or a double click may ask at the same moment. None of that takes another place.
@@ -112,6 +112,11 @@ class Room:
         self.occupancy.end(held.expires, now)
         self._admitted.pop(held.id, None)
 
+    def take_over(self, was: "Room") -> None:
+        """Go on where this room was before the settings changed."""
+        self.stock, self.sold_out = was.stock, was.sold_out
+        self._admitted = was._admitted
+
     def _expiry(self, now: float) -> float:
         return float(math.ceil(now + self.settings.session.duration_seconds))
 
@@ -162,30 +167,52 @@ def gate_settings(settings: Settings, room: RoomSettings) -> GateSettings:
         poll_min_s=polling.min_seconds,
         poll_max_s=polling.max_seconds,
         poll_budget_per_s=None if polling.budget_per_second is None else polling.budget_per_second / nodes,
+        nodes=nodes,
+        room_admissions_per_second=capacity.admissions_per_second,
     )
 
 
 def build_rooms(
     settings: Settings,
     assets: Assets,
-    make_gate: Callable[[RoomSettings], Gate],
     rows_of: Callable[[str], Sequence[MutableSequence[int]]],
     own_row: int,
+    now: float,
     board_since: float,
+    before: RoomTable | None = None,
+    resume: Mapping[str, Mapping[str, float]] | None = None,
 ) -> RoomTable:
-    """All rooms of a settings file."""
-    rooms = []
+    """All rooms of a settings file; a room that was there before goes on with its line, its gate and its stock.
+
+    rows_of(name): the rows of all nodes on this machine for a room, zeroed when the room is new.
+    resume: the gates' checkpoints by room, from the worker in whose place this one was started.
+    """
+    built = []
     for room in settings.rooms:
-        limit = room.capacity.total_active_users
-        rooms.append(
-            Room(
-                room,
-                make_gate(room),
-                WaitingPage(assets, room.name, room.page.title),
-                limit=None if limit is None else max(1, limit // settings.cluster.nodes),
-                rows=rows_of(room.name),
-                own_row=own_row,
-                board_since=board_since,
-            )
+        rows, was = rows_of(room.name), before.by_name.get(room.name) if before else None
+        since = board_since
+        if was and was.settings.session.duration_seconds != room.session.duration_seconds:
+            rows[own_row][:] = [0] * CELLS  # bins of another width: count anew
+            since = now
+        gate = _gate(gate_settings(settings, room), now, was, (resume or {}).get(room.name))
+        active = room.capacity.total_active_users
+        fresh = Room(
+            room,
+            gate,
+            WaitingPage(assets, room.name, room.page.title),
+            limit=None if active is None else max(1, active // settings.cluster.nodes),
+            rows=rows,
+            own_row=own_row,
+            board_since=since,
         )
-    return RoomTable(settings.bypass, rooms)
+        if was:
+            fresh.take_over(was)
+        built.append(fresh)
+    return RoomTable(settings.bypass, built)
+
+
+def _gate(wanted: GateSettings, now: float, was: Room | None, checkpoint: Mapping[str, float] | None) -> Gate:
+    if was is None:
+        return Gate(wanted, now, resume=checkpoint)
+    was.gate.reconfigure(wanted, now)
+    return was.gate

@@ -114,11 +114,10 @@ class Keyring:
     def seal(self, what: Ticket | Pass) -> str:
         """The cookie's value."""
         if isinstance(what, Ticket):
-            kind, fields = b"t1", (what.room, what.id, _ms(what.first_seen), int(what.seen))
+            kind, times = b"t1", [_ms(what.first_seen), int(what.seen)]
         else:
-            kind = b"p1"
-            fields = (what.room, what.id, _ms(what.first_seen), _ms(what.admitted_at), int(what.expires))
-        payload = b".".join((kind, *(str(field).encode() for field in fields)))
+            kind, times = b"p1", [_ms(what.first_seen), _ms(what.admitted_at), int(what.expires)]
+        payload = b".".join((kind, what.room.encode(), what.id.encode(), *(b"%d" % time for time in times)))
         return self._signers[kind].sign(payload).decode()
 
     def read(self, value: str, room: str) -> Ticket | Pass | Rejected:
