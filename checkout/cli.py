@@ -32,9 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         "serve", help="serve one product's sale", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     product, capacity = ProductSettings(), CapacitySettings()
-    serve.add_argument(
-        "--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="port 0: the system chooses"
-    )
+    serve.add_argument("--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="port 0: the system chooses")
     serve.add_argument(
         "--database", default=":memory:", metavar="FILE", help="SQLite file; :memory: forgets at the end"
     )
@@ -42,9 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--title", default=product.title, help="name of the product")
     serve.add_argument("--price-cents", type=int, default=product.price_cents, help="price of a unit")
     serve.add_argument("--currency", default=product.currency, help="currency of the price")
-    serve.add_argument(
-        "--hold-seconds", type=float, default=product.hold_s, help="how long a unit is kept for a buyer"
-    )
+    serve.add_argument("--hold-seconds", type=float, default=product.hold_s, help="how long a unit is kept for a buyer")
     serve.add_argument("--per-user", type=int, default=product.per_user, help="units one visitor may take")
     serve.add_argument(
         "--checkouts-per-second",

@@ -29,9 +29,7 @@ CONTENT_TYPES = {"css": "text/css", "js": "text/javascript"}
 class Shop:
     """The pages of one sale, in front of an inventory."""
 
-    def __init__(
-        self, sale: Sale, inventory: Inventory, cashier: Cashier, slots: Slots, clock: ClockMs
-    ) -> None:
+    def __init__(self, sale: Sale, inventory: Inventory, cashier: Cashier, slots: Slots, clock: ClockMs) -> None:
         self._sale = sale
         self._inventory = inventory
         self._cashier = cashier
@@ -65,9 +63,7 @@ class Shop:
         if stock.free == 0:
             response = answers.refusal(request, Reason.SOLD_OUT)
         elif answers.wants_json(request):
-            response = answers.document(
-                {"sale": self._sale.id, "price": pages.price(self._sale), "free": stock.free}
-            )
+            response = answers.document({"sale": self._sale.id, "price": pages.price(self._sale), "free": stock.free})
         else:
             response = answers.page(pages.checkout(self._sale, stock, secrets.token_hex(16)))
         user, is_new = _user(request)
@@ -100,15 +96,11 @@ class Shop:
         reserved = await self._inventory.reserve(sale.id, user, secrets.token_hex(8), scoped, fingerprint)
         if isinstance(reserved, Refused):
             if reserved.reason is Reason.PER_USER and reserved.hold and reserved.hold.state is State.SOLD:
-                return answers.refusal(
-                    request, reserved.reason, f"/orders/{reserved.hold.id}", "Show my order"
-                )
+                return answers.refusal(request, reserved.reason, f"/orders/{reserved.hold.id}", "Show my order")
             return answers.refusal(request, reserved.reason)
         assert reserved.hold is not None  # a reservation that was granted carries its hold
         try:
-            paid = await self._cashier.pay(
-                sale, reserved.hold.id, card, f"{scoped}/pay" if scoped else "", fingerprint
-            )
+            paid = await self._cashier.pay(sale, reserved.hold.id, card, f"{scoped}/pay" if scoped else "", fingerprint)
         except NoAnswer:
             text = "The bank did not answer. Your reservation stands until its end; you pay at most once."
             return answers.page(pages.notice("No answer from the bank", text), 504)

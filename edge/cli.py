@@ -121,7 +121,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from edge.demo import demo
+    from edge.demo.demo import demo
 
     return demo(options.port, crowd=options.crowd, seed=options.seed)
 

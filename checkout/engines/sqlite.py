@@ -30,9 +30,7 @@ LIVE_DUE = "state IN ('held','paying') AND ends_ms <= ?"
 class SqliteEngine:
     """`SqliteEngine.open(path)`; the path `:memory:` keeps everything in memory."""
 
-    def __init__(
-        self, db: sqlite3.Connection, thread: ThreadPoolExecutor, clock: ClockMs, lazy_expiry: bool
-    ) -> None:
+    def __init__(self, db: sqlite3.Connection, thread: ThreadPoolExecutor, clock: ClockMs, lazy_expiry: bool) -> None:
         self._db = db
         self._thread = thread
         self._clock = clock
@@ -40,9 +38,7 @@ class SqliteEngine:
         self._ledger: Ledger | None = None
 
     @classmethod
-    async def open(
-        cls, path: str, *, clock: ClockMs | None = None, lazy_expiry: bool = True
-    ) -> "SqliteEngine":
+    async def open(cls, path: str, *, clock: ClockMs | None = None, lazy_expiry: bool = True) -> "SqliteEngine":
         """Open or make the store. Raises `NotLeader` when another process is writing to the file."""
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
@@ -156,9 +152,7 @@ class SqliteEngine:
             db.executemany("INSERT INTO sales VALUES (?,?,?,?,?,?,?,?,?)", changes.sales)
             db.executemany(UPSERT_HOLD, changes.holds.values())
             db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", changes.events)
-            db.executemany(
-                "INSERT INTO refusals VALUES (?,?,?,?,?)", [(k, *a) for k, a in changes.answers.items()]
-            )
+            db.executemany("INSERT INTO refusals VALUES (?,?,?,?,?)", [(k, *a) for k, a in changes.answers.items()])
             db.executemany(
                 "INSERT INTO orders VALUES (?,?,?,?,?)",
                 [(e.hold, e.sale, e.user, e.charge, e.at_ms) for e in changes.events if e.kind == State.SOLD],

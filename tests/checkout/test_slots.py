@@ -12,9 +12,7 @@ from checkout.slots import Overrun, Slots
     ("rate", "seconds", "backlog_s", "slots", "backlog"),
     [(3, 2, 2, 6, 6), (0.1, 1, 0, 1, 0), (2.5, 1, 1, 3, 3)],
 )
-def test_slots_follow_littles_law(
-    rate: float, seconds: float, backlog_s: float, slots: int, backlog: int
-) -> None:
+def test_slots_follow_littles_law(rate: float, seconds: float, backlog_s: float, slots: int, backlog: int) -> None:
     """Purchases at once = rate x time of a purchase, rounded up, and at least one."""
     snapshot = Slots.for_capacity(CapacitySettings(rate, seconds, backlog_s)).snapshot()
     assert (snapshot.slots, snapshot.backlog) == (slots, backlog)
