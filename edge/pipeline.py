@@ -61,6 +61,11 @@ class Facts:
     is_poll: bool = False
     """Asked at the status address: an admission is told, not forwarded."""
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether a ticket or pass with a good signature vouches for this head: only such heads are remembered."""
+        return isinstance(self.credential, Ticket | Pass)
+
 
 @dataclass(frozen=True, slots=True)
 class RoomEvent:
@@ -140,6 +145,10 @@ class Pipeline:
         """The answer to a request that the upstream failed: 502 or 504."""
         page = wants_page(head.accept, head.fetch_mode)
         return self._answers.problem(code, wants_page=page, retry_after_s=retry_after_s)
+
+    def refused(self, code: int, detail: str) -> Answer:
+        """The answer to what could not be read as a request: 4xx, 501 or 505."""
+        return self._answers.problem(code, wants_page=False, detail=detail)
 
     def observe(self, facts: Facts, forward: Forward, headers: Iterable[tuple[str, str]], now: float) -> Headers:
         """Act on what the upstream's answer says to the edge; returns headers to add for the visitor.
