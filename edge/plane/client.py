@@ -30,6 +30,8 @@ HEAD_S = 10.0
 LINGER_S, LINGER_BYTES = 2.0, 262_144
 #: A body of this size is skipped rather than paid with a new connection (HAProxy and Envoy: what is in the buffer).
 SKIP_BYTES = 65_536
+#: How long an idle connection is still answered while draining: a poll may be on its way.
+LAST_WORD_S = 1.0
 #: What is kept of pipelined requests while one is served.
 MAX_BEHIND = 65_536
 
@@ -142,7 +144,7 @@ class Client(asyncio.Protocol):
         """The exchange is over, its answer written."""
         exchange, self._exchange = self._exchange, None
         if keep_alive:
-            self.deadline = self._plane.now + self._plane.settings.limits.keepalive_seconds
+            self._stay()
             self._go_on()
         else:
             self._end(gently=exchange is None or not exchange.is_request_done)
@@ -153,7 +155,7 @@ class Client(asyncio.Protocol):
         keep_alive = keep_alive and not self._plane.is_draining
         self.transport.write(self._written(answer, known, keep_alive=keep_alive))
         if keep_alive:
-            self.deadline = self._plane.now + self._plane.settings.limits.keepalive_seconds
+            self._stay()
             self._go_on()
         else:
             self._end(gently=True)
@@ -193,7 +195,7 @@ class Client(asyncio.Protocol):
     def drain(self) -> None:
         """No further requests after those that are on their way."""
         if self._exchange is None and not self._is_ending:
-            self.deadline = min(self.deadline, self._plane.now + 1.0)
+            self.deadline = min(self.deadline, self._plane.now + LAST_WORD_S)
 
     def abort(self) -> None:
         self.transport.abort()
@@ -312,6 +314,10 @@ class Client(asyncio.Protocol):
         self.resume_reading()
         if data:
             self._serve(data)
+
+    def _stay(self) -> None:
+        """Be there for another request."""
+        self.deadline = self._plane.now + (LAST_WORD_S if self._plane.is_draining else self._plane.keepalive_s)
 
     def _exchange_over(self) -> None:
         self._exchange = None

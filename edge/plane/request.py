@@ -5,7 +5,7 @@ the colon, doubled or odd lengths, a length beside a transfer coding. What it le
 
     request line     METHOD SP target SP HTTP/1.0|1.1, single spaces, visible ASCII only, no '#'
     target           origin form; absolute form only when it names the very `Host`, then cut to origin form
-    Host             exactly one (HTTP/1.0: at most one), a host and a port and nothing else
+    Host             exactly one, to HTTP/1.0 too, for it chooses the room: a host and a port and nothing else
     Transfer-Encoding  'chunked' once, to HTTP/1.1 only: any other coding could be read differently behind us
     Expect           '100-continue' or nothing
     CONNECT, TRACE   not served
@@ -150,9 +150,8 @@ def _read(method: bytes, target: bytes, is_http10: bool, fields: list[tuple[byte
     get = values.get
     host = get(b"host")
     if host is None:
-        if not is_http10:
-            return Refusal(400, "the Host field is missing")
-    elif not is_host(host):
+        return Refusal(400, "the Host field is missing")
+    if not is_host(host):
         return Refusal(400, "the Host field is not a host")
     if target[:1] != b"/":
         origin_form = _origin_form(method, target, host)
@@ -201,14 +200,14 @@ def _joined(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes] | Refusal:
     return values
 
 
-def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes | Refusal:
+def _origin_form(method: bytes, target: bytes, host: bytes) -> bytes | Refusal:
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         if method in _UNSERVED:
             return Refusal(501, f"{method.decode()} is not served here")
         return Refusal(400, "the request target is not a path")
     authority, rest = absolute.groups()
-    if not is_host(authority) or (host is not None and authority.lower() != host.lower()):
+    if not is_host(authority) or authority.lower() != host.lower():
         return Refusal(400, "the request target names another host than the Host field")
     if not rest and method == b"OPTIONS":
         return Refusal(400, "the request target is not a path")

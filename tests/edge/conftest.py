@@ -10,8 +10,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+import uvloop
 
 from edge.answers import Answers
 from edge.loading import parse_settings
@@ -213,17 +215,24 @@ upstream: {url: "%s", %s}
 rooms:
   - name: checkout
     match: {paths: ["/checkout*"]}
-    capacity: {admissions_per_second: 0.001, burst_seconds: 1000}
+    capacity: {admissions_per_second: %s, burst_seconds: 1}
 """
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """Both loops the edge may run on."""
+    if "edge_in_front_of" in getattr(item, "fixturenames", ()):
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
+    return {"asyncio": asyncio.SelectorEventLoop}
 
 
 @pytest.fixture
 async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
-    """edge_in_front_of(upstream, upstream_settings='...', settings='...') -> Edge"""
+    """edge_in_front_of(upstream, upstream_settings='...', settings='...', rate=admissions a second) -> Edge"""
     async with AsyncExitStack() as stack:
 
-        async def start(upstream: Upstream, upstream_settings: str = "", settings: str = "") -> Edge:
-            parsed = parse_settings(SETTINGS % (upstream.url, upstream_settings, settings))
+        async def start(upstream: Upstream, upstream_settings: str = "", settings: str = "", rate: float = 1e5) -> Edge:
+            parsed = parse_settings(SETTINGS % (upstream.url, upstream_settings, settings, rate))
             board = Board(create_board_file(1), 1)
             assets = Assets.load()
             now = time.time()
