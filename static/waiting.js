@@ -58,6 +58,8 @@
     return new Intl.DateTimeFormat(language, style).format(date);
   };
 
+  const placeClass = (text) => (text.length > 7 ? "long" : ""); // as in page.py
+
   const countdownText = (seconds) => {
     const two = (n) => String(n).padStart(2, "0");
     const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
@@ -166,6 +168,7 @@
     const within = eta && step !== null ? withinText(Math.max(eta.p90, shown.waitS), step) : "";
     const progress = steadyProgress(status);
     put("place", place === null ? "" : number(place));
+    by("place").className = placeClass(by("place").textContent);
     put("wait", waitText(step));
     put("within", within);
     if (progress !== null) by("progress").value = progress;

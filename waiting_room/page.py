@@ -60,6 +60,9 @@ ASSET_HEADERS: Mapping[str, str] = {
 }
 """Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
 
+LONG_PLACE = 7
+"""A place with more characters than "999,999" is set smaller, so that it fits a phone."""
+
 COOKIES_REFRESH_S = 60
 """How soon a page that explains cookies looks again with scripts off: too slow for a loop to hurt."""
 
@@ -224,6 +227,7 @@ class WaitingPage:
         }
         place = None if status.position is None else texts.number(status.position)
         values["place"] = html(place or "")
+        values["long_place"] = b' class="long"' if place and len(place) > LONG_PLACE else b""
         if place is None:
             values["title"] = html(texts.get("labels", "place_unknown"))
         else:
@@ -255,8 +259,8 @@ class ErrorPage:
             {
                 "title": html(title or texts.error(status_code, "title")),
                 "explanation": html(explanation or texts.error(status_code, "explanation")),
-                "no_retry": hidden_unless(retry_after_s is not None),
-                "retry": b"" if retry_after_s is None else html(texts.retry(retry_after_s)),
+                "no_retry": hidden_unless(retry_after_s is not None or status_code >= 500),
+                "retry": html(texts.retry(retry_after_s)),
                 "code": html(texts.get("errors", "code", code=str(status_code))),
             }
         )

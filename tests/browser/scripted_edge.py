@@ -67,9 +67,7 @@ def waiting(
     stock: int | None = None,
 ) -> Status:
     p90_s = None if eta_s is None else eta_s * 1.4
-    return Status(
-        State.WAITING, ROOM, position, eta_s, p90_s, poll_after_s, message=message, stock=stock
-    )
+    return Status(State.WAITING, ROOM, position, eta_s, p90_s, poll_after_s, message=message, stock=stock)
 
 
 def early(opens_at: float, *, poll_after_s: float = 10.0) -> Status:
@@ -101,6 +99,8 @@ class ScriptedEdge:
         """The method of every request for `/checkout`."""
         self.takes_passes = True
         """False: the pass is not honoured, as when the shop sends people back."""
+        self.gives_tickets = True
+        """False: as if the visitor's browser kept no cookie."""
         self.cookies_missing = False
         """True: the page is the one that explains cookies."""
         self._newcomers = count(1)
@@ -146,7 +146,7 @@ class ScriptedEdge:
         body = self._page.render(
             replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time()
         )
-        return identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
+        return self._identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
 
     async def _protected(self, request: web.Request) -> web.Response:
         size = (await request.post()).get("size", "nothing")
@@ -170,13 +170,18 @@ class ScriptedEdge:
                 first_seen, ticket = self._ticket(request)
                 body = replace(status, first_seen=first_seen).to_json()
                 headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-                response = identify(web.Response(body=body, headers=headers), ticket)
+                response = self._identify(web.Response(body=body, headers=headers), ticket)
                 return grant(response) if status.state is State.ADMITTED else response
 
     def _ticket(self, request: web.Request) -> tuple[float, str]:
         """First arrival and cookie; newcomers are a whole second apart, so that no two are the same."""
         ticket = request.cookies.get(TICKET) or str(int(time()) - 60 + next(self._newcomers))
         return float(ticket), ticket
+
+    def _identify(self, response: web.Response, ticket: str) -> web.Response:
+        if self.gives_tickets:
+            response.set_cookie(TICKET, ticket, httponly=True, samesite="Lax")
+        return response
 
     async def _static(self, request: web.Request) -> web.Response:
         asset = self._assets.get(request.match_info["name"])
@@ -186,7 +191,9 @@ class ScriptedEdge:
         return web.Response(body=asset.body, headers=headers)
 
     async def _cart(self, request: web.Request) -> web.Response:
-        form = '<form method="post" action="/checkout"><input name="size" value="42"><button>Buy</button></form>'
+        form = (
+            '<form method="post" action="/checkout"><input name="size" value="42"><button>Buy</button></form>'
+        )
         return web.Response(text=f"<!doctype html><title>Cart</title>{form}", content_type="text/html")
 
     async def _broken(self, request: web.Request) -> web.Response:
@@ -199,11 +206,6 @@ class ScriptedEdge:
 def take(script: list[T]) -> T:
     """The next entry; the last one stays."""
     return script.pop(0) if len(script) > 1 else script[0]
-
-
-def identify(response: web.Response, ticket: str) -> web.Response:
-    response.set_cookie(TICKET, ticket, httponly=True, samesite="Lax")
-    return response
 
 
 def grant(response: web.Response) -> web.Response:
