@@ -1,9 +1,9 @@
 """The pages a visitor may see, as bytes, and the static files they load.
 
-Rule: no template work while serving. At the start the template is cut at its `{{slots}}`, and all that does
-not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room; left is
-joining some byte strings. A slot's value is escaped when it goes in and never looked at again, so no
-message can open a tag or a slot.
+Rule: no template work while serving. At the start the template is cut at its `{{slots}}`, and all that
+does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a
+room; serving then only joins byte strings. A value is escaped when it goes in and never looked at again,
+so no message can open a tag or a slot.
 
     waiting.html --cut--> Template --fill(words of a view)--> Template --join(values of a visitor)--> bytes
 

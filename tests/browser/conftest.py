@@ -1,11 +1,12 @@
 """A real Chromium for the session, and visitors in it who note everything that a page must not do.
 
-Tests run on the session's event loop, because the browser lives there: `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
+Tests run on the session's event loop, because the browser lives there:
+`pytestmark = pytest.mark.asyncio(loop_scope="session")`.
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
 from scripted_edge import ScriptedEdge
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -30,7 +31,7 @@ REPORT_VIOLATIONS = """
         (event) => console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`));
 """
 PATIENCE_MS = 10_000
-"""How long a condition may take to come true before it counts as false; conditions, never sleeps, make up the tests."""
+"""How long a condition may take to come true before it counts as false."""
 
 
 @dataclass
@@ -58,8 +59,11 @@ Arrive = Callable[..., Awaitable[Page]]
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium, once a session; make contexts of your own in it. Never skips: without it the page is untested."""
-    if not CHROMIUM.exists():
+    """Debian's Chromium, one for the session; every test makes contexts of its own in it.
+
+    It never skips: without a browser the page is untested, and that is a failure.
+    """
+    if not os.access(CHROMIUM, os.X_OK):
         pytest.fail(
             f"{CHROMIUM} is missing: run tests/system-packages.sh (apt-get install chromium)", pytrace=False
         )

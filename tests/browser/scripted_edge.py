@@ -1,7 +1,7 @@
 """An edge that answers from a script: what each poll gets is a list, what was asked is another.
 
-It serves the real page and the real static files under the real headers, and hands out a ticket and a pass as the
-edge does; only the line is made up. A test says what comes next, and then reads what the visitor did:
+It serves the real page and the real static files under the real headers, and hands out a ticket and a pass as
+the edge does; only the line is made up. A test says what comes next, and then reads what the visitor did:
 
     edge.pages = [waiting(1240, 95)]                       # each load of the protected address takes one
     edge.answers = [Fault.DROPPED, Reply(503, retry_after=20), waiting(1100, 80), admitted()]    # each poll
@@ -109,7 +109,7 @@ class ScriptedEdge:
         self._errors = ErrorPage(self._assets)
 
     def __repr__(self) -> str:
-        return f"<ScriptedEdge {self.origin} visits={self.visits} polls={len(self.polls)} next={self.answers[0]!r}>"
+        return f"<ScriptedEdge visits={self.visits} polls={len(self.polls)} next={self.answers[0]!r}>"
 
     @property
     def url(self) -> str:
