@@ -1,0 +1,42 @@
+"""What the pipeline decides, as values: answer now, or forward to the upstream.
+
+    Answer    the edge speaks itself: the page, the status document, a refusal, a file of its own
+    Forward   the request goes to the upstream, with what the upstream is told and what the visitor is given
+
+No I/O happens in a decision; the shell matches on these in one place and does what they say.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["Answer", "Forward", "Headers", "Verdict"]
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response of the edge's own. `Content-Length`, `Date` and `Connection` are the shell's to add."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    outcome: str
+    """Why, for metrics and the access log: 'waiting', 'refused', 'static', ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Stream the request to the upstream and its answer back."""
+
+    room: str | None
+    """The room that was passed; None when no room covers the path."""
+    request_headers: Headers
+    """To add for the upstream, after everything of these names was stripped from what the client sent."""
+    response_headers: Headers
+    """To add for the visitor: the pass, `Stanchion-State`."""
+    ticket: str | None = None
+    """The id of the visitor's place, for the upstream's commands and the log."""
+    outcome: str = "forwarded"
+
+
+Verdict = Answer | Forward
