@@ -158,9 +158,7 @@ class Template:
 class WaitingPage:
     """The page of one room, ready in every view; `render` puts in what concerns one visitor at one moment."""
 
-    def __init__(
-        self, assets: Assets, room: str, title: str | None = None, texts: Texts | None = None
-    ) -> None:
+    def __init__(self, assets: Assets, room: str, title: str | None = None, texts: Texts | None = None) -> None:
         self.room = room
         self._texts = texts or Texts.load()
         words = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}

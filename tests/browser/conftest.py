@@ -64,9 +64,7 @@ async def chromium() -> AsyncIterator[Browser]:
     It never skips: without a browser the page is untested, and that is a failure.
     """
     if not os.access(CHROMIUM, os.X_OK):
-        pytest.fail(
-            f"{CHROMIUM} is missing: run tests/system-packages.sh (apt-get install chromium)", pytrace=False
-        )
+        pytest.fail(f"{CHROMIUM} is missing: run tests/system-packages.sh (apt-get install chromium)", pytrace=False)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -191,16 +191,12 @@ class ScriptedEdge:
         return web.Response(body=asset.body, headers=headers)
 
     async def _cart(self, request: web.Request) -> web.Response:
-        form = (
-            '<form method="post" action="/checkout"><input name="size" value="42"><button>Buy</button></form>'
-        )
+        form = '<form method="post" action="/checkout"><input name="size" value="42"><button>Buy</button></form>'
         return web.Response(text=f"<!doctype html><title>Cart</title>{form}", content_type="text/html")
 
     async def _broken(self, request: web.Request) -> web.Response:
         code = int(request.match_info["code"])
-        return web.Response(
-            status=code, body=self._errors.render(code, retry_after_s=15), headers=PAGE_HEADERS
-        )
+        return web.Response(status=code, body=self._errors.render(code, retry_after_s=15), headers=PAGE_HEADERS)
 
 
 def take(script: list[T]) -> T:

@@ -394,9 +394,7 @@ async def test_screen_readers_hear_now_and_then(arrive: Arrive, edge: ScriptedEd
     for n in range(10, 13):
         await poll(page, 6)
         await expect(page.locator("#stock")).to_have_text(str(n))
-    await expect(page.locator("#live")).to_have_text(
-        re.compile(r"^Your place in line: 99\d\. Estimated wait: ")
-    )
+    await expect(page.locator("#live")).to_have_text(re.compile(r"^Your place in line: 99\d\. Estimated wait: "))
     edge.answers = [sold_out(poll_after_s=10)]
     await poll(page, 6)
     await expect(page.locator("#live")).to_have_text(re.compile("^Sold out for now"))
@@ -484,8 +482,7 @@ async def test_the_watch_sees(arrive: Arrive, watch: Watch) -> None:
     page = await arrive()
     async with page.expect_event("console"):
         await page.evaluate(
-            "document.body.append(Object.assign(document.createElement('script'),"
-            " {textContent: 'window.broken = 1'}))"
+            "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.broken = 1'}))"
         )
     assert await page.evaluate("window.broken") is None
     assert any("script-src" in fault for fault in watch.faults)

@@ -150,9 +150,7 @@ def test_the_script_shows_nothing_that_is_not_there() -> None:
     script = ASSETS.get(ASSETS.url("waiting.js").removeprefix(STATIC_PATH))
     assert script is not None
     used = set(re.findall(rb'\b(?:by|put|show)\("([\w-]+)"', script.body))
-    there = {
-        (attributes.get("id") or "").encode() for _, attributes in Outline(PAGE.render(PLAIN)).attributes
-    }
+    there = {(attributes.get("id") or "").encode() for _, attributes in Outline(PAGE.render(PLAIN)).attributes}
     assert used
     assert used <= there
 
@@ -182,9 +180,7 @@ def test_assets_are_small_and_named_by_content() -> None:
 )
 def test_without_scripts_it_asks_again_when_told(status: Status, refresh: int | None) -> None:
     """Not earlier than told, and not at all when it is over."""
-    found = re.findall(
-        rb'<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>', PAGE.render(status)
-    )
+    found = re.findall(rb'<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>', PAGE.render(status))
     assert found == ([] if refresh is None else [b"%d" % refresh])
 
 

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from waiting_room.texts import Texts, fill, nearest_step
 
-LANGUAGES = [
-    f.name.removesuffix(".json") for f in files("waiting_room.languages").iterdir() if f.name.endswith("json")
-]
+LANGUAGES = [f.name.removesuffix(".json") for f in files("waiting_room.languages").iterdir() if f.name.endswith("json")]
 ENGLISH = Texts.load("en")
 STEPS = [s for s, _ in ENGLISH.data["waits"]["steps"]]
 
