@@ -66,6 +66,9 @@ LONG_PLACE = 7
 COOKIES_REFRESH_S = 60
 """How soon a page that explains cookies looks again with scripts off: too slow for a loop to hurt."""
 
+RESCUE_REFRESH_S = 60
+"""How soon the page loads itself again when its script never came."""
+
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -281,7 +284,11 @@ def progress_percent(status: Status, now: float | None) -> int | None:
 
 
 def refresh(view: str, status: Status) -> bytes:
-    """The whole job with scripts off: load this address again when told."""
+    """The whole job with scripts off: load this address again when told.
+
+    A browser that runs scripts but got none of ours (the file did not arrive, or is too new for it) would wait for
+    ever: the second, slow refresh is for it. The script calls that one off.
+    """
     if view == "cookies":
         after_s: int | None = COOKIES_REFRESH_S
     elif view == State.ADMITTED:
@@ -290,7 +297,10 @@ def refresh(view: str, status: Status) -> bytes:
         after_s = status.retry_after_s
     if after_s is None:
         return b""
-    return b'<noscript><meta http-equiv="refresh" content="%d"></noscript>\n' % after_s
+    return (
+        b'<noscript><meta http-equiv="refresh" content="%d"></noscript>\n'
+        b'<meta http-equiv="refresh" content="%d">\n' % (after_s, max(RESCUE_REFRESH_S, after_s))
+    )
 
 
 def page_frame(assets: Assets, texts: Texts) -> dict[str, bytes]:

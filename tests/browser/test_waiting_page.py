@@ -8,7 +8,7 @@ from time import time
 
 import pytest
 from conftest import Arrive, Watch
-from playwright.async_api import Page, Response, expect
+from playwright.async_api import Page, Response, Route, expect
 from scripted_edge import PROTECTED, Fault, Reply, ScriptedEdge, admitted, closed, early, sold_out, waiting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -259,6 +259,27 @@ async def test_respects_retry_after(arrive: Arrive, edge: ScriptedEdge) -> None:
     await expect(page.locator("#place")).to_have_text("800")
 
 
+async def test_an_answer_that_makes_no_sense_is_a_failure(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """Something in between answers with a page of its own: the visitor waits on, and is not lost."""
+    edge.answers = [Reply(200), Reply(200), waiting(800, 60)]
+    page = await arrive()
+    await poll(page, 6)
+    await poll(page, 2.1)
+    await expect(page.locator("#notice")).to_have_text("Connection lost. Your place is kept; trying again.")
+    await poll(page, 4.1)
+    await expect(page.locator("#place")).to_have_text("800")
+
+
+async def test_a_very_late_appointment_is_not_an_early_one(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """A browser's timer set for more than 25 days would fire at once."""
+    edge.pages = [early(time() + 30e5, poll_after_s=30e5)]
+    page = await arrive()
+    await page.clock.run_for(2000)
+    await settle(page)
+    assert edge.polls == []
+    await expect(page.locator("#countdown")).to_be_hidden()
+
+
 # ---- when it is over ---------------------------------------------------------------------------------------
 
 
@@ -411,12 +432,31 @@ async def test_gets_in_without_scripts(arrive: Arrive, edge: ScriptedEdge) -> No
     assert edge.polls == []
 
 
-async def test_the_script_stops_the_refresh(arrive: Arrive, edge: ScriptedEdge) -> None:
-    """With scripts on the page is never loaded twice."""
+async def hasten_rescue(route: Route) -> None:
+    """The slow refresh of a page whose script does not arrive, after one second instead of sixty."""
+    response = await route.fetch()
+    await route.fulfill(response=response, body=(await response.text()).replace('content="60"', 'content="1"'))
+
+
+async def test_gets_in_when_the_script_does_not_arrive(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """A lost file must not leave a visitor waiting for ever."""
+    edge.pages = [waiting(3, 130), admitted()]
+    page = await arrive("/cart")
+    await page.route("**/waiting.*.js", lambda route: route.abort())
+    await page.route("**/checkout", hasten_rescue)
+    await page.goto(edge.url)
+    await expect(page.locator("h1")).to_have_text(f"{PROTECTED}: GET nothing")
+
+
+async def test_the_script_calls_every_refresh_off(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """With the script at work the page is loaded once, and its polls alone keep it up to date."""
     edge.pages = [waiting(3, 130, poll_after_s=1)]
     edge.answers = [waiting(2, 120, poll_after_s=1)]
-    page = await arrive()
-    for _ in range(3):
+    page = await arrive("/cart")
+    await page.route("**/checkout", hasten_rescue)
+    await page.goto(edge.url)
+    started = time()
+    while time() < started + 2:  # twice as long as either refresh would take
         await poll(page, 1.2)
     assert edge.visits == ["GET"]
 

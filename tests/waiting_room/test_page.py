@@ -164,7 +164,9 @@ def test_assets_are_small_and_named_by_content() -> None:
     assert ASSETS.get("../page.py") is None
     for asset in ASSETS:
         assert gzip.decompress(asset.gzipped) == asset.body
-    assert sum(len(asset.gzipped) for asset in ASSETS) <= 10_000
+    page = [asset for asset in ASSETS if asset.url.startswith((STATIC_PATH + "waiting.", STATIC_PATH + "icon."))]
+    assert len(page) == 3
+    assert sum(len(asset.gzipped) for asset in page) <= 10_000
 
 
 @pytest.mark.parametrize(
@@ -182,6 +184,8 @@ def test_without_scripts_it_asks_again_when_told(status: Status, refresh: int | 
     """Not earlier than told, and not at all when it is over."""
     found = re.findall(rb'<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>', PAGE.render(status))
     assert found == ([] if refresh is None else [b"%d" % refresh])
+    rescue = re.findall(rb'^<meta http-equiv="refresh" content="(\d+)">$', PAGE.render(status), re.MULTILINE)
+    assert rescue == ([] if refresh is None else [b"60"])
 
 
 def test_missing_cookies_are_explained() -> None:
