@@ -319,7 +319,7 @@
     return strangers >= 2;
   };
 
-  /** Tries again later and later, and says so unless it was a mere hiccup (a phone that wakes up has one every time). */
+  /** Tries again later and later, and says so unless it was a mere hiccup, as a phone has whenever it wakes up. */
   const failed = (retryAfterMs) => {
     const backOffMs = Math.min(BACK_OFF_MOST_MS, BACK_OFF_FIRST_MS * 2 ** failures);
     failures += 1;
