@@ -274,7 +274,6 @@
   };
 
   const poll = async () => {
-    if (inFlight) return;
     const request = new AbortController();
     inFlight = request;
     const tooLate = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
@@ -375,8 +374,7 @@
   const wake = () => {
     if (isOver || inFlight || document.visibilityState === "hidden") return;
     const leftMs = dueAt - Date.now();
-    const isPassed = leftMs <= 0 || leftMs > delayMs; // more is left than there was: the clock was set back
-    if (isPassed) schedule(0);
+    if (leftMs > delayMs) schedule(0); // more is left than there ever was: the clock was set back
     else if (failures > 0) schedule(Math.min(leftMs, Math.max(toldAt - Date.now(), 1000 * Math.random())));
     else schedule(leftMs);
   };
