@@ -222,6 +222,19 @@ async def test_comes_back_from_the_back_forward_cache(arrive: Arrive, edge: Scri
     await expect(page.locator("#place")).to_have_text("3")
 
 
+async def test_leaving_ends_the_poll_under_way(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """Nothing hangs on to a page that is put away, and what it missed is asked again when it comes back."""
+    edge.answers = [Fault.SILENT, waiting(3, 20)]
+    page = await arrive()
+    async with page.expect_request(STATUS):
+        await page.clock.fast_forward(6000)
+    async with page.expect_event("requestfailed"):
+        await dispatch(page, "window", "new PageTransitionEvent('pagehide', {persisted: true})")
+    async with page.expect_response(STATUS):
+        await dispatch(page, "window", "new PageTransitionEvent('pageshow', {persisted: true})")
+    await expect(page.locator("#place")).to_have_text("3")
+
+
 # ---- when the edge is away ---------------------------------------------------------------------------------
 
 
