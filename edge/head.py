@@ -28,3 +28,4 @@ class RequestHead:
     fetch_mode: str = ""
     """`Sec-Fetch-Mode`: 'navigate' when a browser asks for a page to show."""
     referer: str = ""
+    if_none_match: str = ""

@@ -15,10 +15,13 @@ from urllib.parse import unquote
 __all__ = ["compile_globs", "normalised_path"]
 
 
-@lru_cache(maxsize=4096)
 def normalised_path(target: str) -> str:
     """The form of a request target's path that rooms are matched on. target: as in the request line."""
-    path = target.partition("?")[0].partition("#")[0]
+    return _normalised(target.partition("?")[0].partition("#")[0])
+
+
+@lru_cache(maxsize=4096)
+def _normalised(path: str) -> str:
     path = unquote(path, errors="replace").replace("\\", "/")
     kept: list[str] = []
     for segment in path.split("/"):

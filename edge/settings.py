@@ -143,7 +143,7 @@ class CookieSettings(_Section):
 class LogSettings(_Section):
     format: Literal["auto", "text", "json"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
-    access: bool = True
+    access: Literal["none", "upstream", "all"] = "upstream"
 
 
 class ShutdownSettings(_Section):

@@ -8,6 +8,8 @@ No I/O happens in a decision; the shell matches on these in one place and does w
 
 from dataclasses import dataclass
 
+from waiting_room.ticket import Pass
+
 __all__ = ["Answer", "Forward", "Headers", "Verdict"]
 
 Headers = tuple[tuple[str, str], ...]
@@ -34,8 +36,8 @@ class Forward:
     """To add for the upstream, after everything of these names was stripped from what the client sent."""
     response_headers: Headers
     """To add for the visitor: the pass, `Stanchion-State`."""
-    ticket: str | None = None
-    """The id of the visitor's place, for the upstream's commands and the log."""
+    held: Pass | None = None
+    """The pass it goes by, for the upstream's commands and the log; None outside of rooms."""
     outcome: str = "forwarded"
 
 

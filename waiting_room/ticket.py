@@ -30,7 +30,19 @@ from hashlib import sha256
 
 from itsdangerous import BadData, Signer
 
-__all__ = ["SIGN_OF_LIFE_S", "Keyring", "Pass", "Rejected", "Rejection", "Ticket", "cookie_name", "cookie_values"]
+__all__ = [
+    "ID_BYTES",
+    "SIGN_OF_LIFE_S",
+    "Keyring",
+    "Pass",
+    "Rejected",
+    "Rejection",
+    "Ticket",
+    "cookie_name",
+    "cookie_values",
+    "judge",
+    "new_ticket",
+]
 
 #: A waiting ticket is signed anew when its sign of life is older than this: an unchanged head makes polls cheap.
 SIGN_OF_LIFE_S = 60.0
@@ -102,25 +114,19 @@ class Keyring:
     def seal(self, what: Ticket | Pass) -> str:
         """The cookie's value."""
         if isinstance(what, Ticket):
-            kind, fields = b"t1", (what.room, what.id, _ms(what.first_seen), int(what.seen))
+            kind, times = b"t1", [_ms(what.first_seen), int(what.seen)]
         else:
-            kind = b"p1"
-            fields = (what.room, what.id, _ms(what.first_seen), _ms(what.admitted_at), int(what.expires))
-        payload = b".".join((kind, *(str(field).encode() for field in fields)))
+            kind, times = b"p1", [_ms(what.first_seen), _ms(what.admitted_at), int(what.expires)]
+        payload = b".".join((kind, what.room.encode(), what.id.encode(), *(b"%d" % time for time in times)))
         return self._signers[kind].sign(payload).decode()
 
-    def open(
-        self, value: str, room: str, now: float, *, skew_s: float, lifetime_s: float
-    ) -> Ticket | Pass | Rejected:
-        """What a cookie's value says, or why it says nothing.
-
-        A ticket of the future (beyond `skew_s`) and one that was first seen more than `lifetime_s` ago are rejected,
-        as is a pass that has ended. A first_seen within the allowance is taken as it is: clamping it would make its
-        place depend on which node looks at it.
+    def read(self, value: str, room: str) -> Ticket | Pass | Rejected:
+        """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
+        keys do, so it may be remembered; whether it still counts is `judge`'s to say, at every request.
         """
         if len(value) > MAX_COOKIE_BYTES:
             return Rejected(Rejection.OVERSIZED)
-        raw = value.encode("utf-8", "surrogateescape")
+        raw = value.encode("utf-8", "surrogatepass")
         signer = self._signers.get(raw[:2])
         if signer is None or raw[2:3] != b".":
             return Rejected(Rejection.MALFORMED)
@@ -132,7 +138,22 @@ class Keyring:
             opened = _ticket(fields) if fields[0] == "t1" else _pass(fields)
         except ValueError:
             return Rejected(Rejection.MALFORMED)
-        return _judge(opened, room, now, skew_s, lifetime_s)
+        return opened if opened.room == room else Rejected(Rejection.ROOM)
+
+
+def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float) -> Rejected | None:
+    """Why an authentic ticket or pass does not count now; None when it does.
+
+    A time in the future is allowed up to `skew_s`: clocks of nodes differ. It is taken as it is, because clamping it
+    would make the place depend on the node that looks. Tickets end `lifetime_s` after the first arrival.
+    """
+    if isinstance(opened, Pass):
+        if opened.admitted_at > now + skew_s:
+            return Rejected(Rejection.FUTURE)
+        return None if now < opened.expires else Rejected(Rejection.EXPIRED)
+    if opened.first_seen > now + skew_s or opened.seen > now + skew_s + 1.0:  # `seen` is whole seconds
+        return Rejected(Rejection.FUTURE)
+    return None if now - opened.first_seen < lifetime_s else Rejected(Rejection.EXPIRED)
 
 
 def _ticket(fields: list[str]) -> Ticket:
@@ -143,18 +164,6 @@ def _ticket(fields: list[str]) -> Ticket:
 def _pass(fields: list[str]) -> Pass:
     _, room, ident, first_seen_ms, admitted_ms, expires = fields
     return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)))
-
-
-def _judge(opened: Ticket | Pass, room: str, now: float, skew_s: float, lifetime_s: float) -> Ticket | Pass | Rejected:
-    if opened.room != room:
-        return Rejected(Rejection.ROOM)
-    if isinstance(opened, Pass):
-        if opened.admitted_at > now + skew_s:
-            return Rejected(Rejection.FUTURE)
-        return opened if now < opened.expires else Rejected(Rejection.EXPIRED)
-    if opened.first_seen > now + skew_s or opened.seen > now + skew_s + 1.0:  # `seen` is whole seconds
-        return Rejected(Rejection.FUTURE)
-    return opened if now - opened.first_seen < lifetime_s else Rejected(Rejection.EXPIRED)
 
 
 def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:

@@ -1,0 +1,7 @@
+"""`python -m checkout`."""
+
+import sys
+
+from checkout.cli import main
+
+sys.exit(main())

@@ -1,0 +1,100 @@
+"""One outcome, two shapes: a page for browsers, JSON (RFC 9457 for errors) for programs, the same headers
+for both.
+
+What the shop tells the edge rides on every answer of checkout: `Stanchion-Stock` is the number of free
+units, `Stanchion-Command` is `complete` when this visitor is done and `sold-out` when nothing is free or
+held any more.
+"""
+
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from checkout import pages
+from checkout.values import Reason, Stock
+
+STATUS = {
+    Reason.UNKNOWN_SALE: 404,
+    Reason.UNKNOWN_HOLD: 404,
+    Reason.KEY_REUSED: 422,
+}
+TEXT = {
+    Reason.UNKNOWN_SALE: ("No such sale", "There is no sale of this name."),
+    Reason.SALE_EXISTS: ("The sale exists", "A sale of this name exists with other terms."),
+    Reason.NOT_OPEN: ("Not open yet", "The sale has not begun."),
+    Reason.CLOSED: ("The sale is over", "It has ended at its appointed time."),
+    Reason.SOLD_OUT: ("Sold out", "No unit is free. A unit whose payment fails comes back on sale."),
+    Reason.PER_USER: ("You have yours", "You already hold as many units as one visitor may take."),
+    Reason.UNKNOWN_HOLD: ("No such reservation", "There is no reservation of this number."),
+    Reason.ENDED: (
+        "The reservation has ended",
+        "Its unit is on sale again; nothing was charged, or it was given back.",
+    ),
+    Reason.PAYING: ("Being paid", "A payment for this reservation is on its way."),
+    Reason.NOT_PAYING: ("Not being paid", "No payment has begun for this reservation."),
+    Reason.NOT_DUE: ("Not over yet", "The reservation still runs."),
+    Reason.KEY_REUSED: ("Key used before", "This Idempotency-Key came with another request before."),
+    Reason.KEY_RUNNING: ("Still running", "The first request with this Idempotency-Key is still running."),
+}
+
+
+def wants_json(request: web.Request) -> bool:
+    """Whether the client asks for JSON rather than a page (q-values beyond order of mention are not
+    weighed).
+    """
+    accept = request.headers.get(hdrs.ACCEPT, "")
+    json, html = accept.find("json"), accept.find("html")
+    return json >= 0 and (html < 0 or json < html)
+
+
+def page(html: str, status: int = 200) -> web.Response:
+    headers = {
+        "Content-Security-Policy": pages.CONTENT_SECURITY_POLICY,
+        "Cache-Control": "no-store",
+        "Vary": "Accept",
+    }
+    return web.Response(text=html, status=status, content_type="text/html", headers=headers)
+
+
+def document(body: dict[str, Any] | list[Any], status: int = 200) -> web.Response:
+    return web.json_response(body, status=status, headers={"Cache-Control": "no-store", "Vary": "Accept"})
+
+
+def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> web.Response:
+    """An RFC 9457 problem document; `kind` is its stable name."""
+    body = {
+        "type": f"urn:checkout:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    response = web.json_response(body, status=status, content_type="application/problem+json")
+    response.headers.update({"Cache-Control": "no-store", "Vary": "Accept"})
+    return response
+
+
+def refusal(request: web.Request, reason: Reason, href: str = "/", link: str = "Back to the product") -> web.Response:
+    title, detail = TEXT[reason]
+    status = STATUS.get(reason, 409)
+    if wants_json(request):
+        return problem(status, reason.value.replace("_", "-"), title, detail)
+    return page(pages.notice(title, detail, href, link), status)
+
+
+def overrun(request: web.Request) -> web.Response:
+    title, detail = "Too busy", "More people are checking out than the shop can take. Nothing was charged."
+    if wants_json(request):
+        response = problem(503, "overrun", title, detail)
+    else:
+        response = page(pages.notice(title, detail, "/checkout", "Try again"), 503)
+    response.headers["Retry-After"] = "2"
+    return response
+
+
+def tell_edge(response: web.StreamResponse, stock: Stock, *, is_complete: bool = False) -> None:
+    response.headers["Stanchion-Stock"] = str(stock.free)
+    if is_complete:
+        response.headers["Stanchion-Command"] = "complete"
+    elif stock.total and stock.free + stock.held == 0:
+        response.headers["Stanchion-Command"] = "sold-out"

@@ -1,0 +1,174 @@
+"""The embedded store: one SQLite file (or memory), one writer thread, one transaction for each batch.
+
+WAL lets readers go on; `synchronous=FULL` syncs the log once a batch, so what was answered survives a power
+cut. The file is locked for other writers from the first batch on: a second shop on the same file fails at
+once.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from checkout.clock import AnchoredClock, ClockMs, wall_ms
+from checkout.errors import NotLeader, StoreError
+from checkout.ledger import Answer, Changes, Ledger
+from checkout.values import Command, Event, Hold, Money, Outcome, Sale, State, Stock
+
+T = TypeVar("T")
+
+HOLD = "id, sale, buyer, state, money, made_ms, ends_ms, charge"
+UPSERT_HOLD = (
+    f"INSERT INTO holds ({HOLD}) VALUES (?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (id) DO UPDATE SET state=excluded.state, money=excluded.money, charge=excluded.charge"
+)
+LIVE_DUE = "state IN ('held','paying') AND ends_ms <= ?"
+
+
+class SqliteEngine:
+    """`SqliteEngine.open(path)`; the path `:memory:` keeps everything in memory."""
+
+    def __init__(self, db: sqlite3.Connection, thread: ThreadPoolExecutor, clock: ClockMs, lazy_expiry: bool) -> None:
+        self._db = db
+        self._thread = thread
+        self._clock = clock
+        self._lazy_expiry = lazy_expiry
+        self._ledger: Ledger | None = None
+
+    @classmethod
+    async def open(cls, path: str, *, clock: ClockMs | None = None, lazy_expiry: bool = True) -> "SqliteEngine":
+        """Open or make the store. Raises `NotLeader` when another process is writing to the file."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+
+        def connect() -> "SqliteEngine":
+            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+            try:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=FULL")
+                db.execute("PRAGMA foreign_keys=ON")
+                db.execute("PRAGMA locking_mode=EXCLUSIVE")
+                db.executescript(files("checkout.engines").joinpath("schema.sql").read_text())
+                (last_ms,) = db.execute("SELECT coalesce(max(at_ms), 0) FROM events").fetchone()
+            except sqlite3.OperationalError as error:
+                db.close()
+                raise NotLeader(f"{path}: {error}") from error
+            return cls(db, thread, clock or AnchoredClock(max(wall_ms(), last_ms)), lazy_expiry)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, connect)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+
+    async def close(self) -> None:
+        await self._run(self._db.close)
+        self._thread.shutdown()
+
+    async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
+        return await self._run(lambda: self._apply(batch))
+
+    async def sales(self) -> list[tuple[Sale, Stock]]:
+        def read() -> list[tuple[Sale, Stock]]:
+            ledger = self._image()
+            return [(sale, ledger.stock(sale.id)) for sale in ledger.sales()]
+
+        return await self._run(read)
+
+    async def hold(self, hold_id: str) -> Hold | None:
+        return await self._run(lambda: self._image().hold(hold_id))
+
+    async def holds(self, sale_id: str, user: str = "", limit: int = 1000) -> list[Hold]:
+        where, args = "sale=?", [sale_id]
+        if user:
+            where, args = "sale=? AND buyer=?", [sale_id, user]
+        return await self._holds(f"{where} ORDER BY made_ms DESC, id LIMIT {int(limit)}", *args)
+
+    async def unsettled(self, limit: int = 1000) -> list[Hold]:
+        return await self._holds(f"money='started' LIMIT {int(limit)}")
+
+    async def events(self, sale_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
+        sql = "SELECT * FROM events WHERE seq>? AND (sale=? OR ?='') ORDER BY seq LIMIT ?"
+        return [Event(*row) for row in await self._rows(sql, after_seq, sale_id, sale_id, limit)]
+
+    async def overdue(self, limit: int = 1000) -> list[str]:
+        sql = f"SELECT id FROM holds WHERE {LIVE_DUE} ORDER BY ends_ms LIMIT ?"
+        return [row[0] for row in await self._rows(sql, self._clock(), limit)]
+
+    async def claim(self, owner: str, lease_ms: int, limit: int = 100) -> list[str]:
+        now_ms = self._clock()
+        sql = (
+            "UPDATE holds SET queue_owner=?, queue_lease_ms=? WHERE id IN "
+            f"(SELECT id FROM holds WHERE {LIVE_DUE} AND queue_lease_ms <= ? ORDER BY ends_ms LIMIT ?) "
+            "RETURNING id"
+        )
+        return [row[0] for row in await self._rows(sql, owner, now_ms + lease_ms, now_ms, now_ms, limit)]
+
+    # -- in the writer thread --------------------------------------------------------------------------------
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        return await self._run(lambda: self._db.execute(sql, args).fetchall())
+
+    async def _holds(self, where: str, *args: Any) -> list[Hold]:
+        return [_hold(row) for row in await self._rows(f"SELECT {HOLD} FROM holds WHERE {where}", *args)]
+
+    def _image(self) -> Ledger:
+        if self._ledger is None:
+            db = self._db
+            ledger = Ledger(lazy_expiry=self._lazy_expiry)
+            keys = db.execute("SELECT key, fingerprint, hold, '', at_ms FROM events WHERE key<>''").fetchall()
+            keys += db.execute("SELECT key, fingerprint, hold, reason, at_ms FROM refusals").fetchall()
+            ledger.load(
+                [Sale(*row) for row in db.execute("SELECT * FROM sales")],
+                [_hold(row) for row in db.execute(f"SELECT {HOLD} FROM holds ORDER BY made_ms")],
+                [(key, Answer(*answer)) for key, *answer in keys],
+                db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0],
+            )
+            self._ledger = ledger
+        return self._ledger
+
+    def _apply(self, batch: Sequence[Command]) -> list[Outcome]:
+        ledger = self._image()
+        now_ms = self._clock()
+        try:
+            outcomes = [ledger.decide(command, now_ms) for command in batch]
+            if changes := ledger.take_changes():
+                self._write(changes, ledger)
+        except BaseException as error:
+            self._ledger = None  # the image may be ahead of the store: read it again
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(str(error)) from error
+            raise
+        return outcomes
+
+    def _write(self, changes: Changes, ledger: Ledger) -> None:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.executemany("INSERT INTO sales VALUES (?,?,?,?,?,?,?,?,?)", changes.sales)
+            db.executemany(UPSERT_HOLD, changes.holds.values())
+            db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", changes.events)
+            db.executemany("INSERT INTO refusals VALUES (?,?,?,?,?)", [(k, *a) for k, a in changes.answers.items()])
+            db.executemany(
+                "INSERT INTO orders VALUES (?,?,?,?,?)",
+                [(e.hold, e.sale, e.user, e.charge, e.at_ms) for e in changes.events if e.kind == State.SOLD],
+            )
+            db.executemany(
+                "INSERT INTO stock VALUES (?,?,?,?) "
+                "ON CONFLICT (sale) DO UPDATE SET free=excluded.free, held=excluded.held, sold=excluded.sold",
+                [(sale, *ledger.stock(sale)) for sale in {event.sale for event in changes.events}],
+            )
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+
+def _hold(row: Sequence[Any]) -> Hold:
+    hold_id, sale, user, state, money, made_ms, ends_ms, charge = row
+    return Hold(hold_id, sale, user, State(state), Money(money), made_ms, ends_ms, charge)

@@ -1,0 +1,85 @@
+"""The shop's pages: templates filled with escaped text. Every page works without scripts and loads nothing
+from elsewhere.
+"""
+
+from functools import cache, lru_cache
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from checkout.values import Hold, Sale, Stock
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template(files("checkout.templates").joinpath(f"{name}.html").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=64)
+def asset(name: str) -> bytes | None:
+    """The bytes of a file in `assets/`, or None."""
+    found = {file.name: file for file in files("checkout.assets").iterdir()}.get(name)
+    return found.read_bytes() if found else None
+
+
+def _page(title: str, name: str, **text: str) -> str:
+    """One page; every value is escaped except `*_html`, which are pages' own parts."""
+    values = {key: value if key.endswith("_html") else escape(value) for key, value in text.items()}
+    return _template("page").substitute(title=escape(title), body=_template(name).substitute(values))
+
+
+def price(sale: Sale) -> str:
+    return f"{sale.price_cents // 100}.{sale.price_cents % 100:02d} {sale.currency}"
+
+
+def stock_line(stock: Stock) -> str:
+    """What a visitor is told of the stock, in one sentence."""
+    if stock.free:
+        return f"{stock.free} of {stock.total} left"
+    if stock.held:
+        return f"Sold out; {stock.held} are still paying"
+    return "Sold out"
+
+
+def product(sale: Sale, stock: Stock, now_ms: int) -> str:
+    is_open = now_ms >= sale.opens_ms and not (sale.closes_ms and now_ms >= sale.closes_ms)
+    action = '<a class="button" href="/checkout">Check out</a>'
+    if stock.free + stock.held == 0:
+        action = ""
+    opens_line = "" if is_open else f"Opens in {max(0, sale.opens_ms - now_ms + 999) // 1000} seconds"
+    return _page(
+        sale.title,
+        "product",
+        product=sale.title,
+        price=price(sale),
+        per_user="one" if sale.per_user == 1 else str(sale.per_user),
+        stock_line=stock_line(stock),
+        opens_ms=str(sale.opens_ms),
+        now_ms=str(now_ms),
+        opens_line=opens_line,
+        action_html=action,
+    )
+
+
+def checkout(sale: Sale, stock: Stock, key: str) -> str:
+    return _page(
+        "Check out",
+        "checkout",
+        product=sale.title,
+        price=price(sale),
+        stock_line=stock_line(stock),
+        key=key,
+    )
+
+
+def order(sale: Sale, hold: Hold) -> str:
+    return _page("Your order", "order", product=sale.title, price=price(sale), order=hold.id)
+
+
+def notice(heading: str, text: str, href: str = "/", link: str = "Back to the product") -> str:
+    return _page(heading, "notice", heading=heading, text=text, href=href, link=link)

@@ -1,0 +1,208 @@
+"""The gate of one room on one node: who passes now, and when everybody else comes back."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import inf, isfinite
+
+from controller.bucket import LeakyBucket
+from controller.decisions import Admit, Verdict, Wait
+from controller.leases import LeaseBook
+from controller.meter import RateMeter
+from controller.pid import Gains, Pid
+from controller.settings import GateSettings
+from controller.snapshot import GateSnapshot
+
+RESERVE_S = 0.15  # the bucket's set point, in seconds of the share: late by this much, hardly ever empty
+APPROACH_S = 2.0  # the last appointment but one is this far before the front
+CALM_POLL_S = 5.0  # interval while the room is held
+GAINS = Gains(kp=0.5, ki=0.1, low=-0.5, high=3.0)
+
+
+class Gate:
+    """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
+
+    def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
+        self._settings = settings
+        self._bucket = LeakyBucket(settings.admissions_per_second, settings.bucket_depth, now)
+        self._book = LeaseBook(settings.max_leases, now)
+        self._pid = Pid(GAINS)
+        self._threshold = inf  # inf: nobody waits, everybody may try the bucket
+        self._slots_seen: int | None = None
+        self._ticked_at = now
+        self._clock = now  # never goes back
+        self._shift = 0.0  # clock = wall + shift
+        self._stretch = 1.0
+        self._slot_rate = RateMeter(10.0)
+        self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(3.0)
+        if resume is not None:
+            self._resume(resume, now)
+
+    def __repr__(self) -> str:
+        return f"<Gate threshold={self._threshold:.3f} {self._bucket!r} {self._book!r}>"
+
+    def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
+        """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
+        clock = self._read(now)
+        book = self._book
+        self._polls.count += 1
+        if now - first_seen < 0.5 * self._settings.poll_min_s and not book.has(first_seen):
+            self._arrivals.count += 1
+        self._slots_seen = slots
+        is_called = self._rate() > 0.0 and (first_seen <= self._threshold or not book)
+        if is_called and (slots is None or slots > 0) and self._bucket.take(now):
+            ahead = book.rank(first_seen)
+            empty = len(book) <= book.has(first_seen)
+            book.remove(first_seen)
+            self._admitted.count += 1
+            return Admit(max(0.0, now - first_seen), empty, ahead)
+        return self._wait(first_seen, clock, draw)
+
+    def tick(self, now: float) -> None:
+        """The control step: any dt works, also none and a negative one."""
+        clock = self._read(now)
+        dt = clock - self._ticked_at
+        if dt <= 0.0:
+            return
+        self._ticked_at = clock
+        self._book.expire(clock)
+        self._book.refresh()
+        polls = self._polls.tick(dt)
+        self._arrivals.tick(dt)
+        self._admitted.tick(dt)
+        self._pace(polls, dt)
+        self._move(now, clock, dt)
+
+    def reconfigure(self, settings: GateSettings, now: float) -> None:
+        """New settings from now on; nothing jumps: threshold, bucket level and lease book stay."""
+        self._settings = settings
+        self._bucket.reshape(settings.admissions_per_second, settings.bucket_depth, now)
+
+    def set_share(self, admissions_per_second: float, now: float) -> None:
+        """A new share of the capacity; the rest of the settings stays."""
+        room = self._settings.room_admissions_per_second
+        self.reconfigure(
+            replace(self._settings, admissions_per_second=admissions_per_second, room_admissions_per_second=room),
+            now,
+        )
+
+    def checkpoint(self, now: float) -> dict[str, float]:
+        """What a restarted worker needs to go on: a small mapping of finite floats."""
+        return {
+            "at": now,
+            "level": self._bucket.level(now),
+            "threshold": self._threshold if isfinite(self._threshold) else 0.0,
+            "open": 0.0 if isfinite(self._threshold) else 1.0,
+            "integral": self._pid.terms.i,
+            "polls_per_s": self._polls.rate,
+            "arrivals_per_s": self._arrivals.rate,
+            "admitted_per_s": self._admitted.rate,
+        }
+
+    def snapshot(self, now: float) -> GateSnapshot:
+        """An immutable picture of now."""
+        waiting = len(self._book)
+        rate = self._rate()
+        threshold = min(self._threshold, now)
+        return GateSnapshot(
+            now=now,
+            lag_s=max(0.0, now - threshold),
+            threshold=threshold,
+            bucket_level=self._bucket.level(now),
+            bucket_depth=self._bucket.depth,
+            admissions_per_second=self._settings.admissions_per_second,
+            waiting=waiting,
+            waiting_room=waiting * self._settings.nodes,
+            eta_last_s=waiting / rate if rate > 0.0 else None,
+            polls_per_s=self._polls.rate,
+            arrivals_per_s=self._arrivals.rate,
+            admitted_per_s=self._admitted.rate,
+            show_up=1.0,
+            budget_stretch=self._stretch,
+            pid=self._pid.terms,
+            admitted=self._admitted.total + self._admitted.count,
+            polled=self._polls.total + self._polls.count,
+            wasted=self._bucket.overflowed,
+            held=self._settings.admissions_per_second <= 0.0,
+        )
+
+    def _wait(self, first_seen: float, clock: float, draw: float) -> Wait:
+        s = self._settings
+        ahead = self._book.rank(first_seen)
+        rate = self._rate()
+        if rate <= 0.0:
+            after = (
+                min(max(CALM_POLL_S, s.poll_min_s), max(s.poll_max_s, s.poll_min_s))
+                * self._stretch
+                * (0.8 + 0.4 * draw)
+            )
+            self._book.add(first_seen, clock + after)
+            return Wait(after, ahead * s.nodes + 1, None, None)
+        eta = max(0.0, ahead + 1.0 - self._bucket.level(self._bucket_time)) / rate + RESERVE_S
+        if eta <= APPROACH_S * 2.0:
+            after = eta
+        else:
+            after = min(eta - APPROACH_S, s.poll_max_s)
+        after = max(after, s.poll_min_s)
+        if self._stretch > 1.0 and eta > 2.0 * APPROACH_S:
+            after = min(after * self._stretch, max(after, eta - APPROACH_S))
+        self._book.add(first_seen, clock + after)
+        return Wait(after, ahead * s.nodes + 1, eta, eta * 1.2 + 2.0)
+
+    def _pace(self, polls: float, dt: float) -> None:
+        """Stretch the intervals while there are more polls than the budget allows."""
+        budget = self._settings.poll_budget_per_s
+        if budget is None:
+            self._stretch = 1.0
+            return
+        step = min(1.0, dt / 3.0)
+        self._stretch = min(max(1.0, self._stretch * (1.0 + step * (polls / budget - 1.0))), 1e4)
+
+    def _move(self, now: float, clock: float, dt: float) -> None:
+        """Set the threshold so that those called within one horizon find just enough tokens."""
+        rate = self._rate()
+        level = self._bucket.level(now)
+        if not self._book:
+            self._threshold = inf
+            self._pid.hold()
+            return
+        if rate <= 0.0 or (self._slots_seen is not None and self._slots_seen <= 0):
+            self._pid.hold()
+            return
+        horizon = max(1.0, self._settings.poll_min_s)
+        error = level / rate - RESERVE_S
+        trim = self._pid.step(min(error, 1.0), dt)
+        tokens = level + rate * horizon * (1.0 + trim) - RESERVE_S * rate
+        youngest = self._book.nth(int(4.0 * (tokens + 1.0)))
+        due = self._book.due_before(clock + horizon, inf if youngest is None else youngest)
+        called = int(max(tokens, 0.0))
+        if called < len(due):
+            self._threshold = due[called]
+        else:
+            beyond = self._book.nth(int(len(due) + 2.0 * (tokens - len(due))))
+            self._threshold = now if beyond is None else beyond
+
+    def _rate(self) -> float:
+        return self._settings.admissions_per_second
+
+    @property
+    def _bucket_time(self) -> float:
+        return self._clock - self._shift
+
+    def _read(self, now: float) -> float:
+        """The wall clock made monotone; a step back of over a second is taken as a new axis."""
+        clock = now + self._shift
+        if clock < self._clock:
+            if self._clock - clock > 1.0:
+                self._shift += self._clock - clock
+            return self._clock
+        self._clock = clock
+        return clock
+
+    def _resume(self, saved: Mapping[str, float], now: float) -> None:
+        """Go on where a worker stopped; the bucket gains only what the time away is worth."""
+        s = self._settings
+        away = min(max(now - saved.get("at", now), 0.0), 3600.0)
+        level = min(max(saved.get("level", 0.0), 0.0) + away * s.admissions_per_second, s.bucket_depth)
+        self._bucket = LeakyBucket(s.admissions_per_second, s.bucket_depth, now, level)
+        self._threshold = inf if saved.get("open", 0.0) else min(saved.get("threshold", now), now)
+        self._pid = Pid(GAINS, saved.get("integral", 0.0))

@@ -1,0 +1,140 @@
+"""The command line. Exit codes: 0 fine, 1 the thing asked for failed, 2 bad usage or configuration."""
+
+import argparse
+import asyncio
+import base64
+import json
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from edge.faults import ConfigurationError
+from edge.loading import load_settings, read_keys
+from edge.logs import configure_logging, facts
+from edge.settings import Settings
+
+__all__ = ["main"]
+
+FINE, FAILED, BAD_USAGE = 0, 1, 2
+
+log = logging.getLogger("edge")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except ConfigurationError as fault:
+        print(fault, file=sys.stderr)
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        return FINE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stanchion",
+        description="A fair waiting room for flash sales: a reverse proxy whose visitors carry their own place in line.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="run the edge by a settings file")
+    run.add_argument("file", type=Path, metavar="FILE", help="the settings (YAML); see configs/reference.yaml")
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="report every fault of a settings file, without starting anything")
+    check.add_argument("file", type=Path, metavar="FILE", help="the settings (YAML)")
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.set_defaults(command=_check)
+
+    demo = commands.add_parser("demo", help="a shop, the edge in front of it and a crowd, on this machine")
+    demo.add_argument("--port", type=_port, default=8080, help="where the edge listens (default: 8080; 0: a free port)")
+    demo.add_argument("--no-crowd", dest="crowd", action="store_false", help="start without the crowd of visitors")
+    demo.add_argument("--seed", type=int, default=None, help="make the crowd's behaviour repeatable")
+    demo.set_defaults(command=_demo)
+
+    keygen = commands.add_parser("keygen", help="print a new secret key for signing tickets and passes")
+    keygen.set_defaults(command=_keygen)
+
+    shown = commands.add_parser("version", help="print the version")
+    shown.set_defaults(command=_version)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"must be a port between 0 and 65535, got {text!r}")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from edge.workers.worker import run_loop
+
+    def source() -> tuple[Settings, tuple[bytes, ...]]:
+        settings = load_settings(options.file)
+        return settings, read_keys(settings, os.environ)
+
+    settings, _ = source()
+    configure_logging(settings.log, "supervisor")
+    run_loop(_serve(source))
+    return FINE
+
+
+async def _serve(source: Callable[[], tuple[Settings, tuple[bytes, ...]]]) -> None:
+    from edge.admin import AdminListener
+    from edge.workers.supervisor import Supervisor
+
+    supervisor = Supervisor(source)
+    async with AdminListener(supervisor) as admin, asyncio.TaskGroup() as group:
+        serving = group.create_task(supervisor.serve())
+        ready = group.create_task(supervisor.wait_ready())
+        await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            named = facts(
+                listening=" ".join(supervisor.addresses), admin=admin.address, workers=len(supervisor.worker_pids)
+            )
+            log.info("ready", extra=named)
+        ready.cancel()
+
+
+def _check(options: argparse.Namespace) -> int:
+    try:
+        settings = load_settings(options.file)
+    except ConfigurationError as fault:
+        if not options.json:
+            raise
+        faults = [{"path": one.path, "message": one.message} for one in fault.faults]
+        print(json.dumps({"file": str(options.file), "valid": False, "faults": faults}))
+        return BAD_USAGE
+    if options.json:
+        print(json.dumps({"file": str(options.file), "valid": True, "faults": []}))
+        return FINE
+    rooms = ", ".join(room.name for room in settings.rooms)
+    print(f"{options.file}: fine; {len(settings.rooms)} room{'s' if len(settings.rooms) > 1 else ''}: {rooms}")
+    return FINE
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from edge.demo.demo import demo
+
+    return demo(options.port, crowd=options.crowd, seed=options.seed)
+
+
+def _keygen(_: argparse.Namespace) -> int:
+    print(base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode())
+    return FINE
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"stanchion {version('stanchion')}")
+    return FINE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

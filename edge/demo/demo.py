@@ -1,0 +1,127 @@
+"""`stanchion demo`: starts the shop as a process of its own, the edge in front of it, and the crowd; shows one line a
+second; ends all of it together.
+
+    crowd, you  -->  edge (a supervisor and two workers)  -->  shop (its checkout is really limited)
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import signal
+import sys
+from importlib.resources import files
+from typing import Any
+
+import aiohttp
+
+from edge.demo.crowd import Crowd, CrowdPlan
+from edge.faults import ConfigurationError, Fault
+from edge.loading import parse_settings
+from edge.logs import configure_logging
+from edge.settings import Settings
+from edge.workers.supervisor import Supervisor
+from edge.workers.worker import run_loop
+
+__all__ = ["demo"]
+
+#: Units for sale: the line outlives a look at it, and not a coffee.
+STOCK = 1500
+#: The shop takes a little more than the room admits: the room is what keeps it from being overrun.
+CHECKOUTS_PER_SECOND = 4.0
+
+
+def demo(port: int, *, crowd: bool, seed: int | None) -> int:
+    """Run the demo until interrupted; returns the exit code."""
+    run_loop(_demo(port, crowd, seed))
+    return 0
+
+
+async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
+    async with _shop() as shop_url:
+        settings = _settings(port, shop_url)
+        configure_logging(settings.log, "demo")
+        key = secrets.token_urlsafe(32).encode()
+        try:
+            supervisor = Supervisor(lambda: (settings, (key,)))
+        except ConfigurationError as fault:
+            hint = Fault("", f"or choose another port: make run ARGS='--port {port + 1 if port < 65_535 else 8081}'")
+            raise ConfigurationError(fault.source, [*fault.faults, hint]) from None
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(_show(supervisor, shop_url, with_crowd, seed))]
+            await supervisor.serve()
+            for helper in helpers:
+                helper.cancel()
+    print("\nended; nothing is left running")
+
+
+async def _show(supervisor: Supervisor, shop_url: str, with_crowd: bool, seed: int | None) -> None:
+    await supervisor.wait_ready()
+    [address] = supervisor.addresses
+    crowd = Crowd(address, "/checkout", CrowdPlan(), random.Random(seed)) if with_crowd else None
+    print(f"The shop is at      {address}            (its checkout takes {CHECKOUTS_PER_SECOND:g} buyers a second)")
+    print(f"Stand in line at    {address}/checkout   (the room lets {_capacity(supervisor):g} visitors a second in)")
+    print("Ctrl-C ends it all.\n" + ("" if crowd else "No crowd: the line is empty.\n"), flush=True)
+    async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
+        if crowd is not None:
+            group.create_task(crowd.play())
+        while True:
+            await asyncio.sleep(1.0)
+            shop = await _shop_stats(session, shop_url)
+            line = _status_line(supervisor.status()["rooms"][0], shop)
+            print(
+                f"\r\x1b[2K{line}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True
+            )
+
+
+def _capacity(supervisor: Supervisor) -> float:
+    return supervisor.settings.rooms[0].capacity.admissions_per_second
+
+
+async def _shop_stats(session: aiohttp.ClientSession, shop_url: str) -> dict[str, Any]:
+    try:
+        async with session.get(f"{shop_url}/stats", timeout=aiohttp.ClientTimeout(total=2)) as answer:
+            stats: dict[str, Any] = await answer.json()
+            return stats
+    except (aiohttp.ClientError, TimeoutError):
+        return {}
+
+
+def _status_line(room: dict[str, Any], shop: dict[str, Any]) -> str:
+    newcomer = "-" if room["eta_last_s"] is None else f"{room['eta_last_s']:.0f} s"
+    line = (
+        f"waiting {room['waiting']:4d} | admitted {room['admitted_per_s']:4.1f}/s | lag {room['lag_s']:5.1f} s | "
+        f"bucket {room['bucket_level']:3.1f}/{room['bucket_depth']:.1f} | ETA {newcomer}"
+    )
+    if shop:
+        line += f" | sold {shop['orders']}, left {shop['stock_left']}, turned away {shop['refused_503']}"
+    return line
+
+
+def _settings(port: int, shop_url: str) -> Settings:
+    settings = parse_settings((files("configs") / "demo.yaml").read_text("utf-8"), "configs/demo.yaml")
+    upstream = settings.upstream.model_copy(update={"url": shop_url})
+    return settings.model_copy(update={"listen": (f"tcp://127.0.0.1:{port}",), "upstream": upstream})
+
+
+@contextlib.asynccontextmanager
+async def _shop() -> Any:
+    """The shop as a process of its own; yields its address."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "checkout", "serve", "--listen", "127.0.0.1:0", "--stock", str(STOCK)),
+        *("--checkouts-per-second", str(CHECKOUTS_PER_SECOND), "--seconds-per-checkout", "1.5"),
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the demo to hear: the shop ends after the edge
+    )
+    try:
+        if process.stdout is None:
+            raise RuntimeError("the shop's output is a pipe")
+        said = (await process.stdout.readline()).decode()
+        prefix = "listening on "
+        if not said.startswith(prefix):
+            raise RuntimeError(f"the shop did not start: {said!r}")
+        yield said.removeprefix(prefix).strip()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        await process.wait()

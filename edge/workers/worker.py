@@ -1,0 +1,221 @@
+"""One worker: a node. It is told its settings by the supervisor, serves its sockets, and reports.
+
+This is the composition root of a serving process: everything is made here and handed down.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from edge.answers import Answers
+from edge.logs import configure_logging, facts
+from edge.metrics import Metrics
+from edge.pipeline import Pipeline, RoomEvent
+from edge.proxy import Proxy
+from edge.rooms import RoomTable, build_rooms
+from edge.server import Exchange
+from edge.settings import Settings, UpstreamSettings
+from edge.workers.board import Board
+from edge.workers.channel import Channel, Message
+from waiting_room.page import Assets
+from waiting_room.ticket import Keyring
+
+__all__ = ["main", "run_loop"]
+
+log = logging.getLogger("edge.worker")
+
+#: How often the gates take a control step, and how often the supervisor is told.
+TICK_S = 0.1
+REPORT_S = 0.5
+
+
+class Worker:
+    def __init__(self, index: int, listening: Sequence[socket.socket], board: Board, channel: Channel) -> None:
+        self._index = index
+        self._listening = listening
+        self._board = board
+        self._channel = channel
+        self._metrics = Metrics()
+        self._assets = Assets.load()
+        self._answers = Answers(self._assets)
+        self._random = random.Random()
+        self._rooms: RoomTable | None = None
+        self._exchange: Exchange | None = None
+        self._runner: web.ServerRunner | None = None
+        self._proxies: list[Proxy] = []
+        self._draining = asyncio.Event()
+        self._grace_s = 30.0
+
+    async def serve(self) -> None:
+        """Until the supervisor says drain, or is gone."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._draining.set)
+        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            # A terminal sends these to the whole group; the supervisor decides what they mean.
+            signal.signal(ignored, signal.SIG_IGN)
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(self._listen_to_supervisor()), group.create_task(self._tick())]
+            await self._draining.wait()
+            for helper in helpers:
+                helper.cancel()
+        await self._drain()
+
+    async def _listen_to_supervisor(self) -> None:
+        async for message in self._channel.messages():
+            match message["kind"]:
+                case "configure":
+                    await self._configure(message)
+                    self._channel.send("ready")
+                case "event" if self._exchange is not None:
+                    self._exchange.pipeline.apply(RoomEvent(**message["event"]))
+                case "drain":
+                    self._grace_s = message["grace_s"] if message["grace_s"] is not None else self._grace_s
+                    break
+                case _:
+                    raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
+        self._draining.set()
+
+    async def _configure(self, message: Message) -> None:
+        settings = Settings.model_validate(message["settings"])
+        configure_logging(settings.log, f"worker {self._index}")
+        self._grace_s = settings.shutdown.grace_seconds
+        slots: dict[str, int] = message["slots"]
+        self._rooms = build_rooms(
+            settings,
+            self._assets,
+            lambda name: self._board.rows(slots[name]),
+            self._index,
+            time.time(),
+            message["board_since"],
+            self._rooms,
+            message["resume"],
+        )
+        pipeline = Pipeline(
+            self._rooms,
+            Keyring([key.encode() for key in message["keys"]]),
+            self._answers,
+            self._metrics,
+            settings.cookies,
+            os.urandom,
+            lambda event: self._channel.send("event", event=asdict(event)),
+        )
+        proxy = await self._proxy_to(settings.upstream)
+        if self._exchange is None:
+            self._exchange = Exchange(settings, pipeline, proxy, self._metrics, time.time, self._random.random)
+            await self._open(settings)
+        else:
+            self._exchange.use(settings, pipeline, proxy)
+
+    async def _proxy_to(self, upstream: UpstreamSettings) -> Proxy:
+        """The present proxy when it leads there already; an old one is kept for the requests that still use it."""
+        if not self._proxies or self._proxies[-1].settings != upstream:
+            self._proxies.append(await Proxy(upstream, self._metrics).__aenter__())
+        return self._proxies[-1]
+
+    async def _open(self, settings: Settings) -> None:
+        if self._exchange is None:
+            raise RuntimeError("configure before opening")
+        limits = settings.limits
+        server = web.Server(
+            self._exchange.handle,
+            handler_cancellation=True,  # a client that is gone ends its call to the upstream
+            auto_decompress=False,
+            access_log=None,
+            keepalive_timeout=limits.keepalive_seconds,
+            max_line_size=limits.head_bytes,
+            max_field_size=limits.head_bytes,
+            max_headers=limits.headers,
+        )
+        self._runner = web.ServerRunner(server, shutdown_timeout=self._grace_s)
+        await self._runner.setup()
+        for listening in self._listening:
+            await web.SockSite(self._runner, listening).start()
+
+    async def _tick(self) -> None:
+        """The control steps, and the reports. A stalled loop makes a step late, never twice."""
+        next_report = time.monotonic()
+        while True:
+            # Nodes of a machine must not step together, or they would all read the same moment's noise.
+            await asyncio.sleep(TICK_S * self._random.uniform(0.9, 1.1))
+            if self._rooms is None:
+                continue
+            now = time.time()
+            for room in self._rooms.rooms:
+                room.gate.tick(now)
+            if time.monotonic() >= next_report:
+                next_report = time.monotonic() + REPORT_S
+                self._report(now)
+
+    def _report(self, now: float) -> None:
+        rooms: dict[str, Any] = {}
+        checkpoints: dict[str, Any] = {}
+        for room in self._rooms.rooms if self._rooms else ():
+            seen = room.gate.snapshot(now)
+            room.occupancy.advance(now)
+            self._metrics.waiting.labels(room.name).set(seen.waiting)
+            self._metrics.active.labels(room.name).set(room.occupancy.total)
+            self._metrics.capacity.labels(room.name).set(seen.admissions_per_second)
+            self._metrics.bucket_level.labels(room.name).set(seen.bucket_level)
+            self._metrics.lag.labels(room.name).set(seen.lag_s)
+            rooms[room.name] = {
+                **asdict(seen),
+                "active": room.occupancy.total,
+                "stock": room.stock,
+                "sold_out": room.sold_out,
+            }
+            checkpoints[room.name] = room.gate.checkpoint(now)
+        self._channel.send("report", rooms=rooms, checkpoints=checkpoints)
+
+    async def _drain(self) -> None:
+        """Stop accepting, answer what is under way, end. Streams have the grace time to finish."""
+        log.info("draining", extra=facts(grace_s=self._grace_s))
+        if self._exchange is not None:
+            self._exchange.is_draining = True
+        if self._runner is not None:
+            self._runner._shutdown_timeout = self._grace_s
+            await self._runner.cleanup()
+        for proxy in self._proxies:
+            await proxy.__aexit__()
+        self._report(time.time())
+        self._channel.close()
+
+
+def run_loop(main: Any) -> Any:
+    """`asyncio.run`, on uvloop where it imports: it serves about twice as many requests."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    return uvloop.run(main)
+
+
+def main() -> None:
+    """`python -m edge.workers.worker`, started by the supervisor only: its descriptors are what it serves."""
+    parser = argparse.ArgumentParser(prog="stanchion worker")
+    parser.add_argument("--index", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--board", type=int, required=True)
+    parser.add_argument("--listen", type=int, nargs="+", required=True)
+    options = parser.parse_args()
+
+    async def serve() -> None:
+        channel = await Channel.over(socket.socket(fileno=options.control))
+        listening = [socket.socket(fileno=descriptor) for descriptor in options.listen]
+        await Worker(options.index, listening, Board(options.board, options.workers), channel).serve()
+
+    run_loop(serve())
+
+
+if __name__ == "__main__":
+    main()

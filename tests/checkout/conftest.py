@@ -1,0 +1,39 @@
+"""What the shop's tests share: a shop on a free port, and a client for it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import ClientSession
+
+from checkout.app import RunningShop, running_shop
+from checkout.settings import Address, CapacitySettings, ProductSettings, ShopSettings
+
+
+@dataclass(frozen=True)
+class Visit:
+    shop: RunningShop
+    client: ClientSession
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Visit]]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """`async with serve(stock=3) as visit:` - a shop on a free port with fast purchases."""
+
+    @asynccontextmanager
+    async def start(
+        stock: int = 10, rate: float = 1000.0, seconds: float = 0.0, backlog_s: float = 1.0, **more: object
+    ) -> AsyncIterator[Visit]:
+        settings = ShopSettings(
+            listen=Address("127.0.0.1", 0),
+            product=ProductSettings(stock=stock, **more),  # type: ignore[arg-type]
+            capacity=CapacitySettings(rate, seconds, backlog_s),
+        )
+        async with running_shop(settings) as shop, ClientSession(shop.url) as client:
+            yield Visit(shop, client)
+
+    return start
