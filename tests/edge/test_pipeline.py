@@ -112,7 +112,7 @@ def test_what_is_on_a_bypass_list_never_queues(target: str) -> None:
 
 
 def test_an_empty_line_lets_a_first_visit_in_with_a_pass() -> None:
-    """Nobody waits for nothing: the first request is forwarded, the upstream told who came, the visitor given a pass."""
+    """Nobody waits for nothing: the request is forwarded, the upstream told who came, the visitor given a pass."""
     verdict = Edge().ask()
     assert isinstance(verdict, Forward)
     assert verdict.held is not None
@@ -160,7 +160,7 @@ def test_browsers_get_the_page_and_programs_the_document() -> None:
 
 
 def test_who_waits_gets_in_and_keeps_their_first_arrival() -> None:
-    """Polling with the ticket: the first arrival stays, the ticket is not signed again at every poll, the pass comes."""
+    """Polling with the ticket: the first arrival stays, nothing is signed again at every poll, the pass comes."""
     edge = Edge()
     edge.fill()
     first = edge.ask()
@@ -347,6 +347,10 @@ def test_static_files_may_be_kept_for_ever_and_are_revalidated_by_etag() -> None
     assert isinstance(served, Answer)
     assert served.body == asset.body
     assert "immutable" in (header(served, "Cache-Control") or "")
+    packed = edge.ask(asset.url, accept_encoding="br, gzip;q=0.8")
+    assert isinstance(packed, Answer)
+    assert packed.body == asset.gzipped
+    assert header(packed, "Content-Encoding") == "gzip"
     again = edge.ask(asset.url, if_none_match=asset.etag)
     assert isinstance(again, Answer)
     assert (again.status, again.body) == (304, b"")
@@ -410,12 +414,11 @@ def test_cookies_are_marked_secure_as_set(secure: str, scheme: str, marked: bool
 
 def test_rooms_are_matched_by_host_too() -> None:
     """The first room of the file whose host and path match; hosts ignore case, port and a trailing dot."""
-    edge = Edge()
     for host in ("a.tickets.example", "A.Tickets.Example:8443", "a.tickets.example."):
-        verdict = edge.ask("/anything", host=host)
+        verdict = Edge().ask("/anything", host=host)
         assert isinstance(verdict, Forward)
         assert verdict.room == "tickets"
-    elsewhere = edge.ask("/anything", host="tickets.example")
+    elsewhere = Edge().ask("/anything", host="tickets.example")
     assert isinstance(elsewhere, Forward)
     assert elsewhere.room is None
 
