@@ -159,7 +159,7 @@ class Gate:
             after = eta if s.nodes == 1 else s.poll_min_s
         else:
             after = min(eta - APPROACH_S, s.poll_max_s)
-        if is_first and eta < s.poll_max_s:
+        if is_first and eta < 2.0 * s.poll_max_s:
             after = min(after, eta / 2) if line.is_probed else s.poll_min_s * (1.0 + 0.5 * draw)
         after = max(after, s.poll_min_s)
         if self._stretch > 1.0 and eta > 2.0 * APPROACH_S:
@@ -193,9 +193,10 @@ class Gate:
         self._depth = max(0.0, rate * (DEPTH_S + trim))
         line = self._line
         at = line.nth(self._depth)
-        self._threshold = now if at is None else at
-        self._ahead = line.ahead(self._threshold)
-        line.freeze(self._threshold, (self._settings.poll_max_s + ZONE_S) * rate, now - 3.0)
+        self._threshold = inf if at is None else at
+        front = min(self._threshold, now)
+        self._ahead = line.ahead(front)
+        line.freeze(front, (self._settings.poll_max_s + ZONE_S) * rate, now - 3.0)
 
     def _rate(self) -> float:
         return self._settings.admissions_per_second

@@ -23,17 +23,21 @@ from controller.showup import ShowUp
 YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
 PROBED = 24  # first leases that must have come due before newcomers are trusted with long appointments
 
+SETTLED_S = 1.0
+
 
 class Line:
     """Everything the node knows about who waits; `now` is a clock that never goes back."""
 
-    __slots__ = ("_edges", "_fresh", "_masses", "book", "showup", "visits_due", "young_s")
+    __slots__ = ("_edges", "_fresh", "_masses", "_probed_s", "_ticked_at", "book", "showup", "visits_due", "young_s")
 
     def __init__(self, capacity: int, now: float, young_s: float) -> None:
         self.book = LeaseBook(capacity, now)
         self._fresh = LeaseBook(capacity, now)
         self.showup = ShowUp()
         self.young_s = young_s
+        self._probed_s = 0.0  # time since enough first leases have come due
+        self._ticked_at = now
         self._edges: list[float] = []  # first_seen, ascending; the frozen profile
         self._masses: list[float] = []  # cumulative visitors up to each edge
 
@@ -45,7 +49,8 @@ class Line:
 
     @property
     def is_probed(self) -> bool:
-        return self.showup.known >= PROBED
+        """Whether it is known what share of the newcomers comes back."""
+        return self._probed_s > SETTLED_S
 
     def waiting(self) -> float:
         """Visitors who wait and will come back, on this node's list."""
@@ -79,6 +84,9 @@ class Line:
         gone = self.book.expire(clock, wall - self.young_s)
         self.showup.due(ghosts, max(0, gone - ghosts))
         self.showup.settle()
+        if self.showup.known >= PROBED:
+            self._probed_s += clock - self._ticked_at
+        self._ticked_at = clock
         self.book.refresh()
         self._fresh.refresh()
 
