@@ -6,16 +6,20 @@ from math import inf, isfinite
 
 from controller.bucket import LeakyBucket
 from controller.decisions import Admit, Verdict, Wait
-from controller.leases import LeaseBook
+from controller.line import YOUNG_S, Line
 from controller.meter import RateMeter
 from controller.pid import Gains, Pid
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
 RESERVE_S = 0.15  # the bucket's set point, in seconds of the share: late by this much, hardly ever empty
+DEPTH_S = 0.6
 APPROACH_S = 2.0  # the last appointment but one is this far before the front
+ZONE_S = 3.0  # beyond the longest interval
+GRACE_S = 0.1  # a client is expected this much after its appointment
+REFW = 0.5
 CALM_POLL_S = 5.0  # interval while the room is held
-GAINS = Gains(kp=0.5, ki=0.1, low=-0.5, high=3.0)
+GAINS = Gains(kp=1.0, ki=0.1, low=-5.0, high=60.0)
 
 
 class Gate:
@@ -24,38 +28,45 @@ class Gate:
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
         self._settings = settings
         self._bucket = LeakyBucket(settings.admissions_per_second, settings.bucket_depth, now)
-        self._book = LeaseBook(settings.max_leases, now)
+        self._line = Line(settings.max_leases, now, settings.poll_max_s + YOUNG_S)
         self._pid = Pid(GAINS)
+        self._refused = RateMeter(1.0)
         self._threshold = inf  # inf: nobody waits, everybody may try the bucket
         self._slots_seen: int | None = None
         self._ticked_at = now
         self._clock = now  # never goes back
         self._shift = 0.0  # clock = wall + shift
         self._stretch = 1.0
+        self._ahead = 0.0
         self._slot_rate = RateMeter(10.0)
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(3.0)
         if resume is not None:
             self._resume(resume, now)
 
     def __repr__(self) -> str:
-        return f"<Gate threshold={self._threshold:.3f} {self._bucket!r} {self._book!r}>"
+        return f"<Gate threshold={self._threshold:.3f} {self._bucket!r} {self._line!r}>"
 
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
         clock = self._read(now)
-        book = self._book
+        line = self._line
+        age_s = now - first_seen
         self._polls.count += 1
-        if now - first_seen < 0.5 * self._settings.poll_min_s and not book.has(first_seen):
+        is_first = age_s < 0.5 * self._settings.poll_min_s and first_seen not in line.book
+        if is_first:
             self._arrivals.count += 1
+        else:
+            line.visit(first_seen, age_s)
         self._slots_seen = slots
-        is_called = self._rate() > 0.0 and (first_seen <= self._threshold or not book)
-        if is_called and (slots is None or slots > 0) and self._bucket.take(now):
-            ahead = book.rank(first_seen)
-            empty = len(book) <= book.has(first_seen)
-            book.remove(first_seen)
+        is_called = first_seen <= self._threshold or not line.book
+        if is_called and (slots is None or slots > 0) and self._rate() > 0.0 and self._bucket.take(now):
+            ahead = line.book.rank(first_seen)
+            line.leave(first_seen)
             self._admitted.count += 1
-            return Admit(max(0.0, now - first_seen), empty, ahead)
-        return self._wait(first_seen, clock, draw)
+            return Admit(max(0.0, age_s), not line.book, ahead)
+        if is_called:
+            self._refused.count += 1
+        return self._wait(first_seen, clock, draw, is_first)
 
     def tick(self, now: float) -> None:
         """The control step: any dt works, also none and a negative one."""
@@ -64,8 +75,7 @@ class Gate:
         if dt <= 0.0:
             return
         self._ticked_at = clock
-        self._book.expire(clock)
-        self._book.refresh()
+        self._line.tick(clock, now)
         polls = self._polls.tick(dt)
         self._arrivals.tick(dt)
         self._admitted.tick(dt)
@@ -100,7 +110,7 @@ class Gate:
 
     def snapshot(self, now: float) -> GateSnapshot:
         """An immutable picture of now."""
-        waiting = len(self._book)
+        waiting = round(self._line.waiting())
         rate = self._rate()
         threshold = min(self._threshold, now)
         return GateSnapshot(
@@ -116,7 +126,7 @@ class Gate:
             polls_per_s=self._polls.rate,
             arrivals_per_s=self._arrivals.rate,
             admitted_per_s=self._admitted.rate,
-            show_up=1.0,
+            show_up=self._line.showup.share,
             budget_stretch=self._stretch,
             pid=self._pid.terms,
             admitted=self._admitted.total + self._admitted.count,
@@ -125,9 +135,10 @@ class Gate:
             held=self._settings.admissions_per_second <= 0.0,
         )
 
-    def _wait(self, first_seen: float, clock: float, draw: float) -> Wait:
+    def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool) -> Wait:
         s = self._settings
-        ahead = self._book.rank(first_seen)
+        line = self._line
+        ahead = line.ahead(first_seen)
         rate = self._rate()
         if rate <= 0.0:
             after = (
@@ -135,18 +146,24 @@ class Gate:
                 * self._stretch
                 * (0.8 + 0.4 * draw)
             )
-            self._book.add(first_seen, clock + after)
-            return Wait(after, ahead * s.nodes + 1, None, None)
-        eta = max(0.0, ahead + 1.0 - self._bucket.level(self._bucket_time)) / rate + RESERVE_S
+            line.expect(first_seen, clock + after + GRACE_S, is_first)
+            return Wait(after, int(ahead * s.nodes) + 1, None, None)
+        if s.nodes > 1 and first_seen > self._threshold:
+            n = line.place(first_seen, self._threshold)
+        else:
+            n = ahead + 1.0 - self._ahead
+        eta = max(0.0, DEPTH_S + RESERVE_S + n / rate)
         if eta <= APPROACH_S * 2.0:
-            after = eta
+            after = eta if s.nodes == 1 else s.poll_min_s
         else:
             after = min(eta - APPROACH_S, s.poll_max_s)
+        if is_first and eta < 2.0 * s.poll_max_s:
+            after = min(after, eta / 2) if line.is_probed else s.poll_min_s * (1.0 + 0.5 * draw)
         after = max(after, s.poll_min_s)
         if self._stretch > 1.0 and eta > 2.0 * APPROACH_S:
             after = min(after * self._stretch, max(after, eta - APPROACH_S))
-        self._book.add(first_seen, clock + after)
-        return Wait(after, ahead * s.nodes + 1, eta, eta * 1.2 + 2.0)
+        line.expect(first_seen, clock + after + GRACE_S, is_first)
+        return Wait(after, int(ahead * s.nodes) + 1, eta, eta * 1.2 + 2.0)
 
     def _pace(self, polls: float, dt: float) -> None:
         """Stretch the intervals while there are more polls than the budget allows."""
@@ -161,25 +178,23 @@ class Gate:
         """Set the threshold so that those called within one horizon find just enough tokens."""
         rate = self._rate()
         level = self._bucket.level(now)
-        if not self._book:
+        if not self._line.book:
             self._threshold = inf
             self._pid.hold()
             return
         if rate <= 0.0 or (self._slots_seen is not None and self._slots_seen <= 0):
             self._pid.hold()
             return
-        horizon = max(1.0, self._settings.poll_min_s)
-        error = level / rate - RESERVE_S
-        trim = self._pid.step(min(error, 1.0), dt)
-        tokens = level + rate * horizon * (1.0 + trim) - RESERVE_S * rate
-        youngest = self._book.nth(int(4.0 * (tokens + 1.0)))
-        due = self._book.due_before(clock + horizon, inf if youngest is None else youngest)
-        called = int(max(tokens, 0.0))
-        if called < len(due):
-            self._threshold = due[called]
-        else:
-            beyond = self._book.nth(int(len(due) + 2.0 * (tokens - len(due))))
-            self._threshold = now if beyond is None else beyond
+        refused = self._refused.tick(dt)
+        error = (level - REFW * refused) / rate - RESERVE_S
+        trim = self._pid.step(min(max(error, -1.0), 1.0), dt)
+        self._depth = max(0.0, rate * (DEPTH_S + trim))
+        line = self._line
+        at = line.nth(self._depth)
+        self._threshold = inf if at is None else at
+        front = min(self._threshold, now)
+        self._ahead = line.ahead(front)
+        line.freeze(front, (self._settings.poll_max_s + ZONE_S) * rate, now - 3.0)
 
     def _rate(self) -> float:
         return self._settings.admissions_per_second

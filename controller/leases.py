@@ -19,6 +19,7 @@ counts each of the rest twice (`weight` doubles), and so on; it fills up again w
 
 from bisect import bisect_left
 from itertools import chain
+from math import inf
 
 SLOT_S = 0.1  # resolution of due times
 CHUNK = 256  # sqrt of the usual 65,000 leases
@@ -28,7 +29,6 @@ class LeaseBook:
     """A bounded multiset of (first_seen, due); all times in seconds, on the caller's axes."""
 
     __slots__ = (
-        "_admits",
         "_capacity",
         "_chunks",
         "_due",
@@ -57,7 +57,7 @@ class LeaseBook:
     def __repr__(self) -> str:
         return f"<LeaseBook {len(self._due)} leases, each for {self.weight}>"
 
-    def has(self, first_seen: float) -> bool:
+    def __contains__(self, first_seen: float) -> bool:
         return first_seen in self._due
 
     def rank(self, first_seen: float) -> int:
@@ -104,8 +104,8 @@ class LeaseBook:
         self._delete(first_seen)
         return True
 
-    def expire(self, now: float) -> int:
-        """Forget whose time is over; returns how many leases ran out without a visit here."""
+    def expire(self, now: float, since: float = -inf) -> int:
+        """Forget whose time is over; returns how many leases of visitors younger than `since` ran out."""
         last = int(now / SLOT_S)
         gone = 0
         if last - self._next_slot > len(self._wheel) + 8:  # a long stall: walk the slots that exist
@@ -118,7 +118,7 @@ class LeaseBook:
                 if due.get(first_seen) == slot:
                     del due[first_seen]
                     self._delete(first_seen)
-                    gone += 1
+                    gone += first_seen > since
         self._next_slot = max(self._next_slot, last)
         if self.weight > 1 and len(due) * 4 < self._capacity:
             self._thicken()
