@@ -121,7 +121,7 @@ class Pipeline:
         if isinstance(held, Pass):
             return self._enter(facts, room, held, now, fresh=room.renew(held, now))
         ticket, given = self._ticket(held, now, room)
-        self._metrics.polls.labels(room.name).inc()
+        self._metrics.polls.count(room.name)
         remembered = room.remembered(ticket, now)
         if remembered is not None:
             return self._enter(facts, room, remembered, now, fresh=remembered)
@@ -130,7 +130,7 @@ class Pipeline:
         verdict = room.ask(ticket, now, draw)
         match verdict:
             case Admit():
-                self._metrics.admissions.labels(room.name).inc()
+                self._metrics.admissions.count(room.name)
                 admitted = room.admit(ticket, now)
                 return self._enter(facts, room, admitted, now, fresh=admitted)
             case Wait():
@@ -222,7 +222,7 @@ class Pipeline:
             rejected = judge(credential, now, skew_s=rule.skew_allowance_seconds, lifetime_s=rule.lifetime_seconds)
             if rejected is None:
                 return credential
-        self._metrics.rejected.labels(room.name, rejected.reason.value).inc()
+        self._metrics.rejected.count(room.name, rejected.reason.value)
         return None
 
     def _ticket(self, held: Ticket | None, now: float, room: Room) -> tuple[Ticket, Ticket | None]:
@@ -270,7 +270,7 @@ class Pipeline:
         return (("Set-Cookie", self._cookie(facts, room, self.keys.seal(what), max(1, round(lifetime_s)))),)
 
     def _end_session(self, room: Room, facts: Facts, held: Pass, command: str, now: float) -> Headers:
-        self._metrics.sessions_ended.labels(room.name, command).inc()
+        self._metrics.sessions_ended.count(room.name, command)
         room.end_session(held, now)
         return (("Set-Cookie", self._cookie(facts, room, "", 0)),)
 

@@ -168,7 +168,7 @@ class Client(asyncio.Protocol):
         written = plane.writer.write(answer, plane.date, b"Connection: close\r\n")
         self.transport.write(written)
         if not is_recorded:
-            plane.record(None, answer.outcome, status, len(written), 0.0)
+            plane.record(None, answer.outcome, status, len(written), 0.0, to_upstream=False)
         self._end(gently=True)
 
     def detach(self) -> bytes:
@@ -268,7 +268,7 @@ class Client(asyncio.Protocol):
         plane = self._plane
         if known.is_plain and not plane.is_draining:
             written = plane.writer.write(answer, plane.date, b"")
-            plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0)
+            plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
             self.transport.write(written)
             self.deadline = plane.now + plane.keepalive_s
             if self.is_full and data:
@@ -282,7 +282,7 @@ class Client(asyncio.Protocol):
         fits = 0 <= known.length <= SKIP_BYTES
         keep_alive = known.keep_alive and fits and not is_awaited and not self._plane.is_draining
         written = self._written(answer, known, keep_alive=keep_alive)
-        self._plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0)
+        self._plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
         self.transport.write(written)
         if not keep_alive:
             self._end(gently=bool(data) or known.length != 0)

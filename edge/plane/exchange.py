@@ -308,7 +308,8 @@ class Exchange:
         self._record(outcome, status)
 
     def _record(self, outcome: str, status: int) -> None:
-        self._plane.record(self._known.facts.head, outcome, status, self._sent, monotonic() - self._began)
+        seconds = monotonic() - self._began
+        self._plane.record(self._known.facts.head, outcome, status, self._sent, seconds, to_upstream=True)
 
     def _pause_client(self) -> None:
         if not self._is_pausing_client:

@@ -89,6 +89,7 @@ class Recogniser:
             fetch_mode=text(b"sec-fetch-mode"),
             referer=text(b"referer"),
             if_none_match=text(b"if-none-match"),
+            accept_encoding=text(b"accept-encoding"),
         )
         is_plain = request.keep_alive and not request.is_http10 and request.length == 0 and request.method != "HEAD"
         return Known(

@@ -30,8 +30,10 @@ BACKLOG = 4096
 class Watcher(Protocol):
     """Who wants to know what happened; called on the request's path, so it only counts and queues."""
 
-    def record(self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float) -> None:
-        """A request is over. head: None when it could not be read."""
+    def record(
+        self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool
+    ) -> None:
+        """A request is over. head: None when it could not be read. to_upstream: it was to be forwarded."""
         ...
 
     def upstream_answered(self, seconds: float) -> None: ...

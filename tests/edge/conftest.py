@@ -195,7 +195,7 @@ class Recorder:
         self.outcomes: list[str] = []
         self.failures: list[str] = []
 
-    def record(self, head: object, outcome: str, status: int, sent: int, seconds: float) -> None:
+    def record(self, head: object, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool) -> None:
         self.outcomes.append(outcome)
 
     def upstream_answered(self, seconds: float) -> None:

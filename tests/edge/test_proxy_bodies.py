@@ -86,7 +86,9 @@ async def test_an_answer_streams_while_it_is_written(edge_in_front_of, upstream)
 
     async def slow(reader, writer):
         await upstream.read(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"
+        )
         await go_on.wait()
         writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
         await reader.read()
@@ -212,8 +214,19 @@ async def test_an_answer_before_the_end_of_the_upload_arrives_and_ends_the_conne
 
 @pytest.mark.parametrize(
     "body",
-    [b"x\r\n", b"5 \r\nhello\r\n", b"5\nhello\n", b"-5\r\nhello\r\n", b"0x5\r\nhello\r\n", b"5\r\nhelloo\r\n"]
-    + [b"5\r\nhello\n", b"FFFFFFFFFFFFFFFFF\r\n", b"5;a\nb\r\nhello\r\n", b"5" + b"0" * 300, b"0\r\nbad trailer\r\n\r\n"],
+    [
+        b"x\r\n",
+        b"5 \r\nhello\r\n",
+        b"5\nhello\n",
+        b"-5\r\nhello\r\n",
+        b"0x5\r\nhello\r\n",
+        b"5\r\nhelloo\r\n",
+        b"5\r\nhello\n",
+        b"FFFFFFFFFFFFFFFFF\r\n",
+        b"5;a\nb\r\nhello\r\n",
+        b"5" + b"0" * 300,
+        b"0\r\nbad trailer\r\n\r\n",
+    ],
 )
 async def test_a_chunked_body_that_breaks_its_framing_is_refused(edge_in_front_of, upstream, body):
     async def patient(reader, writer):

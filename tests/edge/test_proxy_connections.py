@@ -1,6 +1,7 @@
 """Connections: kept, closed, pipelined, expected, upgraded, drained."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -134,7 +135,10 @@ async def test_an_upgrade_is_spliced(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream)
     visitor = await edge.connect()
     response = await visitor.get(
-        "/checkout", "Upgrade: websocket", "Connection: keep-alive, Upgrade", "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw=="
+        "/checkout",
+        "Upgrade: websocket",
+        "Connection: keep-alive, Upgrade",
+        "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==",
     )
     assert (response.status, response["Upgrade"], response["Connection"]) == (101, "websocket", "Upgrade")
     assert response["Sec-WebSocket-Accept"] == "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
@@ -174,10 +178,8 @@ async def test_a_visitor_who_leaves_ends_the_call_to_the_upstream(edge_in_front_
     async def waits(reader, writer):
         await upstream.read(reader)
         called.set()
-        try:
+        with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
-        except ConnectionError:
-            pass
         gone.set()
 
     upstream.handler = waits

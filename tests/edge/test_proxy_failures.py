@@ -131,7 +131,7 @@ async def test_only_what_is_safe_is_sent_again(edge_in_front_of, upstream, metho
     async def forgets(reader, writer):
         while True:
             request = await upstream.read(reader)
-            if request.line.startswith("GET /first") or lost and is_reused:
+            if request.line.startswith("GET /first") or (lost and is_reused):
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 continue
             lost.append(request)

@@ -54,7 +54,9 @@ async def test_hop_by_hop_fields_end_at_the_edge(edge_in_front_of, upstream):
 
 async def test_nobody_but_the_edge_speaks_for_the_edge(edge_in_front_of, upstream):
     """Neither as a client with the edge's headers (also in CGI's spelling) nor as an upstream towards a visitor."""
-    upstream.answer = b"HTTP/1.1 200 OK\r\nStanchion-Stock: 5\r\nStanchion-Command: nonsense\r\nContent-Length: 0\r\n\r\n"
+    upstream.answer = (
+        b"HTTP/1.1 200 OK\r\nStanchion-Stock: 5\r\nStanchion-Command: nonsense\r\nContent-Length: 0\r\n\r\n"
+    )
     edge = await edge_in_front_of(upstream)
     response = await edge.get(
         "/checkout",
@@ -73,13 +75,17 @@ async def test_nobody_but_the_edge_speaks_for_the_edge(edge_in_front_of, upstrea
     assert request["X-Forwarded-Host"] == "shop.example"
     for name in ("X_Stanchion_Ticket", "X_Forwarded_For", "X-Real-IP", "Forwarded"):
         assert name not in request, name
-    assert not [name for name, _ in response.fields if name.lower().startswith("stanchion-") and name != "Stanchion-State"]
+    assert not [
+        name for name, _ in response.fields if name.lower().startswith("stanchion-") and name != "Stanchion-State"
+    ]
     assert response["Stanchion-State"] == "admitted"
 
 
 async def test_a_trusted_proxy_in_front_is_believed(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings='trusted_proxies: ["127.0.0.0/8"]')
-    await edge.get("/", "X-Forwarded-For: 6.6.6.6, 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example")
+    await edge.get(
+        "/", "X-Forwarded-For: 6.6.6.6, 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example"
+    )
     request = upstream.requests[0]
     assert request["X-Forwarded-For"] == "203.0.113.9, 127.0.0.1"
     assert request["X-Forwarded-Proto"] == "https"
@@ -153,8 +159,7 @@ async def test_a_date_is_added_only_where_none_is(edge_in_front_of, upstream):
 
 async def test_early_hints_are_passed_on(edge_in_front_of, upstream):
     upstream.answer = (
-        b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     )
     visitor = await (await edge_in_front_of(upstream)).connect()
     hints = await visitor.get("/")

@@ -1,4 +1,4 @@
-"""A request with two readings is refused and its connection closed: nothing of it, or behind it, reaches the upstream."""
+"""A request with two readings is refused and its connection closed: nothing of it, or behind it, goes on."""
 
 import pytest
 
