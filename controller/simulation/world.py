@@ -194,9 +194,7 @@ class _World:
     def _join(self, i: int, nodes: int, now: float) -> Policy:
         settings = self.scenario.settings(nodes, self.capacity)
         at = now + self.offset[i]
-        return (
-            Gate(settings, at, resume={"at": at}) if self.policy is real_gate else self.policy(settings, at)
-        )
+        return Gate(settings, at, resume={}) if self.policy is real_gate else self.policy(settings, at)
 
     def _kill(self, event: Kill, now: float) -> None:
         old = self.nodes[event.node]
