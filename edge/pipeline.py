@@ -126,6 +126,7 @@ class Pipeline:
         match verdict:
             case Admit():
                 self._metrics.admissions.labels(room.name).inc()
+                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
                 admitted = room.admit(ticket, now)
                 return self._enter(facts, room, admitted, now, fresh=admitted)
             case Wait():
