@@ -74,6 +74,7 @@ class Edge:
                 room.gate.tick(self.now)
 
     def counted(self, name: str, **labels: str) -> float:
+        self.metrics.flush()
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
@@ -289,6 +290,7 @@ def test_a_cookie_that_does_not_open_is_a_first_visit(change: str) -> None:
     assert verdict.status == 200
     assert cookie_of(verdict).startswith("stanchion_checkout=t1.")
     assert status(verdict)["first_seen"] == status(edge.ask())["first_seen"]
+    edge.metrics.flush()
     counted = sum(
         sample.value
         for family in edge.metrics.registry.collect()
