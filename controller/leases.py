@@ -19,7 +19,6 @@ counts each of the rest twice (`weight` doubles), and so on; it fills up again w
 
 from bisect import bisect_left
 from itertools import chain
-from math import inf
 
 SLOT_S = 0.1  # resolution of due times
 CHUNK = 256  # sqrt of the usual 65,000 leases
@@ -104,10 +103,10 @@ class LeaseBook:
         self._delete(first_seen)
         return True
 
-    def expire(self, now: float, since: float = -inf) -> int:
-        """Forget whose time is over; returns how many leases of visitors younger than `since` ran out."""
+    def expire(self, now: float) -> list[float]:
+        """Forget whose time is over; returns the first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
-        gone = 0
+        gone: list[float] = []
         if last - self._next_slot > len(self._wheel) + 8:  # a long stall: walk the slots that exist
             over = sorted(slot for slot in self._wheel if slot < last)
         else:
@@ -118,22 +117,11 @@ class LeaseBook:
                 if due.get(first_seen) == slot:
                     del due[first_seen]
                     self._delete(first_seen)
-                    gone += first_seen > since
+                    gone.append(first_seen)
         self._next_slot = max(self._next_slot, last)
         if self.weight > 1 and len(due) * 4 < self._capacity:
             self._thicken()
-        return gone * self.weight
-
-    def due_before(self, limit: float, youngest: float) -> list[float]:
-        """first_seen, sorted, of the leases due before `limit` and not younger than `youngest`."""
-        due = self._due
-        found: list[float] = []
-        for slot in range(self._next_slot, int(limit / SLOT_S)):
-            leases = self._wheel.get(slot)
-            if leases:
-                found += [f for f in leases if f <= youngest and due.get(f) == slot]
-        found.sort()
-        return found
+        return gone
 
     def refresh(self) -> None:
         """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""
@@ -176,6 +164,20 @@ class LeaseBook:
             twice[first_seen + 1e-6] = slot
         self._rebuild(twice)
         self.weight //= 2
+
+    def resample(self, ratio: float) -> None:
+        """The node's share of the line is now `ratio` of what it was: forget leases, or let stand-ins join them."""
+        due: dict[float, int] = {}
+        credit = 0.5
+        for first_seen in sorted(self._due):
+            credit += ratio
+            copies = int(credit)
+            credit -= copies
+            for copy in range(min(copies, 64)):
+                due[first_seen + copy * 1e-6] = self._due[first_seen]
+        self._rebuild(due)
+        while len(self._due) > self._capacity:
+            self._thin()
 
     def _rebuild(self, due: dict[float, int]) -> None:
         self._due = due

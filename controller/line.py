@@ -18,7 +18,7 @@ so a lease count is fair there, and what was fairly counted at the edge is only 
 from bisect import bisect_right
 
 from controller.leases import LeaseBook
-from controller.showup import ShowUp
+from controller.showup import SelfReturns, ShowUp
 
 YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
 PROBED = 24  # first leases that must have come due before newcomers are trusted with long appointments
@@ -27,17 +27,28 @@ SETTLED_S = 1.0
 
 
 class Line:
-    """Everything the node knows about who waits; `now` is a clock that never goes back."""
+    """Everything the node knows about who waits; `clock` is a time that never goes back."""
 
-    __slots__ = ("_edges", "_fresh", "_masses", "_probed_s", "_ticked_at", "book", "showup", "visits_due", "young_s")
+    __slots__ = (
+        "_edges",
+        "_fresh",
+        "_masses",
+        "_probed_s",
+        "_ticked_at",
+        "book",
+        "returns",
+        "showup",
+        "young_s",
+    )
 
-    def __init__(self, capacity: int, now: float, young_s: float) -> None:
-        self.book = LeaseBook(capacity, now)
-        self._fresh = LeaseBook(capacity, now)
+    def __init__(self, capacity: int, clock: float, young_s: float, nodes: int) -> None:
+        self.book = LeaseBook(capacity, clock)
+        self._fresh = LeaseBook(capacity, clock)
         self.showup = ShowUp()
+        self.returns = SelfReturns(nodes)
         self.young_s = young_s
         self._probed_s = 0.0  # time since enough first leases have come due
-        self._ticked_at = now
+        self._ticked_at = clock
         self._edges: list[float] = []  # first_seen, ascending; the frozen profile
         self._masses: list[float] = []  # cumulative visitors up to each edge
 
@@ -45,7 +56,7 @@ class Line:
         return len(self.book)
 
     def __repr__(self) -> str:
-        return f"<Line {self.book!r} {self.showup!r}>"
+        return f"<Line {self.book!r} {self.showup!r} {self.returns!r}>"
 
     @property
     def is_probed(self) -> bool:
@@ -64,8 +75,12 @@ class Line:
         if first_seen in self._fresh:
             self._fresh.remove(first_seen)
             self.showup.due(1, 0)
-        elif young and first_seen in self.book:
-            self.showup.due(0, 1)
+        elif first_seen in self.book:
+            self.returns.kept()
+            if young:
+                self.showup.due(0, 1)
+        else:
+            self.returns.maybe_late(first_seen)
 
     def expect(self, first_seen: float, due: float, is_first: bool) -> None:
         """They were told to come back by `due`."""
@@ -81,14 +96,25 @@ class Line:
     def tick(self, clock: float, wall: float) -> None:
         """Let the leases run out whose time has come."""
         ghosts = self._fresh.expire(clock)
-        gone = self.book.expire(clock, wall - self.young_s)
-        self.showup.due(ghosts, max(0, gone - ghosts))
+        gone = self.book.expire(clock)
+        fresh = set(ghosts)
+        proven = [first_seen for first_seen in gone if first_seen not in fresh]
+        since = wall - self.young_s
+        self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
         self.showup.settle()
+        self.returns.missed(proven, clock)
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock
         self.book.refresh()
         self._fresh.refresh()
+
+    def resample(self, ratio: float, nodes: int) -> None:
+        """The number of nodes has changed: this node now sees `ratio` times the share it saw."""
+        self.book.resample(ratio)
+        self._fresh.resample(ratio)
+        self._masses = [mass * ratio for mass in self._masses]
+        self.returns = SelfReturns(nodes)
 
     def ahead(self, first_seen: float) -> float:
         fresh = self._fresh.rank(first_seen)

@@ -8,8 +8,12 @@ compare. No visitor is told apart. Old counts are halved after every `MEMORY` fi
 visitors who all came back stands for what is known before the first lease comes due.
 """
 
+from collections import deque
+
 MEMORY = 400.0
 PRIOR = 4.0
+RETURN_MEMORY = 4000.0
+LATE_S = 1.0  # a visitor may be this late and still have kept the appointment
 
 
 class ShowUp:
@@ -48,3 +52,59 @@ class ShowUp:
             self._proven_due *= 0.5
             self._visits *= 0.5
         return self.share
+
+
+class SelfReturns:
+    """The share of this node in the traffic, from how many of its own visitors come back to it.
+
+    Told `nodes`, the node expects 1 / nodes; it believes its eyes only when they differ by more than a fifth and
+    by four standard deviations, so that noise never moves the estimate of an evenly spread line.
+    """
+
+    __slots__ = ("_expected", "_kept", "_late", "_lost", "_waiting")
+
+    def __init__(self, nodes: int) -> None:
+        self._expected = 1.0 / nodes
+        self._kept = 0.0
+        self._lost = 0.0
+        self._late: set[float] = set()
+        self._waiting: deque[tuple[float, list[float]]] = deque()
+
+    def __repr__(self) -> str:
+        return f"<SelfReturns {self.share:.3f}>"
+
+    @property
+    def share(self) -> float:
+        """Share of the room's polls that this node gets; 1 = the line is its own (one node, or sticky clients)."""
+        n = self._kept + self._lost
+        if self._expected >= 1.0 or n < 100.0:
+            return self._expected
+        seen = self._kept / n
+        gap = abs(seen - self._expected)
+        if gap < 0.2 * self._expected or gap * gap * n < 16.0 * self._expected:
+            return self._expected
+        return max(seen, 1e-3)
+
+    def kept(self) -> None:
+        self._kept += 1.0
+
+    def maybe_late(self, first_seen: float) -> None:
+        if first_seen in self._late:
+            self._late.discard(first_seen)
+            self._kept += 1.0
+
+    def missed(self, gone: list[float], clock: float) -> None:
+        """These proven leases ran out; those not back within LATE_S went elsewhere."""
+        if self._expected >= 1.0:
+            return
+        if gone:
+            self._late.update(gone)
+            self._waiting.append((clock + LATE_S, gone))
+        while self._waiting and self._waiting[0][0] <= clock:
+            for first_seen in self._waiting.popleft()[1]:
+                if first_seen in self._late:
+                    self._late.discard(first_seen)
+                    self._lost += 1.0
+        if self._kept + self._lost > RETURN_MEMORY:
+            self._kept *= 0.5
+            self._lost *= 0.5

@@ -18,6 +18,8 @@ __all__ = ["Metrics", "Tally", "Times"]
 
 #: Buckets of the upstream's time to the first byte, seconds: nginx ingress' defaults, up to a response time-out.
 UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+#: Buckets of the wait in line, seconds: from let in at once to two hours.
+WAIT_BUCKETS = (0.1, 1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 
 
 class Tally:
@@ -90,6 +92,25 @@ class Metrics:
             "From the head of the request to the head of the upstream's answer",
             registry=self.registry,
             buckets=UPSTREAM_BUCKETS,
+        )
+        self.wait_seconds = Histogram(
+            "stanchion_wait_seconds",
+            "From a visitor's first arrival to their admission",
+            ("room",),
+            registry=self.registry,
+            buckets=WAIT_BUCKETS,
+        )
+        self.overtaken = gauge(
+            "stanchion_overtaken_pairs_ratio",
+            "Share of recent pairs of visitors whom a node admitted in the wrong order; 0 is first come first served",
+            "room",
+            mode="livemax",
+        )
+        self.overtaken_seconds = gauge(
+            "stanchion_overtaken_max_seconds",
+            "By how much earlier an overtaken visitor had arrived, at worst",
+            "room",
+            mode="livemax",
         )
         self.upstream_seconds = Times(seconds, UPSTREAM_BUCKETS)
         self._batched.append(self.upstream_seconds)

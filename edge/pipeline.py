@@ -131,6 +131,7 @@ class Pipeline:
         match verdict:
             case Admit():
                 self._metrics.admissions.count(room.name)
+                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
                 admitted = room.admit(ticket, now)
                 return self._enter(facts, room, admitted, now, fresh=admitted)
             case Wait():

@@ -141,8 +141,12 @@ class Worker:
             self._metrics.capacity.labels(room.name).set(seen.admissions_per_second)
             self._metrics.bucket_level.labels(room.name).set(seen.bucket_level)
             self._metrics.lag.labels(room.name).set(seen.lag_s)
+            fairness = room.fairness.snapshot()
+            self._metrics.overtaken.labels(room.name).set(fairness.kendall)
+            self._metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
             rooms[room.name] = {
                 **asdict(seen),
+                "fairness": asdict(fairness),
                 "active": room.occupancy.total,
                 "stock": room.stock,
                 "sold_out": room.sold_out,

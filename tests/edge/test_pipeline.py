@@ -177,6 +177,21 @@ def test_who_waits_gets_in_and_keeps_their_first_arrival() -> None:
     assert cookie_of(verdict).startswith("stanchion_checkout=p1.")
 
 
+def test_a_node_measures_the_fairness_of_its_own_admissions() -> None:
+    """Waits and overtakings are known from what happened, and a visitor let in by memory is not counted twice."""
+    edge = Edge()
+    edge.fill()
+    cookie = cookie_of(edge.ask())
+    while not isinstance(edge.ask(cookie=cookie), Forward):
+        edge.pass_time(0.5)
+    edge.ask(cookie=cookie)
+    seen = edge.pipeline.rooms.by_name["checkout"].fairness.snapshot()
+    assert seen.admissions == edge.counted("stanchion_admissions_total", room="checkout")
+    assert seen.wait_max_s == pytest.approx(edge.now - NOW, abs=0.01)
+    assert seen.kendall == 0.0
+    assert edge.counted("stanchion_wait_seconds_count", room="checkout") == seen.admissions
+
+
 def test_a_waiting_ticket_is_signed_again_once_a_minute() -> None:
     """A sign of life, at the same place in line."""
     edge = Edge(YAML.replace("admissions_per_second: 2, burst_seconds: 1", "admissions_per_second: 0.001"))
