@@ -193,8 +193,9 @@ class Gate:
         elif rate > 0.0:
             bucket.fill_to(s.bucket_depth, now)
             law.step(line, bucket.level(now), s.bucket_depth, rate, self._flow(), dt, is_blocked)
-            zone = (s.poll_max_s * self._stretch + ZONE_S) * self._flow()
-            line.freeze(min(law.threshold, now), zone, now - SETTLE_S)
+            far_s = s.poll_max_s * self._stretch
+            if self._clock - self._born > far_s + SETTLE_S:
+                line.freeze(min(law.threshold, now), (far_s + ZONE_S) * self._flow(), now - SETTLE_S)
 
     def _sample(self) -> float:
         """Share of the whole line that is on this node's list."""

@@ -31,8 +31,8 @@ from controller.pid import Gains, Pid, PidTerms
 RESERVE_S = 0.15  # late by this much; three times the 50 ms by which appointments are typically missed
 DEPTH_S = 0.6  # called ahead when all is well: about half the shortest interval
 REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on average
-BOOST_S = 0.0
-GAINS = Gains(kp=1.5, ki=0.1, low=-5.0, high=60.0)
+BOOST_S = 4.0
+GAINS = Gains(kp=1.2, ki=0.1, low=-5.0, high=60.0)
 
 
 class ThresholdLaw:

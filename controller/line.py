@@ -33,6 +33,7 @@ class Line:
         "_edges",
         "_fresh",
         "_masses",
+        "_muted_until",
         "_probed_s",
         "_ticked_at",
         "book",
@@ -49,6 +50,7 @@ class Line:
         self.young_s = young_s
         self._probed_s = 0.0  # time since enough first leases have come due
         self._ticked_at = clock
+        self._muted_until = clock
         self._edges: list[float] = []  # first_seen, ascending; the frozen profile
         self._masses: list[float] = []  # cumulative visitors up to each edge
 
@@ -69,12 +71,16 @@ class Line:
 
     def visit(self, first_seen: float, age_s: float) -> None:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
-        young = age_s < self.young_s
+        muted = self._ticked_at < self._muted_until
+        young = age_s < self.young_s and not muted
         if young:
             self.showup.visit()
         if first_seen in self._fresh:
             self._fresh.remove(first_seen)
-            self.showup.due(1, 0)
+            if young:
+                self.showup.due(1, 0)
+        elif muted:
+            return
         elif first_seen in self.book:
             self.returns.kept()
             if young:
@@ -99,10 +105,11 @@ class Line:
         gone = self.book.expire(clock)
         fresh = set(ghosts)
         proven = [first_seen for first_seen in gone if first_seen not in fresh]
-        since = wall - self.young_s
-        self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
-        self.showup.settle()
-        self.returns.missed(proven, clock)
+        if clock >= self._muted_until:
+            since = wall - self.young_s
+            self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
+            self.showup.settle()
+            self.returns.missed(proven, clock)
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock
@@ -115,6 +122,7 @@ class Line:
         self._fresh.resample(ratio)
         self._masses = [mass * ratio for mass in self._masses]
         self.returns = SelfReturns(nodes)
+        self._muted_until = self._ticked_at + self.young_s  # stand-ins keep no appointments
 
     def ahead(self, first_seen: float) -> float:
         fresh = self._fresh.rank(first_seen)

@@ -182,6 +182,7 @@ class _World:
                 self.nodes.append(self._join(i, event.nodes, now))
                 self.next_tick[i] = now
             del self.nodes[event.nodes :]
+            self._refill()
         elif isinstance(event, Stall):
             self.stalled_until[event.node] = event.at_s + event.seconds
             return
