@@ -13,6 +13,7 @@ a restart is never a second burst.
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -24,8 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import multiprocess
+from prometheus_client import CollectorRegistry, multiprocess
 
+from edge.cluster.redis_bus import RedisBus
 from edge.faults import ConfigurationError
 from edge.logs import facts
 from edge.settings import Settings
@@ -43,6 +45,9 @@ MAX_RESTART_PAUSE_S = 5.0
 SETTLED_S = 10.0
 #: What INT leaves streams to finish.
 QUICK_GRACE_S = 1.0
+
+#: What a reload cannot change.
+_FIXED = ("listen", "workers", "admin", "cluster")
 
 Source = Callable[[], tuple[Settings, tuple[bytes, ...]]]
 
@@ -72,6 +77,9 @@ class Supervisor:
         self.addresses = [address_of(listening) for listening in sockets[0]]
         self._board = create_board_file(self.settings.workers)
         self._board_since = time.time()
+        self._machine = secrets.token_hex(6)
+        self.registry = CollectorRegistry()
+        self._bus = self._join()
         self._slots: dict[str, int] = {}
         self._events: dict[str, dict[str, Any]] = {}  # what upstreams said, for workers that start later
         self._stopping = asyncio.Event()
@@ -108,8 +116,11 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for seat in self._seats:
                     group.create_task(self._keep_filled(seat))
+                bus = group.create_task(self._bus.run()) if self._bus is not None else None
                 await self._stopping.wait()
                 await self._drain()
+                if bus is not None:
+                    bus.cancel()
 
     def reload(self) -> bool:
         """Read the settings again and hand them to the workers. False, and nothing changed, when they are faulty."""
@@ -118,12 +129,10 @@ class Supervisor:
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
             return False
-        fixed = [
-            name for name in ("listen", "workers", "admin") if getattr(fresh, name) != getattr(self.settings, name)
-        ]
+        fixed = [name for name in _FIXED if getattr(fresh, name) != getattr(self.settings, name)]
         if fixed:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(fixed))
-        keep = {name: getattr(self.settings, name) for name in ("listen", "workers", "admin")}
+        keep = {name: getattr(self.settings, name) for name in _FIXED}
         self.settings, self._keys = fresh.model_copy(update=keep), keys
         self._assign_slots()
         for seat in self._seats:
@@ -224,8 +233,11 @@ class Supervisor:
             keys=[key.decode() for key in self._keys],
             slots=self._slots,
             board_since=self._board_since,
+            machine=self._machine,
             resume=checkpoints,
         )
+        if self._bus is not None:
+            seat.channel.send("bus", up=self._bus.is_up)
         for event in self._events.values():
             seat.channel.send("event", event=event)
 
@@ -242,17 +254,27 @@ class Supervisor:
                     seat.report = {**message["rooms"], "": message["checkpoints"]}
                     seat.reported_at = time.time()
                 case "event":
-                    self._spread(seat, message["event"])
+                    self._spread(message["event"], seat)
+                    if self._bus is not None:
+                        self._bus.send(message)
+                case "news":
+                    self._tell(message, seat)
+                    if self._bus is not None:
+                        self._bus.send(message)
                 case kind:
                     raise ValueError(f"worker {seat.index} said {kind!r}, which no supervisor knows")
 
-    def _spread(self, origin: _Seat, event: dict[str, Any]) -> None:
-        """Tell the other workers, and remember it for those that start later."""
-        known = self._events.setdefault(event["room"], dict.fromkeys(event))
-        known.update({key: value for key, value in event.items() if value is not None})
+    def _tell(self, message: dict[str, Any], origin: _Seat | None = None) -> None:
+        """Pass a node's news on to the others here."""
         for seat in self._seats:
             if seat is not origin and seat.channel is not None:
-                seat.channel.send("event", event=event)
+                seat.channel.send(**message)
+
+    def _spread(self, event: dict[str, Any], origin: _Seat | None = None) -> None:
+        """Tell the other workers what an upstream said of a room, and remember it for those that start later."""
+        known = self._events.setdefault(event["room"], dict.fromkeys(event))
+        known.update({key: value for key, value in event.items() if value is not None})
+        self._tell({"kind": "event", "event": event}, origin)
 
     async def _drain(self) -> None:
         """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
@@ -263,6 +285,26 @@ class Supervisor:
                 listening.close()
             if seat.channel is not None:
                 seat.channel.send("drain", grace_s=QUICK_GRACE_S if self._quick else None)
+
+    def _join(self) -> RedisBus | None:
+        """The way to the other machines, if the settings name one."""
+        cluster = self.settings.cluster
+        if cluster.redis_url is None:
+            return None
+        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
+
+        def changed(up: bool) -> None:
+            self._tell({"kind": "bus", "up": up})
+
+        channel = f"stanchion:{cluster.name}"
+        return RedisBus(cluster.redis_url, password, channel, self._machine, self._hear_machine, changed, self.registry)
+
+    def _hear_machine(self, message: dict[str, Any]) -> None:
+        """Another machine speaks."""
+        if message["kind"] == "event":
+            self._spread(message["event"])
+        else:
+            self._tell(message)
 
     def _assign_slots(self) -> None:
         for room in self.settings.rooms:
