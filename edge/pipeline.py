@@ -248,8 +248,10 @@ class Pipeline:
     def _keep_waiting(
         self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
     ) -> Answer:
-        lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
-        cookie = () if given is None else self._set_cookie(facts, room, given, lifetime_s)
+        cookie: Headers = ()
+        if given is not None:
+            lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
+            cookie = self._set_cookie(facts, room, given, lifetime_s)
         code = 200 if facts.is_poll else room.settings.page.status_code
         if not facts.wants_page:
             return self._answers.document(status, code, cookie)

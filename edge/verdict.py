@@ -21,9 +21,12 @@ class Answer:
 
     status: int
     headers: Headers
+    """The same object for answers that have the same fields, so that it is rendered once."""
     body: bytes
     outcome: str
     """Why, for metrics and the access log: 'waiting', 'refused', 'static', ..."""
+    cookies: Headers = ()
+    """This visitor's own `Set-Cookie` fields. All other fields are in `headers`, which many answers share."""
 
 
 @dataclass(frozen=True, slots=True)

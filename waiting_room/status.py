@@ -16,6 +16,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from math import ceil
 
 __all__ = ["State", "Status"]
@@ -55,24 +56,25 @@ class Status:
 
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
-        eta = None
-        if self.eta_p50_s is not None and self.eta_p90_s is not None:
-            eta = {"p50": ceil(self.eta_p50_s), "p90": ceil(self.eta_p90_s)}
-        document: dict[str, object] = {
-            "state": self.state.value,
-            "room": self.room,
-            "position": self.position,
-            "eta_seconds": eta,
-            "poll_after_seconds": None if self.poll_after_s is None else round(self.poll_after_s, 2),
-            "first_seen": None if self.first_seen is None else timestamp(self.first_seen),
-            "message": self.message,
-            "stock": self.stock,
-        }
-        if self.opens_at is not None:
-            document["opens_at"] = timestamp(self.opens_at)
-        return json.dumps(document, ensure_ascii=False).encode()
+        position, p50, p90, after, stock = self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s, self.stock
+        eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
+        opens = "" if self.opens_at is None else f', "opens_at": "{timestamp(self.opens_at)}"'
+        first_seen = "null" if self.first_seen is None else f'"{timestamp(self.first_seen)}"'
+        return (
+            f'{{"state": "{self.state}", "room": {_text(self.room)}, '
+            f'"position": {"null" if position is None else position}, "eta_seconds": {eta}, '
+            f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, "first_seen": {first_seen}, '
+            f'"message": {_text(self.message)}, "stock": {"null" if stock is None else stock}{opens}}}'
+        ).encode()
 
 
+@lru_cache(maxsize=1024)
+def _text(text: str | None) -> str:
+    """A text as JSON. Rooms and messages are few, and each document has both."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+@lru_cache(maxsize=16_384)  # a visitor's first arrival is told at every poll
 def timestamp(moment_s: float) -> str:
     """RFC 3339 in UTC with milliseconds, as JavaScript's `Date.prototype.toISOString` writes it."""
     return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
