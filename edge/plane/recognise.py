@@ -77,7 +77,12 @@ class Recogniser:
 
     def _known(self, request: Request, peer: str) -> Known:
         origin = self._origin(request, peer)
-        text = request.text
+        get = request.values.get
+
+        def text(name: bytes) -> str:
+            value = get(name)
+            return "" if value is None else value.decode("latin-1")
+
         head = RequestHead(
             method=request.method,
             target=request.target,
