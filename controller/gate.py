@@ -87,6 +87,10 @@ class Gate:
     def __repr__(self) -> str:
         return f"<Gate {self._law!r} {self._bucket!r} {self._line!r}>"
 
+    @property
+    def settings(self) -> GateSettings:
+        return self._settings
+
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
         clock = self._read(now)
