@@ -7,6 +7,8 @@ is in. Nobody is ever answered with a 429: waiting is not the visitor's fault.
 import json
 from http import HTTPStatus
 
+from edge.head import RequestHead
+from edge.negotiation import accepts_gzip
 from edge.verdict import Answer, Headers
 from waiting_room.page import ASSET_HEADERS, PAGE_HEADERS, Assets, ErrorPage, WaitingPage
 from waiting_room.status import Status
@@ -33,15 +35,18 @@ class Answers:
         headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"))
         return Answer(code, _status_headers(status) + headers + cookie, status.to_json(), status.state.value)
 
-    def static(self, name: str, if_none_match: str = "") -> Answer:
+    def static(self, name: str, head: RequestHead) -> Answer:
         """A file of the edge's own pages, by the name that carries its hash."""
         asset = self._assets.get(name)
         if asset is None:
             return self.problem(404, wants_page=False)
         headers = (*ASSET_HEADERS.items(), ("ETag", asset.etag))
-        if asset.etag in if_none_match:
+        if asset.etag in head.if_none_match:
             return Answer(304, headers, b"", "static")
-        return Answer(200, (("Content-Type", asset.content_type), *headers), asset.body, "static")
+        headers = (("Content-Type", asset.content_type), *headers)
+        if accepts_gzip(head.accept_encoding):
+            return Answer(200, (*headers, ("Content-Encoding", "gzip")), asset.gzipped, "static")
+        return Answer(200, headers, asset.body, "static")
 
     def problem(
         self, code: int, *, wants_page: bool, detail: str | None = None, retry_after_s: int | None = None

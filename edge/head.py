@@ -29,3 +29,4 @@ class RequestHead:
     """`Sec-Fetch-Mode`: 'navigate' when a browser asks for a page to show."""
     referer: str = ""
     if_none_match: str = ""
+    accept_encoding: str = ""

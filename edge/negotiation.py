@@ -5,7 +5,7 @@ does not prefer JSON. Everybody else is a program (`fetch()`, an app, an image t
 where a script expected data helps nobody.
 """
 
-__all__ = ["wants_page"]
+__all__ = ["accepts_gzip", "wants_page"]
 
 _PAGES = ("text/html", "application/xhtml+xml")
 _DOCUMENTS = ("application/json", "application/problem+json")
@@ -24,6 +24,15 @@ def wants_page(accept: str, fetch_mode: str = "") -> bool:
     if page == document == 0.0:
         return fetch_mode == "navigate"
     return page > 0.0 and page >= document
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether `gzip` is named in an `Accept-Encoding` header and not refused (RFC 9110, 12.5.3)."""
+    for part in accept_encoding.lower().split(","):
+        coding, _, parameters = part.partition(";")
+        if coding.strip() == "gzip":
+            return _quality(parameters) > 0.0
+    return False
 
 
 def _quality(parameters: str) -> float:

@@ -185,7 +185,7 @@ class Pipeline:
         if head.method not in ("GET", "HEAD"):
             return Facts(head, answer=self._answers.problem(405, wants_page=False))
         if path.startswith(STATIC_PATH):
-            return Facts(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head.if_none_match))
+            return Facts(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head))
         if path != STATUS_PATH:
             return Facts(head, answer=self._answers.problem(404, wants_page=False))
         name = (parse_qs(query).get("room") or [""])[0]

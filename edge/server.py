@@ -117,4 +117,5 @@ def _head(request: web.BaseRequest, origin: Origin) -> RequestHead:
         fetch_mode=headers.get("Sec-Fetch-Mode", ""),
         referer=headers.get("Referer", ""),
         if_none_match=headers.get("If-None-Match", ""),
+        accept_encoding=headers.get("Accept-Encoding", ""),
     )

@@ -106,6 +106,15 @@ def _path_glob(text: str) -> str:
     return text
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a surrogate pair, which is no text") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
 ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 PathGlob = Annotated[str, AfterValidator(_path_glob)]
 Network = Annotated[str, AfterValidator(_network)]
@@ -194,8 +203,8 @@ class TicketSettings(_Section):
 
 
 class PageSettings(_Section):
-    title: Annotated[str, Field(min_length=1, max_length=120)] | None = None
-    message: Annotated[str, Field(max_length=500)] | None = None
+    title: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
+    message: Annotated[Text, Field(max_length=500)] | None = None
     status_code: Annotated[int, Field(ge=200, le=599)] = 200
 
     @field_validator("status_code")

@@ -1,21 +1,24 @@
 // The waiting page's script: asks for the status document when told to, shows it, and goes in once.
 //
-// Rules: never earlier than told, never two polls in flight, no word of its own (all words come with the page), and what
-// is shown does not jump: a place only shrinks and a wait only gets longer after several answers have said so.
-// Without this script the page does the same by reloading itself.
+// Rules: never earlier than told, never two polls in flight, no word of its own (all words come with the page), and
+// what is shown does not jump: a place grows, or a wait gets longer, only after several answers have said so.
+// Without this script the page does the same by reloading itself; should the script not arrive, a slower reload rescues
+// the visitor, which `window.stop()` calls off when the script is there.
 (() => {
   "use strict";
 
-  const REQUEST_TIMEOUT_MS = 10_000;
-  const BACK_OFF_FIRST_MS = 2_000;
-  const BACK_OFF_MOST_MS = 60_000; // nobody waits longer than a minute to be found again
+  const REQUEST_TIMEOUT_MS = 10000;
+  const SHORTEST_MS = 500; // whatever we are told, we do not hammer
+  const LONGEST_MS = 2 ** 31 - 1; // a timer cannot be set for longer (25 days): it would fire at once
+  const BACK_OFF_FIRST_MS = 2000;
+  const BACK_OFF_MOST_MS = 60000; // nobody waits longer than a minute to be found again
   const JITTER = 0.1; // an appointment is kept up to 10 % late, so that pages opened together drift apart
   const RELOADS_ALLOWED = 3; // within RELOADS_WINDOW_MS; more mean that the shop sends us back
-  const RELOADS_WINDOW_MS = 120_000;
-  const SENT_BACK_PAUSE_MS = 30_000;
-  const HICCUP_MS = 5_000; // a single failure that is over so soon is not worth a word
+  const RELOADS_WINDOW_MS = 120000;
+  const SENT_BACK_PAUSE_MS = 30000;
+  const HICCUP_MS = 5000; // a single failure that is over so soon is not worth a word
   const AGREEING_ANSWERS = 3; // so many answers in a row must say "worse" before the page does
-  const ANNOUNCE_EVERY_MS = 60_000;
+  const ANNOUNCE_EVERY_MS = 60000;
   const LEAST_WAIT_S = 45; // as in texts.py
   const STATES = ["waiting", "admitted", "early", "sold_out", "closed"];
 
@@ -25,8 +28,9 @@
   const statusUrl = document.body.dataset.statusUrl;
   const titleTail = by("title-tail").content.textContent;
   const language = document.documentElement.lang;
+  const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language; // 5:40 PM or 17:40
 
-  // ---- words -----------------------------------------------------------------------------------------------------
+  // ---- words --------------------------------------------------------------------------------------------------------
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const number = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, texts.thousands);
@@ -55,8 +59,10 @@
   const clock = (date) => {
     const sameDay = date.toDateString() === new Date().toDateString();
     const style = sameDay ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
-    return new Intl.DateTimeFormat(language, style).format(date);
+    return new Intl.DateTimeFormat(locale, style).format(date);
   };
+
+  const placeClass = (text) => (text.length > 7 ? "long" : ""); // as in page.py
 
   const countdownText = (seconds) => {
     const two = (n) => String(n).padStart(2, "0");
@@ -64,7 +70,7 @@
     return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
   };
 
-  // ---- memory over reloads of this tab ---------------------------------------------------------------------------
+  // ---- memory over reloads of this tab ------------------------------------------------------------------------------
 
   const remember = (key, value) => {
     try {
@@ -82,7 +88,7 @@
     }
   };
 
-  // ---- what is shown ---------------------------------------------------------------------------------------------
+  // ---- what is shown ------------------------------------------------------------------------------------------------
 
   let serverAheadMs = 0; // the server's clock minus ours
   let shown = null; // what this visitor (first_seen) has been shown, see freshShown
@@ -156,7 +162,8 @@
     put("next", words.next);
     show("again", view === "cookies");
     const isPlaceUnknown = view === "waiting" && place === null;
-    document.title = (isPlaceUnknown ? texts.labels.place_unknown : fill(words.title, { place: place && number(place) })) + titleTail;
+    const title = isPlaceUnknown ? texts.labels.place_unknown : words.title;
+    document.title = fill(title, { place: place === null ? "" : number(place) }) + titleTail;
   };
 
   const showLine = (status) => {
@@ -166,6 +173,7 @@
     const within = eta && step !== null ? withinText(Math.max(eta.p90, shown.waitS), step) : "";
     const progress = steadyProgress(status);
     put("place", place === null ? "" : number(place));
+    by("place").className = placeClass(by("place").textContent);
     put("wait", waitText(step));
     put("within", within);
     if (progress !== null) by("progress").value = progress;
@@ -196,7 +204,7 @@
   };
 
   const showHeardAt = (milliseconds) => {
-    const time = new Intl.DateTimeFormat(language, { timeStyle: "medium" }).format(new Date(milliseconds));
+    const time = new Intl.DateTimeFormat(locale, { timeStyle: "medium" }).format(new Date(milliseconds));
     put("updated", fill(texts.labels.updated, { time }));
     show("updated", true);
   };
@@ -208,12 +216,13 @@
     if (opensAt === null) return;
     const seconds = Math.ceil((opensAt - serverNow()) / 1000);
     put("opens", clock(new Date(opensAt)));
-    put("countdown", seconds > 0 ? fill(texts.labels.opens_in, { countdown: countdownText(seconds) }) : texts.labels.opens_now);
-    show("countdown", seconds < 86_400);
+    const countdown = countdownText(Math.max(0, seconds));
+    put("countdown", seconds > 0 ? fill(texts.labels.opens_in, { countdown }) : texts.labels.opens_now);
+    show("countdown", seconds < 86400);
     if (seconds > 0) countdownTimer = setTimeout(showOpening, 1000, opensAt);
   };
 
-  // ---- screen readers: a change of state at once, the place now and then ------------------------------------------
+  // ---- screen readers: a change of state at once, the place now and then --------------------------------------------
 
   let announced = { view: viewOf(firstStatus), text: "", at: Date.now() };
 
@@ -233,7 +242,7 @@
     }
   };
 
-  // ---- asking ------------------------------------------------------------------------------------------------------
+  // ---- asking -------------------------------------------------------------------------------------------------------
 
   let timer = 0;
   let action = null; // what the timer does: poll, or reload when admitted
@@ -249,14 +258,14 @@
 
   const schedule = (afterMs) => {
     clearTimeout(timer);
-    delayMs = Math.max(0, afterMs);
+    delayMs = Math.min(LONGEST_MS, Math.max(0, afterMs));
     dueAt = Date.now() + delayMs;
     timer = setTimeout(() => action(), delayMs);
   };
 
   const scheduleTold = (afterMs) => {
     toldAt = Date.now() + afterMs;
-    schedule(afterMs * (1 + Math.random() * JITTER));
+    schedule(Math.max(SHORTEST_MS, afterMs * (1 + Math.random() * JITTER)));
   };
 
   const stop = () => {
@@ -265,7 +274,6 @@
   };
 
   const poll = async () => {
-    if (inFlight) return;
     const request = new AbortController();
     inFlight = request;
     const tooLate = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
@@ -286,7 +294,7 @@
   const answered = (response, status) => {
     if (response.status === 404) {
       goIn(); // the room is gone, so nothing keeps us from what is behind it
-    } else if (!status || !STATES.includes(status.state)) {
+    } else if (!isStatus(status)) {
       failed(1000 * (Number(response.headers.get("Retry-After")) || 0));
     } else {
       const date = Date.parse(response.headers.get("Date"));
@@ -297,6 +305,11 @@
     }
   };
 
+  const isStatus = (answer) => {
+    if (!answer || !STATES.includes(answer.state)) return false;
+    return answer.poll_after_seconds === null || answer.poll_after_seconds >= 0;
+  };
+
   /** Without a cookie every answer is for a newcomer: believed at the second in a row, as one may be a coincidence. */
   const isForgotten = (status) => {
     if (status.first_seen === null) return false;
@@ -305,7 +318,7 @@
     return strangers >= 2;
   };
 
-  /** Tries again later and later, and says so unless it was a mere hiccup (a phone that wakes up has one every time). */
+  /** Tries again later and later, and says so unless it was a mere hiccup, as a phone has whenever it wakes up. */
   const failed = (retryAfterMs) => {
     const backOffMs = Math.min(BACK_OFF_MOST_MS, BACK_OFF_FIRST_MS * 2 ** failures);
     failures += 1;
@@ -334,6 +347,7 @@
     const recent = (recall("reloads") || []).filter((at) => now - at < RELOADS_WINDOW_MS);
     const isSentBack = recent.length >= RELOADS_ALLOWED;
     if (isSentBack) {
+      show("next", false);
       notice(texts.notices.sent_back);
       say(announced.view, texts.notices.sent_back);
     }
@@ -348,20 +362,19 @@
 
   const explainCookies = () => {
     stop();
-    for (const id of ["place-box", "progress-box", "wait-box", "stock-box", "opens-box", "message-box", "updated", "since"]) show(id, false);
+    for (const part of document.querySelectorAll("dl > div, .message, footer > p")) part.hidden = true;
     notice("");
     clearTimeout(countdownTimer);
     showView("cookies", null);
     say("cookies", `${texts.views.cookies.headline}. ${texts.views.cookies.next}`);
   };
 
-  // ---- sleeping and waking: timers stand still in a sleeping tab, appointments do not --------------------------------
+  // ---- sleeping and waking: timers stand still in a sleeping tab, appointments do not -------------------------------
 
   const wake = () => {
     if (isOver || inFlight || document.visibilityState === "hidden") return;
     const leftMs = dueAt - Date.now();
-    const isPassed = leftMs <= 0 || leftMs > delayMs; // more is left than there was: the clock was set back
-    if (isPassed) schedule(0);
+    if (leftMs > delayMs) schedule(0); // more is left than there ever was: the clock was set back
     else if (failures > 0) schedule(Math.min(leftMs, Math.max(toldAt - Date.now(), 1000 * Math.random())));
     else schedule(leftMs);
   };
@@ -375,9 +388,11 @@
     inFlight = null;
   });
 
-  // ---- start -------------------------------------------------------------------------------------------------------
+  // ---- start --------------------------------------------------------------------------------------------------------
 
   const start = () => {
+    if (document.readyState === "complete") window.stop();
+    else window.addEventListener("load", () => window.stop());
     const pageDate = Date.parse(document.body.dataset.now);
     if (pageDate) serverAheadMs = pageDate - Date.now();
     if (document.body.dataset.view === "cookies" || !navigator.cookieEnabled) {

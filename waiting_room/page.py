@@ -1,9 +1,9 @@
 """The pages a visitor may see, as bytes, and the static files they load.
 
-Rule: no template work while serving. At the start the template is cut at its `{{slots}}`, and all that does
-not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room; left is
-joining some byte strings. A slot's value is escaped when it goes in and never looked at again, so no
-message can open a tag or a slot.
+Rule: no template work while serving. At the start the template is cut at its `{{slots}}`, and all that
+does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a
+room; serving then only joins byte strings. A value is escaped when it goes in and never looked at again,
+so no message can open a tag or a slot.
 
     waiting.html --cut--> Template --fill(words of a view)--> Template --join(values of a visitor)--> bytes
 
@@ -60,8 +60,14 @@ ASSET_HEADERS: Mapping[str, str] = {
 }
 """Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
 
+LONG_PLACE = 7
+"""A place with more characters than "999,999" is set smaller, so that it fits a phone."""
+
 COOKIES_REFRESH_S = 60
 """How soon a page that explains cookies looks again with scripts off: too slow for a loop to hurt."""
+
+RESCUE_REFRESH_S = 60
+"""How soon the page loads itself again when its script never came."""
 
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
@@ -222,6 +228,7 @@ class WaitingPage:
         }
         place = None if status.position is None else texts.number(status.position)
         values["place"] = html(place or "")
+        values["long_place"] = b' class="long"' if place and len(place) > LONG_PLACE else b""
         if place is None:
             values["title"] = html(texts.get("labels", "place_unknown"))
         else:
@@ -253,8 +260,8 @@ class ErrorPage:
             {
                 "title": html(title or texts.error(status_code, "title")),
                 "explanation": html(explanation or texts.error(status_code, "explanation")),
-                "no_retry": hidden_unless(retry_after_s is not None),
-                "retry": b"" if retry_after_s is None else html(texts.retry(retry_after_s)),
+                "no_retry": hidden_unless(retry_after_s is not None or status_code >= 500),
+                "retry": html(texts.retry(retry_after_s)),
                 "code": html(texts.get("errors", "code", code=str(status_code))),
             }
         )
@@ -277,7 +284,11 @@ def progress_percent(status: Status, now: float | None) -> int | None:
 
 
 def refresh(view: str, status: Status) -> bytes:
-    """The whole job with scripts off: load this address again when told."""
+    """The whole job with scripts off: load this address again when told.
+
+    A browser that runs scripts but got none of ours (the file did not arrive, or is too new for it) would wait for
+    ever: the second, slow refresh is for it. The script calls that one off.
+    """
     if view == "cookies":
         after_s: int | None = COOKIES_REFRESH_S
     elif view == State.ADMITTED:
@@ -286,7 +297,10 @@ def refresh(view: str, status: Status) -> bytes:
         after_s = status.retry_after_s
     if after_s is None:
         return b""
-    return b'<noscript><meta http-equiv="refresh" content="%d"></noscript>\n' % after_s
+    return (
+        b'<noscript><meta http-equiv="refresh" content="%d"></noscript>\n'
+        b'<meta http-equiv="refresh" content="%d">\n' % (after_s, max(RESCUE_REFRESH_S, after_s))
+    )
 
 
 def page_frame(assets: Assets, texts: Texts) -> dict[str, bytes]:

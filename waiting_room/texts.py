@@ -25,6 +25,8 @@ SCRIPT_PARTS = ("thousands", "views", "labels", "waits", "notices", "announcemen
 LEAST_WAIT_S = 45.0
 """Below this a wait is "less than a minute"."""
 
+FEW_SECONDS_S = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:
@@ -82,11 +84,16 @@ class Texts:
             return None
         return fill(self.data["waits"]["within"], {"wait": steps[bound][1]})
 
-    def retry(self, seconds: float) -> str:
-        """When an error is worth another try."""
-        steps = self.data["waits"]["steps"]
-        wait = next((words for s, words in steps if s >= seconds), steps[-1][1])
-        return self.get("errors", "retry", wait=self.data["errors"]["seconds"] if seconds <= 20 else wait)
+    def retry(self, seconds: float | None) -> str:
+        """When an error is worth another try; None: soon."""
+        errors, steps = self.data["errors"], self.data["waits"]["steps"]
+        if seconds is None:
+            wait = errors["moment"]
+        elif seconds <= FEW_SECONDS_S:
+            wait = errors["seconds"]
+        else:
+            wait = next((words for s, words in steps if s >= seconds), steps[-1][1])
+        return self.get("errors", "retry", wait=wait)
 
     def clock(self, moment_s: float) -> str:
         """The time of day, named as UTC: the server does not know where the visitor is (the script does)."""

@@ -1,7 +1,7 @@
 """An edge that answers from a script: what each poll gets is a list, what was asked is another.
 
-It serves the real page and the real static files under the real headers, and hands out a ticket and a pass as the
-edge does; only the line is made up. A test says what comes next, and then reads what the visitor did:
+It serves the real page and the real static files under the real headers, and hands out a ticket and a pass as
+the edge does; only the line is made up. A test says what comes next, and then reads what the visitor did:
 
     edge.pages = [waiting(1240, 95)]                       # each load of the protected address takes one
     edge.answers = [Fault.DROPPED, Reply(503, retry_after=20), waiting(1100, 80), admitted()]    # each poll
@@ -99,6 +99,8 @@ class ScriptedEdge:
         """The method of every request for `/checkout`."""
         self.takes_passes = True
         """False: the pass is not honoured, as when the shop sends people back."""
+        self.gives_tickets = True
+        """False: as if the visitor's browser kept no cookie."""
         self.cookies_missing = False
         """True: the page is the one that explains cookies."""
         self._newcomers = count(1)
@@ -107,7 +109,7 @@ class ScriptedEdge:
         self._errors = ErrorPage(self._assets)
 
     def __repr__(self) -> str:
-        return f"<ScriptedEdge {self.origin} visits={self.visits} polls={len(self.polls)} next={self.answers[0]!r}>"
+        return f"<ScriptedEdge visits={self.visits} polls={len(self.polls)} next={self.answers[0]!r}>"
 
     @property
     def url(self) -> str:
@@ -144,7 +146,7 @@ class ScriptedEdge:
         body = self._page.render(
             replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time()
         )
-        return identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
+        return self._identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
 
     async def _protected(self, request: web.Request) -> web.Response:
         size = (await request.post()).get("size", "nothing")
@@ -168,13 +170,18 @@ class ScriptedEdge:
                 first_seen, ticket = self._ticket(request)
                 body = replace(status, first_seen=first_seen).to_json()
                 headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-                response = identify(web.Response(body=body, headers=headers), ticket)
+                response = self._identify(web.Response(body=body, headers=headers), ticket)
                 return grant(response) if status.state is State.ADMITTED else response
 
     def _ticket(self, request: web.Request) -> tuple[float, str]:
         """First arrival and cookie; newcomers are a whole second apart, so that no two are the same."""
         ticket = request.cookies.get(TICKET) or str(int(time()) - 60 + next(self._newcomers))
         return float(ticket), ticket
+
+    def _identify(self, response: web.Response, ticket: str) -> web.Response:
+        if self.gives_tickets:
+            response.set_cookie(TICKET, ticket, httponly=True, samesite="Lax")
+        return response
 
     async def _static(self, request: web.Request) -> web.Response:
         asset = self._assets.get(request.match_info["name"])
@@ -195,11 +202,6 @@ class ScriptedEdge:
 def take(script: list[T]) -> T:
     """The next entry; the last one stays."""
     return script.pop(0) if len(script) > 1 else script[0]
-
-
-def identify(response: web.Response, ticket: str) -> web.Response:
-    response.set_cookie(TICKET, ticket, httponly=True, samesite="Lax")
-    return response
 
 
 def grant(response: web.Response) -> web.Response:
