@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stanchion",
-        description="A fair waiting room for flash sales: a reverse proxy whose visitors carry their own place in line.",
+        description="A fair waiting room for flash sales: a reverse proxy whose visitors carry their place in line.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

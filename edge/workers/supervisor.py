@@ -33,10 +33,12 @@ from edge.workers.board import MAX_ROOMS, create_board_file
 from edge.workers.channel import Channel
 from edge.workers.sockets import address_of, open_sockets
 
-__all__ = ["Supervisor"]
+__all__ = ["NEEDS_RESTART", "Supervisor"]
 
 log = logging.getLogger("edge.supervisor")
 
+#: What a reload cannot change: sockets and processes are made at the start. `configs/reference.yaml` marks the same.
+NEEDS_RESTART = ("listen", "admin", "workers", "limits")
 #: A worker that dies again and again is restarted ever more slowly, up to this.
 MAX_RESTART_PAUSE_S = 5.0
 #: A worker that lived this long is restarted at once when it dies.
@@ -118,12 +120,10 @@ class Supervisor:
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
             return False
-        fixed = [
-            name for name in ("listen", "workers", "admin") if getattr(fresh, name) != getattr(self.settings, name)
-        ]
-        if fixed:
-            log.warning("changed, but takes effect at the next start only: %s", ", ".join(fixed))
-        keep = {name: getattr(self.settings, name) for name in ("listen", "workers", "admin")}
+        keep = {name: getattr(self.settings, name) for name in NEEDS_RESTART}
+        changed = [name for name, kept in keep.items() if getattr(fresh, name) != kept]
+        if changed:
+            log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
         self.settings, self._keys = fresh.model_copy(update=keep), keys
         self._assign_slots()
         for seat in self._seats:
