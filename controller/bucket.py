@@ -17,11 +17,11 @@ the clock.
 class LeakyBucket:
     """Tokens come at `rate` per second up to `depth`; see the module for what it promises."""
 
-    __slots__ = ("_credited_until", "_depth", "_level", "_rate", "overflowed")
+    __slots__ = ("_brim", "_credited_until", "_depth", "_level", "_rate", "overflowed")
 
     def __init__(self, rate: float, depth: float, now: float, level: float | None = None) -> None:
         self._rate = rate
-        self._depth = depth
+        self._depth = self._brim = depth
         self._level = depth if level is None else min(max(level, 0.0), depth)
         self._credited_until = now
         self.overflowed = 0.0  # tokens that found the bucket full, ever: capacity nobody used
@@ -43,9 +43,9 @@ class LeakyBucket:
         if elapsed > 0.0:
             self._credited_until = now
             level = self._level + self._rate * elapsed
-            if level > self._depth:
-                self.overflowed += level - self._depth
-                level = self._depth
+            if level > self._brim:
+                self.overflowed += level - self._brim
+                level = self._brim
             self._level = level
         elif elapsed < 0.0 and self._rate * -elapsed > self._depth:
             self._credited_until = now + self._depth / self._rate
@@ -58,9 +58,15 @@ class LeakyBucket:
         self._level -= 1.0
         return True
 
+    def fill_to(self, brim: float, now: float) -> None:
+        """Keep no more than `brim` unused tokens (and never more than the depth) from now on."""
+        self.level(now)
+        self._brim = min(brim, self._depth)
+        self._level = min(self._level, self._brim)
+
     def reshape(self, rate: float, depth: float, now: float) -> None:
         """A new rate and depth from now on; keeps the level, or what of it fits the new depth."""
         self.level(now)
         self._rate = rate
-        self._depth = depth
+        self._depth = self._brim = depth
         self._level = min(self._level, depth)

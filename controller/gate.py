@@ -1,4 +1,16 @@
-"""The gate of one room on one node: who passes now, and when everybody else comes back."""
+"""The gate of one room on one node: who passes now, and when everybody else comes back.
+
+    decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
+    tick     leases run out, rates are folded, the law moves the threshold
+
+Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both rules are
+monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded by
+`max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
+
+ETA of a visitor x: the called are in within DEPTH_S, the others after those before them:
+
+    eta = DEPTH_S + RESERVE_S + (visitors between the threshold and x) / flow
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,56 +18,64 @@ from math import inf, isfinite
 
 from controller.bucket import LeakyBucket
 from controller.decisions import Admit, Verdict, Wait
-from controller.leases import LeaseBook
+from controller.law import DEPTH_S, RESERVE_S, ThresholdLaw
+from controller.line import YOUNG_S, Line
 from controller.meter import RateMeter
-from controller.pid import Gains, Pid
+from controller.pacing import appointment, calm, first_appointment, stretched
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
-RESERVE_S = 0.15  # the bucket's set point, in seconds of the share: late by this much, hardly ever empty
-APPROACH_S = 2.0  # the last appointment but one is this far before the front
-CALM_POLL_S = 5.0  # interval while the room is held
-GAINS = Gains(kp=0.5, ki=0.1, low=-0.5, high=3.0)
+GRACE_S = 0.1  # a client is expected this much after its appointment
+ZONE_S = 6.0  # the line is counted this far beyond the longest interval
+SETTLE_S = 3.0  # newcomers are counted this long after their arrival
+COLD_S = 1.5  # a node that joins a running sale first listens for this many shortest intervals
+BACKWARD_S = 1.0  # a clock that steps back by more has been set
 
 
 class Gate:
     """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
 
+    __slots__ = (
+        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_law", "_line", "_polls",
+        "_settings", "_shift", "_slots", "_stretch", "_ticked_at",
+    )  # fmt: skip
+
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
-        self._settings = settings
-        self._bucket = LeakyBucket(settings.admissions_per_second, settings.bucket_depth, now)
-        self._book = LeaseBook(settings.max_leases, now)
-        self._pid = Pid(GAINS)
-        self._threshold = inf  # inf: nobody waits, everybody may try the bucket
-        self._slots_seen: int | None = None
-        self._ticked_at = now
-        self._clock = now  # never goes back
+        """`resume`: a checkpoint, or {} for a node that joins a running sale (an empty bucket, and it listens first)."""
+        s = self._settings = settings
+        self._bucket = LeakyBucket(s.admissions_per_second, s.bucket_depth, now, s.idle_depth)
+        self._line = Line(s.max_leases, now, s.poll_max_s + YOUNG_S, s.nodes)
+        self._law = ThresholdLaw()
+        self._clock = self._ticked_at = now  # never goes back
         self._shift = 0.0  # clock = wall + shift
+        self._born = self._cold_until = -inf
         self._stretch = 1.0
-        self._slot_rate = RateMeter(10.0)
-        self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(3.0)
+        self._slots: int | None = None
+        self._blocked = RateMeter(10.0)  # share of the time without a free place
+        self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
         if resume is not None:
             self._resume(resume, now)
 
     def __repr__(self) -> str:
-        return f"<Gate threshold={self._threshold:.3f} {self._bucket!r} {self._book!r}>"
+        return f"<Gate {self._law!r} {self._bucket!r} {self._line!r}>"
 
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
         clock = self._read(now)
-        book = self._book
+        line = self._line
+        age_s = now - first_seen
         self._polls.count += 1
-        if now - first_seen < 0.5 * self._settings.poll_min_s and not book.has(first_seen):
+        self._slots = slots
+        is_first = age_s < 0.5 * self._settings.poll_min_s and first_seen not in line.book
+        if is_first:
             self._arrivals.count += 1
-        self._slots_seen = slots
-        is_called = self._rate() > 0.0 and (first_seen <= self._threshold or not book)
-        if is_called and (slots is None or slots > 0) and self._bucket.take(now):
-            ahead = book.rank(first_seen)
-            empty = len(book) <= book.has(first_seen)
-            book.remove(first_seen)
-            self._admitted.count += 1
-            return Admit(max(0.0, now - first_seen), empty, ahead)
-        return self._wait(first_seen, clock, draw)
+        else:
+            line.visit(first_seen, age_s)
+        if first_seen <= self._law.threshold:
+            if (slots is None or slots > 0) and self._bucket.rate > 0.0 and self._bucket.take(now):
+                return self._admit(first_seen, age_s)
+            self._law.refuse()
+        return self._wait(first_seen, clock, draw, is_first)
 
     def tick(self, now: float) -> None:
         """The control step: any dt works, also none and a negative one."""
@@ -64,35 +84,40 @@ class Gate:
         if dt <= 0.0:
             return
         self._ticked_at = clock
-        self._book.expire(clock)
-        self._book.refresh()
-        polls = self._polls.tick(dt)
+        s = self._settings
+        self._line.tick(clock, now)
+        self._stretch = stretched(self._stretch, self._polls.tick(dt), s.poll_budget_per_s, dt)
+        self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
         self._arrivals.tick(dt)
         self._admitted.tick(dt)
-        self._pace(polls, dt)
-        self._move(now, clock, dt)
+        is_blocked = self._slots is not None and self._slots <= 0
+        self._blocked.count += int(is_blocked)
+        self._blocked.tick(1.0 if dt > 1.0 else dt)
+        if clock >= self._cold_until:
+            self._move(now, dt, is_blocked)
 
     def reconfigure(self, settings: GateSettings, now: float) -> None:
-        """New settings from now on; nothing jumps: threshold, bucket level and lease book stay."""
-        self._settings = settings
+        """New settings from now on; nothing jumps: threshold, bucket level and line stay."""
+        old, self._settings = self._settings, settings
         self._bucket.reshape(settings.admissions_per_second, settings.bucket_depth, now)
+        if old.nodes != settings.nodes:
+            self._line.resample(old.nodes / settings.nodes, settings.nodes)
 
     def set_share(self, admissions_per_second: float, now: float) -> None:
         """A new share of the capacity; the rest of the settings stays."""
-        room = self._settings.room_admissions_per_second
-        self.reconfigure(
-            replace(self._settings, admissions_per_second=admissions_per_second, room_admissions_per_second=room),
-            now,
-        )
+        self.reconfigure(replace(self._settings, admissions_per_second=admissions_per_second), now)
 
     def checkpoint(self, now: float) -> dict[str, float]:
         """What a restarted worker needs to go on: a small mapping of finite floats."""
+        threshold = self._law.threshold
         return {
             "at": now,
             "level": self._bucket.level(now),
-            "threshold": self._threshold if isfinite(self._threshold) else 0.0,
-            "open": 0.0 if isfinite(self._threshold) else 1.0,
-            "integral": self._pid.terms.i,
+            "threshold": threshold if isfinite(threshold) else 0.0,
+            "open": float(threshold == inf),
+            "integral": self._law.terms.i,
+            "stretch": self._stretch,
+            "show_up": self._line.showup.share,
             "polls_per_s": self._polls.rate,
             "arrivals_per_s": self._arrivals.rate,
             "admitted_per_s": self._admitted.rate,
@@ -100,99 +125,96 @@ class Gate:
 
     def snapshot(self, now: float) -> GateSnapshot:
         """An immutable picture of now."""
-        waiting = len(self._book)
-        rate = self._rate()
-        threshold = min(self._threshold, now)
+        s = self._settings
+        waiting = self._line.waiting()
+        flow = self._flow()
+        threshold = min(self._law.threshold, now)
         return GateSnapshot(
             now=now,
             lag_s=max(0.0, now - threshold),
             threshold=threshold,
             bucket_level=self._bucket.level(now),
-            bucket_depth=self._bucket.depth,
-            admissions_per_second=self._settings.admissions_per_second,
-            waiting=waiting,
-            waiting_room=waiting * self._settings.nodes,
-            eta_last_s=waiting / rate if rate > 0.0 else None,
+            bucket_depth=s.bucket_depth,
+            admissions_per_second=s.admissions_per_second,
+            waiting=round(waiting),
+            waiting_room=round(waiting / self._sample()),
+            eta_last_s=waiting / flow if flow > 0.0 else None,
             polls_per_s=self._polls.rate,
             arrivals_per_s=self._arrivals.rate,
             admitted_per_s=self._admitted.rate,
-            show_up=1.0,
+            show_up=self._line.showup.share,
+            traffic_share=self._line.returns.share,
             budget_stretch=self._stretch,
-            pid=self._pid.terms,
+            pid=self._law.terms,
             admitted=self._admitted.total + self._admitted.count,
             polled=self._polls.total + self._polls.count,
             wasted=self._bucket.overflowed,
-            held=self._settings.admissions_per_second <= 0.0,
+            held=s.admissions_per_second <= 0.0,
         )
 
-    def _wait(self, first_seen: float, clock: float, draw: float) -> Wait:
+    def _admit(self, first_seen: float, age_s: float) -> Admit:
+        line = self._line
+        ahead = line.book.rank(first_seen)
+        line.leave(first_seen)
+        self._admitted.count += 1
+        return Admit(max(0.0, age_s), not line.book, ahead)
+
+    def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool) -> Wait:
+        s, line, law = self._settings, self._line, self._law
+        ahead = line.ahead(first_seen)
+        position = int(ahead / self._sample()) + 1
+        flow = self._flow()
+        if flow <= 0.0:
+            after = calm(s, self._stretch, draw)
+            line.expect(first_seen, clock + after + GRACE_S, is_first)
+            return Wait(after, position, None, None)
+        is_exact = line.returns.share >= 0.9
+        if is_exact or first_seen <= law.threshold:
+            before = ahead + 1.0 - law.ahead
+        else:
+            before = line.place(first_seen, law.threshold)
+        eta = max(0.0, DEPTH_S + RESERVE_S + before / flow)
+        after = appointment(s, eta, flow, self._stretch, is_exact)
+        if is_first:
+            after = first_appointment(s, eta, after, line.is_probed, draw)
+        if (
+            clock - self._born < s.poll_max_s
+        ):  # a young node knows little: no appointment is longer than its life
+            after = min(after, s.poll_min_s + clock - self._born)
+        line.expect(first_seen, clock + after + GRACE_S, is_first)
+        return Wait(after, position, eta, eta * 1.2 + 2.0)
+
+    def _move(self, now: float, dt: float, is_blocked: bool) -> None:
+        s, line, law, bucket = self._settings, self._line, self._law, self._bucket
+        rate = bucket.rate
+        if not line.book:
+            bucket.fill_to(s.idle_depth, now)
+            law.open()
+        elif rate > 0.0:
+            bucket.fill_to(s.bucket_depth, now)
+            law.step(line, bucket.level(now), s.bucket_depth, rate, self._flow(), dt, is_blocked)
+            zone = (s.poll_max_s * self._stretch + ZONE_S) * self._flow()
+            line.freeze(min(law.threshold, now), zone, now - SETTLE_S)
+
+    def _sample(self) -> float:
+        """Share of the whole line that is on this node's list."""
+        share = self._line.returns.share
+        return 1.0 / self._settings.nodes if share >= 0.9 else share
+
+    def _flow(self) -> float:
+        """Visitors a second that the fleet takes from this node's list."""
         s = self._settings
-        ahead = self._book.rank(first_seen)
-        rate = self._rate()
-        if rate <= 0.0:
-            after = (
-                min(max(CALM_POLL_S, s.poll_min_s), max(s.poll_max_s, s.poll_min_s))
-                * self._stretch
-                * (0.8 + 0.4 * draw)
-            )
-            self._book.add(first_seen, clock + after)
-            return Wait(after, ahead * s.nodes + 1, None, None)
-        eta = max(0.0, ahead + 1.0 - self._bucket.level(self._bucket_time)) / rate + RESERVE_S
-        if eta <= APPROACH_S * 2.0:
-            after = eta
-        else:
-            after = min(eta - APPROACH_S, s.poll_max_s)
-        after = max(after, s.poll_min_s)
-        if self._stretch > 1.0 and eta > 2.0 * APPROACH_S:
-            after = min(after * self._stretch, max(after, eta - APPROACH_S))
-        self._book.add(first_seen, clock + after)
-        return Wait(after, ahead * s.nodes + 1, eta, eta * 1.2 + 2.0)
-
-    def _pace(self, polls: float, dt: float) -> None:
-        """Stretch the intervals while there are more polls than the budget allows."""
-        budget = self._settings.poll_budget_per_s
-        if budget is None:
-            self._stretch = 1.0
-            return
-        step = min(1.0, dt / 3.0)
-        self._stretch = min(max(1.0, self._stretch * (1.0 + step * (polls / budget - 1.0))), 1e4)
-
-    def _move(self, now: float, clock: float, dt: float) -> None:
-        """Set the threshold so that those called within one horizon find just enough tokens."""
-        rate = self._rate()
-        level = self._bucket.level(now)
-        if not self._book:
-            self._threshold = inf
-            self._pid.hold()
-            return
-        if rate <= 0.0 or (self._slots_seen is not None and self._slots_seen <= 0):
-            self._pid.hold()
-            return
-        horizon = max(1.0, self._settings.poll_min_s)
-        error = level / rate - RESERVE_S
-        trim = self._pid.step(min(error, 1.0), dt)
-        tokens = level + rate * horizon * (1.0 + trim) - RESERVE_S * rate
-        youngest = self._book.nth(int(4.0 * (tokens + 1.0)))
-        due = self._book.due_before(clock + horizon, inf if youngest is None else youngest)
-        called = int(max(tokens, 0.0))
-        if called < len(due):
-            self._threshold = due[called]
-        else:
-            beyond = self._book.nth(int(len(due) + 2.0 * (tokens - len(due))))
-            self._threshold = now if beyond is None else beyond
-
-    def _rate(self) -> float:
-        return self._settings.admissions_per_second
-
-    @property
-    def _bucket_time(self) -> float:
-        return self._clock - self._shift
+        share = self._line.returns.share
+        flow = s.admissions_per_second if share >= 0.9 else share * s.room_rate
+        if self._blocked.rate > 0.2 and flow > 0.0:  # places are scarcer than tokens
+            flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
+        return flow if s.admissions_per_second > 0.0 else 0.0
 
     def _read(self, now: float) -> float:
-        """The wall clock made monotone; a step back of over a second is taken as a new axis."""
+        """The wall clock made monotone; a step back of over BACKWARD_S is taken as a new axis."""
         clock = now + self._shift
         if clock < self._clock:
-            if self._clock - clock > 1.0:
+            if self._clock - clock > BACKWARD_S:
                 self._shift += self._clock - clock
             return self._clock
         self._clock = clock
@@ -202,7 +224,12 @@ class Gate:
         """Go on where a worker stopped; the bucket gains only what the time away is worth."""
         s = self._settings
         away = min(max(now - saved.get("at", now), 0.0), 3600.0)
-        level = min(max(saved.get("level", 0.0), 0.0) + away * s.admissions_per_second, s.bucket_depth)
+        level = min(max(saved.get("level", 0.0), 0.0) + away * s.admissions_per_second, s.idle_depth)
         self._bucket = LeakyBucket(s.admissions_per_second, s.bucket_depth, now, level)
-        self._threshold = inf if saved.get("open", 0.0) else min(saved.get("threshold", now), now)
-        self._pid = Pid(GAINS, saved.get("integral", 0.0))
+        self._law = ThresholdLaw(saved.get("threshold", -inf), saved.get("integral", 0.0))
+        self._stretch = max(1.0, saved.get("stretch", 1.0))
+        if saved.get("open", 0.0) > 0.0:
+            self._law.open()
+        else:
+            self._born = now
+            self._cold_until = now + COLD_S * s.poll_min_s

@@ -28,7 +28,6 @@ class LeaseBook:
     """A bounded multiset of (first_seen, due); all times in seconds, on the caller's axes."""
 
     __slots__ = (
-        "_admits",
         "_capacity",
         "_chunks",
         "_due",
@@ -57,7 +56,7 @@ class LeaseBook:
     def __repr__(self) -> str:
         return f"<LeaseBook {len(self._due)} leases, each for {self.weight}>"
 
-    def has(self, first_seen: float) -> bool:
+    def __contains__(self, first_seen: float) -> bool:
         return first_seen in self._due
 
     def rank(self, first_seen: float) -> int:
@@ -104,10 +103,10 @@ class LeaseBook:
         self._delete(first_seen)
         return True
 
-    def expire(self, now: float) -> int:
-        """Forget whose time is over; returns how many leases ran out without a visit here."""
+    def expire(self, now: float) -> list[float]:
+        """Forget whose time is over; returns the first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
-        gone = 0
+        gone: list[float] = []
         if last - self._next_slot > len(self._wheel) + 8:  # a long stall: walk the slots that exist
             over = sorted(slot for slot in self._wheel if slot < last)
         else:
@@ -118,22 +117,11 @@ class LeaseBook:
                 if due.get(first_seen) == slot:
                     del due[first_seen]
                     self._delete(first_seen)
-                    gone += 1
+                    gone.append(first_seen)
         self._next_slot = max(self._next_slot, last)
         if self.weight > 1 and len(due) * 4 < self._capacity:
             self._thicken()
-        return gone * self.weight
-
-    def due_before(self, limit: float, youngest: float) -> list[float]:
-        """first_seen, sorted, of the leases due before `limit` and not younger than `youngest`."""
-        due = self._due
-        found: list[float] = []
-        for slot in range(self._next_slot, int(limit / SLOT_S)):
-            leases = self._wheel.get(slot)
-            if leases:
-                found += [f for f in leases if f <= youngest and due.get(f) == slot]
-        found.sort()
-        return found
+        return gone
 
     def refresh(self) -> None:
         """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""
@@ -176,6 +164,20 @@ class LeaseBook:
             twice[first_seen + 1e-6] = slot
         self._rebuild(twice)
         self.weight //= 2
+
+    def resample(self, ratio: float) -> None:
+        """The node's share of the line is now `ratio` of what it was: forget leases, or let stand-ins join them."""
+        due: dict[float, int] = {}
+        credit = 0.5
+        for first_seen in sorted(self._due):
+            credit += ratio
+            copies = int(credit)
+            credit -= copies
+            for copy in range(min(copies, 64)):
+                due[first_seen + copy * 1e-6] = self._due[first_seen]
+        self._rebuild(due)
+        while len(self._due) > self._capacity:
+            self._thin()
 
     def _rebuild(self, due: dict[float, int]) -> None:
         self._due = due

@@ -27,6 +27,8 @@ class GateSettings:
     tick_s: how often the shell means to call `tick`; any other interval is safe.
     nodes: how many nodes the line is spread over when they share nothing; each sees one visitor in `nodes`.
     room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
+    bucket_floor: least depth of the bucket, in admissions, when the line is spread over several nodes, and only
+        while somebody waits. Visitors then come at random, and a bucket of one admission loses a third of a small share.
     max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate
         samples.
     """
@@ -39,6 +41,7 @@ class GateSettings:
     tick_s: float = 0.1
     nodes: int = 1
     room_admissions_per_second: float | None = None
+    bucket_floor: float = 3.0
     max_leases: int = 131_072
 
     def __post_init__(self) -> None:
@@ -48,7 +51,13 @@ class GateSettings:
 
     @property
     def bucket_depth(self) -> float:
-        """Most admissions in one instant: the burst, and never less than one."""
+        """Most admissions in one instant: the burst, and never less than one (bucket_floor with several nodes)."""
+        floor = 1.0 if self.nodes == 1 or self.admissions_per_second <= 0.0 else max(1.0, self.bucket_floor)
+        return max(floor, self.burst_seconds * self.admissions_per_second)
+
+    @property
+    def idle_depth(self) -> float:
+        """What of the depth is filled while nobody waits: the burst alone, and never less than one."""
         return max(1.0, self.burst_seconds * self.admissions_per_second)
 
     @property
@@ -76,4 +85,5 @@ def _faults(s: GateSettings) -> Iterator[str]:
     yield from within("nodes", s.nodes, 1, 1_000_000)
     if s.room_admissions_per_second is not None:
         yield from within("room_admissions_per_second", s.room_admissions_per_second, 0.0, 1e9)
+    yield from within("bucket_floor", s.bucket_floor, 1.0, 1e6)
     yield from within("max_leases", s.max_leases, 1024, 1 << 24)

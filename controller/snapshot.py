@@ -22,6 +22,7 @@ class GateSnapshot:
     arrivals_per_s: float
     admitted_per_s: float
     show_up: float  # share of the expected visitors who come
+    traffic_share: float  # share of the room's polls that come here; 1 = the line is this node's own
     budget_stretch: float  # 1 = polls are within the budget; 2 = intervals are twice as long
     pid: PidTerms
     admitted: int  # since the start

@@ -61,6 +61,11 @@ class Facts:
     is_poll: bool = False
     """Asked at the status address: an admission is told, not forwarded."""
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether a ticket or pass with a good signature vouches for this head: only such heads are remembered."""
+        return isinstance(self.credential, Ticket | Pass)
+
 
 @dataclass(frozen=True, slots=True)
 class RoomEvent:
@@ -116,7 +121,7 @@ class Pipeline:
         if isinstance(held, Pass):
             return self._enter(facts, room, held, now, fresh=room.renew(held, now))
         ticket, given = self._ticket(held, now, room)
-        self._metrics.polls.labels(room.name).inc()
+        self._metrics.polls.count(room.name)
         remembered = room.remembered(ticket, now)
         if remembered is not None:
             return self._enter(facts, room, remembered, now, fresh=remembered)
@@ -125,7 +130,8 @@ class Pipeline:
         verdict = room.ask(ticket, now, draw)
         match verdict:
             case Admit():
-                self._metrics.admissions.labels(room.name).inc()
+                self._metrics.admissions.count(room.name)
+                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
                 admitted = room.admit(ticket, now)
                 return self._enter(facts, room, admitted, now, fresh=admitted)
             case Wait():
@@ -140,6 +146,10 @@ class Pipeline:
         """The answer to a request that the upstream failed: 502 or 504."""
         page = wants_page(head.accept, head.fetch_mode)
         return self._answers.problem(code, wants_page=page, retry_after_s=retry_after_s)
+
+    def refused(self, code: int, detail: str) -> Answer:
+        """The answer to what could not be read as a request: 4xx, 501 or 505."""
+        return self._answers.problem(code, wants_page=False, detail=detail)
 
     def observe(self, facts: Facts, forward: Forward, headers: Iterable[tuple[str, str]], now: float) -> Headers:
         """Act on what the upstream's answer says to the edge; returns headers to add for the visitor.
@@ -213,7 +223,7 @@ class Pipeline:
             rejected = judge(credential, now, skew_s=rule.skew_allowance_seconds, lifetime_s=rule.lifetime_seconds)
             if rejected is None:
                 return credential
-        self._metrics.rejected.labels(room.name, rejected.reason.value).inc()
+        self._metrics.rejected.count(room.name, rejected.reason.value)
         return None
 
     def _ticket(self, held: Ticket | None, now: float, room: Room) -> tuple[Ticket, Ticket | None]:
@@ -261,7 +271,7 @@ class Pipeline:
         return (("Set-Cookie", self._cookie(facts, room, self.keys.seal(what), max(1, round(lifetime_s)))),)
 
     def _end_session(self, room: Room, facts: Facts, held: Pass, command: str, now: float) -> Headers:
-        self._metrics.sessions_ended.labels(room.name, command).inc()
+        self._metrics.sessions_ended.count(room.name, command)
         room.end_session(held, now)
         return (("Set-Cookie", self._cookie(facts, room, "", 0)),)
 

@@ -8,7 +8,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 
-from controller import Admit, Gate, GateSettings, Verdict
+from controller import Admit, FairnessRecorder, Gate, GateSettings, Verdict
 from controller.occupancy import CELLS, Occupancy
 from edge.paths import compile_globs, normalised_path
 from edge.settings import RoomSettings, Settings
@@ -54,6 +54,7 @@ class Room:
         # A pass ends on a whole second, so a session may last one second longer than it is said to.
         self.occupancy = Occupancy(settings.session.duration_seconds + 1.0, self._rows[own_row])
         self._board_since = board_since
+        self.fairness = FairnessRecorder()
         self._admitted: OrderedDict[str, Pass] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -93,6 +94,7 @@ class Room:
         ):
             self._admitted.popitem(last=False)
         self._admitted[ticket.id] = given
+        self.fairness.record(ticket.first_seen, now)
         return given
 
     def renew(self, held: Pass, now: float) -> Pass | None:
@@ -114,7 +116,7 @@ class Room:
 
     def take_over(self, was: "Room") -> None:
         """Go on where this room was before the settings changed."""
-        self.stock, self.sold_out = was.stock, was.sold_out
+        self.stock, self.sold_out, self.fairness = was.stock, was.sold_out, was.fairness
         self._admitted = was._admitted
 
     def _expiry(self, now: float) -> float:

@@ -13,6 +13,7 @@ The first arrivals come in a rush, the others one by one for as long as the crow
 """
 
 import asyncio
+import json
 import random
 import re
 from collections import Counter
@@ -26,6 +27,8 @@ __all__ = ["Crowd", "CrowdPlan", "Visit"]
 FORM_S = (0.5, 3.0)
 #: The page adds up to this part of an interval, never less than nothing: appointments are not for coming early.
 JITTER = 0.05
+#: The page's first pause after an edge could not be reached.
+RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,10 @@ class Visit:
     left: float | None = None
     polls: int = 0
     bought: bool = False
-    errors: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    """Connections that broke; the visitor tried again, as the page does."""
     states: Counter[str] = field(default_factory=Counter)
+    """Answers by status code and `Stanchion-State`."""
 
 
 class Crowd:
@@ -68,53 +73,60 @@ class Crowd:
 
     async def play(self) -> None:
         """Until everybody who was to come is done."""
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=75)
-        async with connector, asyncio.TaskGroup() as group:
+        now = asyncio.get_running_loop().time
+        due = now()
+        async with asyncio.TaskGroup() as group:
             for number in range(self._plan.total if self._plan.total is not None else 10**9):
-                await asyncio.sleep(self._pause_s(number))
+                due += self._pause_s(number)
+                await asyncio.sleep(max(0.0, due - now()))
                 visit = Visit(number)
                 self.visits.append(visit)
-                group.create_task(self._visit(visit, connector), name=f"visitor {number}")
+                group.create_task(self._visit(visit), name=f"visitor {number}")
 
     def _pause_s(self, number: int) -> float:
         plan = self._plan
         rate = plan.rush / plan.rush_s if number < plan.rush else plan.then_per_second
         return self._chance.expovariate(rate)
 
-    async def _visit(self, visit: Visit, connector: aiohttp.TCPConnector) -> None:
-        async with aiohttp.ClientSession(
-            connector=connector, connector_owner=False, cookie_jar=aiohttp.CookieJar(unsafe=True)
-        ) as session:
-            try:
-                await self._wait_and_buy(visit, session)
-            except (aiohttp.ClientError, TimeoutError) as fault:
-                visit.errors.append(f"{type(fault).__name__}: {fault}")
+    async def _visit(self, visit: Visit) -> None:
+        """A session of one's own: cookies and connections are no other visitor's."""
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            await self._wait(visit, session)
+            if visit.admitted is not None and self._plan.buy:
+                await self._buy(visit, session)
 
-    async def _wait_and_buy(self, visit: Visit, session: aiohttp.ClientSession) -> None:
+    async def _wait(self, visit: Visit, session: aiohttp.ClientSession) -> None:
         now = asyncio.get_running_loop().time
         is_impatient = self._chance.random() < self._plan.impatient
         patience_s = self._chance.expovariate(1 / self._plan.patience_s) if is_impatient else float("inf")
         visit.arrived = now()
-        address, headers = self._base + self._path, {"Accept": "application/json"}
         while True:
-            async with session.get(address, headers=headers, allow_redirects=False) as answer:
-                visit.polls += 1
-                state = answer.headers.get("Stanchion-State", "none")
-                visit.states[state] += 1
-                if answer.status != 200:
-                    visit.errors.append(f"status {answer.status}")
-                    return
-                if state == "admitted":
-                    visit.admitted = now()
-                    break
-                told = await answer.json()
-            after_s = told["poll_after_seconds"]
+            after_s = await self._poll(visit, session)
+            if visit.admitted is not None:
+                return
             if after_s is None or now() - visit.arrived + after_s > patience_s:
                 visit.left = now()
                 return
             await asyncio.sleep(after_s * (1 + JITTER * self._chance.random()))
-        if self._plan.buy:
-            await self._buy(visit, session)
+
+    async def _poll(self, visit: Visit, session: aiohttp.ClientSession) -> float | None:
+        """Ask once; the seconds until the next time, None when it is over."""
+        visit.polls += 1
+        try:
+            async with session.get(
+                self._base + self._path, headers={"Accept": "application/json"}, allow_redirects=False
+            ) as answer:
+                state = answer.headers.get("Stanchion-State", "none")
+                visit.states[f"{answer.status} {state}"] += 1
+                body = await answer.read()
+        except aiohttp.ClientError as fault:
+            visit.dropped.append(type(fault).__name__)
+            return RETRY_S
+        if state == "admitted":
+            visit.admitted = asyncio.get_running_loop().time()
+            return None
+        after_s: float | None = json.loads(body)["poll_after_seconds"]
+        return after_s
 
     async def _buy(self, visit: Visit, session: aiohttp.ClientSession) -> None:
         address = self._base + self._path
@@ -125,6 +137,5 @@ class Crowd:
         form = {**fields, "name": f"Visitor {visit.number}", "card": "4242 4242 4242 4242"}
         async with session.post(address, data=form, headers={"Accept": "text/html"}) as answer:
             await answer.read()
+            visit.states[f"checkout {answer.status}"] += 1
             visit.bought = answer.status < 300
-            if not visit.bought:
-                visit.states[f"checkout {answer.status}"] += 1

@@ -5,10 +5,8 @@ second; ends all of it together.
 """
 
 import asyncio
-import contextlib
 import random
 import secrets
-import signal
 import sys
 from importlib.resources import files
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from edge.demo.crowd import Crowd, CrowdPlan
+from edge.demo.shop import running_shop
 from edge.faults import ConfigurationError, Fault
 from edge.loading import parse_settings
 from edge.logs import configure_logging
@@ -38,7 +37,7 @@ def demo(port: int, *, crowd: bool, seed: int | None) -> int:
 
 
 async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
-    async with _shop() as shop_url:
+    async with running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5) as shop_url:
         settings = _settings(port, shop_url)
         configure_logging(settings.log, "demo")
         key = secrets.token_urlsafe(32).encode()
@@ -102,26 +101,3 @@ def _settings(port: int, shop_url: str) -> Settings:
     settings = parse_settings((files("configs") / "demo.yaml").read_text("utf-8"), "configs/demo.yaml")
     upstream = settings.upstream.model_copy(update={"url": shop_url})
     return settings.model_copy(update={"listen": (f"tcp://127.0.0.1:{port}",), "upstream": upstream})
-
-
-@contextlib.asynccontextmanager
-async def _shop() -> Any:
-    """The shop as a process of its own; yields its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "checkout", "serve", "--listen", "127.0.0.1:0", "--stock", str(STOCK)),
-        *("--checkouts-per-second", str(CHECKOUTS_PER_SECOND), "--seconds-per-checkout", "1.5"),
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the demo to hear: the shop ends after the edge
-    )
-    try:
-        if process.stdout is None:
-            raise RuntimeError("the shop's output is a pipe")
-        said = (await process.stdout.readline()).decode()
-        prefix = "listening on "
-        if not said.startswith(prefix):
-            raise RuntimeError(f"the shop did not start: {said!r}")
-        yield said.removeprefix(prefix).strip()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()

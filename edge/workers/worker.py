@@ -15,16 +15,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from aiohttp import web
-
+from edge.access import Access
 from edge.answers import Answers
 from edge.logs import configure_logging, facts
 from edge.metrics import Metrics
 from edge.pipeline import Pipeline, RoomEvent
-from edge.proxy import Proxy
+from edge.plane.server import Plane
 from edge.rooms import RoomTable, build_rooms
-from edge.server import Exchange
-from edge.settings import Settings, UpstreamSettings
+from edge.settings import Settings
 from edge.workers.board import Board
 from edge.workers.channel import Channel, Message
 from waiting_room.page import Assets
@@ -50,9 +48,8 @@ class Worker:
         self._answers = Answers(self._assets)
         self._random = random.Random()
         self._rooms: RoomTable | None = None
-        self._exchange: Exchange | None = None
-        self._runner: web.ServerRunner | None = None
-        self._proxies: list[Proxy] = []
+        self._access: Access
+        self._plane: Plane | None = None
         self._draining = asyncio.Event()
         self._grace_s = 30.0
 
@@ -76,8 +73,8 @@ class Worker:
                 case "configure":
                     await self._configure(message)
                     self._channel.send("ready")
-                case "event" if self._exchange is not None:
-                    self._exchange.pipeline.apply(RoomEvent(**message["event"]))
+                case "event" if self._plane is not None:
+                    self._plane.pipeline.apply(RoomEvent(**message["event"]))
                 case "drain":
                     self._grace_s = message["grace_s"] if message["grace_s"] is not None else self._grace_s
                     break
@@ -109,37 +106,13 @@ class Worker:
             os.urandom,
             lambda event: self._channel.send("event", event=asdict(event)),
         )
-        proxy = await self._proxy_to(settings.upstream)
-        if self._exchange is None:
-            self._exchange = Exchange(settings, pipeline, proxy, self._metrics, time.time, self._random.random)
-            await self._open(settings)
+        if self._plane is None:
+            self._access = Access(self._metrics, settings.log)
+            self._plane = Plane(settings, pipeline, self._access, time.time, self._random.random)
+            await self._plane.listen(self._listening)
         else:
-            self._exchange.use(settings, pipeline, proxy)
-
-    async def _proxy_to(self, upstream: UpstreamSettings) -> Proxy:
-        """The present proxy when it leads there already; an old one is kept for the requests that still use it."""
-        if not self._proxies or self._proxies[-1].settings != upstream:
-            self._proxies.append(await Proxy(upstream, self._metrics).__aenter__())
-        return self._proxies[-1]
-
-    async def _open(self, settings: Settings) -> None:
-        if self._exchange is None:
-            raise RuntimeError("configure before opening")
-        limits = settings.limits
-        server = web.Server(
-            self._exchange.handle,
-            handler_cancellation=True,  # a client that is gone ends its call to the upstream
-            auto_decompress=False,
-            access_log=None,
-            keepalive_timeout=limits.keepalive_seconds,
-            max_line_size=limits.head_bytes,
-            max_field_size=limits.head_bytes,
-            max_headers=limits.headers,
-        )
-        self._runner = web.ServerRunner(server, shutdown_timeout=self._grace_s)
-        await self._runner.setup()
-        for listening in self._listening:
-            await web.SockSite(self._runner, listening).start()
+            self._access.use(settings.log)
+            self._plane.use(settings, pipeline)
 
     async def _tick(self) -> None:
         """The control steps, and the reports. A stalled loop makes a step late, never twice."""
@@ -157,6 +130,7 @@ class Worker:
                 self._report(now)
 
     def _report(self, now: float) -> None:
+        self._metrics.flush()
         rooms: dict[str, Any] = {}
         checkpoints: dict[str, Any] = {}
         for room in self._rooms.rooms if self._rooms else ():
@@ -167,8 +141,12 @@ class Worker:
             self._metrics.capacity.labels(room.name).set(seen.admissions_per_second)
             self._metrics.bucket_level.labels(room.name).set(seen.bucket_level)
             self._metrics.lag.labels(room.name).set(seen.lag_s)
+            fairness = room.fairness.snapshot()
+            self._metrics.overtaken.labels(room.name).set(fairness.kendall)
+            self._metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
             rooms[room.name] = {
                 **asdict(seen),
+                "fairness": asdict(fairness),
                 "active": room.occupancy.total,
                 "stock": room.stock,
                 "sold_out": room.sold_out,
@@ -179,13 +157,8 @@ class Worker:
     async def _drain(self) -> None:
         """Stop accepting, answer what is under way, end. Streams have the grace time to finish."""
         log.info("draining", extra=facts(grace_s=self._grace_s))
-        if self._exchange is not None:
-            self._exchange.is_draining = True
-        if self._runner is not None:
-            self._runner._shutdown_timeout = self._grace_s
-            await self._runner.cleanup()
-        for proxy in self._proxies:
-            await proxy.__aexit__()
+        if self._plane is not None:
+            await self._plane.drain(self._grace_s)
         self._report(time.time())
         self._channel.close()
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
-from scripted_edge import ScriptedEdge
+
+from tests.browser.scripted_edge import ScriptedEdge
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [

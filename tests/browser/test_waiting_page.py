@@ -7,9 +7,20 @@ import re
 from time import time
 
 import pytest
-from conftest import Arrive, Watch
 from playwright.async_api import Page, Route, expect
-from scripted_edge import PROTECTED, Fault, Reply, ScriptedEdge, admitted, closed, early, sold_out, waiting
+
+from tests.browser.conftest import Arrive, Watch
+from tests.browser.scripted_edge import (
+    PROTECTED,
+    Fault,
+    Reply,
+    ScriptedEdge,
+    admitted,
+    closed,
+    early,
+    sold_out,
+    waiting,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

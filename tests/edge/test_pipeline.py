@@ -74,6 +74,7 @@ class Edge:
                 room.gate.tick(self.now)
 
     def counted(self, name: str, **labels: str) -> float:
+        self.metrics.flush()
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
@@ -176,6 +177,21 @@ def test_who_waits_gets_in_and_keeps_their_first_arrival() -> None:
     assert cookie_of(verdict).startswith("stanchion_checkout=p1.")
 
 
+def test_a_node_measures_the_fairness_of_its_own_admissions() -> None:
+    """Waits and overtakings are known from what happened, and a visitor let in by memory is not counted twice."""
+    edge = Edge()
+    edge.fill()
+    cookie = cookie_of(edge.ask())
+    while not isinstance(edge.ask(cookie=cookie), Forward):
+        edge.pass_time(0.5)
+    edge.ask(cookie=cookie)
+    seen = edge.pipeline.rooms.by_name["checkout"].fairness.snapshot()
+    assert seen.admissions == edge.counted("stanchion_admissions_total", room="checkout")
+    assert seen.wait_max_s == pytest.approx(edge.now - NOW, abs=0.01)
+    assert seen.kendall == 0.0
+    assert edge.counted("stanchion_wait_seconds_count", room="checkout") == seen.admissions
+
+
 def test_a_waiting_ticket_is_signed_again_once_a_minute() -> None:
     """A sign of life, at the same place in line."""
     edge = Edge(YAML.replace("admissions_per_second: 2, burst_seconds: 1", "admissions_per_second: 0.001"))
@@ -274,6 +290,7 @@ def test_a_cookie_that_does_not_open_is_a_first_visit(change: str) -> None:
     assert verdict.status == 200
     assert cookie_of(verdict).startswith("stanchion_checkout=t1.")
     assert status(verdict)["first_seen"] == status(edge.ask())["first_seen"]
+    edge.metrics.flush()
     counted = sum(
         sample.value
         for family in edge.metrics.registry.collect()

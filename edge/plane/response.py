@@ -1,0 +1,188 @@
+r"""What a response's head means, and how the edge's own answers are written.
+
+An upstream is trusted with its content, not with the connection: a head with two readings (a length beside a coding,
+two lengths, a coding other than 'chunked', a bare LF) is a 502, never passed on. How the body ends (RFC 9112, 6.3):
+
+    HEAD, 1xx, 204, 304       no body, whatever the fields say
+    Transfer-Encoding         chunked
+    Content-Length            that many bytes
+    neither                   all until the connection ends
+
+Both directions of this module are pure: bytes -> value, value -> bytes.
+"""
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httptools
+
+from edge.plane.hop import NOT_FORWARDED, connection_options
+from edge.verdict import Answer, Headers
+
+__all__ = ["CHUNKED", "UNTIL_CLOSE", "AnswerWriter", "BadResponse", "Response", "parse_response", "render_fields"]
+
+#: `Response.length` of bodies whose end the bytes themselves tell.
+CHUNKED, UNTIL_CLOSE = -1, -2
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?\r\n")
+
+
+class BadResponse(Exception):
+    """The upstream's answer cannot be read in one way. The upstream is to blame; the visitor sees a 502."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response's head that has one reading only."""
+
+    status: int
+    line: bytes
+    """The status line as it goes on, HTTP/1.1 and with its CRLF."""
+    kept: bytes
+    """The fields that go on to the visitor, rendered: all but framing, hop-by-hop and `Stanchion-*`."""
+    to_edge: Headers
+    """The `Stanchion-*` fields."""
+    length: int
+    """As the head tells it; whether there is a body at all depends on the request too."""
+    keep_alive: bool
+    has_date: bool
+    upgrade: bytes
+    """The `Upgrade` field of a 101."""
+
+
+class _Collector:
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+
+def parse_response(raw: bytes) -> Response:
+    """raw: from the first byte of the status line to the empty line. Raises BadResponse."""
+    line = _STATUS_LINE.match(raw)
+    if line is None:
+        raise BadResponse("the status line is malformed")
+    collector = _Collector()
+    llhttp = httptools.HttpResponseParser(collector)
+    try:
+        llhttp.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as fault:
+        raise BadResponse(str(fault)) from None
+    fields = collector.fields
+    if len(fields) != raw.count(b"\n") - 2:
+        raise BadResponse("a header field is malformed")
+    minor, code, reason = line.groups()
+    status = int(code)
+    return _read(status, b"HTTP/1.1 %d %s\r\n" % (status, reason or b""), minor == b"0", fields)
+
+
+def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, bytes]]) -> Response:
+    kept: list[bytes] = []
+    to_edge: list[tuple[str, str]] = []
+    sized: bytes | None = None
+    coding: bytes | None = None
+    connection = upgrade = b""
+    has_date = False
+    for name, value in fields:
+        low = name.lower()
+        if low in NOT_FORWARDED:
+            if low == b"connection":
+                connection += b"," + value
+            elif low == b"transfer-encoding":
+                coding = value if coding is None else b""
+            elif low == b"upgrade":
+                upgrade = value
+        elif low == b"content-length":
+            if sized is not None:
+                raise BadResponse("Content-Length is repeated")
+            sized = value
+        elif low.startswith(b"stanchion-"):
+            to_edge.append((name.decode(), value.decode("latin-1")))
+        else:
+            has_date = has_date or low == b"date"
+            kept += (name, b": ", value, b"\r\n")
+    options = connection_options(connection) if connection else frozenset[bytes]()
+    if options - _HARMLESS:
+        kept = _without(kept, options)
+    return Response(
+        status,
+        line,
+        b"".join(kept),
+        tuple(to_edge),
+        _length(sized, coding, is_http10),
+        b"close" not in options and (not is_http10 or b"keep-alive" in options),
+        has_date,
+        upgrade,
+    )
+
+
+_HARMLESS = frozenset((b"close", b"keep-alive", b"upgrade"))
+#: What `Connection` cannot take away, whatever it names.
+_ENDS_OWN = frozenset((b"set-cookie", b"content-type", b"content-encoding", b"location", b"cache-control", b"date"))
+
+
+def _without(kept: list[bytes], options: frozenset[bytes]) -> list[bytes]:
+    left: list[bytes] = []
+    for at in range(0, len(kept), 4):
+        name = kept[at].lower()
+        if name not in options or name in _ENDS_OWN:
+            left += kept[at : at + 4]
+    return left
+
+
+def _length(sized: bytes | None, coding: bytes | None, is_http10: bool) -> int:
+    if coding is not None:
+        if sized is not None or is_http10 or coding.lower() != b"chunked":
+            raise BadResponse("the body's framing is ambiguous")
+        return CHUNKED
+    if sized is None:
+        return UNTIL_CLOSE
+    if not sized.isdigit() or len(sized) > 18:
+        raise BadResponse("Content-Length is not a length")
+    return int(sized)
+
+
+def render_fields(headers: Headers) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+class AnswerWriter:
+    """Writes the edge's own answers. Heads that come again and again are rendered once.
+
+    Bounded: answers that carry a cookie are one visitor's and are not kept, and of the others there are few.
+    """
+
+    MOST = 1024
+
+    def __init__(self) -> None:
+        self._rendered: dict[tuple[int, Headers], bytes] = {}
+
+    def write(self, answer: Answer, date: bytes, connection: bytes, *, is_head: bool = False) -> bytes:
+        """The whole response. date, connection: lines to add, with their CRLF; `is_head`: without the body."""
+        key = (answer.status, answer.headers)
+        head = self._rendered.get(key)
+        if head is None:
+            head = _status_line(answer.status) + render_fields(answer.headers)
+            if not any(name == "Set-Cookie" for name, _ in answer.headers):
+                if len(self._rendered) >= self.MOST:
+                    self._rendered.clear()
+                self._rendered[key] = head
+        body = answer.body
+        if answer.status == 304:
+            return b"%b%b%b\r\n" % (head, date, connection)
+        if is_head:
+            return b"%b%b%bContent-Length: %d\r\n\r\n" % (head, date, connection, len(body))
+        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (head, date, connection, len(body), body)
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
