@@ -177,9 +177,7 @@ class Gate:
         after = appointment(s, eta, flow, self._stretch, is_exact)
         if is_first:
             after = first_appointment(s, eta, after, line.is_probed, draw)
-        if (
-            clock - self._born < s.poll_max_s
-        ):  # a young node knows little: no appointment is longer than its life
+        if clock - self._born < s.poll_max_s:  # a young node knows little: no appointment is longer than its life
             after = min(after, s.poll_min_s + clock - self._born)
         line.expect(first_seen, clock + after + GRACE_S, is_first)
         return Wait(after, position, eta, eta * 1.2 + 2.0)
