@@ -136,7 +136,7 @@ async def whole_edge(folder: Path, **changes: Any) -> AsyncIterator[Edge]:
     upstream = Upstream()
     async with running_upstream(upstream.handle) as address:
         tree = settings(address, **changes)
-        async with running_edge(yaml.safe_dump(tree), folder) as running:
+        async with running_edge(yaml.safe_dump(tree), folder, TMPDIR=str(folder)) as running:
             try:
                 yield Edge(running, upstream, tree)
             finally:
