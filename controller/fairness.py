@@ -32,9 +32,7 @@ class FairnessSnapshot:
     wait_max_s: float
     overtaking_share: float  # admissions that passed somebody who was admitted just after
     kendall: float  # share of pairs admitted in the wrong order; 0 = first come first served, 0.5 = lottery
-    overtaken_mean_s: (
-        float  # seconds by which the overtaken had arrived earlier, mean over overtaken visitors
-    )
+    overtaken_mean_s: float  # seconds by which the overtaken had arrived earlier, mean over overtaken visitors
     overtaken_max_s: float
 
 

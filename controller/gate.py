@@ -87,6 +87,10 @@ class Gate:
     def __repr__(self) -> str:
         return f"<Gate {self._law!r} {self._bucket!r} {self._line!r}>"
 
+    @property
+    def settings(self) -> GateSettings:
+        return self._settings
+
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
         clock = self._read(now)
@@ -258,9 +262,7 @@ class Gate:
         after = appointment(s, eta - (LEAD_S if line.front is not None else 0.0), flow, self._stretch, is_exact)
         if is_first:
             after = first_appointment(s, eta, after, line.is_probed, draw)
-        if (
-            clock - self._born < s.poll_max_s
-        ):  # a young node knows little: no appointment is longer than its life
+        if clock - self._born < s.poll_max_s:  # a young node knows little: no appointment is longer than its life
             after = min(after, s.poll_min_s + clock - self._born)
         due = clock + after + GRACE_S
         line.expect(first_seen, due, is_first)

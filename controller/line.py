@@ -286,6 +286,4 @@ class Line:
             return masses[0]
         if i == len(edges):
             return masses[-1]
-        return masses[i - 1] + (masses[i] - masses[i - 1]) * (first_seen - edges[i - 1]) / (
-            edges[i] - edges[i - 1]
-        )
+        return masses[i - 1] + (masses[i] - masses[i - 1]) * (first_seen - edges[i - 1]) / (edges[i] - edges[i - 1])

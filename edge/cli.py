@@ -93,10 +93,11 @@ def _run(options: argparse.Namespace) -> int:
 
     def source() -> tuple[Settings, tuple[bytes, ...]]:
         settings = load_settings(options.file)
-        return settings, read_keys(settings, os.environ)
+        keys = read_keys(settings, os.environ)
+        configure_logging(settings.log, "supervisor")
+        return settings, keys
 
-    settings, _ = source()
-    configure_logging(settings.log, "supervisor")
+    source()  # faults are told before an event loop is started
     run_loop(_serve(source))
     return FINE
 

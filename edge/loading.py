@@ -23,18 +23,31 @@ MIN_KEY_BYTES = 16
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe types only, and no key twice in one mapping."""
+    """YAML's safe types only, keys are text, and no key stands twice in one mapping."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as fault:  # PyYAML's own converters: `!!int x`, `2001-99-99`
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"is no {kind}: {fault}", node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} twice", key_node.start_mark)
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        mapping = super().construct_mapping(node, deep)
+        for key in mapping:
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", node.start_mark)
+        return mapping
 
 
 def load_settings(path: Path) -> Settings:
@@ -60,7 +73,7 @@ def parse_settings(text: str, source: str = "settings") -> Settings:
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as found:
-        faults = [_fault(error) for error in found.errors(include_url=False)]
+        faults = [_fault(error) for error in found.errors(include_url=False) if not _is_echo(error)]
         raise ConfigurationError(source, faults + repeated) from None
     if repeated:
         raise ConfigurationError(source, repeated)
@@ -81,7 +94,10 @@ def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as fault:
             raise ConfigurationError("secret keys", [Fault(path, f"{file} cannot be read: {fault}")]) from None
-    keys = tuple(key.encode() for key in re.split(r"[\s,]+", text) if key)
+    try:
+        keys = tuple(key.encode() for key in re.split(r"[\s,]+", text) if key)
+    except UnicodeEncodeError:
+        raise ConfigurationError("secret keys", [Fault(path, "is not UTF-8 text")]) from None
     if not keys:
         raise ConfigurationError("secret keys", [Fault(path, "holds no key; make one with: stanchion keygen")])
     short = [str(at) for at, key in enumerate(keys, 1) if len(key) < MIN_KEY_BYTES]
@@ -111,6 +127,12 @@ def _repeated_names(raw: Mapping[str, Any]) -> list[Fault]:
             faults.append(Fault(f"rooms[{at}].name", f"{name!r} is the name of rooms[{seen[name]}] already"))
         seen.setdefault(name, at)
     return faults
+
+
+def _is_echo(error: Mapping[str, Any]) -> bool:
+    """A list 'too short' only because pydantic does not count its faulty items, which are reported themselves."""
+    given = error["input"]
+    return error["type"] == "too_short" and isinstance(given, list) and len(given) >= error["ctx"]["min_length"]
 
 
 def _fault(error: Mapping[str, Any]) -> Fault:

@@ -78,13 +78,14 @@ def _listen_address(text: str) -> str:
 
 
 def _upstream_url(text: str) -> str:
-    parts = urlsplit(text)
+    fault = ValueError(f"must look like http://HOST:PORT, got {text!r}")
     try:
-        port = parts.port
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-        raise ValueError(f"must look like http://HOST:PORT, got {text!r}")
+        raise fault from None
+    if not is_address:
+        raise fault
     if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
         raise ValueError(f"must hold scheme, host and port only (paths are passed through unchanged), got {text!r}")
     return text.rstrip("/")
@@ -197,7 +198,7 @@ class SessionSettings(_Section):
 
 class PollingSettings(_Section):
     min_seconds: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = 1.0
-    max_seconds: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = 15.0
+    max_seconds: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False, validate_default=True)] = 15.0
     budget_per_second: Rate | None = None
 
     @field_validator("max_seconds")
@@ -255,7 +256,7 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
-    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, strict=False)]
+    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=256, strict=False)]
 
     @model_validator(mode="after")
     def _one_source_of_keys(self) -> Self:

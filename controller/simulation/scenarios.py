@@ -56,9 +56,7 @@ _FLASH = Scenario("flash", "20,000 arrive: 90 % in 30 s, the rest over 270 s", f
 
 _BASE = (
     _FLASH,
-    replace(
-        _FLASH, name="churn", what="half of them leave, exponential patience of 120 s", people=churn_crowd
-    ),
+    replace(_FLASH, name="churn", what="half of them leave, exponential patience of 120 s", people=churn_crowd),
     replace(_FLASH, name="ghosts", what="30 % never poll again after the first request", people=ghost_crowd),
     replace(_FLASH, name="early-ghosts", what="the first 5,000 are ghosts to 80 %", people=early_ghost_crowd),
 )

@@ -95,9 +95,7 @@ def play(
 
 
 class _World:
-    def __init__(
-        self, scenario: Scenario, people: Crowd, rng: np.random.Generator, policy: PolicyMaker
-    ) -> None:
+    def __init__(self, scenario: Scenario, people: Crowd, rng: np.random.Generator, policy: PolicyMaker) -> None:
         self.scenario = scenario
         self.people = people
         self.rng = rng
@@ -277,12 +275,7 @@ class _World:
         after = verdict.poll_after_s
         if people.kind[visitor] == FAST:
             after = FAST_POLL_S
-        back = (
-            t
-            + self.latency[k]
-            + after
-            + (2.0 * self.uniform[k] - 1.0) * min(c.jitter * after, c.jitter_max_s)
-        )
+        back = t + self.latency[k] + after + (2.0 * self.uniform[k] - 1.0) * min(c.jitter * after, c.jitter_max_s)
         if people.sleep_from_s[visitor] < back < people.sleep_to_s[visitor]:
             back = people.sleep_to_s[visitor]
         self._put(back, visitor)

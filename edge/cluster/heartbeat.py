@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from controller.fleet import TTL_S
-
 from controller import Summary
+from controller.fleet import TTL_S
 from edge.rooms import RoomTable
 
 __all__ = ["HEARTBEAT_S", "Heartbeat"]
@@ -89,6 +88,7 @@ def parse_summary(sent: Mapping[str, Any]) -> Summary:
         at=float(sent["at"]),
         polls_per_s=float(sent["polls_per_s"]),
         level=float(sent["level"]),
+        rate=float(sent["rate"]),
         waiting=float(sent["waiting"]),
         leases=tuple(
             (float(first_seen), float(due_s), bool(is_first)) for first_seen, due_s, is_first in sent["leases"]

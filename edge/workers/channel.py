@@ -46,7 +46,7 @@ class Channel:
     async def messages(self) -> AsyncIterator[Message]:
         """What the other end says, until it is gone."""
         try:
-            while line := await self._reader.readline():
+            while (line := await self._reader.readline()).endswith(b"\n"):  # else it was killed in mid-sentence
                 yield json.loads(line)
         except ConnectionError:
             return

@@ -2,7 +2,7 @@
 
     TERM        readiness fails at once; after `shutdown.delay_seconds` the workers stop accepting, finish what is under
                 way within `shutdown.grace_seconds`, and end
-    INT, QUIT   the same without the delay and with a second's grace
+    INT, QUIT   the same without the delay and with a second's grace; also when a TERM is under way already
     HUP         the file is read again; with a fault in it everything stays as it was, and the log says what is wrong
 
 It never touches a visitor's byte. A worker that is killed loses no place in line: visitors carry theirs, its backlog
@@ -35,19 +35,20 @@ from edge.workers.board import MAX_ROOMS, create_board_file
 from edge.workers.channel import Channel
 from edge.workers.sockets import address_of, open_sockets
 
-__all__ = ["Supervisor"]
+__all__ = ["NEEDS_RESTART", "Supervisor"]
 
 log = logging.getLogger("edge.supervisor")
 
+#: What a reload cannot change: sockets and processes are made at the start. `configs/reference.yaml` marks the same.
+NEEDS_RESTART = ("listen", "admin", "workers")
 #: A worker that dies again and again is restarted ever more slowly, up to this.
 MAX_RESTART_PAUSE_S = 5.0
 #: A worker that lived this long is restarted at once when it dies.
 SETTLED_S = 10.0
 #: What INT leaves streams to finish.
 QUICK_GRACE_S = 1.0
-
-#: What a reload cannot change.
-_FIXED = ("listen", "workers", "admin", "cluster")
+#: A worker that has not ended so long after its grace time hangs, and is killed.
+HANGS_AFTER_S = 3.0
 
 Source = Callable[[], tuple[Settings, tuple[bytes, ...]]]
 
@@ -83,7 +84,8 @@ class Supervisor:
         self._slots: dict[str, int] = {}
         self._events: dict[str, dict[str, Any]] = {}  # what upstreams said, for workers that start later
         self._stopping = asyncio.Event()
-        self._quick = False
+        self._quick = asyncio.Event()
+        self._is_draining = False
         self._all_ready = asyncio.Event()
         self._assign_slots()
 
@@ -101,8 +103,9 @@ class Supervisor:
         await self._all_ready.wait()
 
     def stop(self, *, quick: bool = False) -> None:
-        self._quick = self._quick or quick
         self._stopping.set()
+        if quick:
+            self._quick.set()
 
     async def serve(self) -> None:
         """Until told to stop and every worker has ended."""
@@ -114,11 +117,13 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as metrics_folder:
             self.metrics_folder = metrics_folder
             async with asyncio.TaskGroup() as group:
-                for seat in self._seats:
-                    group.create_task(self._keep_filled(seat))
+                filled = [group.create_task(self._keep_filled(seat)) for seat in self._seats]
                 bus = group.create_task(self._bus.run()) if self._bus is not None else None
                 await self._stopping.wait()
                 await self._drain()
+                ending = group.create_task(self._end_workers())
+                await asyncio.wait(filled)
+                ending.cancel()
                 if bus is not None:
                     bus.cancel()
 
@@ -129,10 +134,15 @@ class Supervisor:
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
             return False
-        fixed = [name for name in _FIXED if getattr(fresh, name) != getattr(self.settings, name)]
-        if fixed:
-            log.warning("changed, but takes effect at the next start only: %s", ", ".join(fixed))
-        keep = {name: getattr(self.settings, name) for name in _FIXED}
+        keep = {name: getattr(self.settings, name) for name in NEEDS_RESTART}
+        if _way_to_machines(fresh) != _way_to_machines(self.settings):
+            keep["cluster"] = self.settings.cluster
+        changed = [name for name, kept in keep.items() if getattr(fresh, name) != kept]
+        if changed:
+            log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
+        if len(self._slots.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
+            log.error("reload refused: more than %d rooms in the life of a process, restart it", MAX_ROOMS)
+            return False
         self.settings, self._keys = fresh.model_copy(update=keep), keys
         self._assign_slots()
         for seat in self._seats:
@@ -179,17 +189,17 @@ class Supervisor:
         }
 
     async def _keep_filled(self, seat: _Seat) -> None:
-        """Start a worker in this seat, and another whenever it dies, until told to stop."""
+        """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
         pause_s = 0.0
-        while not self._stopping.is_set():
+        while not self._is_draining:
             began = time.monotonic()
             code = await self._run_worker(seat)
-            if self._stopping.is_set():
+            if self._is_draining:
                 return
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            log.error("worker %d %s; starting another", seat.index, how, extra=facts(pause_s=pause_s))
+            log.error("worker %d %s; starting another", seat.index, how, extra=facts(pause_s=round(pause_s, 1)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
@@ -202,17 +212,20 @@ class Supervisor:
             "--control", str(theirs.fileno()), "--board", str(self._board),
             "--listen", *(str(listening.fileno()) for listening in seat.sockets),
             pass_fds=descriptors, env=self._worker_environment(),
+            start_new_session=True,  # what a terminal or `kill -- -PID` says to all is for the supervisor to hear
         )  # fmt: skip
         theirs.close()
         seat.pid, seat.channel = process.pid, await Channel.over(ours)
         self._configure(seat)
+        if self._is_draining:  # told to stop while this worker was starting
+            self._tell_to_end(seat)
         try:
             await self._hear(seat)
             return await process.wait()
         finally:
             seat.is_ready, seat.pid = False, None
             seat.channel.close()
-            multiprocess.mark_process_dead(process.pid, self.metrics_folder)  # type: ignore[no-untyped-call]
+            multiprocess.mark_process_dead(seat.index, self.metrics_folder)  # type: ignore[no-untyped-call]
 
     def _worker_environment(self) -> dict[str, str]:
         """The worker runs the very code of its supervisor, wherever that was imported from."""
@@ -224,8 +237,11 @@ class Supervisor:
         if seat.channel is None:
             return
         # A bucket that filled while its worker was dead would be a second burst.
+        reported, now = seat.report.get("", {}), time.time()
         checkpoints = {
-            room: {**gate, "level": 0.0, "at": time.time()} for room, gate in seat.report.get("", {}).items()
+            room.name: {"open": 1.0, **reported.get(room.name, {}), "level": 0.0, "at": now}
+            for room in self.settings.rooms
+            if seat.restarts or room.name in reported
         }
         seat.channel.send(
             "configure",
@@ -278,13 +294,28 @@ class Supervisor:
 
     async def _drain(self) -> None:
         """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
-        if not self._quick:
-            await asyncio.sleep(self.settings.shutdown.delay_seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.delay_seconds)
+        self._is_draining = True
         for seat in self._seats:
             for listening in seat.sockets:
                 listening.close()
-            if seat.channel is not None:
-                seat.channel.send("drain", grace_s=QUICK_GRACE_S if self._quick else None)
+            self._tell_to_end(seat)
+
+    def _tell_to_end(self, seat: _Seat) -> None:
+        if seat.channel is not None:
+            seat.channel.send("drain", grace_s=QUICK_GRACE_S if self._quick.is_set() else None)
+
+    async def _end_workers(self) -> None:
+        """See to it that workers that were told to end do so in time: an INT makes it short, who hangs is killed."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.grace_seconds + HANGS_AFTER_S)
+            for seat in self._seats:
+                self._tell_to_end(seat)
+            await asyncio.sleep(QUICK_GRACE_S + HANGS_AFTER_S)
+        for pid in self.worker_pids:
+            log.error("a worker did not end in time and is killed", extra=facts(pid=pid))
+            os.kill(pid, signal.SIGKILL)
 
     def _join(self) -> RedisBus | None:
         """The way to the other machines, if the settings name one."""
@@ -308,7 +339,10 @@ class Supervisor:
 
     def _assign_slots(self) -> None:
         for room in self.settings.rooms:
-            if room.name not in self._slots:
-                if len(self._slots) >= MAX_ROOMS:
-                    raise RuntimeError(f"more than {MAX_ROOMS} rooms in the life of a process: restart it")
-                self._slots[room.name] = len(self._slots)
+            self._slots.setdefault(room.name, len(self._slots))
+
+
+def _way_to_machines(settings: Settings) -> tuple[str | None, ...]:
+    """What of the cluster's settings is used once, at the start."""
+    cluster = settings.cluster
+    return cluster.redis_url, cluster.redis_password_env, cluster.name

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from prometheus_client import values
+
 from edge.access import Access
 from edge.answers import Answers
 from edge.cluster.heartbeat import Heartbeat
@@ -57,17 +59,17 @@ class Worker:
 
     async def serve(self) -> None:
         """Until the supervisor says drain, or is gone."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._draining.set)
-        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-            # A terminal sends these to the whole group; the supervisor decides what they mean.
+        for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            # systemd sends them to every process of a service; the supervisor decides what they mean.
             signal.signal(ignored, signal.SIG_IGN)
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._listen_to_supervisor()), group.create_task(self._tick())]
             await self._draining.wait()
+            await self._drain()
             for helper in helpers:
                 helper.cancel()
-        await self._drain()
+        self._report(time.time())
+        self._channel.close()
 
     async def _listen_to_supervisor(self) -> None:
         async for message in self._channel.messages():
@@ -84,11 +86,19 @@ class Worker:
                 case "news" | "bus" | "event":
                     pass  # came before the first settings
                 case "drain":
-                    self._grace_s = message["grace_s"] if message["grace_s"] is not None else self._grace_s
-                    break
+                    await self._hear_drain(message["grace_s"])
                 case _:
                     raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
         self._draining.set()
+
+    async def _hear_drain(self, grace_s: float | None) -> None:
+        """grace_s: None is what the settings say. Said again while draining, it shortens the time that is left."""
+        if not self._draining.is_set():
+            self._grace_s = self._grace_s if grace_s is None else grace_s
+            self._draining.set()
+        elif grace_s is not None and self._plane is not None:
+            await asyncio.sleep(grace_s)
+            await self._plane.close()
 
     async def _configure(self, message: Message) -> None:
         settings = Settings.model_validate(message["settings"])
@@ -182,8 +192,6 @@ class Worker:
         log.info("draining", extra=facts(grace_s=self._grace_s))
         if self._plane is not None:
             await self._plane.drain(self._grace_s)
-        self._report(time.time())
-        self._channel.close()
 
 
 def run_loop(main: Any) -> Any:
@@ -204,6 +212,9 @@ def main() -> None:
     parser.add_argument("--board", type=int, required=True)
     parser.add_argument("--listen", type=int, nargs="+", required=True)
     options = parser.parse_args()
+    # Metrics are kept by seat, not by process: a worker goes on counting where the one before it was killed, and a
+    # crash loop leaves no trail of files.
+    values.ValueClass = values.MultiProcessValue(lambda: options.index)  # type: ignore[no-untyped-call]
 
     async def serve() -> None:
         channel = await Channel.over(socket.socket(fileno=options.control))

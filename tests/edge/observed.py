@@ -42,21 +42,30 @@ def most_in_a_window(moments: list[float], window_s: float) -> int:
     return max(bisect.bisect_left(moments, start + window_s) - at for at, start in enumerate(moments))
 
 
-def check_the_bounds(visits: list[Visit], shop: Shop, *, spare: float = 0.0) -> None:
-    """What every crowd is promised. spare: admissions above capacity and burst that a fault may cost."""
+def check_the_bounds(
+    visits: list[Visit], shop: Shop, *, spare: float = 0.0, order: float = 0.05, lost_answers: int = 0
+) -> None:
+    """What every crowd is promised.
+
+    spare: admissions above capacity and burst that a fault may cost. order: the share of pairs that may be overtaken.
+    lost_answers: visitors whose admission a fault may have cut off before they heard of it; they ask again with the
+    same place, and the upstream sees the same ticket.
+    """
     states = Counter[str]()
     for visit in visits:
         states.update(visit.states)
     assert set(states) <= {"200 waiting", "200 admitted"}, f"somebody saw something else: {states}"
     assert all(visit.admitted is not None or visit.left is not None for visit in visits)
     admissions = [float(moment) for moments in shop.admitted_at.values() for moment in moments]
-    assert max(len(moments) for moments in shop.admitted_at.values()) == 1, "a place was used twice"
+    again = sum(len(moments) - 1 for moments in shop.admitted_at.values())
+    assert again <= lost_answers, f"{again} places were used twice"
+    assert sum(visit.states["200 admitted"] for visit in visits) <= len(shop.admitted_at), "somebody was let in twice"
     for window_s in (0.5, 1.0, 5.0, 20.0):
         most = most_in_a_window(admissions, window_s)
         assert most <= CAPACITY * (BURST_S + window_s) + 1 + spare, f"{most} admissions within {window_s} s"
     overtaken, used = overtaken_share(visits), used_share(shop)
     print(f"{len(shop.admitted_at)} admitted, {overtaken:.2%} of pairs overtaken, {used:.1%} of the capacity used")
-    assert overtaken < 0.05
+    assert overtaken < order
 
 
 def used_share(shop: Shop) -> float:
