@@ -73,7 +73,7 @@ def test_the_bound_holds_and_says_more_than_the_estimate(p50_s: float, more_s: f
     if words is not None:
         bound = next(s for s, w in ENGLISH.data["waits"]["steps"] if words.endswith(f"than {w}"))
         assert bound >= p50_s + more_s
-        assert bound > STEPS[max(0(STEPS, p50_s))]
+        assert bound > STEPS[max(0, ENGLISH.wait_step(p50_s))]
 
 
 @pytest.mark.parametrize(
