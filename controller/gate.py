@@ -12,12 +12,14 @@ ETA of a visitor x: the called are in within DEPTH_S, the others after those bef
     eta = DEPTH_S + RESERVE_S + (visitors between the threshold and x) / flow
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import inf, isfinite
 
 from controller.bucket import LeakyBucket
 from controller.decisions import Admit, Verdict, Wait
+from controller.fleet import MAX_LEASES, TTL_S, Summary, shares
 from controller.law import DEPTH_S, RESERVE_S, ThresholdLaw
 from controller.line import YOUNG_S, Line
 from controller.meter import RateMeter
@@ -29,6 +31,9 @@ GRACE_S = 0.1  # a client is expected this much after its appointment
 ZONE_S = 6.0  # the line is counted this far beyond the longest interval
 SETTLE_S = 3.0  # newcomers are counted this long after their arrival
 COLD_S = 1.5  # a node that joins a running sale first listens for this many shortest intervals
+JOINED_SD = 0.5
+JX = True
+LEAD_S = 0.4
 BACKWARD_S = 1.0  # a clock that steps back by more has been set
 
 
@@ -36,14 +41,33 @@ class Gate:
     """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
 
     __slots__ = (
-        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_law", "_line", "_polls",
-        "_settings", "_shift", "_slots", "_stretch", "_ticked_at",
-    )  # fmt: skip
+        "_admitted",
+        "_arrivals",
+        "_blocked",
+        "_born",
+        "_bucket",
+        "_clock",
+        "_cold_until",
+        "_gone",
+        "_joined_at",
+        "_joined_since",
+        "_law",
+        "_leases",
+        "_line",
+        "_peers",
+        "_polls",
+        "_settings",
+        "_shift",
+        "_slots",
+        "_stretch",
+        "_ticked_at",
+    )
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
         """`resume`: a checkpoint, or {} for a node that joins a running sale (an empty bucket, and it listens first)."""
         s = self._settings = settings
-        self._bucket = LeakyBucket(s.admissions_per_second, s.bucket_depth, now, s.idle_depth)
+        rate = s.admissions_per_second
+        self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))
         self._line = Line(s.max_leases, now, s.poll_max_s + YOUNG_S, s.nodes)
         self._law = ThresholdLaw()
         self._clock = self._ticked_at = now  # never goes back
@@ -51,6 +75,10 @@ class Gate:
         self._born = self._cold_until = -inf
         self._stretch = 1.0
         self._slots: int | None = None
+        self._leases: list[tuple[float, float, bool]] = []  # given since the last summary
+        self._gone: list[float] = []  # admitted since the last summary
+        self._peers: dict[str, deque[tuple[Summary, float]]] = {}
+        self._joined_at = self._joined_since = -inf
         self._blocked = RateMeter(10.0)  # share of the time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
         if resume is not None:
@@ -58,6 +86,10 @@ class Gate:
 
     def __repr__(self) -> str:
         return f"<Gate {self._law!r} {self._bucket!r} {self._line!r}>"
+
+    @property
+    def settings(self) -> GateSettings:
+        return self._settings
 
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
@@ -85,7 +117,7 @@ class Gate:
             return
         self._ticked_at = clock
         s = self._settings
-        self._line.tick(clock, now)
+        self._line.tick(clock, now, self._law.threshold)
         self._stretch = stretched(self._stretch, self._polls.tick(dt), s.poll_budget_per_s, dt)
         self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
         self._arrivals.tick(dt)
@@ -93,15 +125,66 @@ class Gate:
         is_blocked = self._slots is not None and self._slots <= 0
         self._blocked.count += int(is_blocked)
         self._blocked.tick(1.0 if dt > 1.0 else dt)
+        if clock - self._joined_at > TTL_S:
+            self._part(now)
         if clock >= self._cold_until:
             self._move(now, dt, is_blocked)
 
     def reconfigure(self, settings: GateSettings, now: float) -> None:
         """New settings from now on; nothing jumps: threshold, bucket level and line stay."""
         old, self._settings = self._settings, settings
-        self._bucket.reshape(settings.admissions_per_second, settings.bucket_depth, now)
+        rate = settings.admissions_per_second
+        if self._line.front is not None and old.room_rate > 0.0:
+            rate = self._bucket.rate * settings.room_rate / old.room_rate
+        self._bucket.reshape(rate, settings.depth_at(rate), now)
         if old.nodes != settings.nodes:
             self._line.resample(old.nodes / settings.nodes, settings.nodes)
+
+    def summary(self, node: str, beat: int, now: float) -> Summary:
+        """What the other nodes should know since the last summary; `node` is this node's name in the fleet."""
+        clock = self._read(now)
+        leases = tuple((first_seen, due - clock, is_first) for first_seen, due, is_first in self._leases)
+        gone = tuple(self._gone)
+        self._leases, self._gone = [], []
+        level = self._bucket.level(now)
+        return Summary(node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone)
+
+    def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
+        """News of the fleet, this node's own summary among it; each summary once, in any order."""
+        clock = self._read(now)
+        news = list(summaries)
+        for summary in news:
+            heard = self._peers.setdefault(summary.node, deque(maxlen=3))
+            heard.append((summary, clock))
+        self._peers = {name: heard for name, heard in self._peers.items() if clock - heard[-1][1] <= TTL_S}
+        if node not in self._peers or len(self._peers) < 2:
+            self._part(now)
+            return
+        if self._line.front is None:
+            self._joined_since = clock
+        self._joined_at = clock
+        beat = self._peers[node][-1][0].beat - 1
+        last = {name: _of_beat(heard, beat) for name, heard in self._peers.items()}
+        self._learn(node, news, last, now)
+        room = self._settings.room_rate
+        if clock - self._joined_since < TTL_S:  # who has not been heard yet may be there, with an even share
+            room *= min(1.0, len(last) / self._settings.nodes)
+        mine = shares(last.values(), room)[node]
+        self._bucket.reshape(mine.rate, self._settings.depth_at(mine.fair), now)
+
+    def _learn(self, node: str, news: list[Summary], last: Mapping[str, Summary], now: float) -> None:
+        """Bring the shared front up to date."""
+        polls = sum(s.polls_per_s for s in last.values())
+        sample = last[node].polls_per_s / polls if polls > 0.0 else 1.0 / len(last)
+        zone = (self._settings.poll_max_s * self._stretch + ZONE_S) * self._settings.room_rate
+        front = self._line.join(max(sample, 1e-3), zone)
+        for summary in news:
+            if summary.node != node:
+                offset = self._clock + summary.at - now
+                for first_seen, due_s, is_first in summary.leases:
+                    front.expect(first_seen, offset + due_s, is_first)
+                for first_seen in summary.gone:
+                    front.leave(first_seen)
 
     def set_share(self, admissions_per_second: float, now: float) -> None:
         """A new share of the capacity; the rest of the settings stays."""
@@ -134,8 +217,8 @@ class Gate:
             lag_s=max(0.0, now - threshold),
             threshold=threshold,
             bucket_level=self._bucket.level(now),
-            bucket_depth=s.bucket_depth,
-            admissions_per_second=s.admissions_per_second,
+            bucket_depth=self._bucket.depth,
+            admissions_per_second=self._bucket.rate,
             waiting=round(waiting),
             waiting_room=round(waiting / self._sample()),
             eta_last_s=waiting / flow if flow > 0.0 else None,
@@ -156,6 +239,8 @@ class Gate:
         line = self._line
         ahead = line.book.rank(first_seen)
         line.leave(first_seen)
+        if line.front is not None:
+            self._gone.append(first_seen)
         self._admitted.count += 1
         return Admit(max(0.0, age_s), not line.book, ahead)
 
@@ -168,34 +253,53 @@ class Gate:
             after = calm(s, self._stretch, draw)
             line.expect(first_seen, clock + after + GRACE_S, is_first)
             return Wait(after, position, None, None)
-        is_exact = line.returns.share >= 0.9
+        is_exact = (JX and line.front is not None) or line.returns.share >= 0.9
         if is_exact or first_seen <= law.threshold:
             before = ahead + 1.0 - law.ahead
         else:
             before = line.place(first_seen, law.threshold)
         eta = max(0.0, DEPTH_S + RESERVE_S + before / flow)
-        after = appointment(s, eta, flow, self._stretch, is_exact)
+        after = appointment(s, eta - (LEAD_S if line.front is not None else 0.0), flow, self._stretch, is_exact)
         if is_first:
             after = first_appointment(s, eta, after, line.is_probed, draw)
         if clock - self._born < s.poll_max_s:  # a young node knows little: no appointment is longer than its life
             after = min(after, s.poll_min_s + clock - self._born)
-        line.expect(first_seen, clock + after + GRACE_S, is_first)
+        due = clock + after + GRACE_S
+        line.expect(first_seen, due, is_first)
+        if line.front is not None and eta < 2.0 * s.poll_max_s * self._stretch + ZONE_S:
+            line.front.expect(first_seen, due, is_first)
+            if len(self._leases) < MAX_LEASES:
+                self._leases.append((first_seen, due, is_first))
         return Wait(after, position, eta, eta * 1.2 + 2.0)
+
+    def _part(self, now: float) -> None:
+        """Nothing was heard of the others: on with the configured share and this node's own sample."""
+        if self._line.front is not None:
+            self._line.part()
+            self._leases, self._gone = [], []
+            rate = self._settings.admissions_per_second
+            self._bucket.reshape(rate, self._settings.depth_at(rate), now)
 
     def _move(self, now: float, dt: float, is_blocked: bool) -> None:
         s, line, law, bucket = self._settings, self._line, self._law, self._bucket
         rate = bucket.rate
         if not line.book:
-            bucket.fill_to(s.idle_depth, now)
+            bucket.fill_to(s.idle_depth_at(rate), now)
             law.open()
         elif rate > 0.0:
-            bucket.fill_to(s.bucket_depth, now)
-            law.step(line, bucket.level(now), s.bucket_depth, rate, self._flow(), dt, is_blocked)
-            zone = (s.poll_max_s * self._stretch + ZONE_S) * self._flow()
-            line.freeze(min(law.threshold, now), zone, now - SETTLE_S)
+            bucket.fill_to(bucket.depth, now)
+            reserve_s = RESERVE_S
+            if line.front is not None:
+                reserve_s += JOINED_SD * (rate * (1.0 - rate / s.room_rate)) ** 0.5 / rate
+            law.step(line, bucket.level(now), bucket.depth, rate, self._flow(), dt, is_blocked, reserve_s)
+            far_s = s.poll_max_s * self._stretch
+            if self._clock - self._born > far_s + SETTLE_S:
+                line.freeze(min(law.threshold, now), (far_s + ZONE_S) * self._flow(), now - SETTLE_S)
 
     def _sample(self) -> float:
-        """Share of the whole line that is on this node's list."""
+        """Share of the whole line that is in what `ahead` counts."""
+        if self._line.front is not None:
+            return 1.0
         share = self._line.returns.share
         return 1.0 / self._settings.nodes if share >= 0.9 else share
 
@@ -203,7 +307,10 @@ class Gate:
         """Visitors a second that the fleet takes from this node's list."""
         s = self._settings
         share = self._line.returns.share
-        flow = s.admissions_per_second if share >= 0.9 else share * s.room_rate
+        if self._line.front is not None:
+            flow = s.room_rate
+        else:
+            flow = s.admissions_per_second if share >= 0.9 else share * s.room_rate
         if self._blocked.rate > 0.2 and flow > 0.0:  # places are scarcer than tokens
             flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
         return flow if s.admissions_per_second > 0.0 else 0.0
@@ -222,8 +329,9 @@ class Gate:
         """Go on where a worker stopped; the bucket gains only what the time away is worth."""
         s = self._settings
         away = min(max(now - saved.get("at", now), 0.0), 3600.0)
-        level = min(max(saved.get("level", 0.0), 0.0) + away * s.admissions_per_second, s.idle_depth)
-        self._bucket = LeakyBucket(s.admissions_per_second, s.bucket_depth, now, level)
+        rate = s.admissions_per_second
+        level = min(max(saved.get("level", 0.0), 0.0) + away * rate, s.idle_depth_at(rate))
+        self._bucket = LeakyBucket(rate, s.depth_at(rate), now, level)
         self._law = ThresholdLaw(saved.get("threshold", -inf), saved.get("integral", 0.0))
         self._stretch = max(1.0, saved.get("stretch", 1.0))
         if saved.get("open", 0.0) > 0.0:
@@ -231,3 +339,13 @@ class Gate:
         else:
             self._born = now
             self._cold_until = now + COLD_S * s.poll_min_s
+
+
+def _of_beat(heard: Iterable[tuple[Summary, float]], beat: int) -> Summary:
+    """The summary of that heartbeat, or the latest before it, or whatever there is."""
+    found: Summary | None = None
+    for summary, _ in heard:
+        if found is None or summary.beat <= beat:
+            found = summary
+    assert found is not None
+    return found

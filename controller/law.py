@@ -31,8 +31,8 @@ from controller.pid import Gains, Pid, PidTerms
 RESERVE_S = 0.15  # late by this much; three times the 50 ms by which appointments are typically missed
 DEPTH_S = 0.6  # called ahead when all is well: about half the shortest interval
 REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on average
-BOOST_S = 0.0
-GAINS = Gains(kp=1.5, ki=0.1, low=-5.0, high=60.0)
+BOOST_S = 4.0
+GAINS = Gains(kp=1.2, ki=0.1, low=-5.0, high=60.0)
 
 
 class ThresholdLaw:
@@ -64,14 +64,22 @@ class ThresholdLaw:
         self._pid.hold()
 
     def step(
-        self, line: Line, level: float, brim: float, rate: float, flow: float, dt: float, is_blocked: bool
+        self,
+        line: Line,
+        level: float,
+        brim: float,
+        rate: float,
+        flow: float,
+        dt: float,
+        is_blocked: bool,
+        reserve_s: float = RESERVE_S,
     ) -> None:
         """One control step; `is_blocked`: the bucket idles for want of free places, which is nobody's error."""
         refused = self._refused.tick(dt)
         if is_blocked:
             u = self._pid.hold()
         else:
-            error = (level - REFUSED_S * refused) / rate - RESERVE_S
+            error = (level - REFUSED_S * refused) / rate - reserve_s
             u = self._pid.step(min(max(error, -1.0), 1.0), dt)
             u += BOOST_S * max(0.0, 2.0 * level / brim - 1.0) ** 2
         called = line.nth(max(0.0, flow * (DEPTH_S + u)))

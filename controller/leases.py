@@ -28,7 +28,6 @@ class LeaseBook:
     """A bounded multiset of (first_seen, due); all times in seconds, on the caller's axes."""
 
     __slots__ = (
-        "_capacity",
         "_chunks",
         "_due",
         "_maxes",
@@ -36,11 +35,12 @@ class LeaseBook:
         "_prefix",
         "_skip",
         "_wheel",
+        "capacity",
         "weight",
     )
 
     def __init__(self, capacity: int, now: float) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._chunks: list[list[float]] = [[]]
         self._maxes: list[float] = []  # greatest first_seen of every chunk but the last
         self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
@@ -93,8 +93,16 @@ class LeaseBook:
             self._wheel[slot] = [first_seen]
         else:
             leases.append(first_seen)
-        if len(self._due) > self._capacity:
+        if len(self._due) > self.capacity:
             self._thin()
+
+    def add_later(self, first_seen: float, due: float) -> bool:
+        """`add`, unless a later appointment is known already or this one is over."""
+        slot = int(due / SLOT_S)
+        if slot < self._next_slot or self._due.get(first_seen, -1) > slot:
+            return False
+        self.add(first_seen, due)
+        return True
 
     def remove(self, first_seen: float) -> bool:
         """They came in, or are known to have left."""
@@ -119,7 +127,7 @@ class LeaseBook:
                     self._delete(first_seen)
                     gone.append(first_seen)
         self._next_slot = max(self._next_slot, last)
-        if self.weight > 1 and len(due) * 4 < self._capacity:
+        if self.weight > 1 and len(due) * 4 < self.capacity:
             self._thicken()
         return gone
 
@@ -176,7 +184,7 @@ class LeaseBook:
             for copy in range(min(copies, 64)):
                 due[first_seen + copy * 1e-6] = self._due[first_seen]
         self._rebuild(due)
-        while len(self._due) > self._capacity:
+        while len(self._due) > self.capacity:
             self._thin()
 
     def _rebuild(self, due: dict[float, int]) -> None:

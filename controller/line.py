@@ -16,6 +16,7 @@ so a lease count is fair there, and what was fairly counted at the edge is only 
 """
 
 from bisect import bisect_right
+from math import inf
 
 from controller.leases import LeaseBook
 from controller.showup import SelfReturns, ShowUp
@@ -24,6 +25,66 @@ YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
 PROBED = 24  # first leases that must have come due before newcomers are trusted with long appointments
 
 SETTLED_S = 1.0
+NEWS_S = 0.7  # a heartbeat and its delay
+
+
+def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:
+    """first_seen of who has `place` visitors before them who will come, newcomers counted by `show_up`."""
+    at = book.nth(int(place))
+    for _ in range(4):
+        if at is None:
+            return None
+        short = place - book.rank(at) + (1.0 - show_up) * fresh.rank(at)
+        if short < 1.0:
+            return at
+        at = book.nth(int(book.rank(at) + short))
+    return at
+
+
+class SharedFront:
+    """The leases of all joined nodes near the front, one heartbeat old; whole visitors, not a sample."""
+
+    __slots__ = ("_limbo", "book", "fresh")
+
+    def __init__(self, capacity: int, clock: float) -> None:
+        self._limbo: set[float] = set()
+        self.book = LeaseBook(capacity, clock)
+        self.fresh = LeaseBook(capacity, clock)
+
+    def expect(self, first_seen: float, due: float, is_first: bool) -> None:
+        """News of a lease, from here or from another node; an appointment never moves to an earlier time."""
+        if not self.book.add_later(first_seen, due):
+            return
+        self._limbo.discard(first_seen)
+        if is_first:
+            self.fresh.add(first_seen, due)
+        else:
+            self.fresh.remove(first_seen)
+
+    def leave(self, first_seen: float) -> None:
+        self.book.remove(first_seen)
+        self.fresh.remove(first_seen)
+
+    def tick(self, clock: float, threshold: float) -> None:
+        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere, still wait,
+        and are kept until the news of their next lease must have arrived."""
+        for first_seen in self.book.expire(clock):
+            if first_seen in self._limbo:
+                self._limbo.discard(first_seen)
+            elif first_seen > threshold and first_seen not in self.fresh:
+                self._limbo.add(first_seen)
+                self.book.add(first_seen, clock + NEWS_S)
+        self.fresh.expire(clock)
+        if len(self._limbo) > self.book.capacity:
+            self._limbo.clear()
+        self.book.refresh()
+        self.fresh.refresh()
+
+    def ahead(self, first_seen: float, show_up: float) -> float:
+        return self.book.rank(first_seen) - (1.0 - show_up) * self.fresh.rank(first_seen)
+
+    def nth(self, place: float, show_up: float) -> float | None:
+        return expected_nth(self.book, self.fresh, place, show_up)
 
 
 class Line:
@@ -33,9 +94,16 @@ class Line:
         "_edges",
         "_fresh",
         "_masses",
+        "_muted_until",
         "_probed_s",
+        "_sample",
+        "_seam",
+        "_seam_front",
+        "_seam_own",
         "_ticked_at",
+        "_zone",
         "book",
+        "front",
         "returns",
         "showup",
         "young_s",
@@ -49,8 +117,13 @@ class Line:
         self.young_s = young_s
         self._probed_s = 0.0  # time since enough first leases have come due
         self._ticked_at = clock
+        self._muted_until = clock
         self._edges: list[float] = []  # first_seen, ascending; the frozen profile
         self._masses: list[float] = []  # cumulative visitors up to each edge
+        self.front: SharedFront | None = None  # only while joined with other nodes
+        self._sample = self._zone = 1.0
+        self._seam = inf
+        self._seam_front = self._seam_own = 0.0
 
     def __len__(self) -> int:
         return len(self.book)
@@ -69,12 +142,16 @@ class Line:
 
     def visit(self, first_seen: float, age_s: float) -> None:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
-        young = age_s < self.young_s
+        muted = self._ticked_at < self._muted_until
+        young = age_s < self.young_s and not muted
         if young:
             self.showup.visit()
         if first_seen in self._fresh:
             self._fresh.remove(first_seen)
-            self.showup.due(1, 0)
+            if young:
+                self.showup.due(1, 0)
+        elif muted:
+            return
         elif first_seen in self.book:
             self.returns.kept()
             if young:
@@ -92,22 +169,48 @@ class Line:
         """They are in."""
         self.book.remove(first_seen)
         self._fresh.remove(first_seen)
+        if self.front is not None:
+            self.front.leave(first_seen)
 
-    def tick(self, clock: float, wall: float) -> None:
+    def tick(self, clock: float, wall: float, threshold: float = inf) -> None:
         """Let the leases run out whose time has come."""
         ghosts = self._fresh.expire(clock)
         gone = self.book.expire(clock)
         fresh = set(ghosts)
         proven = [first_seen for first_seen in gone if first_seen not in fresh]
-        since = wall - self.young_s
-        self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
-        self.showup.settle()
-        self.returns.missed(proven, clock)
+        if clock >= self._muted_until:
+            since = wall - self.young_s
+            self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
+            self.showup.settle()
+            self.returns.missed(proven, clock)
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock
         self.book.refresh()
         self._fresh.refresh()
+        if self.front is not None:
+            self.front.tick(clock, threshold)
+            self._meet()
+
+    def join(self, sample: float, zone: float) -> SharedFront:
+        """Count whole visitors from now on: from the shared front up to `zone`, beyond it by this node's sample."""
+        if self.front is None:
+            self.front = SharedFront(self.book.capacity, self._ticked_at)
+        self._sample, self._zone = sample, zone
+        self._meet()
+        return self.front
+
+    def part(self) -> None:
+        """The others are gone: back to the node's own sample."""
+        self.front = None
+
+    def _meet(self) -> None:
+        """Where the shared front ends and the sample takes over."""
+        if self.front is not None:
+            at = self.front.nth(self._zone, self.showup.share)
+            self._seam = inf if at is None else at
+            self._seam_front = self.front.ahead(self._seam, self.showup.share)
+            self._seam_own = self._own(self._seam)
 
     def resample(self, ratio: float, nodes: int) -> None:
         """The number of nodes has changed: this node now sees `ratio` times the share it saw."""
@@ -115,31 +218,37 @@ class Line:
         self._fresh.resample(ratio)
         self._masses = [mass * ratio for mass in self._masses]
         self.returns = SelfReturns(nodes)
+        self._muted_until = self._ticked_at + self.young_s  # stand-ins keep no appointments
 
     def ahead(self, first_seen: float) -> float:
+        """Visitors before this one who will come; of this node's sample, or of all while joined."""
+        if self.front is None:
+            return self._own(first_seen)
+        if first_seen <= self._seam:
+            return self.front.ahead(first_seen, self.showup.share)
+        return self._seam_front + (self._own(first_seen) - self._seam_own) / self._sample
+
+    def nth(self, place: float) -> float | None:
+        """first_seen of who has `place` expected visitors before them; None beyond the end."""
+        share = self.showup.share
+        if self.front is None:
+            return expected_nth(self.book, self._fresh, place, share)
+        if place <= self._seam_front:
+            return self.front.nth(place, share)
+        if self._seam == inf:
+            return None
+        own = self._seam_own + (place - self._seam_front) * self._sample
+        return expected_nth(self.book, self._fresh, own, share)
+
+    def _own(self, first_seen: float) -> float:
         fresh = self._fresh.rank(first_seen)
         ahead = self.book.rank(first_seen)
         return ahead - (1.0 - self.showup.share) * fresh if fresh else float(ahead)
 
-    def nth(self, place: float) -> float | None:
-        """first_seen of who has `place` expected visitors before them; None beyond the end."""
-        if place <= 0.0:
-            return self.book.nth(0)
-        at = self.book.nth(int(place))
-        share = self.showup.share
-        for _ in range(4):
-            if at is None:
-                return None
-            short = place - self.ahead(at)
-            if short < 1.0 or share >= 1.0:
-                return at
-            at = self.book.nth(int(self.book.rank(at) + short))
-        return at
-
     def place(self, first_seen: float, front: float) -> float:
         """Expected visitors between `front` and `first_seen`, without length bias."""
         edges = self._edges
-        if not edges:
+        if not edges or self.front is not None:
             return self.ahead(first_seen) - self.ahead(front)
         edge = edges[-1]
         if first_seen <= edge:

@@ -49,16 +49,15 @@ class GateSettings:
         if faults:
             raise SettingsError("; ".join(faults))
 
-    @property
-    def bucket_depth(self) -> float:
-        """Most admissions in one instant: the burst, and never less than one (bucket_floor with several nodes)."""
-        floor = 1.0 if self.nodes == 1 or self.admissions_per_second <= 0.0 else max(1.0, self.bucket_floor)
-        return max(floor, self.burst_seconds * self.admissions_per_second)
+    def depth_at(self, rate: float) -> float:
+        """Most admissions in one instant at a share of `rate`: the burst, never less than one, and with several
+        nodes never less than bucket_floor."""
+        floor = 1.0 if self.nodes == 1 or rate <= 0.0 else max(1.0, self.bucket_floor)
+        return max(floor, self.burst_seconds * rate)
 
-    @property
-    def idle_depth(self) -> float:
+    def idle_depth_at(self, rate: float) -> float:
         """What of the depth is filled while nobody waits: the burst alone, and never less than one."""
-        return max(1.0, self.burst_seconds * self.admissions_per_second)
+        return max(1.0, self.burst_seconds * rate)
 
     @property
     def room_rate(self) -> float:

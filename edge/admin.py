@@ -57,7 +57,7 @@ class AdminListener:
     async def _metrics(self, _: web.Request) -> web.Response:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=self._supervisor.metrics_folder)  # type: ignore[no-untyped-call]
-        body = generate_latest(registry)
+        body = generate_latest(registry) + generate_latest(self._supervisor.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _status(self, _: web.Request) -> web.Response:

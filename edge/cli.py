@@ -59,6 +59,21 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=None, help="make the crowd's behaviour repeatable")
     demo.set_defaults(command=_demo)
 
+    status = commands.add_parser("status", help="how the rooms of a running edge do")
+    status.add_argument(
+        "--admin", default="http://127.0.0.1:9090", metavar="URL", help="its admin listener (default: %(default)s)"
+    )
+    status.add_argument("--json", action="store_true", help="print all that is known, as JSON")
+    status.set_defaults(command=_status)
+
+    ticket = commands.add_parser("ticket", help="look at a visitor's cookie")
+    inspect = ticket.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser(
+        "inspect", help="print what a ticket or pass says, and whether its signature is valid"
+    )
+    inspect.add_argument("cookie", metavar="COOKIE", help="the cookie's value, with or without its name")
+    inspect.add_argument("--config", type=Path, default=None, metavar="FILE", help="the settings whose keys verify it")
+    inspect.set_defaults(command=_inspect)
+
     keygen = commands.add_parser("keygen", help="print a new secret key for signing tickets and passes")
     keygen.set_defaults(command=_keygen)
 
@@ -125,6 +140,28 @@ def _demo(options: argparse.Namespace) -> int:
     from edge.demo.demo import demo
 
     return demo(options.port, crowd=options.crowd, seed=options.seed)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from edge.inspect import show_status
+
+    shown = show_status(options.admin.rstrip("/"), as_json=options.json)
+    if shown is None:
+        print(
+            f"no edge answers at {options.admin}/status: is it running, and is this its admin listener?",
+            file=sys.stderr,
+        )
+        return FAILED
+    print(shown)
+    return FINE
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from edge.inspect import inspect_ticket
+
+    said, is_valid = inspect_ticket(options.cookie, options.config)
+    print(said)
+    return FINE if is_valid else FAILED
 
 
 def _keygen(_: argparse.Namespace) -> int:

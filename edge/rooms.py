@@ -7,6 +7,7 @@ code only, between two awaits, so one request never sees half of another's effec
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from dataclasses import replace
 
 from controller import Admit, FairnessRecorder, Gate, GateSettings, Verdict
 from controller.occupancy import CELLS, Occupancy
@@ -114,6 +115,13 @@ class Room:
         self.occupancy.end(held.expires, now)
         self._admitted.pop(held.id, None)
 
+    def share_among(self, nodes: int, now: float) -> None:
+        """So many nodes are known to share the capacity: an even part is what this one hands out when it is alone."""
+        wanted = self.gate.settings
+        if wanted.nodes != nodes:
+            even = wanted.room_rate / nodes
+            self.gate.reconfigure(replace(wanted, nodes=nodes, admissions_per_second=even), now)
+
     def take_over(self, was: "Room") -> None:
         """Go on where this room was before the settings changed."""
         self.stock, self.sold_out, self.fairness = was.stock, was.sold_out, was.fairness
@@ -196,7 +204,9 @@ def build_rooms(
         if was and was.settings.session.duration_seconds != room.session.duration_seconds:
             rows[own_row][:] = [0] * CELLS  # bins of another width: count anew
             since = now
-        gate = _gate(gate_settings(settings, room), now, was, (resume or {}).get(room.name))
+        # A machine that joins others may join a sale that is under way: its first burst was made by them.
+        joins_late: Mapping[str, float] | None = {} if settings.cluster.redis_url is not None else None
+        gate = _gate(gate_settings(settings, room), now, was, (resume or {}).get(room.name, joins_late))
         active = room.capacity.total_active_users
         fresh = Room(
             room,

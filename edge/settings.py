@@ -91,6 +91,15 @@ def _upstream_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+        raise ValueError("must look like redis://HOST:PORT/DATABASE (rediss:// for TLS, unix:///PATH for a socket)")
+    if parts.password:
+        raise ValueError("must hold no password: put it into an environment variable and name it in redis_password_env")
+    return text
+
+
 def _network(text: str) -> str:
     try:
         ipaddress.ip_network(text)
@@ -143,6 +152,9 @@ class UpstreamSettings(_Section):
 
 class ClusterSettings(_Section):
     nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "stanchion"
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
+    redis_password_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
 
 
 class CookieSettings(_Section):
@@ -256,3 +268,11 @@ class Settings(_Section):
     def nodes(self) -> int:
         """How many nodes share each room's capacity: machines times workers."""
         return self.cluster.nodes * self.workers
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether nodes tell each other of their lines: over Redis, or on one machine over the supervisor.
+
+        Machines that share the capacity evenly without Redis share nothing else either.
+        """
+        return self.cluster.redis_url is not None or (self.cluster.nodes == 1 and self.workers > 1)

@@ -71,7 +71,7 @@ class Scenario:
     events: tuple[Event, ...] = ()
     clock_off_s: float = 0.0  # node clocks are off by up to this, either way
     joined: bool = False
-    heartbeat_s: float = 1.0
+    heartbeat_s: float = 0.5
     kind: Literal["measured", "stress"] = "measured"
 
     def settings(self, nodes: int | None = None, capacity: float | None = None) -> GateSettings:

@@ -6,6 +6,7 @@ Requests lie in a wheel of 10 ms slots (no interval is shorter than that), each 
 than a heap and exact. Everything is drawn from one seeded generator, so a run can be repeated to the last bit.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.decisions import Admit, Verdict, Wait
+from controller.fleet import Summary
 from controller.gate import Gate
 from controller.settings import GateSettings
 from controller.simulation.crowd import COLLECTOR, FAST, Crowd, Floats
 from controller.simulation.scenario import Kill, Scenario, SetCapacity, SetNodes, Stall
 
 WHEEL_S = 0.01
+HEARTBEAT_DELAY_S = 0.05
 FAST_POLL_S = 0.1
 DRAWS = 1 << 16
 
@@ -101,6 +104,9 @@ class _World:
         self.nodes: list[Policy] = [policy(scenario.settings(), 0.0) for _ in range(scenario.nodes)]
         self.offset = [float(x) for x in rng.uniform(-1, 1, 64 + scenario.nodes) * scenario.clock_off_s]
         self.next_tick = [float(x) for x in rng.random(64 + scenario.nodes) * 0.1]
+        self.next_beat = [float(x) for x in rng.random(64 + scenario.nodes) * scenario.heartbeat_s]
+        self.read_until = [0.0] * (64 + scenario.nodes)
+        self.board: deque[tuple[float, Summary]] = deque()
         self.stalled_until: dict[int, float] = {}
         self.down_until: dict[int, float] = {}
         n = len(people)
@@ -165,12 +171,31 @@ class _World:
         while self.events and self.events[0].at_s <= now:
             self._happen(self.events.pop(0), now)
         next_tick = self.next_tick
+        if self.scenario.joined:
+            self._heartbeats(now)
         for i, node in enumerate(self.nodes):
             if next_tick[i] <= now and self.stalled_until.get(i, 0.0) <= now:
                 node.tick(now + self.offset[i])
                 next_tick[i] += 0.1
                 if next_tick[i] < now:
                     next_tick[i] = now + 0.1
+
+    def _heartbeats(self, now: float) -> None:
+        """Every node publishes and reads once a heartbeat; news takes HEARTBEAT_DELAY_S to be readable."""
+        every = self.scenario.heartbeat_s
+        for i, node in enumerate(self.nodes):
+            if not isinstance(node, Gate) or self.next_beat[i] > now or self.stalled_until.get(i, 0.0) > now:
+                continue
+            self.next_beat[i] += every
+            at = now + self.offset[i]
+            name = str(i)
+            fresh = [s for since, s in self.board if self.read_until[i] < since <= now]
+            self.read_until[i] = now
+            own = node.summary(name, int(at / every), at)
+            node.observe(name, [*(s for s in fresh if s.node != name), own], at)
+            self.board.append((now + HEARTBEAT_DELAY_S, own))
+        while self.board and self.board[0][0] < now - 3.0 * every:
+            self.board.popleft()
 
     def _happen(self, event: SetCapacity | SetNodes | Kill | Stall, now: float) -> None:
         if isinstance(event, SetCapacity):
@@ -180,6 +205,7 @@ class _World:
                 self.nodes.append(self._join(i, event.nodes, now))
                 self.next_tick[i] = now
             del self.nodes[event.nodes :]
+            self._refill()
         elif isinstance(event, Stall):
             self.stalled_until[event.node] = event.at_s + event.seconds
             return

@@ -17,6 +17,7 @@ import json
 import random
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -62,10 +63,13 @@ class Visit:
 
 
 class Crowd:
-    """Plays visitors against a running edge. chance: seeded for a crowd that can be repeated."""
+    """Plays visitors against a running edge. chance: seeded for a crowd that can be repeated.
 
-    def __init__(self, base_url: str, path: str, plan: CrowdPlan, chance: random.Random) -> None:
-        self._base = base_url
+    base_urls: several edges stand behind a load balancer that gives every request to any of them.
+    """
+
+    def __init__(self, base_urls: str | Sequence[str], path: str, plan: CrowdPlan, chance: random.Random) -> None:
+        self._bases = [base_urls] if isinstance(base_urls, str) else list(base_urls)
         self._path = path
         self._plan = plan
         self._chance = chance
@@ -82,6 +86,9 @@ class Crowd:
                 visit = Visit(number)
                 self.visits.append(visit)
                 group.create_task(self._visit(visit), name=f"visitor {number}")
+
+    def _address(self) -> str:
+        return self._chance.choice(self._bases) + self._path
 
     def _pause_s(self, number: int) -> float:
         plan = self._plan
@@ -114,7 +121,7 @@ class Crowd:
         visit.polls += 1
         try:
             async with session.get(
-                self._base + self._path, headers={"Accept": "application/json"}, allow_redirects=False
+                self._address(), headers={"Accept": "application/json"}, allow_redirects=False
             ) as answer:
                 state = answer.headers.get("Stanchion-State", "none")
                 visit.states[f"{answer.status} {state}"] += 1
@@ -129,7 +136,7 @@ class Crowd:
         return after_s
 
     async def _buy(self, visit: Visit, session: aiohttp.ClientSession) -> None:
-        address = self._base + self._path
+        address = self._address()
         async with session.get(address, headers={"Accept": "text/html"}) as answer:
             page = await answer.text()
         await asyncio.sleep(self._chance.uniform(*FORM_S))

@@ -2,10 +2,13 @@
 
     supervisor -> worker     configure   settings, keys, the rooms' slots on the board, checkpoints to resume from
                              event       what an upstream told another worker about a room
+                             news        what another node told the fleet about its line
+                             bus         whether other machines can be heard
                              drain       stop accepting, finish what is under way, end
     worker -> supervisor     ready       listening by the newest settings
                              report      every half second: the rooms' state and checkpoints
                              event       what an upstream told this worker about a room
+                             news        what the other nodes should know about this one's line
 
 An end that closes means that the other process is gone: a worker whose supervisor is gone drains and ends.
 """

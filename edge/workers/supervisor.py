@@ -13,6 +13,7 @@ a restart is never a second burst.
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -24,9 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import multiprocess
+from prometheus_client import CollectorRegistry, multiprocess
 
-from edge.faults import ConfigurationError
+from edge.cluster.redis_bus import RedisBus
+from edge.faults import ConfigurationError, Fault
 from edge.logs import facts
 from edge.settings import Settings
 from edge.workers.board import MAX_ROOMS, create_board_file
@@ -37,8 +39,8 @@ __all__ = ["NEEDS_RESTART", "Supervisor"]
 
 log = logging.getLogger("edge.supervisor")
 
-#: What a reload cannot change: sockets and processes are made at the start. `configs/reference.yaml` marks the same.
-NEEDS_RESTART = ("listen", "admin", "workers")
+#: What a reload cannot change, for it is made at the start. `configs/reference.yaml` marks the same.
+NEEDS_RESTART = ("listen", "admin", "workers", "cluster")
 #: A worker that dies again and again is restarted ever more slowly, up to this.
 MAX_RESTART_PAUSE_S = 5.0
 #: A worker that lived this long is restarted at once when it dies.
@@ -76,11 +78,14 @@ class Supervisor:
         self.addresses = [address_of(listening) for listening in sockets[0]]
         self._board = create_board_file(self.settings.workers)
         self._board_since = time.time()
+        self._machine = secrets.token_hex(6)
+        self.registry = CollectorRegistry()
+        self._bus = self._join()
         self._slots: dict[str, int] = {}
         self._events: dict[str, dict[str, Any]] = {}  # what upstreams said, for workers that start later
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
-        self._is_draining = False
+        self._draining = asyncio.Event()
         self._all_ready = asyncio.Event()
         self._assign_slots()
 
@@ -113,8 +118,11 @@ class Supervisor:
             self.metrics_folder = metrics_folder
             async with asyncio.TaskGroup() as group:
                 filled = [group.create_task(self._keep_filled(seat)) for seat in self._seats]
+                bus = group.create_task(self._bus.run()) if self._bus is not None else None
                 await self._stopping.wait()
                 await self._drain()
+                if bus is not None:
+                    bus.cancel()
                 ending = group.create_task(self._end_workers())
                 await asyncio.wait(filled)
                 ending.cancel()
@@ -181,10 +189,10 @@ class Supervisor:
     async def _keep_filled(self, seat: _Seat) -> None:
         """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
         pause_s = 0.0
-        while not self._is_draining:
+        while not self._draining.is_set():
             began = time.monotonic()
             code = await self._run_worker(seat)
-            if self._is_draining:
+            if self._draining.is_set():
                 return
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
@@ -207,7 +215,7 @@ class Supervisor:
         theirs.close()
         seat.pid, seat.channel = process.pid, await Channel.over(ours)
         self._configure(seat)
-        if self._is_draining:  # told to stop while this worker was starting
+        if self._draining.is_set():  # told to stop while this worker was starting
             self._tell_to_end(seat)
         try:
             await self._hear(seat)
@@ -239,8 +247,11 @@ class Supervisor:
             keys=[key.decode() for key in self._keys],
             slots=self._slots,
             board_since=self._board_since,
+            machine=self._machine,
             resume=checkpoints,
         )
+        if self._bus is not None:
+            seat.channel.send("bus", up=self._bus.is_up)
         for event in self._events.values():
             seat.channel.send("event", event=event)
 
@@ -257,23 +268,33 @@ class Supervisor:
                     seat.report = {**message["rooms"], "": message["checkpoints"]}
                     seat.reported_at = time.time()
                 case "event":
-                    self._spread(seat, message["event"])
+                    self._spread(message["event"], seat)
+                    if self._bus is not None:
+                        self._bus.send(message)
+                case "news":
+                    self._tell(message, seat)
+                    if self._bus is not None:
+                        self._bus.send(message)
                 case kind:
                     raise ValueError(f"worker {seat.index} said {kind!r}, which no supervisor knows")
 
-    def _spread(self, origin: _Seat, event: dict[str, Any]) -> None:
-        """Tell the other workers, and remember it for those that start later."""
-        known = self._events.setdefault(event["room"], dict.fromkeys(event))
-        known.update({key: value for key, value in event.items() if value is not None})
+    def _tell(self, message: dict[str, Any], origin: _Seat | None = None) -> None:
+        """Pass a node's news on to the others here."""
         for seat in self._seats:
             if seat is not origin and seat.channel is not None:
-                seat.channel.send("event", event=event)
+                seat.channel.send(**message)
+
+    def _spread(self, event: dict[str, Any], origin: _Seat | None = None) -> None:
+        """Tell the other workers what an upstream said of a room, and remember it for those that start later."""
+        known = self._events.setdefault(event["room"], dict.fromkeys(event))
+        known.update({key: value for key, value in event.items() if value is not None})
+        self._tell({"kind": "event", "event": event}, origin)
 
     async def _drain(self) -> None:
         """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.delay_seconds)
-        self._is_draining = True
+        self._draining.set()
         for seat in self._seats:
             for listening in seat.sockets:
                 listening.close()
@@ -293,6 +314,31 @@ class Supervisor:
         for pid in self.worker_pids:
             log.error("a worker did not end in time and is killed", extra=facts(pid=pid))
             os.kill(pid, signal.SIGKILL)
+
+    def _join(self) -> RedisBus | None:
+        """The way to the other machines, if the settings name one."""
+        cluster = self.settings.cluster
+        if cluster.redis_url is None:
+            return None
+        password = None
+        if cluster.redis_password_env is not None:
+            password = os.environ.get(cluster.redis_password_env)
+            if password is None:
+                message = f"the environment variable {cluster.redis_password_env} is not set"
+                raise ConfigurationError("cluster", [Fault("cluster.redis_password_env", message)])
+
+        def changed(up: bool) -> None:
+            self._tell({"kind": "bus", "up": up})
+
+        channel = f"stanchion:{cluster.name}"
+        return RedisBus(cluster.redis_url, password, channel, self._machine, self._hear_machine, changed, self.registry)
+
+    def _hear_machine(self, message: dict[str, Any]) -> None:
+        """Another machine speaks."""
+        if message["kind"] == "event":
+            self._spread(message["event"])
+        else:
+            self._tell(message)
 
     def _assign_slots(self) -> None:
         for room in self.settings.rooms:

@@ -19,6 +19,7 @@ from prometheus_client import values
 
 from edge.access import Access
 from edge.answers import Answers
+from edge.cluster.heartbeat import Heartbeat
 from edge.logs import configure_logging, facts
 from edge.metrics import Metrics
 from edge.pipeline import Pipeline, RoomEvent
@@ -52,6 +53,7 @@ class Worker:
         self._rooms: RoomTable | None = None
         self._access: Access
         self._plane: Plane | None = None
+        self._heartbeat: Heartbeat | None = None
         self._draining = asyncio.Event()
         self._grace_s = 30.0
 
@@ -77,6 +79,12 @@ class Worker:
                     self._channel.send("ready")
                 case "event" if self._plane is not None:
                     self._plane.pipeline.apply(RoomEvent(**message["event"]))
+                case "news" if self._heartbeat is not None:
+                    self._heartbeat.hear(message["room"], message["summary"])
+                case "bus" if self._heartbeat is not None:
+                    self._heartbeat.is_connected = message["up"]
+                case "news" | "bus" | "event":
+                    pass  # came before the first settings
                 case "drain":
                     await self._hear_drain(message["grace_s"])
                 case _:
@@ -116,6 +124,7 @@ class Worker:
             os.urandom,
             lambda event: self._channel.send("event", event=asdict(event)),
         )
+        self._join(settings, message["machine"])
         if self._plane is None:
             self._access = Access(self._metrics, settings.log)
             self._plane = Plane(settings, pipeline, self._access, time.time, self._random.random)
@@ -123,6 +132,18 @@ class Worker:
         else:
             self._access.use(settings.log)
             self._plane.use(settings, pipeline)
+
+    def _join(self, settings: Settings, machine: str) -> None:
+        """Tell and hear the other nodes when there are any."""
+        if settings.is_joined and self._heartbeat is None:
+            self._heartbeat = Heartbeat(
+                f"{machine}/{self._index}",
+                lambda room, summary: self._channel.send("news", room=room, summary=summary),
+            )
+        elif not settings.is_joined:
+            self._heartbeat = None
+        if self._heartbeat is not None:
+            self._heartbeat.needs_bus = settings.cluster.redis_url is not None
 
     async def _tick(self) -> None:
         """The control steps, and the reports. A stalled loop makes a step late, never twice."""
@@ -135,6 +156,8 @@ class Worker:
             now = time.time()
             for room in self._rooms.rooms:
                 room.gate.tick(now)
+            if self._heartbeat is not None:
+                self._heartbeat.beat(self._rooms, now)
             if time.monotonic() >= next_report:
                 next_report = time.monotonic() + REPORT_S
                 self._report(now)

@@ -51,6 +51,13 @@ class RunningEdge:
             said: dict[str, Any] = await answer.json()
             return said
 
+    async def metric(self, name: str) -> float | None:
+        """The value of an unlabelled metric."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/metrics") as answer:
+            text = await answer.text()
+        values = [float(line.split()[1]) for line in text.splitlines() if line.startswith(name + " ")]
+        return values[0] if values else None
+
     async def worker_pids(self) -> list[int]:
         return [node["pid"] for node in (await self.status())["nodes"] if node["pid"]]
 
