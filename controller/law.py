@@ -64,7 +64,15 @@ class ThresholdLaw:
         self._pid.hold()
 
     def step(
-        self, line: Line, level: float, brim: float, rate: float, flow: float, dt: float, is_blocked: bool, reserve_s: float = RESERVE_S
+        self,
+        line: Line,
+        level: float,
+        brim: float,
+        rate: float,
+        flow: float,
+        dt: float,
+        is_blocked: bool,
+        reserve_s: float = RESERVE_S,
     ) -> None:
         """One control step; `is_blocked`: the bucket idles for want of free places, which is nobody's error."""
         refused = self._refused.tick(dt)

@@ -206,7 +206,7 @@ class Supervisor:
         while not self._is_draining:
             began = time.monotonic()
             code = await self._run_worker(seat)
-            if self._is_draining:
+            if self._is_draining:  # type: ignore[redundant-expr]  # it may have become so while waiting
                 return
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
