@@ -203,10 +203,10 @@ class Supervisor:
     async def _keep_filled(self, seat: _Seat) -> None:
         """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
         pause_s = 0.0
-        while not self._is_draining:
+        while not self._is_told_to_end():
             began = time.monotonic()
             code = await self._run_worker(seat)
-            if self._is_draining:  # type: ignore[redundant-expr]  # it may have become so while waiting
+            if self._is_told_to_end():
                 return
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
@@ -214,6 +214,9 @@ class Supervisor:
             log.error("worker %d %s; starting another", seat.index, how, extra=facts(pause_s=round(pause_s, 1)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
+
+    def _is_told_to_end(self) -> bool:
+        return self._is_draining
 
     async def _run_worker(self, seat: _Seat) -> int:
         ours, theirs = socket.socketpair()
