@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,14 @@ __all__ = ["NEEDS_RESTART", "Supervisor"]
 log = logging.getLogger("edge.supervisor")
 
 #: What a reload cannot change: sockets and processes are made at the start. `configs/reference.yaml` marks the same.
-NEEDS_RESTART = ("listen", "admin", "workers")
+NEEDS_RESTART = (
+    "listen",
+    "admin.listen",
+    "workers",
+    "cluster.name",
+    "cluster.redis_url",
+    "cluster.redis_password_env",
+)
 #: A worker that dies again and again is restarted ever more slowly, up to this.
 MAX_RESTART_PAUSE_S = 5.0
 #: A worker that lived this long is restarted at once when it dies.
@@ -134,10 +142,8 @@ class Supervisor:
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
             return False
-        keep = {name: getattr(self.settings, name) for name in NEEDS_RESTART}
-        if _way_to_machines(fresh) != _way_to_machines(self.settings):
-            keep["cluster"] = self.settings.cluster
-        changed = [name for name, kept in keep.items() if getattr(fresh, name) != kept]
+        changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
+        keep = {name: getattr(self.settings, name) for name in {path.partition(".")[0] for path in changed}}
         if changed:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
         if len(self._slots.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
@@ -171,7 +177,7 @@ class Supervisor:
         total = {
             key: sum(view[key] for view in views)
             for key in (
-                "waiting", "active", "admitted", "polled", "bucket_level", "bucket_depth", "admissions_per_second",
+                "waiting", "active", "admitted", "polled", "bucket_level", "bucket_depth",
                 "admitted_per_s", "polls_per_s", "arrivals_per_s",
             )
         }  # fmt: skip
@@ -180,6 +186,7 @@ class Supervisor:
         stock = next((view["stock"] for view in views if view["stock"] is not None), None)
         return {
             "room": name,
+            "admissions_per_second": self._capacity(name),
             **total,
             "lag_s": max(lags, default=0.0),
             "eta_last_s": max(etas, default=None),
@@ -188,13 +195,18 @@ class Supervisor:
             "nodes": views,
         }
 
+    def _capacity(self, name: str) -> float:
+        """What this machine's nodes may admit a second together; how they divide it changes with every heartbeat."""
+        [rate] = [room.capacity.admissions_per_second for room in self.settings.rooms if room.name == name]
+        return rate / self.settings.cluster.nodes
+
     async def _keep_filled(self, seat: _Seat) -> None:
         """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
         pause_s = 0.0
-        while not self._is_draining:
+        while not self._is_told_to_end():
             began = time.monotonic()
             code = await self._run_worker(seat)
-            if self._is_draining:
+            if self._is_told_to_end():
                 return
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
@@ -202,6 +214,9 @@ class Supervisor:
             log.error("worker %d %s; starting another", seat.index, how, extra=facts(pause_s=round(pause_s, 1)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
+
+    def _is_told_to_end(self) -> bool:
+        return self._is_draining
 
     async def _run_worker(self, seat: _Seat) -> int:
         ours, theirs = socket.socketpair()
@@ -340,9 +355,3 @@ class Supervisor:
     def _assign_slots(self) -> None:
         for room in self.settings.rooms:
             self._slots.setdefault(room.name, len(self._slots))
-
-
-def _way_to_machines(settings: Settings) -> tuple[str | None, ...]:
-    """What of the cluster's settings is used once, at the start."""
-    cluster = settings.cluster
-    return cluster.redis_url, cluster.redis_password_env, cluster.name
