@@ -15,7 +15,7 @@ __all__ = ["Answer", "Forward", "Headers", "Verdict"]
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value as the others, but one is made for every poll, and `frozen` doubles its price
 class Answer:
     """A whole response of the edge's own. `Content-Length`, `Date` and `Connection` are the shell's to add."""
 

@@ -30,7 +30,7 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but one is made for every poll, and `frozen` triples its price
 class Status:
     """What one visitor of one room is told at one moment. Times are seconds, wall clock where they name a moment."""
 
@@ -56,22 +56,38 @@ class Status:
 
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
-        position, p50, p90, after, stock = self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s, self.stock
+        position, p50, p90, after, seen = (
+            self.position,
+            self.eta_p50_s,
+            self.eta_p90_s,
+            self.poll_after_s,
+            self.first_seen,
+        )
         eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
-        opens = "" if self.opens_at is None else f', "opens_at": "{timestamp(self.opens_at)}"'
-        first_seen = "null" if self.first_seen is None else f'"{timestamp(self.first_seen)}"'
         return (
-            f'{{"state": "{self.state}", "room": {_text(self.room)}, '
-            f'"position": {"null" if position is None else position}, "eta_seconds": {eta}, '
-            f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, "first_seen": {first_seen}, '
-            f'"message": {_text(self.message)}, "stock": {"null" if stock is None else stock}{opens}}}'
+            f'{_before(self.state, self.room)}{"null" if position is None else position}, "eta_seconds": {eta}, '
+            f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, '
+            f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
+            f"{_behind(self.message, self.stock, self.opens_at)}"
         ).encode()
 
 
 @lru_cache(maxsize=1024)
-def _text(text: str | None) -> str:
-    """A text as JSON. Rooms and messages are few, and each document has both."""
-    return json.dumps(text, ensure_ascii=False)
+def _before(state: State, room: str) -> str:
+    """The document up to what differs from visitor to visitor; rooms are few, and so are messages and stocks."""
+    return f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '
+
+
+@lru_cache(maxsize=1024)
+def _behind(message: str | None, stock: int | None, opens_at: float | None) -> str:
+    opens = "" if opens_at is None else f', "opens_at": "{timestamp(opens_at)}"'
+    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{opens}}}'
+
+
+@lru_cache(maxsize=16_384)
+def _first_seen(moment_s: float) -> str:
+    """A visitor's first arrival is told at every poll."""
+    return f'"{timestamp(moment_s)}"'
 
 
 def timestamp(moment_s: float) -> str:
