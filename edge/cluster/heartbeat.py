@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from controller.fleet import TTL_S
-
 from controller import Summary
+from controller.fleet import TTL_S
 from edge.rooms import RoomTable
 
 __all__ = ["HEARTBEAT_S", "Heartbeat"]

@@ -40,7 +40,14 @@ __all__ = ["NEEDS_RESTART", "Supervisor"]
 log = logging.getLogger("edge.supervisor")
 
 #: What a reload cannot change, for it is made at the start. `configs/reference.yaml` marks the same.
-NEEDS_RESTART = ("listen", "admin", "workers", "cluster")
+NEEDS_RESTART = (
+    "listen",
+    "admin.listen",
+    "workers",
+    "cluster.name",
+    "cluster.redis_url",
+    "cluster.redis_password_env",
+)
 #: A worker that dies again and again is restarted ever more slowly, up to this.
 MAX_RESTART_PAUSE_S = 5.0
 #: A worker that lived this long is restarted at once when it dies.
@@ -121,11 +128,11 @@ class Supervisor:
                 bus = group.create_task(self._bus.run()) if self._bus is not None else None
                 await self._stopping.wait()
                 await self._drain()
-                if bus is not None:
-                    bus.cancel()
                 ending = group.create_task(self._end_workers())
                 await asyncio.wait(filled)
                 ending.cancel()
+                if bus is not None:
+                    bus.cancel()
 
     def reload(self) -> bool:
         """Read the settings again and hand them to the workers. False, and nothing changed, when they are faulty."""
@@ -134,8 +141,9 @@ class Supervisor:
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
             return False
-        keep = {name: getattr(self.settings, name) for name in NEEDS_RESTART}
-        changed = [name for name, kept in keep.items() if getattr(fresh, name) != kept]
+        changed = [path for path in NEEDS_RESTART if _value(fresh, path) != _value(self.settings, path)]
+        # A section is kept as a whole: `cluster.nodes` without the Redis that was to come with it means another share.
+        keep = {section: getattr(self.settings, section) for section in (path.partition(".")[0] for path in changed)}
         if changed:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
         if len(self._slots.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
@@ -343,3 +351,9 @@ class Supervisor:
     def _assign_slots(self) -> None:
         for room in self.settings.rooms:
             self._slots.setdefault(room.name, len(self._slots))
+
+
+def _value(settings: Settings, path: str) -> object:
+    section, _, key = path.partition(".")
+    value: object = getattr(settings, section)
+    return getattr(value, key) if key else value

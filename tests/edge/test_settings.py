@@ -111,7 +111,7 @@ def test_the_reference_names_the_unit_of_every_number(path: str):
 
 def test_the_reference_marks_what_needs_a_restart():
     """A reload changes everything but what the reference marks, and the supervisor knows the same list."""
-    marked = {path.partition(".")[0] for path, comment in comments().items() if "restart" in comment.splitlines()}
+    marked = {path for path, comment in comments().items() if "restart" in comment.splitlines()}
     assert marked == set(NEEDS_RESTART)
 
 
