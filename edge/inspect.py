@@ -38,7 +38,7 @@ async def _fetch(admin: str) -> dict[str, Any] | None:
 
 def _table(status: dict[str, Any]) -> str:
     ready = sum(node["ready"] for node in status["nodes"])
-    rows = [("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "newcomers wait", "overtaken", "stock")]
+    rows: list[tuple[str, ...]] = [("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "newcomers wait", "overtaken", "stock")]
     rows += [_row(room) for room in status["rooms"]]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -68,23 +68,22 @@ def inspect_ticket(cookie: str, file: Path | None) -> tuple[str, bool]:
     if len(fields) < 3 or fields[0] not in ("t1", "p1"):
         return "neither a ticket nor a pass: it should start with t1. or p1.", False
     if file is None:
-        names = ("kind", "room", "id", "first seen (ms)", "last sign of life (s)", "signature")
-        if fields[0] == "p1":
-            names = ("kind", "room", "id", "first seen (ms)", "admitted (ms)", "expires (s)", "signature")
+        times = ["last sign of life (s)"] if fields[0] == "t1" else ["admitted (ms)", "expires (s)"]
+        names = ["kind", "room", "id", "first seen (ms)", *times, "signature"]
         said = [f"{name}: {field}" for name, field in zip(names, fields, strict=False)]
         return "\n".join([*said, "not verified: name the settings file whose keys signed it"]), False
     settings = load_settings(file)
     opened = Keyring(read_keys(settings, os.environ)).read(value, fields[1])
     if isinstance(opened, Rejected):
         return f"rejected: {opened.reason}", False
-    times = {"first seen": opened.first_seen}
+    moments = {"first seen": opened.first_seen}
     if isinstance(opened, Ticket):
-        times["last sign of life"] = opened.seen
+        moments["last sign of life"] = opened.seen
     else:
-        times |= {"admitted": opened.admitted_at, "expires": opened.expires}
+        moments |= {"admitted": opened.admitted_at, "expires": opened.expires}
     now = time.time()
     said = [f"kind: {type(opened).__name__.lower()}", f"room: {opened.room}", f"id: {opened.id}"]
-    said += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in times.items()]
+    said += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]
     return "\n".join([*said, "signature: valid"]), True
 
 

@@ -22,13 +22,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, multiprocess
 
 from edge.cluster.redis_bus import RedisBus
-from edge.faults import ConfigurationError, Fault
+from edge.faults import ConfigurationError
 from edge.logs import facts
 from edge.settings import Settings
 from edge.workers.board import MAX_ROOMS, create_board_file
@@ -39,7 +40,7 @@ __all__ = ["NEEDS_RESTART", "Supervisor"]
 
 log = logging.getLogger("edge.supervisor")
 
-#: What a reload cannot change, for it is made at the start. `configs/reference.yaml` marks the same.
+#: What a reload cannot change: sockets and processes are made at the start. `configs/reference.yaml` marks the same.
 NEEDS_RESTART = (
     "listen",
     "admin.listen",
@@ -92,7 +93,7 @@ class Supervisor:
         self._events: dict[str, dict[str, Any]] = {}  # what upstreams said, for workers that start later
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
-        self._draining = asyncio.Event()
+        self._is_draining = False
         self._all_ready = asyncio.Event()
         self._assign_slots()
 
@@ -141,9 +142,9 @@ class Supervisor:
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
             return False
-        changed = [path for path in NEEDS_RESTART if _value(fresh, path) != _value(self.settings, path)]
+        changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
         # A section is kept as a whole: `cluster.nodes` without the Redis that was to come with it means another share.
-        keep = {section: getattr(self.settings, section) for section in (path.partition(".")[0] for path in changed)}
+        keep = {name: getattr(self.settings, name) for name in {path.partition(".")[0] for path in changed}}
         if changed:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
         if len(self._slots.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
@@ -177,7 +178,7 @@ class Supervisor:
         total = {
             key: sum(view[key] for view in views)
             for key in (
-                "waiting", "active", "admitted", "polled", "bucket_level", "bucket_depth", "admissions_per_second",
+                "waiting", "active", "admitted", "polled", "bucket_level", "bucket_depth",
                 "admitted_per_s", "polls_per_s", "arrivals_per_s",
             )
         }  # fmt: skip
@@ -186,6 +187,7 @@ class Supervisor:
         stock = next((view["stock"] for view in views if view["stock"] is not None), None)
         return {
             "room": name,
+            "admissions_per_second": self._capacity(name),
             **total,
             "lag_s": max(lags, default=0.0),
             "eta_last_s": max(etas, default=None),
@@ -194,13 +196,18 @@ class Supervisor:
             "nodes": views,
         }
 
+    def _capacity(self, name: str) -> float:
+        """What this machine's nodes may admit a second together; how they divide it changes with every heartbeat."""
+        [rate] = [room.capacity.admissions_per_second for room in self.settings.rooms if room.name == name]
+        return rate / self.settings.cluster.nodes
+
     async def _keep_filled(self, seat: _Seat) -> None:
         """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
         pause_s = 0.0
-        while not self._draining.is_set():
+        while not self._is_draining:
             began = time.monotonic()
             code = await self._run_worker(seat)
-            if self._draining.is_set():
+            if self._is_draining:
                 return
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
@@ -223,7 +230,7 @@ class Supervisor:
         theirs.close()
         seat.pid, seat.channel = process.pid, await Channel.over(ours)
         self._configure(seat)
-        if self._draining.is_set():  # told to stop while this worker was starting
+        if self._is_draining:  # told to stop while this worker was starting
             self._tell_to_end(seat)
         try:
             await self._hear(seat)
@@ -302,7 +309,7 @@ class Supervisor:
         """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.delay_seconds)
-        self._draining.set()
+        self._is_draining = True
         for seat in self._seats:
             for listening in seat.sockets:
                 listening.close()
@@ -328,12 +335,7 @@ class Supervisor:
         cluster = self.settings.cluster
         if cluster.redis_url is None:
             return None
-        password = None
-        if cluster.redis_password_env is not None:
-            password = os.environ.get(cluster.redis_password_env)
-            if password is None:
-                message = f"the environment variable {cluster.redis_password_env} is not set"
-                raise ConfigurationError("cluster", [Fault("cluster.redis_password_env", message)])
+        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
 
         def changed(up: bool) -> None:
             self._tell({"kind": "bus", "up": up})
@@ -351,9 +353,3 @@ class Supervisor:
     def _assign_slots(self) -> None:
         for room in self.settings.rooms:
             self._slots.setdefault(room.name, len(self._slots))
-
-
-def _value(settings: Settings, path: str) -> object:
-    section, _, key = path.partition(".")
-    value: object = getattr(settings, section)
-    return getattr(value, key) if key else value
