@@ -31,8 +31,8 @@ async def raw(url: str, head: bytes) -> bytes:
 
 
 async def test_the_admin_listener(tmp_path: Path):
-    """Alive and ready; the metrics are the sum over the workers, each documented, their labels bounded whatever visitors
-    send; the status is JSON of every room and node; anything else is not there, and visitors see none of it."""
+    """Alive and ready; metrics are sums over the workers, each documented, with bounded labels whatever visitors send;
+    the status tells of every room and node; anything else is not there, and visitors see none of it."""
     room = {"capacity": {"admissions_per_second": 0.02}}
     async with whole_edge(tmp_path, room=room) as edge:
         assert await edge.ask_admin("/livez") == (200, "alive\n")
@@ -88,7 +88,8 @@ async def test_no_secret_gets_into_the_log(tmp_path: Path):
             b"GET /checkout HTTP/1.1\r\nHost: x\r\nCookie: " + text * 1000 + b"\r\n\r\n",
             b"GET /checkout HTTP/1.1\r\nHost: " + text + b"@x\r\n\r\n",
             b"POST /checkout HTTP/1.1\r\nHost: x\r\nContent-Length: z" + text + b"\r\n\r\n",
-            b"POST /checkout HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nCookie: stanchion_checkout="
+            b"POST /checkout HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+            + b"Cookie: stanchion_checkout="
             + pass_cookie.encode()
             + b"\r\n\r\n"
             + text
