@@ -45,7 +45,7 @@ def test_the_two_commands_are_all_it_takes():
 
 
 def test_make_test_runs_all_of_its_parts():
-    """`make test` sets itself up, checks format, lint, types and import rules, then runs pytest; the tools are there."""
+    """`make test` sets itself up, checks format, lint, types and imports, then runs pytest; the tools are there."""
     plan = planned("test")
     parts = ("-m pip install", "ruff format", "ruff check", "mypy", "lint-imports", "-m pytest")
     order = [plan.index(part) for part in parts]
