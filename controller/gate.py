@@ -103,10 +103,12 @@ class Gate:
             self._arrivals.count += 1
         else:
             line.visit(first_seen, age_s)
-        if first_seen <= self._law.threshold:
-            if (slots is None or slots > 0) and self._bucket.rate > 0.0 and self._bucket.take(now):
+        law = self._law
+        if first_seen <= law.threshold:
+            spare = 0.0 if first_seen <= law.overdue else law.hold
+            if (slots is None or slots > 0) and self._bucket.rate > 0.0 and self._bucket.take(now, spare):
                 return self._admit(first_seen, age_s)
-            self._law.refuse()
+            law.refuse()
         return self._wait(first_seen, clock, draw, is_first)
 
     def tick(self, now: float) -> None:
@@ -147,7 +149,9 @@ class Gate:
         gone = tuple(self._gone)
         self._leases, self._gone = [], []
         level = self._bucket.level(now)
-        return Summary(node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone)
+        return Summary(
+            node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone
+        )
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
         """News of the fleet, this node's own summary among it; each summary once, in any order."""
@@ -259,7 +263,9 @@ class Gate:
         else:
             before = line.place(first_seen, law.threshold)
         eta = max(0.0, DEPTH_S + RESERVE_S + before / flow)
-        after = appointment(s, eta - (LEAD_S if line.front is not None else 0.0), flow, self._stretch, is_exact)
+        after = appointment(
+            s, eta - (LEAD_S if line.front is not None else 0.0), flow, self._stretch, is_exact
+        )
         if is_first:
             after = first_appointment(s, eta, after, line.is_probed, draw)
         if clock - self._born < s.poll_max_s:  # a young node knows little: no appointment is longer than its life

@@ -32,18 +32,22 @@ RESERVE_S = 0.15  # late by this much; three times the 50 ms by which appointmen
 DEPTH_S = 0.6  # called ahead when all is well: about half the shortest interval
 REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on average
 BOOST_S = 4.0
+OVERDUE_S = 0.25
+HOLD = 0.5
 GAINS = Gains(kp=1.2, ki=0.1, low=-5.0, high=60.0)
 
 
 class ThresholdLaw:
     """Feedback from the bucket to the threshold of one node."""
 
-    __slots__ = ("_pid", "_refused", "ahead", "threshold")
+    __slots__ = ("_pid", "_refused", "ahead", "hold", "overdue", "threshold")
 
     def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
         self._pid = Pid(GAINS, integral)
         self._refused = RateMeter(1.0)
         self.threshold = threshold  # older ones are called; inf: everybody
+        self.overdue = threshold  # whose turn is over: they may take the last tokens
+        self.hold = 0.0  # tokens that the others leave in the bucket
         self.ahead = 0.0  # visitors of the node's line who are called
 
     def __repr__(self) -> str:
@@ -59,8 +63,8 @@ class ThresholdLaw:
 
     def open(self) -> None:
         """Nobody waits."""
-        self.threshold = inf
-        self.ahead = 0.0
+        self.threshold = self.overdue = inf
+        self.hold = self.ahead = 0.0
         self._pid.hold()
 
     def step(
@@ -82,6 +86,9 @@ class ThresholdLaw:
             error = (level - REFUSED_S * refused) / rate - reserve_s
             u = self._pid.step(min(max(error, -1.0), 1.0), dt)
             u += BOOST_S * max(0.0, 2.0 * level / brim - 1.0) ** 2
+        overdue = line.nth(OVERDUE_S * flow)
+        self.overdue = inf if overdue is None else overdue
+        self.hold = HOLD * rate**0.5
         called = line.nth(max(0.0, flow * (DEPTH_S + u)))
         self.threshold = inf if called is None else called
         self.ahead = len(line) if called is None else line.ahead(called)

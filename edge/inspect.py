@@ -38,7 +38,9 @@ async def _fetch(admin: str) -> dict[str, Any] | None:
 
 def _table(status: dict[str, Any]) -> str:
     ready = sum(node["ready"] for node in status["nodes"])
-    rows: list[tuple[str, ...]] = [("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "newcomers wait", "overtaken", "stock")]
+    rows: list[tuple[str, ...]] = [
+        ("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "newcomers wait", "overtaken", "stock")
+    ]
     rows += [_row(room) for room in status["rooms"]]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -93,7 +93,7 @@ class Supervisor:
         self._events: dict[str, dict[str, Any]] = {}  # what upstreams said, for workers that start later
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
-        self._draining = asyncio.Event()
+        self._is_draining = False
         self._all_ready = asyncio.Event()
         self._assign_slots()
 
@@ -204,10 +204,10 @@ class Supervisor:
     async def _keep_filled(self, seat: _Seat) -> None:
         """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
         pause_s = 0.0
-        while not self._draining.is_set():
+        while not self._is_told_to_end():
             began = time.monotonic()
             code = await self._run_worker(seat)
-            if self._draining.is_set():
+            if self._is_told_to_end():
                 return
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
@@ -215,6 +215,9 @@ class Supervisor:
             log.error("worker %d %s; starting another", seat.index, how, extra=facts(pause_s=round(pause_s, 1)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
+
+    def _is_told_to_end(self) -> bool:
+        return self._is_draining
 
     async def _run_worker(self, seat: _Seat) -> int:
         ours, theirs = socket.socketpair()
@@ -230,7 +233,7 @@ class Supervisor:
         theirs.close()
         seat.pid, seat.channel = process.pid, await Channel.over(ours)
         self._configure(seat)
-        if self._draining.is_set():  # told to stop while this worker was starting
+        if self._is_draining:  # told to stop while this worker was starting
             self._tell_to_end(seat)
         try:
             await self._hear(seat)
@@ -309,7 +312,7 @@ class Supervisor:
         """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.delay_seconds)
-        self._draining.set()
+        self._is_draining = True
         for seat in self._seats:
             for listening in seat.sockets:
                 listening.close()
