@@ -16,10 +16,10 @@ __all__ = ["address_of", "open_sockets"]
 BACKLOG = 4096
 
 
-def open_sockets(addresses: Iterable[str], workers: int, path: str = "listen") -> list[list[socket.socket]]:
+def open_sockets(addresses: Iterable[str], workers: int, path: str = "listen[{}]") -> list[list[socket.socket]]:
     """A list of sockets for each worker. addresses: `tcp://HOST:PORT`; port 0 takes a free one, the same for all.
 
-    Raises ConfigurationError, with `path` and every address that cannot be bound.
+    Raises ConfigurationError, with every address that cannot be bound. path: its place in the settings, {} its number.
     """
     per_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
     faults: list[Fault] = []
@@ -28,7 +28,7 @@ def open_sockets(addresses: Iterable[str], workers: int, path: str = "listen") -
             for sockets, opened in zip(per_worker, _open(address, workers), strict=True):
                 sockets.append(opened)
         except OSError as fault:
-            faults.append(Fault(f"{path}[{at}]", f"cannot listen on {address}: {fault.strerror or fault}"))
+            faults.append(Fault(path.format(at), f"cannot listen on {address}: {fault.strerror or fault}"))
     if faults:
         for opened in (opened for sockets in per_worker for opened in sockets):
             opened.close()
