@@ -7,6 +7,7 @@ second; ends all of it together.
 import asyncio
 import random
 import secrets
+import shutil
 import sys
 from importlib.resources import files
 from typing import Any
@@ -67,10 +68,15 @@ async def _show(supervisor: Supervisor, shop_url: str, with_crowd: bool, seed: i
         while True:
             await asyncio.sleep(1.0)
             shop = await _shop_stats(session, shop_url)
-            line = _status_line(supervisor.status()["rooms"][0], shop)
-            print(
-                f"\r\x1b[2K{line}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True
-            )
+            _print_live(_status_line(supervisor.status()["rooms"][0], shop))
+
+
+def _print_live(line: str) -> None:
+    """On a terminal one line that changes, cut at its width, for a line that wraps cannot be overwritten."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+    else:
+        print(line, flush=True)
 
 
 def _capacity(supervisor: Supervisor) -> float:
