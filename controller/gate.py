@@ -34,6 +34,8 @@ COLD_S = 1.5  # a node that joins a running sale first listens for this many sho
 JOINED_SD = 0.5
 JX = True
 LEAD_S = 0.4
+DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.06, 1.2, 2.0  # ETA interval, fitted to the scenarios
+BLOCKED_S = 5.0  # memory of places having been scarce
 BACKWARD_S = 1.0  # a clock that steps back by more has been set
 
 
@@ -49,6 +51,7 @@ class Gate:
         "_clock",
         "_cold_until",
         "_gone",
+        "_is_full",
         "_joined_at",
         "_joined_since",
         "_law",
@@ -58,7 +61,6 @@ class Gate:
         "_polls",
         "_settings",
         "_shift",
-        "_slots",
         "_stretch",
         "_ticked_at",
     )
@@ -74,12 +76,12 @@ class Gate:
         self._shift = 0.0  # clock = wall + shift
         self._born = self._cold_until = -inf
         self._stretch = 1.0
-        self._slots: int | None = None
+        self._is_full = False  # no free place was seen since the last tick
         self._leases: list[tuple[float, float, bool]] = []  # given since the last summary
         self._gone: list[float] = []  # admitted since the last summary
         self._peers: dict[str, deque[tuple[Summary, float]]] = {}
         self._joined_at = self._joined_since = -inf
-        self._blocked = RateMeter(10.0)  # share of the time without a free place
+        self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
         if resume is not None:
             self._resume(resume, now)
@@ -97,7 +99,8 @@ class Gate:
         line = self._line
         age_s = now - first_seen
         self._polls.count += 1
-        self._slots = slots
+        if slots is not None and slots <= 0:
+            self._is_full = True
         is_first = age_s < 0.5 * self._settings.poll_min_s and first_seen not in line.book
         if is_first:
             self._arrivals.count += 1
@@ -124,9 +127,9 @@ class Gate:
         self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
         self._arrivals.tick(dt)
         self._admitted.tick(dt)
-        is_blocked = self._slots is not None and self._slots <= 0
-        self._blocked.count += int(is_blocked)
-        self._blocked.tick(1.0 if dt > 1.0 else dt)
+        self._blocked += (float(self._is_full) - self._blocked) * min(1.0, dt / BLOCKED_S)
+        is_blocked = self._is_full or self._blocked > 0.2
+        self._is_full = False
         if clock - self._joined_at > TTL_S:
             self._part(now)
         if clock >= self._cold_until:
@@ -276,7 +279,13 @@ class Gate:
             line.front.expect(first_seen, due, is_first)
             if len(self._leases) < MAX_LEASES:
                 self._leases.append((first_seen, due, is_first))
-        return Wait(after, position, eta, eta * 1.2 + 2.0)
+        return Wait(after, position, eta, eta + self._doubt(eta, flow, is_exact))
+
+    def _doubt(self, eta_s: float, flow: float, is_exact: bool) -> float:
+        """Seconds from the median to the 90th percentile: a share of it, one more poll, and the sampling error of
+        the count (a sample of n is known to sqrt(n))."""
+        sampling = 0.0 if is_exact else DOUBT_SD * (eta_s / flow) ** 0.5
+        return DOUBT_SHARE * eta_s + DOUBT_S + sampling
 
     def _part(self, now: float) -> None:
         """Nothing was heard of the others: on with the configured share and this node's own sample."""
@@ -317,7 +326,7 @@ class Gate:
             flow = s.room_rate
         else:
             flow = s.admissions_per_second if share >= 0.9 else share * s.room_rate
-        if self._blocked.rate > 0.2 and flow > 0.0:  # places are scarcer than tokens
+        if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
             flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
         return flow if s.admissions_per_second > 0.0 else 0.0
 

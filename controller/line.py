@@ -112,7 +112,7 @@ class Line:
     def __init__(self, capacity: int, clock: float, young_s: float, nodes: int) -> None:
         self.book = LeaseBook(capacity, clock)
         self._fresh = LeaseBook(capacity, clock)
-        self.showup = ShowUp()
+        self.showup = ShowUp(is_sampled=nodes > 1)
         self.returns = SelfReturns(nodes)
         self.young_s = young_s
         self._probed_s = 0.0  # time since enough first leases have come due

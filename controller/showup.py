@@ -10,18 +10,19 @@ visitors who all came back stands for what is known before the first lease comes
 
 from collections import deque
 
-MEMORY = 400.0
+MEMORY = 800.0
 PRIOR = 4.0
 RETURN_MEMORY = 4000.0
-LATE_S = 1.0  # a visitor may be this late and still have kept the appointment
+LATE_S = 0.5  # as late as this is still on time; a visit elsewhere and one more here takes at least poll_min
 
 
 class ShowUp:
     """Counts in, a probability out."""
 
-    __slots__ = ("_fresh_due", "_proven_due", "_visits", "share")
+    __slots__ = ("_fresh_due", "_is_sampled", "_proven_due", "_visits", "share")
 
-    def __init__(self, share: float = 1.0) -> None:
+    def __init__(self, is_sampled: bool, share: float = 1.0) -> None:
+        self._is_sampled = is_sampled
         self._fresh_due = PRIOR
         self._proven_due = 0.0
         self._visits = PRIOR * share
@@ -46,7 +47,12 @@ class ShowUp:
 
     def settle(self) -> float:
         """Fold the counts into the share; once a tick."""
-        self.share = min(max((self._visits - self._proven_due) / self._fresh_due, 0.02), 1.0)
+        came = self._visits - self._proven_due
+        if (
+            self._is_sampled
+        ):  # visits and leases are different people: give the newcomers one standard deviation
+            came += (self._visits + self._proven_due) ** 0.5
+        self.share = min(max(came / self._fresh_due, 0.02), 1.0)
         if self._fresh_due > MEMORY:
             self._fresh_due *= 0.5
             self._proven_due *= 0.5

@@ -5,13 +5,14 @@ is in. Nobody is ever answered with a 429: waiting is not the visitor's fault.
 """
 
 import json
+from functools import lru_cache
 from http import HTTPStatus
 
 from edge.head import RequestHead
 from edge.negotiation import accepts_gzip
 from edge.verdict import Answer, Headers
 from waiting_room.page import ASSET_HEADERS, PAGE_HEADERS, Assets, ErrorPage, WaitingPage
-from waiting_room.status import Status
+from waiting_room.status import State, Status
 
 __all__ = ["Answers"]
 
@@ -28,12 +29,12 @@ class Answers:
     def page(self, page: WaitingPage, status: Status, code: int, now: float, cookie: Headers, *, lost: bool) -> Answer:
         """The waiting page. lost: the visitor came back without the cookie that was set."""
         body = page.render(status, cookies_missing=lost, now=now)
-        return Answer(code, _status_headers(status) + tuple(PAGE_HEADERS.items()) + cookie, body, status.state.value)
+        return Answer(code, _page_headers(status.state, status.retry_after_s), body, status.state, cookie)
 
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
         """The status document."""
-        headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"))
-        return Answer(code, _status_headers(status) + headers + cookie, status.to_json(), status.state.value)
+        headers = _document_headers(status.state, status.retry_after_s)
+        return Answer(code, headers, status.to_json(), status.state, cookie)
 
     def static(self, name: str, head: RequestHead) -> Answer:
         """A file of the edge's own pages, by the name that carries its hash."""
@@ -68,7 +69,17 @@ class Answers:
         return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
 
 
-def _status_headers(status: Status) -> Headers:
-    after = status.retry_after_s
-    retry = () if after is None else (("Retry-After", str(after)),)
-    return (("Stanchion-State", status.state.value), ("Vary", VARY), *retry)
+@lru_cache(maxsize=1024)
+def _page_headers(state: State, retry_after_s: int | None) -> Headers:
+    return _status_headers(state, retry_after_s) + tuple(PAGE_HEADERS.items())
+
+
+@lru_cache(maxsize=1024)
+def _document_headers(state: State, retry_after_s: int | None) -> Headers:
+    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"))
+    return _status_headers(state, retry_after_s) + headers
+
+
+def _status_headers(state: State, retry_after_s: int | None) -> Headers:
+    retry = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+    return (("Stanchion-State", state.value), ("Vary", VARY), *retry)

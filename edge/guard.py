@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge.head import RequestHead
 
@@ -23,12 +24,17 @@ class Fault:
 
 def fault_in(head: RequestHead) -> Fault | None:
     """The client's fault in a head, None when there is none."""
-    if not _TOKEN.fullmatch(head.method):
+    return _fault(head.method, head.host, head.target)
+
+
+@lru_cache(maxsize=1024)  # most visitors ask for the same few things
+def _fault(method: str, host: str, target: str) -> Fault | None:
+    if not _TOKEN.fullmatch(method):
         return Fault(400, "the method is not a token")
-    if head.method in ("CONNECT", "TRACE"):
-        return Fault(405, f"{head.method} is not served here")
-    if not _TARGET.fullmatch(head.target) and not (head.method == "OPTIONS" and head.target == "*"):
+    if method in ("CONNECT", "TRACE"):
+        return Fault(405, f"{method} is not served here")
+    if not _TARGET.fullmatch(target) and not (method == "OPTIONS" and target == "*"):
         return Fault(400, "the request target is not a path")
-    if not _HOST.fullmatch(head.host):
+    if not _HOST.fullmatch(host):
         return Fault(400, "the Host header is missing or not a host")
     return None

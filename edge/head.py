@@ -9,7 +9,7 @@ from dataclasses import dataclass
 __all__ = ["RequestHead"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
 class RequestHead:
     method: str
     """As sent; methods are case-sensitive (RFC 9110, 9.1)."""

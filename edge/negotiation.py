@@ -5,12 +5,15 @@ does not prefer JSON. Everybody else is a program (`fetch()`, an app, an image t
 where a script expected data helps nobody.
 """
 
+from functools import lru_cache
+
 __all__ = ["accepts_gzip", "wants_page"]
 
 _PAGES = ("text/html", "application/xhtml+xml")
 _DOCUMENTS = ("application/json", "application/problem+json")
 
 
+@lru_cache(maxsize=512)
 def wants_page(accept: str, fetch_mode: str = "") -> bool:
     """accept: the `Accept` header (RFC 9110, 12.5.1). fetch_mode: `Sec-Fetch-Mode`."""
     page = document = 0.0
@@ -26,6 +29,7 @@ def wants_page(accept: str, fetch_mode: str = "") -> bool:
     return page > 0.0 and page >= document
 
 
+@lru_cache(maxsize=512)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether `gzip` is named in an `Accept-Encoding` header and not refused (RFC 9110, 12.5.3)."""
     for part in accept_encoding.lower().split(","):

@@ -16,6 +16,7 @@ All of it is sync and does no I/O: between reading the state and changing it not
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import assert_never
 from urllib.parse import parse_qs
 
@@ -198,7 +199,7 @@ class Pipeline:
             return Facts(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head))
         if path != STATUS_PATH:
             return Facts(head, answer=self._answers.problem(404, wants_page=False))
-        name = (parse_qs(query).get("room") or [""])[0]
+        name = _room_named(query)
         room = self.rooms.by_name.get(name)
         if room is None:
             detail = f"there is no room named {name!r}" if name else "name the room: /_stanchion/status?room=NAME"
@@ -248,8 +249,10 @@ class Pipeline:
     def _keep_waiting(
         self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
     ) -> Answer:
-        lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
-        cookie = () if given is None else self._set_cookie(facts, room, given, lifetime_s)
+        cookie: Headers = ()
+        if given is not None:
+            lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
+            cookie = self._set_cookie(facts, room, given, lifetime_s)
         code = 200 if facts.is_poll else room.settings.page.status_code
         if not facts.wants_page:
             return self._answers.document(status, code, cookie)
@@ -280,6 +283,11 @@ class Pipeline:
         domain = f"; Domain={self._cookies.domain}" if self._cookies.domain else ""
         tail = "; Secure" if secure else ""
         return f"{room.cookie}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{tail}"
+
+
+@lru_cache(maxsize=512)
+def _room_named(query: str) -> str:
+    return (parse_qs(query).get("room") or [""])[0]
 
 
 def _waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:

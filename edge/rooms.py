@@ -45,6 +45,7 @@ class Room:
         board_since: float = 0.0,
     ) -> None:
         self.settings = settings
+        self.name = settings.name
         self.gate = gate
         self.page = page
         self.cookie = cookie_name(settings.name)
@@ -61,10 +62,6 @@ class Room:
     def __repr__(self) -> str:
         return f"<Room {self.name} {self.gate!r}>"
 
-    @property
-    def name(self) -> str:
-        return self.settings.name
-
     def active(self, now: float) -> int:
         """Active visitors on this machine."""
         self.occupancy.advance(now)
@@ -77,11 +74,16 @@ class Room:
 
     def ask(self, ticket: Ticket, now: float, draw: float) -> Verdict:
         """Put a ticket before the gate. An `Admit` has taken a place among the active visitors."""
+        if self._limit is None:
+            verdict = self.gate.decide(ticket.first_seen, now, draw)
+            if isinstance(verdict, Admit):
+                self.occupancy.begin(self._expiry(now), now)
+            return verdict
         expires = self._expiry(now)
         # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
         # same moment both see it taken, so the limit holds without a lock.
         self.occupancy.begin(expires, now)
-        slots = None if self._limit is None else self._limit - sum(row[0] for row in self._rows) + 1
+        slots = self._limit - sum(row[0] for row in self._rows) + 1
         verdict = self.gate.decide(first_seen=ticket.first_seen, now=now, draw=draw, slots=slots)
         if not isinstance(verdict, Admit):
             self.occupancy.end(expires, now)

@@ -15,15 +15,18 @@ __all__ = ["Answer", "Forward", "Headers", "Verdict"]
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value as the others, but one is made for every poll, and `frozen` doubles its price
 class Answer:
     """A whole response of the edge's own. `Content-Length`, `Date` and `Connection` are the shell's to add."""
 
     status: int
     headers: Headers
+    """The same object for answers that have the same fields, so that it is rendered once."""
     body: bytes
     outcome: str
     """Why, for metrics and the access log: 'waiting', 'refused', 'static', ..."""
+    cookies: Headers = ()
+    """This visitor's own `Set-Cookie` fields. All other fields are in `headers`, which many answers share."""
 
 
 @dataclass(frozen=True, slots=True)

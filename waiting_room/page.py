@@ -2,10 +2,11 @@
 
 Rule: no template work while serving. At the start the template is cut at its `{{slots}}`, and all that
 does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a
-room; serving then only joins byte strings. A value is escaped when it goes in and never looked at again,
-so no message can open a tag or a slot.
+room; what visitors of one minute share is put in once for all of them; serving then only joins byte strings. A value
+is escaped when it goes in and never looked at again, so no message can open a tag or a slot.
 
-    waiting.html --cut--> Template --fill(words of a view)--> Template --join(values of a visitor)--> bytes
+    waiting.html --cut--> Template --fill(words of a view)--> Template --fill(what many share)--> Template
+                 --join(values of a visitor)--> bytes
 
 The page carries the visitor's first status document and all words for the script in `<template>` elements, so
 it is right before, without and with the script, and both say the same.
@@ -61,6 +62,8 @@ ASSET_HEADERS: Mapping[str, str] = {
 """Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
 
 LONG_PLACE = 7
+#: Half-filled views that are kept at once, some 6 kB each.
+MAX_HALVES = 512
 """A place with more characters than "999,999" is set smaller, so that it fits a phone."""
 
 COOKIES_REFRESH_S = 60
@@ -177,6 +180,8 @@ class WaitingPage:
                 "texts": data(self._texts.for_script()),
             }
         )
+        self._title = html(self._texts.view("waiting", "title"))
+        self._halves: dict[tuple[object, ...], Template] = {}
         self._views = {view: template.fill(self._view_words(view)) for view in self._texts.data["views"]}
 
     def __repr__(self) -> str:
@@ -188,7 +193,7 @@ class WaitingPage:
         `cookies_missing` replaces all figures by the explanation that the place is kept in a cookie.
         """
         view = "cookies" if cookies_missing else view_of(status)
-        return self._views[view].join(self._values(view, status, now))
+        return self._half(view, status, now).join(self._own_values(status, now))
 
     def _view_words(self, view: str) -> dict[str, bytes]:
         words = {key: html(self._texts.view(view, key)) for key in ("headline", "next")}
@@ -196,18 +201,55 @@ class WaitingPage:
             words["title"] = html(self._texts.view(view, "title"))
         return words | {"view": html(view), "no_again": hidden_unless(view == "cookies")}
 
-    def _values(self, view: str, status: Status, now: float | None) -> dict[str, bytes]:
+    def _half(self, view: str, status: Status, now: float | None) -> Template:
+        """The view with everything filled in that visitors of the same minute share; few of these are alive at once."""
+        in_line = view == "waiting"
+        progress = progress_percent(status, now) if in_line else None
+        shared = (
+            view,
+            self._texts.wait_step(status.eta_p50_s),
+            self._texts.within_step(status.eta_p50_s, status.eta_p90_s) if in_line else None,
+            status.retry_after_s,
+            None if now is None or view == "cookies" else now // 60,
+            status.first_seen // 60 if in_line and status.first_seen is not None else None,
+            progress,
+            status.position is not None,
+            status.message,
+            status.stock,
+            status.opens_at,
+        )
+        half = self._halves.get(shared)
+        if half is None:
+            if len(self._halves) >= MAX_HALVES:
+                self._halves.clear()
+            values = self._shared_values(view, status, now, progress)
+            half = self._halves[shared] = self._views[view].fill(values)
+        return half
+
+    def _own_values(self, status: Status, now: float | None) -> dict[str, bytes]:
+        """What concerns one visitor at one moment."""
+        texts = self._texts
+        values = {
+            "now": b"" if now is None else timestamp(now).encode(),
+            "status": data(status.to_json().decode()),
+        }
+        if status.position is None:
+            return values | {"place": b"", "long_place": b"", "title": html(texts.get("labels", "place_unknown"))}
+        place = texts.number(status.position)
+        values["place"] = shown = html(place)
+        values["long_place"] = b' class="long"' if len(place) > LONG_PLACE else b""
+        values["title"] = self._title.replace(b"{place}", shown)
+        return values
+
+    def _shared_values(self, view: str, status: Status, now: float | None, progress: int | None) -> dict[str, bytes]:
         texts = self._texts
         in_line = view == "waiting"
         within = texts.within(status.eta_p50_s, status.eta_p90_s)
         shows_opening = view == "early" and status.opens_at is not None
         dated = now is not None and view != "cookies"
         since = status.first_seen if in_line else None
-        progress = progress_percent(status, now) if in_line else None
-        values = {
-            "now": b"" if now is None else html(timestamp(now)),
+        return {
             "refresh": refresh(view, status),
-            "status": data(status.to_json().decode()),
             "no_place": hidden_unless(in_line and status.position is not None),
             "no_opens": hidden_unless(shows_opening),
             "opens": b"" if status.opens_at is None else html(texts.day_and_clock(status.opens_at)),
@@ -226,14 +268,6 @@ class WaitingPage:
             "no_since": hidden_unless(since is not None),
             "since": b"" if since is None else html(texts.get("labels", "since", time=texts.clock(since))),
         }
-        place = None if status.position is None else texts.number(status.position)
-        values["place"] = html(place or "")
-        values["long_place"] = b' class="long"' if place and len(place) > LONG_PLACE else b""
-        if place is None:
-            values["title"] = html(texts.get("labels", "place_unknown"))
-        else:
-            values["title"] = html(texts.view("waiting", "title").replace("{place}", place))
-        return values
 
     def _stock(self, stock: int | None) -> str:
         return self._texts.number(stock) if stock else self._texts.get("labels", "stock_none")

@@ -10,8 +10,9 @@ phrase ("2 minutes") needs no plural rules in any language:
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import pairwise
@@ -33,6 +34,14 @@ class Texts:
     """The words of one language. The file's shape is that of `languages/en.json`, key for key."""
 
     data: Mapping[str, Any]
+    steps_s: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    middles_s: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    """Half-way between one step and the next."""
+
+    def __post_init__(self) -> None:
+        steps = tuple(seconds for seconds, _ in self.data["waits"]["steps"])
+        object.__setattr__(self, "steps_s", steps)
+        object.__setattr__(self, "middles_s", tuple((low + high) / 2 for low, high in pairwise(steps)))
 
     @classmethod
     def load(cls, language: str = "en") -> "Texts":
@@ -62,27 +71,36 @@ class Texts:
     def number(self, value: int) -> str:
         return f"{value:,}".replace(",", self.data["thousands"])
 
+    def wait_step(self, seconds: float | None) -> int | None:
+        """Which wording a wait has: the nearest step, -1 below the first, one more than the last clearly beyond it."""
+        return None if seconds is None else nearest_step(self.steps_s, self.middles_s, seconds)
+
     def wait(self, seconds: float | None) -> str:
         """The step nearest to the wait: "about 2 minutes"."""
         waits = self.data["waits"]
-        if seconds is None:
+        step = self.wait_step(seconds)
+        if step is None:
             return str(waits["unknown"])
-        step = nearest_step([s for s, _ in waits["steps"]], seconds)
         if step < 0:
             return str(waits["least"])
         if step == len(waits["steps"]):
             return str(waits["most"])
         return fill(waits["about"], {"wait": waits["steps"][step][1]})
 
-    def within(self, p50_s: float | None, p90_s: float | None) -> str | None:
+    def within_step(self, p50_s: float | None, p90_s: float | None) -> int | None:
         """The first step that is no shorter than the 90th percentile; None where it would add nothing."""
         if p50_s is None or p90_s is None:
             return None
-        steps = self.data["waits"]["steps"]
-        bound = next((i for i, (s, _) in enumerate(steps) if s >= p90_s), len(steps))
-        if bound == len(steps) or bound <= max(0, nearest_step([s for s, _ in steps], p50_s)):
+        bound = bisect_left(self.steps_s, p90_s)
+        if bound == len(self.steps_s) or bound <= max(0, nearest_step(self.steps_s, self.middles_s, p50_s)):
             return None
-        return fill(self.data["waits"]["within"], {"wait": steps[bound][1]})
+        return bound
+
+    def within(self, p50_s: float | None, p90_s: float | None) -> str | None:
+        """`within_step` in words."""
+        bound = self.within_step(p50_s, p90_s)
+        waits = self.data["waits"]
+        return None if bound is None else fill(waits["within"], {"wait": waits["steps"][bound][1]})
 
     def retry(self, seconds: float | None) -> str:
         """When an error is worth another try; None: soon."""
@@ -107,13 +125,13 @@ class Texts:
         return json.dumps({k: self.data[k] for k in SCRIPT_PARTS}, ensure_ascii=False, separators=(",", ":"))
 
 
-def nearest_step(steps_s: list[int], seconds: float) -> int:
+def nearest_step(steps_s: Sequence[int], middles_s: Sequence[float], seconds: float) -> int:
     """The index of the nearest step, -1 below the first, `len(steps_s)` clearly beyond the last."""
     if seconds < LEAST_WAIT_S:
         return -1
     if seconds > steps_s[-1] * 1.2:
         return len(steps_s)
-    return sum(seconds >= (low + high) / 2 for low, high in pairwise(steps_s))
+    return bisect_right(middles_s, seconds)
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -26,9 +26,8 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from hashlib import sha256
 
-from itsdangerous import BadData, Signer
+from waiting_room.signature import Signatures
 
 __all__ = [
     "ID_BYTES",
@@ -105,9 +104,8 @@ class Keyring:
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys:
             raise ValueError("at least one secret key is required")
-        newest_last = list(reversed(keys))  # itsdangerous signs with the last
-        self._signers = {
-            kind: Signer(newest_last, salt=salt, key_derivation="hmac", digest_method=sha256)
+        self._signatures = {
+            kind: Signatures(keys, salt)
             for kind, salt in ((b"t1", b"stanchion.ticket.v1"), (b"p1", b"stanchion.pass.v1"))
         }
 
@@ -118,7 +116,7 @@ class Keyring:
         else:
             kind, times = b"p1", [_ms(what.first_seen), _ms(what.admitted_at), int(what.expires)]
         payload = b".".join((kind, what.room.encode(), what.id.encode(), *(b"%d" % time for time in times)))
-        return self._signers[kind].sign(payload).decode()
+        return self._signatures[kind].sign(payload).decode()
 
     def read(self, value: str, room: str) -> Ticket | Pass | Rejected:
         """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
@@ -127,14 +125,14 @@ class Keyring:
         if len(value) > MAX_COOKIE_BYTES:
             return Rejected(Rejection.OVERSIZED)
         raw = value.encode("utf-8", "surrogatepass")
-        signer = self._signers.get(raw[:2])
-        if signer is None or raw[2:3] != b".":
+        signatures = self._signatures.get(raw[:2])
+        if signatures is None or raw[2:3] != b".":
             return Rejected(Rejection.MALFORMED)
-        try:
-            fields = signer.unsign(raw).decode("ascii").split(".")
-        except (BadData, UnicodeDecodeError):
+        payload = signatures.unsign(raw)
+        if payload is None:
             return Rejected(Rejection.SIGNATURE)
         try:
+            fields = payload.decode("ascii").split(".")
             opened = _ticket(fields) if fields[0] == "t1" else _pass(fields)
         except ValueError:
             return Rejected(Rejection.MALFORMED)

@@ -208,7 +208,8 @@ class Client(asyncio.Protocol):
         recogniser, pipeline = plane.recogniser, plane.pipeline
         now = plane.clock()
         while data:
-            known = recogniser.memory.get(data)
+            # A packet that is one head; hashing one with a body behind it would be in vain.
+            known = recogniser.memory.get(data) if data[-4:] == b"\r\n\r\n" else None
             if known is not None and known.peer == peer:
                 raw, data = data, b""
             else:
@@ -221,6 +222,7 @@ class Client(asyncio.Protocol):
             if type(verdict) is Forward:
                 self._forward(known, verdict, raw, data)
                 return
+            known.request = None
             data = self._answer(cast(Answer, verdict), known, data)
 
     def _read(self, data: bytes) -> tuple[Known, bytes, bytes] | None:
@@ -233,10 +235,14 @@ class Client(asyncio.Protocol):
             self._wait_for_more(data, limit)
             return None
         raw = data[:end]
-        known = self._plane.recogniser.know(raw, self._peer)
-        if isinstance(known, Refusal):
-            self.refuse(known.status, known.detail)
-            return None
+        recogniser = self._plane.recogniser
+        known = recogniser.memory.get(raw)
+        if known is None or known.peer != self._peer:
+            found = recogniser.know(raw, self._peer)
+            if isinstance(found, Refusal):
+                self.refuse(found.status, found.detail)
+                return None
+            known = found
         return known, raw, data[end:]
 
     def _wait_for_more(self, data: bytes, limit: int) -> None:
@@ -255,7 +261,7 @@ class Client(asyncio.Protocol):
 
     def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:
         plane = self._plane
-        head = plane.recogniser.upstream_head(known, raw)
+        head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
         told = render_fields(forward.request_headers)
         self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, told))
         self.deadline = plane.now + plane.settings.upstream.response_timeout_seconds

@@ -29,6 +29,8 @@ class Known:
     length: int
     expects_continue: bool
     upgrades: bool
+    request: Request | None = None
+    """All fields, for the upstream; kept only until the first verdict."""
     upstream_head: bytes = b""
     """What the upstream gets, without the empty line; made when first needed."""
 
@@ -61,23 +63,30 @@ class Recogniser:
         if isinstance(request, Refusal):
             return request
         known = self._known(request, peer)
-        if known.facts.is_verified and not request.has_body:
+        if known.facts.is_verified:
             self.memory.keep(raw, known)
         return known
 
     def upstream_head(self, known: Known, raw: bytes) -> bytes:
         """The upstream's form of a head, made once for a remembered one."""
-        if not known.upstream_head:
-            request = self._parser.parse(raw)
-            if isinstance(request, Refusal):
-                raise ValueError(f"a head that was known is refused now: {request}")
-            origin = self._origin(request, known.peer)
-            known.upstream_head = upstream_head(request, origin, self._upstream_host)
+        request, known.request = known.request, None
+        if request is None:
+            parsed = self._parser.parse(raw)
+            if isinstance(parsed, Refusal):
+                raise ValueError(f"a head that was known is refused now: {parsed}")
+            request = parsed
+        origin = self._origin(request, known.peer)
+        known.upstream_head = upstream_head(request, origin, self._upstream_host)
         return known.upstream_head
 
     def _known(self, request: Request, peer: str) -> Known:
         origin = self._origin(request, peer)
-        text = request.text
+        get = request.values.get
+
+        def text(name: bytes) -> str:
+            value = get(name)
+            return "" if value is None else value.decode("latin-1")
+
         head = RequestHead(
             method=request.method,
             target=request.target,
@@ -101,6 +110,7 @@ class Recogniser:
             request.length,
             request.expects_continue,
             request.upgrades,
+            request,
         )
 
     def _origin(self, request: Request, peer: str) -> Origin:

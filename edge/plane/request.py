@@ -14,7 +14,8 @@ Nothing is repaired: a head with two readings is refused and its connection clos
 request would begin. (RFC 9112, 2.2, 3.2, 6.3, 11.2; research on request smuggling since 2005.)
 
 One llhttp parser serves all heads, for a new one would cost a fifth of the parse. It is used again only after a whole
-message, and a refusal counts only when a fresh parser agrees, so that no head can spoil the next one's.
+message without a body that keeps its connection, every head must yield as many fields as it has lines, and a refusal
+counts only when a fresh parser agrees: so no head can spoil the next one's.
 """
 
 import re
@@ -44,7 +45,7 @@ class Refusal:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
 class Request:
     """A head that has one reading only."""
 
@@ -93,28 +94,31 @@ class RequestParser:
         is_fresh = self._llhttp is None
         fields = self._fields_of(raw)
         if fields is None and not is_fresh:
+            self._llhttp = None
             fields = self._fields_of(raw)
         if fields is None:
+            self._llhttp = None
             return Refusal(501, "this method is not known here") if self._is_unknown_method(raw) else _MALFORMED
         if len(fields) > self._max_fields:
             return Refusal(431, f"more than {self._max_fields} header fields")
         method, target, minor = line.groups()
-        return _read(method, target, minor == b"0", fields)
+        request = _read(method, target, minor == b"0", fields)
+        if isinstance(request, Refusal) or request.length or not request.keep_alive or request.upgrades:
+            self._llhttp = None
+        return request
 
     def _fields_of(self, raw: bytes) -> list[tuple[bytes, bytes]] | None:
         """The fields as llhttp reads them; None when it refuses them."""
-        llhttp = self._llhttp or httptools.HttpRequestParser(self)
-        self._llhttp = None
+        llhttp = self._llhttp
+        if llhttp is None:
+            llhttp = self._llhttp = httptools.HttpRequestParser(self)
         fields = self._fields = []
         try:
             llhttp.feed_data(raw)
         except httptools.HttpParserUpgrade:
-            pass
+            self._llhttp = None
         except httptools.HttpParserError:
             return None
-        else:
-            if llhttp.should_keep_alive() and not _may_have_body(fields):
-                self._llhttp = llhttp
         # One field a line: a parser that was in the middle of something else, or a folded line, shows here.
         return fields if len(fields) == raw.count(b"\n") - 2 else None
 
@@ -130,10 +134,6 @@ class RequestParser:
 
 _MALFORMED = Refusal(400, "the request is malformed")
 _CHUNKED_TO_10 = Refusal(400, "HTTP/1.0 has no transfer codings")
-
-
-def _may_have_body(fields: list[tuple[bytes, bytes]]) -> bool:
-    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in fields)
 
 
 def _is_other_version(raw: bytes) -> bool:

@@ -152,32 +152,36 @@ def render_fields(headers: Headers) -> bytes:
 
 
 class AnswerWriter:
-    """Writes the edge's own answers. Heads that come again and again are rendered once.
+    """Writes the edge's own answers. Fields that many answers share are rendered once.
 
-    Bounded: answers that carry a cookie are one visitor's and are not kept, and of the others there are few.
+    They are known again as the same object, which costs less than comparing them; the table holds that object, so its
+    id stays its own.
     """
 
     MOST = 1024
 
     def __init__(self) -> None:
-        self._rendered: dict[tuple[int, Headers], bytes] = {}
+        self._rendered: dict[tuple[int, int], tuple[Headers, bytes]] = {}
 
     def write(self, answer: Answer, date: bytes, connection: bytes, *, is_head: bool = False) -> bytes:
         """The whole response. date, connection: lines to add, with their CRLF; `is_head`: without the body."""
-        key = (answer.status, answer.headers)
-        head = self._rendered.get(key)
-        if head is None:
-            head = _status_line(answer.status) + render_fields(answer.headers)
-            if not any(name == "Set-Cookie" for name, _ in answer.headers):
-                if len(self._rendered) >= self.MOST:
-                    self._rendered.clear()
-                self._rendered[key] = head
-        body = answer.body
-        if answer.status == 304:
+        status, headers, body = answer.status, answer.headers, answer.body
+        known = self._rendered.get((id(headers), status))
+        head = self._render(status, headers) if known is None else known[1]
+        if answer.cookies:
+            head += render_fields(answer.cookies)
+        if status == 304:
             return b"%b%b%b\r\n" % (head, date, connection)
         if is_head:
             return b"%b%b%bContent-Length: %d\r\n\r\n" % (head, date, connection, len(body))
         return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (head, date, connection, len(body), body)
+
+    def _render(self, status: int, headers: Headers) -> bytes:
+        head = _status_line(status) + render_fields(headers)
+        if len(self._rendered) >= self.MOST:
+            self._rendered.clear()
+        self._rendered[id(headers), status] = headers, head
+        return head
 
 
 def _status_line(status: int) -> bytes:

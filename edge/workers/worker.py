@@ -5,6 +5,7 @@ This is the composition root of a serving process: everything is made here and h
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -129,6 +130,11 @@ class Worker:
             self._access = Access(self._metrics, settings.log)
             self._plane = Plane(settings, pipeline, self._access, time.time, self._random.random)
             await self._plane.listen(self._listening)
+            # What was made so far stays for good: the collector need not look at it again. And it looks less often: a
+            # crowd's remembered heads are many, long-lived, and in no cycles.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 50)
         else:
             self._access.use(settings.log)
             self._plane.use(settings, pipeline)

@@ -79,7 +79,7 @@ class Edge:
 
 
 def header(verdict: Verdict, name: str) -> str | None:
-    headers = verdict.headers if isinstance(verdict, Answer) else verdict.response_headers
+    headers = verdict.headers + verdict.cookies if isinstance(verdict, Answer) else verdict.response_headers
     found = [value for key, value in headers if key == name]
     assert len(found) <= 1
     return found[0] if found else None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiting_room.texts import Texts, fill, nearest_step
+from waiting_room.texts import Texts, fill
 
 LANGUAGES = [f.name.removesuffix(".json") for f in files("waiting_room.languages").iterdir() if f.name.endswith("json")]
 ENGLISH = Texts.load("en")
@@ -57,13 +57,13 @@ def test_words_a_wait(seconds: float | None, words: str) -> None:
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_longer_wait_is_never_worded_shorter(one: float, other: float) -> None:
     low, high = sorted((one, other))
-    assert nearest_step(STEPS, low) <= nearest_step(STEPS, high)
+    assert ENGLISH.wait_step(low) <= ENGLISH.wait_step(high)
 
 
 @given(st.floats(45, 21600))
 def test_the_wording_is_near_the_truth(seconds: float) -> None:
     """Never further off than a third of what is said, or the half minute to the first step."""
-    assert abs(STEPS[nearest_step(STEPS, seconds)] - seconds) <= max(30, seconds / 3)
+    assert abs(STEPS[ENGLISH.wait_step(seconds)] - seconds) <= max(30, seconds / 3)
 
 
 @given(st.floats(0, 1e5), st.floats(0, 1e5))
@@ -73,7 +73,7 @@ def test_the_bound_holds_and_says_more_than_the_estimate(p50_s: float, more_s: f
     if words is not None:
         bound = next(s for s, w in ENGLISH.data["waits"]["steps"] if words.endswith(f"than {w}"))
         assert bound >= p50_s + more_s
-        assert bound > STEPS[max(0, nearest_step(STEPS, p50_s))]
+        assert bound > STEPS[max(0, ENGLISH.wait_step(p50_s))]
 
 
 @pytest.mark.parametrize(

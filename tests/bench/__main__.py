@@ -1,0 +1,126 @@
+"""The edge against the peers a user would pick instead, in one run on one machine: `make bench`.
+
+One core for the server, the other for the load and the shop. In each round every server does every kind of work in
+turn; ratios are taken within a round, and their medians are what counts, for absolute figures drift by a third from one
+hour to the next. CPU time is the server's own accounting (/proc), all its processes together.
+
+    P1  a poll: verify the ticket, compare, answer 150-200 bytes of JSON
+    P2  the waiting page with a freshly signed cookie
+    P3  verify a pass and proxy: GET of 1 kB and of 100 kB, POST of 10 kB
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.heads import Heads
+from tests.bench.idle import idle_bytes
+from tests.bench.load import Measured, run
+from tests.bench.report import write_report
+from tests.bench.servers import Server, Servers, missing
+
+SERVER_CORE, LOAD_CORE = 0, 1
+REFERENCE = "nginx+lua"
+
+Work = tuple[str, Callable[[Heads], list[bytes]], dict[str, object], tuple[str, ...]]
+ALL = ("stanchion", REFERENCE, "haproxy", "aiohttp")
+WORKS: tuple[Work, ...] = (
+    ("P1 poll, one visitor a connection", lambda h: h.polls(visitors=64), {}, ALL),
+    ("P1 poll, 2,000 visitors mixed", lambda h: h.polls(), {}, ALL),
+    ("P1 poll, every head new", lambda h: h.polls(new=True), {"new": True}, ALL[:3]),
+    ("P1 poll, 5,000 connections", lambda h: h.polls(), {"connections": 5000}, ALL[:3]),
+    ("P1 poll, a connection each", lambda h: h.polls(connection="close"), {}, ALL[:3]),
+    ("P2 page, first visits", lambda h: h.pages(), {"new": True}, ALL[:3]),
+    ("P3 GET 1 kB", lambda h: h.passes("/checkout/1k"), {}, ALL),
+    ("P3 GET 100 kB", lambda h: h.passes("/checkout/100k"), {}, ALL),
+    ("P3 POST 10 kB", lambda h: h.passes("/checkout/post", method="POST", body=10_240), {}, ALL),
+)
+
+
+def measure(
+    servers: dict[str, Server], folder: Path, rounds: int, seconds: float
+) -> dict[str, dict[str, list[Measured]]]:
+    """work -> server -> one measurement a round."""
+    heads = Heads()
+    results: dict[str, dict[str, list[Measured]]] = {name: {} for name, *_ in WORKS}
+    for turn in range(rounds):
+        for name, make, options, who in WORKS:
+            # Each round begins with another server, so that none always runs on a machine that has just rested.
+            order = who[turn % len(who) :] + who[: turn % len(who)]
+            for each in order:
+                measured = run(servers[each], make(heads), folder, core=LOAD_CORE, seconds=seconds, **options)  # type: ignore[arg-type]
+                results[name].setdefault(each, []).append(measured)
+                time.sleep(0.2)
+                print(f"{turn + 1}/{rounds}  {name:36} {each:10} {measured.capacity:9,.0f}/s of CPU"
+                      f"  {measured.rate:9,.0f}/s  p99 {measured.p99_ms:7.1f} ms  failed {measured.failed}",
+                      flush=True)  # fmt: skip
+    return results
+
+
+def half_load(servers: dict[str, Server], folder: Path, seconds: float) -> dict[str, Measured]:
+    """P99 of polls at half of what nginx with Lua can do, the same rate for all."""
+    heads, found = Heads(), {}
+    most = run(servers[REFERENCE], heads.polls(), folder, core=LOAD_CORE, seconds=2).rate
+    for each in ALL[:3]:
+        pause_ms = 64 / (most / 2) * 1000
+        found[each] = run(servers[each], heads.polls(), folder, core=LOAD_CORE, seconds=seconds, delay_ms=pause_ms)
+        print(f"half load  {each:10} {found[each].rate:9,.0f}/s  p99 {found[each].p99_ms:7.2f} ms", flush=True)
+    return found
+
+
+def interpreter(python: str) -> str:
+    is_pgo = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"{python}: CPython {platform.python_version()}, {'PGO' if is_pgo else 'built without PGO'}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--idle", type=int, default=10_000, help="connections held for the memory figure")
+    parser.add_argument("--write", type=Path, help="write the report there")
+    options = parser.parse_args()
+    if lacking := missing():
+        print(f"the bench needs these packages: {' '.join(lacking)} (sudo apt-get install {' '.join(lacking)})")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="stanchion-bench-") as name:
+        folder = Path(name)
+        with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
+            servers = {"stanchion": start.edge()}
+            servers |= {REFERENCE: start.nginx_lua(), "haproxy": start.haproxy(), "aiohttp": start.aiohttp()}
+            results = measure(servers, folder, options.rounds, options.seconds)
+            calm = half_load(servers, folder, options.seconds)
+            idle = {each: idle_bytes(servers[each], options.idle) for each in ("stanchion", REFERENCE, "aiohttp")}
+        extra = alone(folder / "alone", options.seconds)
+    told = {"command": "python -m tests.bench " + " ".join(sys.argv[1:]), "interpreter": interpreter(sys.executable)}
+    report = write_report(told, results, calm, idle, extra)
+    print(report)
+    if options.write:
+        options.write.write_text(report)
+    return 0
+
+
+def alone(folder: Path, seconds: float) -> dict[str, float]:
+    """Ours by itself: rooms, and admissions with one and two workers."""
+    heads, found = Heads(), {}
+    with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
+        for rooms in (1, 500):
+            edge = start.edge(rooms=rooms, name=f"rooms-{rooms}")
+            rates = [run(edge, heads.polls(), folder, core=LOAD_CORE, seconds=seconds).capacity for _ in range(3)]
+            found[f"polls a CPU second with {rooms} rooms"] = statistics.median(rates)
+        for workers in (1, 2):
+            edge = start.edge(workers=workers, rate=1_000_000, name=f"admissions-{workers}")
+            one = run(edge, heads.pages(), folder, core=LOAD_CORE, seconds=seconds, new=True)
+            found[f"admissions a second, {workers} worker{'s' * (workers > 1)}"] = one.rate
+            found[f"admissions a CPU second, {workers} worker{'s' * (workers > 1)}"] = one.capacity
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
