@@ -80,19 +80,17 @@ class LeaseBook:
         slot = int(due / SLOT_S)
         if slot < self._next_slot:
             slot = self._next_slot
-        known = first_seen in self._due
-        if not known:
+        if first_seen not in self._due:
             if self.weight > 1:  # a systematic sample: every weight-th newcomer
                 self._skip += 1
                 if self._skip % self.weight:
                     return
             self._insert(first_seen)
         self._due[first_seen] = slot
-        leases = self._wheel.get(slot)
-        if leases is None:
+        try:
+            self._wheel[slot].append(first_seen)
+        except KeyError:
             self._wheel[slot] = [first_seen]
-        else:
-            leases.append(first_seen)
         if len(self._due) > self.capacity:
             self._thin()
 

@@ -91,8 +91,11 @@ class Line:
     """Everything the node knows about who waits; `clock` is a time that never goes back."""
 
     __slots__ = (
+        "_beyond",
         "_edges",
         "_fresh",
+        "_freshest",
+        "_front_mass",
         "_masses",
         "_muted_until",
         "_probed_s",
@@ -121,6 +124,8 @@ class Line:
         self._edges: list[float] = []  # first_seen, ascending; the frozen profile
         self._masses: list[float] = []  # cumulative visitors up to each edge
         self.front: SharedFront | None = None  # only while joined with other nodes
+        self._front_mass = self._beyond = 0.0
+        self._freshest = -inf  # first_seen of the oldest newcomer
         self._sample = self._zone = 1.0
         self._seam = inf
         self._seam_front = self._seam_own = 0.0
@@ -188,6 +193,8 @@ class Line:
         self._ticked_at = clock
         self.book.refresh()
         self._fresh.refresh()
+        oldest = self._fresh.nth(0)
+        self._freshest = inf if oldest is None else oldest
         if self.front is not None:
             self.front.tick(clock, threshold)
             self._meet()
@@ -241,24 +248,30 @@ class Line:
         return expected_nth(self.book, self._fresh, own, share)
 
     def _own(self, first_seen: float) -> float:
-        fresh = self._fresh.rank(first_seen)
-        ahead = self.book.rank(first_seen)
-        return ahead - (1.0 - self.showup.share) * fresh if fresh else float(ahead)
+        ahead = float(self.book.rank(first_seen))
+        if first_seen > self._freshest and self.showup.share < 1.0:
+            return ahead - (1.0 - self.showup.share) * self._fresh.rank(first_seen)
+        return ahead
 
-    def place(self, first_seen: float, front: float) -> float:
-        """Expected visitors between `front` and `first_seen`, without length bias."""
+    def place(self, first_seen: float, front: float, ahead: float) -> float:
+        """Expected visitors between `front`, as of the last `freeze`, and `first_seen`, without length bias; `ahead`
+        is what `ahead(first_seen)` has told."""
         edges = self._edges
-        if not edges or self.front is not None:
-            return self.ahead(first_seen) - self.ahead(front)
-        edge = edges[-1]
-        if first_seen <= edge:
-            return self._mass(first_seen) - self._mass(front)
-        if front >= edge:
-            return self.ahead(first_seen) - self.ahead(front)
-        return self._masses[-1] - self._mass(front) + self.ahead(first_seen) - self.ahead(edge)
+        if not edges or self.front is not None or front >= edges[-1]:
+            return ahead - self.ahead(front)
+        if first_seen > edges[-1]:
+            return self._beyond + ahead
+        return self._mass(first_seen) - self._front_mass
 
     def freeze(self, front: float, zone: float, youngest: float) -> None:
-        """Move the edge to where `zone` visitors stand before it, but never over anybody younger than `youngest`."""
+        """Move the edge to where `zone` visitors stand before it, but over nobody younger than `youngest`."""
+        self._advance(front, zone, youngest)
+        edges, masses = self._edges, self._masses
+        if edges:
+            self._front_mass = self._mass(front)
+            self._beyond = masses[-1] - self._front_mass - self._own(edges[-1])
+
+    def _advance(self, front: float, zone: float, youngest: float) -> None:
         edges, masses = self._edges, self._masses
         start = edges[-1] if edges else front
         missing = zone - (masses[-1] - self._mass(front) if edges else 0.0)

@@ -11,6 +11,8 @@ which is sqrt(eta / flow) seconds. A newcomer's first appointment is at half the
 within a second or so while that is not known of newcomers in general.
 """
 
+from math import inf
+
 from controller.settings import GateSettings
 
 APPROACH_S = 2.0
@@ -26,6 +28,13 @@ def appointment(s: GateSettings, eta_s: float, flow: float, stretch: float, is_e
         return max(eta_s, s.poll_min_s) if is_exact else s.poll_min_s
     early = APPROACH_S if is_exact else APPROACH_S + SPREAD * (eta_s / flow) ** 0.5
     return max(min(eta_s - early, FAR * eta_s, s.poll_max_s * stretch), s.poll_min_s)
+
+
+def far_eta(s: GateSettings, flow: float, stretch: float) -> float:
+    """From this ETA on `appointment` is the longest interval (a safe upper bound, so that it need not be asked)."""
+    far = s.poll_max_s * stretch
+    spread = SPREAD * ((2.0 * far + APPROACH_S) / flow) ** 0.5
+    return max(far / FAR, far + APPROACH_S + spread) if spread <= far else inf
 
 
 def first_appointment(s: GateSettings, eta_s: float, after_s: float, is_probed: bool, draw: float) -> float:

@@ -46,7 +46,7 @@ def measure(run: Run, ideal: Floats) -> Measures:
     p50, p95, p99, top = np.percentile(gap, [50, 95, 99, 100]) if len(gap) else (0.0,) * 4
     return Measures(
         visitors=len(run.people),
-        use=float(np.sum(ours <= end) / max(1, np.sum(ideal <= end))),
+        use=int(np.sum(ours <= end)) / max(1, int(np.sum(ideal <= end))),
         median_s=float(p50),
         p95_s=float(p95),
         p99_s=float(p99),
@@ -66,7 +66,7 @@ def kendall(arrival_s: Floats, admitted_s: Floats) -> float:
     order = np.lexsort((arrival_s[inside], admitted_s[inside]))
     rank = np.argsort(np.argsort(arrival_s[inside], kind="stable"), kind="stable")[order]
     n = len(rank)
-    return inversions(rank.tolist()) / (n * (n - 1) / 2) if n > 1 else 0.0
+    return float(inversions(rank.tolist())) / (n * (n - 1) / 2) if n > 1 else 0.0
 
 
 def inversions(values: list[int]) -> int:

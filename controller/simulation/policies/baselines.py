@@ -102,7 +102,8 @@ class Csfq(BucketOnly):
         self.threshold = now
 
     def move(self, now: float, dt: float, e: float) -> None:
-        """The served span grows or shrinks with share / eligible rate, at most by half a step."""
+        """The served span grows or shrinks with share / eligible rate, at most by a tenth a step."""
+        del dt
         span = max(self.threshold - self.opened, 0.1)
         ratio = 1.0 / max(1.0 - e, 0.25)
         self.threshold = min(self.opened + span * min(max(ratio, 0.9), 1.1), now)
