@@ -3,9 +3,9 @@
     decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
     tick     leases run out, rates are folded, the law moves the threshold
 
-Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both rules are
-monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded by
-`max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
+Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both
+rules are monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded
+by `max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
 
 ETA of a visitor x: the called are in within DEPTH_S, the others after those before them:
 
@@ -72,7 +72,7 @@ class Gate:
     )
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
-        """`resume`: a checkpoint, or {} for a node that joins a running sale (an empty bucket, and it listens first)."""
+        """`resume`: a checkpoint, or {} for a node that joins a running sale (empty bucket, it listens first)."""
         s = self._settings = settings
         rate = s.admissions_per_second
         self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))
@@ -156,7 +156,7 @@ class Gate:
         self._retune()
 
     def summary(self, node: str, beat: int, now: float) -> Summary:
-        """What the other nodes should know since the last summary; `node` is this node's name in the fleet."""
+        """What the other nodes should know since the last one; `node` is this node's name in the fleet."""
         clock = self._read(now)
         leases = tuple((first_seen, due - clock, is_first) for first_seen, due, is_first in self._leases)
         gone = tuple(self._gone)
@@ -297,8 +297,8 @@ class Gate:
         return Wait(after, position, eta, eta + self._doubt(eta, flow, is_exact))
 
     def _doubt(self, eta_s: float, flow: float, is_exact: bool) -> float:
-        """Seconds from the median to the 90th percentile: a share of it, one more poll, and the sampling error of
-        the count (a sample of n is known to sqrt(n))."""
+        """Seconds from the median to the 90th percentile: a share of it, one more poll, and the sampling error
+        of the count (a sample of n is known to sqrt(n))."""
         sampling = 0.0 if is_exact else DOUBT_SD * (eta_s / flow) ** 0.5
         return DOUBT_SHARE * eta_s + DOUBT_S + sampling
 

@@ -110,7 +110,7 @@ class LeaseBook:
         return True
 
     def expire(self, now: float) -> list[float]:
-        """Forget whose time is over; returns the first_seen of the leases that ran out without a visit here."""
+        """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
         gone: list[float] = []
         if last - self._next_slot > len(self._wheel) + 8:  # a long stall: walk the slots that exist
@@ -172,7 +172,7 @@ class LeaseBook:
         self.weight //= 2
 
     def resample(self, ratio: float) -> None:
-        """The node's share of the line is now `ratio` of what it was: forget leases, or let stand-ins join them."""
+        """The node sees `ratio` times the line it saw: forget leases, or let stand-ins join them."""
         due: dict[float, int] = {}
         credit = 0.5
         for first_seen in sorted(self._due):

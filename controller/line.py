@@ -3,13 +3,15 @@
 Three views, all of this node's sample of the line (one visitor in `nodes`):
 
     ahead(x)    leases older than x, each newcomer's counted with the share of newcomers who come back at all
-    place(x)    the same without length bias: what lies between the front and the `edge`, ZONE_S away from it, is counted
-                at the moment the edge passes over it, while everybody there still polls at the longest interval
+    place(x)    the same without length bias: what lies between the front and the `edge`, ZONE_S away from it,
+                is counted at the moment the edge passes over it, while everybody there still polls at the
+                longest interval
     nth(k)      the inverse of `ahead`
 
-Why `place`: a node that sets longer appointments than the others holds more leases, takes the line for longer and sets
-still longer ones; nodes that share nothing then drift apart. Far from the front all nodes give the same interval,
-so a lease count is fair there, and what was fairly counted at the edge is only moved along afterwards.
+Why `place`: a node that sets longer appointments than the others holds more leases, takes the line for longer
+and sets still longer ones; nodes that share nothing then drift apart. Far from the front all nodes give the
+same interval, so a lease count is fair there, and what was fairly counted at the edge is only moved along
+afterwards.
 
     front                              edge                                            youngest
       |---- frozen counts, in order -----|---- live leases, fair because all T equal -----|
@@ -66,8 +68,8 @@ class SharedFront:
         self.fresh.remove(first_seen)
 
     def tick(self, clock: float, threshold: float) -> None:
-        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere, still wait,
-        and are kept until the news of their next lease must have arrived."""
+        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere, still
+        wait, and are kept until the news of their next lease must have arrived."""
         for first_seen in self.book.expire(clock):
             if first_seen in self._limbo:
                 self._limbo.discard(first_seen)
@@ -200,7 +202,7 @@ class Line:
             self._meet()
 
     def join(self, sample: float, zone: float) -> SharedFront:
-        """Count whole visitors from now on: from the shared front up to `zone`, beyond it by this node's sample."""
+        """Count whole visitors from now on: up to `zone` in the shared front, beyond it by the sample."""
         if self.front is None:
             self.front = SharedFront(self.book.capacity, self._ticked_at)
         self._sample, self._zone = sample, zone
@@ -254,8 +256,8 @@ class Line:
         return ahead
 
     def place(self, first_seen: float, front: float, ahead: float) -> float:
-        """Expected visitors between `front`, as of the last `freeze`, and `first_seen`, without length bias; `ahead`
-        is what `ahead(first_seen)` has told."""
+        """Expected visitors between `front`, as of the last `freeze`, and `first_seen`, without length bias;
+        `ahead` is what `ahead(first_seen)` has told."""
         edges = self._edges
         if not edges or self.front is not None or front >= edges[-1]:
             return ahead - self.ahead(front)
