@@ -1,4 +1,4 @@
-"""The measures, fixed so that they can be compared: one run against the central line of the same rate and burst.
+"""The measures, fixed so that they can be compared: a run against the central line of the same capacity.
 
 displacement_i  |admission time - admission time in the central line|, of visitors admitted in both
 kendall         share of pairs admitted in the wrong order (0 = first come first served, 0.5 = lottery)
@@ -46,7 +46,7 @@ def measure(run: Run, ideal: Floats) -> Measures:
     p50, p95, p99, top = np.percentile(gap, [50, 95, 99, 100]) if len(gap) else (0.0,) * 4
     return Measures(
         visitors=len(run.people),
-        use=float(np.sum(ours <= end) / max(1, np.sum(ideal <= end))),
+        use=int(np.sum(ours <= end)) / max(1, int(np.sum(ideal <= end))),
         median_s=float(p50),
         p95_s=float(p95),
         p99_s=float(p99),
@@ -61,12 +61,12 @@ def measure(run: Run, ideal: Floats) -> Measures:
 
 
 def kendall(arrival_s: Floats, admitted_s: Floats) -> float:
-    """Normalised Kendall tau distance between arrival and admission order, by counting inversions in a merge."""
+    """Normalised Kendall tau distance between the orders of arrival and admission."""
     inside = ~np.isnan(admitted_s)
     order = np.lexsort((arrival_s[inside], admitted_s[inside]))
     rank = np.argsort(np.argsort(arrival_s[inside], kind="stable"), kind="stable")[order]
     n = len(rank)
-    return inversions(rank.tolist()) / (n * (n - 1) / 2) if n > 1 else 0.0
+    return float(inversions(rank.tolist())) / (n * (n - 1) / 2) if n > 1 else 0.0
 
 
 def inversions(values: list[int]) -> int:
@@ -89,7 +89,7 @@ def inversions(values: list[int]) -> int:
 
 
 def overshoot(run: Run) -> float:
-    """Most admissions in any second above what capacity and burst allow in it; never positive if all is well."""
+    """Most admissions in any second above what capacity and burst allow in it; 0 if all is well."""
     times = np.sort(run.admitted_s[~np.isnan(run.admitted_s)])
     if not len(times):
         return 0.0

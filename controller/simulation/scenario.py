@@ -1,4 +1,4 @@
-"""What happens: a crowd, a fleet of nodes, and things that go wrong at given moments. The named ones are fixed."""
+"""What happens: a crowd, a fleet of nodes, and things that go wrong at given moments."""
 
 from dataclasses import dataclass, field
 from typing import Literal
