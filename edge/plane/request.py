@@ -120,7 +120,11 @@ class RequestParser:
             return None
         # One field a line: a repeated field, a parser in the middle of something else, a folded line: all show here.
         lines = raw.count(b"\n") - 2
-        return list(single.items()) if len(single) == lines else self._repeated_fields_of(raw, lines)
+        fields = list(single.items()) if len(single) == lines else self._repeated_fields_of(raw, lines)
+        if fields is not None and (b" \r\n" in raw or b"\t\r\n" in raw):
+            # llhttp leaves white space behind a value; it is no part of it (RFC 9112, 5.1).
+            return [(name, value.rstrip(b" \t")) for name, value in fields]
+        return fields
 
     def _repeated_fields_of(self, raw: bytes, lines: int) -> list[tuple[bytes, bytes]] | None:
         """The same when a name comes twice; no dictionary can hold these."""

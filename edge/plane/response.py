@@ -86,6 +86,8 @@ def parse_response(raw: bytes) -> Response:
     fields = collector.fields
     if len(fields) != raw.count(b"\n") - 2:
         raise BadResponse("a header field is malformed")
+    if b" \r\n" in raw or b"\t\r\n" in raw:
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]  # no part of a value (RFC 9112, 5.1)
     minor, code, reason = line.groups()
     status = int(code)
     return _read(status, b"HTTP/1.1 %d %s\r\n" % (status, reason or b""), minor == b"0", fields)
