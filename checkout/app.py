@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from checkout.bank import Bank
 from checkout.cashier import Cashier
 from checkout.clock import AnchoredClock
 from checkout.engines.sqlite import SqliteEngine
-from checkout.gateway import InstantGateway
 from checkout.inventory import Inventory
 from checkout.settings import ShopSettings
 from checkout.shop import Shop
@@ -37,7 +37,7 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         async with beside(writer.run()):
             sale = _sale(settings)
             await inventory.open(sale)
-            gateway = InstantGateway(settings.capacity.seconds_per_checkout)
+            gateway = Bank(settings.capacity.seconds_per_checkout)
             app = web.Application(client_max_size=64 * 1024)
             Shop(
                 sale,

@@ -37,6 +37,8 @@ from checkout.values import (
     Stock,
 )
 
+KEEP_KEYS_MS = 24 * 3_600_000  # the promise of Stripe and of most who followed it
+
 
 class Answer(NamedTuple):
     """What a key was told first: the hold it made or paid for, or the reason of its refusal."""
@@ -79,7 +81,7 @@ class _Shelf:
 class Ledger:
     """All sales and holds of one store. `decide` is the only way in."""
 
-    def __init__(self, *, lazy_expiry: bool = True, keep_keys_ms: int = 24 * 3_600_000) -> None:
+    def __init__(self, *, lazy_expiry: bool = True, keep_keys_ms: int = KEEP_KEYS_MS) -> None:
         self._lazy = lazy_expiry
         self._keep_keys_ms = keep_keys_ms
         self._shelves: dict[str, _Shelf] = {}
@@ -133,12 +135,14 @@ class Ledger:
         changes, self._changes = self._changes, Changes([], {}, [], {})
         return changes
 
-    def forget_keys(self, now_ms: int) -> int:
-        """Drop the keys that are older than their promise (24 h); returns how many."""
-        old = [key for key, answer in self._answers.items() if answer.at_ms < now_ms - self._keep_keys_ms]
-        for key in old:
+    def forget_keys(self, now_ms: int) -> None:
+        """Drop the keys that are older than their promise. They lie in the order in which they came."""
+        oldest_ms = now_ms - self._keep_keys_ms
+        while self._answers:
+            key = next(iter(self._answers))
+            if self._answers[key].at_ms >= oldest_ms:
+                return
             del self._answers[key]
-        return len(old)
 
     # -- deciding --------------------------------------------------------------------------------------------
 

@@ -125,8 +125,8 @@ class Shop:
                 response.headers["Location"] = where
                 answers.tell_edge(response, stock, is_complete=True)
                 return response
-            case NotPaid(reason=reason):
-                title, detail = "Payment declined", f"The bank said: {reason}. Your unit is on sale again."
+            case NotPaid():
+                title, detail = "Payment declined", "Your bank declined the card. The unit is on sale again."
                 if answers.wants_json(request):
                     return answers.problem(402, "declined", title, detail)
                 return answers.page(pages.notice(title, detail, "/checkout", "Try another card"), 402)

@@ -6,24 +6,31 @@ once.
 """
 
 import asyncio
+import fcntl
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from checkout.clock import AnchoredClock, ClockMs, wall_ms
 from checkout.errors import NotLeader, StoreError
-from checkout.ledger import Answer, Changes, Ledger
+from checkout.evidence import Evidence, Order
+from checkout.ledger import KEEP_KEYS_MS, Answer, Changes, Ledger
 from checkout.values import Command, Event, Hold, Money, Outcome, Sale, State, Stock
 
 T = TypeVar("T")
 
 HOLD = "id, sale, buyer, state, money, made_ms, ends_ms, charge"
+KEYS = (
+    "SELECT key, fingerprint, hold, '', at_ms FROM events WHERE key<>'' AND at_ms>=?",
+    "SELECT key, fingerprint, hold, reason, at_ms FROM refusals WHERE at_ms>=?",
+)
 UPSERT_HOLD = (
     f"INSERT INTO holds ({HOLD}) VALUES (?,?,?,?,?,?,?,?) "
     "ON CONFLICT (id) DO UPDATE SET state=excluded.state, money=excluded.money, charge=excluded.charge"
 )
+SALES = "SELECT sales.*, free, held, sold FROM sales JOIN stock ON stock.sale = sales.id"
 LIVE_DUE = "state IN ('held','paying') AND ends_ms <= ?"
 
 
@@ -31,9 +38,15 @@ class SqliteEngine:
     """`SqliteEngine.open(path)`; the path `:memory:` keeps everything in memory."""
 
     def __init__(
-        self, db: sqlite3.Connection, thread: ThreadPoolExecutor, clock: ClockMs, lazy_expiry: bool
+        self,
+        db: sqlite3.Connection,
+        lock: IO[str] | None,
+        thread: ThreadPoolExecutor,
+        clock: ClockMs,
+        lazy_expiry: bool,
     ) -> None:
         self._db = db
+        self._lock = lock
         self._thread = thread
         self._clock = clock
         self._lazy_expiry = lazy_expiry
@@ -47,18 +60,18 @@ class SqliteEngine:
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
         def connect() -> "SqliteEngine":
+            lock = _lock(path)
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
             try:
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute("PRAGMA synchronous=FULL")
                 db.execute("PRAGMA foreign_keys=ON")
-                db.execute("PRAGMA locking_mode=EXCLUSIVE")
                 db.executescript(files("checkout.engines").joinpath("schema.sql").read_text())
                 (last_ms,) = db.execute("SELECT coalesce(max(at_ms), 0) FROM events").fetchone()
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 db.close()
-                raise NotLeader(f"{path}: {error}") from error
-            return cls(db, thread, clock or AnchoredClock(max(wall_ms(), last_ms)), lazy_expiry)
+                raise StoreError(f"{path}: {error}") from error
+            return cls(db, lock, thread, clock or AnchoredClock(max(wall_ms(), last_ms)), lazy_expiry)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(thread, connect)
@@ -69,16 +82,15 @@ class SqliteEngine:
     async def close(self) -> None:
         await self._run(self._db.close)
         self._thread.shutdown()
+        if self._lock is not None:
+            self._lock.close()
 
     async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
         return await self._run(lambda: self._apply(batch))
 
     async def sales(self) -> list[tuple[Sale, Stock]]:
-        def read() -> list[tuple[Sale, Stock]]:
-            ledger = self._image()
-            return [(sale, ledger.stock(sale.id)) for sale in ledger.sales()]
-
-        return await self._run(read)
+        rows = await self._rows(f"{SALES} ORDER BY sales.rowid")
+        return [(Sale(*row[:9]), Stock(*row[9:])) for row in rows]
 
     async def hold(self, hold_id: str) -> Hold | None:
         return await self._run(lambda: self._image().hold(hold_id))
@@ -88,6 +100,9 @@ class SqliteEngine:
         if user:
             where, args = "sale=? AND buyer=?", [sale_id, user]
         return await self._holds(f"{where} ORDER BY made_ms DESC, id LIMIT {int(limit)}", *args)
+
+    async def evidence(self, sale_id: str) -> Evidence | None:
+        return await self._run(lambda: read_evidence(self._db, sale_id, self._clock()))
 
     async def unsettled(self, limit: int = 1000) -> list[Hold]:
         return await self._holds(f"money='started' LIMIT {int(limit)}")
@@ -124,12 +139,12 @@ class SqliteEngine:
         if self._ledger is None:
             db = self._db
             ledger = Ledger(lazy_expiry=self._lazy_expiry)
-            keys = db.execute("SELECT key, fingerprint, hold, '', at_ms FROM events WHERE key<>''").fetchall()
-            keys += db.execute("SELECT key, fingerprint, hold, reason, at_ms FROM refusals").fetchall()
+            since_ms = self._clock() - KEEP_KEYS_MS
+            keys = [row for sql in KEYS for row in db.execute(sql, (since_ms,))]
             ledger.load(
                 [Sale(*row) for row in db.execute("SELECT * FROM sales")],
                 [_hold(row) for row in db.execute(f"SELECT {HOLD} FROM holds ORDER BY made_ms")],
-                [(key, Answer(*answer)) for key, *answer in keys],
+                [(key, Answer(*answer)) for key, *answer in sorted(keys, key=lambda row: row[4])],
                 db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0],
             )
             self._ledger = ledger
@@ -139,6 +154,7 @@ class SqliteEngine:
         ledger = self._image()
         now_ms = self._clock()
         try:
+            ledger.forget_keys(now_ms)
             outcomes = [ledger.decide(command, now_ms) for command in batch]
             if changes := ledger.take_changes():
                 self._write(changes, ledger)
@@ -157,7 +173,8 @@ class SqliteEngine:
             db.executemany(UPSERT_HOLD, changes.holds.values())
             db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", changes.events)
             db.executemany(
-                "INSERT INTO refusals VALUES (?,?,?,?,?)", [(k, *a) for k, a in changes.answers.items()]
+                "INSERT OR REPLACE INTO refusals VALUES (?,?,?,?,?)",
+                [(k, *a) for k, a in changes.answers.items()],
             )
             db.executemany(
                 "INSERT INTO orders VALUES (?,?,?,?,?)",
@@ -173,6 +190,41 @@ class SqliteEngine:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+
+def read_evidence(db: sqlite3.Connection, sale_id: str, now_ms: int) -> Evidence | None:
+    """All about a sale from one reading of a store, which may be open elsewhere."""
+    db.execute("BEGIN")
+    try:
+        sale = db.execute(f"{SALES} WHERE sales.id=?", (sale_id,)).fetchone()
+        events = db.execute("SELECT * FROM events WHERE sale=? ORDER BY seq", (sale_id,)).fetchall()
+        holds = db.execute(f"SELECT {HOLD} FROM holds WHERE sale=?", (sale_id,)).fetchall()
+        orders = db.execute("SELECT * FROM orders WHERE sale=?", (sale_id,)).fetchall()
+    finally:
+        db.execute("COMMIT")
+    if sale is None:
+        return None
+    return Evidence(
+        sale=Sale(*sale[:9]),
+        now_ms=now_ms,
+        events=[Event(*row) for row in events],
+        holds=[_hold(row) for row in holds],
+        orders=[Order(*row) for row in orders],
+        stock=Stock(*sale[9:]),
+    )
+
+
+def _lock(path: str) -> IO[str] | None:
+    """Become the one writer of this file; the kernel ends that with the process, however it dies."""
+    if path == ":memory:":
+        return None
+    handle = open(f"{path}.lock", "w")  # noqa: SIM115 - held open as long as the engine lives
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise NotLeader(f"{path}: another process is selling from this file") from error
+    return handle
 
 
 def _hold(row: Sequence[Any]) -> Hold:
