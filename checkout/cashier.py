@@ -60,10 +60,14 @@ class Cashier:
             case Done(repeated=True):
                 return _remembered(begun)
             case Done():
-                intent = Intent(hold_id, hold_id, sale.price_cents, sale.currency, card)
-                return await self.heard(hold_id, await self._gateway.charge(intent))
+                return await self.heard(hold_id, await self._gateway.charge(self.intent(sale, hold_id, card)))
             case _:
                 assert_never(begun)
+
+    @staticmethod
+    def intent(sale: Sale, hold_id: str, card: str) -> Intent:
+        """The one intent of a hold: its id depends on nothing else, so every retry is the same intent."""
+        return Intent(hold_id, hold_id, sale.price_cents, sale.currency, card)
 
     async def heard(self, hold_id: str, verdict: Verdict) -> Receipt:
         """Act on what the gateway says became of the money of a hold."""
