@@ -14,23 +14,18 @@ from importlib.resources import files
 from typing import IO, Any, TypeVar
 
 from checkout.clock import AnchoredClock, ClockMs, wall_ms
+from checkout.engines.rows import HOLD, KEYS, SALES, fill, hold_of
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence, Order
-from checkout.ledger import KEEP_KEYS_MS, Answer, Changes, Ledger
-from checkout.values import Command, Event, Hold, Money, Outcome, Sale, State, Stock
+from checkout.ledger import KEEP_KEYS_MS, Changes, Ledger
+from checkout.values import Command, Event, Hold, Outcome, Sale, State, Stock
 
 T = TypeVar("T")
 
-HOLD = "id, sale, buyer, state, money, made_ms, ends_ms, charge"
-KEYS = (
-    "SELECT key, fingerprint, hold, '', at_ms FROM events WHERE key<>'' AND at_ms>=?",
-    "SELECT key, fingerprint, hold, reason, at_ms FROM refusals WHERE at_ms>=?",
-)
 UPSERT_HOLD = (
     f"INSERT INTO holds ({HOLD}) VALUES (?,?,?,?,?,?,?,?) "
     "ON CONFLICT (id) DO UPDATE SET state=excluded.state, money=excluded.money, charge=excluded.charge"
 )
-SALES = "SELECT sales.*, free, held, sold FROM sales JOIN stock ON stock.sale = sales.id"
 LIVE_DUE = "state IN ('held','paying') AND ends_ms <= ?"
 
 
@@ -133,21 +128,19 @@ class SqliteEngine:
         return await self._run(lambda: self._db.execute(sql, args).fetchall())
 
     async def _holds(self, where: str, *args: Any) -> list[Hold]:
-        return [_hold(row) for row in await self._rows(f"SELECT {HOLD} FROM holds WHERE {where}", *args)]
+        return [hold_of(row) for row in await self._rows(f"SELECT {HOLD} FROM holds WHERE {where}", *args)]
 
     def _image(self) -> Ledger:
         if self._ledger is None:
             db = self._db
-            ledger = Ledger(lazy_expiry=self._lazy_expiry)
             since_ms = self._clock() - KEEP_KEYS_MS
-            keys = [row for sql in KEYS for row in db.execute(sql, (since_ms,))]
-            ledger.load(
-                [Sale(*row) for row in db.execute("SELECT * FROM sales")],
-                [_hold(row) for row in db.execute(f"SELECT {HOLD} FROM holds ORDER BY made_ms")],
-                [(key, Answer(*answer)) for key, *answer in sorted(keys, key=lambda row: row[4])],
+            self._ledger = fill(
+                Ledger(lazy_expiry=self._lazy_expiry),
+                db.execute("SELECT * FROM sales"),
+                db.execute(f"SELECT {HOLD} FROM holds ORDER BY made_ms"),
+                [row for sql in KEYS for row in db.execute(f"{sql} ?", (since_ms,))],
                 db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0],
             )
-            self._ledger = ledger
         return self._ledger
 
     def _apply(self, batch: Sequence[Command]) -> list[Outcome]:
@@ -208,7 +201,7 @@ def read_evidence(db: sqlite3.Connection, sale_id: str, now_ms: int) -> Evidence
         sale=Sale(*sale[:9]),
         now_ms=now_ms,
         events=[Event(*row) for row in events],
-        holds=[_hold(row) for row in holds],
+        holds=[hold_of(row) for row in holds],
         orders=[Order(*row) for row in orders],
         stock=Stock(*sale[9:]),
     )
@@ -225,8 +218,3 @@ def _lock(path: str) -> IO[str] | None:
         handle.close()
         raise NotLeader(f"{path}: another process is selling from this file") from error
     return handle
-
-
-def _hold(row: Sequence[Any]) -> Hold:
-    hold_id, sale, user, state, money, made_ms, ends_ms, charge = row
-    return Hold(hold_id, sale, user, State(state), Money(money), made_ms, ends_ms, charge)
