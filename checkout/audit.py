@@ -80,16 +80,16 @@ def _trail(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
             yield Finding("order", f"{where} follows {last_seq}")
         last_seq = event.seq
         if event.kind == "opened":
-            if replay.stock.total or after != (total, 0, 0):
-                yield Finding("numbers", f"{where} opens with {tuple(after)}")
+            if replay.stock.total or after[:3] != (total, 0, 0):
+                yield Finding("numbers", f"{where} opens with {after[:3]}")
             replay.stock = after
             continue
-        if before != replay.stock:
+        if before != replay.stock[:3]:
             yield Finding(
-                "chain", f"{where} starts from {before}, the one before ended at {tuple(replay.stock)}"
+                "chain", f"{where} starts from {before}, the one before ended at {replay.stock[:3]}"
             )
-        if after.total != total or min(after) < 0:
-            yield Finding("numbers", f"{where}: {tuple(after)} is not a split of {total}")
+        if after.total != total or min(after[:3]) < 0:
+            yield Finding("numbers", f"{where}: {after[:3]} is not a split of {total}")
         yield from _step(event, before, after, replay, evidence.sale.per_user)
         replay.stock = after
 
@@ -111,8 +111,8 @@ def _step(
     state = replay.state.get(hold, "")
     if state not in follows:
         yield Finding("life", f"{where} follows {state or 'nothing'}")
-    if tuple(a - b for a, b in zip(after, before, strict=True)) != delta:
-        yield Finding("numbers", f"{where} goes from {before} to {tuple(after)}")
+    if tuple(a - b for a, b in zip(after[:3], before, strict=True)) != delta:
+        yield Finding("numbers", f"{where} goes from {before} to {after[:3]}")
     if kind == "expired" and event.at_ms < event.ends_ms:
         yield Finding("early", f"{where} at {event.at_ms}, {event.ends_ms - event.at_ms} ms before its end")
     if kind == "held":
@@ -139,8 +139,8 @@ def _taken(event: Event, where: str, replay: _Replay, per_user: int) -> Iterator
 
 
 def _stores(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
-    if evidence.stock != replay.stock:
-        yield Finding("stock", f"the store says {tuple(evidence.stock)}, the trail {tuple(replay.stock)}")
+    if evidence.stock[:3] != replay.stock[:3]:
+        yield Finding("stock", f"the store says {evidence.stock[:3]}, the trail {replay.stock[:3]}")
     seen = {hold.id: hold for hold in evidence.holds}
     for hold_id in seen.keys() | replay.state.keys():
         hold = seen.get(hold_id)

@@ -2,9 +2,10 @@
 --
 --   KEYS[1]  prefix of all keys, with the hash tag that keeps them on one node
 --   ARGV     now_ms, '1' when what is over is ended before a sale is touched, how long a key is kept, the batch (JSON)
---   returns  JSON: for each command [reason or '', free, held, sold, hold or false, repeated]
+--   returns  JSON: for each command [reason or '', free, held, sold, version, hold or false, repeated]
 --
 --   sale:ID    hash    the terms, and free, held, sold          live       hash  hold -> end (the sweep reads it)
+--   stock      channel  JSON [sale, free, held, sold, version] of every sale a batch has changed
 --   holds      hash    hold -> JSON [id, sale, user, state, money, made_ms, ends_ms, charge]
 --   units:ID   hash    user -> their units, 'h1,h2'             key:KEY    what a key was answered, kept a day
 --   ttl:ID     zset    hold by end (first layer of expiry)      unsettled  set   payments without a known end
@@ -18,6 +19,7 @@ local sales = {}
 
 local function note(sale, hold, kind, actor, cause, before, key, fingerprint)
   seq = seq + 1
+  sale.version = seq
   call('XADD', P .. 'events', seq .. '-0', 'e', encode({
     sale.id, hold[ID], hold[USER], kind, actor, cause, now, before[1], before[2], before[3],
     sale.free, sale.held, sale.sold, hold[ENDS], key or '', fingerprint or '', hold[CHARGE]}))
@@ -43,7 +45,7 @@ end
 
 local function finish(sale, hold, state, actor, cause, money)
   local before, left = numbers(sale), {}
-  sale.held, sale.free, sale.changed = sale.held - 1, sale.free + 1, true
+  sale.held, sale.free = sale.held - 1, sale.free + 1
   for id in string.gmatch(call('HGET', P .. 'units:' .. sale.id, hold[USER]) or '', '[^,]+') do
     if id ~= hold[ID] then left[#left + 1] = id end
   end
@@ -58,10 +60,12 @@ end
 local function sale_of(id, no_expiry)
   local sale = sales[id]
   if not sale then
-    local v = call('HMGET', P .. 'sale:' .. id, 'free', 'held', 'sold', 'opens_ms', 'closes_ms', 'hold_ms', 'per_user')
+    local v = call('HMGET', P .. 'sale:' .. id, 'free', 'held', 'sold', 'opens_ms', 'closes_ms', 'hold_ms', 'per_user',
+      'version')
     if not v[1] then return nil end
-    for i = 1, 7 do v[i] = tonumber(v[i]) end
-    sale = {id = id, free = v[1], held = v[2], sold = v[3], opens = v[4], closes = v[5], hold = v[6], per_user = v[7]}
+    for i = 1, 8 do v[i] = tonumber(v[i]) end
+    sale = {id = id, free = v[1], held = v[2], sold = v[3], opens = v[4], closes = v[5], hold = v[6], per_user = v[7],
+      version = v[8], stored = v[8]}
     sales[id] = sale
   end
   if lazy and not no_expiry and not sale.lapsed then
@@ -75,12 +79,12 @@ local function sale_of(id, no_expiry)
 end
 
 local function done(sale, hold, repeated)
-  return {'', sale.free, sale.held, sale.sold, hold or false, repeated or false}
+  return {'', sale.free, sale.held, sale.sold, sale.version, hold or false, repeated or false}
 end
 
 local function refused(reason, sale, hold)
-  if not sale then return {reason, 0, 0, 0, false, false} end
-  return {reason, sale.free, sale.held, sale.sold, hold or false, false}
+  if not sale then return {reason, 0, 0, 0, 0, false, false} end
+  return {reason, sale.free, sale.held, sale.sold, sale.version, hold or false, false}
 end
 
 local function answer(key) -- what this key was told before: [fingerprint, hold, reason]
@@ -108,7 +112,7 @@ function commands.open(actor, id, title, total, price, currency, opens, closes, 
   for i = 2, #terms, 2 do -- numbers as whole digits, never 1e+12
     if type(terms[i]) == 'number' then terms[i] = string.format('%.0f', terms[i]) end
   end
-  call('HSET', P .. 'sale:' .. id, 'free', terms[6], 'held', 0, 'sold', 0, unpack(terms))
+  call('HSET', P .. 'sale:' .. id, 'free', terms[6], 'held', 0, 'sold', 0, 'version', 0, unpack(terms))
   call('RPUSH', P .. 'sales', id)
   sale = sale_of(id, true)
   note(sale, {'', id, '', '', '', 0, 0, ''}, 'opened', actor, 'total ' .. terms[6], {0, 0, 0})
@@ -142,7 +146,7 @@ function commands.reserve(id, user, hold_id, key, fingerprint)
   end
   local ends, before = now + sale.hold, numbers(sale)
   local hold = {hold_id, id, user, 'held', 'none', now, ends, ''}
-  sale.free, sale.held, sale.changed = sale.free - 1, sale.held + 1, true
+  sale.free, sale.held = sale.free - 1, sale.held + 1
   call('HSET', P .. 'units:' .. id, user, mine and (mine .. ',' .. hold_id) or hold_id)
   call('ZADD', P .. 'ttl:' .. id, ends, hold_id)
   call('ZADD', P .. 'ready', ends, hold_id)
@@ -181,7 +185,7 @@ function commands.confirm(hold_id, charge, actor)
   if hold[STATE] == 'sold' and hold[CHARGE] == charge then return done(sale, hold, true) end
   if hold[STATE] ~= 'paying' then return refused(hold[STATE] == 'held' and 'not_paying' or 'ended', sale, hold) end
   local before = numbers(sale)
-  sale.held, sale.sold, sale.changed = sale.held - 1, sale.sold + 1, true
+  sale.held, sale.sold = sale.held - 1, sale.sold + 1
   hold[STATE], hold[MONEY], hold[CHARGE] = 'sold', 'charged', charge
   unqueue(sale, hold)
   save(hold)
@@ -234,7 +238,10 @@ for i, command in ipairs(decode(ARGV[4])) do
   outcomes[i] = commands[command[1]](unpack(command, 2))
 end
 for id, sale in pairs(sales) do
-  if sale.changed then call('HSET', P .. 'sale:' .. id, 'free', sale.free, 'held', sale.held, 'sold', sale.sold) end
+  if sale.version > sale.stored then
+    call('HSET', P .. 'sale:' .. id, 'free', sale.free, 'held', sale.held, 'sold', sale.sold, 'version', sale.version)
+    call('PUBLISH', P .. 'stock', encode({id, sale.free, sale.held, sale.sold, sale.version}))
+  end
 end
 call('SET', P .. 'seq', string.format('%.0f', seq))
 return encode(outcomes)

@@ -20,6 +20,11 @@ class Engine(Protocol):
     async def sales(self) -> list[tuple[Sale, Stock]]:
         """All sales with their numbers, oldest first."""
 
+    async def stock(self, sale_id: str) -> Stock | None:
+        """The numbers of a sale as last stored, for readers: not ordered with decisions, and nothing is
+        ended.
+        """
+
     async def hold(self, hold_id: str) -> Hold | None:
         """One hold as it is now."""
 

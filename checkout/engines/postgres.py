@@ -10,7 +10,8 @@ server's clock, read at every connect.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -24,6 +25,7 @@ from checkout.ledger import KEEP_KEYS_MS, Changes, Ledger
 from checkout.values import Command, Event, Hold, Outcome, Sale, State, Stock
 
 LOCK = 0x5374616E  # "Stan": the advisory lock of the one writer
+PATIENCE_MS = 1_000  # a session that was just cut off may hold the lock for a moment more
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 LIVE_DUE = "state IN ('held', 'paying') AND ends_ms <= $1"
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -52,7 +54,8 @@ WITH h AS (
 ), o AS (
     INSERT INTO orders {_rows_of("ttttn", 32)}
 )
-INSERT INTO stock {_rows_of("tnnn", 37)} ON CONFLICT (sale) {_replace("free", "held", "sold")}
+INSERT INTO stock {_rows_of("tnnnn", 37)}
+ON CONFLICT (sale) {_replace("free", "held", "sold", "version")}
 """
 
 
@@ -99,6 +102,9 @@ class PostgresEngine:
         return engine
 
     async def close(self) -> None:
+        if self._db is not None and not self._db.is_closed():
+            with suppress(*LOST):  # a session that is gone holds no lock
+                await self._db.execute("SELECT pg_advisory_unlock_all()")
         await self._step_down()
         await self._readers.close()
 
@@ -112,7 +118,8 @@ class PostgresEngine:
                 ledger.forget_keys(now_ms)
                 outcomes = [ledger.decide(command, now_ms) for command in batch]
                 if changes := ledger.take_changes():
-                    await _write(db, changes, ledger)
+                    stock = {sale: ledger.stock(sale) for sale in {event.sale for event in changes.events}}
+                    await write(db, changes, stock)
             except BaseException as error:
                 await self._step_down()  # the image may be ahead of the store: read it again
                 if isinstance(error, LOST):
@@ -123,6 +130,10 @@ class PostgresEngine:
     async def sales(self) -> list[tuple[Sale, Stock]]:
         rows = await self._rows(f"{SALES} ORDER BY opens_ms, id")
         return [(Sale(*row[:9]), Stock(*row[9:])) for row in rows]
+
+    async def stock(self, sale_id: str) -> Stock | None:
+        rows = await self._rows("SELECT free, held, sold, version FROM stock WHERE sale = $1", sale_id)
+        return Stock(*rows[0]) if rows else None
 
     async def hold(self, hold_id: str) -> Hold | None:
         rows = await self._rows(f"SELECT {HOLD} FROM holds WHERE id = $1", hold_id)
@@ -145,26 +156,10 @@ class PostgresEngine:
 
     async def evidence(self, sale_id: str) -> Evidence | None:
         try:
-            async with (
-                self._readers.acquire() as db,
-                db.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                sale = await db.fetchrow(f"{SALES} WHERE sales.id = $1", sale_id)
-                events = await db.fetch("SELECT * FROM events WHERE sale = $1 ORDER BY seq", sale_id)
-                holds = await db.fetch(f"SELECT {HOLD} FROM holds WHERE sale = $1", sale_id)
-                orders = await db.fetch("SELECT * FROM orders WHERE sale = $1", sale_id)
+            async with self._readers.acquire() as db:
+                return await read_evidence(db, sale_id, self._clock())
         except LOST as error:
             raise StoreError(f"postgres: {error}") from error
-        if sale is None:
-            return None
-        return Evidence(
-            sale=Sale(*sale[:9]),
-            now_ms=self._clock(),
-            events=[Event(*row) for row in events],
-            holds=[hold_of(row) for row in holds],
-            orders=[Order(*row) for row in orders],
-            stock=Stock(*sale[9:]),
-        )
 
     async def overdue(self, limit: int = 1000) -> list[str]:
         sql = f"SELECT id FROM holds WHERE {LIVE_DUE} ORDER BY ends_ms LIMIT $2"
@@ -189,10 +184,11 @@ class PostgresEngine:
         await self._step_down()
         db = self._db = await asyncpg.connect(self._url)
         await db.execute(f"SET synchronous_commit TO {'on' if self._durable else 'off'}")
-        if standby:
+        try:
+            await db.execute(f"SET lock_timeout TO {0 if standby else PATIENCE_MS}")
             await db.execute(f"SELECT pg_advisory_lock({LOCK})")
-        elif not await db.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
-            raise NotLeader("postgres: another process is the writer")
+        except asyncpg.LockNotAvailableError as error:
+            raise NotLeader("postgres: another process is the writer") from error
         await db.execute(files("checkout.engines").joinpath("schema.sql").read_text())
         last = await db.fetchrow("SELECT coalesce(max(seq), 0), coalesce(max(at_ms), 0) FROM events")
         now_ms = max(await db.fetchval(CLOCK), last[1]) if last else 0
@@ -200,7 +196,7 @@ class PostgresEngine:
         since_ms = self._clock() - KEEP_KEYS_MS
         self._ledger = fill(
             Ledger(lazy_expiry=self._lazy_expiry),
-            await db.fetch("SELECT * FROM sales"),
+            await db.fetch(SALES),
             await db.fetch(f"SELECT {HOLD} FROM holds ORDER BY made_ms"),
             [row for sql in KEYS for row in await db.fetch(f"{sql} $1", since_ms)],
             last[0] if last else 0,
@@ -213,8 +209,8 @@ class PostgresEngine:
             db.terminate()
 
 
-async def _write(db: "asyncpg.Connection[Any]", changes: Changes, ledger: Ledger) -> None:
-    stock = [(sale, *ledger.stock(sale)) for sale in {event.sale for event in changes.events}]
+async def write(db: "asyncpg.Connection[Any]", changes: Changes, stock: Mapping[str, Stock]) -> None:
+    """Store changes and the numbers they lead to, in one transaction."""
     orders = [(e.hold, e.sale, e.user, e.charge, e.at_ms) for e in changes.events if e.kind == State.SOLD]
     refusals = [(key, *answer) for key, answer in changes.answers.items()]
     columns = [
@@ -222,7 +218,7 @@ async def _write(db: "asyncpg.Connection[Any]", changes: Changes, ledger: Ledger
         *_columns(changes.events, 18),
         *_columns(refusals, 5),
         *_columns(orders, 5),
-        *_columns(stock, 4),
+        *_columns([(sale, *numbers) for sale, numbers in stock.items()], 5),
     ]
     if not changes.sales:
         await db.execute(WRITE, *columns)
@@ -230,6 +226,27 @@ async def _write(db: "asyncpg.Connection[Any]", changes: Changes, ledger: Ledger
     async with db.transaction():
         await db.executemany("INSERT INTO sales VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", changes.sales)
         await db.execute(WRITE, *columns)
+
+
+async def read_evidence(
+    db: "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]", sale_id: str, now_ms: int
+) -> Evidence | None:
+    """All about a sale from one reading of a store, whoever is its writer."""
+    async with db.transaction(isolation="repeatable_read", readonly=True):
+        sale = await db.fetchrow(f"{SALES} WHERE sales.id = $1", sale_id)
+        events = await db.fetch("SELECT * FROM events WHERE sale = $1 ORDER BY seq", sale_id)
+        holds = await db.fetch(f"SELECT {HOLD} FROM holds WHERE sale = $1", sale_id)
+        orders = await db.fetch("SELECT * FROM orders WHERE sale = $1", sale_id)
+    if sale is None:
+        return None
+    return Evidence(
+        sale=Sale(*sale[:9]),
+        now_ms=now_ms,
+        events=[Event(*row) for row in events],
+        holds=[hold_of(row) for row in holds],
+        orders=[Order(*row) for row in orders],
+        stock=Stock(*sale[9:]),
+    )
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> Sequence[Sequence[Any]]:

@@ -9,7 +9,7 @@ The durable orders belong in SQL: `checkout.forwarder` carries the stream there.
 """
 
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from typing import Any, cast
 
@@ -107,6 +107,23 @@ class RedisEngine:
         names = await self._ask(self._client.lrange(self._prefix + "sales", 0, -1))
         return [_sale(await self._ask(self._client.hgetall(f"{self._prefix}sale:{name}"))) for name in names]
 
+    async def stock(self, sale_id: str) -> Stock | None:
+        row = await self._ask(self._client.hmget(f"{self._prefix}sale:{sale_id}", Stock._fields))
+        return Stock(*map(int, row)) if row[0] is not None else None
+
+    async def watch(self, seen: Callable[[str, Stock], None]) -> None:
+        """Hear of every change of every sale, from whichever process made it, for ever. Raises
+        `StoreError`.
+        """
+        try:
+            async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe(self._prefix + "stock")
+                async for message in channel.listen():
+                    sale, *numbers = json.loads(message["data"])
+                    seen(sale, Stock(*numbers))
+        except (RedisError, OSError) as error:
+            raise StoreError(f"redis: {error}") from error
+
     async def hold(self, hold_id: str) -> Hold | None:
         text = await self._ask(self._client.hget(self._prefix + "holds", hold_id))
         return hold_of(json.loads(text)) if text else None
@@ -175,15 +192,15 @@ def _encode(command: Command) -> list[Any]:
 
 
 def _outcome(row: list[Any]) -> Outcome:
-    reason, free, held, sold, hold, repeated = row
-    stock, found = Stock(free, held, sold), hold_of(hold) if hold else None
+    reason, free, held, sold, version, hold, repeated = row
+    stock, found = Stock(free, held, sold, version), hold_of(hold) if hold else None
     return Refused(Reason(reason), stock, found) if reason else Done(stock, found, repeated)
 
 
 def _sale(row: dict[str, str]) -> tuple[Sale, Stock]:
     texts = {"id", "title", "currency"}
     sale = Sale(**{name: row[name] if name in texts else int(row[name]) for name in Sale._fields})  # type: ignore[arg-type]
-    return sale, Stock(int(row["free"]), int(row["held"]), int(row["sold"]))
+    return sale, Stock(*(int(row[name]) for name in Stock._fields))
 
 
 def event_of(entry_id: str, fields: dict[str, str]) -> Event:

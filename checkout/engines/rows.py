@@ -10,7 +10,7 @@ from checkout.ledger import Answer, Ledger
 from checkout.values import Hold, Money, Sale, State
 
 HOLD = "id, sale, buyer, state, money, made_ms, ends_ms, charge"
-SALES = "SELECT sales.*, free, held, sold FROM sales JOIN stock ON stock.sale = sales.id"
+SALES = "SELECT sales.*, free, held, sold, version FROM sales JOIN stock ON stock.sale = sales.id"
 KEYS = (
     "SELECT key, fingerprint, hold, '', at_ms FROM events WHERE key<>'' AND at_ms >= ",
     "SELECT key, fingerprint, hold, reason, at_ms FROM refusals WHERE at_ms >= ",
@@ -33,5 +33,5 @@ def fill(
     which they came.
     """
     answers = [(row[0], Answer(*row[1:])) for row in sorted(keys, key=itemgetter(4))]
-    ledger.load([Sale(*row) for row in sales], [hold_of(row) for row in holds], answers, seq)
+    ledger.load([(Sale(*row[:9]), row[12]) for row in sales], [hold_of(row) for row in holds], answers, seq)
     return ledger

@@ -87,6 +87,10 @@ class SqliteEngine:
         rows = await self._rows(f"{SALES} ORDER BY sales.rowid")
         return [(Sale(*row[:9]), Stock(*row[9:])) for row in rows]
 
+    async def stock(self, sale_id: str) -> Stock | None:
+        rows = await self._rows("SELECT free, held, sold, version FROM stock WHERE sale=?", sale_id)
+        return Stock(*rows[0]) if rows else None
+
     async def hold(self, hold_id: str) -> Hold | None:
         return await self._run(lambda: self._image().hold(hold_id))
 
@@ -136,7 +140,7 @@ class SqliteEngine:
             since_ms = self._clock() - KEEP_KEYS_MS
             self._ledger = fill(
                 Ledger(lazy_expiry=self._lazy_expiry),
-                db.execute("SELECT * FROM sales"),
+                db.execute(SALES),
                 db.execute(f"SELECT {HOLD} FROM holds ORDER BY made_ms"),
                 [row for sql in KEYS for row in db.execute(f"{sql} ?", (since_ms,))],
                 db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0],
@@ -174,8 +178,9 @@ class SqliteEngine:
                 [(e.hold, e.sale, e.user, e.charge, e.at_ms) for e in changes.events if e.kind == State.SOLD],
             )
             db.executemany(
-                "INSERT INTO stock VALUES (?,?,?,?) "
-                "ON CONFLICT (sale) DO UPDATE SET free=excluded.free, held=excluded.held, sold=excluded.sold",
+                "INSERT INTO stock VALUES (?,?,?,?,?) "
+                "ON CONFLICT (sale) DO UPDATE SET "
+                "free=excluded.free, held=excluded.held, sold=excluded.sold, version=excluded.version",
                 [(sale, *ledger.stock(sale)) for sale in {event.sale for event in changes.events}],
             )
             db.execute("COMMIT")

@@ -216,7 +216,7 @@ class StoreMachine(RuleBasedStateMachine):
         }
         return made[kind]()
 
-    @rule(ms=st.sampled_from([1, HOLD_MS - 1, HOLD_MS, 3 * HOLD_MS]))
+    @rule(ms=st.sampled_from([1, HOLD_MS - 1, HOLD_MS, HOLD_MS, 3 * HOLD_MS]))
     def pass_time(self, ms: int) -> None:
         self.clock.now_ms += ms
 
@@ -253,7 +253,7 @@ class StoreMachine(RuleBasedStateMachine):
         outcome = self.run(self.engine.apply([Look(self.sale.id)]))[0]
         self.model.lapse(self.clock())
         held, sold = self.model.count(*LIVE), self.model.count("sold")
-        assert outcome.stock == (self.model.total - held - sold, held, sold)
+        assert outcome.stock[:3] == (self.model.total - held - sold, held, sold)
 
     @invariant()
     def checker_finds_nothing(self) -> None:

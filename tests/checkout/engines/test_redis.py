@@ -78,7 +78,7 @@ async def test_kill_9_loses_nothing_that_was_answered(server: RedisServer) -> No
     assert again.repeated
     assert again.hold is not None
     assert again.hold.id == "h1"
-    assert tuple(again.stock) == (2, 1, 0)
+    assert again.stock[:3] == (2, 1, 0)
     await engine.close()
 
 
