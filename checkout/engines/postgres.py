@@ -12,13 +12,13 @@ server's clock, read at every connect.
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.resources import files
 from typing import Any
 
 import asyncpg
 
 from checkout.clock import AnchoredClock, ClockMs
 from checkout.engines.rows import HOLD, KEYS, SALES, fill, hold_of
+from checkout.engines.schema import schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence, Order
 from checkout.ledger import KEEP_KEYS_MS, Changes, Ledger
@@ -189,7 +189,7 @@ class PostgresEngine:
             await db.execute(f"SELECT pg_advisory_lock({LOCK})")
         except asyncpg.LockNotAvailableError as error:
             raise NotLeader("postgres: another process is the writer") from error
-        await db.execute(files("checkout.engines").joinpath("schema.sql").read_text())
+        await db.execute(schema())
         last = await db.fetchrow("SELECT coalesce(max(seq), 0), coalesce(max(at_ms), 0) FROM events")
         now_ms = max(await db.fetchval(CLOCK), last[1]) if last else 0
         self._clock = self._given_clock or AnchoredClock(now_ms)

@@ -9,11 +9,13 @@ The durable orders belong in SQL: `checkout.forwarder` carries the stream there.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -24,6 +26,7 @@ from checkout.errors import ConfigurationError, StoreError
 from checkout.evidence import Evidence, Order
 from checkout.ledger import KEEP_KEYS_MS
 from checkout.values import (
+    LIVE,
     Command,
     Confirm,
     Done,
@@ -31,6 +34,7 @@ from checkout.values import (
     Expire,
     Hold,
     Look,
+    Money,
     OpenSale,
     Outcome,
     Pay,
@@ -40,6 +44,7 @@ from checkout.values import (
     Reserve,
     Sale,
     Settle,
+    State,
     Stock,
 )
 
@@ -135,9 +140,32 @@ class RedisEngine:
         return sorted(found, key=lambda hold: (-hold.made_ms, hold.id))[:limit]
 
     async def events(self, sale_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
-        entries = await self._ask(self._client.xrange(self._prefix + "events", f"({after_seq}-0", "+"))
-        events = [event_of(*entry) for entry in entries]
+        most = None if sale_id else limit
+        reply = self._client.xrange(self._prefix + "events", f"({after_seq}-0", "+", most)
+        events = [event_of(*entry) for entry in await self._ask(reply)]
         return [event for event in events if sale_id in ("", event.sale)][:limit]
+
+    async def last_seq(self) -> int:
+        """The number of the last event this server knows."""
+        return int(await self._ask(self._client.get(self._prefix + "seq")) or 0)
+
+    async def acknowledge(self, seq: int) -> None:
+        """The events up to this one are durable elsewhere."""
+        await self._ask(self._client.set(self._prefix + "forwarded", seq))
+
+    async def restore(self, sales: Sequence[Evidence], seq: int) -> None:
+        """Forget everything and become the image of these sales, in one step. The stream goes on after
+        `seq`.
+        """
+        old = [key async for key in self._client.scan_iter(self._prefix + "*", 1000)]
+        async with self._client.pipeline(transaction=True) as writes:
+            for key in old:
+                writes.unlink(key)
+            for evidence in sales:
+                _restore_sale(writes, self._prefix, evidence)
+            writes.set(self._prefix + "seq", seq)
+            writes.set(self._prefix + "forwarded", seq)
+            await self._ask(writes.execute())
 
     async def evidence(self, sale_id: str) -> Evidence | None:
         async with self._client.pipeline(transaction=True) as reads:
@@ -179,6 +207,33 @@ class RedisEngine:
             return await cast(Awaitable[Any], reply)
         except (RedisError, OSError) as error:
             raise StoreError(f"redis: {error}") from error
+
+
+def _restore_sale(writes: "Pipeline", prefix: str, evidence: Evidence) -> None:
+    sale, units = evidence.sale, defaultdict[str, list[str]](list)
+    terms: dict[Any, Any] = {**sale._asdict(), **evidence.stock._asdict()}
+    writes.rpush(prefix + "sales", sale.id)
+    writes.hset(f"{prefix}sale:{sale.id}", mapping=terms)
+    for hold in sorted(evidence.holds, key=lambda hold: hold.made_ms):
+        writes.hset(prefix + "holds", hold.id, json.dumps(hold))
+        if hold.state in LIVE:
+            writes.zadd(f"{prefix}ttl:{sale.id}", {hold.id: hold.ends_ms})
+            writes.zadd(prefix + "ready", {hold.id: hold.ends_ms})
+            writes.hset(prefix + "live", hold.id, str(hold.ends_ms))
+        if hold.state in LIVE or hold.state is State.SOLD:
+            units[hold.user].append(hold.id)
+        if hold.money is Money.STARTED:
+            writes.sadd(prefix + "unsettled", hold.id)
+    for user, holds in units.items():
+        writes.hset(f"{prefix}units:{sale.id}", user, ",".join(holds))
+    for order in evidence.orders:
+        writes.hset(prefix + "orders", order.id, json.dumps(order))
+    for event in evidence.events:
+        left_ms = event.at_ms + KEEP_KEYS_MS - evidence.now_ms
+        if event.key and left_ms > 0:
+            writes.set(
+                f"{prefix}key:{event.key}", json.dumps([event.fingerprint, event.hold, ""]), px=left_ms
+            )
 
 
 def _lua(name: str) -> str:

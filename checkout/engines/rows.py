@@ -2,7 +2,7 @@
 their image.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
@@ -17,7 +17,7 @@ KEYS = (
 )
 
 
-def hold_of(row: Sequence[Any]) -> Hold:
+def hold_of(row: Iterable[Any]) -> Hold:
     hold_id, sale, user, state, money, made_ms, ends_ms, charge = row
     return Hold(hold_id, sale, user, State(state), Money(money), made_ms, ends_ms, charge)
 

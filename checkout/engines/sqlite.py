@@ -10,11 +10,11 @@ import fcntl
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
 from typing import IO, Any, TypeVar
 
 from checkout.clock import AnchoredClock, ClockMs, wall_ms
 from checkout.engines.rows import HOLD, KEYS, SALES, fill, hold_of
+from checkout.engines.schema import schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence, Order
 from checkout.ledger import KEEP_KEYS_MS, Changes, Ledger
@@ -61,7 +61,7 @@ class SqliteEngine:
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute("PRAGMA synchronous=FULL")
                 db.execute("PRAGMA foreign_keys=ON")
-                db.executescript(files("checkout.engines").joinpath("schema.sql").read_text())
+                db.executescript(schema())
                 (last_ms,) = db.execute("SELECT coalesce(max(at_ms), 0) FROM events").fetchone()
             except sqlite3.Error as error:
                 db.close()
