@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession
 
 from checkout.app import RunningShop, running_shop
-from checkout.settings import Address, CapacitySettings, ProductSettings, ShopSettings
+from checkout.settings import parse
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,25 @@ def serve() -> Serve:
 
     @asynccontextmanager
     async def start(
-        stock: int = 10, rate: float = 1000.0, seconds: float = 0.0, backlog_s: float = 1.0, **more: object
+        stock: int = 10,
+        rate: float = 1000.0,
+        seconds: float = 0.0,
+        backlog_s: float = 1.0,
+        engine: dict[str, object] | None = None,
+        **more: object,
     ) -> AsyncIterator[Visit]:
-        settings = ShopSettings(
-            listen=Address("127.0.0.1", 0),
-            product=ProductSettings(stock=stock, **more),  # type: ignore[arg-type]
-            capacity=CapacitySettings(rate, seconds, backlog_s),
+        capacity = {
+            "checkouts_per_second": rate,
+            "seconds_per_checkout": seconds,
+            "backlog_seconds": backlog_s,
+        }
+        settings = parse(
+            {
+                "listen": "127.0.0.1:0",
+                "product": {"stock": stock, **more},
+                "capacity": capacity,
+                "engine": engine or {},
+            }
         )
         async with running_shop(settings) as shop, ClientSession(shop.url) as client:
             yield Visit(shop, client)

@@ -55,8 +55,11 @@ def test_orders_survive_a_restart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["--stock", "-1"], "stock: must be >= 0, got -1"),
-        (["--checkouts-per-second", "0"], "checkouts-per-second: must be > 0"),
+        (["--stock", "-1"], "product.stock: Input should be greater than or equal to 0, got -1"),
+        (
+            ["--checkouts-per-second", "0"],
+            "capacity.checkouts_per_second: Input should be greater than 0, got 0",
+        ),
         (["--listen", "nowhere"], "listen: HOST:PORT expected"),
     ],
 )
