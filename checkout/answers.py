@@ -98,8 +98,11 @@ def refusal(
     return page(pages.notice(title, detail, href, link), status)
 
 
-def forbidden() -> web.Response:
-    return problem(403, "forbidden", "For the operator", "This needs the operator's token as a bearer token.")
+def unauthorized() -> web.Response:
+    detail = "This needs the operator's token as a bearer token."
+    response = problem(401, "unauthorized", "For the operator", detail)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def declined(request: web.Request) -> web.Response:

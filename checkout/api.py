@@ -78,7 +78,7 @@ class Api:
         router.add_get("/api/sales/{sale}/events", self.list_events)
         router.add_get("/api/sales/{sale}/audit", self.show_audit)
         router.add_get("/api/holds/{hold}", self.show_hold)
-        router.add_delete("/api/holds/{hold}", self.cancel)
+        router.add_post("/api/holds/{hold}/cancellation", self.cancel)
         router.add_post("/api/holds/{hold}/payment", self.pay)
 
     async def describe(self, _request: web.Request) -> web.Response:
@@ -89,7 +89,7 @@ class Api:
 
     async def create_sale(self, request: web.Request) -> web.Response:
         if not is_operator(request, self._operator_token):
-            return answers.forbidden()
+            return answers.unauthorized()
         sale = _terms(await _object(request))
         outcome = await self._inventory.open(sale)
         if isinstance(outcome, Refused):
@@ -181,7 +181,7 @@ class Api:
 
     async def _for_operator(self, request: web.Request, read: Any) -> web.Response:
         if not is_operator(request, self._operator_token):
-            return answers.forbidden()
+            return answers.unauthorized()
         sale = await self._catalogue.find(request.match_info["sale"])
         if sale is None:
             return answers.refusal(request, Reason.UNKNOWN_SALE)
@@ -235,6 +235,8 @@ def _terms(body: dict[str, Any]) -> Sale:
     faults += [f"{name}: missing" for name in Sale._fields if name not in terms]
     for name, (least, most) in LIMITS.items():
         value = terms.get(name)
+        if type(value) is float and value.is_integer():
+            value = terms[name] = int(value)  # 5.0 is a whole number in JSON
         if name in terms and (type(value) is not int or not least <= value <= most):
             faults.append(f"{name}: a whole number from {least} to {most} expected")
     for name, pattern in (

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sqlite3
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -41,7 +43,7 @@ async def pay(visit: Visit, user: str, hold: str, key: str, card: str = "ok") ->
 
 
 async def test_reserve_pay_audit(serve: Serve) -> None:
-    """The way of a program from a reservation to an order, with the edge told at each step; then the proof."""
+    """The way of a program from a reservation to an order, the edge told at each step; then the proof."""
     async with serve(stock=3) as visit:
         status, body, answer = await reserve(visit, "ada", "k1")
         assert (status, answer.headers["Stanchion-Stock"]) == (201, "2")
@@ -78,7 +80,7 @@ async def test_refusals_are_remembered_too(serve: Serve) -> None:
     async with serve(stock=1) as visit:
         hold = json.loads((await reserve(visit, "ada", "k1"))[1])["hold"]
         assert (await reserve(visit, "bob", "k2"))[0] == 409
-        async with visit.client.delete(f"/api/holds/{hold}", headers=as_user("ada")) as answer:
+        async with visit.client.post(f"/api/holds/{hold}/cancellation", headers=as_user("ada")) as answer:
             assert answer.status == 200
         assert (await reserve(visit, "bob", "k2"))[0] == 409
         assert (await reserve(visit, "bob", "k3"))[0] == 201
@@ -115,7 +117,7 @@ async def test_hold_is_its_owners(serve: Serve) -> None:
         hold = json.loads((await reserve(visit, "ada", "k"))[1])["hold"]
         for method, path, body in (
             ("GET", "", None),
-            ("DELETE", "", None),
+            ("POST", "/cancellation", None),
             ("POST", "/payment", {"card": "ok"}),
         ):
             for headers in (as_user("eve", "x"), {"Idempotency-Key": "x"}):
@@ -129,7 +131,7 @@ async def test_hold_is_its_owners(serve: Serve) -> None:
 async def test_trail_is_the_operators(serve: Serve, path: str, token: dict[str, str]) -> None:
     """Who bought what is for the operator only."""
     async with serve() as visit, visit.client.get(f"/api/sales/launch/{path}", headers=token) as answer:
-        assert answer.status == 403
+        assert answer.status == 401
 
 
 async def test_no_token_no_operator(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +140,7 @@ async def test_no_token_no_operator(serve: Serve, monkeypatch: pytest.MonkeyPatc
     async with serve() as visit:
         for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": ""}):
             async with visit.client.get("/api/sales/launch/audit", headers=headers) as answer:
-                assert answer.status == 403
+                assert answer.status == 401
 
 
 async def test_sales_open_and_close(serve: Serve) -> None:
@@ -177,6 +179,23 @@ async def test_store_that_is_away_is_503(serve: Serve, tmp_path: Path) -> None:
         other.execute("DROP TRIGGER no")
         other.close()
         assert (await reserve(visit, "ada", "k"))[0] == 201
+
+
+async def test_document_matches_the_server(serve: Serve, tmp_path: Path) -> None:
+    """Schemathesis sends what the document allows and what it forbids: no 5xx, no answer that is not
+    described.
+
+    One check is left out: it takes any 422 for a fault, and a key that was used before is a 422 by design.
+    """
+    async with serve(stock=1000, per_user=1000) as visit:
+        program = Path(sys.executable).with_name("schemathesis")
+        options = ["--max-examples", "10", "--seed", "1", "--exclude-checks", "positive_data_acceptance"]
+        headers = ["-H", "Authorization: Bearer secret", "-H", "X-Stanchion-Ticket: tester"]
+        command = [program, "run", f"{visit.shop.url}/api/openapi.json", *options, *headers]
+        run = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, cwd=tmp_path)
+        output, _ = await run.communicate()
+        assert run.returncode == 0, output.decode()
+        assert "11 selected / 11 total" in output.decode()
 
 
 def test_document_names_every_route() -> None:
