@@ -29,40 +29,41 @@ MONEY_AT = {"paying": Money.STARTED, "sold": Money.CHARGED, "payment_failed": Mo
 class Forwarder:
     """`Forwarder.open(stock, url)`; then `step()` again and again."""
 
-    def __init__(self, stock: RedisEngine, db: "asyncpg.Connection[asyncpg.Record]") -> None:
+    def __init__(self, stock: RedisEngine, url: str) -> None:
         self._stock = stock
-        self._db = db
+        self._url = url
+        self._db: asyncpg.Connection[asyncpg.Record] | None = None
 
     @classmethod
     async def open(cls, stock: RedisEngine, url: str) -> "Forwarder":
-        """Raises `NotLeader` when another forwarder is at work."""
+        """Raises `NotLeader` when another forwarder is at work, `StoreError` when PostgreSQL is away."""
+        forwarder = cls(stock, url)
         try:
-            db = await asyncpg.connect(url)
-            await db.execute("SET synchronous_commit TO on")
-            if not await db.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
-                await db.close()
-                raise NotLeader("postgres: another forwarder is at work")
-            await db.execute(schema())
+            await forwarder._connected()
         except LOST as error:
             raise StoreError(f"postgres: {error}") from error
-        return cls(stock, db)
+        return forwarder
 
     async def close(self) -> None:
-        self._db.terminate()
+        db, self._db = self._db, None
+        if db is not None:
+            db.terminate()
 
     async def step(self) -> int:
         """Carry over what is new; returns how many events. Raises `StoreError`, after which it may be asked
         again.
         """
         try:
-            cursor = await self._db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
+            db = await self._connected()
+            cursor = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
             events = await self._stock.events("", cursor, BATCH)
             if not events:
                 return 0
             if events[0].seq != cursor + 1:
                 raise StoreError(f"the stream has lost events {cursor + 1} to {events[0].seq - 1}")
-            await write(self._db, await self._changes(events), _numbers(events))
+            await write(db, await self._changes(db, events), _numbers(events))
         except LOST as error:
+            await self.close()  # the next step connects, and takes the lock, anew
             raise StoreError(f"postgres: {error}") from error
         await self._stock.acknowledge(events[-1].seq)
         return len(events)
@@ -76,23 +77,37 @@ class Forwarder:
 
     async def reconcile(self) -> list[str]:
         """Bring both stores together before the first sale of a start; returns what was wrong."""
-        stored = await self._db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
+        db = await self._connected()
+        stored = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
         known = await self._stock.last_seq()
         if known >= stored:
             await self.catch_up()
             return []
-        names = [row[0] for row in await self._db.fetch("SELECT id FROM sales")]
-        found = [evidence for name in names if (evidence := await read_evidence(self._db, name, wall_ms()))]
+        names = [row[0] for row in await db.fetch("SELECT id FROM sales")]
+        found = [evidence for name in names if (evidence := await read_evidence(db, name, wall_ms()))]
         await self._stock.restore(found, stored)
         return [f"redis knew {known} of {stored} events: rebuilt {len(found)} sales from postgres"]
 
     async def evidence(self, sale_id: str) -> Evidence | None:
         """All about a sale: trail, holds and orders from PostgreSQL. Call `catch_up` first for the newest."""
-        return await read_evidence(self._db, sale_id, wall_ms())
+        return await read_evidence(await self._connected(), sale_id, wall_ms())
 
-    async def _changes(self, events: list[Event]) -> Changes:
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """The connection that holds the forwarder's lock. Raises `NotLeader`."""
+        if self._db is not None and not self._db.is_closed():
+            return self._db
+        db = await asyncpg.connect(self._url)
+        await db.execute("SET synchronous_commit TO on")
+        if not await db.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
+            db.terminate()
+            raise NotLeader("postgres: another forwarder is at work")
+        await db.execute(schema())
+        self._db = db
+        return db
+
+    async def _changes(self, db: "asyncpg.Connection[asyncpg.Record]", events: list[Event]) -> Changes:
         """What the events lead to: holds as they are after the last of them."""
-        known = await self._db.fetch(
+        known = await db.fetch(
             f"SELECT {HOLD} FROM holds WHERE id = ANY($1)", list({event.hold for event in events})
         )
         holds: dict[str, Hold] = {row[0]: hold_of(row) for row in known}

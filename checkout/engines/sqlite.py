@@ -54,7 +54,7 @@ class SqliteEngine:
         """Open or make the store. Raises `NotLeader` when another process is writing to the file."""
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
-        def connect() -> "SqliteEngine":
+        def connect() -> tuple[sqlite3.Connection, IO[str] | None, int]:
             lock = _lock(path)
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
             try:
@@ -66,13 +66,14 @@ class SqliteEngine:
             except sqlite3.Error as error:
                 db.close()
                 raise StoreError(f"{path}: {error}") from error
-            return cls(db, lock, thread, clock or AnchoredClock(max(wall_ms(), last_ms)), lazy_expiry)
+            return db, lock, last_ms
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(thread, connect)
+            db, lock, last_ms = await asyncio.get_running_loop().run_in_executor(thread, connect)
         except BaseException:
             thread.shutdown(wait=False)
             raise
+        return cls(db, lock, thread, clock or AnchoredClock(max(wall_ms(), last_ms)), lazy_expiry)
 
     async def close(self) -> None:
         await self._run(self._db.close)

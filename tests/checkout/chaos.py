@@ -46,8 +46,8 @@ from checkout.evidence import Evidence, Told
 from tests.checkout.servers import PostgresServer, RedisServer, free_port, postgres_server, redis_server
 
 SALE = "launch"
-HOLD_S = 3.0
 BUYERS_AT_ONCE = 64
+PATIENCE_S = 0.5  # between two attempts while others still pay
 MOST_WAITS = 60
 MAX_QUIET_S = 60.0
 
@@ -60,6 +60,7 @@ class Plan:
     seed: int = 1
     kill_every_s: tuple[float, float] = (0.3, 3.0)
     buyers_per_unit: float = 3.0
+    hold_s: float = 3.0
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Result:
 class ShopProcess:
     """One `checkout serve` that can be killed and started again on its port."""
 
-    def __init__(self, folder: Path, port: int, engine: dict[str, Any], stock: int, bank: str) -> None:
+    def __init__(self, folder: Path, port: int, engine: dict[str, Any], plan: "Plan", bank: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._file = folder / f"shop-{port}.yaml"
         self._log = folder / f"shop-{port}.log"
@@ -84,7 +85,7 @@ class ShopProcess:
             "listen": f"127.0.0.1:{port}",
             "sale": SALE,
             "engine": engine,
-            "product": {"stock": stock, "hold_seconds": HOLD_S},
+            "product": {"stock": plan.stock, "hold_seconds": plan.hold_s},
             "capacity": {"checkouts_per_second": 1e6, "seconds_per_checkout": 0.01},
             "payment": {"url": bank, "timeout_seconds": 2.0},
         }
@@ -135,7 +136,7 @@ class Buyer:
         if status != 201:
             if self._is_over or body.get("type", "").endswith("per-user"):
                 return True
-            await asyncio.sleep(HOLD_S / 6)
+            await asyncio.sleep(PATIENCE_S)
             return False
         hold, scoped = body["hold"], f"{self.user}/{key}"
         self._result.told.append(Told("held", SALE, self.user, scoped, hold))
@@ -185,7 +186,7 @@ async def run(plan: Plan) -> Result:
         bank_url = await stack.enter_async_context(_serving(bank_app(bank)))
         engine, servers = stack.enter_context(_stores(plan.engine, folder))
         count = 2 if plan.engine == "postgres" else 1
-        shops = [ShopProcess(folder, free_port(), engine, plan.stock, bank_url) for _ in range(count)]
+        shops = [ShopProcess(folder, free_port(), engine, plan, bank_url) for _ in range(count)]
         stack.callback(lambda: [shop.kill(signal.SIGTERM) for shop in shops])
         for shop in shops:
             shop.start()

@@ -3,7 +3,7 @@ twice.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -89,6 +89,20 @@ async def test_death_between_commit_and_acknowledgement(servers: tuple[RedisServ
         assert evidence is not None
         assert [order.id for order in sorted(evidence.orders)] == ["h1", "h2"]
         assert await both.stock.last_seq() == evidence.events[-1].seq
+
+
+async def test_goes_on_after_a_lost_connection(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """A forwarder whose PostgreSQL went away connects anew by itself and misses nothing."""
+    async with pair(servers) as both:
+        db = await asyncpg.connect(both.url)
+        await db.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        await db.close()
+        with suppress(StoreError):  # whether it notices at this step or before is the network's matter
+            await both.forwarder.step()
+        await both.forwarder.catch_up()
+        evidence = await both.forwarder.evidence("s")
+        assert evidence is not None
+        assert audit(evidence) == []
 
 
 async def test_second_forwarder_is_kept_out(servers: tuple[RedisServer, PostgresServer]) -> None:
