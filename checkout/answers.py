@@ -6,11 +6,13 @@ units, `Stanchion-Command` is `complete` when this visitor is done and `sold-out
 held any more.
 """
 
+import json
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from checkout import pages
+from checkout.errors import BadRequest
 from checkout.values import Reason, Stock
 
 STATUS = {
@@ -43,8 +45,8 @@ def wants_page(request: web.Request) -> bool:
     if request.path.startswith("/api/"):
         return False
     accept = request.headers.get(hdrs.ACCEPT, "")
-    json, html = accept.find("json"), accept.find("html")
-    return json < 0 or 0 <= html < json
+    script, html = accept.find("json"), accept.find("html")
+    return script < 0 or 0 <= html < script
 
 
 async def fields(request: web.Request) -> dict[str, str]:
@@ -59,6 +61,19 @@ async def fields(request: web.Request) -> dict[str, str]:
         return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
     except ValueError:
         return {}
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a request; no body is an empty one."""
+    if not request.body_exists:
+        return {}
+    try:
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("a JSON object expected") from error
+    if not isinstance(body, dict):
+        raise BadRequest("a JSON object expected")
+    return body
 
 
 def page(html: str, status: int = 200) -> web.Response:

@@ -6,7 +6,6 @@ What changes stock needs an `Idempotency-Key`: 400 without one, the first answer
 alone: for all others it does not exist.
 """
 
-import json
 import re
 import secrets
 from importlib.resources import files
@@ -20,6 +19,7 @@ from checkout.availability import Availability
 from checkout.cashier import Cashier, NotPaid, Sold, TooLate
 from checkout.catalogue import Catalogue
 from checkout.clock import wall_ms
+from checkout.errors import BadRequest
 from checkout.gateway import NoAnswer
 from checkout.identity import KEY, Visitor, fingerprint, is_operator
 from checkout.inventory import Inventory
@@ -42,10 +42,6 @@ DEFAULTS: dict[str, Any] = {
     "hold_ms": 120_000,
     "per_user": 1,
 }
-
-
-class BadRequest(Exception):
-    """What the client sent cannot be understood; the text says what."""
 
 
 class Api:
@@ -90,7 +86,7 @@ class Api:
     async def create_sale(self, request: web.Request) -> web.Response:
         if not is_operator(request, self._operator_token):
             return answers.unauthorized()
-        sale = _terms(await _object(request))
+        sale = _terms(await answers.json_object(request))
         outcome = await self._inventory.open(sale)
         if isinstance(outcome, Refused):
             return answers.refusal(request, outcome.reason)
@@ -112,7 +108,7 @@ class Api:
     async def reserve(self, request: web.Request) -> web.Response:
         visitor, sale_id = Visitor(request), request.match_info["sale"]
         key = visitor.scoped(_key(request))
-        await _object(request)
+        await answers.json_object(request)
         mark = fingerprint("reserve", sale_id)
         outcome = await self._inventory.reserve(sale_id, visitor.user, secrets.token_hex(8), key, mark)
         if isinstance(outcome, Refused):
@@ -140,7 +136,7 @@ class Api:
 
     async def pay(self, request: web.Request) -> web.Response:
         key = Visitor(request).scoped(_key(request))
-        body = await _object(request)
+        body = await answers.json_object(request)
         card = body.get("card")
         if not isinstance(card, str) or not 1 <= len(card) <= 100:
             raise BadRequest("card: a text of 1 to 100 characters expected")
@@ -214,19 +210,6 @@ def _key(request: web.Request) -> str:
     if len(keys) != 1 or not KEY.fullmatch(keys[0]):
         raise BadRequest("Idempotency-Key: one key of 1 to 255 visible ASCII characters expected")
     return keys[0]
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    """The JSON object of a request; no body is an empty one."""
-    if not request.body_exists:
-        return {}
-    try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("a JSON object expected") from error
-    if not isinstance(body, dict):
-        raise BadRequest("a JSON object expected")
-    return body
 
 
 def _terms(body: dict[str, Any]) -> Sale:

@@ -6,7 +6,7 @@ with a stock in Redis also its messages and, with `orders_url`, the forwarder.
 
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from checkout import answers
-from checkout.api import Api, BadRequest
+from checkout.accounts import Accounts, Hasher
+from checkout.api import Api
 from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.bank import Bank
@@ -24,7 +25,7 @@ from checkout.catalogue import Catalogue
 from checkout.clock import wall_ms
 from checkout.engines.engine import Engine
 from checkout.engines.sqlite import SqliteEngine
-from checkout.errors import StoreError
+from checkout.errors import BadRequest, StoreError
 from checkout.expiry import QUEUE_EVERY_S, SWEEP_EVERY_S, repeat, sweep, work_queue
 from checkout.gateway import Gateway
 from checkout.inventory import Inventory
@@ -44,10 +45,11 @@ MOST_BODY = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RunningShop:
-    """What a started shop shows: where it listens, and its inventory."""
+    """What a started shop shows: where it listens, its inventory, and one round of settling payments."""
 
     url: str
     inventory: Inventory
+    settle: Callable[[], Awaitable[int]]
 
 
 @asynccontextmanager
@@ -76,8 +78,13 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         token = os.environ.get(settings.operator_token_env, "")
         Shop(sale, inventory, cashier, availability, slots, wall_ms).add_to(app)
         Api(inventory, cashier, Catalogue(engine), availability, slots, token).add_to(app)
+        accounts = Accounts(
+            settings.accounts.path, Hasher(settings.accounts.workers, settings.accounts.backlog)
+        )
+        stack.push_async_callback(accounts.close)
+        accounts.add_to(app)
         url = await stack.enter_async_context(_listening(app, Address.parse(settings.listen)))
-        yield RunningShop(url, inventory)
+        yield RunningShop(url, inventory, cashier.settle_all)
 
 
 async def reconcile(engine: Engine) -> int:

@@ -73,6 +73,16 @@ class PaymentSettings(_Section):
     timeout_seconds: Positive = 10.0
 
 
+class AccountSettings(_Section):
+    """Sign-up and log-in: where accounts live, how many processes hash passwords, how many may wait for
+    them.
+    """
+
+    path: str = ":memory:"
+    workers: Annotated[int, Field(ge=1)] = 1
+    backlog: Annotated[int, Field(ge=0)] = 8
+
+
 class ShopSettings(_Section):
     listen: str = "127.0.0.1:9000"
     sale: str = "launch"
@@ -80,6 +90,7 @@ class ShopSettings(_Section):
     product: ProductSettings = ProductSettings()
     capacity: CapacitySettings = CapacitySettings()
     payment: PaymentSettings = PaymentSettings()
+    accounts: AccountSettings = AccountSettings()
     operator_token_env: str = "CHECKOUT_OPERATOR_TOKEN"
 
 

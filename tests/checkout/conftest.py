@@ -1,11 +1,13 @@
 """What the shop's tests share: a shop on a free port, and a client for it."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, CookieJar
 
 from checkout.app import RunningShop, running_shop
 from checkout.settings import parse
@@ -17,6 +19,7 @@ class Visit:
     client: ClientSession
 
 
+SERVE = [sys.executable, "-m", "checkout", "serve", "--listen", "127.0.0.1:0"]
 Serve = Callable[..., AbstractAsyncContextManager[Visit]]
 
 
@@ -31,6 +34,7 @@ def serve() -> Serve:
         seconds: float = 0.0,
         backlog_s: float = 1.0,
         engine: dict[str, object] | None = None,
+        accounts: dict[str, object] | None = None,
         **more: object,
     ) -> AsyncIterator[Visit]:
         capacity = {
@@ -44,9 +48,26 @@ def serve() -> Serve:
                 "product": {"stock": stock, **more},
                 "capacity": capacity,
                 "engine": engine or {},
+                "accounts": accounts or {},
             }
         )
-        async with running_shop(settings) as shop, ClientSession(shop.url) as client:
+        async with (
+            running_shop(settings) as shop,
+            ClientSession(shop.url, cookie_jar=CookieJar(unsafe=True)) as client,
+        ):
             yield Visit(shop, client)
 
     return start
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A shop in its own process, and its address."""
+    with subprocess.Popen([*SERVE, *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("listening on http://127.0.0.1:")
+            yield process, line.split()[-1]
+        finally:
+            process.kill()

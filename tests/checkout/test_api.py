@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, web
 
+from checkout.accounts import Accounts
 from checkout.api import Api
 from checkout.app import faults
 from tests.checkout.conftest import Serve, Visit
@@ -195,7 +196,7 @@ async def test_document_matches_the_server(serve: Serve, tmp_path: Path) -> None
         run = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, cwd=tmp_path)
         output, _ = await run.communicate()
         assert run.returncode == 0, output.decode()
-        assert "11 selected / 11 total" in output.decode()
+        assert "13 selected / 13 total" in output.decode()
 
 
 def test_document_names_every_route() -> None:
@@ -204,5 +205,6 @@ def test_document_names_every_route() -> None:
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     app = web.Application(middlewares=[faults])
     Api(*[None] * 5, "").add_to(app)  # type: ignore[arg-type]
+    Accounts(":memory:", None).add_to(app)  # type: ignore[arg-type]
     routed = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource}
     assert {(method, path) for method, path in routed if method != "HEAD"} == described
