@@ -1,8 +1,9 @@
 """The heavy neighbour: sign-up and log-in, whose password hashing must never slow a checkout down.
 
-Hashing runs in a process pool of its own with a lower priority (`nice`), and only so many may wait for it:
-over the bound the answer is 503 at once. scrypt is memory-hard and in Python's own library; the parameters
-are OWASP's (N = 2^15, r = 8, p = 3: 32 MiB and some 0.2 s of a core for each password).
+Hashing runs in a process pool of its own that gets what the machine has left (`SCHED_IDLE`), and only so
+many may wait for it: over the bound the answer is 503 at once. scrypt is memory-hard and in Python's own
+library; the parameters are OWASP's (N = 2^15, r = 8, p = 3: 32 MiB and some 0.2 s of a core for each
+password).
 """
 
 import asyncio
@@ -39,6 +40,7 @@ def hashed(password: bytes, salt: bytes) -> bytes:
 def _begin_worker() -> None:
     """A worker yields to checkout, leaves Ctrl-C to the shop, and ends with it however that ends."""
     os.nice(NICE)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -96,13 +96,20 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 async def _serve_until_signal(settings: ShopSettings) -> int:
-    ended = asyncio.Event()
+    """The first signal ends the shop in order, wherever it is: also a standby that still waits for its
+    turn.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # a coroutine that runs is run by a task
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    async with running_shop(settings) as shop:
-        print(f"listening on {shop.url}", flush=True)
-        await ended.wait()
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        async with running_shop(settings) as shop:
+            print(f"listening on {shop.url}", flush=True)
+            await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        task.uncancel()
     return 0
 
 

@@ -56,9 +56,10 @@ async def test_hashing_runs_elsewhere_with_less_priority() -> None:
     hasher = Hasher(1, 0)
     try:
         loop = asyncio.get_running_loop()
-        pid, nice = await loop.run_in_executor(hasher._pool, _who)
+        pid, nice, scheduler = await loop.run_in_executor(hasher._pool, _who)
         assert pid != os.getpid()
         assert nice == min(19, os.nice(0) + NICE)
+        assert scheduler == os.SCHED_IDLE
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(hasher.hash("password", b"salt" * 4))
             await asyncio.sleep(0)
@@ -69,8 +70,8 @@ async def test_hashing_runs_elsewhere_with_less_priority() -> None:
         hasher.close()
 
 
-def _who() -> tuple[int, int]:
-    return os.getpid(), os.nice(0)
+def _who() -> tuple[int, int, int]:
+    return os.getpid(), os.nice(0), os.sched_getscheduler(0)
 
 
 def test_no_worker_outlives_a_killed_shop() -> None:

@@ -1,7 +1,10 @@
 """The PostgreSQL store keeps the contract, has one leader at a time, and survives kill -9 of the server."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import Awaitable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
@@ -101,6 +104,24 @@ async def test_standby_takes_over(server: PostgresServer) -> None:
     outcome = (await standby.apply([Reserve("lead", "ada", "lead-h2")]))[0]
     assert outcome.stock[:3] == (1, 2, 0)
     await standby.close()
+
+
+async def test_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_path: Path) -> None:
+    """A shop that waits for its turn ends cleanly when told to."""
+    leader = await PostgresEngine.open(server.url)
+    config = tmp_path / "shop.yaml"
+    config.write_text(
+        f"listen: 127.0.0.1:0\nengine: {{kind: postgres, url: '{server.url}', standby: true}}\n"
+    )
+    command = [sys.executable, "-m", "checkout", "serve", "--config", str(config)]
+    standby = await asyncio.create_subprocess_exec(*command)
+    db = await asyncpg.connect(server.url)
+    while not await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        assert standby.returncode is None
+    await db.close()
+    standby.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(standby.wait(), 10) == 0
+    await leader.close()
 
 
 async def test_deposed_leader_cannot_write(server: PostgresServer) -> None:
