@@ -1,14 +1,17 @@
 """The Redis store keeps the contract, survives kill -9, and refuses a server that would forget."""
 
+import asyncio
 from collections.abc import Awaitable, Iterator
 from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from checkout.availability import Availability
 from checkout.engines.redis import RedisEngine
 from checkout.errors import ConfigurationError, StoreError
-from checkout.values import Done, Look, OpenSale, Reserve
+from checkout.tasks import beside
+from checkout.values import Done, Look, OpenSale, Reserve, Stock
 from tests.checkout.engines.contract import ManualClock, OnLoop, StoreMachine, sale_of
 from tests.checkout.servers import RedisServer, redis_server
 
@@ -89,3 +92,25 @@ async def test_server_without_aof_is_refused() -> None:
         pytest.raises(ConfigurationError, match="appendonly yes"),
     ):
         await RedisEngine.open(volatile.url)
+
+
+async def test_other_nodes_hear_of_every_change(server: RedisServer) -> None:
+    """What one process sells, another process' cache knows by message, with the version that orders it."""
+    one, other = [await RedisEngine.open(server.url, prefix="{news}:") for _ in range(2)]
+    cache = Availability(other.stock, monotonic=lambda: 0.0)
+    heard: asyncio.Queue[Stock] = asyncio.Queue()
+
+    def seen(sale: str, stock: Stock) -> None:
+        cache.seen(sale, stock)
+        heard.put_nowait(stock)
+
+    async with beside(other.watch(seen)):
+        while await one._client.pubsub_numsub("{news}:stock") != [("{news}:stock", 1)]:
+            pass  # the subscription is on its way
+        await one.apply([OpenSale(sale_of(1, 1, "s"))])
+        await one.apply([Look("s"), Reserve("s", "ada", "n1")])
+        assert [(await heard.get())[:3] for _ in range(2)] == [(1, 0, 0), (0, 1, 0)]
+        assert await cache.get("s") == await one.stock("s")
+        assert cache.snapshot().reads == 0
+    await one.close()
+    await other.close()
