@@ -1,7 +1,7 @@
 """The heavy neighbour: sign-up and log-in, whose password hashing must never slow a checkout down.
 
-Hashing runs in a process pool of its own that gets what the machine has left (`SCHED_IDLE`), and only so
-many may wait for it: over the bound the answer is 503 at once. scrypt is memory-hard and in Python's own
+Hashing runs in a process pool of its own with the lowest priority (`nice`), and only so many may wait for it:
+over the bound the answer is 503 at once. scrypt is memory-hard and in Python's own
 library; the parameters are OWASP's (N = 2^15, r = 8, p = 3: 32 MiB and some 0.2 s of a core for each
 password).
 """
@@ -24,8 +24,8 @@ from aiohttp import web
 from checkout import answers
 from checkout.errors import BadRequest
 
-COST, BLOCK, LANES = 2**15, 8, 3
-NICE = 10
+BLOCK, LANES = 8, 3
+NICE = 19  # the least share of a core that the system gives
 PR_SET_PDEATHSIG = 1
 
 
@@ -33,14 +33,13 @@ class TooMany(Exception):
     """More passwords wait than the pool may keep waiting."""
 
 
-def hashed(password: bytes, salt: bytes) -> bytes:
-    return hashlib.scrypt(password, salt=salt, n=COST, r=BLOCK, p=LANES, maxmem=2**27)
+def hashed(password: bytes, salt: bytes, cost: int) -> bytes:
+    return hashlib.scrypt(password, salt=salt, n=cost, r=BLOCK, p=LANES, maxmem=2**27)
 
 
 def _begin_worker() -> None:
     """A worker yields to checkout, leaves Ctrl-C to the shop, and ends with it however that ends."""
     os.nice(NICE)
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -48,7 +47,8 @@ def _begin_worker() -> None:
 class Hasher:
     """A bounded process pool; its processes start with the first password."""
 
-    def __init__(self, workers: int, backlog: int) -> None:
+    def __init__(self, workers: int, backlog: int, cost: int) -> None:
+        self._cost = cost
         self._most = workers + backlog
         self._inside = 0
         self._pool = ProcessPoolExecutor(
@@ -62,7 +62,9 @@ class Hasher:
         self._inside += 1
         try:
             text = password.encode("utf-8", "surrogatepass")
-            return await asyncio.get_running_loop().run_in_executor(self._pool, hashed, text, salt)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, hashed, text, salt, self._cost
+            )
         finally:
             self._inside -= 1
 

@@ -78,9 +78,9 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         token = os.environ.get(settings.operator_token_env, "")
         Shop(sale, inventory, cashier, availability, slots, wall_ms).add_to(app)
         Api(inventory, cashier, Catalogue(engine), availability, slots, token).add_to(app)
-        accounts = Accounts(
-            settings.accounts.path, Hasher(settings.accounts.workers, settings.accounts.backlog)
-        )
+        kept = settings.accounts
+        hasher = Hasher(kept.workers, kept.backlog, kept.scrypt_cost)
+        accounts = Accounts(kept.path, hasher)
         stack.push_async_callback(accounts.close)
         accounts.add_to(app)
         url = await stack.enter_async_context(_listening(app, Address.parse(settings.listen)))

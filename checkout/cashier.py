@@ -104,6 +104,8 @@ class Cashier:
         return settled
 
     async def _settle(self, hold: Hold) -> bool:
+        if hold.money is not Money.STARTED:
+            return False  # settled since it was listed: a unit that is sold keeps its money
         if hold.state not in LIVE:
             await self._give_back(hold)
             return True

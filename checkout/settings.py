@@ -81,6 +81,7 @@ class AccountSettings(_Section):
     path: str = ":memory:"
     workers: Annotated[int, Field(ge=1)] = 1
     backlog: Annotated[int, Field(ge=0)] = 8
+    scrypt_cost: Literal[1024, 8192, 16384, 32768, 65536] = 32768
 
 
 class ShopSettings(_Section):

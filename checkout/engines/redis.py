@@ -200,7 +200,10 @@ class RedisEngine:
         if not names:
             return []
         rows = await self._ask(self._client.hmget(self._prefix + "holds", names))
-        return [hold_of(json.loads(row)) for row in rows]
+        holds = [hold_of(json.loads(row)) for row in rows]
+        return [
+            hold for hold in holds if hold.money is Money.STARTED
+        ]  # some were settled between the two reads
 
     async def _ask(self, reply: Any) -> Any:
         try:

@@ -48,7 +48,7 @@ def serve() -> Serve:
                 "product": {"stock": stock, **more},
                 "capacity": capacity,
                 "engine": engine or {},
-                "accounts": accounts or {},
+                "accounts": {"scrypt_cost": 1024, **(accounts or {})},
             }
         )
         async with (

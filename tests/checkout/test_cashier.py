@@ -14,7 +14,7 @@ from checkout.engines.sqlite import SqliteEngine
 from checkout.gateway import NoAnswer, Verdict
 from checkout.inventory import Inventory
 from checkout.tasks import beside
-from checkout.values import Done, Money, Reason, Refused, State
+from checkout.values import Done, Hold, Money, Reason, Refused, State
 from checkout.writer import Writer
 from tests.checkout.engines.contract import HOLD_MS, ManualClock, sale_of
 
@@ -49,11 +49,11 @@ class Till:
 
 
 @asynccontextmanager
-async def till() -> AsyncIterator[Till]:
+async def till(store: type[SqliteEngine] = SqliteEngine) -> AsyncIterator[Till]:
     """One unit, held by one user, and a bank that waits until the test says so."""
     clock, between, asked = ManualClock(), asyncio.Event(), asyncio.Event()
     between.set()
-    engine = await SqliteEngine.open(":memory:", clock=clock)
+    engine = await store.open(":memory:", clock=clock)
     writer = Writer(engine)
 
     async def wait(seconds: float) -> None:
@@ -114,6 +114,20 @@ async def test_lost_answer_after_the_hold_is_refunded() -> None:
         assert await t.cashier.settle_all() == 1
         assert await t.state() == (State.EXPIRED, Money.REFUNDED)
         assert [move.kind for move in t.bank.movements] == ["charge", "refund"]
+        assert await t.findings() == []
+
+
+async def test_sold_since_it_was_listed_keeps_its_money() -> None:
+    """A hold that is sold between the listing of open payments and its turn is not given back."""
+
+    class Late(SqliteEngine):
+        async def unsettled(self, limit: int = 1000) -> list[Hold]:
+            return await self.holds("s")
+
+    async with till(Late) as t:
+        assert isinstance(await t.pay("ok"), Sold)
+        assert await t.cashier.settle_all() == 0
+        assert [move.kind for move in t.bank.movements] == ["charge"]
         assert await t.findings() == []
 
 

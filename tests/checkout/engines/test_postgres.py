@@ -60,7 +60,7 @@ class OtherLayersMachine(PostgresMachine):
 
 
 LIMITS = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 PostgresMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = LIMITS
 TestContract = PostgresMachine.TestCase
