@@ -25,7 +25,7 @@ from checkout.inventory import Inventory
 from checkout.slots import Overrun, Slots
 from checkout.values import LIVE, NOTHING, Hold, Reason, Refused, Sale, State, Stock
 
-CONTENT_TYPES = {"css": "text/css", "js": "text/javascript"}
+CONTENT_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 class Shop:

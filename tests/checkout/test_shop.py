@@ -35,7 +35,7 @@ async def test_pages_load_nothing_from_elsewhere(serve: Serve) -> None:
             async with visit.client.get(path) as answer:
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
                 assert "http" not in (await answer.text()).replace("http-equiv", "")
-        for asset in ("shop.css", "shop.js"):
+        for asset in ("shop.css", "shop.js", "icon.svg"):
             async with visit.client.get(f"/assets/{asset}") as answer:
                 assert answer.status == 200
         for hostile in ("..%2fpages.py", "nothing.css", "__init__.py"):
