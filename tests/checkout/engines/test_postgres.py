@@ -71,7 +71,7 @@ async def test_kill_9_loses_nothing_that_was_answered() -> None:
     """
     with postgres_server() as mine:
         engine = await PostgresEngine.open(mine.url)
-        await engine.apply([OpenSale(sale_of(3, 1, "s"))])
+        await engine.apply([OpenSale(sale_of(3, 1, "s")._replace(hold_ms=600_000))])
         await engine.apply([Reserve("s", "ada", "h1", "k1", "f")])
         mine.kill()
         for _ in range(2):

@@ -68,7 +68,7 @@ async def test_kill_9_loses_nothing_that_was_answered(server: RedisServer) -> No
     none hangs.
     """
     engine = await RedisEngine.open(server.url, prefix="{kill}:")
-    await engine.apply([OpenSale(sale_of(3, 1, "s"))])
+    await engine.apply([OpenSale(sale_of(3, 1, "s")._replace(hold_ms=600_000))])
     await engine.apply([Reserve("s", "ada", "h1", "k1", "f")])
     server.kill()
     with pytest.raises(StoreError):
