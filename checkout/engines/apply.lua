@@ -4,7 +4,7 @@
 --   ARGV     now_ms, '1' when what is over is ended before a sale is touched, how long a key is kept, the batch (JSON)
 --   returns  JSON: for each command [reason or '', free, held, sold, version, hold or false, repeated]
 --
---   sale:ID    hash    the terms, and free, held, sold          live       hash  hold -> end (the sweep reads it)
+--   sale:ID    hash    the terms, and free, held, sold, version
 --   stock      channel  JSON [sale, free, held, sold, version] of every sale a batch has changed
 --   holds      hash    hold -> JSON [id, sale, user, state, money, made_ms, ends_ms, charge]
 --   units:ID   hash    user -> their units, 'h1,h2'             key:KEY    what a key was answered, kept a day
@@ -40,7 +40,6 @@ local function unqueue(sale, hold)
     call('ZREM', P .. 'processing', hold[ID])
     call('HDEL', P .. 'owner', hold[ID])
   end
-  call('HDEL', P .. 'live', hold[ID])
 end
 
 local function finish(sale, hold, state, actor, cause, money)
@@ -150,7 +149,6 @@ function commands.reserve(id, user, hold_id, key, fingerprint)
   call('HSET', P .. 'units:' .. id, user, mine and (mine .. ',' .. hold_id) or hold_id)
   call('ZADD', P .. 'ttl:' .. id, ends, hold_id)
   call('ZADD', P .. 'ready', ends, hold_id)
-  call('HSET', P .. 'live', hold_id, string.format('%.0f', ends))
   save(hold)
   remember(key, fingerprint, hold_id, '')
   note(sale, hold, 'held', 'user', '', before, key, fingerprint)

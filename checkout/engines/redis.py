@@ -186,8 +186,12 @@ class RedisEngine:
 
     async def overdue(self, limit: int = 1000) -> list[str]:
         now_ms = self._clock()
-        live = await self._ask(self._client.hgetall(self._prefix + "live"))
-        return [hold for hold, ends_ms in live.items() if int(ends_ms) <= now_ms][:limit]
+        sales = await self._ask(self._client.lrange(self._prefix + "sales", 0, -1))
+        units = [await self._ask(self._client.hvals(f"{self._prefix}units:{sale}")) for sale in sales]
+        names = [name for row in units for text in row for name in text.split(",")]
+        rows = await self._ask(self._client.hmget(self._prefix + "holds", names)) if names else []
+        holds = [hold_of(json.loads(row)) for row in rows]
+        return [hold.id for hold in holds if hold.state in LIVE and hold.ends_ms <= now_ms][:limit]
 
     async def claim(self, owner: str, lease_ms: int, limit: int = 100) -> list[str]:
         args: list[str | int] = [self._clock(), owner, lease_ms, limit]
@@ -218,7 +222,6 @@ def _restore_sale(writes: "Pipeline", prefix: str, evidence: Evidence) -> None:
         if hold.state in LIVE:
             writes.zadd(f"{prefix}ttl:{sale.id}", {hold.id: hold.ends_ms})
             writes.zadd(prefix + "ready", {hold.id: hold.ends_ms})
-            writes.hset(prefix + "live", hold.id, str(hold.ends_ms))
         if hold.state in LIVE or hold.state is State.SOLD:
             units[hold.user].append(hold.id)
         if hold.money is Money.STARTED:
