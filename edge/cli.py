@@ -63,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     simulated = commands.add_parser(
         "simulate",
         help="play a sale on a virtual clock and measure how fair the line is",
-        description="Play a sale on a virtual clock, with the very gate that the edge runs, and measure how fair the line is: "
-        "against a perfect central line, and beside other policies.",
+        description="Play a sale on a virtual clock, with the very gate that the edge runs, and measure how fair the "
+        "line is: against a perfect central line, and beside other policies.",
     )
     add_simulation_arguments(simulated)
     simulated.set_defaults(command=_simulate)

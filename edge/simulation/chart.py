@@ -14,7 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Axis", "Band", "Dots", "Guide", "Line", "chart", "linear", "log", "nice_step", "swatch", "time_axis"]
+__all__ = [
+    "Axis",
+    "Band",
+    "Dots",
+    "Guide",
+    "Line",
+    "Mark",
+    "chart",
+    "linear",
+    "log",
+    "nice_step",
+    "swatch",
+    "time_axis",
+]
 
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 24.0, 40.0
 
@@ -62,12 +75,13 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """Single points, each with what is written beside it."""
+    """Single points in a row, with a word before the first and one behind the last."""
 
     x: Sequence[float]
     y: Sequence[float]
     ink: str
-    labels: Sequence[str]
+    before: str
+    behind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +181,12 @@ def _mark(f: _Frame, mark: Mark) -> str:
         case Band():
             return f'<path class="band {mark.ink}" d="{_area(f, mark)}"><title>{escape(mark.name)}</title></path>'
         case Dots():
-            return "".join(
-                f'<circle class="dot {mark.ink}" cx="{f.at_x(x):.1f}" cy="{f.at_y(y):.1f}" r="4.5"/>'
-                f'<text class="tick mid" x="{f.at_x(x):.1f}" y="{f.at_y(y) - 9:.1f}">{escape(text)}</text>'
-                for x, y, text in zip(mark.x, mark.y, mark.labels, strict=True)
-            )
+            points = [(f.at_x(x), f.at_y(y)) for x, y in zip(mark.x, mark.y, strict=True)]
+            dots = [f'<circle class="dot {mark.ink}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>' for x, y in points]
+            first, last = points[0], points[-1]
+            before = f'<text class="tick end" x="{first[0]:.1f}" y="{first[1] - 10:.1f}">{escape(mark.before)}</text>'
+            behind = f'<text class="tick" x="{last[0]:.1f}" y="{last[1] - 10:.1f}">{escape(mark.behind)}</text>'
+            return "".join([*dots, before, behind])
         case Guide():
             at = f.at_y(mark.y)
             return (

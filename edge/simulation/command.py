@@ -128,19 +128,23 @@ def _chosen(option: str, named: list[str], known: list[str], every: list[str]) -
 
 def _check_place(report: Path) -> None:
     """Told before minutes are spent."""
-    if report.is_dir() or not report.parent.is_dir():
-        why = "is a folder" if report.is_dir() else f"there is no folder {report.parent}"
+    try:
+        why = "is a folder" if report.is_dir() else ""
+        why = why or ("" if report.parent.is_dir() else f"there is no folder {report.parent}")
+    except OSError as fault:
+        why = f"cannot be written: {fault.strerror}"
+    if why:
         raise ConfigurationError("simulate", [Fault("--report", f"{report}: {why}")])
 
 
 def _listed() -> str:
     from controller.simulation.scenarios import SCENARIOS
-    from edge.simulation.trial import OURS, POLICIES
+    from edge.simulation.trial import MEANINGS, POLICIES
 
     width = max(map(len, (*SCENARIOS, *POLICIES)))
     lines = ["scenarios:", *(f"  {s.name.ljust(width)}  {s.what}" for s in SCENARIOS.values()), "", "policies:"]
     for name, maker in POLICIES.items():
-        told = "the gate that the edge runs" if name == OURS else (maker.__doc__ or "").splitlines()[0]
+        told = MEANINGS.get(name) or (maker.__doc__ or "").partition("\n")[0]
         lines.append(f"  {name.ljust(width)}  {told}")
     return "\n".join(lines)
 

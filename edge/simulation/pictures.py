@@ -17,7 +17,7 @@ import numpy as np
 
 from controller.simulation.crowd import Crowd, Floats
 from controller.simulation.world import Run
-from edge.simulation.chart import Axis, Band, Dots, Guide, Line, chart, linear, log, time_axis
+from edge.simulation.chart import Axis, Band, Dots, Guide, Line, Mark, chart, linear, log, time_axis
 from edge.simulation.table import duration, share
 from edge.simulation.trial import POLICIES, Outcome, Trial, median
 
@@ -83,8 +83,11 @@ def _ladder(trial: Trial) -> Picture:
         at = rows - i - 0.5
         x = [max(LEAST_SHOWN_S, f[key]) for key in ("median_s", "p95_s", "p99_s")]
         marks.append(Line(x, [at] * 3, ink(outcome.policy), outcome.policy))
-        labels = [f"half {duration(f['median_s'])}", "", f"99 of 100 {duration(f['p99_s'])}"]
-        marks.append(Dots(x, [at] * 3, ink(outcome.policy), labels))
+        marks.append(
+            Dots(
+                x, [at] * 3, ink(outcome.policy), f"half {duration(f['median_s'])}", f"99 of 100 {duration(f['p99_s'])}"
+            )
+        )
     y = Axis("", 0.0, float(rows), tuple((rows - i - 0.5, o.policy) for i, o in enumerate(trial.outcomes)))
     x_axis = log("seconds away from the ideal line's moment, each step ten times the one before", 0.01, high, _power)
     svg = chart("Displacement of each policy", x_axis, y, marks, height=70.0 + 52.0 * rows)
@@ -115,7 +118,7 @@ def _waits(trial: Trial) -> Picture:
         at, low, middle, high = _quantiles(arrival, outcome.first.admitted_s - arrival)
         best_at, _, best, _ = _quantiles(arrival, ideal_wait)
         colour = ink(outcome.policy)
-        marks = [
+        marks: list[Mark] = [
             Band(at, low, high, colour, "9 of 10 visitors"),
             Line(at, middle, colour, f"{outcome.policy}: median"),
             Line(best_at, best, *IDEAL),
@@ -128,7 +131,8 @@ def _waits(trial: Trial) -> Picture:
         "Everybody who came in, by their moment of arrival: the line is the median wait of those who arrived together, "
         "the shade holds nine of ten of them. The dashed line is the wait in the ideal line.",
         "A shade as thin as the line, on the dashed one: those who came together wait equally long.",
-        "A wide shade is a lottery: people who arrived in the same moment wait for seconds or for minutes, by chance alone.",
+        "A wide shade is a lottery: people who arrived in the same moment wait for seconds or for minutes, by chance "
+        "alone.",
         is_paired=True,
     )
 
@@ -139,11 +143,11 @@ def _top(waits: Floats) -> float:
 
 
 def _quantiles(arrival: Floats, wait: Floats) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Groups of equally many visitors in order of arrival: when, and the 5th, 50th and 95th percentile of their waits."""
+    """Groups of equally many visitors in order of arrival: when, and P5, P50 and P95 of their waits."""
     known = ~np.isnan(wait)
     if not known.any():
         return [], [], [], []
-    groups = min(120, max(1, int(known.sum()) // 20))
+    groups = min(400, max(1, int(known.sum()) // 20))
     at, low, middle, high = [], [], [], []
     for when, waits in zip(np.array_split(arrival[known], groups), np.array_split(wait[known], groups), strict=True):
         p5, p50, p95 = np.percentile(waits, [5, 50, 95])
@@ -159,10 +163,15 @@ def _crowd(trial: Trial) -> Picture:
     people = trial.outcomes[0].first.people
     grid = np.linspace(0.0, end, POINTS)
     ideal = _waiting(people, trial.first_ideal_s, grid)
-    lines = [Line(grid.tolist(), _waiting(people, o.first.admitted_s, grid).tolist(), ink(o.policy), o.policy) for o in trial.outcomes]  # fmt: skip
+    lines = [
+        Line(grid.tolist(), _waiting(people, o.first.admitted_s, grid).tolist(), ink(o.policy), o.policy)
+        for o in trial.outcomes
+    ]
     top = max(float(ideal.max()), *(max(line.y) for line in lines))
     x = time_axis("after the opening", end)
-    waiting = chart("Visitors who wait", x, linear("visitors who wait", top), [*lines, Line(grid.tolist(), ideal.tolist(), *IDEAL)])  # fmt: skip
+    waiting = chart(
+        "Visitors who wait", x, linear("visitors who wait", top), [*lines, Line(grid.tolist(), ideal.tolist(), *IDEAL)]
+    )
 
     width = _bin_s(end, 120)
     rates = [Line(*_rate(o.first.admitted_s, end, width), ink(o.policy), o.policy) for o in trial.outcomes]
@@ -176,8 +185,8 @@ def _crowd(trial: Trial) -> Picture:
         "The line over time",
         (Panel(captions[0], waiting), Panel(captions[1], coming)),
         _legend(trial),
-        "Above, how many wait at each moment (who has left is not counted). Below, how many are let in each second, and the "
-        "capacity as the dashed line.",
+        "Above, how many wait at each moment (who has left is not counted). Below, how many are let in each second, "
+        "and the capacity as the dashed line.",
         "Above, no line over the dashed one. Below, all lines on the dashed one for as long as anybody waits: below it "
         "capacity is wasted, and everybody behind pays with time.",
         "The first second may exceed the capacity by the burst: the tokens that the bucket kept from the quiet before.",
@@ -215,21 +224,36 @@ def _thresholds(trial: Trial) -> Picture | None:
     x = time_axis("after the opening", end)
     top = max((max(line.y, default=0.0) for line in [*lagging, best_lag]), default=1.0)
     high = max((max(line.y, default=0.0) for line in [*moved, best]), default=1.0)
+    ahead = [Line(line.x, _ahead(line, grid, heads), line.ink, line.name) for line in moved]
+    spread = np.abs(np.concatenate([line.y for line in ahead])) if ahead else np.ones(1)
+    most = max(0.1, float(np.percentile(spread, 95)) * 1.2)
+    level = Line([0.0, end], [0.0, 0.0], *IDEAL)
+    magnified = linear("threshold ahead of the ideal line (s of arrival)", most, -most, 6)
     panels = (
-        Panel("Lag: how long ago those arrived who are called now", chart("Lag of each node", x, linear("lag (s)", top), [*lagging, best_lag])),
-        Panel("Threshold: up to which arrival the door is open", chart("Threshold of each node", x, linear("arrival (s after the opening)", high), [*moved, best])),
-    )  # fmt: skip
+        Panel(
+            "Lag: how long ago those arrived who are called now",
+            chart("Lag of each node", x, linear("lag (s)", top), [*lagging, best_lag]),
+        ),
+        Panel(
+            "Threshold: up to which arrival the door is open",
+            chart("Threshold of each node", x, linear("arrival (s after the opening)", high), [*moved, best]),
+        ),
+        Panel(
+            "The same threshold, magnified: how far it is ahead of the ideal line",
+            chart("Threshold of each node against the ideal line", x, magnified, [*ahead, level]),
+        ),
+    )
     first_ones = " (the first eight)" if run.scenario.nodes > len(nodes) else ""
     return Picture(
         "How far the door is open",
         panels,
         (*((line.ink, line.name) for line in moved), IDEAL),
-        f"Each node{first_ones} moves one number, its threshold: who arrived before it may come in. Lag is now minus threshold. "
-        "The dashed line is the arrival of the visitor whom the ideal line lets in at this moment.",
-        "All nodes on the dashed line, or just ahead of it: people are called a moment before their turn, so that they can be "
-        "there in time.",
-        "Nodes that part from each other serve people of different arrival at the same moment: that is where unfairness "
-        "between nodes comes from. When nobody is left to wait, lines end or fall to zero.",
+        f"Each node{first_ones} moves one number, its threshold: who arrived before it may come in. Lag is now minus "
+        "threshold. The dashed line is the arrival of the visitor whom the ideal line lets in at this moment.",
+        "All nodes on the dashed line, or just ahead of it: people are called a moment before their turn, so that "
+        "they can be there in time.",
+        "Nodes that part from each other serve people of different arrival at the same moment: that is where "
+        "unfairness between nodes comes from. When nobody is left to wait, lines end or fall to zero.",
     )
 
 
@@ -243,6 +267,12 @@ def _of_node(run: Run, node: int, end_s: float) -> tuple[list[float], list[float
 
 def _minus(t: Sequence[float], y: Sequence[float]) -> list[float]:
     return [max(0.0, a - b) for a, b in zip(t, y, strict=True)]
+
+
+def _ahead(threshold: Line, grid: Floats, heads: Floats) -> list[float]:
+    """How many seconds of arrivals a node is ahead of the ideal line."""
+    gaps: list[float] = (np.asarray(threshold.y) - np.interp(threshold.x, grid, heads)).tolist()
+    return gaps
 
 
 def _heads(people: Crowd, ideal_s: Floats, grid: Floats) -> Floats:
@@ -273,18 +303,23 @@ def _tail(trial: Trial) -> Picture:
         rest = np.where(part < 1.0, 1.0 - part, np.nan)
         above.append(Line(grid.tolist(), rest.tolist(), ink(policy), policy))
     percents = tuple((i / 4, f"{25 * i} %") for i in range(5))
-    left = chart("Share of visitors displaced by less", x_axis, Axis("share of visitors displaced by less", 0.0, 1.0, percents), below)  # fmt: skip
+    left = chart(
+        "Share of visitors displaced by less",
+        x_axis,
+        Axis("share of visitors displaced by less", 0.0, 1.0, percents),
+        below,
+    )
     y_axis = log("share of visitors displaced by more", max(least, 1e-6), 1.0, share)
     right = chart("Share of visitors displaced by more", x_axis, y_axis, [*above, Guide(0.01, "1 of 100")])
     return Picture(
         "The whole distribution, and its tail",
         (Panel("By less than this", left), Panel("By more than this: the tail, down to a single visitor", right)),
         _legend(trial, with_ideal=False),
-        "Every admitted visitor, by how many seconds too early or too late they came in. The second picture shows the same upside "
-        "down and magnified, down to the one visitor with the worst luck of all.",
+        "Every admitted visitor, by how many seconds too early or too late they came in. The second picture shows "
+        "the same upside down and magnified, down to the one visitor with the worst luck of all.",
         "Above, a line that has reached 100 % at the left edge. Below, one that has ended there.",
-        "Go up from 1 s: so many visitors were treated fairly to within a second. Where a line of the lower picture ends is the "
-        "worst that happened to anybody.",
+        "Go up from 1 s: so many visitors were treated fairly to within a second. Where a line of the lower picture "
+        "ends is the worst that happened to anybody.",
     )
 
 
@@ -308,12 +343,15 @@ def _polls(trial: Trial) -> Picture:
     guides = [] if budget is None else [Guide(budget, "the budget")]
     top = max(1.0, budget or 0.0, *(max(line.y, default=0.0) for line in lines))
     every = f"the busiest second of every {width} s" if width > 1 else "every second"
-    svg = chart("Requests a second", time_axis("after the opening", end), linear("requests a second", top), [*lines, *guides])  # fmt: skip
+    svg = chart(
+        "Requests a second", time_axis("after the opening", end), linear("requests a second", top), [*lines, *guides]
+    )
     return Picture(
         "What waiting costs",
         (Panel(f"Requests a second from all who wait, {every}", svg),),
         _legend(trial, with_ideal=False),
-        "Every visitor asks again from time to time; these are all requests that the nodes answer, first visits included.",
+        "Every visitor asks again from time to time; these are all requests that the nodes answer, first visits "
+        "included.",
         "Low and flat: people far back are asked to come back rarely, those near the front in time for their turn.",
         "The first peak is the arrivals themselves, and nobody can avoid it.",
     )

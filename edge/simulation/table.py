@@ -44,36 +44,56 @@ def _each(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One measure: how it is called, shown and explained. computed: whether the two ideals have it as well."""
+    """One measure: how it is called, shown and explained. for_ideal: whether it has one."""
 
     field: str
     title: str
     show: Callable[[float], str]
     meaning: str
-    for_ideal: bool = True
-    for_polling_ideal: bool = True
+    for_ideal: bool
+    for_polling_ideal: bool
 
 
-COLUMNS = (
-    Column("use", "use", share, "admissions made by the time the ideal line is empty, as a share of those that it makes by then; what is missing to 100 % is capacity that stood idle while people waited"),
-    Column("median_s", "median", duration, "displacement: how far a visitor's admission lies from the moment that the ideal line would have given them, early or late; half of the visitors are closer than this"),
-    Column("p95_s", "P95", duration, "the same, for 95 visitors of 100"),
-    Column("p99_s", "P99", duration, "the same, for 99 visitors of 100: the bad luck that one in a hundred has"),
-    Column("kendall", "Kendall", share, "share of all pairs of visitors in which the later one came in first: 0 % is first come, first served, 50 % is a lottery"),
-    Column("overshoot", "overshoot", _count, "most admissions in any second beyond capacity and burst; anything but 0 would put checkout at risk"),
-    Column("polls_each", "polls each", _each, "requests that a visitor makes, the first included", for_ideal=False),
-    Column("polls_peak_per_s", "peak polls/s", _count, "most requests in one second, from everybody who waits", for_ideal=False, for_polling_ideal=False),
-    Column("lost", "lost", share, "visitors who would have come in before their patience ended, in the ideal line, but did not in this one"),
-    Column("spread_s", "spread", duration, "interquartile range of the waits of people who arrived in the same second: how unlike the luck of neighbours is"),
-)  # fmt: skip
+_MEANINGS = {
+    "use": "admissions made by the time the ideal line is empty, as a share of those that it makes by then; "
+    "what is missing to 100 % is capacity that stood idle while people waited",
+    "median_s": "displacement: how far a visitor's admission lies from the moment that the ideal line would have given "
+    "them, early or late; half of those admitted are closer than this",
+    "p95_s": "the same, for 95 visitors of 100",
+    "p99_s": "the same, for 99 visitors of 100: the bad luck that one in a hundred has",
+    "kendall": "share of all pairs of visitors in which the later one came in first: 0 % is first come, first served, "
+    "50 % is a lottery",
+    "overshoot": "most admissions in any second beyond capacity and burst; anything but 0 would put checkout at risk",
+    "polls_each": "requests that a visitor makes, the first included",
+    "polls_peak_per_s": "most requests in one second, from everybody who comes or waits",
+    "lost": "visitors who would have come in before their patience ended, in the ideal line, but did not in this one",
+    "spread_s": "interquartile range of the waits of those who arrived in the same second: how unlike the luck of "
+    "neighbours is; the ideal line has some as well, since it also takes them one by one",
+}
+COLUMNS = tuple(
+    Column(field, title, show, _MEANINGS[field], not field.startswith("polls"), field != "polls_peak_per_s")
+    for field, title, show in (
+        ("use", "use", share),
+        ("median_s", "median", duration),
+        ("p95_s", "P95", duration),
+        ("p99_s", "P99", duration),
+        ("kendall", "Kendall", share),
+        ("overshoot", "overshoot", _count),
+        ("polls_each", "polls each", _each),
+        ("polls_peak_per_s", "peak polls/s", _count),
+        ("lost", "lost", share),
+        ("spread_s", "spread", duration),
+    )
+)
 
 
 def conditions(scenario: Scenario) -> str:
     """Under what the sale is played, in a line."""
     nodes = f"{scenario.nodes} nodes, {'joined' if scenario.joined else 'sharing nothing'}"
+    nodes = nodes if scenario.nodes > 1 else "1 node"
     budget = f", at most {scenario.poll_budget_per_s:g} polls/s" if scenario.poll_budget_per_s else ""
     return (
-        f"{scenario.capacity:g} admissions/s, burst {scenario.burst_s:g} s; {nodes if scenario.nodes > 1 else '1 node'}; "
+        f"{scenario.capacity:g} admissions/s, burst {scenario.burst_s:g} s; {nodes}; "
         f"polls every {scenario.poll_min_s:g} to {scenario.poll_max_s:g} s{budget}"
     )
 

@@ -23,10 +23,31 @@ from edge.simulation.fleet import Fleet
 from edge.simulation.progress import Progress
 from edge.simulation.trace import Trace
 
-__all__ = ["OURS", "POLICIES", "Outcome", "Trial", "checked", "median", "on_fleet", "traced", "try_out", "worst"]
+__all__ = [
+    "MEANINGS",
+    "OURS",
+    "POLICIES",
+    "Outcome",
+    "Trial",
+    "checked",
+    "median",
+    "on_fleet",
+    "traced",
+    "try_out",
+    "worst",
+]
 
 OURS = "stanchion"
 POLICIES: Mapping[str, PolicyMaker] = {OURS: real_gate, **BASELINES}
+#: What each does, for people; a policy that is not here is told by its own first line.
+MEANINGS: Mapping[str, str] = {
+    OURS: "the gate that the edge runs",
+    "bucket": "no line: whoever asks at the right moment comes in, a lottery",
+    "timestamp-pid": "a PID on the threshold itself, as the textbook has it",
+    "lag-p": "a proportional rule on the lag, as published by Shopify in 2017",
+    "csfq": "the lag times wanted over measured rate: core-stateless fair queueing",
+    "feed-forward": "from rate to threshold through the density of first requests",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +75,7 @@ def traced(trace: Trace, name: str) -> Scenario:
     """A scenario in which those of the trace arrive, whatever the seed."""
     people = crowd(np.array(trace.arrival_s), np.array(trace.patience_s))
     leaving = sum(1 for patience in trace.patience_s if patience < float("inf"))
-    what = f"{len(trace):,} recorded arrivals in {max(trace.arrival_s):,.0f} s, {leaving:,} of them with an end to patience"
+    what = f"{len(trace):,} recorded arrivals in {max(trace.arrival_s):,.0f} s, {leaving:,} of them ready to leave"
     return Scenario(name, what, lambda rng: people)  # noqa: ARG005
 
 
@@ -65,9 +86,11 @@ def on_fleet(scenario: Scenario, fleet: Fleet) -> Scenario:
         replace(e, admissions_per_second=e.admissions_per_second * scale) if isinstance(e, SetCapacity) else e
         for e in scenario.events
     )
+    limit = fleet.active_limit
+    unplayed = "" if limit is None else f" (its limit of {limit:,} active visitors is not played)"
     return replace(
         scenario,
-        what=f"{scenario.what}; on {fleet.source}",
+        what=f"{scenario.what}; on {fleet.source}{unplayed}",
         capacity=fleet.capacity,
         burst_s=fleet.burst_s,
         poll_min_s=fleet.poll_min_s,
