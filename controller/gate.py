@@ -298,8 +298,8 @@ class Gate:
         return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
 
     def _doubt(self, first_seen: float, eta_s: float) -> float:
-        """Seconds from the median to the 90th percentile: a share of it, one more poll, the error of the count (a
-        sample of n is known to sqrt(n)), and the newcomers ahead who are taken for ghosts, should they come."""
+        """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
+        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come."""
         flow = self._flow
         doubt = DOUBT_SHARE * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
         return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
