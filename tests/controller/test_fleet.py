@@ -20,7 +20,7 @@ NEWS = st.tuples(st.floats(0.0, 1e4), st.floats(0.0, 100.0), st.floats(0.0, 100.
 
 @given(st.lists(NEWS, min_size=1, max_size=20))
 def test_shares_add_up_to_the_capacity(nodes: list[tuple[float, float, float]]) -> None:
-    """Whatever the nodes report, the room's capacity is handed out, no more, and to nobody less than nothing."""
+    """Whatever the nodes report, just the capacity is handed out, and to nobody less than nothing."""
     got = shares([summary(str(i), 0, 0.0, p, lvl, r) for i, (p, lvl, r) in enumerate(nodes)], 50.0)
     assert sum(s.rate for s in got.values()) == pytest.approx(50.0)
     assert sum(s.fair for s in got.values()) == pytest.approx(50.0)
