@@ -23,9 +23,9 @@ nodes add up to C.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-HEARTBEAT_S = 0.5
+HEARTBEAT_S = 0.2
 TTL_S = 3.0
-TAU_S = 2.0  # at two heartbeats a second this is a gain of 1/4 with a delay of one step: no overshoot
+TAU_S = 0.8  # a gain of 1/4 a heartbeat with a delay of one: no overshoot
 EVEN = 0.05  # part of the capacity shared out evenly, so that a node without polls can start
 MAX_LEASES = 8192  # most leases in one summary
 

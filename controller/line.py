@@ -28,7 +28,7 @@ PROBED = 24  # first leases that must have come due before newcomers are trusted
 
 SETTLED_S = 1.0
 TRUSTED = 0.9
-NEWS_S = 0.7  # a heartbeat and its delay
+NEWS_S = 0.4  # a heartbeat and its delay
 
 
 def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:

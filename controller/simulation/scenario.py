@@ -71,7 +71,8 @@ class Scenario:
     events: tuple[Event, ...] = ()
     clock_off_s: float = 0.0  # node clocks are off by up to this, either way
     joined: bool = False
-    heartbeat_s: float = 0.5
+    heartbeat_s: float = 0.2
+    bucket_floor: float = 1.0
     kind: Literal["measured", "stress"] = "measured"
 
     def settings(self, nodes: int | None = None, capacity: float | None = None) -> GateSettings:
@@ -85,6 +86,7 @@ class Scenario:
             poll_max_s=self.poll_max_s,
             nodes=n,
             room_admissions_per_second=rate,
+            bucket_floor=self.bucket_floor,
         )
 
     def plan(self) -> Capacity:

@@ -83,7 +83,16 @@ SCENARIOS: Mapping[str, Scenario] = {
             joined=True,
         ),
         replace(_FLASH, name="many", what="50 nodes of 1/s each", nodes=50),
+        replace(_FLASH, name="many-deep", what="50 nodes, bucket_floor 3", nodes=50, bucket_floor=3.0),
         replace(_FLASH, name="many-joined", what="50 nodes, joined", nodes=50, joined=True),
+        replace(
+            _FLASH,
+            name="many-deep-joined",
+            what="50 nodes, bucket_floor 3, joined",
+            nodes=50,
+            joined=True,
+            bucket_floor=3.0,
+        ),
         replace(
             _FLASH,
             name="scale",
