@@ -52,7 +52,7 @@ class LeakyBucket:
         return self._level
 
     def take(self, now: float, spare: float = 0.0) -> bool:
-        """Take one token if there is one and `spare` more stay behind (capped so that a full bucket always gives)."""
+        """Take one token if there is one and `spare` stay behind; a full bucket always gives."""
         if self.level(now) < min(1.0 + spare, max(1.0, self._brim)):
             return False
         self._level -= 1.0

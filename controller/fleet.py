@@ -1,28 +1,31 @@
-"""Joined nodes: what each tells the others every heartbeat, and how the capacity is shared out. Pure: the shell carries it.
+"""Joined nodes: what each tells the others every heartbeat, and how the capacity is shared out.
 
-Each node publishes a `Summary`: the leases it gave near the front since the last one, who was admitted, how many
-polls it sees and what its bucket holds. With those of the others a node knows the front of the whole line one
-heartbeat late, instead of one visitor in `nodes`.
+Pure: the shell carries the news.
+
+Each node publishes a `Summary`: the leases it gave near the front since the last one, who was admitted, how
+many polls it sees and what its bucket holds. With those of the others a node knows the front of the whole
+line one heartbeat late, instead of one visitor in `nodes`.
 
 Shares follow demand: with a traffic share w_i (polls) and a bucket level l_i, node i hands out
 
     c_i = C * w_i + (w_i * sum(l) - l_i) / TAU_S         clamped to [0.1, 3] * C * w_i, scaled to sum C
 
-where l_i is the level foreseen for the end of the present heartbeat, published level + (c_i now - C w_i) * HEARTBEAT_S
-(a Smith predictor: what is already on its way is not sent twice),
+where l_i is the level foreseen for the end of the present heartbeat, published level + (c_i now - C w_i) *
+HEARTBEAT_S (a Smith predictor: what is already on its way is not sent twice),
 
-so tokens flow from where nobody asked for them to where somebody waits, and the sum is always C. All nodes compute
-the shares of beat b from the summaries of beat b - 1, the same for everybody, and use them for just one heartbeat: over
-time the shares add up to C exactly, and at any moment to within one heartbeat's worth. A node that hears nothing for
-`TTL_S` goes back to its configured share, which is safe because those of all nodes add up to C.
+so tokens flow from where nobody asked for them to where somebody waits, and the sum is always C. All nodes
+compute the shares of beat b from the summaries of beat b - 1, the same for everybody, and use them for just
+one heartbeat: over time the shares add up to C exactly, and at any moment to within one heartbeat's worth. A
+node that hears nothing for `TTL_S` goes back to its configured share, which is safe because those of all
+nodes add up to C.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-HEARTBEAT_S = 0.5
+HEARTBEAT_S = 0.2
 TTL_S = 3.0
-TAU_S = 2.0  # at two heartbeats a second this is a gain of 1/4 with a delay of one step: no overshoot
+TAU_S = 0.8  # a gain of 1/4 a heartbeat with a delay of one: no overshoot
 EVEN = 0.05  # part of the capacity shared out evenly, so that a node without polls can start
 MAX_LEASES = 8192  # most leases in one summary
 
@@ -59,7 +62,7 @@ def shares(summaries: Iterable[Summary], room_rate: float) -> Mapping[str, Share
     even = EVEN if polls > 0.0 else 1.0
     base, level = {}, {}
     for s in nodes:
-        weight = even / len(nodes) + ((1.0 - even) * s.polls_per_s / polls if polls > 0.0 else 0.0)
+        weight = even / len(nodes) + ((1.0 - even) * (s.polls_per_s / polls) if polls > 0.0 else 0.0)
         base[s.node] = room_rate * weight
         level[s.node] = s.level + (s.rate - base[s.node]) * HEARTBEAT_S
     tokens = sum(level.values())

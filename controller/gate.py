@@ -3,9 +3,9 @@
     decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
     tick     leases run out, rates are folded, the law moves the threshold
 
-Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both rules are
-monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded by
-`max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
+Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both
+rules are monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded
+by `max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
 
 ETA of a visitor x: the called are in within DEPTH_S, the others after those before them:
 
@@ -23,7 +23,7 @@ from controller.fleet import MAX_LEASES, TTL_S, Summary, shares
 from controller.law import DEPTH_S, RESERVE_S, ThresholdLaw
 from controller.line import YOUNG_S, Line
 from controller.meter import RateMeter
-from controller.pacing import appointment, calm, first_appointment, stretched
+from controller.pacing import appointment, calm, far_eta, first_appointment, stretched
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
@@ -31,8 +31,7 @@ GRACE_S = 0.1  # a client is expected this much after its appointment
 ZONE_S = 6.0  # the line is counted this far beyond the longest interval
 SETTLE_S = 3.0  # newcomers are counted this long after their arrival
 COLD_S = 1.5  # a node that joins a running sale first listens for this many shortest intervals
-JOINED_SD = 0.5
-JX = True
+JOINED_SD = 0.9  # tokens in reserve at a joined node, in standard deviations of a second of arrivals
 LEAD_S = 0.4
 DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.06, 1.2, 2.0  # ETA interval, fitted to the scenarios
 BLOCKED_S = 5.0  # memory of places having been scarce
@@ -50,15 +49,23 @@ class Gate:
         "_bucket",
         "_clock",
         "_cold_until",
+        "_doubt_scale",
+        "_far_eta_s",
+        "_far_s",
+        "_flow",
         "_gone",
+        "_grown_up",
+        "_is_exact",
         "_is_full",
         "_joined_at",
         "_joined_since",
         "_law",
         "_leases",
         "_line",
+        "_new_s",
         "_peers",
         "_polls",
+        "_sample",
         "_settings",
         "_shift",
         "_stretch",
@@ -66,7 +73,7 @@ class Gate:
     )
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
-        """`resume`: a checkpoint, or {} for a node that joins a running sale (an empty bucket, and it listens first)."""
+        """`resume`: a checkpoint, or {} for a node that joins a sale (empty bucket, it listens first)."""
         s = self._settings = settings
         rate = s.admissions_per_second
         self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))
@@ -83,6 +90,8 @@ class Gate:
         self._joined_at = self._joined_since = -inf
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
+        self._flow, self._sample, self._is_exact = 0.0, 1.0, False
+        self._retune()
         if resume is not None:
             self._resume(resume, now)
 
@@ -95,13 +104,17 @@ class Gate:
 
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
-        clock = self._read(now)
+        clock = now + self._shift
+        if clock >= self._clock:
+            self._clock = clock
+        else:
+            clock = self._read(now)
         line = self._line
         age_s = now - first_seen
         self._polls.count += 1
         if slots is not None and slots <= 0:
             self._is_full = True
-        is_first = age_s < 0.5 * self._settings.poll_min_s and first_seen not in line.book
+        is_first = age_s < self._new_s and first_seen not in line.book
         if is_first:
             self._arrivals.count += 1
         else:
@@ -132,6 +145,7 @@ class Gate:
         self._is_full = False
         if clock - self._joined_at > TTL_S:
             self._part(now)
+        self._retune()
         if clock >= self._cold_until:
             self._move(now, dt, is_blocked)
 
@@ -144,9 +158,10 @@ class Gate:
         self._bucket.reshape(rate, settings.depth_at(rate), now)
         if old.nodes != settings.nodes:
             self._line.resample(old.nodes / settings.nodes, settings.nodes)
+        self._retune()
 
     def summary(self, node: str, beat: int, now: float) -> Summary:
-        """What the other nodes should know since the last summary; `node` is this node's name in the fleet."""
+        """What the other nodes should know since the last one; `node` is this node's name in the fleet."""
         clock = self._read(now)
         leases = tuple((first_seen, due - clock, is_first) for first_seen, due, is_first in self._leases)
         gone = tuple(self._gone)
@@ -178,6 +193,7 @@ class Gate:
             room *= min(1.0, len(last) / self._settings.nodes)
         mine = shares(last.values(), room)[node]
         self._bucket.reshape(mine.rate, self._settings.depth_at(mine.fair), now)
+        self._retune()
 
     def _learn(self, node: str, news: list[Summary], last: Mapping[str, Summary], now: float) -> None:
         """Bring the shared front up to date."""
@@ -217,7 +233,7 @@ class Gate:
         """An immutable picture of now."""
         s = self._settings
         waiting = self._line.waiting()
-        flow = self._flow()
+        flow = self._flow
         threshold = min(self._law.threshold, now)
         return GateSnapshot(
             now=now,
@@ -227,7 +243,7 @@ class Gate:
             bucket_depth=self._bucket.depth,
             admissions_per_second=self._bucket.rate,
             waiting=round(waiting),
-            waiting_room=round(waiting / self._sample()),
+            waiting_room=round(waiting / self._sample),
             eta_last_s=waiting / flow if flow > 0.0 else None,
             polls_per_s=self._polls.rate,
             arrivals_per_s=self._arrivals.rate,
@@ -254,24 +270,28 @@ class Gate:
     def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool) -> Wait:
         s, line, law = self._settings, self._line, self._law
         ahead = line.ahead(first_seen)
-        position = int(ahead / self._sample()) + 1
-        flow = self._flow()
+        position = int(ahead / self._sample) + 1
+        flow = self._flow
         if flow <= 0.0:
             after = calm(s, self._stretch, draw)
             line.expect(first_seen, clock + after + GRACE_S, is_first)
             return Wait(after, position, None, None)
-        is_exact = (JX and line.front is not None) or line.returns.share >= 0.9
+        is_exact = self._is_exact
         if is_exact or first_seen <= law.threshold:
             before = ahead + 1.0 - law.ahead
         else:
-            before = line.place(first_seen, law.threshold)
-        eta = max(0.0, DEPTH_S + RESERVE_S + before / flow)
-        after = appointment(
-            s, eta - (LEAD_S if line.front is not None else 0.0), flow, self._stretch, is_exact
-        )
-        if is_first:
-            after = first_appointment(s, eta, after, line.is_probed, draw)
-        if clock - self._born < s.poll_max_s:  # a young node knows little: no appointment is longer than its life
+            before = line.place(first_seen, law.threshold, ahead)
+        eta = DEPTH_S + RESERVE_S + before / flow
+        if eta < 0.0:
+            eta = 0.0
+        if eta >= self._far_eta_s and not is_first:
+            after = self._far_s
+        else:
+            lead_s = LEAD_S if line.front is not None else 0.0
+            after = appointment(s, eta - lead_s, flow, self._stretch, is_exact)
+            if is_first:
+                after = first_appointment(s, eta, after, line.is_probed, draw)
+        if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
             after = min(after, s.poll_min_s + clock - self._born)
         due = clock + after + GRACE_S
         line.expect(first_seen, due, is_first)
@@ -279,13 +299,14 @@ class Gate:
             line.front.expect(first_seen, due, is_first)
             if len(self._leases) < MAX_LEASES:
                 self._leases.append((first_seen, due, is_first))
-        return Wait(after, position, eta, eta + self._doubt(eta, flow, is_exact))
+        return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
 
-    def _doubt(self, eta_s: float, flow: float, is_exact: bool) -> float:
-        """Seconds from the median to the 90th percentile: a share of it, one more poll, and the sampling error of
-        the count (a sample of n is known to sqrt(n))."""
-        sampling = 0.0 if is_exact else DOUBT_SD * (eta_s / flow) ** 0.5
-        return DOUBT_SHARE * eta_s + DOUBT_S + sampling
+    def _doubt(self, first_seen: float, eta_s: float) -> float:
+        """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
+        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come."""
+        flow = self._flow
+        doubt = DOUBT_SHARE * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
+        return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
 
     def _part(self, now: float) -> None:
         """Nothing was heard of the others: on with the configured share and this node's own sample."""
@@ -294,6 +315,7 @@ class Gate:
             self._leases, self._gone = [], []
             rate = self._settings.admissions_per_second
             self._bucket.reshape(rate, self._settings.depth_at(rate), now)
+            self._retune()
 
     def _move(self, now: float, dt: float, is_blocked: bool) -> None:
         s, line, law, bucket = self._settings, self._line, self._law, self._bucket
@@ -306,29 +328,31 @@ class Gate:
             reserve_s = RESERVE_S
             if line.front is not None:
                 reserve_s += JOINED_SD * (rate * (1.0 - rate / s.room_rate)) ** 0.5 / rate
-            law.step(line, bucket.level(now), bucket.depth, rate, self._flow(), dt, is_blocked, reserve_s)
+            law.step(line, bucket.level(now), bucket.depth, rate, self._flow, dt, is_blocked, reserve_s)
             far_s = s.poll_max_s * self._stretch
             if self._clock - self._born > far_s + SETTLE_S:
-                line.freeze(min(law.threshold, now), (far_s + ZONE_S) * self._flow(), now - SETTLE_S)
+                line.freeze(min(law.threshold, now), (far_s + ZONE_S) * self._flow, now - SETTLE_S)
 
-    def _sample(self) -> float:
-        """Share of the whole line that is in what `ahead` counts."""
-        if self._line.front is not None:
-            return 1.0
-        share = self._line.returns.share
-        return 1.0 / self._settings.nodes if share >= 0.9 else share
-
-    def _flow(self) -> float:
-        """Visitors a second that the fleet takes from this node's list."""
-        s = self._settings
-        share = self._line.returns.share
-        if self._line.front is not None:
-            flow = s.room_rate
+    def _retune(self) -> None:
+        """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""
+        s, line = self._settings, self._line
+        share = line.returns.share
+        is_own = share >= 0.9  # one node, or clients that stick to theirs
+        self._is_exact = is_own or line.front is not None
+        if line.front is not None:
+            self._sample, flow = 1.0, s.room_rate
+            self._doubt_scale = max(share if share < 0.9 else 1.0 / s.nodes, 1e-3)
         else:
-            flow = s.admissions_per_second if share >= 0.9 else share * s.room_rate
+            self._sample = 1.0 / s.nodes if is_own else share
+            flow = s.admissions_per_second if is_own else share * s.room_rate
+            self._doubt_scale = 1.0
         if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
             flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
-        return flow if s.admissions_per_second > 0.0 else 0.0
+        self._flow = flow if s.admissions_per_second > 0.0 else 0.0
+        self._far_s = s.poll_max_s * self._stretch
+        self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
+        self._new_s = 0.5 * s.poll_min_s
+        self._grown_up = self._born + s.poll_max_s
 
     def _read(self, now: float) -> float:
         """The wall clock made monotone; a step back of over BACKWARD_S is taken as a new axis."""
@@ -354,6 +378,7 @@ class Gate:
         else:
             self._born = now
             self._cold_until = now + COLD_S * s.poll_min_s
+        self._retune()
 
 
 def _of_beat(heard: Iterable[tuple[Summary, float]], beat: int) -> Summary:

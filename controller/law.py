@@ -1,23 +1,24 @@
 """The law: how far the door is open. It moves one number, the threshold, and knows nothing of who passes.
 
-The process variable is the bucket's level in seconds of the share, counting eligible visitors who were refused as
-negative: y = (level - R * refused/s) / rate. It should stay at RESERVE_S: late by so little for everybody, and
+The process variable is the bucket's level in seconds of the share, counting eligible visitors who were
+refused as negative: y = (level - R * refused/s) / rate. It should stay at RESERVE_S: late by so little for
+everybody, and
 hardly ever empty. The output is a *number of people* to call, not a time:
 
     k(t) = flow * (DEPTH_S + u),      u = Kp e + Ki * integral(e dt) + boost,      e = y - RESERVE_S
     threshold = first_seen of the k-th visitor in this node's line
 
-`flow` (visitors a second that the whole fleet takes from this node's sample of the line) makes the loop gain the
-same at 1/s and at 5,000/s, and the line itself translates people to time, so the density of arrivals, which
-varies twentyfold within one sale, drops out: a plain PID on the timestamp crawls or rings there.
+`flow` (visitors a second that the whole fleet takes from this node's sample of the line) makes the loop gain
+the same at 1/s and at 5,000/s, and the line itself translates people to time, so the density of arrivals,
+which varies twentyfold within one sale, drops out: a plain PID on the timestamp crawls or rings there.
 
-Why it is stable: those called poll at least every second, so a step of k changes the eligible polls per second
-within about a second (dead time) and has no integrator of its own; the bucket is one integrator, bounded at
-both ends, Kp about 1.5/s with a dead time of about 0.5 s keeps a phase margin above 45 degrees, and Ki = Kp/15 only
-takes out what is steadily wrong (latency, show-up share, an uneven load balancer).
+Why it is stable: those called poll at least every second, so a step of k changes the eligible polls per
+second within about a second (dead time) and has no integrator of its own; the bucket is one integrator,
+bounded at both ends, Kp 0.8 with a dead time of about 0.5 s keeps a phase margin above 45 degrees,
+and Ki = Kp/8 only takes out what is steadily wrong (latency, show-up share, an uneven load balancer).
 
-`boost` is the anti-waste term: a bucket more than half full is about to lose capacity for good, which makes *everybody* late,
-so the call grows with the square of the excess, up to BOOST_S.
+`boost` is the anti-waste term: a bucket more than half full is about to lose capacity for good, which makes
+*everybody* late, so the call grows with the square of the excess, up to BOOST_S.
 
 No information is no error: while nobody waits, the room is held or no place is free, nothing is integrated.
 """
@@ -34,7 +35,7 @@ REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on
 BOOST_S = 4.0
 OVERDUE_S = 0.25
 HOLD = 0.5
-GAINS = Gains(kp=1.2, ki=0.1, low=-5.0, high=60.0)
+GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 
 
 class ThresholdLaw:
@@ -78,7 +79,7 @@ class ThresholdLaw:
         is_blocked: bool,
         reserve_s: float = RESERVE_S,
     ) -> None:
-        """One control step; `is_blocked`: the bucket idles for want of free places, which is nobody's error."""
+        """One control step; `is_blocked`: the bucket idles for want of free places, nobody's error."""
         refused = self._refused.tick(dt)
         if is_blocked:
             u = self._pid.hold()

@@ -80,19 +80,17 @@ class LeaseBook:
         slot = int(due / SLOT_S)
         if slot < self._next_slot:
             slot = self._next_slot
-        known = first_seen in self._due
-        if not known:
+        if first_seen not in self._due:
             if self.weight > 1:  # a systematic sample: every weight-th newcomer
                 self._skip += 1
                 if self._skip % self.weight:
                     return
             self._insert(first_seen)
         self._due[first_seen] = slot
-        leases = self._wheel.get(slot)
-        if leases is None:
+        try:
+            self._wheel[slot].append(first_seen)
+        except KeyError:
             self._wheel[slot] = [first_seen]
-        else:
-            leases.append(first_seen)
         if len(self._due) > self.capacity:
             self._thin()
 
@@ -112,7 +110,7 @@ class LeaseBook:
         return True
 
     def expire(self, now: float) -> list[float]:
-        """Forget whose time is over; returns the first_seen of the leases that ran out without a visit here."""
+        """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
         gone: list[float] = []
         if last - self._next_slot > len(self._wheel) + 8:  # a long stall: walk the slots that exist
@@ -174,7 +172,7 @@ class LeaseBook:
         self.weight //= 2
 
     def resample(self, ratio: float) -> None:
-        """The node's share of the line is now `ratio` of what it was: forget leases, or let stand-ins join them."""
+        """The node sees `ratio` times the line it saw: forget leases, or let stand-ins join them."""
         due: dict[float, int] = {}
         credit = 0.5
         for first_seen in sorted(self._due):

@@ -3,13 +3,15 @@
 Three views, all of this node's sample of the line (one visitor in `nodes`):
 
     ahead(x)    leases older than x, each newcomer's counted with the share of newcomers who come back at all
-    place(x)    the same without length bias: what lies between the front and the `edge`, ZONE_S away from it, is counted
-                at the moment the edge passes over it, while everybody there still polls at the longest interval
+    place(x)    the same without length bias: what lies between the front and the `edge`, ZONE_S away from it,
+                is counted at the moment the edge passes over it, while everybody there still polls at the
+                longest interval
     nth(k)      the inverse of `ahead`
 
-Why `place`: a node that sets longer appointments than the others holds more leases, takes the line for longer and sets
-still longer ones; nodes that share nothing then drift apart. Far from the front all nodes give the same interval,
-so a lease count is fair there, and what was fairly counted at the edge is only moved along afterwards.
+Why `place`: a node that sets longer appointments than the others holds more leases, takes the line for longer
+and sets still longer ones; nodes that share nothing then drift apart. Far from the front all nodes give the
+same interval, so a lease count is fair there, and what was fairly counted at the edge is only moved along
+afterwards.
 
     front                              edge                                            youngest
       |---- frozen counts, in order -----|---- live leases, fair because all T equal -----|
@@ -25,7 +27,8 @@ YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
 PROBED = 24  # first leases that must have come due before newcomers are trusted with long appointments
 
 SETTLED_S = 1.0
-NEWS_S = 0.7  # a heartbeat and its delay
+TRUSTED = 0.9
+NEWS_S = 0.4  # a heartbeat and its delay
 
 
 def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:
@@ -66,8 +69,8 @@ class SharedFront:
         self.fresh.remove(first_seen)
 
     def tick(self, clock: float, threshold: float) -> None:
-        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere, still wait,
-        and are kept until the news of their next lease must have arrived."""
+        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere,
+        still wait, and are kept until the news of their next lease must have arrived."""
         for first_seen in self.book.expire(clock):
             if first_seen in self._limbo:
                 self._limbo.discard(first_seen)
@@ -91,8 +94,11 @@ class Line:
     """Everything the node knows about who waits; `clock` is a time that never goes back."""
 
     __slots__ = (
+        "_beyond",
         "_edges",
         "_fresh",
+        "_freshest",
+        "_front_mass",
         "_masses",
         "_muted_until",
         "_probed_s",
@@ -121,6 +127,8 @@ class Line:
         self._edges: list[float] = []  # first_seen, ascending; the frozen profile
         self._masses: list[float] = []  # cumulative visitors up to each edge
         self.front: SharedFront | None = None  # only while joined with other nodes
+        self._front_mass = self._beyond = 0.0
+        self._freshest = -inf  # first_seen of the oldest newcomer
         self._sample = self._zone = 1.0
         self._seam = inf
         self._seam_front = self._seam_own = 0.0
@@ -188,12 +196,14 @@ class Line:
         self._ticked_at = clock
         self.book.refresh()
         self._fresh.refresh()
+        oldest = self._fresh.nth(0)
+        self._freshest = inf if oldest is None else oldest
         if self.front is not None:
             self.front.tick(clock, threshold)
             self._meet()
 
     def join(self, sample: float, zone: float) -> SharedFront:
-        """Count whole visitors from now on: from the shared front up to `zone`, beyond it by this node's sample."""
+        """Count whole visitors from now on: up to `zone` in the shared front, beyond it by the sample."""
         if self.front is None:
             self.front = SharedFront(self.book.capacity, self._ticked_at)
         self._sample, self._zone = sample, zone
@@ -228,6 +238,12 @@ class Line:
             return self.front.ahead(first_seen, self.showup.share)
         return self._seam_front + (self._own(first_seen) - self._seam_own) / self._sample
 
+    def doubted(self, first_seen: float) -> float:
+        """Newcomers of this node's sample before this one who are not expected to come."""
+        if first_seen <= self._freshest or self.showup.share >= 1.0:
+            return 0.0
+        return (1.0 - self.showup.share) * self._fresh.rank(first_seen)
+
     def nth(self, place: float) -> float | None:
         """first_seen of who has `place` expected visitors before them; None beyond the end."""
         share = self.showup.share
@@ -241,24 +257,32 @@ class Line:
         return expected_nth(self.book, self._fresh, own, share)
 
     def _own(self, first_seen: float) -> float:
-        fresh = self._fresh.rank(first_seen)
-        ahead = self.book.rank(first_seen)
-        return ahead - (1.0 - self.showup.share) * fresh if fresh else float(ahead)
+        ahead = float(self.book.rank(first_seen))
+        if first_seen > self._freshest and self.showup.share < 1.0:
+            return ahead - (1.0 - self.showup.share) * self._fresh.rank(first_seen)
+        return ahead
 
-    def place(self, first_seen: float, front: float) -> float:
-        """Expected visitors between `front` and `first_seen`, without length bias."""
+    def place(self, first_seen: float, front: float, ahead: float) -> float:
+        """Expected visitors between `front`, as of the last `freeze`, and `first_seen`, without length bias;
+        `ahead` is what `ahead(first_seen)` has told."""
         edges = self._edges
-        if not edges or self.front is not None:
-            return self.ahead(first_seen) - self.ahead(front)
-        edge = edges[-1]
-        if first_seen <= edge:
-            return self._mass(first_seen) - self._mass(front)
-        if front >= edge:
-            return self.ahead(first_seen) - self.ahead(front)
-        return self._masses[-1] - self._mass(front) + self.ahead(first_seen) - self.ahead(edge)
+        if not edges or self.front is not None or front >= edges[-1]:
+            return ahead - self.ahead(front)
+        if first_seen > edges[-1]:
+            return self._beyond + ahead
+        return self._mass(first_seen) - self._front_mass
 
     def freeze(self, front: float, zone: float, youngest: float) -> None:
-        """Move the edge to where `zone` visitors stand before it, but never over anybody younger than `youngest`."""
+        """Move the edge to where `zone` visitors stand before it, but over nobody younger than `youngest`."""
+        if self.showup.share < TRUSTED:  # newcomers are counted by guess until they have come back
+            youngest = min(youngest, self._freshest)
+        self._advance(front, zone, youngest)
+        edges, masses = self._edges, self._masses
+        if edges:
+            self._front_mass = self._mass(front)
+            self._beyond = masses[-1] - self._front_mass - self._own(edges[-1])
+
+    def _advance(self, front: float, zone: float, youngest: float) -> None:
         edges, masses = self._edges, self._masses
         start = edges[-1] if edges else front
         missing = zone - (masses[-1] - self._mass(front) if edges else 0.0)

@@ -2,10 +2,11 @@
 
     p = (visits of the young - leases of proven young that came due) / first leases that came due
 
-`young`: visitors no older than the longest interval, so that their first lease is among those that count. A lease comes due
-here and the visit may happen on another node, but as many come from there as go there, so counts of the same node
-compare. No visitor is told apart. Old counts are halved after every `MEMORY` first leases; a prior of `PRIOR`
-visitors who all came back stands for what is known before the first lease comes due.
+`young`: visitors no older than the longest interval, so that their first lease is among those that count. A
+lease comes due here and the visit may happen on another node, but as many come from there as go there, so
+counts of the same node compare. No visitor is told apart. Old counts are halved after every `MEMORY` first
+leases; a prior of `PRIOR` visitors who all came back stands for what is known before the first lease comes
+due.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ from collections import deque
 MEMORY = 800.0
 PRIOR = 4.0
 RETURN_MEMORY = 4000.0
-LATE_S = 0.5  # as late as this is still on time; a visit elsewhere and one more here takes at least poll_min
+LATE_S = 0.5  # still on time; a visit elsewhere and one more here take poll_min at least
 
 
 class ShowUp:
@@ -63,7 +64,7 @@ class ShowUp:
 class SelfReturns:
     """The share of this node in the traffic, from how many of its own visitors come back to it.
 
-    Told `nodes`, the node expects 1 / nodes; it believes its eyes only when they differ by more than a fifth and
+    Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by over a fifth and
     by four standard deviations, so that noise never moves the estimate of an evenly spread line.
     """
 
@@ -81,7 +82,7 @@ class SelfReturns:
 
     @property
     def share(self) -> float:
-        """Share of the room's polls that this node gets; 1 = the line is its own (one node, or sticky clients)."""
+        """Share of the room's polls that this node gets; 1 = the line is its own (sticky clients)."""
         n = self._kept + self._lost
         if self._expected >= 1.0 or n < 100.0:
             return self._expected

@@ -4,11 +4,13 @@ The central line (`fifo`): visitors in order of arrival; a token goes to the old
 
     F_i = max(A_i, moment of the next token);   who has left before F_i takes no token
 
-The polling ideal (`polled`): the same, but nobody can be admitted between two polls. A clairvoyant server puts the last
-poll of each visitor exactly on F_i, which works unless F_i is less than the shortest interval away from the first
-request; then the visitor comes in at A_i + poll_min, and their token waits for them in the bucket:
+The polling ideal (`polled`): the same, but nobody can be admitted between two polls. A clairvoyant server
+puts the last poll of each visitor exactly on F_i, which works unless F_i is less than the shortest interval
+away from the first request; then the visitor comes in at A_i + poll_min, and their token waits for them in
+the bucket:
 
-    P_i = A_i  if F_i = A_i,  else max(F_i, A_i + poll_min)          polls_i = 1 + ceil((P_i - A_i) / poll_max)
+    P_i = A_i  if F_i = A_i,  else max(F_i, A_i + poll_min)
+    polls_i = 1 + ceil((P_i - A_i) / poll_max)
 """
 
 from collections.abc import Sequence
@@ -85,7 +87,7 @@ def polled(people: Crowd, ideal: Floats, poll_min_s: float) -> Floats:
 
 
 def polls_needed(people: Crowd, admitted_s: Floats, poll_max_s: float) -> Floats:
-    """Least number of requests of each visitor: the first, and one every poll_max until they are in or gone."""
+    """Least number of requests of each: the first, and one every poll_max until they are in or gone."""
     end = np.where(np.isnan(admitted_s), people.leave_s, admitted_s)
     inside = np.floor((end - people.arrival_s) / poll_max_s)
     return np.where(np.isnan(admitted_s), 1.0 + inside, 1.0 + np.ceil((end - people.arrival_s) / poll_max_s))

@@ -1,4 +1,4 @@
-"""The measures, fixed so that they can be compared: one run against the central line of the same rate and burst.
+"""The measures, fixed so that they can be compared: a run against the central line of the same capacity.
 
 displacement_i  |admission time - admission time in the central line|, of visitors admitted in both
 kendall         share of pairs admitted in the wrong order (0 = first come first served, 0.5 = lottery)
@@ -16,6 +16,8 @@ import numpy as np
 from controller.simulation.crowd import Floats
 from controller.simulation.ideal import busy_until
 from controller.simulation.world import Run
+
+WINDOWS_S = (0.1, 1.0, 5.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def measure(run: Run, ideal: Floats) -> Measures:
     p50, p95, p99, top = np.percentile(gap, [50, 95, 99, 100]) if len(gap) else (0.0,) * 4
     return Measures(
         visitors=len(run.people),
-        use=float(np.sum(ours <= end) / max(1, np.sum(ideal <= end))),
+        use=int(np.sum(ours <= end)) / max(1, int(np.sum(ideal <= end))),
         median_s=float(p50),
         p95_s=float(p95),
         p99_s=float(p99),
@@ -61,12 +63,12 @@ def measure(run: Run, ideal: Floats) -> Measures:
 
 
 def kendall(arrival_s: Floats, admitted_s: Floats) -> float:
-    """Normalised Kendall tau distance between arrival and admission order, by counting inversions in a merge."""
+    """Normalised Kendall tau distance between the orders of arrival and admission."""
     inside = ~np.isnan(admitted_s)
     order = np.lexsort((arrival_s[inside], admitted_s[inside]))
     rank = np.argsort(np.argsort(arrival_s[inside], kind="stable"), kind="stable")[order]
     n = len(rank)
-    return inversions(rank.tolist()) / (n * (n - 1) / 2) if n > 1 else 0.0
+    return float(inversions(rank.tolist())) / (n * (n - 1) / 2) if n > 1 else 0.0
 
 
 def inversions(values: list[int]) -> int:
@@ -89,20 +91,19 @@ def inversions(values: list[int]) -> int:
 
 
 def overshoot(run: Run) -> float:
-    """Most admissions in any second above what capacity and burst allow in it; never positive if all is well."""
+    """Most admissions in any window above what burst and capacity allow in it; 0 if all is well."""
     times = np.sort(run.admitted_s[~np.isnan(run.admitted_s)])
     if not len(times):
         return 0.0
-    first = np.searchsorted(times, times - 1.0, side="right")
-    counts = np.arange(1, len(times) + 1) - first
     plan = run.scenario.plan()
-    worst = -np.inf
-    for since, rate in plan.rates:
-        until = min((s for s, _ in plan.rates if s > since), default=np.inf)
-        inside = (times >= since + 1.0) & (times < until) if since > 0 else times < until
-        if inside.any():
-            worst = max(worst, float(np.max(counts[inside])) - rate * (1.0 + run.scenario.burst_s))
-    return max(0.0, worst)
+    made = np.array([plan.tokens(float(t)) for t in times])
+    burst = plan.burst_s * max(rate for _, rate in plan.rates)
+    worst = 0.0
+    for window in WINDOWS_S:
+        first = np.searchsorted(times, times - window, side="left")
+        counts = np.arange(1, len(times) + 1) - first
+        worst = max(worst, float(np.max(counts - (made - made[first]))) - burst - 1e-6)
+    return worst
 
 
 def spread(arrival_s: Floats, admitted_s: Floats) -> float:

@@ -1,4 +1,4 @@
-"""What happens: a crowd, a fleet of nodes, and things that go wrong at given moments. The named ones are fixed."""
+"""What happens: a crowd, a fleet of nodes, and things that go wrong at given moments."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -71,7 +71,8 @@ class Scenario:
     events: tuple[Event, ...] = ()
     clock_off_s: float = 0.0  # node clocks are off by up to this, either way
     joined: bool = False
-    heartbeat_s: float = 0.5
+    heartbeat_s: float = 0.2
+    bucket_floor: float = 1.0
     poll_budget_per_s: float | None = None
     kind: Literal["measured", "stress"] = "measured"
 
@@ -87,6 +88,7 @@ class Scenario:
             poll_budget_per_s=None if self.poll_budget_per_s is None else self.poll_budget_per_s / n,
             nodes=n,
             room_admissions_per_second=rate,
+            bucket_floor=self.bucket_floor,
         )
 
     def plan(self) -> Capacity:

@@ -72,9 +72,25 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(_FLASH, name="skew", what="traffic 55/25/15/5 %, each poll to a random node", weights=_SKEW),
         replace(_FLASH, name="skew-sticky", what="traffic 55/25/15/5 %, sticky", weights=_SKEW, sticky=True),
         replace(_FLASH, name="skew-joined", what="skew, joined", weights=_SKEW, joined=True),
-        replace(_FLASH, name="skew-sticky-joined", what="sticky skew, joined", weights=_SKEW, sticky=True, joined=True),
+        replace(
+            _FLASH,
+            name="skew-sticky-joined",
+            what="sticky skew, joined",
+            weights=_SKEW,
+            sticky=True,
+            joined=True,
+        ),
         replace(_FLASH, name="many", what="50 nodes of 1/s each", nodes=50),
+        replace(_FLASH, name="many-deep", what="50 nodes, bucket_floor 3", nodes=50, bucket_floor=3.0),
         replace(_FLASH, name="many-joined", what="50 nodes, joined", nodes=50, joined=True),
+        replace(
+            _FLASH,
+            name="many-deep-joined",
+            what="50 nodes, bucket_floor 3, joined",
+            nodes=50,
+            joined=True,
+            bucket_floor=3.0,
+        ),
         replace(
             _FLASH,
             name="scale",
@@ -96,8 +112,15 @@ SCENARIOS: Mapping[str, Scenario] = {
             clock_off_s=0.05,
             events=(Stall(100.0, 1, 3.0),),
         ),
-        replace(_FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2),
-        replace(_FLASH, name="bots", what="5 % poll ten times a second, 5 % of tickets are collectors'", people=bot_crowd),
+        replace(
+            _FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2
+        ),
+        replace(
+            _FLASH,
+            name="bots",
+            what="5 % poll ten times a second, 5 % of the tickets are held by fifties",
+            people=bot_crowd,
+        ),
         replace(
             _FLASH,
             name="million",
@@ -108,4 +131,4 @@ SCENARIOS: Mapping[str, Scenario] = {
             kind="stress",
         ),
     )
-}  # fmt: skip
+}

@@ -2,8 +2,9 @@
 
     client --latency--> node.decide --latency--> client --sleeps poll_after (1 +- jitter)--> ...
 
-Requests lie in a wheel of 10 ms slots (no interval is shorter than that), each slot is sorted when its time comes: cheaper
-than a heap and exact. Everything is drawn from one seeded generator, so a run can be repeated to the last bit.
+Requests lie in a wheel of 10 ms slots (no interval is shorter than that), each slot is sorted when its time
+comes: cheaper than a heap and exact. Everything is drawn from one seeded generator, so a run can be repeated
+to the last bit.
 """
 
 from collections import deque

@@ -1,14 +1,19 @@
 """The policies that the gate is compared with: what was published, in its best known form.
 
-    bucket          no threshold at all: a leaky bucket and a lottery among whoever polls (Shopify 2016; Envoy, nginx)
-    lag-p           P on the lag: threshold += dt * (1 + K e)  (Shopify's "stateless fair queueing", 2017, as far as known)
+    bucket          no threshold at all: a leaky bucket and a lottery among whoever polls (Shopify 2016;
+                    Envoy, nginx)
+    lag-p           P on the lag: threshold += dt * (1 + K e)  (Shopify's "stateless fair queueing", 2017, as
+                    far as known)
     timestamp-pid   PID on the raw timestamp, dt * K e + I
-    csfq            core-stateless fair queueing: lag *= measured eligible rate / share  (Stoica, Shenker, Zhang 1998)
-    feed-forward    threshold += dt * share / density * (1 + K e), density of first requests seen near the threshold
+    csfq            core-stateless fair queueing: lag *= measured eligible rate / share  (Stoica, Shenker,
+                    Zhang 1998)
+    feed-forward    threshold += dt * share / density * (1 + K e), density of first requests seen near the
+                    threshold
 
-with e = (share - eligible polls per second) / share, clamped to [-3, 1]. All of them ask to poll every `POLL_S` +- 20 %, as
-their originals do, and share the product's bucket, so that what differs is the law alone. 5 s is the interval of
-the published reports; in the table they run with it, ours with its own appointments.
+with e = (share - eligible polls per second) / share, clamped to [-3, 1]. All of them ask to poll every
+`POLL_S` +- 20 %, as their originals do, and share the product's bucket, so that what differs is the law
+alone. 5 s is the interval of the published reports; in the table they run with it, ours with its own
+appointments.
 """
 
 from collections.abc import Callable
@@ -102,7 +107,8 @@ class Csfq(BucketOnly):
         self.threshold = now
 
     def move(self, now: float, dt: float, e: float) -> None:
-        """The served span grows or shrinks with share / eligible rate, at most by half a step."""
+        """The served span grows or shrinks with share / eligible rate, at most by a tenth a step."""
+        del dt
         span = max(self.threshold - self.opened, 0.1)
         ratio = 1.0 / max(1.0 - e, 0.25)
         self.threshold = min(self.opened + span * min(max(ratio, 0.9), 1.1), now)
