@@ -62,7 +62,7 @@ def shares(summaries: Iterable[Summary], room_rate: float) -> Mapping[str, Share
     even = EVEN if polls > 0.0 else 1.0
     base, level = {}, {}
     for s in nodes:
-        weight = even / len(nodes) + ((1.0 - even) * s.polls_per_s / polls if polls > 0.0 else 0.0)
+        weight = even / len(nodes) + ((1.0 - even) * (s.polls_per_s / polls) if polls > 0.0 else 0.0)
         base[s.node] = room_rate * weight
         level[s.node] = s.level + (s.rate - base[s.node]) * HEARTBEAT_S
     tokens = sum(level.values())

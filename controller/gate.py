@@ -49,6 +49,7 @@ class Gate:
         "_bucket",
         "_clock",
         "_cold_until",
+        "_doubt_scale",
         "_far_eta_s",
         "_far_s",
         "_flow",
@@ -72,7 +73,7 @@ class Gate:
     )
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
-        """`resume`: a checkpoint, or {} for a node that joins a running sale (empty bucket, it listens first)."""
+        """`resume`: a checkpoint, or {} for a node that joins a sale (empty bucket, it listens first)."""
         s = self._settings = settings
         rate = s.admissions_per_second
         self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))
@@ -298,13 +299,14 @@ class Gate:
             line.front.expect(first_seen, due, is_first)
             if len(self._leases) < MAX_LEASES:
                 self._leases.append((first_seen, due, is_first))
-        return Wait(after, position, eta, eta + self._doubt(eta, flow, is_exact))
+        return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
 
-    def _doubt(self, eta_s: float, flow: float, is_exact: bool) -> float:
-        """Seconds from the median to the 90th percentile: a share of it, one more poll, and the sampling error
-        of the count (a sample of n is known to sqrt(n))."""
-        sampling = 0.0 if is_exact else DOUBT_SD * (eta_s / flow) ** 0.5
-        return DOUBT_SHARE * eta_s + DOUBT_S + sampling
+    def _doubt(self, first_seen: float, eta_s: float) -> float:
+        """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
+        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come."""
+        flow = self._flow
+        doubt = DOUBT_SHARE * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
+        return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
 
     def _part(self, now: float) -> None:
         """Nothing was heard of the others: on with the configured share and this node's own sample."""
@@ -339,9 +341,11 @@ class Gate:
         self._is_exact = is_own or line.front is not None
         if line.front is not None:
             self._sample, flow = 1.0, s.room_rate
+            self._doubt_scale = max(share if share < 0.9 else 1.0 / s.nodes, 1e-3)
         else:
             self._sample = 1.0 / s.nodes if is_own else share
             flow = s.admissions_per_second if is_own else share * s.room_rate
+            self._doubt_scale = 1.0
         if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
             flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
         self._flow = flow if s.admissions_per_second > 0.0 else 0.0

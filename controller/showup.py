@@ -64,7 +64,7 @@ class ShowUp:
 class SelfReturns:
     """The share of this node in the traffic, from how many of its own visitors come back to it.
 
-    Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by more than a fifth and
+    Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by over a fifth and
     by four standard deviations, so that noise never moves the estimate of an evenly spread line.
     """
 
