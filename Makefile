@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help run test check fairness soak-shop bench-shop format clean
+.PHONY: help run test check fairness bench soak-shop bench-shop format clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -18,6 +18,10 @@ run: $(VENV)/.run-ready ## a demo shop, the waiting room in front of it, and a c
 test: check ## everything: static checks, then the whole test suite (installs Chromium by apt when root)
 	@tests/system-packages.sh
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.test-ready ## the edge against nginx with Lua, HAProxy and aiohttp, on two cores, some ten minutes
+	@tests/system-packages.sh
+	@$(BIN)/python -m tests.bench --write docs/performance.md $(ARGS)
 
 check: $(VENV)/.test-ready ## format, lint, strict types and import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
