@@ -162,9 +162,7 @@ def render(table: dict[str, dict[str, Any]]) -> str:
         r = mean(table, name, "stanchion")
         if r:
             polls = f"{r['ideal_polls']:.1f}"
-            lines.append(
-                f"| polling ideal | {name} | 100 % | 0.00 s | {r['ideal_p99_s']:.1f} s | 0 % | {polls} |"
-            )
+            lines.append(f"| polling ideal | {name} | 100 % | 0.00 s | {r['ideal_p99_s']:.1f} s | 0 % | {polls} |")
     return "\n".join(lines) + "\n"
 
 
