@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help run test check format fairness clean
+.PHONY: help run test check fairness bench soak-shop bench-shop format clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -19,11 +19,24 @@ test: check ## everything: static checks, then the whole test suite (installs Ch
 	@tests/system-packages.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
+bench: $(VENV)/.test-ready ## the edge against nginx with Lua, HAProxy and aiohttp, on two cores, some ten minutes
+	@tests/system-packages.sh
+	@$(BIN)/python -m tests.bench --write docs/performance.md $(ARGS)
+
 check: $(VENV)/.test-ready ## format, lint, strict types and import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+soak-shop: $(VENV)/.test-ready ## 50 rounds of kill -9 on each of the shop's stores (some ten minutes); ARGS="--seed 2"
+	@tests/system-packages.sh
+	@for engine in sqlite redis postgres; do $(BIN)/python -m tests.checkout.chaos --engine $$engine $(ARGS) || exit 1; done
+
+bench-shop: $(VENV)/.test-ready ## decisions a second of the shop's stores against the naive ways, and what it answers over HTTP
+	@tests/system-packages.sh
+	@$(BIN)/python -m tests.checkout.bench
+	@$(BIN)/python -m tests.checkout.bench_http
 
 format: $(VENV)/.test-ready ## rewrite the sources in the house format
 	@$(BIN)/ruff format .

@@ -6,11 +6,13 @@ units, `Stanchion-Command` is `complete` when this visitor is done and `sold-out
 held any more.
 """
 
+import json
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from checkout import pages
+from checkout.errors import BadRequest
 from checkout.values import Reason, Stock
 
 STATUS = {
@@ -38,13 +40,40 @@ TEXT = {
 }
 
 
-def wants_json(request: web.Request) -> bool:
-    """Whether the client asks for JSON rather than a page (q-values beyond order of mention are not
-    weighed).
-    """
+def wants_page(request: web.Request) -> bool:
+    """Whether the client asks for a page: never below `/api`, else unless it mentions JSON before HTML."""
+    if request.path.startswith("/api/"):
+        return False
     accept = request.headers.get(hdrs.ACCEPT, "")
-    json, html = accept.find("json"), accept.find("html")
-    return json >= 0 and (html < 0 or json < html)
+    script, html = accept.find("json"), accept.find("html")
+    return script < 0 or 0 <= html < script
+
+
+async def fields(request: web.Request) -> dict[str, str]:
+    """The fields of a form or of a flat JSON object; anything else counts as no fields."""
+    if request.content_type == "application/json":
+        try:
+            body = await request.json()
+        except (ValueError, RecursionError):
+            return {}
+        return {str(k): str(v) for k, v in body.items()} if isinstance(body, dict) else {}
+    try:
+        return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    except ValueError:
+        return {}
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a request; no body is an empty one."""
+    if not request.body_exists:
+        return {}
+    try:
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("a JSON object expected") from error
+    if not isinstance(body, dict):
+        raise BadRequest("a JSON object expected")
+    return body
 
 
 def page(html: str, status: int = 200) -> web.Response:
@@ -77,17 +106,52 @@ def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> web
 def refusal(request: web.Request, reason: Reason, href: str = "/", link: str = "Back to the product") -> web.Response:
     title, detail = TEXT[reason]
     status = STATUS.get(reason, 409)
-    if wants_json(request):
+    if not wants_page(request):
         return problem(status, reason.value.replace("_", "-"), title, detail)
     return page(pages.notice(title, detail, href, link), status)
 
 
+def unauthorized() -> web.Response:
+    detail = "This needs the operator's token as a bearer token."
+    response = problem(401, "unauthorized", "For the operator", detail)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def declined(request: web.Request) -> web.Response:
+    title, detail = "Payment declined", "Your bank declined the card. The unit is on sale again."
+    if wants_page(request):
+        return page(pages.notice(title, detail, "/checkout", "Try another card"), 402)
+    return problem(402, "declined", title, detail)
+
+
+def no_answer(request: web.Request) -> web.Response:
+    title = "No answer from the bank"
+    detail = "Your reservation stands until its end. You pay at most once, and only if you get the unit."
+    if wants_page(request):
+        return page(pages.notice(title, detail), 504)
+    return problem(504, "no-answer", title, detail)
+
+
+def store_away(request: web.Request) -> web.Response:
+    title, detail = (
+        "One moment",
+        "The shop's store does not answer. Ask again with the same key: nothing happens twice.",
+    )
+    if wants_page(request):
+        response = page(pages.notice(title, detail), 503)
+    else:
+        response = problem(503, "store-away", title, detail)
+    response.headers["Retry-After"] = "1"
+    return response
+
+
 def overrun(request: web.Request) -> web.Response:
     title, detail = "Too busy", "More people are checking out than the shop can take. Nothing was charged."
-    if wants_json(request):
-        response = problem(503, "overrun", title, detail)
-    else:
+    if wants_page(request):
         response = page(pages.notice(title, detail, "/checkout", "Try again"), 503)
+    else:
+        response = problem(503, "overrun", title, detail)
     response.headers["Retry-After"] = "2"
     return response
 

@@ -1,22 +1,44 @@
-"""`checkout serve`: the shop from the command line. Exit codes: 0 fine, 1 it failed, 2 bad usage or
-configuration.
-"""
+"""`checkout serve` and `checkout audit`. Exit codes: 0 fine, 1 it failed, 2 bad usage or configuration."""
 
 import argparse
 import asyncio
+import json
 import signal
+import sqlite3
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from checkout.app import running_shop
+from checkout.audit import audit
+from checkout.clock import wall_ms
+from checkout.engines.sqlite import read_evidence
 from checkout.errors import CheckoutError, ConfigurationError
-from checkout.settings import Address, CapacitySettings, ProductSettings, ShopSettings
+from checkout.settings import CapacitySettings, ProductSettings, ShopSettings, parse, read
+
+SECTIONS: dict[str, type[ProductSettings] | type[CapacitySettings]] = {
+    "product": ProductSettings,
+    "capacity": CapacitySettings,
+}
+HELP = {
+    "title": "name of the product",
+    "stock": "units for sale",
+    "price_cents": "price of a unit",
+    "currency": "currency of the price",
+    "hold_seconds": "how long a unit is kept for a buyer",
+    "per_user": "units one visitor may take",
+    "opens_in_seconds": "time from the first start to the opening",
+    "checkouts_per_second": "purchases a second that checkout can take",
+    "seconds_per_checkout": "how long a purchase takes",
+    "backlog_seconds": "seconds' worth of purchases that may wait their turn",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        return asyncio.run(_serve(_settings(args)))
+        return int(args.run(args))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 2
@@ -28,58 +50,78 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="checkout", description="A shop that cannot oversell.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser(
-        "serve", help="serve one product's sale", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    product, capacity = ProductSettings(), CapacitySettings()
-    serve.add_argument("--listen", default="127.0.0.1:9000", metavar="HOST:PORT", help="port 0: the system chooses")
-    serve.add_argument(
-        "--database", default=":memory:", metavar="FILE", help="SQLite file; :memory: forgets at the end"
-    )
-    serve.add_argument("--stock", type=int, default=product.stock, help="units for sale")
-    serve.add_argument("--title", default=product.title, help="name of the product")
-    serve.add_argument("--price-cents", type=int, default=product.price_cents, help="price of a unit")
-    serve.add_argument("--currency", default=product.currency, help="currency of the price")
-    serve.add_argument("--hold-seconds", type=float, default=product.hold_s, help="how long a unit is kept for a buyer")
-    serve.add_argument("--per-user", type=int, default=product.per_user, help="units one visitor may take")
-    serve.add_argument(
-        "--checkouts-per-second",
-        type=float,
-        default=capacity.checkouts_per_second,
-        help="what checkout can take",
-    )
-    serve.add_argument(
-        "--seconds-per-checkout",
-        type=float,
-        default=capacity.seconds_per_checkout,
-        help="how long a purchase takes",
-    )
-    serve.add_argument(
-        "--backlog-seconds",
-        type=float,
-        default=capacity.backlog_s,
-        help="seconds' worth of purchases that may wait",
-    )
+    serve = commands.add_parser("serve", help="serve the shop")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--config", type=Path, metavar="FILE", help="YAML settings; options given here win over it")
+    serve.add_argument("--listen", metavar="HOST:PORT", help="port 0: the system chooses (default: 127.0.0.1:9000)")
+    serve.add_argument("--database", metavar="FILE", help="SQLite file (default: :memory:, forgotten at the end)")
+    for section in SECTIONS.values():
+        for name, field in section.model_fields.items():
+            kind = type(field.default)
+            option = "--" + name.replace("_", "-")
+            serve.add_argument(option, type=kind, help=f"{HELP[name]} (default: {field.default})")
+    checker = commands.add_parser("audit", help="prove a sale from its trail, its orders and what clients were told")
+    checker.set_defaults(run=_audit)
+    checker.add_argument("sale", help="the sale's name")
+    checker.add_argument("--database", required=True, metavar="FILE", help="SQLite file, also while the shop runs")
+    checker.add_argument("--json", action="store_true", help="findings as JSON")
     return parser
 
 
 def _settings(args: argparse.Namespace) -> ShopSettings:
-    return ShopSettings(
-        listen=Address.parse(args.listen),
-        database=args.database,
-        product=ProductSettings(
-            args.title, args.stock, args.price_cents, args.currency, args.hold_seconds, args.per_user
-        ),
-        capacity=CapacitySettings(args.checkouts_per_second, args.seconds_per_checkout, args.backlog_seconds),
-    )
+    raw: dict[str, Any] = read(args.config) if args.config else {}
+    if args.listen is not None:
+        raw["listen"] = args.listen
+    if args.database is not None:
+        raw["engine"] = {"kind": "sqlite", "path": args.database}
+    for name, section in SECTIONS.items():
+        given = {key: getattr(args, key) for key in section.model_fields if getattr(args, key) is not None}
+        if given:
+            raw[name] = {**(raw.get(name) or {}), **given}
+    return parse(raw)
 
 
-async def _serve(settings: ShopSettings) -> int:
-    ended = asyncio.Event()
+def _serve(args: argparse.Namespace) -> int:
+    return asyncio.run(_serve_until_signal(_settings(args)))
+
+
+async def _serve_until_signal(settings: ShopSettings) -> int:
+    """The first signal ends the shop in order, wherever it is: also a standby that still waits for its
+    turn.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # a coroutine that runs is run by a task
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    async with running_shop(settings) as shop:
-        print(f"listening on {shop.url}", flush=True)
-        await ended.wait()
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        async with running_shop(settings) as shop:
+            print(f"listening on {shop.url}", flush=True)
+            await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        task.uncancel()
     return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    if not Path(args.database).is_file():
+        raise ConfigurationError(f"--database: no such file: {args.database}")
+    db = sqlite3.connect(f"file:{args.database}?mode=ro", uri=True, isolation_level=None)
+    try:
+        evidence = read_evidence(db, args.sale, wall_ms())
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"{args.database}: {error}") from error
+    finally:
+        db.close()
+    if evidence is None:
+        raise ConfigurationError(f"no sale {args.sale!r} in {args.database}")
+    findings = audit(evidence)
+    if args.json:
+        print(json.dumps([{"rule": finding.rule, "text": finding.text} for finding in findings]))
+    else:
+        for finding in findings:
+            print(f"{finding.rule}: {finding.text}")
+        free, held, sold, _ = evidence.stock
+        verdict = f"{len(findings)} findings" if findings else "clean"
+        print(f"{args.sale}: {len(evidence.events)} events, {free} free, {held} held, {sold} sold: {verdict}")
+    return 1 if findings else 0

@@ -11,6 +11,10 @@ class ConfigurationError(CheckoutError):
     """The operator's settings are wrong; the message says where."""
 
 
+class BadRequest(CheckoutError):
+    """What a client sent cannot be understood; the text says what."""
+
+
 class StoreError(CheckoutError):
     """The store did not take a batch: nothing of it happened, or its answer is unknown until it is asked
     again.

@@ -37,6 +37,8 @@ from checkout.values import (
     Stock,
 )
 
+KEEP_KEYS_MS = 24 * 3_600_000  # the promise of Stripe and of most who followed it
+
 
 class Answer(NamedTuple):
     """What a key was told first: the hold it made or paid for, or the reason of its refusal."""
@@ -62,24 +64,25 @@ class Changes(NamedTuple):
 class _Shelf:
     """The mutable numbers of one sale."""
 
-    __slots__ = ("due", "free", "held", "sale", "sold", "units")
+    __slots__ = ("due", "free", "held", "sale", "sold", "units", "version")
 
     def __init__(self, sale: Sale) -> None:
         self.sale = sale
         self.free = sale.total
         self.held = 0
         self.sold = 0
+        self.version = 0
         self.due: list[tuple[int, str]] = []
         self.units: dict[str, list[str]] = {}
 
     def stock(self) -> Stock:
-        return Stock(self.free, self.held, self.sold)
+        return Stock(self.free, self.held, self.sold, self.version)
 
 
 class Ledger:
     """All sales and holds of one store. `decide` is the only way in."""
 
-    def __init__(self, *, lazy_expiry: bool = True, keep_keys_ms: int = 24 * 3_600_000) -> None:
+    def __init__(self, *, lazy_expiry: bool = True, keep_keys_ms: int = KEEP_KEYS_MS) -> None:
         self._lazy = lazy_expiry
         self._keep_keys_ms = keep_keys_ms
         self._shelves: dict[str, _Shelf] = {}
@@ -89,11 +92,18 @@ class Ledger:
         self._changes = Changes([], {}, [], {})
 
     def load(
-        self, sales: Iterable[Sale], holds: Iterable[Hold], answers: Iterable[tuple[str, Answer]], seq: int
+        self,
+        sales: Iterable[tuple[Sale, int]],
+        holds: Iterable[Hold],
+        answers: Iterable[tuple[str, Answer]],
+        seq: int,
     ) -> None:
-        """Become the image of a store. The numbers are counted from the holds, never taken from a counter."""
-        for sale in sales:
+        """Become the image of a store: sales with their versions. The numbers are counted from the holds,
+        never taken from a counter.
+        """
+        for sale, version in sales:
             self._shelves[sale.id] = _Shelf(sale)
+            self._shelves[sale.id].version = version
         for hold in holds:
             self._holds[hold.id] = hold
             shelf = self._shelves[hold.sale]
@@ -133,12 +143,14 @@ class Ledger:
         changes, self._changes = self._changes, Changes([], {}, [], {})
         return changes
 
-    def forget_keys(self, now_ms: int) -> int:
-        """Drop the keys that are older than their promise (24 h); returns how many."""
-        old = [key for key, answer in self._answers.items() if answer.at_ms < now_ms - self._keep_keys_ms]
-        for key in old:
+    def forget_keys(self, now_ms: int) -> None:
+        """Drop the keys that are older than their promise. They lie in the order in which they came."""
+        oldest_ms = now_ms - self._keep_keys_ms
+        while self._answers:
+            key = next(iter(self._answers))
+            if self._answers[key].at_ms >= oldest_ms:
+                return
             del self._answers[key]
-        return len(old)
 
     # -- deciding --------------------------------------------------------------------------------------------
 
@@ -173,6 +185,7 @@ class Ledger:
         shelf = self._shelves[sale.id] = _Shelf(sale)
         self._changes.sales.append(sale)
         self._seq += 1
+        shelf.version = self._seq
         self._changes.events.append(
             Event(
                 self._seq, sale.id, "", "", "opened", command.actor, f"total {sale.total}", now_ms,
@@ -209,9 +222,8 @@ class Ledger:
         heapq.heappush(shelf.due, (ends_ms, hold.id))
         if command.key:
             self._answers[command.key] = Answer(command.fingerprint, hold.id, "", now_ms)
-        after = shelf.stock()
-        self._note(hold, "held", "user", "", now_ms, stock, after, command.key, command.fingerprint)
-        return Done(after, hold)
+        self._note(shelf, hold, "held", "user", "", now_ms, stock, command.key, command.fingerprint)
+        return Done(shelf.stock(), hold)
 
     def _repeat_reserve(self, earlier: Answer, command: Reserve, stock: Stock) -> Outcome:
         if earlier.fingerprint != command.fingerprint:
@@ -242,8 +254,8 @@ class Ledger:
         hold = hold._replace(state=State.PAYING, money=Money.STARTED)
         if command.key:
             self._answers[command.key] = Answer(command.fingerprint, hold.id, "", now_ms)
-        self._note(hold, "paying", "user", "", now_ms, stock, stock, command.key, command.fingerprint)
-        return Done(stock, hold)
+        self._note(shelf, hold, "paying", "user", "", now_ms, stock, command.key, command.fingerprint)
+        return Done(shelf.stock(), hold)
 
     def _confirm(self, command: Confirm, now_ms: int) -> Outcome:
         hold, shelf, stock = self._find(command.hold, now_ms)
@@ -257,7 +269,7 @@ class Ledger:
         shelf.held -= 1
         shelf.sold += 1
         hold = hold._replace(state=State.SOLD, money=Money.CHARGED, charge=command.charge)
-        self._note(hold, "sold", command.actor, "", now_ms, stock, shelf.stock())
+        self._note(shelf, hold, "sold", command.actor, "", now_ms, stock)
         return Done(shelf.stock(), hold)
 
     def _release(self, command: Release, now_ms: int) -> Outcome:
@@ -296,8 +308,8 @@ class Ledger:
         if hold.state in LIVE or hold.money is not Money.STARTED:
             return Refused(Reason.PAYING if hold.state in LIVE else Reason.ENDED, stock, hold)
         hold = hold._replace(money=command.money, charge=command.charge)
-        self._note(hold, command.money.value, command.actor, "after the hold had ended", now_ms, stock, stock)
-        return Done(stock, hold)
+        self._note(shelf, hold, command.money.value, command.actor, "after the hold had ended", now_ms, stock)
+        return Done(shelf.stock(), hold)
 
     # -- the numbers -----------------------------------------------------------------------------------------
 
@@ -328,18 +340,20 @@ class Ledger:
         if not mine:
             del shelf.units[hold.user]
         hold = hold._replace(state=end, money=money)
-        self._note(hold, end.value, actor, cause, now_ms, before, shelf.stock())
+        self._note(shelf, hold, end.value, actor, cause, now_ms, before)
         return hold
 
     def _note(
-        self, hold: Hold, kind: str, actor: str, cause: str, now_ms: int,
-        before: Stock, after: Stock, key: str = "", fingerprint: str = "",
+        self, shelf: _Shelf, hold: Hold, kind: str, actor: str, cause: str, now_ms: int,
+        before: Stock, key: str = "", fingerprint: str = "",
     ) -> None:  # fmt: skip
         self._seq += 1
+        shelf.version = self._seq
         self._holds[hold.id] = self._changes.holds[hold.id] = hold
         self._changes.events.append(
             Event(
                 self._seq, hold.sale, hold.id, hold.user, kind, actor, cause, now_ms,
-                *before, *after, hold.ends_ms, key, fingerprint, hold.charge,
+                before.free, before.held, before.sold, shelf.free, shelf.held, shelf.sold,
+                hold.ends_ms, key, fingerprint, hold.charge,
             )
         )  # fmt: skip

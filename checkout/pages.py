@@ -46,22 +46,27 @@ def stock_line(stock: Stock) -> str:
     return "Sold out"
 
 
+def time_line(ms: int) -> str:
+    """A time to wait in words, rounded up to whole seconds."""
+    minutes, seconds = divmod(max(0, ms + 999) // 1000, 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
 def product(sale: Sale, stock: Stock, now_ms: int) -> str:
-    is_open = now_ms >= sale.opens_ms and not (sale.closes_ms and now_ms >= sale.closes_ms)
+    left_ms = max(0, sale.opens_ms - now_ms)
     action = '<a class="button" href="/checkout">Check out</a>'
-    if stock.free + stock.held == 0:
+    if stock.free + stock.held == 0 or (sale.closes_ms and now_ms >= sale.closes_ms):
         action = ""
-    opens_line = "" if is_open else f"Opens in {max(0, sale.opens_ms - now_ms + 999) // 1000} seconds"
     return _page(
         sale.title,
         "product",
+        sale=sale.id,
         product=sale.title,
         price=price(sale),
         per_user="one" if sale.per_user == 1 else str(sale.per_user),
         stock_line=stock_line(stock),
-        opens_ms=str(sale.opens_ms),
-        now_ms=str(now_ms),
-        opens_line=opens_line,
+        left_ms=str(left_ms),
+        opens_line=f"Opens in {time_line(left_ms)}" if left_ms else "",
         action_html=action,
     )
 
@@ -74,6 +79,21 @@ def checkout(sale: Sale, stock: Stock, key: str) -> str:
         price=price(sale),
         stock_line=stock_line(stock),
         key=key,
+        reserve_key=f"{key}-hold",
+        hold_time=time_line(sale.hold_ms),
+    )
+
+
+def hold(sale: Sale, hold: Hold, left_ms: int) -> str:
+    return _page(
+        "Your reservation",
+        "hold",
+        product=sale.title,
+        price=price(sale),
+        hold=hold.id,
+        key=f"{hold.id}-{left_ms}",
+        left_ms=str(left_ms),
+        left=time_line(left_ms),
     )
 
 

@@ -1,12 +1,21 @@
-"""What an operator may set, parsed once into frozen values. The command line's defaults stand here."""
+"""What an operator may set: one YAML file or the command line, parsed once into frozen values.
 
-from dataclasses import dataclass, field
+pydantic reports all faults together, each with its path; unknown keys are faults.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from checkout.errors import ConfigurationError
 
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
-@dataclass(frozen=True, slots=True)
-class Address:
+
+class Address(NamedTuple):
     """Where to listen; port 0 lets the system choose."""
 
     host: str
@@ -21,49 +30,94 @@ class Address:
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
 
-@dataclass(frozen=True, slots=True)
-class ProductSettings:
-    """The one product of a shop that is started from the command line."""
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProductSettings(_Section):
+    """The product of the shop's pages; its sale is opened at the first start."""
 
     title: str = "Meridian One, first edition"
-    stock: int = 500
-    price_cents: int = 24_900
+    stock: Annotated[int, Field(ge=0)] = 500
+    price_cents: Annotated[int, Field(ge=0)] = 24_900
     currency: str = "EUR"
-    hold_s: float = 120.0
-    per_user: int = 1
+    hold_seconds: Positive = 120.0
+    per_user: Annotated[int, Field(ge=1)] = 1
+    opens_in_seconds: NotNegative = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class CapacitySettings:
+class CapacitySettings(_Section):
     """How much checkout can take: `checkouts_per_second` x `seconds_per_checkout` purchases run at once
-    (Little's law), `backlog_s` seconds' worth more may wait for their turn, all others are answered 503."""
+    (Little's law), `backlog_seconds` worth more may wait for their turn, all others are answered 503.
+    """
 
-    checkouts_per_second: float = 3.0
-    seconds_per_checkout: float = 2.0
-    backlog_s: float = 2.0
+    checkouts_per_second: Positive = 3.0
+    seconds_per_checkout: NotNegative = 2.0
+    backlog_seconds: NotNegative = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class ShopSettings:
-    listen: Address = Address("127.0.0.1", 9000)
-    database: str = ":memory:"
-    product: ProductSettings = field(default_factory=ProductSettings)
-    capacity: CapacitySettings = field(default_factory=CapacitySettings)
-    sale_id: str = "launch"
+class EngineSettings(_Section):
+    """Where stock and orders live. `orders_url`: PostgreSQL behind a stock in Redis."""
 
-    def __post_init__(self) -> None:
-        faults = []
-        if self.product.stock < 0:
-            faults.append(f"stock: must be >= 0, got {self.product.stock}")
-        if self.product.hold_s <= 0:
-            faults.append(f"hold-seconds: must be > 0, got {self.product.hold_s}")
-        if self.product.per_user < 1:
-            faults.append(f"per-user: must be >= 1, got {self.product.per_user}")
-        if self.capacity.checkouts_per_second <= 0:
-            faults.append(f"checkouts-per-second: must be > 0, got {self.capacity.checkouts_per_second}")
-        if self.capacity.seconds_per_checkout < 0:
-            faults.append(f"seconds-per-checkout: must be >= 0, got {self.capacity.seconds_per_checkout}")
-        if self.capacity.backlog_s < 0:
-            faults.append(f"backlog-seconds: must be >= 0, got {self.capacity.backlog_s}")
-        if faults:
-            raise ConfigurationError("\n".join(faults))
+    kind: Literal["sqlite", "redis", "postgres"] = "sqlite"
+    path: str = ":memory:"
+    url: str = ""
+    orders_url: str = ""
+    standby: bool = False
+
+
+class PaymentSettings(_Section):
+    """Who moves the money: a gateway's address, or empty for the test bank inside this process."""
+
+    url: str = ""
+    timeout_seconds: Positive = 10.0
+
+
+class AccountSettings(_Section):
+    """Sign-up and log-in: where accounts live, how many processes hash passwords, how many may wait for
+    them.
+    """
+
+    path: str = ":memory:"
+    workers: Annotated[int, Field(ge=1)] = 1
+    backlog: Annotated[int, Field(ge=0)] = 8
+    scrypt_cost: Literal[1024, 8192, 16384, 32768, 65536] = 32768
+
+
+class ShopSettings(_Section):
+    listen: str = "127.0.0.1:9000"
+    sale: str = "launch"
+    engine: EngineSettings = EngineSettings()
+    product: ProductSettings = ProductSettings()
+    capacity: CapacitySettings = CapacitySettings()
+    payment: PaymentSettings = PaymentSettings()
+    accounts: AccountSettings = AccountSettings()
+    operator_token_env: str = "CHECKOUT_OPERATOR_TOKEN"
+
+
+def parse(raw: dict[str, Any]) -> ShopSettings:
+    """Raises `ConfigurationError` with one line for each fault."""
+    try:
+        settings = ShopSettings.model_validate(raw)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors()
+        ]
+        raise ConfigurationError("\n".join(lines)) from error
+    Address.parse(settings.listen)
+    if settings.engine.kind != "sqlite" and not settings.engine.url:
+        raise ConfigurationError(f"engine.url: needed for the {settings.engine.kind} engine")
+    return settings
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The raw settings of a YAML file. Raises `ConfigurationError`."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigurationError(f"{path}: a mapping expected, got {type(raw).__name__}")
+    return raw

@@ -1,141 +1,149 @@
-"""The shop a visitor walks through: product, checkout, order. Handlers only translate; the inventory and
-cashier decide.
+"""The shop a visitor walks through: product, checkout, reservation, order. Every step works without scripts.
 
-A visitor is known by the ticket the edge sends along (one place buys one unit), without an edge by the
-shop's own cookie.
+    GET /              GET /checkout ──▶ POST /checkout            buy in one step ──▶ GET /orders/ID
+                             └─────────▶ POST /checkout/holds      reserve first
+                                          GET  /checkout/holds/ID       the time left
+                                          POST /checkout/holds/ID/pay ──▶ GET /orders/ID
+                                          POST /checkout/holds/ID/cancel
+
+Handlers only translate; the inventory and the cashier decide.
 """
 
-import hashlib
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import assert_never
 
 from aiohttp import web
 
 from checkout import answers, pages
+from checkout.availability import Availability
 from checkout.cashier import Cashier, NotPaid, Receipt, Sold, TooLate
 from checkout.clock import ClockMs
 from checkout.gateway import NoAnswer
+from checkout.identity import Visitor, fingerprint
 from checkout.inventory import Inventory
 from checkout.slots import Overrun, Slots
-from checkout.values import NOTHING, Reason, Refused, Sale, State
+from checkout.values import LIVE, NOTHING, Hold, Reason, Refused, Sale, State, Stock
 
-TICKET = "X-Stanchion-Ticket"
-COOKIE = "shop_visitor"
-CONTENT_TYPES = {"css": "text/css", "js": "text/javascript"}
+CONTENT_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 class Shop:
     """The pages of one sale, in front of an inventory."""
 
-    def __init__(self, sale: Sale, inventory: Inventory, cashier: Cashier, slots: Slots, clock: ClockMs) -> None:
+    def __init__(
+        self,
+        sale: Sale,
+        inventory: Inventory,
+        cashier: Cashier,
+        availability: Availability,
+        slots: Slots,
+        clock: ClockMs,
+    ) -> None:
         self._sale = sale
         self._inventory = inventory
         self._cashier = cashier
+        self._availability = availability
         self._slots = slots
         self._clock = clock
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/", self.show_product)
-        app.router.add_get("/checkout", self.show_checkout)
-        app.router.add_post("/checkout", self.check_out)
-        app.router.add_get("/orders/{id}", self.show_order)
-        app.router.add_get("/assets/{name}", self.show_asset)
-        app.router.add_get("/health", self.show_health)
-        app.router.add_get("/stats", self.show_stats)
+        router = app.router
+        router.add_get("/", self.show_product)
+        router.add_get("/checkout", self.show_checkout)
+        router.add_post("/checkout", self.check_out)
+        router.add_post("/checkout/holds", self.reserve)
+        router.add_get("/checkout/holds/{id}", self.show_hold)
+        router.add_post("/checkout/holds/{id}/pay", self.pay)
+        router.add_post("/checkout/holds/{id}/cancel", self.cancel)
+        router.add_get("/orders/{id}", self.show_order)
+        router.add_get("/assets/{name}", self.show_asset)
+        router.add_get("/health", self.show_health)
+        router.add_get("/stats", self.show_stats)
 
     async def show_product(self, request: web.Request) -> web.Response:
-        stock = await self._inventory.stock(self._sale.id) or NOTHING
-        if answers.wants_json(request):
-            return answers.document(
-                {
-                    "sale": self._sale.id,
-                    "title": self._sale.title,
-                    "price": pages.price(self._sale),
-                    **stock._asdict(),
-                }
-            )
-        return answers.page(pages.product(self._sale, stock, self._clock()))
+        stock = await self._stock()
+        if answers.wants_page(request):
+            return answers.page(pages.product(self._sale, stock, self._clock()))
+        terms = {"sale": self._sale.id, "title": self._sale.title, "price": pages.price(self._sale)}
+        return answers.document({**terms, **stock._asdict()})
 
     async def show_checkout(self, request: web.Request) -> web.Response:
-        stock = await self._inventory.stock(self._sale.id) or NOTHING
+        stock = await self._stock()
         if stock.free == 0:
             response = answers.refusal(request, Reason.SOLD_OUT)
-        elif answers.wants_json(request):
-            response = answers.document({"sale": self._sale.id, "price": pages.price(self._sale), "free": stock.free})
-        else:
+        elif answers.wants_page(request):
             response = answers.page(pages.checkout(self._sale, stock, secrets.token_hex(16)))
-        user, is_new = _user(request)
-        if is_new:
-            response.set_cookie(COOKIE, user.removeprefix("cookie:"), httponly=True, samesite="Lax", path="/")
+        else:
+            terms = {"sale": self._sale.id, "price": pages.price(self._sale)}
+            response = answers.document({**terms, "free": stock.free})
         answers.tell_edge(response, stock)
-        return response
+        return Visitor(request).greet(response)
 
     async def check_out(self, request: web.Request) -> web.Response:
         """Reserve and pay in one step, inside one of the checkout's slots."""
-        user, is_new = _user(request)
-        form = await _body(request)
+        visitor = Visitor(request)
         try:
+            form = await answers.fields(request)
             async with self._slots.enter():
-                response = await self._buy(request, user, form)
+                response = await self._buy(request, visitor, form)
         except Overrun:
             response = answers.overrun(request)
-        if is_new:
-            response.set_cookie(COOKIE, user.removeprefix("cookie:"), httponly=True, samesite="Lax", path="/")
-        if "Stanchion-Stock" not in response.headers:
-            answers.tell_edge(response, await self._inventory.stock(self._sale.id) or NOTHING)
-        return response
+        return visitor.greet(await self._told(response))
 
-    async def _buy(self, request: web.Request, user: str, form: Mapping[str, str]) -> web.Response:
-        card = form.get("card", "")
-        key = request.headers.get("Idempotency-Key") or form.get("key", "")
-        scoped = f"{user}/{key}" if key else ""
-        fingerprint = hashlib.sha256(repr(sorted(form.items())).encode()).hexdigest()[:32]
-        sale = self._sale
-        reserved = await self._inventory.reserve(sale.id, user, secrets.token_hex(8), scoped, fingerprint)
-        if isinstance(reserved, Refused):
-            if reserved.reason is Reason.PER_USER and reserved.hold and reserved.hold.state is State.SOLD:
-                return answers.refusal(request, reserved.reason, f"/orders/{reserved.hold.id}", "Show my order")
-            return answers.refusal(request, reserved.reason)
-        assert reserved.hold is not None  # a reservation that was granted carries its hold
+    async def reserve(self, request: web.Request) -> web.Response:
+        visitor = Visitor(request)
+        outcome = await self._take(request, visitor, await answers.fields(request))
+        if isinstance(outcome, Refused):
+            response = self._refusal(request, outcome)
+        else:
+            response = web.Response(status=303, headers={"Location": f"/checkout/holds/{outcome.id}"})
+        return visitor.greet(await self._told(response))
+
+    async def show_hold(self, request: web.Request) -> web.Response:
+        hold = await self._own(request)
+        if hold is None:
+            return answers.refusal(request, Reason.UNKNOWN_HOLD)
+        if hold.state is State.SOLD:
+            return web.Response(status=303, headers={"Location": f"/orders/{hold.id}"})
+        left_ms = hold.ends_ms - self._clock()
+        if hold.state not in LIVE or left_ms <= 0:
+            return answers.refusal(request, Reason.ENDED, "/checkout", "Try again")
+        return answers.page(pages.hold(self._sale, hold, left_ms))
+
+    async def pay(self, request: web.Request) -> web.Response:
+        form = await answers.fields(request)
+        hold = await self._own(request)
+        if hold is None:
+            return answers.refusal(request, Reason.UNKNOWN_HOLD)
+        key = Visitor(request).scoped(form.get("key", ""))
+        mark = fingerprint("pay", hold.id, form.get("card", ""))
         try:
-            paid = await self._cashier.pay(sale, reserved.hold.id, card, f"{scoped}/pay" if scoped else "", fingerprint)
-        except NoAnswer:
-            text = "The bank did not answer. Your reservation stands until its end; you pay at most once."
-            return answers.page(pages.notice("No answer from the bank", text), 504)
-        return self._receipt(request, paid)
+            async with self._slots.enter():
+                response = await self._charge(request, hold.id, form.get("card", ""), key, mark)
+        except Overrun:
+            response = answers.overrun(request)
+        return await self._told(response)
 
-    def _receipt(self, request: web.Request, receipt: Receipt) -> web.Response:
-        match receipt:
-            case Sold(hold=hold, stock=stock):
-                where = f"/orders/{hold.id}"
-                if answers.wants_json(request):
-                    response = answers.document({"order": hold.id, "state": hold.state, "url": where}, 201)
-                else:
-                    response = web.Response(status=303)
-                response.headers["Location"] = where
-                answers.tell_edge(response, stock, is_complete=True)
-                return response
-            case NotPaid(reason=reason):
-                title, detail = "Payment declined", f"The bank said: {reason}. Your unit is on sale again."
-                if answers.wants_json(request):
-                    return answers.problem(402, "declined", title, detail)
-                return answers.page(pages.notice(title, detail, "/checkout", "Try another card"), 402)
-            case TooLate():
-                return answers.refusal(request, Reason.ENDED)
-            case Refused(reason=reason):
-                return answers.refusal(request, reason)
-            case _:
-                assert_never(receipt)
+    async def cancel(self, request: web.Request) -> web.Response:
+        hold = await self._own(request)
+        if hold is None:
+            return answers.refusal(request, Reason.UNKNOWN_HOLD)
+        outcome = await self._inventory.cancel(hold.id)
+        if isinstance(outcome, Refused):
+            response = answers.refusal(request, outcome.reason)
+        else:
+            response = answers.page(pages.notice("Given back", "Your reservation is cancelled. Nothing was charged."))
+        answers.tell_edge(response, outcome.stock)
+        return response
 
     async def show_order(self, request: web.Request) -> web.Response:
         hold = await self._inventory.find(request.match_info["id"])
         if hold is None or hold.state is not State.SOLD:
             return answers.refusal(request, Reason.UNKNOWN_HOLD)
-        if answers.wants_json(request):
-            return answers.document({"order": hold.id, "sale": hold.sale, "state": hold.state})
-        return answers.page(pages.order(self._sale, hold))
+        if answers.wants_page(request):
+            return answers.page(pages.order(self._sale, hold))
+        return answers.document({"order": hold.id, "sale": hold.sale, "state": hold.state})
 
     async def show_asset(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -147,6 +155,8 @@ class Shop:
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
     async def show_health(self, _request: web.Request) -> web.Response:
+        """Fine when the store answers; 503 by the middleware when it does not."""
+        await self._inventory.engine.stock(self._sale.id)
         return answers.document({"status": "ok"})
 
     async def show_stats(self, _request: web.Request) -> web.Response:
@@ -154,32 +164,77 @@ class Shop:
         stock = await self._inventory.stock(self._sale.id) or NOTHING
         seen = asdict(self._slots.snapshot())
         seen["refused_503"] = seen.pop("refused")
-        return answers.document(
-            {
-                **seen,
-                "orders": stock.sold,
-                "stock_left": stock.free,
-                "held": stock.held,
-                "stock_total": stock.total,
-            }
-        )
+        counts = {
+            "orders": stock.sold,
+            "stock_left": stock.free,
+            "held": stock.held,
+            "stock_total": stock.total,
+        }
+        return answers.document({**seen, **counts, "availability": asdict(self._availability.snapshot())})
 
+    # -- the steps behind ------------------------------------------------------------------------------------
 
-def _user(request: web.Request) -> tuple[str, bool]:
-    """Who asks, and whether a cookie must be set so that we know them again."""
-    if ticket := request.headers.get(TICKET):
-        return f"ticket:{ticket}", False
-    if cookie := request.cookies.get(COOKIE):
-        return f"cookie:{cookie[:64]}", False
-    return f"cookie:{secrets.token_hex(16)}", True
+    async def _stock(self) -> Stock:
+        return await self._availability.get(self._sale.id) or NOTHING
 
+    async def _own(self, request: web.Request) -> Hold | None:
+        hold = await self._inventory.find(request.match_info["id"])
+        return hold if hold and hold.user == Visitor(request).user else None
 
-async def _body(request: web.Request) -> dict[str, str]:
-    """The fields of a form or of a flat JSON object; anything else counts as no fields."""
-    if request.content_type == "application/json":
+    async def _take(self, request: web.Request, visitor: Visitor, form: dict[str, str]) -> Hold | Refused:
+        key = visitor.scoped(request.headers.get("Idempotency-Key") or form.get("key", ""))
+        mark = fingerprint(request.path, fields=form)
+        outcome = await self._inventory.reserve(self._sale.id, visitor.user, secrets.token_hex(8), key, mark)
+        if isinstance(outcome, Refused):
+            return outcome
+        assert outcome.hold is not None  # a reservation that was granted carries its hold
+        return outcome.hold
+
+    async def _buy(self, request: web.Request, visitor: Visitor, form: dict[str, str]) -> web.Response:
+        taken = await self._take(request, visitor, form)
+        if isinstance(taken, Refused):
+            return self._refusal(request, taken)
+        key = request.headers.get("Idempotency-Key") or form.get("key", "")
+        scoped = f"{visitor.scoped(key)}/pay" if key else ""
+        return await self._charge(request, taken.id, form.get("card", ""), scoped, fingerprint(fields=form))
+
+    async def _charge(self, request: web.Request, hold_id: str, card: str, key: str, mark: str) -> web.Response:
         try:
-            body = await request.json()
-        except ValueError:
-            return {}
-        return {str(k): str(v) for k, v in body.items()} if isinstance(body, dict) else {}
-    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+            receipt = await self._cashier.pay(self._sale, hold_id, card, key, mark)
+        except NoAnswer:
+            return answers.no_answer(request)
+        return self._receipt(request, receipt)
+
+    def _receipt(self, request: web.Request, receipt: Receipt) -> web.Response:
+        match receipt:
+            case Sold(hold=hold, stock=stock):
+                where = f"/orders/{hold.id}"
+                if answers.wants_page(request):
+                    response = web.Response(status=303)
+                else:
+                    response = answers.document({"order": hold.id, "state": hold.state, "url": where}, 201)
+                response.headers["Location"] = where
+                answers.tell_edge(response, stock, is_complete=True)
+                return response
+            case NotPaid():
+                return answers.declined(request)
+            case TooLate():
+                return answers.refusal(request, Reason.ENDED)
+            case Refused():
+                return self._refusal(request, receipt)
+            case _:
+                assert_never(receipt)
+
+    def _refusal(self, request: web.Request, refused: Refused) -> web.Response:
+        """Who has their unit already is led to it."""
+        hold = refused.hold
+        if refused.reason is Reason.PER_USER and hold:
+            if hold.state is State.SOLD:
+                return answers.refusal(request, refused.reason, f"/orders/{hold.id}", "Show my order")
+            return answers.refusal(request, refused.reason, f"/checkout/holds/{hold.id}", "Show my reservation")
+        return answers.refusal(request, refused.reason)
+
+    async def _told(self, response: web.Response) -> web.Response:
+        if "Stanchion-Stock" not in response.headers:
+            answers.tell_edge(response, await self._stock())
+        return response

@@ -42,7 +42,7 @@ class Slots:
     @classmethod
     def for_capacity(cls, capacity: CapacitySettings) -> "Slots":
         slots = max(1, math.ceil(capacity.checkouts_per_second * capacity.seconds_per_checkout))
-        return cls(slots, math.ceil(capacity.checkouts_per_second * capacity.backlog_s))
+        return cls(slots, math.ceil(capacity.checkouts_per_second * capacity.backlog_seconds))
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:

@@ -87,11 +87,14 @@ class Hold(NamedTuple):
 
 
 class Stock(NamedTuple):
-    """The numbers of one sale at one instant."""
+    """The numbers of one sale at one instant. `version` is the number of the sale's last event: higher is
+    newer.
+    """
 
     free: int
     held: int
     sold: int
+    version: int = 0
 
     @property
     def total(self) -> int:

@@ -167,9 +167,7 @@ class Gate:
         gone = tuple(self._gone)
         self._leases, self._gone = [], []
         level = self._bucket.level(now)
-        return Summary(
-            node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone
-        )
+        return Summary(node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone)
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
         """News of the fleet, this node's own summary among it; each summary once, in any order."""

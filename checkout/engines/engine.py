@@ -7,6 +7,7 @@ nothing of a batch happens: after an error the caller may not know which, and as
 from collections.abc import Sequence
 from typing import Protocol
 
+from checkout.evidence import Evidence
 from checkout.values import Command, Event, Hold, Outcome, Sale, Stock
 
 
@@ -19,11 +20,19 @@ class Engine(Protocol):
     async def sales(self) -> list[tuple[Sale, Stock]]:
         """All sales with their numbers, oldest first."""
 
+    async def stock(self, sale_id: str) -> Stock | None:
+        """The numbers of a sale as last stored, for readers: not ordered with decisions, and nothing is
+        ended.
+        """
+
     async def hold(self, hold_id: str) -> Hold | None:
         """One hold as it is now."""
 
     async def holds(self, sale_id: str, user: str = "", limit: int = 1000) -> list[Hold]:
         """The holds of a sale (of one user, if named), newest first."""
+
+    async def evidence(self, sale_id: str) -> Evidence | None:
+        """All that the store knows of a sale at one instant, for the checker; None: no such sale."""
 
     async def events(self, sale_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
         """The audit trail of a sale in order; `sale_id` empty: of all sales."""

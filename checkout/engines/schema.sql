@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS stock (
     sale TEXT PRIMARY KEY REFERENCES sales (id),
     free BIGINT NOT NULL CHECK (free >= 0),
     held BIGINT NOT NULL CHECK (held >= 0),
-    sold BIGINT NOT NULL CHECK (sold >= 0)
+    sold BIGINT NOT NULL CHECK (sold >= 0),
+    version BIGINT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS holds (
     id TEXT PRIMARY KEY,

@@ -112,9 +112,7 @@ SCENARIOS: Mapping[str, Scenario] = {
             clock_off_s=0.05,
             events=(Stall(100.0, 1, 3.0),),
         ),
-        replace(
-            _FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2
-        ),
+        replace(_FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2),
         replace(
             _FLASH,
             name="bots",

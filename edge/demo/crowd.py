@@ -100,7 +100,10 @@ class Crowd:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
             await self._wait(visit, session)
             if visit.admitted is not None and self._plan.buy:
-                await self._buy(visit, session)
+                try:
+                    await self._buy(visit, session)
+                except aiohttp.ClientError as fault:  # a purchase is not tried again by itself
+                    visit.dropped.append(type(fault).__name__)
 
     async def _wait(self, visit: Visit, session: aiohttp.ClientSession) -> None:
         now = asyncio.get_running_loop().time

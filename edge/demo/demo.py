@@ -7,6 +7,7 @@ second; ends all of it together.
 import asyncio
 import random
 import secrets
+import shutil
 import sys
 from importlib.resources import files
 from typing import Any
@@ -58,19 +59,27 @@ async def _show(supervisor: Supervisor, shop_url: str, with_crowd: bool, seed: i
     await supervisor.wait_ready()
     [address] = supervisor.addresses
     crowd = Crowd(address, "/checkout", CrowdPlan(), random.Random(seed)) if with_crowd else None
-    print(f"The shop is at      {address}            (its checkout takes {CHECKOUTS_PER_SECOND:g} buyers a second)")
-    print(f"Stand in line at    {address}/checkout   (the room lets {_capacity(supervisor):g} visitors a second in)")
-    print("Ctrl-C ends it all.\n" + ("" if crowd else "No crowd: the line is empty.\n"), flush=True)
+    print(f"Shop   {address:32} its checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
+    print(f"Line   {address + '/checkout':32} the room lets {_capacity(supervisor):g} visitors/s in")
+    print(
+        "Open the line in a browser. Ctrl-C ends it all.\n" + ("" if crowd else "No crowd: the line is empty.\n"),
+        flush=True,
+    )
     async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
         if crowd is not None:
             group.create_task(crowd.play())
         while True:
             await asyncio.sleep(1.0)
             shop = await _shop_stats(session, shop_url)
-            line = _status_line(supervisor.status()["rooms"][0], shop)
-            print(
-                f"\r\x1b[2K{line}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True
-            )
+            _print_live(_status_line(supervisor.status()["rooms"][0], shop))
+
+
+def _print_live(line: str) -> None:
+    """On a terminal one line that changes, cut at its width, for a line that wraps cannot be overwritten."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+    else:
+        print(line, flush=True)
 
 
 def _capacity(supervisor: Supervisor) -> float:
@@ -89,11 +98,11 @@ async def _shop_stats(session: aiohttp.ClientSession, shop_url: str) -> dict[str
 def _status_line(room: dict[str, Any], shop: dict[str, Any]) -> str:
     newcomer = "-" if room["eta_last_s"] is None else f"{room['eta_last_s']:.0f} s"
     line = (
-        f"waiting {room['waiting']:4d} | admitted {room['admitted_per_s']:4.1f}/s | lag {room['lag_s']:5.1f} s | "
-        f"bucket {room['bucket_level']:3.1f}/{room['bucket_depth']:.1f} | ETA {newcomer}"
+        f"waiting {room['waiting']:3d}  admitted {room['admitted_per_s']:.1f}/s  lag {room['lag_s']:.1f} s  "
+        f"bucket {room['bucket_level']:.1f}/{room['bucket_depth']:.1f}  ETA {newcomer}"
     )
     if shop:
-        line += f" | sold {shop['orders']}, left {shop['stock_left']}, turned away {shop['refused_503']}"
+        line += f"  sold {shop['orders']}  left {shop['stock_left']}  refused {shop['refused_503']}"
     return line
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from edge.plane.exchange import WRITE_STALL_S, Exchange
 from edge.plane.recognise import Known
 from edge.plane.request import Refusal
-from edge.plane.response import render_fields
+from edge.plane.response import render_again
 from edge.verdict import Answer, Forward
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class Client(asyncio.Protocol):
     def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:
         plane = self._plane
         head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
-        told = render_fields(forward.request_headers)
+        told = render_again(forward.request_headers)
         self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, told))
         self.deadline = plane.now + plane.settings.upstream.response_timeout_seconds
         behind = exchange.start(data)

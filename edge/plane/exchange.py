@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from edge.plane.body import Body, BodyFault, ChunkedBody, EndlessBody, SizedBody
 from edge.plane.recognise import Known
-from edge.plane.response import CHUNKED, Response, render_fields
+from edge.plane.response import CHUNKED, Response, render_again
 from edge.plane.splice import Splice
 from edge.plane.upstream import Upstream
 from edge.verdict import Forward
@@ -196,7 +196,7 @@ class Exchange:
         elif known.is_http10:
             connection = b"Connection: keep-alive\r\n"
         date = b"" if response.has_date else plane.date
-        head = b"".join((response.line, response.kept, render_fields(added), date, framing, connection, b"\r\n"))
+        head = b"".join((response.line, response.kept, render_again(added), date, framing, connection, b"\r\n"))
         return head, body
 
     def _framing(self, response: Response) -> tuple[Body, bytes]:
@@ -240,7 +240,7 @@ class Exchange:
             return
         self._has_answered = True
         self._status = 101
-        added = render_fields(self._forward.response_headers)
+        added = render_again(self._forward.response_headers)
         connection = b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % response.upgrade
         client, plane = self._client, self._plane
         self._upstream = None

@@ -18,6 +18,10 @@ from edge.plane.request import Refusal, Request, RequestParser
 __all__ = ["Known", "Recogniser"]
 
 
+#: Fields the pipeline is told of, in the order of `RequestHead`.
+_TOLD = (b"host", b"cookie", b"accept", b"sec-fetch-mode", b"referer", b"if-none-match", b"accept-encoding")
+
+
 @dataclass(slots=True)
 class Known:
     facts: Facts
@@ -82,24 +86,8 @@ class Recogniser:
     def _known(self, request: Request, peer: str) -> Known:
         origin = self._origin(request, peer)
         get = request.values.get
-
-        def text(name: bytes) -> str:
-            value = get(name)
-            return "" if value is None else value.decode("latin-1")
-
-        head = RequestHead(
-            method=request.method,
-            target=request.target,
-            host=text(b"host"),
-            scheme=origin.scheme,
-            client_ip=origin.ip,
-            cookie=text(b"cookie"),
-            accept=text(b"accept"),
-            fetch_mode=text(b"sec-fetch-mode"),
-            referer=text(b"referer"),
-            if_none_match=text(b"if-none-match"),
-            accept_encoding=text(b"accept-encoding"),
-        )
+        texts = [value.decode("latin-1") if (value := get(name)) else "" for name in _TOLD]
+        head = RequestHead(request.method, request.target, texts[0], origin.scheme, origin.ip, *texts[1:])
         is_plain = request.keep_alive and not request.is_http10 and request.length == 0 and request.method != "HEAD"
         return Known(
             self._pipeline.recognise(head),

@@ -19,6 +19,7 @@ counts only when a fresh parser agrees: so no head can spoil the next one's.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -77,12 +78,9 @@ class RequestParser:
 
     def __init__(self, max_fields: int = 100) -> None:
         self._max_fields = max_fields
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._single: dict[bytes, bytes] = {}
         self._llhttp: httptools.HttpRequestParser | None = None
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by llhttp."""
-        self._fields.append((name, value))
+        self._collect = _Collector(self._single.__setitem__)
 
     def parse(self, raw: bytes) -> Request | Refusal:
         """raw: from the first byte of the request line to the empty line, b'...\\r\\n\\r\\n'."""
@@ -111,25 +109,52 @@ class RequestParser:
         """The fields as llhttp reads them; None when it refuses them."""
         llhttp = self._llhttp
         if llhttp is None:
-            llhttp = self._llhttp = httptools.HttpRequestParser(self)
-        fields = self._fields = []
+            llhttp = self._llhttp = httptools.HttpRequestParser(self._collect)
+        single = self._single
+        single.clear()
         try:
             llhttp.feed_data(raw)
         except httptools.HttpParserUpgrade:
             self._llhttp = None
         except httptools.HttpParserError:
             return None
-        # One field a line: a parser that was in the middle of something else, or a folded line, shows here.
-        return fields if len(fields) == raw.count(b"\n") - 2 else None
+        # One field a line: a repeated field, a parser in the middle of something else, a folded line: all show here.
+        lines = raw.count(b"\n") - 2
+        fields = list(single.items()) if len(single) == lines else self._repeated_fields_of(raw, lines)
+        if fields is not None and (b" \r\n" in raw or b"\t\r\n" in raw):
+            # llhttp leaves white space behind a value; it is no part of it (RFC 9112, 5.1).
+            return [(name, value.rstrip(b" \t")) for name, value in fields]
+        return fields
+
+    def _repeated_fields_of(self, raw: bytes, lines: int) -> list[tuple[bytes, bytes]] | None:
+        """The same when a name comes twice; no dictionary can hold these."""
+        self._llhttp = None
+        fields: list[tuple[bytes, bytes]] = []
+        try:
+            httptools.HttpRequestParser(_Collector(lambda name, value: fields.append((name, value)))).feed_data(raw)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError:
+            return None
+        return fields if len(fields) == lines else None
 
     def _is_unknown_method(self, raw: bytes) -> bool:
         try:
-            httptools.HttpRequestParser(self).feed_data(raw)
+            httptools.HttpRequestParser(_Collector(lambda _name, _value: None)).feed_data(raw)
         except httptools.HttpParserInvalidMethodError:
             return True
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             pass
         return False
+
+
+class _Collector:
+    """What llhttp calls for every field."""
+
+    __slots__ = ("on_header",)
+
+    def __init__(self, on_header: Callable[[bytes, bytes], None]) -> None:
+        self.on_header = on_header
 
 
 _MALFORMED = Refusal(400, "the request is malformed")

@@ -13,6 +13,7 @@ Both directions of this module are pure: bytes -> value, value -> bytes.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 import httptools
@@ -20,7 +21,16 @@ import httptools
 from edge.plane.hop import NOT_FORWARDED, connection_options
 from edge.verdict import Answer, Headers
 
-__all__ = ["CHUNKED", "UNTIL_CLOSE", "AnswerWriter", "BadResponse", "Response", "parse_response", "render_fields"]
+__all__ = [
+    "CHUNKED",
+    "UNTIL_CLOSE",
+    "AnswerWriter",
+    "BadResponse",
+    "Response",
+    "parse_response",
+    "render_again",
+    "render_fields",
+]
 
 #: `Response.length` of bodies whose end the bytes themselves tell.
 CHUNKED, UNTIL_CLOSE = -1, -2
@@ -31,7 +41,7 @@ class BadResponse(Exception):
     """The upstream's answer cannot be read in one way. The upstream is to blame; the visitor sees a 502."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
 class Response:
     """A response's head that has one reading only."""
 
@@ -76,6 +86,8 @@ def parse_response(raw: bytes) -> Response:
     fields = collector.fields
     if len(fields) != raw.count(b"\n") - 2:
         raise BadResponse("a header field is malformed")
+    if b" \r\n" in raw or b"\t\r\n" in raw:
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]  # no part of a value (RFC 9112, 5.1)
     minor, code, reason = line.groups()
     status = int(code)
     return _read(status, b"HTTP/1.1 %d %s\r\n" % (status, reason or b""), minor == b"0", fields)
@@ -90,22 +102,23 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     has_date = False
     for name, value in fields:
         low = name.lower()
-        if low in NOT_FORWARDED:
-            if low == b"connection":
-                connection += b"," + value
-            elif low == b"transfer-encoding":
-                coding = value if coding is None else b""
-            elif low == b"upgrade":
-                upgrade = value
+        if low not in _LOOKED_AT and not low.startswith(b"stanchion-"):
+            kept += (name, b": ", value, b"\r\n")
+        elif low == b"date":
+            has_date = True
+            kept += (name, b": ", value, b"\r\n")
         elif low == b"content-length":
             if sized is not None:
                 raise BadResponse("Content-Length is repeated")
             sized = value
-        elif low.startswith(b"stanchion-"):
+        elif low == b"connection":
+            connection += b"," + value
+        elif low == b"transfer-encoding":
+            coding = value if coding is None else b""
+        elif low == b"upgrade":
+            upgrade = value
+        elif low not in NOT_FORWARDED:
             to_edge.append((name.decode(), value.decode("latin-1")))
-        else:
-            has_date = has_date or low == b"date"
-            kept += (name, b": ", value, b"\r\n")
     options = connection_options(connection) if connection else frozenset[bytes]()
     if options - _HARMLESS:
         kept = _without(kept, options)
@@ -121,6 +134,7 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     )
 
 
+_LOOKED_AT = NOT_FORWARDED | {b"date", b"content-length"}
 _HARMLESS = frozenset((b"close", b"keep-alive", b"upgrade"))
 #: What `Connection` cannot take away, whatever it names.
 _ENDS_OWN = frozenset((b"set-cookie", b"content-type", b"content-encoding", b"location", b"cache-control", b"date"))
@@ -148,7 +162,12 @@ def _length(sized: bytes | None, coding: bytes | None, is_http10: bool) -> int:
 
 
 def render_fields(headers: Headers) -> bytes:
+    """Lines of a head."""
     return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+#: The same for fields that come again: what a visitor's pass tells the upstream at each of their requests.
+render_again = lru_cache(maxsize=4096)(render_fields)
 
 
 class AnswerWriter:

@@ -177,6 +177,7 @@ class Pool:
         self._open: set[Upstream] = set()
         self._connecting: dict[asyncio.Task[None], None] = {}
         self._waiting: deque[Exchange] = deque()
+        self._now = 0.0
         self.is_closed = False
 
     def __repr__(self) -> str:
@@ -214,7 +215,7 @@ class Pool:
             upstream.exchange = exchange
             exchange.connected(upstream)
         else:
-            upstream.idle_since = asyncio.get_running_loop().time()
+            upstream.idle_since = self._now
             self._idle.append(upstream)
 
     def lost(self, upstream: Upstream) -> None:
@@ -227,7 +228,8 @@ class Pool:
         self._fill()
 
     def sweep(self, now: float) -> None:
-        """Close what was idle for too long. now: the loop's time."""
+        """Close what was idle for too long. now: the loop's time, and that of what becomes idle until the next look."""
+        self._now = now
         while self._idle and now - self._idle[0].idle_since >= self._settings.keepalive_seconds:
             self._idle.popleft().transport.close()
 

@@ -183,14 +183,14 @@ class Supervisor:
             )
         }  # fmt: skip
         lags = [view["lag_s"] for view in views]
-        etas = [view["eta_last_s"] for view in views if view["eta_last_s"] is not None]
+        capacity = self._capacity(name)
         stock = next((view["stock"] for view in views if view["stock"] is not None), None)
         return {
             "room": name,
-            "admissions_per_second": self._capacity(name),
+            "admissions_per_second": capacity,
             **total,
             "lag_s": max(lags, default=0.0),
-            "eta_last_s": max(etas, default=None),
+            "eta_last_s": total["waiting"] / capacity if capacity > 0 else None,
             "stock": stock,
             "sold_out": any(view["sold_out"] for view in views),
             "nodes": views,

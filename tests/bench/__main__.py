@@ -10,6 +10,7 @@ hour to the next. CPU time is the server's own accounting (/proc), all its proce
 """
 
 import argparse
+import os
 import platform
 import statistics
 import sys
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.bench.heads import Heads
 from tests.bench.idle import idle_bytes
@@ -25,10 +27,10 @@ from tests.bench.load import Measured, run
 from tests.bench.report import write_report
 from tests.bench.servers import Server, Servers, missing
 
-SERVER_CORE, LOAD_CORE = 0, 1
+SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
 REFERENCE = "nginx+lua"
 
-Work = tuple[str, Callable[[Heads], list[bytes]], dict[str, object], tuple[str, ...]]
+Work = tuple[str, Callable[[Heads], list[bytes]], dict[str, Any], tuple[str, ...]]
 ALL = ("stanchion", REFERENCE, "haproxy", "aiohttp")
 WORKS: tuple[Work, ...] = (
     ("P1 poll, one visitor a connection", lambda h: h.polls(visitors=64), {}, ALL),
@@ -44,26 +46,25 @@ WORKS: tuple[Work, ...] = (
 
 
 def measure(
-    servers: dict[str, Server], folder: Path, rounds: int, seconds: float
+    servers: dict[str, Server], folder: Path, rounds: int, seconds: int, connections: int | None = None
 ) -> dict[str, dict[str, list[Measured]]]:
-    """work -> server -> one measurement a round."""
+    """work -> server -> one measurement a round. connections: instead of what each work asks for."""
     heads = Heads()
     results: dict[str, dict[str, list[Measured]]] = {name: {} for name, *_ in WORKS}
     for turn in range(rounds):
         for name, make, options, who in WORKS:
+            wanted = options if connections is None else {**options, "connections": connections}
             # Each round begins with another server, so that none always runs on a machine that has just rested.
-            order = who[turn % len(who) :] + who[: turn % len(who)]
-            for each in order:
-                measured = run(servers[each], make(heads), folder, core=LOAD_CORE, seconds=seconds, **options)  # type: ignore[arg-type]
-                results[name].setdefault(each, []).append(measured)
+            for each in who[turn % len(who) :] + who[: turn % len(who)]:
+                one = run(servers[each], make(heads), folder, core=LOAD_CORE, seconds=seconds, **wanted)
+                results[name].setdefault(each, []).append(one)
                 time.sleep(0.2)
-                print(f"{turn + 1}/{rounds}  {name:36} {each:10} {measured.capacity:9,.0f}/s of CPU"
-                      f"  {measured.rate:9,.0f}/s  p99 {measured.p99_ms:7.1f} ms  failed {measured.failed}",
-                      flush=True)  # fmt: skip
+                cost = f"{one.capacity:9,.0f}/s of CPU  {one.rate:9,.0f}/s  p99 {one.p99_ms:7.1f} ms"
+                print(f"{turn + 1}/{rounds}  {name:36} {each:10} {cost}  failed {one.failed}", flush=True)
     return results
 
 
-def half_load(servers: dict[str, Server], folder: Path, seconds: float) -> dict[str, Measured]:
+def half_load(servers: dict[str, Server], folder: Path, seconds: int) -> dict[str, Measured]:
     """P99 of polls at half of what nginx with Lua can do, the same rate for all."""
     heads, found = Heads(), {}
     most = run(servers[REFERENCE], heads.polls(), folder, core=LOAD_CORE, seconds=2).rate
@@ -82,9 +83,9 @@ def interpreter(python: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--idle", type=int, default=10_000, help="connections held for the memory figure")
-    parser.add_argument("--write", type=Path, help="write the report there")
+    parser.add_argument("--write", type=Path, help="put the figures into this page, between its markers")
     options = parser.parse_args()
     if lacking := missing():
         print(f"the bench needs these packages: {' '.join(lacking)} (sudo apt-get install {' '.join(lacking)})")
@@ -102,15 +103,23 @@ def main() -> int:
     report = write_report(told, results, calm, idle, extra)
     print(report)
     if options.write:
-        options.write.write_text(report)
+        options.write.write_text(placed(options.write.read_text(), report))
     return 0
 
 
-def alone(folder: Path, seconds: float) -> dict[str, float]:
+def placed(page: str, report: str) -> str:
+    before, begin, rest = page.partition("<!-- figures -->\n")
+    _, end, behind = rest.partition("<!-- end of figures -->\n")
+    if not begin or not end:
+        raise ValueError("the page has no markers for the figures")
+    return before + begin + report + end + behind
+
+
+def alone(folder: Path, seconds: int) -> dict[str, float]:
     """Ours by itself: rooms, and admissions with one and two workers."""
     heads, found = Heads(), {}
     with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
-        for rooms in (1, 500):
+        for rooms in (1, 250):
             edge = start.edge(rooms=rooms, name=f"rooms-{rooms}")
             rates = [run(edge, heads.polls(), folder, core=LOAD_CORE, seconds=seconds).capacity for _ in range(3)]
             found[f"polls a CPU second with {rooms} rooms"] = statistics.median(rates)

@@ -67,9 +67,7 @@ def extras(run: Run, plan: Any) -> dict[str, float]:
     for code, label in ((FAST, "fast"), (COLLECTOR, "collector")):
         if (kind == code).any():
             signed = run.admitted_s - plan
-            out[f"{label}_gain_s"] = float(
-                np.nanmean(signed[kind == HONEST]) - np.nanmean(signed[kind == code])
-            )
+            out[f"{label}_gain_s"] = float(np.nanmean(signed[kind == HONEST]) - np.nanmean(signed[kind == code]))
     if run.scenario.weights is not None:
         late = [run.admitted_s - plan]
         waits = (run.admitted_s - run.people.arrival_s) if run.scenario.sticky else late[0]
@@ -143,9 +141,7 @@ def render(table: dict[str, dict[str, Any]]) -> str:
             f" | {100 * r['covered']:.1f} % |"
         )
         extra = [
-            f"{k} {v:.2f}"
-            for k, v in r.items()
-            if k.startswith(("calm", "others", "overdue", "fast", "coll", "node"))
+            f"{k} {v:.2f}" for k, v in r.items() if k.startswith(("calm", "others", "overdue", "fast", "coll", "node"))
         ]
         notes.append(f"- `{name}`: {scenario.what}. {', '.join(sorted(extra))}".rstrip(" ."))
     lines += [
@@ -166,9 +162,7 @@ def render(table: dict[str, dict[str, Any]]) -> str:
         r = mean(table, name, "stanchion")
         if r:
             polls = f"{r['ideal_polls']:.1f}"
-            lines.append(
-                f"| polling ideal | {name} | 100 % | 0.00 s | {r['ideal_p99_s']:.1f} s | 0 % | {polls} |"
-            )
+            lines.append(f"| polling ideal | {name} | 100 % | 0.00 s | {r['ideal_p99_s']:.1f} s | 0 % | {polls} |")
     return "\n".join(lines) + "\n"
 
 

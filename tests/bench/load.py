@@ -37,7 +37,7 @@ def run(
     folder: Path,
     *,
     core: int,
-    seconds: float = 4,
+    seconds: int = 4,
     connections: int = 64,
     new: bool = False,
     delay_ms: float = 0,
@@ -48,7 +48,7 @@ def run(
     environment = os.environ | {"HEADS": str(file), "FRESH": "1" if new else "0", "DELAY": str(delay_ms)}
     before = server.cpu_s()
     said = subprocess.run(
-        ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s",
+        ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
          "-s", str(SCRIPT), f"http://127.0.0.1:{server.port}/"],
         env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip

@@ -1,14 +1,16 @@
 """What the shop's tests share: a shop on a free port, and a client for it."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, CookieJar
 
 from checkout.app import RunningShop, running_shop
-from checkout.settings import Address, CapacitySettings, ProductSettings, ShopSettings
+from checkout.settings import parse
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Visit:
     client: ClientSession
 
 
+SERVE = [sys.executable, "-m", "checkout", "serve", "--listen", "127.0.0.1:0"]
 Serve = Callable[..., AbstractAsyncContextManager[Visit]]
 
 
@@ -26,14 +29,45 @@ def serve() -> Serve:
 
     @asynccontextmanager
     async def start(
-        stock: int = 10, rate: float = 1000.0, seconds: float = 0.0, backlog_s: float = 1.0, **more: object
+        stock: int = 10,
+        rate: float = 1000.0,
+        seconds: float = 0.0,
+        backlog_s: float = 1.0,
+        engine: dict[str, object] | None = None,
+        accounts: dict[str, object] | None = None,
+        **more: object,
     ) -> AsyncIterator[Visit]:
-        settings = ShopSettings(
-            listen=Address("127.0.0.1", 0),
-            product=ProductSettings(stock=stock, **more),  # type: ignore[arg-type]
-            capacity=CapacitySettings(rate, seconds, backlog_s),
+        capacity = {
+            "checkouts_per_second": rate,
+            "seconds_per_checkout": seconds,
+            "backlog_seconds": backlog_s,
+        }
+        settings = parse(
+            {
+                "listen": "127.0.0.1:0",
+                "product": {"stock": stock, **more},
+                "capacity": capacity,
+                "engine": engine or {},
+                "accounts": {"scrypt_cost": 1024, **(accounts or {})},
+            }
         )
-        async with running_shop(settings) as shop, ClientSession(shop.url) as client:
+        async with (
+            running_shop(settings) as shop,
+            ClientSession(shop.url, cookie_jar=CookieJar(unsafe=True)) as client,
+        ):
             yield Visit(shop, client)
 
     return start
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A shop in its own process, and its address."""
+    with subprocess.Popen([*SERVE, *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("listening on http://127.0.0.1:")
+            yield process, line.split()[-1]
+        finally:
+            process.kill()

@@ -1,31 +1,16 @@
 """The command line: one line when listening, a clean end on signals, exit codes by blame."""
 
+import json
 import signal
-import subprocess
-import sys
+import sqlite3
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from checkout.cli import main
-
-SERVE = [sys.executable, "-m", "checkout", "serve", "--listen", "127.0.0.1:0"]
-
-
-@contextmanager
-def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A shop in its own process, and its address."""
-    with subprocess.Popen([*SERVE, *options], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("listening on http://127.0.0.1:")
-            yield process, line.split()[-1]
-        finally:
-            process.kill()
+from checkout.engines.schema import schema
+from tests.checkout.conftest import serving
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -55,8 +40,11 @@ def test_orders_survive_a_restart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["--stock", "-1"], "stock: must be >= 0, got -1"),
-        (["--checkouts-per-second", "0"], "checkouts-per-second: must be > 0"),
+        (["--stock", "-1"], "product.stock: Input should be greater than or equal to 0, got -1"),
+        (
+            ["--checkouts-per-second", "0"],
+            "capacity.checkouts_per_second: Input should be greater than 0, got 0",
+        ),
         (["--listen", "nowhere"], "listen: HOST:PORT expected"),
     ],
 )
@@ -71,3 +59,32 @@ def test_busy_port_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     with serving() as (_, url):
         assert main(["serve", "--listen", url.removeprefix("http://")]) == 1
     assert "address already in use" in capsys.readouterr().err
+
+
+def test_audit_of_a_running_shop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The checker reads the file of a shop that is selling, finds a forged order, and says so by its exit
+    code.
+    """
+    path = tmp_path / "shop.db"
+    with serving("--stock", "3", "--seconds-per-checkout", "0", "--database", str(path)) as (_, url):
+        request = urllib.request.Request(url + "/checkout", b"card=1", {"Accept": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 201
+        assert main(["audit", "launch", "--database", str(path)]) == 0
+        assert "4 events, 2 free, 0 held, 1 sold: clean" in capsys.readouterr().out
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("DELETE FROM orders")
+    db.close()
+    assert main(["audit", "launch", "--database", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["rule"] == "orders"
+
+
+@pytest.mark.parametrize("arguments", [["launch", "--database", "/nowhere.db"], ["other", "--database", "{path}"]])
+def test_audit_of_nothing(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file or sale that is not there is exit code 2, never "clean"."""
+    path = tmp_path / "shop.db"
+    db = sqlite3.connect(path)
+    db.executescript(schema())
+    db.close()
+    assert main(["audit", *(argument.format(path=path) for argument in arguments)]) == 2
+    assert capsys.readouterr().err.startswith(("--database: no such file", "no sale"))

@@ -35,7 +35,7 @@ async def test_pages_load_nothing_from_elsewhere(serve: Serve) -> None:
             async with visit.client.get(path) as answer:
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
                 assert "http" not in (await answer.text()).replace("http-equiv", "")
-        for asset in ("shop.css", "shop.js"):
+        for asset in ("shop.css", "shop.js", "icon.svg"):
             async with visit.client.get(f"/assets/{asset}") as answer:
                 assert answer.status == 200
         for hostile in ("..%2fpages.py", "nothing.css", "__init__.py"):
@@ -129,3 +129,68 @@ async def test_any_body_is_an_order_or_a_refusal(serve: Serve, body: bytes) -> N
     headers = {**ticket(1), "Content-Type": "application/json"}
     async with serve() as visit, visit.client.post("/checkout", data=body, headers=headers) as answer:
         assert answer.status < 500
+
+
+async def test_reserve_first_and_pay_later(serve: Serve) -> None:
+    """A reservation shows its time left, is found again, is paid once, and then leads to its order."""
+    async with serve(stock=1) as visit:
+        async with visit.client.get("/checkout") as answer:
+            assert 'action="/checkout/holds"' in await answer.text()
+        async with visit.client.post("/checkout/holds", data={"key": "k"}) as answer:
+            where, page = answer.url.path, await answer.text()
+            assert where.startswith("/checkout/holds/")
+            assert 'role="timer"' in page
+            assert "2 min 00 s" in page or "1 min 59 s" in page
+        async with visit.client.post("/checkout/holds", data={"key": "other"}) as answer:
+            assert f'href="{where}"' in await answer.text()
+        for _ in range(2):
+            async with visit.client.post(f"{where}/pay", data={"card": "1", "key": "p"}) as answer:
+                assert answer.url.path == where.replace("/checkout/holds/", "/orders/")
+        async with visit.client.get(where) as answer:
+            assert answer.url.path.startswith("/orders/")
+
+
+async def test_give_back_a_reservation(serve: Serve) -> None:
+    """A reservation given back is free for the next, and its page says that it has ended."""
+    async with serve(stock=1) as visit:
+        async with visit.client.post("/checkout/holds", data={}) as answer:
+            where = answer.url.path
+        async with visit.client.post("/checkout/holds", data={}, headers=ticket("next")) as answer:
+            assert answer.status == 409
+        async with visit.client.post(f"{where}/cancel") as answer:
+            assert answer.status == 200
+            assert answer.headers["Stanchion-Stock"] == "1"
+        async with visit.client.get(where) as answer:
+            assert answer.status == 409
+            assert "has ended" in await answer.text()
+
+
+async def test_reservation_of_another_does_not_exist(serve: Serve) -> None:
+    """Pages of a reservation are its owner's alone."""
+    async with serve(stock=1) as visit:
+        async with visit.client.post("/checkout/holds", data={}) as answer:
+            where = answer.url.path
+        for method, path in (("GET", where), ("POST", f"{where}/pay"), ("POST", f"{where}/cancel")):
+            async with visit.client.request(method, path, headers=ticket("eve")) as answer:
+                assert answer.status == 404
+
+
+async def test_bank_without_an_answer(serve: Serve) -> None:
+    """A bank that loses its answer is a 504 page, and the order appears once the shop has asked it again."""
+    async with serve(stock=1) as visit:
+        async with visit.client.post("/checkout", json={"card": "lost"}, headers=ticket(1)) as answer:
+            assert answer.status == 504
+        await visit.shop.settle()
+        stock = await visit.shop.inventory.stock("launch")
+        assert stock is not None
+        assert stock[:3] == (0, 0, 1)
+
+
+async def test_sale_that_is_not_open_yet(serve: Serve) -> None:
+    """Before the opening the page counts down and checkout refuses."""
+    async with serve(opens_in_seconds=90) as visit:
+        async with visit.client.get("/") as answer:
+            assert "Opens in 1 min" in await answer.text()
+        async with visit.client.post("/checkout", json={}, headers=ticket(1)) as answer:
+            assert answer.status == 409
+            assert (await answer.json())["type"].endswith("not-open")

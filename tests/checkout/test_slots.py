@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from checkout.settings import CapacitySettings
+from checkout.settings import parse
 from checkout.slots import Overrun, Slots
 
 
@@ -14,7 +14,8 @@ from checkout.slots import Overrun, Slots
 )
 def test_slots_follow_littles_law(rate: float, seconds: float, backlog_s: float, slots: int, backlog: int) -> None:
     """Purchases at once = rate x time of a purchase, rounded up, and at least one."""
-    snapshot = Slots.for_capacity(CapacitySettings(rate, seconds, backlog_s)).snapshot()
+    capacity = {"checkouts_per_second": rate, "seconds_per_checkout": seconds, "backlog_seconds": backlog_s}
+    snapshot = Slots.for_capacity(parse({"capacity": capacity}).capacity).snapshot()
     assert (snapshot.slots, snapshot.backlog) == (slots, backlog)
 
 

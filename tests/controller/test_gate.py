@@ -12,10 +12,7 @@ from controller import Admit, Gate, GateSettings, SettingsError, Verdict, Wait
 
 def crowd_at(gate: Gate, now: float, visitors: int, spacing_s: float = 1e-3) -> list[Verdict]:
     """So many first requests, one after the other."""
-    return [
-        gate.decide(first_seen=now + i * spacing_s, now=now + i * spacing_s, draw=0.5)
-        for i in range(visitors)
-    ]
+    return [gate.decide(first_seen=now + i * spacing_s, now=now + i * spacing_s, draw=0.5) for i in range(visitors)]
 
 
 def test_an_empty_room_lets_everybody_through_up_to_the_burst() -> None:
@@ -156,9 +153,7 @@ def test_the_poll_budget_stretches_the_intervals() -> None:
 CALLS = st.lists(
     st.tuples(
         st.sampled_from(["decide", "decide", "decide", "tick", "share", "resume", "nodes"]),
-        st.one_of(
-            st.floats(0.0, 0.3), st.floats(0.0, 5.0), st.floats(-3.0, 0.0), st.sampled_from([3600.0, -3600.0])
-        ),
+        st.one_of(st.floats(0.0, 0.3), st.floats(0.0, 5.0), st.floats(-3.0, 0.0), st.sampled_from([3600.0, -3600.0])),
         st.floats(-20.0, 20.0),
         st.floats(0.0, 0.999),
     ),
@@ -195,9 +190,7 @@ def test_never_more_than_burst_and_rate(
         elif isinstance(gate.decide(now - age, now, draw), Admit):
             admissions.append(moved)
         most = max(most, rate)
-        deepest = max(
-            deepest, GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=5).depth_at(rate)
-        )
+        deepest = max(deepest, GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=5).depth_at(rate))
     for i, start in enumerate(admissions):
         for j in range(i, len(admissions)):
             assert j - i + 1 <= deepest + most * (admissions[j] - start) + 1e-6

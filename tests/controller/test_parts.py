@@ -76,9 +76,7 @@ def test_rates_do_not_depend_on_the_tick() -> None:
 
 
 LEASES = st.lists(
-    st.tuples(
-        st.floats(0.0, 100.0), st.floats(0.0, 50.0), st.sampled_from(["add", "add", "remove", "expire"])
-    ),
+    st.tuples(st.floats(0.0, 100.0), st.floats(0.0, 50.0), st.sampled_from(["add", "add", "remove", "expire"])),
     max_size=200,
 )
 

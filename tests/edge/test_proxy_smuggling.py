@@ -20,7 +20,7 @@ CODINGS = [
     b'Transfer-Encoding: "chunked"',
     b"Transfer-Encoding: chunked;q=1",
     b"Transfer-Encoding:\r\n chunked",
-    b"Transfer-Encoding: chunked\r\n ",
+    b"Transfer-Encoding: chunked\r\n x",
     b"Transfer-Encoding:",
     b"Transfer-Encoding: ,",
     b" Transfer-Encoding: chunked",

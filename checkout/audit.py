@@ -1,0 +1,195 @@
+"""The independent checker: given only evidence, what is wrong? It shares no code with what it checks.
+
+    the trail alone    numbers chain, add up to the total, never go below zero; each hold lives by the life
+    of a hold
+                       and ends once; nobody has more units than allowed; nothing expires before its time
+    trail and stores   the state replayed from the trail is the state the stores show, order by order
+    trail and bank     a sold unit was paid exactly once, all other money was given back
+    trail and clients  what a client was told happened, and is still so
+
+"sold + held + free = total" alone proves little: a store that forgets its last second keeps that sum. What
+the clients were told is what catches it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from checkout.evidence import Evidence
+from checkout.values import NOTHING, Event, Stock
+
+# kind of event -> (states it may follow, change of free, held, sold)
+LIFE: dict[str, tuple[frozenset[str], tuple[int, int, int]]] = {
+    "held": (frozenset({""}), (-1, +1, 0)),
+    "paying": (frozenset({"held"}), (0, 0, 0)),
+    "sold": (frozenset({"paying"}), (0, -1, +1)),
+    "expired": (frozenset({"held", "paying"}), (+1, -1, 0)),
+    "cancelled": (frozenset({"held"}), (+1, -1, 0)),
+    "payment_failed": (frozenset({"paying"}), (+1, -1, 0)),
+}
+SETTLED = {"refunded", "declined"}
+LIVE = {"held", "paying"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: `rule` is stable, `text` says where."""
+
+    rule: str
+    text: str
+
+
+@dataclass(slots=True)
+class _Replay:
+    """What the trail says, hold by hold."""
+
+    stock: Stock = NOTHING
+    state: dict[str, str] = field(default_factory=dict)
+    money: dict[str, str] = field(default_factory=dict)
+    user: dict[str, str] = field(default_factory=dict)
+    charge: dict[str, str] = field(default_factory=dict)
+    ends_ms: dict[str, int] = field(default_factory=dict)
+    hold_of_key: dict[str, str] = field(default_factory=dict)
+    units: Counter[str] = field(default_factory=Counter)
+
+
+def audit(evidence: Evidence, *, is_quiet: bool = False, grace_ms: int = 15_000) -> list[Finding]:
+    """All findings; an empty list is a clean sale. `is_quiet`: the sale is over and nothing is under way
+    any more, so no hold may live and no money be unsettled. A hold may outlive its end by `grace_ms`, the
+    sweep's interval and more.
+    """
+    replay = _Replay()
+    findings = list(_trail(evidence, replay))
+    findings += _stores(evidence, replay)
+    findings += _bank(evidence, replay, is_quiet)
+    findings += _clients(evidence, replay)
+    for hold, state in replay.state.items():
+        if state in LIVE and (is_quiet or evidence.now_ms > replay.ends_ms[hold] + grace_ms):
+            findings.append(Finding("unit-lost", f"{hold} is still {state} after its end"))
+    return findings
+
+
+def _trail(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
+    total = evidence.sale.total
+    last_seq = 0
+    for event in evidence.events:
+        where = f"event {event.seq} ({event.kind} {event.hold})"
+        before = (event.free_before, event.held_before, event.sold_before)
+        after = Stock(event.free, event.held, event.sold)
+        if event.seq <= last_seq:
+            yield Finding("order", f"{where} follows {last_seq}")
+        last_seq = event.seq
+        if event.kind == "opened":
+            if replay.stock.total or after[:3] != (total, 0, 0):
+                yield Finding("numbers", f"{where} opens with {after[:3]}")
+            replay.stock = after
+            continue
+        if before != replay.stock[:3]:
+            yield Finding("chain", f"{where} starts from {before}, the one before ended at {replay.stock[:3]}")
+        if after.total != total or min(after[:3]) < 0:
+            yield Finding("numbers", f"{where}: {after[:3]} is not a split of {total}")
+        yield from _step(event, before, after, replay, evidence.sale.per_user)
+        replay.stock = after
+
+
+def _step(
+    event: Event, before: tuple[int, int, int], after: Stock, replay: _Replay, per_user: int
+) -> Iterator[Finding]:
+    hold, kind = event.hold, event.kind
+    where = f"event {event.seq} ({kind} {hold})"
+    if kind in SETTLED:
+        if replay.money.get(hold) != "started" or replay.state.get(hold) in LIVE:
+            yield Finding("life", f"{where} settles {replay.state.get(hold)}/{replay.money.get(hold)}")
+        replay.money[hold] = kind
+        return
+    if kind not in LIFE:
+        yield Finding("life", f"{where} is no step in the life of a hold")
+        return
+    follows, delta = LIFE[kind]
+    state = replay.state.get(hold, "")
+    if state not in follows:
+        yield Finding("life", f"{where} follows {state or 'nothing'}")
+    if tuple(a - b for a, b in zip(after[:3], before, strict=True)) != delta:
+        yield Finding("numbers", f"{where} goes from {before} to {after[:3]}")
+    if kind == "expired" and event.at_ms < event.ends_ms:
+        yield Finding("early", f"{where} at {event.at_ms}, {event.ends_ms - event.at_ms} ms before its end")
+    if kind == "held":
+        yield from _taken(event, where, replay, per_user)
+    elif delta[0] > 0:
+        replay.units[event.user] -= 1
+    replay.state[hold] = kind
+    replay.user[hold] = event.user
+    replay.ends_ms[hold] = event.ends_ms
+    if kind == "paying":
+        replay.money[hold] = "started"
+    elif kind == "sold":
+        replay.money[hold], replay.charge[hold] = "charged", event.charge
+    elif kind == "payment_failed":
+        replay.money[hold] = "declined"
+
+
+def _taken(event: Event, where: str, replay: _Replay, per_user: int) -> Iterator[Finding]:
+    replay.units[event.user] += 1
+    if replay.units[event.user] > per_user:
+        yield Finding("two-units", f"{where}: {event.user} has {replay.units[event.user]} units")
+    if event.key and replay.hold_of_key.setdefault(event.key, event.hold) != event.hold:
+        yield Finding("key", f"{where}: key {event.key} already made {replay.hold_of_key[event.key]}")
+
+
+def _stores(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
+    if evidence.stock[:3] != replay.stock[:3]:
+        yield Finding("stock", f"the store says {evidence.stock[:3]}, the trail {replay.stock[:3]}")
+    seen = {hold.id: hold for hold in evidence.holds}
+    for hold_id in seen.keys() | replay.state.keys():
+        hold = seen.get(hold_id)
+        stored = (hold.state.value, hold.money.value, hold.user) if hold else None
+        traced = (replay.state.get(hold_id), replay.money.get(hold_id, "none"), replay.user.get(hold_id))
+        if stored != traced:
+            yield Finding("hold", f"{hold_id}: the store says {stored}, the trail {traced}")
+    orders = Counter(order.id for order in evidence.orders)
+    sold = {hold for hold, state in replay.state.items() if state == "sold"}
+    for hold_id in orders.keys() | sold:
+        if orders[hold_id] != (hold_id in sold):
+            verb = "sold" if hold_id in sold else "not sold"
+            yield Finding("orders", f"{hold_id} is {verb} by the trail, {orders[hold_id]} times in the orders")
+    if len(evidence.orders) > evidence.sale.total:
+        yield Finding("oversold", f"{len(evidence.orders)} orders for {evidence.sale.total} units")
+
+
+def _bank(evidence: Evidence, replay: _Replay, is_quiet: bool) -> Iterator[Finding]:
+    if evidence.movements is None:
+        return
+    net: dict[str, Counter[str]] = defaultdict(Counter)
+    charges: Counter[str] = Counter()
+    for move in evidence.movements:
+        net[move.order][move.intent] += 1 if move.kind == "charge" else -1
+        charges[move.order] += move.kind == "charge"
+    for order, intents in net.items():
+        taken = sum(intents.values())
+        if charges[order] > 1 or taken not in (0, 1):
+            yield Finding("double-charge", f"{order} was charged {charges[order]} times, {taken} not given back")
+        is_sold = replay.state.get(order) == "sold"
+        is_open = replay.money.get(order) == "started" and not is_quiet
+        if taken and not is_sold and not is_open:
+            yield Finding("charged-not-sold", f"{order} is {replay.state.get(order)} and paid for")
+    for hold, state in replay.state.items():
+        if state == "sold" and sum(net[hold].values()) != 1:
+            yield Finding("sold-not-charged", f"{hold} is sold, its money is not there")
+    if is_quiet:
+        for hold, money in replay.money.items():
+            if money == "started":
+                yield Finding("unsettled", f"nobody knows what became of the money of {hold}")
+
+
+def _clients(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
+    answers: dict[str, str] = {}
+    for told in evidence.told:
+        if replay.user.get(told.hold) != told.user:
+            yield Finding("told-lost", f"{told.user} was told {told.kind} {told.hold}: the trail has no such hold")
+        elif told.kind == "sold" and replay.state[told.hold] != "sold":
+            yield Finding("told-lost", f"{told.user} was told sold {told.hold}: it is {replay.state[told.hold]}")
+        if told.key and answers.setdefault(told.key, told.hold) != told.hold:
+            yield Finding("told-two", f"key {told.key} was answered {answers[told.key]} and {told.hold}")
+    sold = {told.hold for told in evidence.told if told.kind == "sold"}
+    if len(sold) > evidence.sale.total:
+        yield Finding("oversold", f"{len(sold)} buyers were told of an order for {evidence.sale.total} units")

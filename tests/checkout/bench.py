@@ -1,0 +1,179 @@
+"""How many decisions a second one SKU takes on each store, against the two naive ways, in one run.
+
+    python -m tests.checkout.bench [--decisions 20000] [--rounds 3] [--seed 1]
+
+Every way decides the same reservations: half as many units as buyers, each buyer with a key, in random
+order. All ways take turns within a round, and medians over rounds are printed: on a shared machine only
+what ran side by side compares. The P95 is from handing a decision in to its durable answer. Everything runs
+on the cores of this machine: the database server, Redis and this process share them.
+"""
+
+import argparse
+import asyncio
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+
+from checkout.engines.engine import Engine
+from checkout.engines.postgres import PostgresEngine
+from checkout.engines.redis import RedisEngine
+from checkout.engines.sqlite import SqliteEngine
+from checkout.tasks import beside
+from checkout.values import Done, OpenSale, Reserve, Sale
+from checkout.writer import Writer
+from tests.checkout.servers import postgres_server, redis_server
+
+CLIENTS = 32  # of the naive ways; more only make their queue longer
+IN_FLIGHT = 500  # decisions under way at once with a batching engine: two batches
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+async def batched(engine: Engine, buyers: list[int], name: str) -> tuple[float, float, int]:
+    """Decisions a second, P95 in ms and units sold, through the shop's own writer."""
+    sale = Sale(name, "Bench", len(buyers) // 2, 100, "EUR", 0, 0, 3_600_000, 1)
+    await engine.apply([OpenSale(sale)])
+    writer = Writer(engine)
+    took: list[float] = []
+    taken = 0
+    waiting = iter(buyers)
+
+    async def client() -> None:
+        nonlocal taken
+        for buyer in waiting:
+            started = time.perf_counter()
+            outcome = await writer.submit(Reserve(name, f"u{buyer}", f"{name}-{buyer}", f"{name}/{buyer}", "f"))
+            took.append(time.perf_counter() - started)
+            taken += isinstance(outcome, Done)
+
+    async with beside(writer.run()):
+        started = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(IN_FLIGHT)))
+        rate = len(buyers) / (time.perf_counter() - started)
+    return rate, percentile(took, 0.95) * 1000, taken
+
+
+async def pipelined(engine: RedisEngine, buyers: list[int], name: str) -> tuple[float, float, int]:
+    """Redis with four batches of 250 on the wire at once, as several shop processes would have them."""
+    await engine.apply([OpenSale(Sale(name, "Bench", len(buyers) // 2, 100, "EUR", 0, 0, 3_600_000, 1))])
+    batches = iter([buyers[at : at + 250] for at in range(0, len(buyers), 250)])
+    took: list[float] = []
+    taken = 0
+
+    async def sender() -> None:
+        nonlocal taken
+        for batch in batches:
+            started = time.perf_counter()
+            commands = [Reserve(name, f"u{b}", f"{name}-{b}", f"{name}/{b}", "f") for b in batch]
+            outcomes = await engine.apply(commands)
+            took.append(time.perf_counter() - started)
+            taken += sum(isinstance(outcome, Done) for outcome in outcomes)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(sender() for _ in range(4)))
+    return len(buyers) / (time.perf_counter() - started), percentile(took, 0.95) * 1000, taken
+
+
+ROW_LOCK = "SELECT free, version FROM naive WHERE sale = $1 FOR UPDATE"
+READ = "SELECT free, version FROM naive WHERE sale = $1"
+TAKE = "UPDATE naive SET free = free - 1, version = version + 1 WHERE sale = $1"
+INSERT = "INSERT INTO naive_orders VALUES ($1, $2, $3)"
+
+
+async def naive(url: str, buyers: list[int], name: str, *, is_optimistic: bool) -> tuple[float, float, int]:
+    """One transaction a decision on one hot row: locked, or read with its version and tried again."""
+    db = await asyncpg.connect(url)
+    await db.execute("CREATE TABLE IF NOT EXISTS naive (sale TEXT PRIMARY KEY, free INT, version INT)")
+    await db.execute(
+        "CREATE TABLE IF NOT EXISTS naive_orders (sale TEXT, buyer TEXT, key TEXT UNIQUE, UNIQUE (sale, buyer))"
+    )
+    await db.execute("INSERT INTO naive VALUES ($1, $2, 0)", name, len(buyers) // 2)
+    took: list[float] = []
+    taken = 0
+    waiting = iter(buyers)
+
+    async def client() -> None:
+        nonlocal taken
+        own = await asyncpg.connect(url)
+        for buyer in waiting:
+            started = time.perf_counter()
+            while (taken_now := await decide(own, buyer)) is None:
+                pass
+            took.append(time.perf_counter() - started)
+            taken += taken_now
+        await own.close()
+
+    async def decide(own: "asyncpg.Connection[asyncpg.Record]", buyer: int) -> bool | None:
+        transaction = own.transaction()
+        await transaction.start()
+        free, version = await own.fetchrow(READ if is_optimistic else ROW_LOCK, name)  # type: ignore[misc]
+        if free == 0:
+            await transaction.rollback()
+            return False
+        if is_optimistic:
+            done = await own.execute(f"{TAKE} AND version = $2", name, version)
+            if done == "UPDATE 0":
+                await transaction.rollback()
+                return None
+        else:
+            await own.execute(TAKE, name)
+        await own.execute(INSERT, name, f"u{buyer}", f"{name}/{buyer}")
+        await transaction.commit()
+        return True
+
+    started = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    rate = len(buyers) / (time.perf_counter() - started)
+    await db.close()
+    return rate, percentile(took, 0.95) * 1000, taken
+
+
+async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
+    results: dict[str, list[tuple[float, float]]] = {}
+    buyers = list(range(decisions))
+    few = buyers[: max(1000, decisions // 10)]
+    with redis_server() as redis, postgres_server() as postgres, tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            random.Random(seed + number).shuffle(buyers)
+            lite = await SqliteEngine.open(str(Path(folder) / f"{number}.db"))
+            kv = await RedisEngine.open(redis.url, prefix=f"{{b{number}}}:")
+            sql = await PostgresEngine.open(postgres.url)
+            ways: dict[str, tuple[list[int], Callable[[list[int], str], Awaitable[tuple[float, float, int]]]]] = {
+                "sqlite": (buyers, lambda b, n, e=lite: batched(e, b, n)),  # type: ignore[misc]
+                "redis": (buyers, lambda b, n, e=kv: batched(e, b, n)),  # type: ignore[misc]
+                "redis, four batches on the wire": (buyers, lambda b, n, e=kv: pipelined(e, b, n)),  # type: ignore[misc]
+                "postgres": (buyers, lambda b, n, e=sql: batched(e, b, n)),  # type: ignore[misc]
+                "naive row lock": (few, lambda b, n: naive(postgres.url, b, n, is_optimistic=False)),
+                "naive optimistic": (few, lambda b, n: naive(postgres.url, b, n, is_optimistic=True)),
+            }
+            for way, (who, measure) in ways.items():
+                if only and only not in way:
+                    continue
+                rate, p95_ms, taken = await measure(who, f"{way} {number}")
+                assert taken == len(who) // 2, f"{way} sold {taken} of {len(who) // 2}"
+                results.setdefault(way, []).append((rate, p95_ms))
+            await asyncio.gather(lite.close(), kv.close(), sql.close())
+    print(f"{decisions} decisions, {rounds} rounds, seed {seed}, Python {platform.python_version()}, medians")
+    print("| way | decisions/s | P95 ms |\n| --- | ---: | ---: |")
+    for way, figures in results.items():
+        rate = statistics.median(rate for rate, _ in figures)
+        p95_ms = statistics.median(p95 for _, p95 in figures)
+        print(f"| {way} | {rate:,.0f} | {p95_ms:.1f} |")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="decisions a second of each store")
+    parser.add_argument("--decisions", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="part of a way's name")
+    options = parser.parse_args()
+    asyncio.run(run(options.decisions, options.rounds, options.seed, options.only))

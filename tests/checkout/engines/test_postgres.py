@@ -1,0 +1,137 @@
+"""The PostgreSQL store keeps the contract, has one leader at a time, and survives kill -9 of the server."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, settings
+
+from checkout.engines.postgres import PostgresEngine
+from checkout.errors import NotLeader, StoreError
+from checkout.values import Done, OpenSale, Reserve
+from tests.checkout.engines.contract import ManualClock, OnLoop, StoreMachine, sale_of
+from tests.checkout.servers import PostgresServer, postgres_server
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as running:
+        PostgresMachine.server = running
+        yield running
+
+
+class PostgresMachine(StoreMachine):
+    """The contract on a real PostgreSQL; `start_again` is a new client on the same data."""
+
+    server: PostgresServer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.loop = OnLoop()
+        self.engine = self.run(self.open_engine())
+
+    def open_engine(self) -> Awaitable[PostgresEngine]:
+        return PostgresEngine.open(self.server.url, clock=self.clock, lazy_expiry=self.is_lazy)
+
+    def run(self, work: Awaitable[T]) -> T:
+        return self.loop(work)  # type: ignore[no-any-return]
+
+    def restart(self) -> None:
+        self.run(self.engine.close())
+        self.engine = self.run(self.open_engine())
+
+    def teardown(self) -> None:
+        self.run(self.engine.close())
+        self.loop.close()
+
+
+class OtherLayersMachine(PostgresMachine):
+    """The same without the store's own expiry: only the delay queue and the sweep end holds."""
+
+    is_lazy = False
+
+
+LIMITS = settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+PostgresMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = LIMITS
+TestContract = PostgresMachine.TestCase
+TestContractOfOtherLayers = OtherLayersMachine.TestCase
+
+
+async def test_kill_9_loses_nothing_that_was_answered() -> None:
+    """After kill -9 of all its processes the numbers and keys are there; while it is down commands fail,
+    none hangs.
+    """
+    with postgres_server() as mine:
+        engine = await PostgresEngine.open(mine.url)
+        await engine.apply([OpenSale(sale_of(3, 1, "s")._replace(hold_ms=600_000))])
+        await engine.apply([Reserve("s", "ada", "h1", "k1", "f")])
+        mine.kill()
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                await engine.apply([Reserve("s", "bob", "h3")])
+        await asyncio.to_thread(mine.start)
+        again = (await engine.apply([Reserve("s", "ada", "h2", "k1", "f")]))[0]
+        assert isinstance(again, Done)
+        assert again.repeated
+        assert again.hold is not None
+        assert again.hold.id == "h1"
+        assert again.stock[:3] == (2, 1, 0)
+        await engine.close()
+
+
+async def test_standby_takes_over(server: PostgresServer) -> None:
+    """There is one leader; who does not wait is refused, who waits leads in the moment the leader is gone."""
+    leader = await PostgresEngine.open(server.url)
+    await leader.apply([OpenSale(sale_of(3, 3, "lead"))])
+    with pytest.raises(NotLeader):
+        await PostgresEngine.open(server.url)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(PostgresEngine.open(server.url, standby=True))
+        await leader.apply([Reserve("lead", "ada", "lead-h1")])
+        assert not waiting.done()
+        await leader.close()
+    standby = waiting.result()
+    outcome = (await standby.apply([Reserve("lead", "ada", "lead-h2")]))[0]
+    assert outcome.stock[:3] == (1, 2, 0)
+    await standby.close()
+
+
+async def test_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_path: Path) -> None:
+    """A shop that waits for its turn ends cleanly when told to."""
+    leader = await PostgresEngine.open(server.url)
+    config = tmp_path / "shop.yaml"
+    config.write_text(f"listen: 127.0.0.1:0\nengine: {{kind: postgres, url: '{server.url}', standby: true}}\n")
+    command = [sys.executable, "-m", "checkout", "serve", "--config", str(config)]
+    standby = await asyncio.create_subprocess_exec(*command)
+    db = await asyncpg.connect(server.url)
+    while not await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+        assert standby.returncode is None
+    await db.close()
+    standby.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(standby.wait(), 10) == 0
+    await leader.close()
+
+
+async def test_deposed_leader_cannot_write(server: PostgresServer) -> None:
+    """A leader whose session has ended, and does not know it, sells nothing: the other's numbers stand."""
+    old = await PostgresEngine.open(server.url)
+    await old.apply([OpenSale(sale_of(1, 3, "fence"))])
+    db = await asyncpg.connect(server.url)
+    await db.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    await db.close()
+    new = await PostgresEngine.open(server.url, standby=True)
+    assert isinstance((await new.apply([Reserve("fence", "ada", "fence-1")]))[0], Done)
+    with pytest.raises(StoreError):
+        await old.apply([Reserve("fence", "bob", "fence-2")])
+    with pytest.raises(NotLeader):
+        await old.apply([Reserve("fence", "bob", "fence-2")])
+    await old.close()
+    await new.close()

@@ -1,0 +1,142 @@
+"""Real servers for tests: Redis 7 and PostgreSQL 15 from Debian, on free ports, with their own folders,
+ended with the block. Never a service that happens to run. PostgreSQL refuses to run as root, so as root it
+runs as `nobody`.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from redis import Redis
+from redis.exceptions import RedisError
+
+POSTGRES = Path("/usr/lib/postgresql/15/bin")
+FAST_START_TRIES = 400
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """A Redis with AOF (unless told otherwise) that can be killed and started again on the same data."""
+
+    def __init__(self, *options: str) -> None:
+        self.folder = tempfile.mkdtemp(prefix="shop-redis-")
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", ""]
+        options += self._options or ("--appendonly", "yes", "--appendfsync", "always")
+        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        client = Redis.from_url(self.url)
+        for _ in range(FAST_START_TRIES):
+            with contextlib.suppress(RedisError):
+                if client.ping():
+                    break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise RuntimeError(f"redis ended with {self._process.wait(0.025)}")
+        client.close()
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder)
+
+
+class PostgresServer:
+    """A PostgreSQL that can be killed, the whole family of its processes, and started again on the same
+    data.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="shop-pg-"))
+        self.port = free_port()
+        self.url = f"postgresql://shop@127.0.0.1:{self.port}/postgres"
+        self._options = options
+        self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
+        if self._user:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "-A", "trust", "-U", "shop", "--no-sync", "-D", str(self.folder / "data")).wait()
+
+    def _run(self, program: str, *args: str) -> "subprocess.Popen[bytes]":
+        user = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []} if self._user else {}
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [POSTGRES / program, *args],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **user,  # type: ignore[call-overload]
+            )
+
+    def start(self) -> None:
+        options = ["-D", str(self.folder / "data"), "-p", str(self.port), "-h", "127.0.0.1", "-k", ""]
+        for option in ("max_wal_size=4GB", "autovacuum=off", *self._options):
+            options += ["-c", option]
+        self._process = self._run("postgres", *options)
+        for _ in range(FAST_START_TRIES):
+            if self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)).wait() == 0:
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.025)
+                raise RuntimeError((self.folder / "log").read_text())
+
+    def kill(self) -> None:
+        """Every process of this server at once, as a power cut of the machine would end them."""
+        if self._process is not None:
+            family = [*psutil.Process(self._process.pid).children(), self._process]
+            for process in family:
+                process.send_signal(signal.SIGSTOP)
+            for process in family:
+                process.kill()
+            self._process.wait()
+            self._process = None
+            (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def redis_server(*options: str) -> Iterator[RedisServer]:
+    server = RedisServer(*options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@contextmanager
+def postgres_server(*options: str) -> Iterator[PostgresServer]:
+    server = PostgresServer(*options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -1,0 +1,146 @@
+"""The forwarder: every event of the stock arrives in PostgreSQL once, and a Redis that forgot sells nothing
+twice.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+from redis import Redis
+
+from checkout.audit import audit
+from checkout.engines.redis import RedisEngine
+from checkout.errors import NotLeader, StoreError
+from checkout.forwarder import Forwarder
+from checkout.values import Confirm, Done, Money, OpenSale, Pay, Refused, Release, Reserve, Settle, State
+from tests.checkout.engines.contract import HOLD_MS, ManualClock, sale_of
+from tests.checkout.servers import PostgresServer, RedisServer, postgres_server, redis_server
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[RedisServer, PostgresServer]]:
+    with redis_server() as redis, postgres_server() as postgres:
+        yield redis, postgres
+
+
+@dataclass
+class Pair:
+    stock: RedisEngine
+    forwarder: Forwarder
+    clock: ManualClock
+    url: str
+
+
+@asynccontextmanager
+async def pair(servers: tuple[RedisServer, PostgresServer]) -> AsyncIterator[Pair]:
+    """Both stores, empty, with one sale of five units in which every way to end has happened."""
+    redis, postgres = servers
+    Redis.from_url(redis.url).flushall()
+    db = await asyncpg.connect(postgres.url)
+    await db.execute("DROP TABLE IF EXISTS refusals, events, orders, holds, stock, sales")
+    await db.close()
+    clock = ManualClock()
+    stock = await RedisEngine.open(redis.url, clock=clock)
+    forwarder = await Forwarder.open(stock, postgres.url)
+    await stock.apply([OpenSale(sale_of(5, 1, "s"))])
+    for number in range(5):
+        await stock.apply([Reserve("s", f"u{number}", f"h{number}", f"k{number}", "f")])
+    await stock.apply([Pay(f"h{number}") for number in range(1, 5)])
+    await stock.apply([Confirm("h1", "ch1"), Confirm("h2", "ch2"), Release("h3", State.PAYMENT_FAILED)])
+    clock.now_ms += HOLD_MS
+    await stock.apply([Settle("h4", Money.REFUNDED), Reserve("s", "u9", "h9", "k9", "f")])
+    try:
+        yield Pair(stock, forwarder, clock, postgres.url)
+    finally:
+        await forwarder.close()
+        await stock.close()
+
+
+async def test_everything_arrives_once(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """After any number of rounds PostgreSQL has the whole trail, the holds and the orders, each once."""
+    async with pair(servers) as both:
+        assert await both.forwarder.catch_up() > 0
+        assert await both.forwarder.catch_up() == 0
+        mine, theirs = await both.forwarder.evidence("s"), await both.stock.evidence("s")
+        assert mine is not None
+        assert theirs is not None
+        assert audit(theirs) == []
+        assert mine.events == theirs.events
+        assert sorted(mine.holds) == sorted(theirs.holds)
+        assert sorted(mine.orders) == sorted(theirs.orders)
+        assert mine.stock == theirs.stock
+
+
+async def test_death_between_commit_and_acknowledgement(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """A forwarder that dies after its commit leaves work that the next does not do twice."""
+    async with pair(servers) as both:
+
+        async def dies(seq: int) -> None:
+            raise StoreError("killed")
+
+        both.stock.acknowledge = dies  # type: ignore[method-assign]
+        with pytest.raises(StoreError, match="killed"):
+            await both.forwarder.step()
+        del both.stock.acknowledge
+        await both.forwarder.catch_up()
+        evidence = await both.forwarder.evidence("s")
+        assert evidence is not None
+        assert [order.id for order in sorted(evidence.orders)] == ["h1", "h2"]
+        assert await both.stock.last_seq() == evidence.events[-1].seq
+
+
+async def test_goes_on_after_a_lost_connection(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """A forwarder whose PostgreSQL went away connects anew by itself and misses nothing."""
+    async with pair(servers) as both:
+        db = await asyncpg.connect(both.url)
+        await db.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        await db.close()
+        with suppress(StoreError):  # whether it notices at this step or before is the network's matter
+            await both.forwarder.step()
+        await both.forwarder.catch_up()
+        evidence = await both.forwarder.evidence("s")
+        assert evidence is not None
+        assert audit(evidence) == []
+
+
+async def test_second_forwarder_is_kept_out(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """Two forwarders would race; the second is told so."""
+    async with pair(servers) as both:
+        with pytest.raises(NotLeader):
+            await Forwarder.open(both.stock, both.url)
+
+
+async def test_redis_that_forgot_is_rebuilt(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """After a flush the stock is rebuilt from the durable orders: what was sold stays sold, keys still
+    answer.
+    """
+    async with pair(servers) as both:
+        await both.forwarder.catch_up()
+        before = await both.stock.stock("s")
+        Redis.from_url(servers[0].url).flushall()
+        assert isinstance((await both.stock.apply([Reserve("s", "x", "hx")]))[0], Refused)  # no sale, no sale twice
+        report = await both.forwarder.reconcile()
+        assert len(report) == 1
+        assert "rebuilt 1 sales" in report[0]
+        assert await both.stock.stock("s") == before
+        again = (await both.stock.apply([Reserve("s", "u9", "other", "k9", "f")]))[0]
+        assert isinstance(again, Done)
+        assert again.hold is not None
+        assert again.hold.id == "h9"
+        outcomes = await both.stock.apply([Reserve("s", f"new{n}", f"n{n}") for n in range(5)])
+        assert sum(isinstance(outcome, Done) for outcome in outcomes) == 2
+        await both.forwarder.catch_up()
+        evidence = await both.forwarder.evidence("s")
+        assert evidence is not None
+        assert audit(evidence) == []
+        assert await both.forwarder.reconcile() == []
+
+
+async def test_lost_events_stop_the_forwarder(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """A gap in the stream is an alarm, never passed over."""
+    async with pair(servers) as both:
+        Redis.from_url(servers[0].url).xdel("{shop}:events", "1-0")
+        with pytest.raises(StoreError, match="lost events 1 to 1"):
+            await both.forwarder.step()
