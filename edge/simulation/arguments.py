@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_between(1, MAX_SEEDS),
         default=DEFAULT_SEEDS,
         metavar="N",
-        help="play with the seeds 1 to N (default: %(default)s)",
+        help="play with N seeds, from 0 on (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML page with pictures of the line")

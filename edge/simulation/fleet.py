@@ -31,6 +31,7 @@ class Fleet:
     poll_budget_per_s: float | None
     nodes: int
     joined: bool
+    bucket_floor: float = 1.0
     active_limit: int | None = None
 
     @classmethod
@@ -57,5 +58,6 @@ class Fleet:
             poll_budget_per_s=found[0].polling.budget_per_second,
             nodes=settings.nodes,
             joined=settings.is_joined,
+            bucket_floor=gate.bucket_floor,
             active_limit=found[0].capacity.total_active_users,
         )

@@ -1,6 +1,6 @@
 """A bar on a terminal: how much of all runs is done. Nothing at all when nobody looks.
 
-[##########----------]  52 %  flash, bucket, seed 2 of 3; about 14 s left
+[##########----------]  52 %  flash, bucket, run 2 of 3; about 14 s left
 """
 
 from collections.abc import Callable

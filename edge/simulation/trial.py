@@ -3,7 +3,7 @@
     ideal           one central line before one bucket: who is next always gets the token
     polling ideal   the same, but nobody can come in between two polls
 
-Seeds are 1..N. The same seed draws the same crowd for every policy.
+Seeds are 0..N-1, as in the published table. The same seed draws the same crowd for every policy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +98,7 @@ def on_fleet(scenario: Scenario, fleet: Fleet) -> Scenario:
         poll_budget_per_s=fleet.poll_budget_per_s,
         nodes=fleet.nodes,
         joined=fleet.joined,
+        bucket_floor=fleet.bucket_floor,
         events=events,
     )
 
@@ -116,14 +117,14 @@ def checked(scenario: Scenario) -> Scenario:
 
 def try_out(scenario: Scenario, policies: Sequence[str], seeds: int, progress: Progress) -> Trial:
     """Play all policies with all seeds, one run after the other."""
-    numbers = tuple(range(1, seeds + 1))
+    numbers = tuple(range(seeds))
     ideals: dict[int, _Ideal] = {}
     outcomes = []
     for name in policies:
         rows: list[Measures] = []
         first: Run | None = None
         for seed in numbers:
-            progress.begin(f"{scenario.name}, {name}, seed {seed} of {seeds}")
+            progress.begin(f"{scenario.name}, {name}, run {seed + 1} of {seeds}")
             watched = _Watched(scenario, ideals.get(seed), progress.at)
             run = replace_scenario(play(watched.scenario, seed, POLICIES[name], watched.look), scenario)
             ideals.setdefault(seed, watched.ideal)

@@ -111,10 +111,10 @@ def test_a_trace_is_played_on_the_settings(sale: Path, shop: Path, capsys: pytes
     [played] = told["scenarios"]
     assert (played["capacity"], played["burst_s"], played["nodes"], played["joined"]) == (12, 2, 2, True)
     assert (played["poll_min_s"], played["poll_max_s"], played["poll_budget_per_s"]) == (2, 9, 300)
-    assert played["seeds"] == [1, 2]
+    assert played["seeds"] == [0, 1]
     ours, lottery = played["policies"]
     assert (ours["name"], lottery["name"]) == ("stanchion", "bucket")
-    assert [row["seed"] for row in ours["by_seed"]] == [1, 2]
+    assert [row["seed"] for row in ours["by_seed"]] == [0, 1]
     assert ours["median"]["visitors"] == 300
     assert ours["worst"]["overshoot"] == 0
     assert ours["median"]["p99_s"] < lottery["median"]["p99_s"]
@@ -140,7 +140,7 @@ def test_the_table(sale: Path, capsys: pytest.CaptureFixture[str]):
     starts = [line.split("  ")[0] for line in lines[4:]]
     assert starts == ["bucket", "", "csfq", "", "polling ideal", "ideal"]
     assert len({len(line) for line in lines[3:]}) == 1
-    assert "seeds 1 to 2" in lines[1]
+    assert "seeds 0 to 1" in lines[1]
 
 
 class Page(HTMLParser):
@@ -259,7 +259,7 @@ def test_the_bar_is_for_terminals_only():
         progress.clear()
         shown = stream.getvalue()
         if stream.isatty():
-            assert "sale, bucket, seed 1 of 1" in shown
+            assert "sale, bucket, run 1 of 1" in shown
             assert " 50%" in shown
             assert shown.endswith("\x1b[K")
         else:
