@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help run test check soak-shop bench-shop format clean
+.PHONY: help run test check fairness bench soak-shop bench-shop format clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -18,6 +18,10 @@ run: $(VENV)/.run-ready ## a demo shop, the waiting room in front of it, and a c
 test: check ## everything: static checks, then the whole test suite (installs Chromium by apt when root)
 	@tests/system-packages.sh
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.test-ready ## the edge against nginx with Lua, HAProxy and aiohttp, on two cores, some ten minutes
+	@tests/system-packages.sh
+	@$(BIN)/python -m tests.bench --write docs/performance.md $(ARGS)
 
 check: $(VENV)/.test-ready ## format, lint, strict types and import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
@@ -37,6 +41,9 @@ bench-shop: $(VENV)/.test-ready ## decisions a second of the shop's stores again
 format: $(VENV)/.test-ready ## rewrite the sources in the house format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+fairness: $(VENV)/.test-ready ## measure every scenario and write the tables of docs/fairness.md (half an hour; ARGS="flash churn")
+	@PYTHONPATH=. $(BIN)/python tests/bench/fairness_table.py $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist

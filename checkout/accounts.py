@@ -62,9 +62,7 @@ class Hasher:
         self._inside += 1
         try:
             text = password.encode("utf-8", "surrogatepass")
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, hashed, text, salt, self._cost
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._pool, hashed, text, salt, self._cost)
         finally:
             self._inside -= 1
 
@@ -101,9 +99,7 @@ class Accounts:
             "INSERT INTO accounts VALUES (?,?,?) ON CONFLICT DO NOTHING RETURNING 1", email, salt, digest
         )
         if not added:
-            return answers.problem(
-                409, "account-exists", "The account exists", "There is an account of this address."
-            )
+            return answers.problem(409, "account-exists", "The account exists", "There is an account of this address.")
         return answers.document({"email": email}, 201)
 
     async def log_in(self, request: web.Request) -> web.Response:
@@ -118,9 +114,7 @@ class Accounts:
         except TooMany:
             return _busy()
         if not hmac.compare_digest(given, digest):
-            return answers.problem(
-                401, "wrong-credentials", "Not logged in", "The address or the password is wrong."
-            )
+            return answers.problem(401, "wrong-credentials", "Not logged in", "The address or the password is wrong.")
         return answers.document({"email": email})
 
     async def _rows(self, sql: str, *args: Any) -> list[Any]:
@@ -134,12 +128,7 @@ class Accounts:
 async def _credentials(request: web.Request) -> tuple[str, str]:
     body = await answers.json_object(request)
     email, password = body.get("email"), body.get("password")
-    if (
-        not isinstance(email, str)
-        or not 3 <= len(email) <= 254
-        or "@" not in email
-        or not email.isprintable()
-    ):
+    if not isinstance(email, str) or not 3 <= len(email) <= 254 or "@" not in email or not email.isprintable():
         raise BadRequest("email: an address of 3 to 254 characters expected")
     if not isinstance(password, str) or not 8 <= len(password) <= 128:
         raise BadRequest("password: 8 to 128 characters expected")
@@ -147,8 +136,6 @@ async def _credentials(request: web.Request) -> tuple[str, str]:
 
 
 def _busy() -> web.Response:
-    response = answers.problem(
-        503, "sign-up-busy", "Too busy", "Too many are signing up at once. Ask again shortly."
-    )
+    response = answers.problem(503, "sign-up-busy", "Too busy", "Too many are signing up at once. Ask again shortly.")
     response.headers["Retry-After"] = "2"
     return response

@@ -103,9 +103,7 @@ def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> web
     return response
 
 
-def refusal(
-    request: web.Request, reason: Reason, href: str = "/", link: str = "Back to the product"
-) -> web.Response:
+def refusal(request: web.Request, reason: Reason, href: str = "/", link: str = "Back to the product") -> web.Response:
     title, detail = TEXT[reason]
     status = STATUS.get(reason, 409)
     if not wants_page(request):

@@ -117,9 +117,7 @@ async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
 
 
-async def _engine(
-    settings: EngineSettings, stack: AsyncExitStack
-) -> tuple[Engine, list[Coroutine[None, None, None]]]:
+async def _engine(settings: EngineSettings, stack: AsyncExitStack) -> tuple[Engine, list[Coroutine[None, None, None]]]:
     """The store, and what must run beside it. Drivers are imported when they are chosen."""
     match settings.kind:
         case "sqlite":

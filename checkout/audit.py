@@ -85,9 +85,7 @@ def _trail(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
             replay.stock = after
             continue
         if before != replay.stock[:3]:
-            yield Finding(
-                "chain", f"{where} starts from {before}, the one before ended at {replay.stock[:3]}"
-            )
+            yield Finding("chain", f"{where} starts from {before}, the one before ended at {replay.stock[:3]}")
         if after.total != total or min(after[:3]) < 0:
             yield Finding("numbers", f"{where}: {after[:3]} is not a split of {total}")
         yield from _step(event, before, after, replay, evidence.sale.per_user)
@@ -153,9 +151,7 @@ def _stores(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
     for hold_id in orders.keys() | sold:
         if orders[hold_id] != (hold_id in sold):
             verb = "sold" if hold_id in sold else "not sold"
-            yield Finding(
-                "orders", f"{hold_id} is {verb} by the trail, {orders[hold_id]} times in the orders"
-            )
+            yield Finding("orders", f"{hold_id} is {verb} by the trail, {orders[hold_id]} times in the orders")
     if len(evidence.orders) > evidence.sale.total:
         yield Finding("oversold", f"{len(evidence.orders)} orders for {evidence.sale.total} units")
 
@@ -171,9 +167,7 @@ def _bank(evidence: Evidence, replay: _Replay, is_quiet: bool) -> Iterator[Findi
     for order, intents in net.items():
         taken = sum(intents.values())
         if charges[order] > 1 or taken not in (0, 1):
-            yield Finding(
-                "double-charge", f"{order} was charged {charges[order]} times, {taken} not given back"
-            )
+            yield Finding("double-charge", f"{order} was charged {charges[order]} times, {taken} not given back")
         is_sold = replay.state.get(order) == "sold"
         is_open = replay.money.get(order) == "started" and not is_quiet
         if taken and not is_sold and not is_open:
@@ -191,13 +185,9 @@ def _clients(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
     answers: dict[str, str] = {}
     for told in evidence.told:
         if replay.user.get(told.hold) != told.user:
-            yield Finding(
-                "told-lost", f"{told.user} was told {told.kind} {told.hold}: the trail has no such hold"
-            )
+            yield Finding("told-lost", f"{told.user} was told {told.kind} {told.hold}: the trail has no such hold")
         elif told.kind == "sold" and replay.state[told.hold] != "sold":
-            yield Finding(
-                "told-lost", f"{told.user} was told sold {told.hold}: it is {replay.state[told.hold]}"
-            )
+            yield Finding("told-lost", f"{told.user} was told sold {told.hold}: it is {replay.state[told.hold]}")
         if told.key and answers.setdefault(told.key, told.hold) != told.hold:
             yield Finding("told-two", f"key {told.key} was answered {answers[told.key]} and {told.hold}")
     sold = {told.hold for told in evidence.told if told.kind == "sold"}

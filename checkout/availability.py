@@ -77,9 +77,7 @@ class Availability:
                 stock = self._take(sale, stock, asked_s)
             flight.set_result(stock)
         except BaseException as error:
-            flight.set_exception(
-                error if isinstance(error, Exception) else ConnectionError("read was cancelled")
-            )
+            flight.set_exception(error if isinstance(error, Exception) else ConnectionError("read was cancelled"))
             flight.exception()  # those who shared the flight see it; nobody else has to
             raise
         finally:

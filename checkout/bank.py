@@ -44,9 +44,7 @@ class Bank:
         self.movements = [] if book is None else read_movements(book)
         self.notify: Notice | None = None
         for move in self.movements:
-            self._verdicts[move.intent] = (
-                Charged(move.charge) if move.kind == "charge" else Declined("refunded")
-            )
+            self._verdicts[move.intent] = Charged(move.charge) if move.kind == "charge" else Declined("refunded")
 
     def close(self) -> None:
         if self._file is not None:

@@ -52,28 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve the shop")
     serve.set_defaults(run=_serve)
-    serve.add_argument(
-        "--config", type=Path, metavar="FILE", help="YAML settings; options given here win over it"
-    )
-    serve.add_argument(
-        "--listen", metavar="HOST:PORT", help="port 0: the system chooses (default: 127.0.0.1:9000)"
-    )
-    serve.add_argument(
-        "--database", metavar="FILE", help="SQLite file (default: :memory:, forgotten at the end)"
-    )
+    serve.add_argument("--config", type=Path, metavar="FILE", help="YAML settings; options given here win over it")
+    serve.add_argument("--listen", metavar="HOST:PORT", help="port 0: the system chooses (default: 127.0.0.1:9000)")
+    serve.add_argument("--database", metavar="FILE", help="SQLite file (default: :memory:, forgotten at the end)")
     for section in SECTIONS.values():
         for name, field in section.model_fields.items():
             kind = type(field.default)
             option = "--" + name.replace("_", "-")
             serve.add_argument(option, type=kind, help=f"{HELP[name]} (default: {field.default})")
-    checker = commands.add_parser(
-        "audit", help="prove a sale from its trail, its orders and what clients were told"
-    )
+    checker = commands.add_parser("audit", help="prove a sale from its trail, its orders and what clients were told")
     checker.set_defaults(run=_audit)
     checker.add_argument("sale", help="the sale's name")
-    checker.add_argument(
-        "--database", required=True, metavar="FILE", help="SQLite file, also while the shop runs"
-    )
+    checker.add_argument("--database", required=True, metavar="FILE", help="SQLite file, also while the shop runs")
     checker.add_argument("--json", action="store_true", help="findings as JSON")
     return parser
 

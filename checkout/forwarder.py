@@ -107,9 +107,7 @@ class Forwarder:
 
     async def _changes(self, db: "asyncpg.Connection[asyncpg.Record]", events: list[Event]) -> Changes:
         """What the events lead to: holds as they are after the last of them."""
-        known = await db.fetch(
-            f"SELECT {HOLD} FROM holds WHERE id = ANY($1)", list({event.hold for event in events})
-        )
+        known = await db.fetch(f"SELECT {HOLD} FROM holds WHERE id = ANY($1)", list({event.hold for event in events}))
         holds: dict[str, Hold] = {row[0]: hold_of(row) for row in known}
         sales: list[Sale] = []
         for event in events:
@@ -134,9 +132,7 @@ def _after(hold: Hold | None, event: Event) -> Hold:
         )
     if event.kind in (Money.REFUNDED, Money.DECLINED):
         return hold._replace(money=Money(event.kind), charge=event.charge)
-    return hold._replace(
-        state=State(event.kind), money=MONEY_AT.get(event.kind, hold.money), charge=event.charge
-    )
+    return hold._replace(state=State(event.kind), money=MONEY_AT.get(event.kind, hold.money), charge=event.charge)
 
 
 def _numbers(events: list[Event]) -> dict[str, Stock]:

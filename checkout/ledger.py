@@ -233,9 +233,7 @@ class Ledger:
         hold = self._holds[earlier.hold]
         return Done(stock, hold._replace(state=State.HELD, money=Money.NONE, charge=""), repeated=True)
 
-    def _refuse(
-        self, reason: Reason, command: Reserve, stock: Stock, now_ms: int, hold: Hold | None = None
-    ) -> Refused:
+    def _refuse(self, reason: Reason, command: Reserve, stock: Stock, now_ms: int, hold: Hold | None = None) -> Refused:
         if command.key:
             answer = Answer(command.fingerprint, "", reason, now_ms)
             self._answers[command.key] = self._changes.answers[command.key] = answer
@@ -333,9 +331,7 @@ class Ledger:
                     self._end(shelf, hold, State.EXPIRED, "ttl", "time over", now_ms, hold.money)
         return shelf
 
-    def _end(
-        self, shelf: _Shelf, hold: Hold, end: State, actor: str, cause: str, now_ms: int, money: Money
-    ) -> Hold:
+    def _end(self, shelf: _Shelf, hold: Hold, end: State, actor: str, cause: str, now_ms: int, money: Money) -> Hold:
         before = shelf.stock()
         shelf.held -= 1
         shelf.free += 1

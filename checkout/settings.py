@@ -101,8 +101,7 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
         settings = ShopSettings.model_validate(raw)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
-            for fault in error.errors()
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors()
         ]
         raise ConfigurationError("\n".join(lines)) from error
     Address.parse(settings.listen)

@@ -133,9 +133,7 @@ class Shop:
         if isinstance(outcome, Refused):
             response = answers.refusal(request, outcome.reason)
         else:
-            response = answers.page(
-                pages.notice("Given back", "Your reservation is cancelled. Nothing was charged.")
-            )
+            response = answers.page(pages.notice("Given back", "Your reservation is cancelled. Nothing was charged."))
         answers.tell_edge(response, outcome.stock)
         return response
 
@@ -200,9 +198,7 @@ class Shop:
         scoped = f"{visitor.scoped(key)}/pay" if key else ""
         return await self._charge(request, taken.id, form.get("card", ""), scoped, fingerprint(fields=form))
 
-    async def _charge(
-        self, request: web.Request, hold_id: str, card: str, key: str, mark: str
-    ) -> web.Response:
+    async def _charge(self, request: web.Request, hold_id: str, card: str, key: str, mark: str) -> web.Response:
         try:
             receipt = await self._cashier.pay(self._sale, hold_id, card, key, mark)
         except NoAnswer:
@@ -235,9 +231,7 @@ class Shop:
         if refused.reason is Reason.PER_USER and hold:
             if hold.state is State.SOLD:
                 return answers.refusal(request, refused.reason, f"/orders/{hold.id}", "Show my order")
-            return answers.refusal(
-                request, refused.reason, f"/checkout/holds/{hold.id}", "Show my reservation"
-            )
+            return answers.refusal(request, refused.reason, f"/checkout/holds/{hold.id}", "Show my reservation")
         return answers.refusal(request, refused.reason)
 
     async def _told(self, response: web.Response) -> web.Response:

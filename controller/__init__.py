@@ -1,1 +1,22 @@
 """How far the door is open."""
+
+from controller.decisions import Admit, Closed, Verdict, Wait
+from controller.fairness import FairnessRecorder, FairnessSnapshot
+from controller.fleet import Summary
+from controller.gate import Gate
+from controller.settings import GateSettings, SettingsError
+from controller.snapshot import GateSnapshot
+
+__all__ = [
+    "Admit",
+    "Closed",
+    "FairnessRecorder",
+    "FairnessSnapshot",
+    "Gate",
+    "GateSettings",
+    "GateSnapshot",
+    "SettingsError",
+    "Summary",
+    "Verdict",
+    "Wait",
+]

@@ -16,6 +16,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from math import ceil
 
 __all__ = ["State", "Status"]
@@ -29,7 +30,7 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but one is made for every poll, and `frozen` triples its price
 class Status:
     """What one visitor of one room is told at one moment. Times are seconds, wall clock where they name a moment."""
 
@@ -55,24 +56,47 @@ class Status:
 
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
-        eta = None
-        if self.eta_p50_s is not None and self.eta_p90_s is not None:
-            eta = {"p50": ceil(self.eta_p50_s), "p90": ceil(self.eta_p90_s)}
-        document: dict[str, object] = {
-            "state": self.state.value,
-            "room": self.room,
-            "position": self.position,
-            "eta_seconds": eta,
-            "poll_after_seconds": None if self.poll_after_s is None else round(self.poll_after_s, 2),
-            "first_seen": None if self.first_seen is None else timestamp(self.first_seen),
-            "message": self.message,
-            "stock": self.stock,
-        }
-        if self.opens_at is not None:
-            document["opens_at"] = timestamp(self.opens_at)
-        return json.dumps(document, ensure_ascii=False).encode()
+        position, p50, p90, after, seen = (
+            self.position,
+            self.eta_p50_s,
+            self.eta_p90_s,
+            self.poll_after_s,
+            self.first_seen,
+        )
+        eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
+        return (
+            f'{_before(self.state, self.room)}{"null" if position is None else position}, "eta_seconds": {eta}, '
+            f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, '
+            f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
+            f"{_behind(self.message, self.stock, self.opens_at)}"
+        ).encode()
+
+
+@lru_cache(maxsize=1024)
+def _before(state: State, room: str) -> str:
+    """The document up to what differs from visitor to visitor; rooms are few, and so are messages and stocks."""
+    return f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '
+
+
+@lru_cache(maxsize=1024)
+def _behind(message: str | None, stock: int | None, opens_at: float | None) -> str:
+    opens = "" if opens_at is None else f', "opens_at": "{timestamp(opens_at)}"'
+    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{opens}}}'
+
+
+@lru_cache(maxsize=16_384)
+def _first_seen(moment_s: float) -> str:
+    """A visitor's first arrival is told at every poll."""
+    return f'"{timestamp(moment_s)}"'
 
 
 def timestamp(moment_s: float) -> str:
     """RFC 3339 in UTC with milliseconds, as JavaScript's `Date.prototype.toISOString` writes it."""
-    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, microseconds = divmod(round(moment_s * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{microseconds // 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    """Visitors come in crowds: many share the second of their first arrival."""
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")

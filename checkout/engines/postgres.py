@@ -140,10 +140,7 @@ class PostgresEngine:
         return hold_of(rows[0]) if rows else None
 
     async def holds(self, sale_id: str, user: str = "", limit: int = 1000) -> list[Hold]:
-        sql = (
-            f"SELECT {HOLD} FROM holds WHERE sale = $1 AND ($2 = '' OR buyer = $2) "
-            "ORDER BY made_ms DESC, id LIMIT $3"
-        )
+        sql = f"SELECT {HOLD} FROM holds WHERE sale = $1 AND ($2 = '' OR buyer = $2) ORDER BY made_ms DESC, id LIMIT $3"
         return [hold_of(row) for row in await self._rows(sql, sale_id, user, limit)]
 
     async def unsettled(self, limit: int = 1000) -> list[Hold]:

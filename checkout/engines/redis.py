@@ -88,9 +88,7 @@ class RedisEngine:
         try:
             settings = await client.config_get("appendonly")
             if settings.get("appendonly") != "yes" and not allow_volatile:
-                raise ConfigurationError(
-                    "redis: set 'appendonly yes', or a restart forgets orders and oversells"
-                )
+                raise ConfigurationError("redis: set 'appendonly yes', or a restart forgets orders and oversells")
             seconds, micros = await client.time()
             return cls(client, clock or AnchoredClock(seconds * 1000 + micros // 1000), prefix, lazy_expiry)
         except BaseException as error:
@@ -205,9 +203,7 @@ class RedisEngine:
             return []
         rows = await self._ask(self._client.hmget(self._prefix + "holds", names))
         holds = [hold_of(json.loads(row)) for row in rows]
-        return [
-            hold for hold in holds if hold.money is Money.STARTED
-        ]  # some were settled between the two reads
+        return [hold for hold in holds if hold.money is Money.STARTED]  # some were settled between the two reads
 
     async def _ask(self, reply: Any) -> Any:
         try:
@@ -237,9 +233,7 @@ def _restore_sale(writes: "Pipeline", prefix: str, evidence: Evidence) -> None:
     for event in evidence.events:
         left_ms = event.at_ms + KEEP_KEYS_MS - evidence.now_ms
         if event.key and left_ms > 0:
-            writes.set(
-                f"{prefix}key:{event.key}", json.dumps([event.fingerprint, event.hold, ""]), px=left_ms
-            )
+            writes.set(f"{prefix}key:{event.key}", json.dumps([event.fingerprint, event.hold, ""]), px=left_ms)
 
 
 def _lua(name: str) -> str:

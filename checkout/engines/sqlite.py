@@ -48,9 +48,7 @@ class SqliteEngine:
         self._ledger: Ledger | None = None
 
     @classmethod
-    async def open(
-        cls, path: str, *, clock: ClockMs | None = None, lazy_expiry: bool = True
-    ) -> "SqliteEngine":
+    async def open(cls, path: str, *, clock: ClockMs | None = None, lazy_expiry: bool = True) -> "SqliteEngine":
         """Open or make the store. Raises `NotLeader` when another process is writing to the file."""
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 

@@ -54,9 +54,7 @@ async def batched(engine: Engine, buyers: list[int], name: str) -> tuple[float, 
         nonlocal taken
         for buyer in waiting:
             started = time.perf_counter()
-            outcome = await writer.submit(
-                Reserve(name, f"u{buyer}", f"{name}-{buyer}", f"{name}/{buyer}", "f")
-            )
+            outcome = await writer.submit(Reserve(name, f"u{buyer}", f"{name}-{buyer}", f"{name}/{buyer}", "f"))
             took.append(time.perf_counter() - started)
             taken += isinstance(outcome, Done)
 
@@ -99,8 +97,7 @@ async def naive(url: str, buyers: list[int], name: str, *, is_optimistic: bool) 
     db = await asyncpg.connect(url)
     await db.execute("CREATE TABLE IF NOT EXISTS naive (sale TEXT PRIMARY KEY, free INT, version INT)")
     await db.execute(
-        "CREATE TABLE IF NOT EXISTS naive_orders "
-        "(sale TEXT, buyer TEXT, key TEXT UNIQUE, UNIQUE (sale, buyer))"
+        "CREATE TABLE IF NOT EXISTS naive_orders (sale TEXT, buyer TEXT, key TEXT UNIQUE, UNIQUE (sale, buyer))"
     )
     await db.execute("INSERT INTO naive VALUES ($1, $2, 0)", name, len(buyers) // 2)
     took: list[float] = []
@@ -153,9 +150,7 @@ async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
             lite = await SqliteEngine.open(str(Path(folder) / f"{number}.db"))
             kv = await RedisEngine.open(redis.url, prefix=f"{{b{number}}}:")
             sql = await PostgresEngine.open(postgres.url)
-            ways: dict[
-                str, tuple[list[int], Callable[[list[int], str], Awaitable[tuple[float, float, int]]]]
-            ] = {
+            ways: dict[str, tuple[list[int], Callable[[list[int], str], Awaitable[tuple[float, float, int]]]]] = {
                 "sqlite": (buyers, lambda b, n, e=lite: batched(e, b, n)),  # type: ignore[misc]
                 "redis": (buyers, lambda b, n, e=kv: batched(e, b, n)),  # type: ignore[misc]
                 "redis, four batches on the wire": (buyers, lambda b, n, e=kv: pipelined(e, b, n)),  # type: ignore[misc]

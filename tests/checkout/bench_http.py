@@ -60,9 +60,7 @@ def sign_up() -> bytes:
     return f"POST /api/accounts HTTP/1.1\r\nHost: shop\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-async def crowd(
-    port: int, request: Callable[[], bytes], clients: int, seconds: float, each_s: float = 0.0
-) -> Load:
+async def crowd(port: int, request: Callable[[], bytes], clients: int, seconds: float, each_s: float = 0.0) -> Load:
     """So many clients, each with one connection and one request under way; `each_s` is their pace, 0: at
     once.
     """
@@ -132,9 +130,7 @@ async def run(seconds: float, rounds: int) -> None:
         with shop(folder) as port:
             for clients in (8, 32, 64, 128, 256):
                 row(f"reservations, {clients} clients", await crowd(port, reservation, clients, seconds))
-            asyncio_load = asyncio.gather(
-                crowd(port, reservation, 8, seconds), crowd(port, look, 32, seconds)
-            )
+            asyncio_load = asyncio.gather(crowd(port, reservation, 8, seconds), crowd(port, look, 32, seconds))
             reserving, looking = await asyncio_load
             row("availability, 32 clients, beside 8 who reserve", looking)
             row("the 8 who reserve", reserving)

@@ -192,9 +192,7 @@ async def run(plan: Plan) -> Result:
             shop.start()
         ended = asyncio.Event()
         connector = TCPConnector(limit=BUYERS_AT_ONCE, force_close=True)
-        client = await stack.enter_async_context(
-            ClientSession(timeout=ClientTimeout(10), connector=connector)
-        )
+        client = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(10), connector=connector))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_killer(plan, shops, servers, draw, result, ended))
             urls = [shop.url for shop in shops]
@@ -289,9 +287,7 @@ async def _quiet(engine: dict[str, Any], bank: Bank) -> Evidence:
     until = time.monotonic() + MAX_QUIET_S
     while True:
         evidence = await _read(engine)
-        open_holds = [
-            hold for hold in evidence.holds if hold.state in ("held", "paying") or hold.money == "started"
-        ]
+        open_holds = [hold for hold in evidence.holds if hold.state in ("held", "paying") or hold.money == "started"]
         behind = engine["kind"] == "redis" and (await _redis_evidence(engine)).events != evidence.events
         if (not open_holds and not behind) or time.monotonic() > until:
             return evidence

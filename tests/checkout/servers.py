@@ -91,9 +91,7 @@ class PostgresServer:
         self._run("initdb", "-A", "trust", "-U", "shop", "--no-sync", "-D", str(self.folder / "data")).wait()
 
     def _run(self, program: str, *args: str) -> "subprocess.Popen[bytes]":
-        user = (
-            {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []} if self._user else {}
-        )
+        user = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []} if self._user else {}
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [POSTGRES / program, *args],

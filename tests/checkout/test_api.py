@@ -30,9 +30,7 @@ def as_user(user: str, key: str = "") -> dict[str, str]:
     return {"X-Stanchion-Ticket": user, **({"Idempotency-Key": key} if key else {})}
 
 
-async def reserve(
-    visit: Visit, user: str, key: str, sale: str = "launch"
-) -> tuple[int, bytes, ClientResponse]:
+async def reserve(visit: Visit, user: str, key: str, sale: str = "launch") -> tuple[int, bytes, ClientResponse]:
     async with visit.client.post(f"/api/sales/{sale}/holds", headers=as_user(user, key)) as answer:
         return answer.status, await answer.read(), answer
 
@@ -153,9 +151,7 @@ async def test_sales_open_and_close(serve: Serve) -> None:
                 assert answer.status == status
         async with visit.client.post("/api/sales", json={**terms, "total": 2}, headers=TOKEN) as answer:
             assert answer.status == 409
-        async with visit.client.post(
-            "/api/sales", json={"id": "!", "colour": 1, "total": -1}, headers=TOKEN
-        ) as answer:
+        async with visit.client.post("/api/sales", json={"id": "!", "colour": 1, "total": -1}, headers=TOKEN) as answer:
             detail = (await answer.json())["detail"]
             assert answer.status == 400
             assert all(name in detail for name in ("id", "colour", "total", "title", "price_cents"))

@@ -128,9 +128,7 @@ CHEATS: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "charged twice": ("double-charge", lambda e: moved(e, Movement("h1-2", "h1", "charge", "ch9", 100))),
     "charged twice, one given back": (
         "double-charge",
-        lambda e: moved(
-            e, Movement("h1-2", "h1", "charge", "c", 1), Movement("h1-2", "h1", "refund", "c", 1)
-        ),
+        lambda e: moved(e, Movement("h1-2", "h1", "charge", "c", 1), Movement("h1-2", "h1", "refund", "c", 1)),
     ),
     "charged for nothing": (
         "charged-not-sold",

@@ -79,9 +79,7 @@ def test_audit_of_a_running_shop(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)[0]["rule"] == "orders"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["launch", "--database", "/nowhere.db"], ["other", "--database", "{path}"]]
-)
+@pytest.mark.parametrize("arguments", [["launch", "--database", "/nowhere.db"], ["other", "--database", "{path}"]])
 def test_audit_of_nothing(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file or sale that is not there is exit code 2, never "clean"."""
     path = tmp_path / "shop.db"

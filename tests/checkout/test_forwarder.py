@@ -120,9 +120,7 @@ async def test_redis_that_forgot_is_rebuilt(servers: tuple[RedisServer, Postgres
         await both.forwarder.catch_up()
         before = await both.stock.stock("s")
         Redis.from_url(servers[0].url).flushall()
-        assert isinstance(
-            (await both.stock.apply([Reserve("s", "x", "hx")]))[0], Refused
-        )  # no sale, no sale twice
+        assert isinstance((await both.stock.apply([Reserve("s", "x", "hx")]))[0], Refused)  # no sale, no sale twice
         report = await both.forwarder.reconcile()
         assert len(report) == 1
         assert "rebuilt 1 sales" in report[0]

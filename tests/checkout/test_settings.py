@@ -68,9 +68,7 @@ def test_servers_need_an_address(kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"), [("- 1\n", "a mapping expected"), ("a: [", "while parsing"), ("a: 1", "a: Extra")]
 )
-def test_faulty_file_is_exit_code_2(
-    text: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_faulty_file_is_exit_code_2(text: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that cannot be used ends the command before anything starts."""
     path = tmp_path / "shop.yaml"
     path.write_text(text)

@@ -12,9 +12,7 @@ from checkout.slots import Overrun, Slots
     ("rate", "seconds", "backlog_s", "slots", "backlog"),
     [(3, 2, 2, 6, 6), (0.1, 1, 0, 1, 0), (2.5, 1, 1, 3, 3)],
 )
-def test_slots_follow_littles_law(
-    rate: float, seconds: float, backlog_s: float, slots: int, backlog: int
-) -> None:
+def test_slots_follow_littles_law(rate: float, seconds: float, backlog_s: float, slots: int, backlog: int) -> None:
     """Purchases at once = rate x time of a purchase, rounded up, and at least one."""
     capacity = {"checkouts_per_second": rate, "seconds_per_checkout": seconds, "backlog_seconds": backlog_s}
     snapshot = Slots.for_capacity(parse({"capacity": capacity}).capacity).snapshot()

@@ -187,9 +187,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         expected = [self.model.expected(command, self.clock()) for command in commands]
         outcomes = self.run(self.engine.apply(commands))
-        assert [_name(outcome) for outcome in outcomes] == expected, list(
-            zip(commands, outcomes, strict=True)
-        )
+        assert [_name(outcome) for outcome in outcomes] == expected, list(zip(commands, outcomes, strict=True))
         for command, outcome in zip(commands, outcomes, strict=True):
             if isinstance(command, Reserve) and isinstance(outcome, Done):
                 assert outcome.hold is not None

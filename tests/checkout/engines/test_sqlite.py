@@ -50,9 +50,7 @@ class OtherLayersMachine(SqliteMachine):
     is_lazy = False
 
 
-LIMITS = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+LIMITS = settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 SqliteMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = LIMITS
 TestContract = SqliteMachine.TestCase
 TestContractOfOtherLayers = OtherLayersMachine.TestCase
@@ -79,9 +77,7 @@ async def test_failed_batch_leaves_nothing(tmp_path: Path) -> None:
         await engine.apply([Reserve("s", f"u{n}", f"h{n}", f"k{n}") for n in range(3)])
     other.execute("DROP TRIGGER no")
     other.close()
-    outcomes = await engine.apply(
-        [Look("s"), Reserve("s", "u1", "h9", "k1"), Reserve("s", "u1", "h10", "k1")]
-    )
+    outcomes = await engine.apply([Look("s"), Reserve("s", "u1", "h9", "k1"), Reserve("s", "u1", "h10", "k1")])
     assert [outcome.stock.free for outcome in outcomes] == [5, 4, 4]
     assert isinstance(outcomes[2], Done)
     assert outcomes[2].repeated

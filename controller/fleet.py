@@ -1,0 +1,75 @@
+"""Joined nodes: what each tells the others every heartbeat, and how the capacity is shared out.
+
+Pure: the shell carries the news.
+
+Each node publishes a `Summary`: the leases it gave near the front since the last one, who was admitted, how
+many polls it sees and what its bucket holds. With those of the others a node knows the front of the whole
+line one heartbeat late, instead of one visitor in `nodes`.
+
+Shares follow demand: with a traffic share w_i (polls) and a bucket level l_i, node i hands out
+
+    c_i = C * w_i + (w_i * sum(l) - l_i) / TAU_S         clamped to [0.1, 3] * C * w_i, scaled to sum C
+
+where l_i is the level foreseen for the end of the present heartbeat, published level + (c_i now - C w_i) *
+HEARTBEAT_S (a Smith predictor: what is already on its way is not sent twice),
+
+so tokens flow from where nobody asked for them to where somebody waits, and the sum is always C. All nodes
+compute the shares of beat b from the summaries of beat b - 1, the same for everybody, and use them for just
+one heartbeat: over time the shares add up to C exactly, and at any moment to within one heartbeat's worth. A
+node that hears nothing for `TTL_S` goes back to its configured share, which is safe because those of all
+nodes add up to C.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+HEARTBEAT_S = 0.5
+TTL_S = 3.0
+TAU_S = 2.0  # at two heartbeats a second this is a gain of 1/4 with a delay of one step: no overshoot
+EVEN = 0.05  # part of the capacity shared out evenly, so that a node without polls can start
+MAX_LEASES = 8192  # most leases in one summary
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One node's news since its last summary; numbers, booleans and a name only, so it is JSON-able."""
+
+    node: str
+    beat: int  # number of the heartbeat, floor(wall clock / heartbeat): the same for all nodes
+    at: float  # wall clock
+    polls_per_s: float
+    level: float  # tokens in the bucket
+    rate: float  # its share at present, tokens a second
+    waiting: float
+    leases: tuple[tuple[float, float, bool], ...]  # first_seen, seconds from `at` until due, is a first lease
+    gone: tuple[float, ...]  # first_seen of those admitted
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one node hands out until the next heartbeat."""
+
+    rate: float  # tokens a second; adds up to the room's
+    fair: float  # the same without the levelling of buckets: what the bucket's depth goes by
+
+
+def shares(summaries: Iterable[Summary], room_rate: float) -> Mapping[str, Share]:
+    """The share of each node; rates and fair shares both add up to `room_rate`."""
+    nodes = sorted(summaries, key=lambda s: s.node)
+    if not nodes:
+        return {}
+    polls = sum(s.polls_per_s for s in nodes)
+    even = EVEN if polls > 0.0 else 1.0
+    base, level = {}, {}
+    for s in nodes:
+        weight = even / len(nodes) + ((1.0 - even) * (s.polls_per_s / polls) if polls > 0.0 else 0.0)
+        base[s.node] = room_rate * weight
+        level[s.node] = s.level + (s.rate - base[s.node]) * HEARTBEAT_S
+    tokens = sum(level.values())
+    wanted = {}
+    for name, rate in base.items():
+        fair = tokens * rate / room_rate if room_rate > 0.0 else 0.0
+        wanted[name] = min(max(rate + (fair - level[name]) / TAU_S, 0.1 * rate), 3.0 * rate)
+    total = sum(wanted.values())
+    scale = room_rate / total if total > 0.0 else 0.0
+    return {name: Share(rate * scale, base[name]) for name, rate in wanted.items()}

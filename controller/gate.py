@@ -1,0 +1,389 @@
+"""The gate of one room on one node: who passes now, and when everybody else comes back.
+
+    decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
+    tick     leases run out, rates are folded, the law moves the threshold
+
+Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both
+rules are monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded
+by `max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
+
+ETA of a visitor x: the called are in within DEPTH_S, the others after those before them:
+
+    eta = DEPTH_S + RESERVE_S + (visitors between the threshold and x) / flow
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import inf, isfinite
+
+from controller.bucket import LeakyBucket
+from controller.decisions import Admit, Verdict, Wait
+from controller.fleet import MAX_LEASES, TTL_S, Summary, shares
+from controller.law import DEPTH_S, RESERVE_S, ThresholdLaw
+from controller.line import YOUNG_S, Line
+from controller.meter import RateMeter
+from controller.pacing import appointment, calm, far_eta, first_appointment, stretched
+from controller.settings import GateSettings
+from controller.snapshot import GateSnapshot
+
+GRACE_S = 0.1  # a client is expected this much after its appointment
+ZONE_S = 6.0  # the line is counted this far beyond the longest interval
+SETTLE_S = 3.0  # newcomers are counted this long after their arrival
+COLD_S = 1.5  # a node that joins a running sale first listens for this many shortest intervals
+JOINED_SD = 0.5
+LEAD_S = 0.4
+DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.06, 1.2, 2.0  # ETA interval, fitted to the scenarios
+BLOCKED_S = 5.0  # memory of places having been scarce
+BACKWARD_S = 1.0  # a clock that steps back by more has been set
+
+
+class Gate:
+    """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
+
+    __slots__ = (
+        "_admitted",
+        "_arrivals",
+        "_blocked",
+        "_born",
+        "_bucket",
+        "_clock",
+        "_cold_until",
+        "_doubt_scale",
+        "_far_eta_s",
+        "_far_s",
+        "_flow",
+        "_gone",
+        "_grown_up",
+        "_is_exact",
+        "_is_full",
+        "_joined_at",
+        "_joined_since",
+        "_law",
+        "_leases",
+        "_line",
+        "_new_s",
+        "_peers",
+        "_polls",
+        "_sample",
+        "_settings",
+        "_shift",
+        "_stretch",
+        "_ticked_at",
+    )
+
+    def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
+        """`resume`: a checkpoint, or {} for a node that joins a sale (empty bucket, it listens first)."""
+        s = self._settings = settings
+        rate = s.admissions_per_second
+        self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))
+        self._line = Line(s.max_leases, now, s.poll_max_s + YOUNG_S, s.nodes)
+        self._law = ThresholdLaw()
+        self._clock = self._ticked_at = now  # never goes back
+        self._shift = 0.0  # clock = wall + shift
+        self._born = self._cold_until = -inf
+        self._stretch = 1.0
+        self._is_full = False  # no free place was seen since the last tick
+        self._leases: list[tuple[float, float, bool]] = []  # given since the last summary
+        self._gone: list[float] = []  # admitted since the last summary
+        self._peers: dict[str, deque[tuple[Summary, float]]] = {}
+        self._joined_at = self._joined_since = -inf
+        self._blocked = 0.0  # share of the recent time without a free place
+        self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
+        self._flow, self._sample, self._is_exact = 0.0, 1.0, False
+        self._retune()
+        if resume is not None:
+            self._resume(resume, now)
+
+    def __repr__(self) -> str:
+        return f"<Gate {self._law!r} {self._bucket!r} {self._line!r}>"
+
+    @property
+    def settings(self) -> GateSettings:
+        return self._settings
+
+    def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
+        """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
+        clock = now + self._shift
+        if clock >= self._clock:
+            self._clock = clock
+        else:
+            clock = self._read(now)
+        line = self._line
+        age_s = now - first_seen
+        self._polls.count += 1
+        if slots is not None and slots <= 0:
+            self._is_full = True
+        is_first = age_s < self._new_s and first_seen not in line.book
+        if is_first:
+            self._arrivals.count += 1
+        else:
+            line.visit(first_seen, age_s)
+        law = self._law
+        if first_seen <= law.threshold:
+            spare = 0.0 if first_seen <= law.overdue else law.hold
+            if (slots is None or slots > 0) and self._bucket.rate > 0.0 and self._bucket.take(now, spare):
+                return self._admit(first_seen, age_s)
+            law.refuse()
+        return self._wait(first_seen, clock, draw, is_first)
+
+    def tick(self, now: float) -> None:
+        """The control step: any dt works, also none and a negative one."""
+        clock = self._read(now)
+        dt = clock - self._ticked_at
+        if dt <= 0.0:
+            return
+        self._ticked_at = clock
+        s = self._settings
+        self._line.tick(clock, now, self._law.threshold)
+        self._stretch = stretched(self._stretch, self._polls.tick(dt), s.poll_budget_per_s, dt)
+        self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
+        self._arrivals.tick(dt)
+        self._admitted.tick(dt)
+        self._blocked += (float(self._is_full) - self._blocked) * min(1.0, dt / BLOCKED_S)
+        is_blocked = self._is_full or self._blocked > 0.2
+        self._is_full = False
+        if clock - self._joined_at > TTL_S:
+            self._part(now)
+        self._retune()
+        if clock >= self._cold_until:
+            self._move(now, dt, is_blocked)
+
+    def reconfigure(self, settings: GateSettings, now: float) -> None:
+        """New settings from now on; nothing jumps: threshold, bucket level and line stay."""
+        old, self._settings = self._settings, settings
+        rate = settings.admissions_per_second
+        if self._line.front is not None and old.room_rate > 0.0:
+            rate = self._bucket.rate * settings.room_rate / old.room_rate
+        self._bucket.reshape(rate, settings.depth_at(rate), now)
+        if old.nodes != settings.nodes:
+            self._line.resample(old.nodes / settings.nodes, settings.nodes)
+        self._retune()
+
+    def summary(self, node: str, beat: int, now: float) -> Summary:
+        """What the other nodes should know since the last one; `node` is this node's name in the fleet."""
+        clock = self._read(now)
+        leases = tuple((first_seen, due - clock, is_first) for first_seen, due, is_first in self._leases)
+        gone = tuple(self._gone)
+        self._leases, self._gone = [], []
+        level = self._bucket.level(now)
+        return Summary(node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone)
+
+    def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
+        """News of the fleet, this node's own summary among it; each summary once, in any order."""
+        clock = self._read(now)
+        news = list(summaries)
+        for summary in news:
+            heard = self._peers.setdefault(summary.node, deque(maxlen=3))
+            heard.append((summary, clock))
+        self._peers = {name: heard for name, heard in self._peers.items() if clock - heard[-1][1] <= TTL_S}
+        if node not in self._peers or len(self._peers) < 2:
+            self._part(now)
+            return
+        if self._line.front is None:
+            self._joined_since = clock
+        self._joined_at = clock
+        beat = self._peers[node][-1][0].beat - 1
+        last = {name: _of_beat(heard, beat) for name, heard in self._peers.items()}
+        self._learn(node, news, last, now)
+        room = self._settings.room_rate
+        if clock - self._joined_since < TTL_S:  # who has not been heard yet may be there, with an even share
+            room *= min(1.0, len(last) / self._settings.nodes)
+        mine = shares(last.values(), room)[node]
+        self._bucket.reshape(mine.rate, self._settings.depth_at(mine.fair), now)
+        self._retune()
+
+    def _learn(self, node: str, news: list[Summary], last: Mapping[str, Summary], now: float) -> None:
+        """Bring the shared front up to date."""
+        polls = sum(s.polls_per_s for s in last.values())
+        sample = last[node].polls_per_s / polls if polls > 0.0 else 1.0 / len(last)
+        zone = (self._settings.poll_max_s * self._stretch + ZONE_S) * self._settings.room_rate
+        front = self._line.join(max(sample, 1e-3), zone)
+        for summary in news:
+            if summary.node != node:
+                offset = self._clock + summary.at - now
+                for first_seen, due_s, is_first in summary.leases:
+                    front.expect(first_seen, offset + due_s, is_first)
+                for first_seen in summary.gone:
+                    front.leave(first_seen)
+
+    def set_share(self, admissions_per_second: float, now: float) -> None:
+        """A new share of the capacity; the rest of the settings stays."""
+        self.reconfigure(replace(self._settings, admissions_per_second=admissions_per_second), now)
+
+    def checkpoint(self, now: float) -> dict[str, float]:
+        """What a restarted worker needs to go on: a small mapping of finite floats."""
+        threshold = self._law.threshold
+        return {
+            "at": now,
+            "level": self._bucket.level(now),
+            "threshold": threshold if isfinite(threshold) else 0.0,
+            "open": float(threshold == inf),
+            "integral": self._law.terms.i,
+            "stretch": self._stretch,
+            "show_up": self._line.showup.share,
+            "polls_per_s": self._polls.rate,
+            "arrivals_per_s": self._arrivals.rate,
+            "admitted_per_s": self._admitted.rate,
+        }
+
+    def snapshot(self, now: float) -> GateSnapshot:
+        """An immutable picture of now."""
+        s = self._settings
+        waiting = self._line.waiting()
+        flow = self._flow
+        threshold = min(self._law.threshold, now)
+        return GateSnapshot(
+            now=now,
+            lag_s=max(0.0, now - threshold),
+            threshold=threshold,
+            bucket_level=self._bucket.level(now),
+            bucket_depth=self._bucket.depth,
+            admissions_per_second=self._bucket.rate,
+            waiting=round(waiting),
+            waiting_room=round(waiting / self._sample),
+            eta_last_s=waiting / flow if flow > 0.0 else None,
+            polls_per_s=self._polls.rate,
+            arrivals_per_s=self._arrivals.rate,
+            admitted_per_s=self._admitted.rate,
+            show_up=self._line.showup.share,
+            traffic_share=self._line.returns.share,
+            budget_stretch=self._stretch,
+            pid=self._law.terms,
+            admitted=self._admitted.total + self._admitted.count,
+            polled=self._polls.total + self._polls.count,
+            wasted=self._bucket.overflowed,
+            held=s.admissions_per_second <= 0.0,
+        )
+
+    def _admit(self, first_seen: float, age_s: float) -> Admit:
+        line = self._line
+        ahead = line.book.rank(first_seen)
+        line.leave(first_seen)
+        if line.front is not None:
+            self._gone.append(first_seen)
+        self._admitted.count += 1
+        return Admit(max(0.0, age_s), not line.book, ahead)
+
+    def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool) -> Wait:
+        s, line, law = self._settings, self._line, self._law
+        ahead = line.ahead(first_seen)
+        position = int(ahead / self._sample) + 1
+        flow = self._flow
+        if flow <= 0.0:
+            after = calm(s, self._stretch, draw)
+            line.expect(first_seen, clock + after + GRACE_S, is_first)
+            return Wait(after, position, None, None)
+        is_exact = self._is_exact
+        if is_exact or first_seen <= law.threshold:
+            before = ahead + 1.0 - law.ahead
+        else:
+            before = line.place(first_seen, law.threshold, ahead)
+        eta = DEPTH_S + RESERVE_S + before / flow
+        if eta < 0.0:
+            eta = 0.0
+        if eta >= self._far_eta_s and not is_first:
+            after = self._far_s
+        else:
+            lead_s = LEAD_S if line.front is not None else 0.0
+            after = appointment(s, eta - lead_s, flow, self._stretch, is_exact)
+            if is_first:
+                after = first_appointment(s, eta, after, line.is_probed, draw)
+        if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
+            after = min(after, s.poll_min_s + clock - self._born)
+        due = clock + after + GRACE_S
+        line.expect(first_seen, due, is_first)
+        if line.front is not None and eta < 2.0 * s.poll_max_s * self._stretch + ZONE_S:
+            line.front.expect(first_seen, due, is_first)
+            if len(self._leases) < MAX_LEASES:
+                self._leases.append((first_seen, due, is_first))
+        return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
+
+    def _doubt(self, first_seen: float, eta_s: float) -> float:
+        """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
+        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come."""
+        flow = self._flow
+        doubt = DOUBT_SHARE * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
+        return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
+
+    def _part(self, now: float) -> None:
+        """Nothing was heard of the others: on with the configured share and this node's own sample."""
+        if self._line.front is not None:
+            self._line.part()
+            self._leases, self._gone = [], []
+            rate = self._settings.admissions_per_second
+            self._bucket.reshape(rate, self._settings.depth_at(rate), now)
+            self._retune()
+
+    def _move(self, now: float, dt: float, is_blocked: bool) -> None:
+        s, line, law, bucket = self._settings, self._line, self._law, self._bucket
+        rate = bucket.rate
+        if not line.book:
+            bucket.fill_to(s.idle_depth_at(rate), now)
+            law.open()
+        elif rate > 0.0:
+            bucket.fill_to(bucket.depth, now)
+            reserve_s = RESERVE_S
+            if line.front is not None:
+                reserve_s += JOINED_SD * (rate * (1.0 - rate / s.room_rate)) ** 0.5 / rate
+            law.step(line, bucket.level(now), bucket.depth, rate, self._flow, dt, is_blocked, reserve_s)
+            far_s = s.poll_max_s * self._stretch
+            if self._clock - self._born > far_s + SETTLE_S:
+                line.freeze(min(law.threshold, now), (far_s + ZONE_S) * self._flow, now - SETTLE_S)
+
+    def _retune(self) -> None:
+        """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""
+        s, line = self._settings, self._line
+        share = line.returns.share
+        is_own = share >= 0.9  # one node, or clients that stick to theirs
+        self._is_exact = is_own or line.front is not None
+        if line.front is not None:
+            self._sample, flow = 1.0, s.room_rate
+            self._doubt_scale = max(share if share < 0.9 else 1.0 / s.nodes, 1e-3)
+        else:
+            self._sample = 1.0 / s.nodes if is_own else share
+            flow = s.admissions_per_second if is_own else share * s.room_rate
+            self._doubt_scale = 1.0
+        if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
+            flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
+        self._flow = flow if s.admissions_per_second > 0.0 else 0.0
+        self._far_s = s.poll_max_s * self._stretch
+        self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
+        self._new_s = 0.5 * s.poll_min_s
+        self._grown_up = self._born + s.poll_max_s
+
+    def _read(self, now: float) -> float:
+        """The wall clock made monotone; a step back of over BACKWARD_S is taken as a new axis."""
+        clock = now + self._shift
+        if clock < self._clock:
+            if self._clock - clock > BACKWARD_S:
+                self._shift += self._clock - clock
+            return self._clock
+        self._clock = clock
+        return clock
+
+    def _resume(self, saved: Mapping[str, float], now: float) -> None:
+        """Go on where a worker stopped; the bucket gains only what the time away is worth."""
+        s = self._settings
+        away = min(max(now - saved.get("at", now), 0.0), 3600.0)
+        rate = s.admissions_per_second
+        level = min(max(saved.get("level", 0.0), 0.0) + away * rate, s.idle_depth_at(rate))
+        self._bucket = LeakyBucket(rate, s.depth_at(rate), now, level)
+        self._law = ThresholdLaw(saved.get("threshold", -inf), saved.get("integral", 0.0))
+        self._stretch = max(1.0, saved.get("stretch", 1.0))
+        if saved.get("open", 0.0) > 0.0:
+            self._law.open()
+        else:
+            self._born = now
+            self._cold_until = now + COLD_S * s.poll_min_s
+        self._retune()
+
+
+def _of_beat(heard: Iterable[tuple[Summary, float]], beat: int) -> Summary:
+    """The summary of that heartbeat, or the latest before it, or whatever there is."""
+    found: Summary | None = None
+    for summary, _ in heard:
+        if found is None or summary.beat <= beat:
+            found = summary
+    assert found is not None
+    return found

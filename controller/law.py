@@ -1,0 +1,95 @@
+"""The law: how far the door is open. It moves one number, the threshold, and knows nothing of who passes.
+
+The process variable is the bucket's level in seconds of the share, counting eligible visitors who were
+refused as negative: y = (level - R * refused/s) / rate. It should stay at RESERVE_S: late by so little for
+everybody, and
+hardly ever empty. The output is a *number of people* to call, not a time:
+
+    k(t) = flow * (DEPTH_S + u),      u = Kp e + Ki * integral(e dt) + boost,      e = y - RESERVE_S
+    threshold = first_seen of the k-th visitor in this node's line
+
+`flow` (visitors a second that the whole fleet takes from this node's sample of the line) makes the loop gain
+the same at 1/s and at 5,000/s, and the line itself translates people to time, so the density of arrivals,
+which varies twentyfold within one sale, drops out: a plain PID on the timestamp crawls or rings there.
+
+Why it is stable: those called poll at least every second, so a step of k changes the eligible polls per
+second within about a second (dead time) and has no integrator of its own; the bucket is one integrator,
+bounded at both ends, Kp 0.8 with a dead time of about 0.5 s keeps a phase margin above 45 degrees,
+and Ki = Kp/8 only takes out what is steadily wrong (latency, show-up share, an uneven load balancer).
+
+`boost` is the anti-waste term: a bucket more than half full is about to lose capacity for good, which makes
+*everybody* late, so the call grows with the square of the excess, up to BOOST_S.
+
+No information is no error: while nobody waits, the room is held or no place is free, nothing is integrated.
+"""
+
+from math import inf
+
+from controller.line import Line
+from controller.meter import RateMeter
+from controller.pid import Gains, Pid, PidTerms
+
+RESERVE_S = 0.15  # late by this much; three times the 50 ms by which appointments are typically missed
+DEPTH_S = 0.6  # called ahead when all is well: about half the shortest interval
+REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on average
+BOOST_S = 4.0
+OVERDUE_S = 0.25
+HOLD = 0.5
+GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
+
+
+class ThresholdLaw:
+    """Feedback from the bucket to the threshold of one node."""
+
+    __slots__ = ("_pid", "_refused", "ahead", "hold", "overdue", "threshold")
+
+    def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
+        self._pid = Pid(GAINS, integral)
+        self._refused = RateMeter(1.0)
+        self.threshold = threshold  # older ones are called; inf: everybody
+        self.overdue = threshold  # whose turn is over: they may take the last tokens
+        self.hold = 0.0  # tokens that the others leave in the bucket
+        self.ahead = 0.0  # visitors of the node's line who are called
+
+    def __repr__(self) -> str:
+        return f"<ThresholdLaw {self.threshold:.3f} {self._pid!r}>"
+
+    @property
+    def terms(self) -> PidTerms:
+        return self._pid.terms
+
+    def refuse(self) -> None:
+        """A called visitor found the bucket empty."""
+        self._refused.count += 1
+
+    def open(self) -> None:
+        """Nobody waits."""
+        self.threshold = self.overdue = inf
+        self.hold = self.ahead = 0.0
+        self._pid.hold()
+
+    def step(
+        self,
+        line: Line,
+        level: float,
+        brim: float,
+        rate: float,
+        flow: float,
+        dt: float,
+        is_blocked: bool,
+        reserve_s: float = RESERVE_S,
+    ) -> None:
+        """One control step; `is_blocked`: the bucket idles for want of free places, nobody's error."""
+        refused = self._refused.tick(dt)
+        if is_blocked:
+            u = self._pid.hold()
+        else:
+            error = (level - REFUSED_S * refused) / rate - reserve_s
+            u = self._pid.step(min(max(error, -1.0), 1.0), dt)
+            u += BOOST_S * max(0.0, 2.0 * level / brim - 1.0) ** 2
+        overdue = line.nth(OVERDUE_S * flow)
+        self.overdue = inf if overdue is None else overdue
+        self.hold = HOLD * rate**0.5
+        called = line.nth(max(0.0, flow * (DEPTH_S + u)))
+        self.threshold = inf if called is None else called
+        self.ahead = len(line) if called is None else line.ahead(called)

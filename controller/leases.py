@@ -1,0 +1,196 @@
+"""The lease book: who is expected back, and when, without knowing anybody.
+
+A lease says "somebody who first arrived at `first_seen` was told to come back at `due`". It is all a node
+remembers of a visitor, for the few seconds until they come back or do not, and it names nobody. The book
+answers, in O(log n): how many of those who wait are older than this one (`rank`), who stands at place k
+(`nth`), and who is due within the next h seconds (`due_before`).
+
+    first_seen  ---->  |.....|......|....|........|      sorted, in chunks of at most 2 * CHUNK
+    due         ---->  wheel of slots of SLOT_S; a slot that is over takes its leases with it
+
+A lease dies when its time has come, whether or not the visitor came back *here*: with several nodes they
+mostly come back elsewhere. At any moment each present visitor thus has one lease, on the node they polled
+last, and every node's book is an unbiased sample of the line (a poll seen with interval T stands for T
+seconds of one visitor's presence: the Horvitz-Thompson weight, kept by letting the lease live for just T).
+
+Memory: at most `capacity` leases, about 150 bytes each. A book that is full forgets every other lease and
+counts each of the rest twice (`weight` doubles), and so on; it fills up again when the line is short.
+"""
+
+from bisect import bisect_left
+from itertools import chain
+
+SLOT_S = 0.1  # resolution of due times
+CHUNK = 256  # sqrt of the usual 65,000 leases
+
+
+class LeaseBook:
+    """A bounded multiset of (first_seen, due); all times in seconds, on the caller's axes."""
+
+    __slots__ = (
+        "_chunks",
+        "_due",
+        "_maxes",
+        "_next_slot",
+        "_prefix",
+        "_skip",
+        "_wheel",
+        "capacity",
+        "weight",
+    )
+
+    def __init__(self, capacity: int, now: float) -> None:
+        self.capacity = capacity
+        self._chunks: list[list[float]] = [[]]
+        self._maxes: list[float] = []  # greatest first_seen of every chunk but the last
+        self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
+        self._due: dict[float, int] = {}  # first_seen -> slot
+        self._wheel: dict[int, list[float]] = {}
+        self._next_slot = int(now / SLOT_S)  # the first slot that is not over
+        self._skip = 0
+        self.weight = 1  # visitors that one lease stands for
+
+    def __len__(self) -> int:
+        return len(self._due) * self.weight
+
+    def __repr__(self) -> str:
+        return f"<LeaseBook {len(self._due)} leases, each for {self.weight}>"
+
+    def __contains__(self, first_seen: float) -> bool:
+        return first_seen in self._due
+
+    def rank(self, first_seen: float) -> int:
+        """Leases older than `first_seen`."""
+        c = bisect_left(self._maxes, first_seen)
+        return (self._prefix[c] + bisect_left(self._chunks[c], first_seen)) * self.weight
+
+    def nth(self, place: int) -> float | None:
+        """first_seen of the lease with `place` older ones (0 = the oldest); None beyond the end."""
+        place //= self.weight
+        if place < 0:
+            place = 0
+        for chunk in self._chunks:
+            if place < len(chunk):
+                return chunk[place]
+            place -= len(chunk)
+        return None
+
+    def add(self, first_seen: float, due: float) -> None:
+        """Expect somebody back; the same first_seen again moves its lease."""
+        slot = int(due / SLOT_S)
+        if slot < self._next_slot:
+            slot = self._next_slot
+        if first_seen not in self._due:
+            if self.weight > 1:  # a systematic sample: every weight-th newcomer
+                self._skip += 1
+                if self._skip % self.weight:
+                    return
+            self._insert(first_seen)
+        self._due[first_seen] = slot
+        try:
+            self._wheel[slot].append(first_seen)
+        except KeyError:
+            self._wheel[slot] = [first_seen]
+        if len(self._due) > self.capacity:
+            self._thin()
+
+    def add_later(self, first_seen: float, due: float) -> bool:
+        """`add`, unless a later appointment is known already or this one is over."""
+        slot = int(due / SLOT_S)
+        if slot < self._next_slot or self._due.get(first_seen, -1) > slot:
+            return False
+        self.add(first_seen, due)
+        return True
+
+    def remove(self, first_seen: float) -> bool:
+        """They came in, or are known to have left."""
+        if self._due.pop(first_seen, None) is None:
+            return False
+        self._delete(first_seen)
+        return True
+
+    def expire(self, now: float) -> list[float]:
+        """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
+        last = int(now / SLOT_S)
+        gone: list[float] = []
+        if last - self._next_slot > len(self._wheel) + 8:  # a long stall: walk the slots that exist
+            over = sorted(slot for slot in self._wheel if slot < last)
+        else:
+            over = [slot for slot in range(self._next_slot, last) if slot in self._wheel]
+        due = self._due
+        for slot in over:
+            for first_seen in self._wheel.pop(slot):
+                if due.get(first_seen) == slot:
+                    del due[first_seen]
+                    self._delete(first_seen)
+                    gone.append(first_seen)
+        self._next_slot = max(self._next_slot, last)
+        if self.weight > 1 and len(due) * 4 < self.capacity:
+            self._thicken()
+        return gone
+
+    def refresh(self) -> None:
+        """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""
+        self._prefix = prefix = [0]
+        total = 0
+        for chunk in self._chunks:
+            total += len(chunk)
+            prefix.append(total)
+
+    def _insert(self, first_seen: float) -> None:
+        c = bisect_left(self._maxes, first_seen)
+        chunk = self._chunks[c]
+        chunk.insert(bisect_left(chunk, first_seen), first_seen)
+        if len(chunk) > 2 * CHUNK:
+            self._chunks[c : c + 1] = [chunk[:CHUNK], chunk[CHUNK:]]
+            self._maxes.insert(c, chunk[CHUNK - 1])
+            self.refresh()
+
+    def _delete(self, first_seen: float) -> None:
+        c = bisect_left(self._maxes, first_seen)
+        chunk = self._chunks[c]
+        i = bisect_left(chunk, first_seen)
+        if i < len(chunk) and chunk[i] == first_seen:
+            del chunk[i]
+            if not chunk and len(self._chunks) > 1:
+                del self._chunks[c]
+                del self._maxes[min(c, len(self._maxes) - 1)]
+                self.refresh()
+
+    def _thin(self) -> None:
+        """Keep every other lease and let each stand for twice as many."""
+        keep = set(sorted(self._due)[::2])
+        self._rebuild({f: s for f, s in self._due.items() if f in keep})
+        self.weight *= 2
+
+    def _thicken(self) -> None:
+        """Undo one thinning: stand-ins next to each lease take the place of the forgotten ones."""
+        twice = dict(self._due)
+        for first_seen, slot in self._due.items():
+            twice[first_seen + 1e-6] = slot
+        self._rebuild(twice)
+        self.weight //= 2
+
+    def resample(self, ratio: float) -> None:
+        """The node sees `ratio` times the line it saw: forget leases, or let stand-ins join them."""
+        due: dict[float, int] = {}
+        credit = 0.5
+        for first_seen in sorted(self._due):
+            credit += ratio
+            copies = int(credit)
+            credit -= copies
+            for copy in range(min(copies, 64)):
+                due[first_seen + copy * 1e-6] = self._due[first_seen]
+        self._rebuild(due)
+        while len(self._due) > self.capacity:
+            self._thin()
+
+    def _rebuild(self, due: dict[float, int]) -> None:
+        self._due = due
+        self._wheel = {}
+        for first_seen, slot in due.items():
+            self._wheel.setdefault(slot, []).append(first_seen)
+        line = sorted(chain.from_iterable(self._wheel.values()))
+        self._chunks = [line[i : i + CHUNK] for i in range(0, len(line), CHUNK)] or [[]]
+        self._maxes = [chunk[-1] for chunk in self._chunks[:-1]]
+        self.refresh()

@@ -1,0 +1,313 @@
+"""The line as one node sees it: how many of those who will really come stand before a given first arrival.
+
+Three views, all of this node's sample of the line (one visitor in `nodes`):
+
+    ahead(x)    leases older than x, each newcomer's counted with the share of newcomers who come back at all
+    place(x)    the same without length bias: what lies between the front and the `edge`, ZONE_S away from it,
+                is counted at the moment the edge passes over it, while everybody there still polls at the
+                longest interval
+    nth(k)      the inverse of `ahead`
+
+Why `place`: a node that sets longer appointments than the others holds more leases, takes the line for longer
+and sets still longer ones; nodes that share nothing then drift apart. Far from the front all nodes give the
+same interval, so a lease count is fair there, and what was fairly counted at the edge is only moved along
+afterwards.
+
+    front                              edge                                            youngest
+      |---- frozen counts, in order -----|---- live leases, fair because all T equal -----|
+"""
+
+from bisect import bisect_right
+from math import inf
+
+from controller.leases import LeaseBook
+from controller.showup import SelfReturns, ShowUp
+
+YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
+PROBED = 24  # first leases that must have come due before newcomers are trusted with long appointments
+
+SETTLED_S = 1.0
+TRUSTED = 0.9
+NEWS_S = 0.7  # a heartbeat and its delay
+
+
+def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:
+    """first_seen of who has `place` visitors before them who will come, newcomers counted by `show_up`."""
+    at = book.nth(int(place))
+    for _ in range(4):
+        if at is None:
+            return None
+        short = place - book.rank(at) + (1.0 - show_up) * fresh.rank(at)
+        if short < 1.0:
+            return at
+        at = book.nth(int(book.rank(at) + short))
+    return at
+
+
+class SharedFront:
+    """The leases of all joined nodes near the front, one heartbeat old; whole visitors, not a sample."""
+
+    __slots__ = ("_limbo", "book", "fresh")
+
+    def __init__(self, capacity: int, clock: float) -> None:
+        self._limbo: set[float] = set()
+        self.book = LeaseBook(capacity, clock)
+        self.fresh = LeaseBook(capacity, clock)
+
+    def expect(self, first_seen: float, due: float, is_first: bool) -> None:
+        """News of a lease, from here or from another node; an appointment never moves to an earlier time."""
+        if not self.book.add_later(first_seen, due):
+            return
+        self._limbo.discard(first_seen)
+        if is_first:
+            self.fresh.add(first_seen, due)
+        else:
+            self.fresh.remove(first_seen)
+
+    def leave(self, first_seen: float) -> None:
+        self.book.remove(first_seen)
+        self.fresh.remove(first_seen)
+
+    def tick(self, clock: float, threshold: float) -> None:
+        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere,
+        still wait, and are kept until the news of their next lease must have arrived."""
+        for first_seen in self.book.expire(clock):
+            if first_seen in self._limbo:
+                self._limbo.discard(first_seen)
+            elif first_seen > threshold and first_seen not in self.fresh:
+                self._limbo.add(first_seen)
+                self.book.add(first_seen, clock + NEWS_S)
+        self.fresh.expire(clock)
+        if len(self._limbo) > self.book.capacity:
+            self._limbo.clear()
+        self.book.refresh()
+        self.fresh.refresh()
+
+    def ahead(self, first_seen: float, show_up: float) -> float:
+        return self.book.rank(first_seen) - (1.0 - show_up) * self.fresh.rank(first_seen)
+
+    def nth(self, place: float, show_up: float) -> float | None:
+        return expected_nth(self.book, self.fresh, place, show_up)
+
+
+class Line:
+    """Everything the node knows about who waits; `clock` is a time that never goes back."""
+
+    __slots__ = (
+        "_beyond",
+        "_edges",
+        "_fresh",
+        "_freshest",
+        "_front_mass",
+        "_masses",
+        "_muted_until",
+        "_probed_s",
+        "_sample",
+        "_seam",
+        "_seam_front",
+        "_seam_own",
+        "_ticked_at",
+        "_zone",
+        "book",
+        "front",
+        "returns",
+        "showup",
+        "young_s",
+    )
+
+    def __init__(self, capacity: int, clock: float, young_s: float, nodes: int) -> None:
+        self.book = LeaseBook(capacity, clock)
+        self._fresh = LeaseBook(capacity, clock)
+        self.showup = ShowUp(is_sampled=nodes > 1)
+        self.returns = SelfReturns(nodes)
+        self.young_s = young_s
+        self._probed_s = 0.0  # time since enough first leases have come due
+        self._ticked_at = clock
+        self._muted_until = clock
+        self._edges: list[float] = []  # first_seen, ascending; the frozen profile
+        self._masses: list[float] = []  # cumulative visitors up to each edge
+        self.front: SharedFront | None = None  # only while joined with other nodes
+        self._front_mass = self._beyond = 0.0
+        self._freshest = -inf  # first_seen of the oldest newcomer
+        self._sample = self._zone = 1.0
+        self._seam = inf
+        self._seam_front = self._seam_own = 0.0
+
+    def __len__(self) -> int:
+        return len(self.book)
+
+    def __repr__(self) -> str:
+        return f"<Line {self.book!r} {self.showup!r} {self.returns!r}>"
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether it is known what share of the newcomers comes back."""
+        return self._probed_s > SETTLED_S
+
+    def waiting(self) -> float:
+        """Visitors who wait and will come back, on this node's list."""
+        return len(self.book) - (1.0 - self.showup.share) * len(self._fresh)
+
+    def visit(self, first_seen: float, age_s: float) -> None:
+        """Somebody who is not new polls: a lease kept, here or elsewhere."""
+        muted = self._ticked_at < self._muted_until
+        young = age_s < self.young_s and not muted
+        if young:
+            self.showup.visit()
+        if first_seen in self._fresh:
+            self._fresh.remove(first_seen)
+            if young:
+                self.showup.due(1, 0)
+        elif muted:
+            return
+        elif first_seen in self.book:
+            self.returns.kept()
+            if young:
+                self.showup.due(0, 1)
+        else:
+            self.returns.maybe_late(first_seen)
+
+    def expect(self, first_seen: float, due: float, is_first: bool) -> None:
+        """They were told to come back by `due`."""
+        self.book.add(first_seen, due)
+        if is_first:
+            self._fresh.add(first_seen, due)
+
+    def leave(self, first_seen: float) -> None:
+        """They are in."""
+        self.book.remove(first_seen)
+        self._fresh.remove(first_seen)
+        if self.front is not None:
+            self.front.leave(first_seen)
+
+    def tick(self, clock: float, wall: float, threshold: float = inf) -> None:
+        """Let the leases run out whose time has come."""
+        ghosts = self._fresh.expire(clock)
+        gone = self.book.expire(clock)
+        fresh = set(ghosts)
+        proven = [first_seen for first_seen in gone if first_seen not in fresh]
+        if clock >= self._muted_until:
+            since = wall - self.young_s
+            self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
+            self.showup.settle()
+            self.returns.missed(proven, clock)
+        if self.showup.known >= PROBED:
+            self._probed_s += clock - self._ticked_at
+        self._ticked_at = clock
+        self.book.refresh()
+        self._fresh.refresh()
+        oldest = self._fresh.nth(0)
+        self._freshest = inf if oldest is None else oldest
+        if self.front is not None:
+            self.front.tick(clock, threshold)
+            self._meet()
+
+    def join(self, sample: float, zone: float) -> SharedFront:
+        """Count whole visitors from now on: up to `zone` in the shared front, beyond it by the sample."""
+        if self.front is None:
+            self.front = SharedFront(self.book.capacity, self._ticked_at)
+        self._sample, self._zone = sample, zone
+        self._meet()
+        return self.front
+
+    def part(self) -> None:
+        """The others are gone: back to the node's own sample."""
+        self.front = None
+
+    def _meet(self) -> None:
+        """Where the shared front ends and the sample takes over."""
+        if self.front is not None:
+            at = self.front.nth(self._zone, self.showup.share)
+            self._seam = inf if at is None else at
+            self._seam_front = self.front.ahead(self._seam, self.showup.share)
+            self._seam_own = self._own(self._seam)
+
+    def resample(self, ratio: float, nodes: int) -> None:
+        """The number of nodes has changed: this node now sees `ratio` times the share it saw."""
+        self.book.resample(ratio)
+        self._fresh.resample(ratio)
+        self._masses = [mass * ratio for mass in self._masses]
+        self.returns = SelfReturns(nodes)
+        self._muted_until = self._ticked_at + self.young_s  # stand-ins keep no appointments
+
+    def ahead(self, first_seen: float) -> float:
+        """Visitors before this one who will come; of this node's sample, or of all while joined."""
+        if self.front is None:
+            return self._own(first_seen)
+        if first_seen <= self._seam:
+            return self.front.ahead(first_seen, self.showup.share)
+        return self._seam_front + (self._own(first_seen) - self._seam_own) / self._sample
+
+    def doubted(self, first_seen: float) -> float:
+        """Newcomers of this node's sample before this one who are not expected to come."""
+        if first_seen <= self._freshest or self.showup.share >= 1.0:
+            return 0.0
+        return (1.0 - self.showup.share) * self._fresh.rank(first_seen)
+
+    def nth(self, place: float) -> float | None:
+        """first_seen of who has `place` expected visitors before them; None beyond the end."""
+        share = self.showup.share
+        if self.front is None:
+            return expected_nth(self.book, self._fresh, place, share)
+        if place <= self._seam_front:
+            return self.front.nth(place, share)
+        if self._seam == inf:
+            return None
+        own = self._seam_own + (place - self._seam_front) * self._sample
+        return expected_nth(self.book, self._fresh, own, share)
+
+    def _own(self, first_seen: float) -> float:
+        ahead = float(self.book.rank(first_seen))
+        if first_seen > self._freshest and self.showup.share < 1.0:
+            return ahead - (1.0 - self.showup.share) * self._fresh.rank(first_seen)
+        return ahead
+
+    def place(self, first_seen: float, front: float, ahead: float) -> float:
+        """Expected visitors between `front`, as of the last `freeze`, and `first_seen`, without length bias;
+        `ahead` is what `ahead(first_seen)` has told."""
+        edges = self._edges
+        if not edges or self.front is not None or front >= edges[-1]:
+            return ahead - self.ahead(front)
+        if first_seen > edges[-1]:
+            return self._beyond + ahead
+        return self._mass(first_seen) - self._front_mass
+
+    def freeze(self, front: float, zone: float, youngest: float) -> None:
+        """Move the edge to where `zone` visitors stand before it, but over nobody younger than `youngest`."""
+        if self.showup.share < TRUSTED:  # newcomers are counted by guess until they have come back
+            youngest = min(youngest, self._freshest)
+        self._advance(front, zone, youngest)
+        edges, masses = self._edges, self._masses
+        if edges:
+            self._front_mass = self._mass(front)
+            self._beyond = masses[-1] - self._front_mass - self._own(edges[-1])
+
+    def _advance(self, front: float, zone: float, youngest: float) -> None:
+        edges, masses = self._edges, self._masses
+        start = edges[-1] if edges else front
+        missing = zone - (masses[-1] - self._mass(front) if edges else 0.0)
+        if missing < 1.0:
+            return
+        base = self.ahead(start)
+        at = self.nth(base + missing)
+        edge = youngest if at is None else min(at, youngest)
+        if edge <= start:
+            return
+        if not edges:
+            edges.append(start)
+            masses.append(0.0)
+        edges.append(edge)
+        masses.append(masses[-1] + max(0.0, self.ahead(edge) - base))
+        passed = bisect_right(edges, front) - 2
+        if passed > 64:
+            del edges[:passed]
+            del masses[:passed]
+
+    def _mass(self, first_seen: float) -> float:
+        edges, masses = self._edges, self._masses
+        i = bisect_right(edges, first_seen)
+        if i == 0:
+            return masses[0]
+        if i == len(edges):
+            return masses[-1]
+        return masses[i - 1] + (masses[i] - masses[i - 1]) * (first_seen - edges[i - 1]) / (edges[i] - edges[i - 1])

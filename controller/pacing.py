@@ -1,0 +1,57 @@
+"""When a waiting visitor comes back: the server picks the appointment, the strongest lever there is.
+
+    eta > far           poll_max (stretched while there are more polls than the budget allows)
+    far >= eta > near   min(FAR * eta, eta - APPROACH_S - spread), so that the last stretch begins in time
+                        even if the line moves 1 / FAR times as fast as foreseen
+    near >= eta         exactly at the front if this node knows the whole line, else every poll_min: who comes
+                        to a node at random must be there when one of the nodes has a token to spare
+
+`spread` is the uncertainty of the estimate: a line of n visitors of which the node sees a sample is known to
+sqrt(n), which is sqrt(eta / flow) seconds. A newcomer's first appointment is at half the ETA (do they come
+back at all?), and within a second or so while that is not known of newcomers in general.
+"""
+
+from math import inf
+
+from controller.settings import GateSettings
+
+APPROACH_S = 2.0
+FAR = 0.75
+SPREAD = 0.3
+PROBE = 0.5  # first appointments while newcomers are unknown: poll_min * (1 .. 1 + PROBE)
+CALM_POLL_S = 5.0  # while the room is held
+
+
+def appointment(s: GateSettings, eta_s: float, flow: float, stretch: float, is_exact: bool) -> float:
+    """Seconds until the next poll of a visitor whose turn comes in `eta_s`."""
+    if eta_s <= 2.0 * APPROACH_S:
+        return max(eta_s, s.poll_min_s) if is_exact else s.poll_min_s
+    early = APPROACH_S if is_exact else APPROACH_S + SPREAD * (eta_s / flow) ** 0.5
+    return max(min(eta_s - early, FAR * eta_s, s.poll_max_s * stretch), s.poll_min_s)
+
+
+def far_eta(s: GateSettings, flow: float, stretch: float) -> float:
+    """From this ETA on `appointment` is the longest interval (a safe bound, so it need not be asked)."""
+    far = s.poll_max_s * stretch
+    spread = SPREAD * ((2.0 * far + APPROACH_S) / flow) ** 0.5
+    return max(far / FAR, far + APPROACH_S + spread) if spread <= far else inf
+
+
+def first_appointment(s: GateSettings, eta_s: float, after_s: float, is_probed: bool, draw: float) -> float:
+    """The same for a newcomer: soon enough to find out who comes back, and no crowd marches in step."""
+    if not is_probed and eta_s < 2.0 * s.poll_max_s:
+        return s.poll_min_s * (1.0 + PROBE * draw)
+    return max(s.poll_min_s, min(after_s * (1.0 - 0.1 * draw), 0.5 * eta_s))
+
+
+def calm(s: GateSettings, stretch: float, draw: float) -> float:
+    """While nobody can be admitted at all."""
+    return min(max(CALM_POLL_S, s.poll_min_s), s.poll_max_s) * stretch * (0.8 + 0.4 * draw)
+
+
+def stretched(stretch: float, polls_per_s: float, budget_per_s: float | None, dt: float) -> float:
+    """The next stretch of the intervals: brings polls to the budget within some seconds; 1 = none."""
+    if budget_per_s is None:
+        return 1.0
+    step = min(1.0, dt / 3.0)
+    return min(max(1.0, stretch * (1.0 + step * (min(polls_per_s / budget_per_s, 4.0) - 1.0))), 1e4)

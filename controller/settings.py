@@ -1,0 +1,89 @@
+"""What one gate is told: rates, bounds and its place among the other nodes. Checked once, frozen for good.
+
+Everything has a default that needs no tuning from 1/s to 5,000/s a node; only `admissions_per_second` says
+something about the shop. Units stand in the names; rates are those of this one node unless the name says
+`room`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+class SettingsError(ValueError):
+    """The caller asked for a gate that cannot exist; every fault is in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """The settings of one gate.
+
+    admissions_per_second: this node's share of the capacity; 0 holds the room.
+    burst_seconds: how many seconds' worth of unused admissions the bucket keeps. The bucket is never less
+        than one admission deep, or a share of 0.2/s could not admit at all.
+    poll_min_s, poll_max_s: bounds of the interval that a waiting client is told.
+    poll_budget_per_s: polls a second that this node wants to see at most; intervals stretch beyond poll_max_s
+        to keep it. None: no budget.
+    tick_s: how often the shell means to call `tick`; any other interval is safe.
+    nodes: how many nodes the line is spread over when they share nothing; each sees one visitor in `nodes`.
+    room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
+    bucket_floor: least depth of the bucket, in admissions, when the line is spread over several nodes, and
+        only while somebody waits. Visitors then come at random, and a bucket of one admission loses a third
+        of a small share.
+    max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate
+        samples.
+    """
+
+    admissions_per_second: float
+    burst_seconds: float = 1.0
+    poll_min_s: float = 1.0
+    poll_max_s: float = 15.0
+    poll_budget_per_s: float | None = None
+    tick_s: float = 0.1
+    nodes: int = 1
+    room_admissions_per_second: float | None = None
+    bucket_floor: float = 3.0
+    max_leases: int = 131_072
+
+    def __post_init__(self) -> None:
+        faults = list(_faults(self))
+        if faults:
+            raise SettingsError("; ".join(faults))
+
+    def depth_at(self, rate: float) -> float:
+        """Most admissions in one instant at a share of `rate`: the burst, never less than one, and with
+        several nodes never less than bucket_floor."""
+        floor = 1.0 if self.nodes == 1 or rate <= 0.0 else max(1.0, self.bucket_floor)
+        return max(floor, self.burst_seconds * rate)
+
+    def idle_depth_at(self, rate: float) -> float:
+        """What of the depth is filled while nobody waits: the burst alone, and never less than one."""
+        return max(1.0, self.burst_seconds * rate)
+
+    @property
+    def room_rate(self) -> float:
+        """Admissions a second of the whole room, over all nodes."""
+        if self.room_admissions_per_second is not None:
+            return self.room_admissions_per_second
+        return self.admissions_per_second * self.nodes
+
+
+def _faults(s: GateSettings) -> Iterator[str]:
+    def within(name: str, value: float, low: float, high: float) -> Iterator[str]:
+        if not (math.isfinite(value) and low <= value <= high):
+            yield f"{name}: must be within {low:g}..{high:g}, got {value!r}"
+
+    yield from within("admissions_per_second", s.admissions_per_second, 0.0, 1e6)
+    yield from within("burst_seconds", s.burst_seconds, 0.0, 3600.0)
+    yield from within("poll_min_s", s.poll_min_s, 0.05, 600.0)
+    yield from within("poll_max_s", s.poll_max_s, 0.05, 3600.0)
+    if s.poll_max_s < s.poll_min_s:
+        yield f"poll_max_s: must be >= poll_min_s ({s.poll_min_s!r}), got {s.poll_max_s!r}"
+    if s.poll_budget_per_s is not None:
+        yield from within("poll_budget_per_s", s.poll_budget_per_s, 1e-3, 1e9)
+    yield from within("tick_s", s.tick_s, 0.001, 60.0)
+    yield from within("nodes", s.nodes, 1, 1_000_000)
+    if s.room_admissions_per_second is not None:
+        yield from within("room_admissions_per_second", s.room_admissions_per_second, 0.0, 1e9)
+    yield from within("bucket_floor", s.bucket_floor, 1.0, 1e6)
+    yield from within("max_leases", s.max_leases, 1024, 1 << 24)

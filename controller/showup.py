@@ -1,0 +1,115 @@
+"""Who of the newcomers will ever come back: the share of first requests that are followed by a second.
+
+    p = (visits of the young - leases of proven young that came due) / first leases that came due
+
+`young`: visitors no older than the longest interval, so that their first lease is among those that count. A
+lease comes due here and the visit may happen on another node, but as many come from there as go there, so
+counts of the same node compare. No visitor is told apart. Old counts are halved after every `MEMORY` first
+leases; a prior of `PRIOR` visitors who all came back stands for what is known before the first lease comes
+due.
+"""
+
+from collections import deque
+
+MEMORY = 800.0
+PRIOR = 4.0
+RETURN_MEMORY = 4000.0
+LATE_S = 0.5  # still on time; a visit elsewhere and one more here take poll_min at least
+
+
+class ShowUp:
+    """Counts in, a probability out."""
+
+    __slots__ = ("_fresh_due", "_is_sampled", "_proven_due", "_visits", "share")
+
+    def __init__(self, is_sampled: bool, share: float = 1.0) -> None:
+        self._is_sampled = is_sampled
+        self._fresh_due = PRIOR
+        self._proven_due = 0.0
+        self._visits = PRIOR * share
+        self.share = share
+
+    def __repr__(self) -> str:
+        return f"<ShowUp {self.share:.2f} of {self._fresh_due:.0f}>"
+
+    @property
+    def known(self) -> float:
+        """First leases that the share rests on."""
+        return self._fresh_due - PRIOR
+
+    def visit(self) -> None:
+        """A young visitor came back."""
+        self._visits += 1.0
+
+    def due(self, fresh: int, proven: int) -> None:
+        """So many leases of the young came due."""
+        self._fresh_due += fresh
+        self._proven_due += proven
+
+    def settle(self) -> float:
+        """Fold the counts into the share; once a tick."""
+        came = self._visits - self._proven_due
+        if self._is_sampled:  # visits and leases are different people: give the newcomers one standard deviation
+            came += (self._visits + self._proven_due) ** 0.5
+        self.share = min(max(came / self._fresh_due, 0.02), 1.0)
+        if self._fresh_due > MEMORY:
+            self._fresh_due *= 0.5
+            self._proven_due *= 0.5
+            self._visits *= 0.5
+        return self.share
+
+
+class SelfReturns:
+    """The share of this node in the traffic, from how many of its own visitors come back to it.
+
+    Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by over a fifth and
+    by four standard deviations, so that noise never moves the estimate of an evenly spread line.
+    """
+
+    __slots__ = ("_expected", "_kept", "_late", "_lost", "_waiting")
+
+    def __init__(self, nodes: int) -> None:
+        self._expected = 1.0 / nodes
+        self._kept = 0.0
+        self._lost = 0.0
+        self._late: set[float] = set()
+        self._waiting: deque[tuple[float, list[float]]] = deque()
+
+    def __repr__(self) -> str:
+        return f"<SelfReturns {self.share:.3f}>"
+
+    @property
+    def share(self) -> float:
+        """Share of the room's polls that this node gets; 1 = the line is its own (sticky clients)."""
+        n = self._kept + self._lost
+        if self._expected >= 1.0 or n < 100.0:
+            return self._expected
+        seen = self._kept / n
+        gap = abs(seen - self._expected)
+        if gap < 0.2 * self._expected or gap * gap * n < 16.0 * self._expected:
+            return self._expected
+        return max(seen, 1e-3)
+
+    def kept(self) -> None:
+        self._kept += 1.0
+
+    def maybe_late(self, first_seen: float) -> None:
+        if first_seen in self._late:
+            self._late.discard(first_seen)
+            self._kept += 1.0
+
+    def missed(self, gone: list[float], clock: float) -> None:
+        """These proven leases ran out; those not back within LATE_S went elsewhere."""
+        if self._expected >= 1.0:
+            return
+        if gone:
+            self._late.update(gone)
+            self._waiting.append((clock + LATE_S, gone))
+        while self._waiting and self._waiting[0][0] <= clock:
+            for first_seen in self._waiting.popleft()[1]:
+                if first_seen in self._late:
+                    self._late.discard(first_seen)
+                    self._lost += 1.0
+        if self._kept + self._lost > RETURN_MEMORY:
+            self._kept *= 0.5
+            self._lost *= 0.5

@@ -1,0 +1,118 @@
+"""The measures, fixed so that they can be compared: a run against the central line of the same capacity.
+
+displacement_i  |admission time - admission time in the central line|, of visitors admitted in both
+kendall         share of pairs admitted in the wrong order (0 = first come first served, 0.5 = lottery)
+use             admissions made by the time the central line is empty / admissions it made by then
+overshoot       most admissions in any second above capacity + burst
+lost            visitors admitted in the central line who left ours first, share of the central admissions
+spread          interquartile range of the waits of those who arrived in the same second, mean over seconds
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.simulation.crowd import Floats
+from controller.simulation.ideal import busy_until
+from controller.simulation.world import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """One row of the table; shares are 0..1, times seconds."""
+
+    visitors: int
+    use: float
+    median_s: float
+    p95_s: float
+    p99_s: float
+    max_s: float
+    kendall: float
+    overshoot: float
+    polls_each: float
+    polls_peak_per_s: float
+    lost: float
+    spread_s: float
+
+
+def measure(run: Run, ideal: Floats) -> Measures:
+    """All measures of one run."""
+    ours = run.admitted_s
+    both = ~np.isnan(ours) & ~np.isnan(ideal)
+    gap = np.abs(ours - ideal)[both]
+    end = busy_until(run.people, ideal)
+    lost = np.isnan(ours) & ~np.isnan(ideal)
+    p50, p95, p99, top = np.percentile(gap, [50, 95, 99, 100]) if len(gap) else (0.0,) * 4
+    return Measures(
+        visitors=len(run.people),
+        use=int(np.sum(ours <= end)) / max(1, int(np.sum(ideal <= end))),
+        median_s=float(p50),
+        p95_s=float(p95),
+        p99_s=float(p99),
+        max_s=float(top),
+        kendall=kendall(run.people.arrival_s, ours),
+        overshoot=overshoot(run),
+        polls_each=float(np.mean(run.polls)),
+        polls_peak_per_s=float(np.max(run.polls_by_second, initial=0)),
+        lost=float(np.sum(lost) / max(1, np.sum(~np.isnan(ideal)))),
+        spread_s=spread(run.people.arrival_s, ours),
+    )
+
+
+def kendall(arrival_s: Floats, admitted_s: Floats) -> float:
+    """Normalised Kendall tau distance between the orders of arrival and admission."""
+    inside = ~np.isnan(admitted_s)
+    order = np.lexsort((arrival_s[inside], admitted_s[inside]))
+    rank = np.argsort(np.argsort(arrival_s[inside], kind="stable"), kind="stable")[order]
+    n = len(rank)
+    return float(inversions(rank.tolist())) / (n * (n - 1) / 2) if n > 1 else 0.0
+
+
+def inversions(values: list[int]) -> int:
+    """Pairs i < j with values[i] > values[j]; O(n sqrt n) at worst, in sorted chunks."""
+    chunks: list[list[int]] = [[]]
+    total = 0
+    for value in values:
+        for c in range(len(chunks) - 1, -1, -1):
+            chunk = chunks[c]
+            if chunk and chunk[0] > value and c > 0:
+                total += len(chunk)
+                continue
+            at = bisect_left(chunk, value)
+            total += len(chunk) - at
+            chunk.insert(at, value)
+            if len(chunk) > 2000:
+                chunks[c : c + 1] = [chunk[:1000], chunk[1000:]]
+            break
+    return total
+
+
+def overshoot(run: Run) -> float:
+    """Most admissions in any second above what capacity and burst allow in it; 0 if all is well."""
+    times = np.sort(run.admitted_s[~np.isnan(run.admitted_s)])
+    if not len(times):
+        return 0.0
+    first = np.searchsorted(times, times - 1.0, side="right")
+    counts = np.arange(1, len(times) + 1) - first
+    plan = run.scenario.plan()
+    worst = -np.inf
+    for since, rate in plan.rates:
+        until = min((s for s, _ in plan.rates if s > since), default=np.inf)
+        inside = (times >= since + 1.0) & (times < until) if since > 0 else times < until
+        if inside.any():
+            worst = max(worst, float(np.max(counts[inside])) - rate * (1.0 + run.scenario.burst_s))
+    return max(0.0, worst)
+
+
+def spread(arrival_s: Floats, admitted_s: Floats) -> float:
+    """Mean interquartile range of the waits by second of arrival, over seconds with at least ten visitors."""
+    inside = ~np.isnan(admitted_s)
+    wait, second = (admitted_s - arrival_s)[inside], np.floor(arrival_s[inside])
+    ranges = []
+    for s in np.unique(second):
+        waits = wait[second == s]
+        if len(waits) >= 10:
+            low, high = np.percentile(waits, [25, 75])
+            ranges.append(high - low)
+    return float(np.mean(ranges)) if ranges else 0.0

@@ -1,0 +1,96 @@
+"""What happens: a crowd, a fleet of nodes, and things that go wrong at given moments."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from controller.settings import GateSettings
+from controller.simulation.crowd import Maker
+from controller.simulation.ideal import Capacity
+
+
+@dataclass(frozen=True, slots=True)
+class SetCapacity:
+    at_s: float
+    admissions_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetNodes:
+    """Nodes join cold or leave; the others get their new share at the same moment."""
+
+    at_s: float
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A node dies with all it knows and comes back `down_s` later from its checkpoint of a second before."""
+
+    at_s: float
+    node: int
+    down_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A node stands still: its polls are answered when it goes on."""
+
+    at_s: float
+    node: int
+    seconds: float
+
+
+Event = SetCapacity | SetNodes | Kill | Stall
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """How a client keeps an appointment: latency each way is lognormal, the page adds a jitter of its own."""
+
+    latency_median_s: float = 0.03
+    latency_sigma: float = 0.5
+    jitter: float = 0.05  # +- this share of the interval,
+    jitter_max_s: float = 0.25  # and never more than this
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One sale. Rates are of the whole room."""
+
+    name: str
+    what: str
+    people: Maker
+    capacity: float = 50.0
+    burst_s: float = 1.0
+    nodes: int = 4
+    weights: tuple[float, ...] | None = None  # share of the traffic of each node; None = even
+    sticky: bool = False
+    poll_min_s: float = 1.0
+    poll_max_s: float = 15.0
+    client: Client = field(default_factory=Client)
+    events: tuple[Event, ...] = ()
+    clock_off_s: float = 0.0  # node clocks are off by up to this, either way
+    joined: bool = False
+    heartbeat_s: float = 0.5
+    poll_budget_per_s: float | None = None
+    kind: Literal["measured", "stress"] = "measured"
+
+    def settings(self, nodes: int | None = None, capacity: float | None = None) -> GateSettings:
+        """What each node is told."""
+        n = self.nodes if nodes is None else nodes
+        rate = self.capacity if capacity is None else capacity
+        return GateSettings(
+            admissions_per_second=rate / n,
+            burst_seconds=self.burst_s,
+            poll_min_s=self.poll_min_s,
+            poll_max_s=self.poll_max_s,
+            poll_budget_per_s=None if self.poll_budget_per_s is None else self.poll_budget_per_s / n,
+            nodes=n,
+            room_admissions_per_second=rate,
+        )
+
+    def plan(self) -> Capacity:
+        """The capacity over time, as the ideal line sees it."""
+        steps = [(0.0, self.capacity)]
+        steps += [(e.at_s, e.admissions_per_second) for e in self.events if isinstance(e, SetCapacity)]
+        return Capacity(tuple(steps), self.burst_s)

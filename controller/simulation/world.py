@@ -1,0 +1,317 @@
+"""The virtual clock: every request of every visitor, one after the other, against real gates.
+
+    client --latency--> node.decide --latency--> client --sleeps poll_after (1 +- jitter)--> ...
+
+Requests lie in a wheel of 10 ms slots (no interval is shorter than that), each slot is sorted when its time
+comes: cheaper than a heap and exact. Everything is drawn from one seeded generator, so a run can be repeated
+to the last bit.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.decisions import Admit, Verdict, Wait
+from controller.fleet import Summary
+from controller.gate import Gate
+from controller.settings import GateSettings
+from controller.simulation.crowd import COLLECTOR, FAST, Crowd, Floats
+from controller.simulation.scenario import Kill, Scenario, SetCapacity, SetNodes, Stall
+
+WHEEL_S = 0.01
+HEARTBEAT_DELAY_S = 0.05
+FAST_POLL_S = 0.1
+DRAWS = 1 << 16
+
+
+class Policy(Protocol):
+    """What a node runs: the gate, or something to compare it with."""
+
+    def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict: ...
+    def tick(self, now: float) -> None: ...
+    def reconfigure(self, settings: GateSettings, now: float) -> None: ...
+
+
+PolicyMaker = Callable[[GateSettings, float], Policy]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one waiting visitor was told."""
+
+    visitor: int
+    at_s: float
+    position: int | None
+    eta_p50_s: float | None
+    eta_p90_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node at one second."""
+
+    at_s: float
+    node: int
+    lag_s: float
+    threshold: float
+    level: float
+    waiting: int
+
+
+@dataclass(slots=True)
+class Run:
+    """What happened."""
+
+    scenario: Scenario
+    people: Crowd
+    admitted_s: Floats
+    node: NDArray[np.int16]
+    polls: NDArray[np.int32]
+    polls_by_second: NDArray[np.int64]
+    samples: list[Sample] = field(default_factory=list)
+    states: list[NodeState] = field(default_factory=list)
+    polls_after_wake: dict[int, int] = field(default_factory=dict)
+    wasted: float = 0.0
+
+
+def real_gate(settings: GateSettings, now: float) -> Policy:
+    """The policy of the product: the class that the edge imports."""
+    return Gate(settings, now)
+
+
+def play(
+    scenario: Scenario,
+    seed: int,
+    policy: PolicyMaker = real_gate,
+    progress: Callable[[float], None] | None = None,
+) -> Run:
+    """One sale from the first arrival to the last admission or departure."""
+    rng = np.random.default_rng([seed, 20170205])
+    people = scenario.people(rng)
+    return _World(scenario, people, rng, policy).run(progress)
+
+
+class _World:
+    def __init__(self, scenario: Scenario, people: Crowd, rng: np.random.Generator, policy: PolicyMaker) -> None:
+        self.scenario = scenario
+        self.people = people
+        self.rng = rng
+        self.policy = policy
+        self.capacity = scenario.capacity
+        self.nodes: list[Policy] = [policy(scenario.settings(), 0.0) for _ in range(scenario.nodes)]
+        self.offset = [float(x) for x in rng.uniform(-1, 1, 64 + scenario.nodes) * scenario.clock_off_s]
+        self.next_tick = [float(x) for x in rng.random(64 + scenario.nodes) * 0.1]
+        self.next_beat = [float(x) for x in rng.random(64 + scenario.nodes) * scenario.heartbeat_s]
+        self.read_until = [0.0] * (64 + scenario.nodes)
+        self.board: deque[tuple[float, Summary]] = deque()
+        self.stalled_until: dict[int, float] = {}
+        self.down_until: dict[int, float] = {}
+        n = len(people)
+        self.admitted = [float("nan")] * n
+        self.by = [-1] * n
+        self.polls = [0] * n
+        self.home = self._choose_nodes(n)
+        self.wheel: dict[int, list[tuple[float, int]]] = {}
+        self.events = sorted(scenario.events, key=lambda e: e.at_s)
+        self.by_second: dict[int, int] = {}
+        self.samples: list[Sample] = []
+        self.states: list[NodeState] = []
+        self.first_seen = [0.0] * n
+        self.after_wake: dict[int, int] = {}
+        self.sample_every = max(1, n // 4000)
+        self._refill()
+
+    def _choose_nodes(self, n: int) -> list[int]:
+        weights = self.scenario.weights
+        if weights is None:
+            return [int(x) for x in self.rng.integers(0, len(self.nodes), n)]
+        return [int(x) for x in self.rng.choice(len(weights), n, p=np.array(weights) / sum(weights))]
+
+    def _refill(self) -> None:
+        c = self.scenario.client
+        trips = c.latency_median_s * np.exp(c.latency_sigma * self.rng.standard_normal((DRAWS, 2)))
+        self.latency = np.sum(trips, axis=1).tolist()
+        self.uniform = self.rng.random(DRAWS).tolist()
+        self.chance = self.rng.random(DRAWS).tolist()
+        self.pick = self._choose_nodes(DRAWS)
+        self.drawn = 0
+
+    def run(self, progress: Callable[[float], None] | None) -> Run:
+        arrival = self.people.arrival_s.tolist()
+        n = len(arrival)
+        wheel = self.wheel
+        upcoming = 0
+        slot = 0
+        second = -1
+        while upcoming < n or wheel:
+            now = slot * WHEEL_S
+            if int(now) > second:
+                second = int(now)
+                self._look(now)
+                if progress is not None:
+                    progress(now)
+            self._tick(now)
+            due = wheel.pop(slot, [])
+            end = now + WHEEL_S
+            while upcoming < n and arrival[upcoming] < end:
+                due.append((arrival[upcoming], upcoming))
+                upcoming += 1
+            if due:
+                due.sort()
+                for t, visitor in due:
+                    self._request(t, visitor)
+                self.by_second[second] = self.by_second.get(second, 0) + len(due)
+            slot += 1
+        return self._result()
+
+    def _tick(self, now: float) -> None:
+        while self.events and self.events[0].at_s <= now:
+            self._happen(self.events.pop(0), now)
+        next_tick = self.next_tick
+        if self.scenario.joined:
+            self._heartbeats(now)
+        for i, node in enumerate(self.nodes):
+            if next_tick[i] <= now and self.stalled_until.get(i, 0.0) <= now:
+                node.tick(now + self.offset[i])
+                next_tick[i] += 0.1
+                if next_tick[i] < now:
+                    next_tick[i] = now + 0.1
+
+    def _heartbeats(self, now: float) -> None:
+        """Every node publishes and reads once a heartbeat; news takes HEARTBEAT_DELAY_S to be readable."""
+        every = self.scenario.heartbeat_s
+        for i, node in enumerate(self.nodes):
+            if not isinstance(node, Gate) or self.next_beat[i] > now or self.stalled_until.get(i, 0.0) > now:
+                continue
+            self.next_beat[i] += every
+            at = now + self.offset[i]
+            name = str(i)
+            fresh = [s for since, s in self.board if self.read_until[i] < since <= now]
+            self.read_until[i] = now
+            own = node.summary(name, int(at / every), at)
+            node.observe(name, [*(s for s in fresh if s.node != name), own], at)
+            self.board.append((now + HEARTBEAT_DELAY_S, own))
+        while self.board and self.board[0][0] < now - 3.0 * every:
+            self.board.popleft()
+
+    def _happen(self, event: SetCapacity | SetNodes | Kill | Stall, now: float) -> None:
+        if isinstance(event, SetCapacity):
+            self.capacity = event.admissions_per_second
+        elif isinstance(event, SetNodes):
+            for i in range(len(self.nodes), event.nodes):
+                self.nodes.append(self._join(i, event.nodes, now))
+                self.next_tick[i] = now
+            del self.nodes[event.nodes :]
+            self._refill()
+        elif isinstance(event, Stall):
+            self.stalled_until[event.node] = event.at_s + event.seconds
+            return
+        else:
+            self._kill(event, now)
+            return
+        for i, node in enumerate(self.nodes):
+            node.reconfigure(self.scenario.settings(len(self.nodes), self.capacity), now + self.offset[i])
+
+    def _join(self, i: int, nodes: int, now: float) -> Policy:
+        settings = self.scenario.settings(nodes, self.capacity)
+        at = now + self.offset[i]
+        return Gate(settings, at, resume={}) if self.policy is real_gate else self.policy(settings, at)
+
+    def _kill(self, event: Kill, now: float) -> None:
+        old = self.nodes[event.node]
+        settings = self.scenario.settings(len(self.nodes), self.capacity)
+        at = now + self.offset[event.node]
+        if isinstance(old, Gate):
+            saved = old.checkpoint(at)
+            self.nodes[event.node] = Gate(settings, at, resume=saved | {"level": 0.0})
+        else:
+            self.nodes[event.node] = self.policy(settings, at)
+        self.down_until[event.node] = event.at_s + event.down_s
+
+    def _request(self, t: float, visitor: int) -> None:
+        people = self.people
+        if self.polls[visitor] and t > people.leave_s[visitor]:
+            return
+        if self.drawn >= DRAWS - 4:
+            self._refill()
+        k = self.drawn = self.drawn + 1
+        node = self.home[visitor] if self.scenario.sticky else self.pick[k]
+        node = self._alive(node, t)
+        wait_until = self.stalled_until.get(node, 0.0)
+        if t < wait_until:
+            self._put(wait_until + 0.001 * self.chance[k], visitor)
+            return
+        off = self.offset[node]
+        if not self.polls[visitor]:
+            self.first_seen[visitor] = t + off
+        self.polls[visitor] += 1
+        asleep_until = people.sleep_to_s[visitor]
+        if asleep_until <= t:
+            self.after_wake[visitor] = self.after_wake.get(visitor, 0) + 1
+        verdict = self.nodes[node].decide(self.first_seen[visitor], t + off, self.chance[k])
+        if isinstance(verdict, Admit):
+            self.admitted[visitor] = t
+            self.by[visitor] = node
+        elif isinstance(verdict, Wait):
+            self._come_back(t, visitor, verdict, k)
+
+    def _alive(self, node: int, t: float) -> int:
+        if node >= len(self.nodes):
+            node %= len(self.nodes)
+        if self.down_until.get(node, 0.0) > t:
+            node = (node + 1) % len(self.nodes)
+        return node
+
+    def _come_back(self, t: float, visitor: int, verdict: Wait, k: int) -> None:
+        people = self.people
+        if people.leave_s[visitor] <= t:
+            return
+        if visitor % self.sample_every == 0:
+            self.samples.append(Sample(visitor, t, verdict.position, verdict.eta_p50_s, verdict.eta_p90_s))
+        c = self.scenario.client
+        after = verdict.poll_after_s
+        if people.kind[visitor] == FAST:
+            after = FAST_POLL_S
+        back = t + self.latency[k] + after + (2.0 * self.uniform[k] - 1.0) * min(c.jitter * after, c.jitter_max_s)
+        if people.sleep_from_s[visitor] < back < people.sleep_to_s[visitor]:
+            back = people.sleep_to_s[visitor]
+        self._put(back, visitor)
+
+    def _put(self, t: float, visitor: int) -> None:
+        slot = int(t / WHEEL_S)
+        waiting = self.wheel.get(slot)
+        if waiting is None:
+            self.wheel[slot] = [(t, visitor)]
+        else:
+            waiting.append((t, visitor))
+
+    def _look(self, now: float) -> None:
+        for i, node in enumerate(self.nodes[:8]):
+            if isinstance(node, Gate):
+                s = node.snapshot(now + self.offset[i])
+                self.states.append(NodeState(now, i, s.lag_s, s.threshold, s.bucket_level, s.waiting))
+
+    def _result(self) -> Run:
+        seconds = max(self.by_second, default=0) + 1
+        by_second = np.zeros(seconds, dtype=np.int64)
+        for s, count in self.by_second.items():
+            by_second[s] = count
+        return Run(
+            scenario=self.scenario,
+            people=self.people,
+            admitted_s=np.array(self.admitted),
+            node=np.array(self.by, dtype=np.int16),
+            polls=np.array(self.polls, dtype=np.int32),
+            polls_by_second=by_second,
+            samples=self.samples,
+            states=self.states,
+            polls_after_wake=self.after_wake,
+            wasted=sum(n.snapshot(n._clock).wasted for n in self.nodes if isinstance(n, Gate)),
+        )
+
+
+__all__ = ["COLLECTOR", "FAST", "NodeState", "Policy", "PolicyMaker", "Run", "Sample", "play", "real_gate"]

@@ -1,0 +1,85 @@
+"""The edge's own answers, as values: the page, the status document, files, refusals.
+
+Every answer that is not the upstream's carries the same head: never stored, never indexed, and what state the visitor
+is in. Nobody is ever answered with a 429: waiting is not the visitor's fault.
+"""
+
+import json
+from functools import lru_cache
+from http import HTTPStatus
+
+from edge.head import RequestHead
+from edge.negotiation import accepts_gzip
+from edge.verdict import Answer, Headers
+from waiting_room.page import ASSET_HEADERS, PAGE_HEADERS, Assets, ErrorPage, WaitingPage
+from waiting_room.status import State, Status
+
+__all__ = ["Answers"]
+
+VARY = "Accept, Cookie"
+
+
+class Answers:
+    """Builds the answers that need pages. assets: the static files the pages load."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._assets = assets
+        self._errors = ErrorPage(assets)
+
+    def page(self, page: WaitingPage, status: Status, code: int, now: float, cookie: Headers, *, lost: bool) -> Answer:
+        """The waiting page. lost: the visitor came back without the cookie that was set."""
+        body = page.render(status, cookies_missing=lost, now=now)
+        return Answer(code, _page_headers(status.state, status.retry_after_s), body, status.state, cookie)
+
+    def document(self, status: Status, code: int, cookie: Headers) -> Answer:
+        """The status document."""
+        headers = _document_headers(status.state, status.retry_after_s)
+        return Answer(code, headers, status.to_json(), status.state, cookie)
+
+    def static(self, name: str, head: RequestHead) -> Answer:
+        """A file of the edge's own pages, by the name that carries its hash."""
+        asset = self._assets.get(name)
+        if asset is None:
+            return self.problem(404, wants_page=False)
+        headers = (*ASSET_HEADERS.items(), ("ETag", asset.etag))
+        if asset.etag in head.if_none_match:
+            return Answer(304, headers, b"", "static")
+        headers = (("Content-Type", asset.content_type), *headers)
+        if accepts_gzip(head.accept_encoding):
+            return Answer(200, (*headers, ("Content-Encoding", "gzip")), asset.gzipped, "static")
+        return Answer(200, headers, asset.body, "static")
+
+    def problem(
+        self, code: int, *, wants_page: bool, detail: str | None = None, retry_after_s: int | None = None
+    ) -> Answer:
+        """An error of the client's (4xx) or the upstream's (5xx): a page, or a problem document (RFC 9457)."""
+        outcome = "refused" if code < 500 else "failed"
+        retry = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+        if wants_page:
+            body = self._errors.render(code, explanation=detail, retry_after_s=retry_after_s)
+            return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, outcome)
+        document: dict[str, object] = {"title": HTTPStatus(code).phrase, "status": code}
+        if detail:
+            document["detail"] = detail
+        headers = (
+            ("Content-Type", "application/problem+json"),
+            ("Cache-Control", "no-store"),
+            ("X-Robots-Tag", "noindex"),
+        )
+        return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
+
+
+@lru_cache(maxsize=1024)
+def _page_headers(state: State, retry_after_s: int | None) -> Headers:
+    return _status_headers(state, retry_after_s) + tuple(PAGE_HEADERS.items())
+
+
+@lru_cache(maxsize=1024)
+def _document_headers(state: State, retry_after_s: int | None) -> Headers:
+    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"))
+    return _status_headers(state, retry_after_s) + headers
+
+
+def _status_headers(state: State, retry_after_s: int | None) -> Headers:
+    retry = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+    return (("Stanchion-State", state.value), ("Vary", VARY), *retry)

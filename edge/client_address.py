@@ -1,0 +1,70 @@
+"""Whom a request came from, when proxies stand in between.
+
+`X-Forwarded-For` is a list that every proxy appends to, so only its right end can be believed: it is read from the
+right, and the first address that is not a trusted proxy's is the visitor. A client can write what it likes to the left
+of that. Without trusted proxies the header says nothing, and the peer is the visitor.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Origin", "TrustedProxies"]
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from, as far as it can be believed."""
+
+    ip: str
+    scheme: str
+    forwarded_for: str
+    """What to send upstream as `X-Forwarded-For`: the believed part of the list, and the peer."""
+    host: str | None
+    """`X-Forwarded-Host` of a trusted proxy; None when there is none."""
+
+
+class TrustedProxies:
+    """The networks whose forwarding headers are believed."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = tuple(ipaddress.ip_network(network) for network in networks)
+
+    def trusts(self, address: str) -> bool:
+        parsed = _parse(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+    def origin(self, peer: str, scheme: str, forwarded_for: str, forwarded_proto: str, forwarded_host: str) -> Origin:
+        """peer: the address the connection came from; the rest as sent, '' when missing."""
+        if not self._networks or not self.trusts(peer):
+            return Origin(peer, scheme, peer, None)
+        believed, visitor = [peer], peer
+        for hop in reversed([entry.strip() for entry in forwarded_for.split(",") if entry.strip()]):
+            parsed = _parse(hop)
+            if parsed is None:
+                break  # an entry that is no address ends what can be believed
+            visitor = str(parsed)
+            believed.append(visitor)
+            if not self.trusts(visitor):
+                break
+        proto = forwarded_proto.rpartition(",")[2].strip().lower()
+        host = forwarded_host.rpartition(",")[2].strip()
+        return Origin(
+            visitor, proto if proto in ("http", "https") else scheme, ", ".join(reversed(believed)), host or None
+        )
+
+
+def _parse(text: str) -> _Address | None:
+    """An address, with or without a port or brackets."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,1 @@
+"""How nodes hear of each other: over their supervisor on one machine, over Redis between machines."""

@@ -1,0 +1,93 @@
+"""Looking at a running edge and at a visitor's cookie: `stanchion status`, `stanchion ticket inspect`."""
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from edge.loading import load_settings, read_keys
+from waiting_room.status import timestamp
+from waiting_room.ticket import Keyring, Rejected, Ticket
+
+__all__ = ["inspect_ticket", "show_status"]
+
+TIMEOUT_S = 5.0
+
+
+def show_status(admin: str, *, as_json: bool) -> str | None:
+    """What the edge behind an admin address says of its rooms; None when it cannot be reached."""
+    status = asyncio.run(_fetch(admin))
+    if status is None:
+        return None
+    return json.dumps(status, indent=2) if as_json else _table(status)
+
+
+async def _fetch(admin: str) -> dict[str, Any] | None:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{admin}/status") as answer:
+            status: dict[str, Any] = await answer.json()
+            return status
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return None
+
+
+def _table(status: dict[str, Any]) -> str:
+    ready = sum(node["ready"] for node in status["nodes"])
+    rows: list[tuple[str, ...]] = [
+        ("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "newcomers wait", "overtaken", "stock")
+    ]
+    rows += [_row(room) for room in status["rooms"]]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([f"{ready} of {len(status['nodes'])} nodes ready", "", *lines])
+
+
+def _row(room: dict[str, Any]) -> tuple[str, ...]:
+    wait, stock = room["eta_last_s"], room["stock"]
+    overtaken = max((node["fairness"]["kendall"] for node in room["nodes"]), default=0.0)
+    return (
+        room["room"],
+        f"{room['waiting']:,}",
+        f"{room['admitted_per_s']:.1f}",
+        f"{room['admissions_per_second']:g}",
+        f"{room['lag_s']:.1f} s",
+        f"{room['bucket_level']:.1f}/{room['bucket_depth']:.1f}",
+        "-" if wait is None else f"{wait:.0f} s",
+        f"{overtaken:.2%}",
+        "sold out" if room["sold_out"] else "-" if stock is None else f"{stock:,}",
+    )
+
+
+def inspect_ticket(cookie: str, file: Path | None) -> tuple[str, bool]:
+    """What a cookie says, and whether that can be believed. file: the settings whose keys verify it."""
+    value = cookie.rpartition("=")[2].strip().strip(";")
+    fields = value.split(".")
+    if len(fields) < 3 or fields[0] not in ("t1", "p1"):
+        return "neither a ticket nor a pass: it should start with t1. or p1.", False
+    if file is None:
+        times = ["last sign of life (s)"] if fields[0] == "t1" else ["admitted (ms)", "expires (s)"]
+        names = ["kind", "room", "id", "first seen (ms)", *times, "signature"]
+        said = [f"{name}: {field}" for name, field in zip(names, fields, strict=False)]
+        return "\n".join([*said, "not verified: name the settings file whose keys signed it"]), False
+    settings = load_settings(file)
+    opened = Keyring(read_keys(settings, os.environ)).read(value, fields[1])
+    if isinstance(opened, Rejected):
+        return f"rejected: {opened.reason}", False
+    moments = {"first seen": opened.first_seen}
+    if isinstance(opened, Ticket):
+        moments["last sign of life"] = opened.seen
+    else:
+        moments |= {"admitted": opened.admitted_at, "expires": opened.expires}
+    now = time.time()
+    said = [f"kind: {type(opened).__name__.lower()}", f"room: {opened.room}", f"id: {opened.id}"]
+    said += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]
+    return "\n".join([*said, "signature: valid"]), True
+
+
+def _relative(seconds: float) -> str:
+    return f"in {seconds:.0f} s" if seconds > 0 else f"{-seconds:.0f} s ago"

@@ -1,0 +1,171 @@
+"""How a body is cut and passed on. No I/O: bytes in, the bytes to write out.
+
+    SizedBody      so many bytes                              -> the same bytes
+    ChunkedBody    chunks (RFC 9112, 7.1)                     -> chunks of our own making, or plain bytes to HTTP/1.0
+    EndlessBody    all until the connection ends              -> chunks, or plain bytes to HTTP/1.0
+
+A body's `feed` takes what came and returns what goes on; `is_done` tells that it ended, and `rest` is then what came
+after it. Nothing is held but an unfinished line of at most MAX_LINE bytes.
+
+Chunks are read strictly and written anew: sizes are plain hexadecimal digits, every line ends in CRLF, extensions are
+dropped, a trailer section has the grammar of a head and holds nothing that routes or frames.
+"""
+
+import re
+from typing import Protocol
+
+__all__ = ["Body", "BodyFault", "ChunkedBody", "EndlessBody", "SizedBody"]
+
+#: A chunk's size and extensions: more is an attack (CVE-2023-39326: amplification by extensions).
+MAX_LINE = 256
+#: The trailer section: as large as llhttp's and Go's practical limits are small.
+MAX_TRAILERS = 8192
+
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t !-~\x80-\xff]*)?")
+_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
+#: Never allowed in trailers (RFC 9110, 6.5.1): framing, routing, authentication, cookies, and what the edge says.
+_NOT_TRAILERS = re.compile(
+    rb"(?i:content-|transfer-encoding|trailer|te$|host$|connection|keep-alive|upgrade|expect|cookie|set-cookie"
+    rb"|authorization|proxy-|www-authenticate|cache-control|age$|date$|location|range|vary|x-forwarded|forwarded"
+    rb"|x-stanchion|stanchion-|x-real-ip|max-forwards)"
+)
+
+
+class BodyFault(Exception):
+    """The body breaks its own framing. Whoever sent it is to blame."""
+
+
+class Body(Protocol):
+    is_done: bool
+    rest: bytes
+
+    def feed(self, data: bytes) -> bytes:
+        """What goes on of `data`. Raises BodyFault."""
+        ...
+
+    def end(self) -> bytes | None:
+        """The connection ended: the last bytes to pass on, or None when the body was cut short."""
+        ...
+
+
+class SizedBody:
+    __slots__ = ("_left", "is_done", "rest")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.is_done = length == 0
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        left = self._left
+        if len(data) < left:
+            self._left = left - len(data)
+            return data
+        self._left = 0
+        self.is_done = True
+        if len(data) == left:
+            return data
+        self.rest = data[left:]
+        return data[:left]
+
+    def end(self) -> bytes | None:
+        return b"" if self.is_done else None
+
+
+class EndlessBody:
+    __slots__ = ("_is_chunked", "is_done", "rest")
+
+    def __init__(self, *, chunked: bool) -> None:
+        self._is_chunked = chunked
+        self.is_done = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked and data else data
+
+    def end(self) -> bytes | None:
+        self.is_done = True
+        return b"0\r\n\r\n" if self._is_chunked else b""
+
+
+class ChunkedBody:
+    """chunked: whether what goes on is chunked again."""
+
+    __slots__ = ("_held", "_is_chunked", "_left", "_state", "_trailer_bytes", "_trailers", "is_done", "rest")
+
+    _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+
+    def __init__(self, *, chunked: bool) -> None:
+        self._is_chunked = chunked
+        self._state = self._SIZE
+        self._left = 0
+        self._held = b""
+        self._trailers: list[bytes] = []
+        self._trailer_bytes = 0
+        self.is_done = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        if self._held:
+            data, self._held = self._held + data, b""
+        payload: list[bytes] = []
+        at, size = 0, len(data)
+        while at < size and not self.is_done:
+            if self._state == self._DATA:
+                piece = data[at : at + self._left]
+                payload.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if not self._left:
+                    self._state = self._DATA_END
+                continue
+            most = MAX_TRAILERS if self._state == self._TRAILERS else MAX_LINE
+            end = data.find(b"\n", at, at + most + 2)
+            if end < 0:
+                if size - at > most:
+                    raise BodyFault("a line of the chunked body is too long")
+                self._held = data[at:]
+                break
+            if end == at or data[end - 1] != 13:
+                raise BodyFault("a line of the chunked body does not end in CRLF")
+            self._line(data[at : end - 1])
+            at = end + 1
+        if self.is_done:
+            self.rest = data[at:]
+        return self._written(payload)
+
+    def end(self) -> bytes | None:
+        return b"" if self.is_done else None
+
+    def _line(self, line: bytes) -> None:
+        if self._state == self._SIZE:
+            size = _SIZE_LINE.fullmatch(line)
+            if size is None:
+                raise BodyFault("a chunk's size is malformed")
+            self._left = int(size[1], 16)
+            self._state = self._DATA if self._left else self._TRAILERS
+        elif self._state == self._DATA_END:
+            if line:
+                raise BodyFault("a chunk is longer than its size")
+            self._state = self._SIZE
+        elif line:
+            self._trailer(line)
+        else:
+            self.is_done = True
+
+    def _trailer(self, line: bytes) -> None:
+        self._trailer_bytes += len(line) + 2
+        field = _TRAILER.fullmatch(line)
+        if field is None or self._trailer_bytes > MAX_TRAILERS:
+            raise BodyFault("the trailer section is malformed")
+        if _NOT_TRAILERS.match(field[1]) is None:
+            self._trailers.append(b"%b: %b\r\n" % field.groups())
+
+    def _written(self, payload: list[bytes]) -> bytes:
+        data = payload[0] if len(payload) == 1 else b"".join(payload)
+        if not self._is_chunked:
+            return data
+        parts = [b"%x\r\n" % len(data), data, b"\r\n"] if data else []
+        if self.is_done:
+            parts += (b"0\r\n", *self._trailers, b"\r\n")
+        return b"".join(parts)

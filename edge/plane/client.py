@@ -1,0 +1,342 @@
+"""One visitor's connection: heads come in, each is decided on, answers go out in the order of the requests.
+
+    data -> whole head? -> known -> pipeline.decide -> Answer:  written, on to the next head
+                                                    '-> Forward: an Exchange owns the connection until it is over
+
+What needs no waiting is done in one go, without task or future. While an exchange is under way, what comes behind its
+request is kept, up to MAX_BEHIND bytes, and served after it.
+
+A request's body that nobody wants (its answer is the waiting page) is skipped if it is short. Otherwise the answer ends
+the connection, gently: what still comes is read and thrown away for a moment, or a reset would overtake the answer.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from edge.plane.exchange import WRITE_STALL_S, Exchange
+from edge.plane.recognise import Known
+from edge.plane.request import Refusal
+from edge.plane.response import render_again
+from edge.verdict import Answer, Forward
+
+if TYPE_CHECKING:
+    from edge.plane.server import Plane
+
+__all__ = ["Client"]
+
+#: From a head's first byte to its last, and for the first byte of a connection (HAProxy's usual 10 s, nginx 60 s).
+HEAD_S = 10.0
+#: How long and how much is read after the last answer (nginx: 5 s between reads, 30 s in all; Go: 256 KiB).
+LINGER_S, LINGER_BYTES = 2.0, 262_144
+#: A body of this size is skipped rather than paid with a new connection (HAProxy and Envoy: what is in the buffer).
+SKIP_BYTES = 65_536
+#: How long an idle connection is still answered while draining: a poll may be on its way.
+LAST_WORD_S = 1.0
+#: What is kept of pipelined requests while one is served.
+MAX_BEHIND = 65_536
+
+
+class Client(asyncio.Protocol):
+    __slots__ = (
+        "_behind",
+        "_exchange",
+        "_is_ending",
+        "_is_partial",
+        "_is_paused",
+        "_lingers",
+        "_peer",
+        "_plane",
+        "_skip",
+        "deadline",
+        "is_full",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, plane: "Plane") -> None:
+        self._plane = plane
+        self._behind = b""
+        self._exchange: Exchange | None = None
+        self._skip = 0
+        self._lingers = 0
+        self._is_ending = False
+        self._is_partial = False
+        self._is_paused = False
+        self.is_full = False
+        self._peer = ""
+        self.deadline = plane.now + HEAD_S
+
+    def __repr__(self) -> str:
+        state = "forwarding" if self._exchange else "ending" if self._is_ending else "reading"
+        return f"<Client {self._peer} {state} behind={len(self._behind)}>"
+
+    # from the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else "127.0.0.1"
+        self._plane.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._is_ending = True
+        self._plane.lost(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abandon()
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is not None:
+            if not exchange.is_request_done:
+                data = exchange.receive(data)
+            if data:
+                self._keep_behind(data)
+        elif self._is_ending:
+            self._lingers += len(data)
+            if self._lingers > LINGER_BYTES:
+                self.transport.close()
+        elif self.is_full:
+            self._keep_behind(data)
+        else:
+            if self._skip:
+                skipped = min(self._skip, len(data))
+                self._skip -= skipped
+                data = data[skipped:]
+            elif self._behind:
+                data = self._behind + data
+                self._behind = b""
+            self._serve(data)
+
+    def eof_received(self) -> bool:
+        # A visitor who has closed looks the same as one who only has no more to send: the upstream is spared the work.
+        return False
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        if self._exchange is not None:
+            self._exchange.client_is_full()
+        else:
+            self.deadline = self._plane.now + HEAD_S
+            self.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        if self._exchange is not None:
+            self._exchange.client_has_room()
+        else:
+            self._go_on()
+
+    # from the exchange
+
+    def pause_reading(self) -> None:
+        if not self._is_paused and not self.transport.is_closing():
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._is_paused and not self.transport.is_closing():
+            self._is_paused = False
+            self.transport.resume_reading()
+
+    def finished(self, *, keep_alive: bool) -> None:
+        """The exchange is over, its answer written."""
+        exchange, self._exchange = self._exchange, None
+        if keep_alive:
+            self._stay()
+            self._go_on()
+        else:
+            self._end(gently=exchange is None or not exchange.is_request_done)
+
+    def answer_instead(self, answer: Answer, known: Known, *, keep_alive: bool) -> None:
+        """The upstream failed: this is the answer."""
+        self._exchange_over()
+        keep_alive = keep_alive and not self._plane.is_draining
+        self.transport.write(self._written(answer, known, keep_alive=keep_alive))
+        if keep_alive:
+            self._stay()
+            self._go_on()
+        else:
+            self._end(gently=True)
+
+    def refuse(self, status: int, detail: str, *, is_recorded: bool = False) -> None:
+        """Nobody knows where the next request would begin: say so and end the connection."""
+        plane = self._plane
+        self._exchange_over()
+        answer = plane.pipeline.refused(status, detail)
+        written = plane.writer.write(answer, plane.date, b"Connection: close\r\n")
+        self.transport.write(written)
+        if not is_recorded:
+            plane.record(None, answer.outcome, status, len(written), 0.0, to_upstream=False)
+        self._end(gently=True)
+
+    def detach(self) -> bytes:
+        """The connection leaves HTTP; returns what came behind the request."""
+        self._exchange = None
+        self._plane.lost(self)
+        self.resume_reading()
+        behind, self._behind = self._behind, b""
+        return behind
+
+    # from the plane
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self._is_ending or self.is_full:
+            self.transport.abort()
+        elif self._exchange is not None:
+            self._exchange.expire()
+        elif self._behind:
+            self.refuse(408, "the request's head took too long")
+        else:
+            self._end(gently=False)
+
+    def drain(self) -> None:
+        """No further requests after those that are on their way."""
+        if self._exchange is None and not self._is_ending:
+            self.deadline = min(self.deadline, self._plane.now + LAST_WORD_S)
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    # inside
+
+    def _serve(self, data: bytes) -> None:
+        """Serve the heads in data, in order, until one has to wait."""
+        plane, peer = self._plane, self._peer
+        recogniser, pipeline = plane.recogniser, plane.pipeline
+        now = plane.clock()
+        while data:
+            # A packet that is one head; hashing one with a body behind it would be in vain.
+            known = recogniser.memory.get(data) if data[-4:] == b"\r\n\r\n" else None
+            if known is not None and known.peer == peer:
+                raw, data = data, b""
+            else:
+                read = self._read(data)
+                if read is None:
+                    return
+                known, raw, data = read
+            verdict = pipeline.decide(known.facts, now, plane.draw())
+            self._is_partial = False
+            if type(verdict) is Forward:
+                self._forward(known, verdict, raw, data)
+                return
+            known.request = None
+            data = self._answer(cast(Answer, verdict), known, data)
+
+    def _read(self, data: bytes) -> tuple[Known, bytes, bytes] | None:
+        """The first head of data: what it says, its bytes, what lies behind it. None: not (or never) to be served."""
+        if data[:2] == b"\r\n":  # an empty line before a request is tolerated (RFC 9112, 2.2)
+            data = data[2:]
+        limit = self._plane.settings.limits.head_bytes
+        end = data.find(b"\r\n\r\n", 0, limit) + 4
+        if end < 4:
+            self._wait_for_more(data, limit)
+            return None
+        raw = data[:end]
+        recogniser = self._plane.recogniser
+        known = recogniser.memory.get(raw)
+        if known is None or known.peer != self._peer:
+            found = recogniser.know(raw, self._peer)
+            if isinstance(found, Refusal):
+                self.refuse(found.status, found.detail)
+                return None
+            known = found
+        return known, raw, data[end:]
+
+    def _wait_for_more(self, data: bytes, limit: int) -> None:
+        if len(data) >= limit:
+            if b"\r\n" in data:
+                self.refuse(431, f"the request's head is larger than {limit} bytes")
+            else:
+                self.refuse(414, f"the request's target is longer than {limit} bytes")
+        elif data.count(b"\n") != data.count(b"\r\n") or not b"!" <= data[:1] + b"!" <= b"~!":
+            self.refuse(400, "the request is malformed")
+        else:
+            self._behind = data
+            if not self._is_partial:
+                self._is_partial = True
+                self.deadline = self._plane.now + HEAD_S
+
+    def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:
+        plane = self._plane
+        head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
+        told = render_again(forward.request_headers)
+        self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, told))
+        self.deadline = plane.now + plane.settings.upstream.response_timeout_seconds
+        behind = exchange.start(data)
+        if behind:
+            self._keep_behind(behind)
+
+    def _answer(self, answer: Answer, known: Known, data: bytes) -> bytes:
+        """Write an answer; returns what is left of data."""
+        plane = self._plane
+        if known.is_plain and not plane.is_draining:
+            written = plane.writer.write(answer, plane.date, b"")
+            plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
+            self.transport.write(written)
+            self.deadline = plane.now + plane.keepalive_s
+            if self.is_full and data:
+                self._behind, data = data, b""
+            return data
+        return self._answer_with_care(answer, known, data)
+
+    def _answer_with_care(self, answer: Answer, known: Known, data: bytes) -> bytes:
+        """The same when the connection may end here, or a body stands behind the head."""
+        is_awaited = known.expects_continue and not data
+        fits = 0 <= known.length <= SKIP_BYTES
+        keep_alive = known.keep_alive and fits and not is_awaited and not self._plane.is_draining
+        written = self._written(answer, known, keep_alive=keep_alive)
+        self._plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
+        self.transport.write(written)
+        if not keep_alive:
+            self._end(gently=bool(data) or known.length != 0)
+            return b""
+        self.deadline = self._plane.now + self._plane.keepalive_s
+        self._skip = max(0, known.length - len(data))
+        data = data[known.length :]
+        if self.is_full and data:
+            self._behind, data = data, b""
+        return data
+
+    def _written(self, answer: Answer, known: Known, *, keep_alive: bool) -> bytes:
+        connection = b""
+        if not keep_alive:
+            connection = b"Connection: close\r\n"
+        elif known.is_http10:
+            connection = b"Connection: keep-alive\r\n"
+        return self._plane.writer.write(answer, self._plane.date, connection, is_head=known.method == "HEAD")
+
+    def _keep_behind(self, data: bytes) -> None:
+        """What came too early is served later; a visitor who sends on and on is not read meanwhile."""
+        self._behind += data
+        if len(self._behind) > MAX_BEHIND:
+            self.pause_reading()
+
+    def _go_on(self) -> None:
+        """Serve what came meanwhile, and read again."""
+        data, self._behind = self._behind, b""
+        self.resume_reading()
+        if data:
+            self._serve(data)
+
+    def _stay(self) -> None:
+        """Be there for another request."""
+        self.deadline = self._plane.now + (LAST_WORD_S if self._plane.is_draining else self._plane.keepalive_s)
+
+    def _exchange_over(self) -> None:
+        self._exchange = None
+        self.resume_reading()
+
+    def _end(self, *, gently: bool) -> None:
+        """End the connection after what is written. gently: read on for a moment, so that no reset overtakes it."""
+        self._is_ending = True
+        self._behind = b""
+        if gently and self.transport.can_write_eof() and not self.transport.is_closing():
+            self.deadline = self._plane.now + LINGER_S
+            self.transport.write_eof()
+            self.resume_reading()
+        else:
+            self.deadline = self._plane.now + WRITE_STALL_S
+            self.transport.close()

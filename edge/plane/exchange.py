@@ -1,0 +1,322 @@
+"""One forwarded request: the visitor's connection and the upstream's, coupled until the answer's last byte.
+
+    client ---- request body ---->  upstream        each read only as fast as the other is written
+           <--- answer -----------
+
+What can go wrong, and what the visitor then sees:
+
+    no connection, or garbage before the answer's head     502
+    no connection or no head in time                       504
+    the connection ends without a byte of an answer        502; sent once more only if that is safe: GET, HEAD or
+                                                           OPTIONS without a body, on a connection that was used before
+    the answer is cut short                                the connection is broken, so that nobody takes it for whole
+    the visitor goes away                                  the upstream's connection is broken: it may stop working
+    the visitor's body breaks its framing                  400
+    the answer comes before the body's end                 the answer, then the connection ends
+"""
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from edge.plane.body import Body, BodyFault, ChunkedBody, EndlessBody, SizedBody
+from edge.plane.recognise import Known
+from edge.plane.response import CHUNKED, Response, render_again
+from edge.plane.splice import Splice
+from edge.plane.upstream import Upstream
+from edge.verdict import Forward
+
+if TYPE_CHECKING:
+    from edge.plane.client import Client
+    from edge.plane.server import Plane
+
+__all__ = ["WRITE_STALL_S", "Exchange"]
+
+#: Methods that change nothing (RFC 9110, 9.2.1), so that sending them again is safe.
+SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+#: How much of a body waits in memory while the upstream's connection is made.
+MAX_PENDING = 65_536
+#: A visitor who takes nothing for so long is cut off (nginx: 60 s, Caddy: 60 s).
+WRITE_STALL_S = 60.0
+
+
+class Exchange:
+    __slots__ = (
+        "_began",
+        "_client",
+        "_forward",
+        "_has_answered",
+        "_head",
+        "_is_pausing_client",
+        "_keep_alive",
+        "_known",
+        "_pending",
+        "_pending_bytes",
+        "_plane",
+        "_request_body",
+        "_response_keeps_alive",
+        "_sent",
+        "_status",
+        "_upstream",
+        "_was_retried",
+        "is_over",
+        "is_request_done",
+    )
+
+    def __init__(self, client: "Client", plane: "Plane", known: Known, forward: Forward, head: bytes) -> None:
+        """head: as the upstream gets it, with its empty line."""
+        self._client = client
+        self._plane = plane
+        self._known = known
+        self._forward = forward
+        self._head = head
+        self._began = monotonic()
+        self._upstream: Upstream | None = None
+        self._request_body: Body | None = None
+        self._pending: list[bytes] | None = None
+        self._pending_bytes = 0
+        self._has_answered = False
+        self._keep_alive = self._response_keeps_alive = False
+        self._is_pausing_client = False
+        self._was_retried = False
+        self._status = 0
+        self._sent = 0
+        self.is_request_done = known.length == 0
+        self.is_over = False
+
+    def start(self, data: bytes) -> bytes:
+        """Go. data: what came behind the head; returns what lies behind the request's body."""
+        length = self._known.length
+        if length:
+            self._request_body = SizedBody(length) if length > 0 else ChunkedBody(chunked=True)
+            self._pending = []
+            if data:
+                data = self.receive(data)
+                if self.is_over:
+                    return b""
+        self._plane.pool.acquire(self)
+        return data
+
+    @property
+    def may_reuse(self) -> bool:
+        """Whether the upstream's connection is good for another request."""
+        return self.is_request_done and self._response_keeps_alive
+
+    # from the visitor
+
+    def receive(self, data: bytes) -> bytes:
+        """More of the request's body; returns what lies behind it."""
+        body = self._request_body
+        if body is None:
+            return data
+        try:
+            out = body.feed(data)
+        except BodyFault as fault:
+            self._blame_client(str(fault))
+            return b""
+        if self._pending is not None:
+            self._pending.append(out)
+            self._pending_bytes += len(out)
+            if self._pending_bytes > MAX_PENDING:
+                self._pause_client()
+        elif self._upstream is not None and out:
+            self._upstream.transport.write(out)
+        settings = self._plane.settings.upstream
+        if not body.is_done:
+            self._client.deadline = self._plane.now + settings.idle_timeout_seconds
+            return b""
+        self.is_request_done = True
+        self._request_body = None
+        if not self._has_answered:
+            self._client.deadline = self._plane.now + settings.response_timeout_seconds
+        return body.rest
+
+    def abandon(self) -> None:
+        """The visitor has gone."""
+        if not self.is_over:
+            self._over("abandoned", self._status or 499)
+
+    def client_is_full(self) -> None:
+        self._client.deadline = self._plane.now + WRITE_STALL_S
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.pause_reading()
+
+    def client_has_room(self) -> None:
+        self._client.deadline = self._plane.now + self._plane.settings.upstream.idle_timeout_seconds
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.resume_reading()
+
+    def expire(self) -> None:
+        """A deadline has passed."""
+        if self._has_answered:
+            self.cut()
+        elif self.is_request_done or self._upstream is None:
+            self.fail(504, "timeout")
+        else:
+            self._over("timeout", 408)
+            self._client.refuse(408, "the request took too long to arrive", is_recorded=True)
+
+    # from the pool and the upstream
+
+    def connected(self, upstream: Upstream) -> None:
+        """A connection is there: send what there is."""
+        self._upstream = upstream
+        pending, self._pending = self._pending, None
+        upstream.transport.write(self._head + b"".join(pending) if pending else self._head)
+        self._resume_client()
+        self._client.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+
+    def upstream_is_full(self) -> None:
+        if not self.is_request_done:
+            self._pause_client()
+
+    def upstream_has_room(self) -> None:
+        self._resume_client()
+
+    def interim(self, response: Response) -> None:
+        """A 1xx, but not 101."""
+        if self._known.is_http10 or (response.status == 100 and not self._known.expects_continue):
+            return
+        self._client.transport.write(b"%b%b\r\n" % (response.line, response.kept))
+
+    def answer(self, response: Response) -> tuple[bytes, Body]:
+        """The head that goes to the visitor, and how the body is passed on."""
+        plane, known = self._plane, self._known
+        self._has_answered = True
+        self._status = response.status
+        self._response_keeps_alive = response.keep_alive
+        plane.on_upstream(monotonic() - self._began)
+        self._keep_alive = known.keep_alive and self.is_request_done and not plane.is_draining
+        added = self._forward.response_headers
+        if response.to_edge:
+            added += plane.pipeline.observe(known.facts, self._forward, response.to_edge, plane.clock())
+        body, framing = self._framing(response)
+        connection = b""
+        if not self._keep_alive:
+            connection = b"Connection: close\r\n"
+        elif known.is_http10:
+            connection = b"Connection: keep-alive\r\n"
+        date = b"" if response.has_date else plane.date
+        head = b"".join((response.line, response.kept, render_again(added), date, framing, connection, b"\r\n"))
+        return head, body
+
+    def _framing(self, response: Response) -> tuple[Body, bytes]:
+        status, length, is_http10 = response.status, response.length, self._known.is_http10
+        if status == 204:
+            return SizedBody(0), b""
+        sized = b"Content-Length: %d\r\n" % length if length >= 0 else b""
+        chunked = b"" if is_http10 else b"Transfer-Encoding: chunked\r\n"
+        if self._known.method == "HEAD" or status == 304:
+            return SizedBody(0), sized or (chunked if length == CHUNKED else b"")
+        if sized:
+            return SizedBody(length), sized
+        if is_http10:
+            self._keep_alive = False
+        if length == CHUNKED:
+            return ChunkedBody(chunked=not is_http10), chunked
+        self._response_keeps_alive = False
+        return EndlessBody(chunked=not is_http10), chunked
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the visitor."""
+        if data:
+            client = self._client
+            self._sent += len(data)
+            client.transport.write(data)
+            if not client.is_full:
+                client.deadline = self._plane.now + self._plane.settings.upstream.idle_timeout_seconds
+
+    def complete(self) -> None:
+        """The answer's last byte was passed on."""
+        if not self.is_over:
+            self._upstream = None
+            self._over(self._forward.outcome, self._status)
+            self._client.finished(keep_alive=self._keep_alive)
+
+    def upgrade(self, response: Response, data: bytes) -> None:
+        """A 101: leave HTTP on both sides. data: what came behind its head."""
+        upstream = self._upstream
+        if upstream is None or not self._known.upgrades or not response.upgrade:
+            self.fail(502, "upgrade")
+            return
+        self._has_answered = True
+        self._status = 101
+        added = render_again(self._forward.response_headers)
+        connection = b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % response.upgrade
+        client, plane = self._client, self._plane
+        self._upstream = None
+        transport = upstream.detach()
+        self.is_over = True
+        early = client.detach()
+        splice = Splice(
+            client.transport,
+            transport,
+            plane.read_now,
+            plane.settings.upstream.idle_timeout_seconds,
+            self._spliced,
+        )
+        plane.connections.add(splice)
+        client.transport.write(b"".join((response.line, response.kept, added, connection, data)))
+        if early:
+            transport.write(early)
+
+    def _spliced(self, splice: Splice, sent: int) -> None:
+        self._sent = sent
+        self._plane.lost(splice)
+        self._record(self._forward.outcome, 101)
+
+    def unanswered(self, *, nothing_came: bool) -> None:
+        """The upstream's connection ended before the head of an answer."""
+        upstream, self._upstream = self._upstream, None
+        is_safe = self._known.method in SAFE and self._known.length == 0 and not self._known.upgrades
+        if upstream is not None and upstream.answered and nothing_came and is_safe and not self._was_retried:
+            self._was_retried = True
+            self._plane.pool.acquire(self, fresh=True)
+        else:
+            self.fail(502, "broken")
+
+    def fail(self, status: int, kind: str) -> None:
+        """The upstream failed before the head of its answer was passed on."""
+        if self.is_over:
+            return
+        self._plane.on_upstream_failure(kind)
+        answer = self._plane.pipeline.failed(self._known.facts.head, status)
+        keep_alive = self._known.keep_alive and self.is_request_done
+        self._over(kind, status)
+        self._client.answer_instead(answer, self._known, keep_alive=keep_alive)
+
+    def cut(self) -> None:
+        """The answer ends before its end: broken connections on both sides are the only honest way to say so."""
+        if not self.is_over:
+            self._plane.on_upstream_failure("cut")
+            self._over("cut", self._status)
+            self._client.transport.abort()
+
+    def _blame_client(self, detail: str) -> None:
+        has_answered = self._has_answered
+        self._over("refused", 400)
+        if has_answered:
+            self._client.transport.abort()
+        else:
+            self._client.refuse(400, detail, is_recorded=True)
+
+    def _over(self, outcome: str, status: int) -> None:
+        self.is_over = True
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()
+        self._pending = None
+        self._record(outcome, status)
+
+    def _record(self, outcome: str, status: int) -> None:
+        seconds = monotonic() - self._began
+        self._plane.record(self._known.facts.head, outcome, status, self._sent, seconds, to_upstream=True)
+
+    def _pause_client(self) -> None:
+        if not self._is_pausing_client:
+            self._is_pausing_client = True
+            self._client.pause_reading()
+
+    def _resume_client(self) -> None:
+        if self._is_pausing_client:
+            self._is_pausing_client = False
+            self._client.resume_reading()

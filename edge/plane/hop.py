@@ -1,0 +1,96 @@
+"""What of a head goes on to the other side.
+
+Hop-by-hop fields end here (RFC 9110, 7.6.1), and so do those that `Connection` names, except for fields that the ends
+depend on: `Connection: Cookie` must not be a way to take another proxy's cookie away. Whatever the edge says itself,
+nobody else can say: `X-Forwarded-*`, `X-Real-IP`, `Forwarded` and `X-Stanchion-*` of a client are dropped, and so are
+their spellings with '_', which CGI-like upstreams cannot tell apart from those with '-'.
+
+Everything else goes on byte for byte, repeated fields apart and in their order.
+"""
+
+from functools import lru_cache
+
+from edge.client_address import Origin
+from edge.plane.request import CHUNKED, Request, connection_options
+
+__all__ = ["NOT_FORWARDED", "connection_options", "upstream_head"]
+
+NOT_FORWARDED = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    )
+)
+#: Said by the edge, or rendered anew by it.
+_OURS = frozenset(
+    (
+        b"host",
+        b"expect",
+        b"content-length",
+        b"proxy-authorization",
+        b"forwarded",
+        b"x-real-ip",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+    )
+)
+#: What `Connection` cannot take away, whatever it names.
+_ENDS_OWN = frozenset(
+    (b"cookie", b"authorization", b"content-type", b"content-encoding", b"origin", b"referer", b"user-agent", b"accept")
+)
+
+
+def upstream_head(request: Request, origin: Origin, host: bytes | None) -> bytes:
+    """The head as the upstream gets it, without the empty line, so that fields can be added.
+
+    host: sent instead of the client's `Host`, None to preserve it.
+    """
+    values = request.values
+    sent_host = values.get(b"host", b"")
+    named: frozenset[bytes] = frozenset()
+    if b"connection" in values:
+        named = connection_options(values[b"connection"]) - _ENDS_OWN
+    pieces = [
+        f"{request.method} {request.target} HTTP/1.1\r\n".encode(),
+        b"Host: ",
+        host if host is not None else sent_host,
+        b"\r\n",
+    ]
+    for name, value in request.fields:
+        low = name.lower()
+        if goes_on(low) and low not in named:
+            pieces += (name, b": ", value, b"\r\n")
+    pieces.append(_forwarded(origin, sent_host))
+    if request.length == CHUNKED:
+        pieces.append(b"Transfer-Encoding: chunked\r\n")
+    elif b"content-length" in values:
+        pieces.append(b"Content-Length: %d\r\n" % request.length)
+    if request.expects_continue:
+        pieces.append(b"Expect: 100-continue\r\n")
+    if request.upgrades:
+        pieces.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % values[b"upgrade"])
+    return b"".join(pieces)
+
+
+@lru_cache(maxsize=1024)
+def goes_on(low: bytes) -> bool:
+    """Whether a client's field of this lower-case name reaches the upstream."""
+    plain = low.replace(b"_", b"-")
+    return plain not in NOT_FORWARDED and plain not in _OURS and not plain.startswith(b"x-stanchion-")
+
+
+def _forwarded(origin: Origin, host: bytes) -> bytes:
+    told = origin.host.encode("latin-1") if origin.host else host
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
+        origin.forwarded_for.encode("latin-1"),
+        origin.scheme.encode(),
+        told,
+    )

@@ -1,0 +1,211 @@
+r"""What a response's head means, and how the edge's own answers are written.
+
+An upstream is trusted with its content, not with the connection: a head with two readings (a length beside a coding,
+two lengths, a coding other than 'chunked', a bare LF) is a 502, never passed on. How the body ends (RFC 9112, 6.3):
+
+    HEAD, 1xx, 204, 304       no body, whatever the fields say
+    Transfer-Encoding         chunked
+    Content-Length            that many bytes
+    neither                   all until the connection ends
+
+Both directions of this module are pure: bytes -> value, value -> bytes.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+
+import httptools
+
+from edge.plane.hop import NOT_FORWARDED, connection_options
+from edge.verdict import Answer, Headers
+
+__all__ = [
+    "CHUNKED",
+    "UNTIL_CLOSE",
+    "AnswerWriter",
+    "BadResponse",
+    "Response",
+    "parse_response",
+    "render_again",
+    "render_fields",
+]
+
+#: `Response.length` of bodies whose end the bytes themselves tell.
+CHUNKED, UNTIL_CLOSE = -1, -2
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?\r\n")
+
+
+class BadResponse(Exception):
+    """The upstream's answer cannot be read in one way. The upstream is to blame; the visitor sees a 502."""
+
+
+@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+class Response:
+    """A response's head that has one reading only."""
+
+    status: int
+    line: bytes
+    """The status line as it goes on, HTTP/1.1 and with its CRLF."""
+    kept: bytes
+    """The fields that go on to the visitor, rendered: all but framing, hop-by-hop and `Stanchion-*`."""
+    to_edge: Headers
+    """The `Stanchion-*` fields."""
+    length: int
+    """As the head tells it; whether there is a body at all depends on the request too."""
+    keep_alive: bool
+    has_date: bool
+    upgrade: bytes
+    """The `Upgrade` field of a 101."""
+
+
+class _Collector:
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+
+def parse_response(raw: bytes) -> Response:
+    """raw: from the first byte of the status line to the empty line. Raises BadResponse."""
+    line = _STATUS_LINE.match(raw)
+    if line is None:
+        raise BadResponse("the status line is malformed")
+    collector = _Collector()
+    llhttp = httptools.HttpResponseParser(collector)
+    try:
+        llhttp.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as fault:
+        raise BadResponse(str(fault)) from None
+    fields = collector.fields
+    if len(fields) != raw.count(b"\n") - 2:
+        raise BadResponse("a header field is malformed")
+    if b" \r\n" in raw or b"\t\r\n" in raw:
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]  # no part of a value (RFC 9112, 5.1)
+    minor, code, reason = line.groups()
+    status = int(code)
+    return _read(status, b"HTTP/1.1 %d %s\r\n" % (status, reason or b""), minor == b"0", fields)
+
+
+def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, bytes]]) -> Response:
+    kept: list[bytes] = []
+    to_edge: list[tuple[str, str]] = []
+    sized: bytes | None = None
+    coding: bytes | None = None
+    connection = upgrade = b""
+    has_date = False
+    for name, value in fields:
+        low = name.lower()
+        if low not in _LOOKED_AT and not low.startswith(b"stanchion-"):
+            kept += (name, b": ", value, b"\r\n")
+        elif low == b"date":
+            has_date = True
+            kept += (name, b": ", value, b"\r\n")
+        elif low == b"content-length":
+            if sized is not None:
+                raise BadResponse("Content-Length is repeated")
+            sized = value
+        elif low == b"connection":
+            connection += b"," + value
+        elif low == b"transfer-encoding":
+            coding = value if coding is None else b""
+        elif low == b"upgrade":
+            upgrade = value
+        elif low not in NOT_FORWARDED:
+            to_edge.append((name.decode(), value.decode("latin-1")))
+    options = connection_options(connection) if connection else frozenset[bytes]()
+    if options - _HARMLESS:
+        kept = _without(kept, options)
+    return Response(
+        status,
+        line,
+        b"".join(kept),
+        tuple(to_edge),
+        _length(sized, coding, is_http10),
+        b"close" not in options and (not is_http10 or b"keep-alive" in options),
+        has_date,
+        upgrade,
+    )
+
+
+_LOOKED_AT = NOT_FORWARDED | {b"date", b"content-length"}
+_HARMLESS = frozenset((b"close", b"keep-alive", b"upgrade"))
+#: What `Connection` cannot take away, whatever it names.
+_ENDS_OWN = frozenset((b"set-cookie", b"content-type", b"content-encoding", b"location", b"cache-control", b"date"))
+
+
+def _without(kept: list[bytes], options: frozenset[bytes]) -> list[bytes]:
+    left: list[bytes] = []
+    for at in range(0, len(kept), 4):
+        name = kept[at].lower()
+        if name not in options or name in _ENDS_OWN:
+            left += kept[at : at + 4]
+    return left
+
+
+def _length(sized: bytes | None, coding: bytes | None, is_http10: bool) -> int:
+    if coding is not None:
+        if sized is not None or is_http10 or coding.lower() != b"chunked":
+            raise BadResponse("the body's framing is ambiguous")
+        return CHUNKED
+    if sized is None:
+        return UNTIL_CLOSE
+    if not sized.isdigit() or len(sized) > 18:
+        raise BadResponse("Content-Length is not a length")
+    return int(sized)
+
+
+def render_fields(headers: Headers) -> bytes:
+    """Lines of a head."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+#: The same for fields that come again: what a visitor's pass tells the upstream at each of their requests.
+render_again = lru_cache(maxsize=4096)(render_fields)
+
+
+class AnswerWriter:
+    """Writes the edge's own answers. Fields that many answers share are rendered once.
+
+    They are known again as the same object, which costs less than comparing them; the table holds that object, so its
+    id stays its own.
+    """
+
+    MOST = 1024
+
+    def __init__(self) -> None:
+        self._rendered: dict[tuple[int, int], tuple[Headers, bytes]] = {}
+
+    def write(self, answer: Answer, date: bytes, connection: bytes, *, is_head: bool = False) -> bytes:
+        """The whole response. date, connection: lines to add, with their CRLF; `is_head`: without the body."""
+        status, headers, body = answer.status, answer.headers, answer.body
+        known = self._rendered.get((id(headers), status))
+        head = self._render(status, headers) if known is None else known[1]
+        if answer.cookies:
+            head += render_fields(answer.cookies)
+        if status == 304:
+            return b"%b%b%b\r\n" % (head, date, connection)
+        if is_head:
+            return b"%b%b%bContent-Length: %d\r\n\r\n" % (head, date, connection, len(body))
+        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (head, date, connection, len(body), body)
+
+    def _render(self, status: int, headers: Headers) -> bytes:
+        head = _status_line(status) + render_fields(headers)
+        if len(self._rendered) >= self.MOST:
+            self._rendered.clear()
+        self._rendered[id(headers), status] = headers, head
+        return head
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()

@@ -1,0 +1,233 @@
+"""The rooms of this node: which one covers a request, and what one room knows.
+
+A room is a gate, a count of active visitors, a page and some memory of those just let in. All of it is changed by sync
+code only, between two awaits, so one request never sees half of another's effect.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from dataclasses import replace
+
+from controller import Admit, FairnessRecorder, Gate, GateSettings, Verdict
+from controller.occupancy import CELLS, Occupancy
+from edge.paths import compile_globs, normalised_path
+from edge.settings import RoomSettings, Settings
+from waiting_room.page import Assets, WaitingPage
+from waiting_room.ticket import Pass, Ticket, cookie_name
+
+__all__ = ["Room", "RoomTable", "build_rooms"]
+
+#: How long, and for how many, a ticket that was let in is answered with the same pass: an answer may be lost on its
+#: way, a second tab or a double click may ask at the same moment. None of that takes another place.
+REMEMBERED_S = 60.0
+REMEMBERED = 16_384
+#: A pass is renewed when a tenth of its time has passed, not at every request.
+RENEW_AFTER = 0.1
+
+
+class Room:
+    """What this node knows of one room.
+
+    rows: a row of CELLS integers for every node on this machine; `own_row` is this node's, the only one written.
+    board_since: when the rows began to be kept; passes from before were never counted in them.
+    """
+
+    def __init__(
+        self,
+        settings: RoomSettings,
+        gate: Gate,
+        page: WaitingPage,
+        *,
+        limit: int | None = None,
+        rows: Sequence[MutableSequence[int]] = (),
+        own_row: int = 0,
+        board_since: float = 0.0,
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.gate = gate
+        self.page = page
+        self.cookie = cookie_name(settings.name)
+        self.stock: int | None = None
+        self.sold_out = False
+        self._limit = limit
+        self._rows = rows or [[0] * CELLS]
+        # A pass ends on a whole second, so a session may last one second longer than it is said to.
+        self.occupancy = Occupancy(settings.session.duration_seconds + 1.0, self._rows[own_row])
+        self._board_since = board_since
+        self.fairness = FairnessRecorder()
+        self._admitted: OrderedDict[str, Pass] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name} {self.gate!r}>"
+
+    def active(self, now: float) -> int:
+        """Active visitors on this machine."""
+        self.occupancy.advance(now)
+        return sum(row[0] for row in self._rows)
+
+    def remembered(self, ticket: Ticket, now: float) -> Pass | None:
+        """The pass that this ticket was given a moment ago."""
+        given = self._admitted.get(ticket.id)
+        return given if given and given.first_seen == ticket.first_seen and now < given.expires else None
+
+    def ask(self, ticket: Ticket, now: float, draw: float) -> Verdict:
+        """Put a ticket before the gate. An `Admit` has taken a place among the active visitors."""
+        if self._limit is None:
+            verdict = self.gate.decide(ticket.first_seen, now, draw)
+            if isinstance(verdict, Admit):
+                self.occupancy.begin(self._expiry(now), now)
+            return verdict
+        expires = self._expiry(now)
+        # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
+        # same moment both see it taken, so the limit holds without a lock.
+        self.occupancy.begin(expires, now)
+        slots = self._limit - sum(row[0] for row in self._rows) + 1
+        verdict = self.gate.decide(first_seen=ticket.first_seen, now=now, draw=draw, slots=slots)
+        if not isinstance(verdict, Admit):
+            self.occupancy.end(expires, now)
+        return verdict
+
+    def admit(self, ticket: Ticket, now: float) -> Pass:
+        """The pass of a visitor whom the gate let in."""
+        given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now))
+        while self._admitted and (
+            len(self._admitted) >= REMEMBERED or next(iter(self._admitted.values())).admitted_at < now - REMEMBERED_S
+        ):
+            self._admitted.popitem(last=False)
+        self._admitted[ticket.id] = given
+        self.fairness.record(ticket.first_seen, now)
+        return given
+
+    def renew(self, held: Pass, now: float) -> Pass | None:
+        """A longer pass, when renewal is on and enough of the old one has gone; else None."""
+        session = self.settings.session
+        begun = held.expires - session.duration_seconds
+        if not session.renew or now - begun < max(1.0, session.duration_seconds * RENEW_AFTER):
+            return None
+        if begun >= self._board_since:
+            self.occupancy.end(held.expires, now)
+        renewed = Pass(held.id, held.room, held.first_seen, held.admitted_at, self._expiry(now))
+        self.occupancy.begin(renewed.expires, now)
+        return renewed
+
+    def end_session(self, held: Pass, now: float) -> None:
+        """The upstream says that this visitor is done: the place is free for the next one."""
+        self.occupancy.end(held.expires, now)
+        self._admitted.pop(held.id, None)
+
+    def share_among(self, nodes: int, now: float) -> None:
+        """So many nodes are known to share the capacity: an even part is what this one hands out when it is alone."""
+        wanted = self.gate.settings
+        if wanted.nodes != nodes:
+            even = wanted.room_rate / nodes
+            self.gate.reconfigure(replace(wanted, nodes=nodes, admissions_per_second=even), now)
+
+    def take_over(self, was: "Room") -> None:
+        """Go on where this room was before the settings changed."""
+        self.stock, self.sold_out, self.fairness = was.stock, was.sold_out, was.fairness
+        self._admitted = was._admitted
+
+    def _expiry(self, now: float) -> float:
+        return float(math.ceil(now + self.settings.session.duration_seconds))
+
+
+class RoomTable:
+    """All rooms in the order of the file: the first whose host and paths match is the one."""
+
+    def __init__(self, bypass: Sequence[str], rooms: Sequence[Room]) -> None:
+        self.rooms = tuple(rooms)
+        self.by_name = {room.name: room for room in rooms}
+        self._bypass = compile_globs(bypass)
+        self._matchers = tuple(
+            (compile_globs([match.host]), compile_globs(match.paths), compile_globs(match.bypass), room)
+            for room in rooms
+            for match in [room.settings.match]
+        )
+
+    def match(self, method: str, host: str, target: str) -> Room | None:
+        """The room that covers a request; None when it goes straight through.
+
+        Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
+        """
+        path = normalised_path(target)
+        changes_nothing = method in ("GET", "HEAD", "OPTIONS")
+        if changes_nothing and self._bypass.fullmatch(path):
+            return None
+        name = host_name(host)
+        for hosts, paths, bypass, room in self._matchers:
+            if hosts.fullmatch(name) and paths.fullmatch(path):
+                return None if changes_nothing and bypass.fullmatch(path) else room
+        return None
+
+
+def host_name(host: str) -> str:
+    """A `Host` header without port and trailing dot, lower case."""
+    name = host.lower()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0].rstrip(".")
+
+
+def gate_settings(settings: Settings, room: RoomSettings) -> GateSettings:
+    """One node's part of a room's capacity and of its budget of polls."""
+    nodes, capacity, polling = settings.nodes, room.capacity, room.polling
+    return GateSettings(
+        admissions_per_second=capacity.admissions_per_second / nodes,
+        burst_seconds=capacity.burst_seconds,
+        bucket_floor=capacity.burst_floor,
+        poll_min_s=polling.min_seconds,
+        poll_max_s=polling.max_seconds,
+        poll_budget_per_s=None if polling.budget_per_second is None else polling.budget_per_second / nodes,
+        nodes=nodes,
+        room_admissions_per_second=capacity.admissions_per_second,
+    )
+
+
+def build_rooms(
+    settings: Settings,
+    assets: Assets,
+    rows_of: Callable[[str], Sequence[MutableSequence[int]]],
+    own_row: int,
+    now: float,
+    board_since: float,
+    before: RoomTable | None = None,
+    resume: Mapping[str, Mapping[str, float]] | None = None,
+) -> RoomTable:
+    """All rooms of a settings file; a room that was there before goes on with its line, its gate and its stock.
+
+    rows_of(name): the rows of all nodes on this machine for a room, zeroed when the room is new.
+    resume: the gates' checkpoints by room, from the worker in whose place this one was started.
+    """
+    built = []
+    for room in settings.rooms:
+        rows, was = rows_of(room.name), before.by_name.get(room.name) if before else None
+        since = board_since
+        if was and was.settings.session.duration_seconds != room.session.duration_seconds:
+            rows[own_row][:] = [0] * CELLS  # bins of another width: count anew
+            since = now
+        # A machine that joins others may join a sale that is under way: its first burst was made by them.
+        joins_late: Mapping[str, float] | None = {} if settings.cluster.redis_url is not None else None
+        gate = _gate(gate_settings(settings, room), now, was, (resume or {}).get(room.name, joins_late))
+        active = room.capacity.total_active_users
+        fresh = Room(
+            room,
+            gate,
+            WaitingPage(assets, room.name, room.page.title),
+            limit=None if active is None else max(1, active // settings.cluster.nodes),
+            rows=rows,
+            own_row=own_row,
+            board_since=since,
+        )
+        if was:
+            fresh.take_over(was)
+        built.append(fresh)
+    return RoomTable(settings.bypass, built)
+
+
+def _gate(wanted: GateSettings, now: float, was: Room | None, checkpoint: Mapping[str, float] | None) -> Gate:
+    if was is None:
+        return Gate(wanted, now, resume=checkpoint)
+    was.gate.reconfigure(wanted, now)
+    return was.gate

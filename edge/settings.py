@@ -1,0 +1,279 @@
+"""The settings: one YAML file, parsed once into frozen values, every fault reported in one go with its path.
+
+pydantic parses it rather than msgspec, because pydantic collects all faults of a file and msgspec stops at the first.
+
+    rooms[0].capacity.admissions_per_second: must be > 0, got -3
+    rooms[0].capcity: unknown key (did you mean 'capacity'?)
+
+`configs/reference.yaml` documents every key: unit, default and danger; a test holds it complete. Durations are seconds
+and say so in their names, as do rates. Nothing here reads a clock, opens a socket or configures logging.
+"""
+
+import ipaddress
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+__all__ = [
+    "AdminSettings",
+    "CapacitySettings",
+    "ClusterSettings",
+    "CookieSettings",
+    "LimitSettings",
+    "LogSettings",
+    "MatchSettings",
+    "PageSettings",
+    "PollingSettings",
+    "RoomSettings",
+    "SessionSettings",
+    "Settings",
+    "ShutdownSettings",
+    "TicketSettings",
+    "UpstreamSettings",
+]
+
+#: What never queues, whatever a room's paths say: files a page needs to look right, and what machines ask for.
+DEFAULT_BYPASS = (
+    "/robots.txt",
+    "/favicon.ico",
+    "/.well-known/*",
+    "*.css",
+    "*.js",
+    "*.mjs",
+    "*.map",
+    "*.png",
+    "*.jpg",
+    "*.jpeg",
+    "*.gif",
+    "*.svg",
+    "*.webp",
+    "*.avif",
+    "*.ico",
+    "*.woff",
+    "*.woff2",
+)
+
+Seconds = Annotated[float, Field(ge=0, le=86_400 * 30, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+
+
+def _listen_address(text: str) -> str:
+    if (
+        not re.fullmatch(r"tcp://(\[[0-9a-fA-F:.]+\]|[^\[\]/:@\s]+):\d{1,5}", text)
+        or int(text.rsplit(":", 1)[1]) > 65_535
+    ):
+        raise ValueError(f"must look like tcp://HOST:PORT (for IPv6 tcp://[::1]:8080), got {text!r}")
+    return text
+
+
+def _upstream_url(text: str) -> str:
+    fault = ValueError(f"must look like http://HOST:PORT, got {text!r}")
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise fault from None
+    if not is_address:
+        raise fault
+    if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise ValueError(f"must hold scheme, host and port only (paths are passed through unchanged), got {text!r}")
+    return text.rstrip("/")
+
+
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+        raise ValueError("must look like redis://HOST:PORT/DATABASE (rediss:// for TLS, unix:///PATH for a socket)")
+    if parts.password:
+        raise ValueError("must hold no password: put it into an environment variable and name it in redis_password_env")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as fault:
+        raise ValueError(f"must be an address or a CIDR range such as 10.0.0.0/8: {fault}") from None
+    return text
+
+
+def _path_glob(text: str) -> str:
+    if not text.startswith(("/", "*")):
+        raise ValueError(f"must start with '/' or '*', got {text!r}")
+    if "?" in text or "#" in text:
+        raise ValueError(f"matches paths only: '?' and '#' never occur in one, got {text!r}")
+    return text
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a surrogate pair, which is no text") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+ListenAddress = Annotated[str, AfterValidator(_listen_address)]
+PathGlob = Annotated[str, AfterValidator(_path_glob)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class _Section(BaseModel):
+    """A frozen part of the settings; unknown keys and values of another type are faults, nothing is converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class AdminSettings(_Section):
+    listen: ListenAddress = "tcp://127.0.0.1:9090"
+
+
+class UpstreamSettings(_Section):
+    url: Annotated[str, AfterValidator(_upstream_url)]
+    host_header: Literal["preserve", "upstream"] = "preserve"
+    connect_timeout_seconds: PositiveSeconds = 5.0
+    response_timeout_seconds: PositiveSeconds = 60.0
+    idle_timeout_seconds: PositiveSeconds = 60.0
+    keepalive_seconds: Seconds = 15.0
+    max_connections: Annotated[int, Field(ge=1, le=65_536)] = 512
+
+
+class ClusterSettings(_Section):
+    nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "stanchion"
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
+    redis_password_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+
+
+class CookieSettings(_Section):
+    secure: Literal["auto", "always", "never"] = "auto"
+    domain: Annotated[str, Field(pattern=r"^\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$")] | None = None
+
+
+class LogSettings(_Section):
+    format: Literal["auto", "text", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    access: Literal["none", "upstream", "all"] = "upstream"
+
+
+class ShutdownSettings(_Section):
+    delay_seconds: Seconds = 0.0
+    grace_seconds: Seconds = 30.0
+
+
+class LimitSettings(_Section):
+    head_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = 16_384
+    headers: Annotated[int, Field(ge=16, le=1000)] = 100
+    keepalive_seconds: PositiveSeconds = 75.0
+
+
+class MatchSettings(_Section):
+    host: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9.*:\[\]_-]+$")] = "*"
+    paths: Annotated[tuple[PathGlob, ...], Field(min_length=1, strict=False)]
+    bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
+
+
+class CapacitySettings(_Section):
+    admissions_per_second: Rate
+    burst_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 1.0
+    burst_floor: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 3.0
+    total_active_users: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+
+
+class SessionSettings(_Section):
+    duration_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] = 600.0
+    renew: bool = True
+
+
+class PollingSettings(_Section):
+    min_seconds: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = 1.0
+    max_seconds: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False, validate_default=True)] = 15.0
+    budget_per_second: Rate | None = None
+
+    @field_validator("max_seconds")
+    @classmethod
+    def _not_below_min(cls, value: float, info: ValidationInfo) -> float:
+        least = info.data.get("min_seconds")
+        if least is not None and value < least:
+            raise ValueError(f"must be >= min_seconds ({least:g}), got {value:g}")
+        return value
+
+
+class TicketSettings(_Section):
+    lifetime_seconds: Annotated[float, Field(ge=60, le=86_400 * 30, allow_inf_nan=False)] = 86_400.0
+    skew_allowance_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 2.0
+
+
+class PageSettings(_Section):
+    title: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
+    message: Annotated[Text, Field(max_length=500)] | None = None
+    status_code: Annotated[int, Field(ge=200, le=599)] = 200
+
+    @field_validator("status_code")
+    @classmethod
+    def _not_misleading(cls, value: int) -> int:
+        if value not in (200, 202, 503):
+            raise ValueError(
+                f"must be 200, 202 or 503 (waiting is neither an error of the visitor's nor a redirect), got {value}"
+            )
+        return value
+
+
+class RoomSettings(_Section):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+    match: MatchSettings
+    capacity: CapacitySettings
+    session: SessionSettings = SessionSettings()
+    polling: PollingSettings = PollingSettings()
+    ticket: TicketSettings = TicketSettings()
+    page: PageSettings = PageSettings()
+
+
+class Settings(_Section):
+    """The whole file."""
+
+    listen: Annotated[tuple[ListenAddress, ...], Field(min_length=1, strict=False)] = ("tcp://0.0.0.0:8080",)
+    admin: AdminSettings = AdminSettings()
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    secret_keys_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    secret_keys_file: Annotated[str, Field(min_length=1)] | None = None
+    upstream: UpstreamSettings
+    cluster: ClusterSettings = ClusterSettings()
+    trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    cookies: CookieSettings = CookieSettings()
+    bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = DEFAULT_BYPASS
+    limits: LimitSettings = LimitSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    log: LogSettings = LogSettings()
+    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=256, strict=False)]
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if (self.secret_keys_env is None) == (self.secret_keys_file is None):
+            raise ValueError("exactly one of secret_keys_env and secret_keys_file is required")
+        return self
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes share each room's capacity: machines times workers."""
+        return self.cluster.nodes * self.workers
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether nodes tell each other of their lines: over Redis, or on one machine over the supervisor.
+
+        Machines that share the capacity evenly without Redis share nothing else either.
+        """
+        return self.cluster.redis_url is not None or (self.cluster.nodes == 1 and self.workers > 1)

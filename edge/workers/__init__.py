@@ -1,0 +1,1 @@
+"""Several processes on one port: a supervisor that owns the sockets, and workers that serve them."""

@@ -1,0 +1,358 @@
+"""The supervisor: owns sockets, board and settings; starts the workers, restarts those that die, ends them in order.
+
+    TERM        readiness fails at once; after `shutdown.delay_seconds` the workers stop accepting, finish what is under
+                way within `shutdown.grace_seconds`, and end
+    INT, QUIT   the same without the delay and with a second's grace; also when a TERM is under way already
+    HUP         the file is read again; with a fault in it everything stays as it was, and the log says what is wrong
+
+It never touches a visitor's byte. A worker that is killed loses no place in line: visitors carry theirs, its backlog
+and its count of active visitors are kept here, and its gate resumes from its last report with an empty bucket, so that
+a restart is never a second burst.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, multiprocess
+
+from edge.cluster.redis_bus import RedisBus
+from edge.faults import ConfigurationError
+from edge.logs import facts
+from edge.settings import Settings
+from edge.workers.board import MAX_ROOMS, create_board_file
+from edge.workers.channel import Channel
+from edge.workers.sockets import address_of, open_sockets
+
+__all__ = ["NEEDS_RESTART", "Supervisor"]
+
+log = logging.getLogger("edge.supervisor")
+
+#: What a reload cannot change: sockets and processes are made at the start. `configs/reference.yaml` marks the same.
+NEEDS_RESTART = (
+    "listen",
+    "admin.listen",
+    "workers",
+    "cluster.name",
+    "cluster.redis_url",
+    "cluster.redis_password_env",
+)
+#: A worker that dies again and again is restarted ever more slowly, up to this.
+MAX_RESTART_PAUSE_S = 5.0
+#: A worker that lived this long is restarted at once when it dies.
+SETTLED_S = 10.0
+#: What INT leaves streams to finish.
+QUICK_GRACE_S = 1.0
+#: A worker that has not ended so long after its grace time hangs, and is killed.
+HANGS_AFTER_S = 3.0
+
+Source = Callable[[], tuple[Settings, tuple[bytes, ...]]]
+
+
+@dataclass
+class _Seat:
+    """A worker's place: its sockets outlive the processes that serve them."""
+
+    index: int
+    sockets: list[socket.socket]
+    pid: int | None = None
+    channel: Channel | None = None
+    is_ready: bool = False
+    restarts: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
+    reported_at: float = 0.0
+
+
+class Supervisor:
+    """Runs a settings file. source: reads settings and keys anew (called again at HUP), raising ConfigurationError."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.settings, self._keys = source()
+        sockets = open_sockets(self.settings.listen, self.settings.workers)
+        self._seats = [_Seat(index, listening) for index, listening in enumerate(sockets)]
+        self.addresses = [address_of(listening) for listening in sockets[0]]
+        self._board = create_board_file(self.settings.workers)
+        self._board_since = time.time()
+        self._machine = secrets.token_hex(6)
+        self.registry = CollectorRegistry()
+        self._bus = self._join()
+        self._slots: dict[str, int] = {}
+        self._events: dict[str, dict[str, Any]] = {}  # what upstreams said, for workers that start later
+        self._stopping = asyncio.Event()
+        self._quick = asyncio.Event()
+        self._is_draining = False
+        self._all_ready = asyncio.Event()
+        self._assign_slots()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether visitors should be sent here: a worker listens by loaded settings, and nobody has said stop."""
+        return not self._stopping.is_set() and any(seat.is_ready for seat in self._seats)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        return [seat.pid for seat in self._seats if seat.pid is not None]
+
+    async def wait_ready(self) -> None:
+        """Until every worker listens for the first time."""
+        await self._all_ready.wait()
+
+    def stop(self, *, quick: bool = False) -> None:
+        self._stopping.set()
+        if quick:
+            self._quick.set()
+
+    async def serve(self) -> None:
+        """Until told to stop and every worker has ended."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        for name in (signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(name, lambda: self.stop(quick=True))
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as metrics_folder:
+            self.metrics_folder = metrics_folder
+            async with asyncio.TaskGroup() as group:
+                filled = [group.create_task(self._keep_filled(seat)) for seat in self._seats]
+                bus = group.create_task(self._bus.run()) if self._bus is not None else None
+                await self._stopping.wait()
+                await self._drain()
+                ending = group.create_task(self._end_workers())
+                await asyncio.wait(filled)
+                ending.cancel()
+                if bus is not None:
+                    bus.cancel()
+
+    def reload(self) -> bool:
+        """Read the settings again and hand them to the workers. False, and nothing changed, when they are faulty."""
+        try:
+            fresh, keys = self._source()
+        except ConfigurationError as fault:
+            log.error("reload refused, the settings stay as they were: %s", fault)
+            return False
+        changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
+        # A section is kept as a whole: `cluster.nodes` without the Redis that was to come with it means another share.
+        keep = {name: getattr(self.settings, name) for name in {path.partition(".")[0] for path in changed}}
+        if changed:
+            log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
+        if len(self._slots.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
+            log.error("reload refused: more than %d rooms in the life of a process, restart it", MAX_ROOMS)
+            return False
+        self.settings, self._keys = fresh.model_copy(update=keep), keys
+        self._assign_slots()
+        for seat in self._seats:
+            self._configure(seat)
+        log.info("settings reloaded", extra=facts(rooms=[room.name for room in fresh.rooms]))
+        return True
+
+    def status(self) -> dict[str, Any]:
+        """Every room over all nodes of this machine, and every node's own view."""
+        now = time.time()
+        nodes = [
+            {
+                "node": seat.index,
+                "pid": seat.pid,
+                "ready": seat.is_ready,
+                "restarts": seat.restarts,
+                "report_age_seconds": round(now - seat.reported_at, 2) if seat.reported_at else None,
+            }
+            for seat in self._seats
+        ]
+        rooms = [self._room_status(room.name) for room in self.settings.rooms]
+        return {"ready": self.is_ready, "time": now, "nodes": nodes, "rooms": rooms}
+
+    def _room_status(self, name: str) -> dict[str, Any]:
+        views = [{"node": seat.index, **seat.report[name]} for seat in self._seats if name in seat.report]
+        total = {
+            key: sum(view[key] for view in views)
+            for key in (
+                "waiting", "active", "admitted", "polled", "bucket_level", "bucket_depth",
+                "admitted_per_s", "polls_per_s", "arrivals_per_s",
+            )
+        }  # fmt: skip
+        lags = [view["lag_s"] for view in views]
+        capacity = self._capacity(name)
+        stock = next((view["stock"] for view in views if view["stock"] is not None), None)
+        return {
+            "room": name,
+            "admissions_per_second": capacity,
+            **total,
+            "lag_s": max(lags, default=0.0),
+            "eta_last_s": total["waiting"] / capacity if capacity > 0 else None,
+            "stock": stock,
+            "sold_out": any(view["sold_out"] for view in views),
+            "nodes": views,
+        }
+
+    def _capacity(self, name: str) -> float:
+        """What this machine's nodes may admit a second together; how they divide it changes with every heartbeat."""
+        [rate] = [room.capacity.admissions_per_second for room in self.settings.rooms if room.name == name]
+        return rate / self.settings.cluster.nodes
+
+    async def _keep_filled(self, seat: _Seat) -> None:
+        """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
+        pause_s = 0.0
+        while not self._is_told_to_end():
+            began = time.monotonic()
+            code = await self._run_worker(seat)
+            if self._is_told_to_end():
+                return
+            seat.restarts += 1
+            pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            log.error("worker %d %s; starting another", seat.index, how, extra=facts(pause_s=round(pause_s, 1)))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
+
+    def _is_told_to_end(self) -> bool:
+        return self._is_draining
+
+    async def _run_worker(self, seat: _Seat) -> int:
+        ours, theirs = socket.socketpair()
+        descriptors = [theirs.fileno(), self._board, *(listening.fileno() for listening in seat.sockets)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge.workers.worker",
+            "--index", str(seat.index), "--workers", str(len(self._seats)),
+            "--control", str(theirs.fileno()), "--board", str(self._board),
+            "--listen", *(str(listening.fileno()) for listening in seat.sockets),
+            pass_fds=descriptors, env=self._worker_environment(),
+            start_new_session=True,  # what a terminal or `kill -- -PID` says to all is for the supervisor to hear
+        )  # fmt: skip
+        theirs.close()
+        seat.pid, seat.channel = process.pid, await Channel.over(ours)
+        self._configure(seat)
+        if self._is_draining:  # told to stop while this worker was starting
+            self._tell_to_end(seat)
+        try:
+            await self._hear(seat)
+            return await process.wait()
+        finally:
+            seat.is_ready, seat.pid = False, None
+            seat.channel.close()
+            multiprocess.mark_process_dead(seat.index, self.metrics_folder)  # type: ignore[no-untyped-call]
+
+    def _worker_environment(self) -> dict[str, str]:
+        """The worker runs the very code of its supervisor, wherever that was imported from."""
+        here = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+        return {**os.environ, "PYTHONPATH": path, "PROMETHEUS_MULTIPROC_DIR": self.metrics_folder}
+
+    def _configure(self, seat: _Seat) -> None:
+        if seat.channel is None:
+            return
+        # A bucket that filled while its worker was dead would be a second burst.
+        reported, now = seat.report.get("", {}), time.time()
+        checkpoints = {
+            room.name: {"open": 1.0, **reported.get(room.name, {}), "level": 0.0, "at": now}
+            for room in self.settings.rooms
+            if seat.restarts or room.name in reported
+        }
+        seat.channel.send(
+            "configure",
+            settings=self.settings.model_dump(mode="json"),
+            keys=[key.decode() for key in self._keys],
+            slots=self._slots,
+            board_since=self._board_since,
+            machine=self._machine,
+            resume=checkpoints,
+        )
+        if self._bus is not None:
+            seat.channel.send("bus", up=self._bus.is_up)
+        for event in self._events.values():
+            seat.channel.send("event", event=event)
+
+    async def _hear(self, seat: _Seat) -> None:
+        if seat.channel is None:
+            raise RuntimeError("no worker sits there")
+        async for message in seat.channel.messages():
+            match message["kind"]:
+                case "ready":
+                    seat.is_ready = True
+                    if all(other.is_ready for other in self._seats):
+                        self._all_ready.set()
+                case "report":
+                    seat.report = {**message["rooms"], "": message["checkpoints"]}
+                    seat.reported_at = time.time()
+                case "event":
+                    self._spread(message["event"], seat)
+                    if self._bus is not None:
+                        self._bus.send(message)
+                case "news":
+                    self._tell(message, seat)
+                    if self._bus is not None:
+                        self._bus.send(message)
+                case kind:
+                    raise ValueError(f"worker {seat.index} said {kind!r}, which no supervisor knows")
+
+    def _tell(self, message: dict[str, Any], origin: _Seat | None = None) -> None:
+        """Pass a node's news on to the others here."""
+        for seat in self._seats:
+            if seat is not origin and seat.channel is not None:
+                seat.channel.send(**message)
+
+    def _spread(self, event: dict[str, Any], origin: _Seat | None = None) -> None:
+        """Tell the other workers what an upstream said of a room, and remember it for those that start later."""
+        known = self._events.setdefault(event["room"], dict.fromkeys(event))
+        known.update({key: value for key, value in event.items() if value is not None})
+        self._tell({"kind": "event", "event": event}, origin)
+
+    async def _drain(self) -> None:
+        """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.delay_seconds)
+        self._is_draining = True
+        for seat in self._seats:
+            for listening in seat.sockets:
+                listening.close()
+            self._tell_to_end(seat)
+
+    def _tell_to_end(self, seat: _Seat) -> None:
+        if seat.channel is not None:
+            seat.channel.send("drain", grace_s=QUICK_GRACE_S if self._quick.is_set() else None)
+
+    async def _end_workers(self) -> None:
+        """See to it that workers that were told to end do so in time: an INT makes it short, who hangs is killed."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.grace_seconds + HANGS_AFTER_S)
+            for seat in self._seats:
+                self._tell_to_end(seat)
+            await asyncio.sleep(QUICK_GRACE_S + HANGS_AFTER_S)
+        for pid in self.worker_pids:
+            log.error("a worker did not end in time and is killed", extra=facts(pid=pid))
+            os.kill(pid, signal.SIGKILL)
+
+    def _join(self) -> RedisBus | None:
+        """The way to the other machines, if the settings name one."""
+        cluster = self.settings.cluster
+        if cluster.redis_url is None:
+            return None
+        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
+
+        def changed(up: bool) -> None:
+            self._tell({"kind": "bus", "up": up})
+
+        channel = f"stanchion:{cluster.name}"
+        return RedisBus(cluster.redis_url, password, channel, self._machine, self._hear_machine, changed, self.registry)
+
+    def _hear_machine(self, message: dict[str, Any]) -> None:
+        """Another machine speaks."""
+        if message["kind"] == "event":
+            self._spread(message["event"])
+        else:
+            self._tell(message)
+
+    def _assign_slots(self) -> None:
+        for room in self.settings.rooms:
+            self._slots.setdefault(room.name, len(self._slots))

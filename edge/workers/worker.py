@@ -1,0 +1,234 @@
+"""One worker: a node. It is told its settings by the supervisor, serves its sockets, and reports.
+
+This is the composition root of a serving process: everything is made here and handed down.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from prometheus_client import values
+
+from edge.access import Access
+from edge.answers import Answers
+from edge.cluster.heartbeat import Heartbeat
+from edge.logs import configure_logging, facts
+from edge.metrics import Metrics
+from edge.pipeline import Pipeline, RoomEvent
+from edge.plane.server import Plane
+from edge.rooms import RoomTable, build_rooms
+from edge.settings import Settings
+from edge.workers.board import Board
+from edge.workers.channel import Channel, Message
+from waiting_room.page import Assets
+from waiting_room.ticket import Keyring
+
+__all__ = ["main", "run_loop"]
+
+log = logging.getLogger("edge.worker")
+
+#: How often the gates take a control step, and how often the supervisor is told.
+TICK_S = 0.1
+REPORT_S = 0.5
+
+
+class Worker:
+    def __init__(self, index: int, listening: Sequence[socket.socket], board: Board, channel: Channel) -> None:
+        self._index = index
+        self._listening = listening
+        self._board = board
+        self._channel = channel
+        self._metrics = Metrics()
+        self._assets = Assets.load()
+        self._answers = Answers(self._assets)
+        self._random = random.Random()
+        self._rooms: RoomTable | None = None
+        self._access: Access
+        self._plane: Plane | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._draining = asyncio.Event()
+        self._grace_s = 30.0
+
+    async def serve(self) -> None:
+        """Until the supervisor says drain, or is gone."""
+        for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            # systemd sends them to every process of a service; the supervisor decides what they mean.
+            signal.signal(ignored, signal.SIG_IGN)
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(self._listen_to_supervisor()), group.create_task(self._tick())]
+            await self._draining.wait()
+            await self._drain()
+            for helper in helpers:
+                helper.cancel()
+        self._report(time.time())
+        self._channel.close()
+
+    async def _listen_to_supervisor(self) -> None:
+        async for message in self._channel.messages():
+            match message["kind"]:
+                case "configure":
+                    await self._configure(message)
+                    self._channel.send("ready")
+                case "event" if self._plane is not None:
+                    self._plane.pipeline.apply(RoomEvent(**message["event"]))
+                case "news" if self._heartbeat is not None:
+                    self._heartbeat.hear(message["room"], message["summary"])
+                case "bus" if self._heartbeat is not None:
+                    self._heartbeat.is_connected = message["up"]
+                case "news" | "bus" | "event":
+                    pass  # came before the first settings
+                case "drain":
+                    await self._hear_drain(message["grace_s"])
+                case _:
+                    raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
+        self._draining.set()
+
+    async def _hear_drain(self, grace_s: float | None) -> None:
+        """grace_s: None is what the settings say. Said again while draining, it shortens the time that is left."""
+        if not self._draining.is_set():
+            self._grace_s = self._grace_s if grace_s is None else grace_s
+            self._draining.set()
+        elif grace_s is not None and self._plane is not None:
+            await asyncio.sleep(grace_s)
+            await self._plane.close()
+
+    async def _configure(self, message: Message) -> None:
+        settings = Settings.model_validate(message["settings"])
+        configure_logging(settings.log, f"worker {self._index}")
+        self._grace_s = settings.shutdown.grace_seconds
+        slots: dict[str, int] = message["slots"]
+        self._rooms = build_rooms(
+            settings,
+            self._assets,
+            lambda name: self._board.rows(slots[name]),
+            self._index,
+            time.time(),
+            message["board_since"],
+            self._rooms,
+            message["resume"],
+        )
+        pipeline = Pipeline(
+            self._rooms,
+            Keyring([key.encode() for key in message["keys"]]),
+            self._answers,
+            self._metrics,
+            settings.cookies,
+            os.urandom,
+            lambda event: self._channel.send("event", event=asdict(event)),
+        )
+        self._join(settings, message["machine"])
+        if self._plane is None:
+            self._access = Access(self._metrics, settings.log)
+            self._plane = Plane(settings, pipeline, self._access, time.time, self._random.random)
+            await self._plane.listen(self._listening)
+            # What was made so far stays for good: the collector need not look at it again. And it looks less often: a
+            # crowd's remembered heads are many, long-lived, and in no cycles.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 50)
+        else:
+            self._access.use(settings.log)
+            self._plane.use(settings, pipeline)
+
+    def _join(self, settings: Settings, machine: str) -> None:
+        """Tell and hear the other nodes when there are any."""
+        if settings.is_joined and self._heartbeat is None:
+            self._heartbeat = Heartbeat(
+                f"{machine}/{self._index}",
+                lambda room, summary: self._channel.send("news", room=room, summary=summary),
+            )
+        elif not settings.is_joined:
+            self._heartbeat = None
+        if self._heartbeat is not None:
+            self._heartbeat.needs_bus = settings.cluster.redis_url is not None
+
+    async def _tick(self) -> None:
+        """The control steps, and the reports. A stalled loop makes a step late, never twice."""
+        next_report = time.monotonic()
+        while True:
+            # Nodes of a machine must not step together, or they would all read the same moment's noise.
+            await asyncio.sleep(TICK_S * self._random.uniform(0.9, 1.1))
+            if self._rooms is None:
+                continue
+            now = time.time()
+            for room in self._rooms.rooms:
+                room.gate.tick(now)
+            if self._heartbeat is not None:
+                self._heartbeat.beat(self._rooms, now)
+            if time.monotonic() >= next_report:
+                next_report = time.monotonic() + REPORT_S
+                self._report(now)
+
+    def _report(self, now: float) -> None:
+        self._metrics.flush()
+        rooms: dict[str, Any] = {}
+        checkpoints: dict[str, Any] = {}
+        for room in self._rooms.rooms if self._rooms else ():
+            seen = room.gate.snapshot(now)
+            room.occupancy.advance(now)
+            self._metrics.waiting.labels(room.name).set(seen.waiting)
+            self._metrics.active.labels(room.name).set(room.occupancy.total)
+            self._metrics.capacity.labels(room.name).set(seen.admissions_per_second)
+            self._metrics.bucket_level.labels(room.name).set(seen.bucket_level)
+            self._metrics.lag.labels(room.name).set(seen.lag_s)
+            fairness = room.fairness.snapshot()
+            self._metrics.overtaken.labels(room.name).set(fairness.kendall)
+            self._metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
+            rooms[room.name] = {
+                **asdict(seen),
+                "fairness": asdict(fairness),
+                "active": room.occupancy.total,
+                "stock": room.stock,
+                "sold_out": room.sold_out,
+            }
+            checkpoints[room.name] = room.gate.checkpoint(now)
+        self._channel.send("report", rooms=rooms, checkpoints=checkpoints)
+
+    async def _drain(self) -> None:
+        """Stop accepting, answer what is under way, end. Streams have the grace time to finish."""
+        log.info("draining", extra=facts(grace_s=self._grace_s))
+        if self._plane is not None:
+            await self._plane.drain(self._grace_s)
+
+
+def run_loop(main: Any) -> Any:
+    """`asyncio.run`, on uvloop where it imports: it serves about twice as many requests."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    return uvloop.run(main)
+
+
+def main() -> None:
+    """`python -m edge.workers.worker`, started by the supervisor only: its descriptors are what it serves."""
+    parser = argparse.ArgumentParser(prog="stanchion worker")
+    parser.add_argument("--index", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--board", type=int, required=True)
+    parser.add_argument("--listen", type=int, nargs="+", required=True)
+    options = parser.parse_args()
+    # Metrics are kept by seat, not by process: a worker goes on counting where the one before it was killed, and a
+    # crash loop leaves no trail of files.
+    values.ValueClass = values.MultiProcessValue(lambda: options.index)  # type: ignore[no-untyped-call]
+
+    async def serve() -> None:
+        channel = await Channel.over(socket.socket(fileno=options.control))
+        listening = [socket.socket(fileno=descriptor) for descriptor in options.listen]
+        await Worker(options.index, listening, Board(options.board, options.workers), channel).serve()
+
+    run_loop(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The edge against the peers a user would pick instead, in one run on one machine: `make bench`.
+
+One core for the server, the other for the load and the shop. In each round every server does every kind of work in
+turn; ratios are taken within a round, and their medians are what counts, for absolute figures drift by a third from one
+hour to the next. CPU time is the server's own accounting (/proc), all its processes together.
+
+    P1  a poll: verify the ticket, compare, answer 150-200 bytes of JSON
+    P2  the waiting page with a freshly signed cookie
+    P3  verify a pass and proxy: GET of 1 kB and of 100 kB, POST of 10 kB
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.bench.heads import Heads
+from tests.bench.idle import idle_bytes
+from tests.bench.load import Measured, run
+from tests.bench.report import write_report
+from tests.bench.servers import Server, Servers, missing
+
+SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
+REFERENCE = "nginx+lua"
+
+Work = tuple[str, Callable[[Heads], list[bytes]], dict[str, Any], tuple[str, ...]]
+ALL = ("stanchion", REFERENCE, "haproxy", "aiohttp")
+WORKS: tuple[Work, ...] = (
+    ("P1 poll, one visitor a connection", lambda h: h.polls(visitors=64), {}, ALL),
+    ("P1 poll, 2,000 visitors mixed", lambda h: h.polls(), {}, ALL),
+    ("P1 poll, every head new", lambda h: h.polls(new=True), {"new": True}, ALL[:3]),
+    ("P1 poll, 5,000 connections", lambda h: h.polls(), {"connections": 5000}, ALL[:3]),
+    ("P1 poll, a connection each", lambda h: h.polls(connection="close"), {}, ALL[:3]),
+    ("P2 page, first visits", lambda h: h.pages(), {"new": True}, ALL[:3]),
+    ("P3 GET 1 kB", lambda h: h.passes("/checkout/1k"), {}, ALL),
+    ("P3 GET 100 kB", lambda h: h.passes("/checkout/100k"), {}, ALL),
+    ("P3 POST 10 kB", lambda h: h.passes("/checkout/post", method="POST", body=10_240), {}, ALL),
+)
+
+
+def measure(
+    servers: dict[str, Server], folder: Path, rounds: int, seconds: int, connections: int | None = None
+) -> dict[str, dict[str, list[Measured]]]:
+    """work -> server -> one measurement a round. connections: instead of what each work asks for."""
+    heads = Heads()
+    results: dict[str, dict[str, list[Measured]]] = {name: {} for name, *_ in WORKS}
+    for turn in range(rounds):
+        for name, make, options, who in WORKS:
+            wanted = options if connections is None else {**options, "connections": connections}
+            # Each round begins with another server, so that none always runs on a machine that has just rested.
+            for each in who[turn % len(who) :] + who[: turn % len(who)]:
+                one = run(servers[each], make(heads), folder, core=LOAD_CORE, seconds=seconds, **wanted)
+                results[name].setdefault(each, []).append(one)
+                time.sleep(0.2)
+                cost = f"{one.capacity:9,.0f}/s of CPU  {one.rate:9,.0f}/s  p99 {one.p99_ms:7.1f} ms"
+                print(f"{turn + 1}/{rounds}  {name:36} {each:10} {cost}  failed {one.failed}", flush=True)
+    return results
+
+
+def half_load(servers: dict[str, Server], folder: Path, seconds: int) -> dict[str, Measured]:
+    """P99 of polls at half of what nginx with Lua can do, the same rate for all."""
+    heads, found = Heads(), {}
+    most = run(servers[REFERENCE], heads.polls(), folder, core=LOAD_CORE, seconds=2).rate
+    for each in ALL[:3]:
+        pause_ms = 64 / (most / 2) * 1000
+        found[each] = run(servers[each], heads.polls(), folder, core=LOAD_CORE, seconds=seconds, delay_ms=pause_ms)
+        print(f"half load  {each:10} {found[each].rate:9,.0f}/s  p99 {found[each].p99_ms:7.2f} ms", flush=True)
+    return found
+
+
+def interpreter(python: str) -> str:
+    is_pgo = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"{python}: CPython {platform.python_version()}, {'PGO' if is_pgo else 'built without PGO'}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--idle", type=int, default=10_000, help="connections held for the memory figure")
+    parser.add_argument("--write", type=Path, help="put the figures into this page, between its markers")
+    options = parser.parse_args()
+    if lacking := missing():
+        print(f"the bench needs these packages: {' '.join(lacking)} (sudo apt-get install {' '.join(lacking)})")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="stanchion-bench-") as name:
+        folder = Path(name)
+        with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
+            servers = {"stanchion": start.edge()}
+            servers |= {REFERENCE: start.nginx_lua(), "haproxy": start.haproxy(), "aiohttp": start.aiohttp()}
+            results = measure(servers, folder, options.rounds, options.seconds)
+            calm = half_load(servers, folder, options.seconds)
+            idle = {each: idle_bytes(servers[each], options.idle) for each in ("stanchion", REFERENCE, "aiohttp")}
+        extra = alone(folder / "alone", options.seconds)
+    told = {"command": "python -m tests.bench " + " ".join(sys.argv[1:]), "interpreter": interpreter(sys.executable)}
+    report = write_report(told, results, calm, idle, extra)
+    print(report)
+    if options.write:
+        options.write.write_text(placed(options.write.read_text(), report))
+    return 0
+
+
+def placed(page: str, report: str) -> str:
+    before, begin, rest = page.partition("<!-- figures -->\n")
+    _, end, behind = rest.partition("<!-- end of figures -->\n")
+    if not begin or not end:
+        raise ValueError("the page has no markers for the figures")
+    return before + begin + report + end + behind
+
+
+def alone(folder: Path, seconds: int) -> dict[str, float]:
+    """Ours by itself: rooms, and admissions with one and two workers."""
+    heads, found = Heads(), {}
+    with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
+        for rooms in (1, 250):
+            edge = start.edge(rooms=rooms, name=f"rooms-{rooms}")
+            rates = [run(edge, heads.polls(), folder, core=LOAD_CORE, seconds=seconds).capacity for _ in range(3)]
+            found[f"polls a CPU second with {rooms} rooms"] = statistics.median(rates)
+        for workers in (1, 2):
+            edge = start.edge(workers=workers, rate=1_000_000, name=f"admissions-{workers}")
+            one = run(edge, heads.pages(), folder, core=LOAD_CORE, seconds=seconds, new=True)
+            found[f"admissions a second, {workers} worker{'s' * (workers > 1)}"] = one.rate
+            found[f"admissions a CPU second, {workers} worker{'s' * (workers > 1)}"] = one.capacity
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

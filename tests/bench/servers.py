@@ -1,0 +1,187 @@
+"""The servers under test and the shop behind them, as processes pinned to a core, ended by their own ids."""
+
+import base64
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from itsdangerous import Signer
+
+from tests.bench.heads import KEY
+
+PEERS = Path(__file__).parent / "peers"
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+EDGE = """
+listen: ["tcp://127.0.0.1:{port}"]
+admin: {{listen: "tcp://127.0.0.1:0"}}
+workers: {workers}
+secret_keys_env: STANCHION_KEYS
+upstream: {{url: "http://127.0.0.1:{origin}"}}
+log: {{level: warning, access: none}}
+rooms:
+{rooms}
+"""
+ROOM = """
+  - name: {name}
+    match: {{paths: ["{path}"]}}
+    capacity: {{admissions_per_second: {rate}, burst_seconds: 1.0}}
+    session: {{duration_seconds: 36000, renew: false}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """One server: its processes' CPU time and memory are read from /proc."""
+
+    def __init__(self, name: str, command: Sequence[str], port: int, core: int, folder: Path, children: int) -> None:
+        """children: how many processes do the work; 0: the process itself."""
+        self.name, self.port = name, port
+        self._children = children
+        self._log = (folder / f"{name}.log").open("wb")
+        root = Path(__file__).parents[2]
+        environment = os.environ | {"STANCHION_KEYS": KEY, "BENCH_PAGE": str(folder / "page"), "PYTHONPATH": str(root)}
+        self._process = subprocess.Popen(
+            ["taskset", "-c", str(core), *command], stdout=self._log, stderr=self._log, env=environment, cwd=root
+        )
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        for _ in range(200):
+            time.sleep(0.1)
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended: {Path(self._log.name).read_text()}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                continue
+            if len(self._working()) == max(1, self._children):
+                return
+        raise RuntimeError(f"{self.name} is not ready: {Path(self._log.name).read_text()}")
+
+    def _working(self) -> list[int]:
+        if not self._children:
+            return [self._process.pid]
+        of = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(pid) for pid in of.read_text().split()]
+
+    def cpu_s(self) -> float:
+        """CPU time of all its processes, supervisors included."""
+        pids = {self._process.pid, *self._working()}
+        return sum(sum(map(int, _stat(pid)[11:13])) for pid in pids) / TICKS
+
+    def resident_bytes(self) -> int:
+        return sum(int(_stat(pid)[21]) * PAGE_SIZE for pid in self._working())
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+class Servers:
+    """Starts them in one folder; use as a context manager."""
+
+    def __init__(self, folder: Path, core: int, load_core: int, python: str = sys.executable) -> None:
+        self._folder, self._core, self._load_core, self._python = folder, core, load_core, python
+        self._started: list[Server] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        files = folder / "files" / "checkout"
+        files.mkdir(parents=True, exist_ok=True)
+        (files / "100k").write_bytes(b"y" * 102_400)
+        self.origin_port = free_port()
+
+    def __enter__(self) -> "Servers":
+        self._start("origin", self._nginx("origin.conf", ORIGIN=self.origin_port), self.origin_port, self._load_core, 1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in reversed(self._started):
+            server.stop()
+
+    def _start(self, name: str, command: Sequence[str], port: int, core: int, children: int) -> Server:
+        server = Server(name, command, port, core, self._folder, children)
+        self._started.append(server)
+        return server
+
+    def edge(self, *, workers: int = 1, rate: float = 0.01, rooms: int = 1, name: str = "stanchion") -> Server:
+        """Ours, as an operator would start it. rooms: that many before the one that is used."""
+        port = free_port()
+        others = [ROOM.format(name=f"other-{at}", path=f"/other-{at}/*", rate=1) for at in range(rooms - 1)]
+        used = ROOM.format(name="checkout", path="/checkout*", rate=rate)
+        file = self._folder / f"{name}.yaml"
+        text = EDGE.format(port=port, workers=workers, origin=self.origin_port, rooms="".join([*others, used]))
+        file.write_text(text)
+        command = [self._python, "-m", "edge.cli", "run", str(file)]
+        server = self._start(name, command, port, self._core, workers)
+        page = urllib.request.Request(f"http://127.0.0.1:{port}/checkout", headers={"Accept": "text/html"})
+        for _ in range(3):  # the first may be let in
+            with urllib.request.urlopen(page) as answer:
+                body = answer.read()
+        (self._folder / "page").write_bytes(body)
+        return server
+
+    def nginx_lua(self) -> Server:
+        port = free_port()
+        return self._start("nginx+lua", self._nginx("nginx.conf", PORT=port), port, self._core, 1)
+
+    def haproxy(self) -> Server:
+        port = free_port()
+        file = self._fill("haproxy.cfg", PORT=port, TICKET_KEY=_key(b"stanchion.ticket.v1"),
+                          PASS_KEY=_key(b"stanchion.pass.v1"), PAGE=self._folder / "page")  # fmt: skip
+        return self._start("haproxy", ["haproxy", "-db", "-f", str(file)], port, self._core, 0)
+
+    def aiohttp(self) -> Server:
+        port = free_port()
+        command = [self._python, str(PEERS / "aiohttp_edge.py"), str(self.origin_port), str(port)]
+        return self._start("aiohttp", command, port, self._core, 0)
+
+    def _nginx(self, conf: str, **values: object) -> list[str]:
+        command = ["nginx", "-e", str(self._folder / "start.err"), "-c", str(self._fill(conf, **values))]
+        return [*command, "-g", "user root;"] if os.geteuid() == 0 else command
+
+    def _fill(self, conf: str, **values: object) -> Path:
+        text = (PEERS / conf).read_text()
+        values |= {"FOLDER": self._folder, "PEERS": PEERS, "KILOBYTE": "x" * 1024, "ORIGIN": self.origin_port}
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", str(value))
+        file = self._folder / conf
+        file.write_text(text)
+        return file
+
+
+def _key(salt: bytes) -> str:
+    signer = Signer([KEY.encode()], salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
+    return base64.b64encode(signer.derive_key()).decode()
+
+
+def missing() -> list[str]:
+    """Debian packages that the bench needs and that are not there."""
+    wanted = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "taskset": "util-linux"}
+    lacking = [package for program, package in wanted.items() if shutil.which(program) is None]
+    if not Path("/usr/lib/nginx/modules/ngx_http_lua_module.so").exists():
+        lacking.append("libnginx-mod-http-lua")
+    return lacking

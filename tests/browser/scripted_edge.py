@@ -1,0 +1,209 @@
+"""An edge that answers from a script: what each poll gets is a list, what was asked is another.
+
+It serves the real page and the real static files under the real headers, and hands out a ticket and a pass as
+the edge does; only the line is made up. A test says what comes next, and then reads what the visitor did:
+
+    edge.pages = [waiting(1240, 95)]                       # each load of the protected address takes one
+    edge.answers = [Fault.DROPPED, Reply(503, retry_after=20), waiting(1100, 80), admitted()]    # each poll
+    ...
+    assert len(edge.polls) == 5
+
+The last of each list is repeated for ever.
+"""
+
+import asyncio
+import enum
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from time import time
+from typing import TypeVar
+
+from aiohttp import web
+
+from waiting_room.page import (
+    ASSET_HEADERS,
+    PAGE_HEADERS,
+    STATIC_PATH,
+    STATUS_PATH,
+    Assets,
+    ErrorPage,
+    WaitingPage,
+)
+from waiting_room.status import State, Status
+
+ROOM = "checkout"
+TICKET = "ticket"
+PASS = "pass"
+T = TypeVar("T")
+PROTECTED = "The shop"
+
+
+class Fault(enum.Enum):
+    """Ways not to answer."""
+
+    DROPPED = "the connection is cut without an answer"
+    SILENT = "the connection stays open and nothing comes"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is no status document."""
+
+    code: int
+    retry_after: int | None = None
+
+
+Answer = Status | Fault | Reply
+
+
+def waiting(
+    position: int | None,
+    eta_s: float | None,
+    *,
+    poll_after_s: float = 5.0,
+    message: str | None = None,
+    stock: int | None = None,
+) -> Status:
+    p90_s = None if eta_s is None else eta_s * 1.4
+    return Status(State.WAITING, ROOM, position, eta_s, p90_s, poll_after_s, message=message, stock=stock)
+
+
+def early(opens_at: float, *, poll_after_s: float = 10.0) -> Status:
+    return Status(State.EARLY, ROOM, poll_after_s=poll_after_s, opens_at=opens_at)
+
+
+def admitted() -> Status:
+    return Status(State.ADMITTED, ROOM)
+
+
+def sold_out(poll_after_s: float | None = None) -> Status:
+    return Status(State.SOLD_OUT, ROOM, poll_after_s=poll_after_s)
+
+
+def closed(poll_after_s: float | None = None) -> Status:
+    return Status(State.CLOSED, ROOM, poll_after_s=poll_after_s)
+
+
+class ScriptedEdge:
+    """One room at `/checkout`, which shows the protected content to whoever has the pass."""
+
+    def __init__(self) -> None:
+        self.origin = ""
+        self.pages: list[Status] = [waiting(1240, 95)]
+        self.answers: list[Answer] = [waiting(1240, 95)]
+        self.polls: list[bool] = []
+        """For every poll, whether it brought a ticket."""
+        self.visits: list[str] = []
+        """The method of every request for `/checkout`."""
+        self.takes_passes = True
+        """False: the pass is not honoured, as when the shop sends people back."""
+        self.gives_tickets = True
+        """False: as if the visitor's browser kept no cookie."""
+        self.cookies_missing = False
+        """True: the page is the one that explains cookies."""
+        self._newcomers = count(1)
+        self._assets = Assets.load()
+        self._page = WaitingPage(self._assets, ROOM, "Lumen Records")
+        self._errors = ErrorPage(self._assets)
+
+    def __repr__(self) -> str:
+        return f"<ScriptedEdge visits={self.visits} polls={len(self.polls)} next={self.answers[0]!r}>"
+
+    @property
+    def url(self) -> str:
+        """The protected address."""
+        return f"{self.origin}/checkout"
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator["ScriptedEdge"]:
+        """Listen on a free port of the loopback until the block ends."""
+        app = web.Application()
+        app.router.add_route("*", "/checkout", self._checkout)
+        app.router.add_get(STATUS_PATH, self._status)
+        app.router.add_get(STATIC_PATH + "{name}", self._static)
+        app.router.add_get("/cart", self._cart)
+        app.router.add_get("/broken/{code}", self._broken)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _checkout(self, request: web.Request) -> web.Response:
+        self.visits.append(request.method)
+        if self.takes_passes and PASS in request.cookies:
+            return await self._protected(request)
+        status = take(self.pages)
+        if status.state is State.ADMITTED:
+            return grant(await self._protected(request))
+        first_seen, ticket = self._ticket(request)
+        body = self._page.render(
+            replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time()
+        )
+        return self._identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
+
+    async def _protected(self, request: web.Request) -> web.Response:
+        size = (await request.post()).get("size", "nothing")
+        text = f"<!doctype html><title>{PROTECTED}</title><h1>{PROTECTED}: {request.method} {size}</h1>"
+        return web.Response(text=text, content_type="text/html")
+
+    async def _status(self, request: web.Request) -> web.Response:
+        self.polls.append(TICKET in request.cookies)
+        match take(self.answers):
+            case Fault.DROPPED:
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
+            case Fault.SILENT:
+                await asyncio.Event().wait()  # until the visitor gives up
+                raise AssertionError
+            case Reply(code, retry_after):
+                headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+                return web.Response(status=code, text="not a status document", headers=headers)
+            case Status() as status:
+                first_seen, ticket = self._ticket(request)
+                body = replace(status, first_seen=first_seen).to_json()
+                headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+                response = self._identify(web.Response(body=body, headers=headers), ticket)
+                return grant(response) if status.state is State.ADMITTED else response
+
+    def _ticket(self, request: web.Request) -> tuple[float, str]:
+        """First arrival and cookie; newcomers are a whole second apart, so that no two are the same."""
+        ticket = request.cookies.get(TICKET) or str(int(time()) - 60 + next(self._newcomers))
+        return float(ticket), ticket
+
+    def _identify(self, response: web.Response, ticket: str) -> web.Response:
+        if self.gives_tickets:
+            response.set_cookie(TICKET, ticket, httponly=True, samesite="Lax")
+        return response
+
+    async def _static(self, request: web.Request) -> web.Response:
+        asset = self._assets.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound
+        headers = {**ASSET_HEADERS, "Content-Type": asset.content_type, "ETag": asset.etag}
+        return web.Response(body=asset.body, headers=headers)
+
+    async def _cart(self, request: web.Request) -> web.Response:
+        form = '<form method="post" action="/checkout"><input name="size" value="42"><button>Buy</button></form>'
+        return web.Response(text=f"<!doctype html><title>Cart</title>{form}", content_type="text/html")
+
+    async def _broken(self, request: web.Request) -> web.Response:
+        code = int(request.match_info["code"])
+        return web.Response(status=code, body=self._errors.render(code, retry_after_s=15), headers=PAGE_HEADERS)
+
+
+def take(script: list[T]) -> T:
+    """The next entry; the last one stays."""
+    return script.pop(0) if len(script) > 1 else script[0]
+
+
+def grant(response: web.Response) -> web.Response:
+    response.set_cookie(PASS, "yes", httponly=True, samesite="Lax")
+    return response

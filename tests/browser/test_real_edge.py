@@ -1,0 +1,83 @@
+"""A real browser, the real edge, the real shop, a real crowd in front: it waits, and gets in."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from edge.demo.crowd import Crowd, CrowdPlan
+from edge.demo.shop import running_shop
+from tests.browser.conftest import Watch
+from tests.edge.running import RunningEdge, running_edge, wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SETTINGS = """
+listen: ["tcp://127.0.0.1:0"]
+admin: {{listen: "tcp://127.0.0.1:0"}}
+workers: 2
+secret_keys_env: STANCHION_KEYS
+upstream: {{url: "{upstream}"}}
+log: {{format: json, access: none}}
+rooms:
+  - name: checkout
+    match: {{paths: ["/checkout*"]}}
+    capacity: {{admissions_per_second: 3, burst_seconds: 1.0}}
+    page: {{title: Meridian}}
+"""
+#: Long enough for a line of some seconds on a busy machine.
+PATIENCE_MS = 30_000
+
+
+@asynccontextmanager
+async def a_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
+    """An edge before a shop, with that many people waiting already."""
+    async with (
+        running_shop(stock=500, checkouts_per_second=10, seconds_per_checkout=0.1) as shop,
+        running_edge(SETTINGS.format(upstream=shop), folder) as edge,
+        asyncio.TaskGroup() as group,
+    ):
+        plan = CrowdPlan(rush=people, rush_s=0.5, total=people, impatient=0.0, buy=False)
+        crowd = group.create_task(Crowd(edge.url, "/checkout", plan, random.Random(5)).play())
+
+        async def all_are_there() -> bool:
+            [room] = (await edge.status())["rooms"]
+            return bool(room["waiting"] >= people // 2)
+
+        await wait_until(all_are_there, "the crowd is in line")
+        yield edge
+        crowd.cancel()
+
+
+async def place_of(page: Page) -> int:
+    return int((await page.locator("#place").inner_text()).replace(",", ""))
+
+
+@pytest.mark.parametrize("with_scripts", [True, False], ids=["scripts on", "scripts off"])
+async def test_a_visitor_waits_in_line_and_gets_in(chromium: Browser, tmp_path: Path, with_scripts: bool) -> None:
+    """They see their place and wait at once, the place shrinks, and the page gives way to the shop's checkout."""
+    async with a_line(tmp_path, people=24) as edge:
+        context = await chromium.new_context(java_script_enabled=with_scripts)
+        page = await context.new_page()
+        watch = Watch(edge.url)
+        page.on("request", watch.request)
+        page.on("console", watch.console)
+        page.on("pageerror", watch.error)
+        await page.goto(f"{edge.url}/checkout")
+        await expect(page.locator("#wait")).to_be_visible()
+        first = await place_of(page)
+        assert first > 1
+        await expect(page.locator("#place")).not_to_have_text(str(first), timeout=PATIENCE_MS)
+        if await page.locator("#place").count():
+            assert await place_of(page) < first
+        await expect(page.locator("input[name=card]")).to_be_visible(timeout=PATIENCE_MS)
+        assert page.url == f"{edge.url}/checkout"
+        await page.fill("input[name=name]", "A Visitor")
+        await page.click("button[type=submit]")
+        await expect(page.get_by_text("A Visitor").or_(page.get_by_text("Thank you")).first).to_be_visible()
+        assert watch.faults == []
+        await context.close()

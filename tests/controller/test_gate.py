@@ -1,0 +1,267 @@
+"""The gate's contract: what the edge may build on, and the invariants, attacked."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller import Admit, Gate, GateSettings, SettingsError, Verdict, Wait
+
+
+def crowd_at(gate: Gate, now: float, visitors: int, spacing_s: float = 1e-3) -> list[Verdict]:
+    """So many first requests, one after the other."""
+    return [gate.decide(first_seen=now + i * spacing_s, now=now + i * spacing_s, draw=0.5) for i in range(visitors)]
+
+
+def test_an_empty_room_lets_everybody_through_up_to_the_burst() -> None:
+    """While nobody waits a visitor is admitted at once; beyond the bucket they wait."""
+    gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
+    assert [type(v) for v in crowd_at(gate, 0.0, 12)] == [Admit] * 10 + [Wait] * 2
+
+
+def test_capacity_zero_holds_the_room() -> None:
+    """A held room admits nobody, gives no ETA, asks to poll calmly, and opens without a burst."""
+    gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
+    gate.set_share(0.0, now=0.0)
+    (verdict,) = crowd_at(gate, 0.0, 1)
+    assert isinstance(verdict, Wait)
+    assert verdict.eta_p50_s is None
+    assert verdict.eta_p90_s is None
+    assert verdict.poll_after_s >= 1.0
+    assert gate.snapshot(now=0.0).held
+    gate.set_share(10.0, now=60.0)
+    assert gate.snapshot(now=60.0).bucket_level <= 1.0
+
+
+def test_no_free_place_admits_nobody() -> None:
+    """With no free place for an active visitor nobody passes, whatever the bucket holds."""
+    gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
+    assert isinstance(gate.decide(first_seen=0.0, now=0.0, draw=0.5, slots=0), Wait)
+    assert isinstance(gate.decide(first_seen=0.0, now=2.0, draw=0.5, slots=3), Admit)
+
+
+def test_eta_follows_the_places_that_come_free() -> None:
+    """When places are scarcer than tokens the ETA follows the places, and nothing is integrated."""
+    gate = Gate(GateSettings(admissions_per_second=100.0), now=0.0)
+    etas: list[float | None] = []
+    line = [i / 100 for i in range(200)]
+    due = {f: f for f in line}
+    now = 0.0
+    free = 0.0
+    while now < 30.0:
+        now += 0.1
+        free += 0.2  # two places a second
+        for first_seen in [f for f, at in due.items() if at <= now]:
+            verdict = gate.decide(first_seen, now, 0.5, slots=int(free))
+            if isinstance(verdict, Admit):
+                free -= 1.0
+                del due[first_seen]
+            elif isinstance(verdict, Wait):
+                due[first_seen] = now + verdict.poll_after_s
+                if first_seen == line[-1]:
+                    etas.append(verdict.eta_p50_s)
+        gate.tick(now)
+    waiting = len(due)
+    assert etas[-1] is not None
+    assert 0.3 * waiting / 2.0 < etas[-1] < 3.0 * waiting / 2.0
+    settled = gate.snapshot(now).pid.i
+    for i in range(50):
+        gate.decide(line[-1], now + i / 10, 0.5, slots=0)
+        gate.tick(now + i / 10)
+    assert gate.snapshot(now + 5.0).pid.i == settled
+
+
+def test_a_restart_never_brings_a_fresh_burst() -> None:
+    """A gate resumed from a checkpoint has the tokens of then plus what the time away is worth."""
+    config = GateSettings(admissions_per_second=10.0)
+    gate = Gate(config, now=0.0)
+    crowd_at(gate, 0.0, 20)
+    gate.tick(0.1)
+    again = Gate(config, now=0.3, resume=gate.checkpoint(now=0.1))
+    assert again.snapshot(now=0.3).bucket_level <= gate.snapshot(now=0.3).bucket_level + 1e-9
+    assert again.snapshot(now=0.3).threshold == pytest.approx(gate.snapshot(now=0.1).threshold)
+
+
+def test_a_node_that_joins_a_running_sale_listens_first() -> None:
+    """Resumed from nothing, a gate admits nobody until it has heard who is in line."""
+    gate = Gate(GateSettings(admissions_per_second=10.0), now=100.0, resume={})
+    assert all(isinstance(v, Wait) for v in crowd_at(gate, 100.0, 5))
+    gate.tick(101.0)
+    assert isinstance(gate.decide(first_seen=90.0, now=101.0, draw=0.5), Wait)
+    for i in range(20):
+        gate.tick(101.0 + i / 10)
+    assert isinstance(gate.decide(first_seen=90.0, now=103.0, draw=0.5), Admit)
+
+
+def test_set_share_is_bumpless() -> None:
+    """A new share moves neither the threshold nor the tokens; a smaller bucket keeps what fits."""
+    gate = Gate(GateSettings(admissions_per_second=20.0), now=0.0)
+    crowd_at(gate, 0.0, 200)
+    for i in range(10):
+        gate.tick(0.3 + i / 10)
+    before = gate.snapshot(now=1.2)
+    gate.set_share(40.0, now=1.2)
+    after = gate.snapshot(now=1.2)
+    assert after.threshold == before.threshold
+    assert after.bucket_level == pytest.approx(before.bucket_level)
+    assert after.admissions_per_second == 40.0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("admissions_per_second", -1.0),
+        ("admissions_per_second", float("nan")),
+        ("burst_seconds", -0.1),
+        ("poll_min_s", 0.0),
+        ("poll_max_s", 0.5),
+        ("nodes", 0),
+        ("tick_s", 0.0),
+        ("poll_budget_per_s", 0.0),
+    ],
+)
+def test_a_faulty_setting_is_named(field: str, value: float) -> None:
+    """A gate that cannot exist is refused with the name of the setting."""
+    with pytest.raises(SettingsError, match=field):
+        replace(GateSettings(admissions_per_second=1.0), **{field: value})
+
+
+def test_the_poll_budget_stretches_the_intervals() -> None:
+    """However many wait, the polls this node asks for come down to the budget, beyond poll_max if need be."""
+    gate = Gate(GateSettings(admissions_per_second=1.0, poll_budget_per_s=50.0), now=0.0)
+    due = {i * 1e-3: i * 1e-3 for i in range(3000)}
+    seen: list[int] = []
+    now = 0.0
+    while now < 200.0:
+        now += 0.1
+        called = [f for f, at in due.items() if at <= now]
+        for first_seen in called:
+            verdict = gate.decide(first_seen, now, (first_seen * 7919.0) % 1.0)
+            if isinstance(verdict, Wait):
+                due[first_seen] = now + verdict.poll_after_s
+            else:
+                del due[first_seen]
+        seen.append(len(called))
+        gate.tick(now)
+    assert sum(seen[-600:]) / 60.0 < 70.0
+    assert gate.snapshot(now).budget_stretch > 1.0
+
+
+# Any order of calls at any times: what a hostile clock and a hostile crowd can do.
+CALLS = st.lists(
+    st.tuples(
+        st.sampled_from(["decide", "decide", "decide", "tick", "share", "resume", "nodes"]),
+        st.one_of(st.floats(0.0, 0.3), st.floats(0.0, 5.0), st.floats(-3.0, 0.0), st.sampled_from([3600.0, -3600.0])),
+        st.floats(-20.0, 20.0),
+        st.floats(0.0, 0.999),
+    ),
+    max_size=120,
+)
+
+
+@given(calls=CALLS, rate=st.floats(0.1, 30.0), burst=st.floats(0.0, 3.0), nodes=st.integers(1, 5))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_never_more_than_burst_and_rate(
+    calls: list[tuple[str, float, float, float]], rate: float, burst: float, nodes: int
+) -> None:
+    """In any window the gate admits at most depth + rate * w, w being the clock's forward movement, whatever
+    the clock does and across new shares, another number of nodes and restarts."""
+    config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=nodes)
+    gate = Gate(config, now=1000.0)
+    now, moved, most = 1000.0, 0.0, rate
+    deepest = config.depth_at(rate)
+    admissions: list[float] = []
+    for what, step, age, draw in calls:
+        now += step
+        moved += max(step, 0.0)
+        if what == "tick":
+            gate.tick(now)
+        elif what == "share":
+            rate = draw * 30.0
+            gate.set_share(rate, now)
+        elif what == "nodes":
+            config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=1 + int(draw * 5))
+            gate.reconfigure(config, now)
+        elif what == "resume":
+            config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=nodes)
+            gate = Gate(config, now, resume=gate.checkpoint(now))
+        elif isinstance(gate.decide(now - age, now, draw), Admit):
+            admissions.append(moved)
+        most = max(most, rate)
+        deepest = max(deepest, GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=5).depth_at(rate))
+    for i, start in enumerate(admissions):
+        for j in range(i, len(admissions)):
+            assert j - i + 1 <= deepest + most * (admissions[j] - start) + 1e-6
+
+
+@given(calls=CALLS, ages=st.tuples(st.floats(0.0, 100.0), st.floats(0.0, 100.0)), gap=st.floats(0.0, 3.0))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_older_is_never_refused_while_the_younger_passes(
+    calls: list[tuple[str, float, float, float]], ages: tuple[float, float], gap: float
+) -> None:
+    """Of two visitors who poll in the same state, if the younger passes so does the older."""
+    gate = Gate(GateSettings(admissions_per_second=3.0), now=1000.0)
+    now = 1000.0
+    for what, step, age, draw in calls:
+        now += max(-1.0, min(step, 5.0))
+        if what == "tick":
+            gate.tick(now)
+        else:
+            gate.decide(now - abs(age), now, draw)
+    now += gap
+    older, younger = now - max(ages), now - min(ages)
+    one, other = copy.deepcopy(gate), copy.deepcopy(gate)
+    if isinstance(one.decide(younger, now, 0.5), Admit):
+        assert isinstance(other.decide(older, now, 0.5), Admit)
+
+
+@given(
+    visitors=st.integers(1, 60),
+    rate=st.floats(0.5, 20.0),
+    stalls=st.lists(st.tuples(st.integers(0, 300), st.floats(0.0, 30.0)), max_size=3),
+)
+@settings(max_examples=25, deadline=None)
+def test_nobody_starves(visitors: int, rate: float, stalls: list[tuple[int, float]]) -> None:
+    """Everybody who keeps their appointments gets in, also over stalls, in a few times the ideal's time."""
+    gate = Gate(GateSettings(admissions_per_second=rate), now=0.0)
+    due = {i * 1e-3: i * 1e-3 for i in range(visitors)}
+    now, steps = 0.0, 0
+    pauses = dict(stalls)
+    limit = 30.0 + 3.0 * visitors / rate
+    idle = sum(pauses.values())
+    while due and now < limit + idle:
+        steps += 1
+        now += 0.1 + pauses.get(steps, 0.0)
+        for first_seen in sorted(due):
+            if due[first_seen] <= now:
+                verdict = gate.decide(first_seen, now, 0.5)
+                if isinstance(verdict, Admit):
+                    del due[first_seen]
+                elif isinstance(verdict, Wait):
+                    due[first_seen] = now + verdict.poll_after_s
+        gate.tick(now)
+    assert not due
+
+
+@given(calls=CALLS)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_wait_keeps_its_bounds(calls: list[tuple[str, float, float, float]]) -> None:
+    """Without a budget every interval is within poll_min..poll_max, every place at least 1, p50 <= p90."""
+    config = GateSettings(admissions_per_second=5.0, poll_min_s=1.0, poll_max_s=15.0, nodes=3)
+    gate = Gate(config, now=0.0)
+    now = 0.0
+    for what, step, age, draw in calls:
+        now += step
+        if what == "tick":
+            gate.tick(now)
+            continue
+        verdict = gate.decide(now - age, now, draw)
+        if isinstance(verdict, Wait):
+            assert 1.0 <= verdict.poll_after_s <= 15.0
+            assert verdict.position is not None
+            assert verdict.position >= 1
+            assert verdict.eta_p50_s is not None
+            assert verdict.eta_p90_s is not None
+            assert 0.0 <= verdict.eta_p50_s <= verdict.eta_p90_s

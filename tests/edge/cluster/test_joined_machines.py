@@ -1,0 +1,70 @@
+"""Two machines joined by Redis, a load balancer before them that sends every request to either, and a sale.
+
+Redis dies in the middle and comes back empty: the line goes on, and the two of them together never admit more than the
+capacity allows, but for one heartbeat's worth at each change.
+"""
+
+import asyncio
+import random
+from pathlib import Path
+
+from edge.cluster.heartbeat import HEARTBEAT_S
+from edge.demo.crowd import Crowd, CrowdPlan
+from tests.edge.cluster.redis_server import running_redis
+from tests.edge.observed import CAPACITY, Shop, check_the_bounds, used_share
+from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
+
+SETTINGS = """
+listen: ["tcp://127.0.0.1:0"]
+admin: {{listen: "tcp://127.0.0.1:0"}}
+secret_keys_env: STANCHION_KEYS
+upstream: {{url: "{upstream}"}}
+log: {{format: json, access: none}}
+cluster: {{nodes: 2, redis_url: "{redis}"}}
+rooms:
+  - name: checkout
+    match: {{paths: ["/checkout*"]}}
+    capacity: {{admissions_per_second: 40, burst_seconds: 1.0}}
+"""
+
+
+async def wait_joined(edges: list[RunningEdge], *, joined: bool) -> None:
+    async def all_agree() -> bool:
+        return all([(await edge.metric("stanchion_redis_up")) == float(joined) for edge in edges])
+
+    await wait_until(all_agree, f"both machines know that Redis is {'there' if joined else 'gone'}")
+
+
+async def test_the_line_goes_on_when_redis_is_killed_and_comes_back_empty(tmp_path: Path) -> None:
+    """Everybody gets in, in order, within the capacity; the metric follows; the machines find each other again."""
+    shop = Shop()
+    folders = [tmp_path / name for name in ("redis", "one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    async with running_redis(folders[0]) as redis, running_upstream(shop.handle) as upstream:
+        text = SETTINGS.format(upstream=upstream, redis=redis.url)
+        async with running_edge(text, folders[1]) as one, running_edge(text, folders[2]) as two:
+            await wait_joined([one, two], joined=True)
+            plan = CrowdPlan(rush=800, rush_s=4.0, total=800, impatient=0.0, buy=False)
+            crowd = Crowd([one.url, two.url], "/checkout", plan, random.Random(11))
+
+            async def admitted(share: float) -> None:
+                async def so_many() -> bool:
+                    return sum(visit.admitted is not None for visit in crowd.visits) > share * 800
+
+                await wait_until(so_many, "the line moves")
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(crowd.play())
+                await admitted(0.25)
+                await redis.kill()
+                await wait_joined([one, two], joined=False)
+                await admitted(0.6)
+                await redis.start()
+                await wait_joined([one, two], joined=True)
+                assert sum(visit.admitted is None for visit in crowd.visits) > 40, "the line was over too soon"
+    check_the_bounds(crowd.visits, shop, spare=2 * HEARTBEAT_S * CAPACITY, order=0.1)
+    assert len(shop.admitted_at) == 800
+    assert used_share(shop) >= 0.85
+    for edge in (one, two):
+        assert sum("cannot be reached" in str(line.get("message")) for line in edge.log) == 1

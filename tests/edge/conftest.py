@@ -1,0 +1,256 @@
+"""What the black-box tests of the proxy stand on: a running edge in front of an upstream that does as it is told.
+
+The tests know two addresses and the bytes that go over them, nothing of what is between.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvloop
+
+from edge.answers import Answers
+from edge.loading import parse_settings
+from edge.metrics import Metrics
+from edge.pipeline import Pipeline
+from edge.plane.server import Plane
+from edge.rooms import build_rooms
+from edge.workers.board import Board, create_board_file
+from edge.workers.sockets import open_sockets
+from waiting_room.page import Assets
+from waiting_room.ticket import Keyring
+
+KEYS = (b"k" * 32,)
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Response:
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+    body: bytes = b""
+    trailers: list[tuple[str, str]] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+
+    def all(self, name: str) -> list[str]:
+        return [value for each, value in self.fields if each.lower() == name.lower()]
+
+    def __getitem__(self, name: str) -> str:
+        (value,) = self.all(name)
+        return value
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.all(name))
+
+
+@dataclass
+class Request:
+    line: str
+    fields: list[tuple[str, str]]
+    body: bytes = b""
+    raw: bytes = b""
+
+    all = Response.all
+    __getitem__ = Response.__getitem__
+    __contains__ = Response.__contains__
+
+
+def fields_of(head: bytes) -> tuple[str, list[tuple[str, str]]]:
+    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    return first, [(line.partition(":")[0], line.partition(":")[2].strip()) for line in lines]
+
+
+async def read_chunks(reader: asyncio.StreamReader) -> tuple[list[bytes], list[tuple[str, str]]]:
+    chunks = []
+    while size := int((await reader.readuntil(b"\r\n")).strip(), 16):
+        chunks.append(await reader.readexactly(size))
+        assert await reader.readexactly(2) == b"\r\n"
+    trailers = []
+    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+        name, _, value = line.decode("latin-1").partition(":")
+        trailers.append((name, value.strip()))
+    return chunks, trailers
+
+
+class Upstream:
+    """A raw server. handler: what each connection does; without one, every request is kept and answered 'ok'."""
+
+    def __init__(self, handler: Handler | None = None) -> None:
+        self.handler = handler or self.serve
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        self.port = 0
+
+    async def __aenter__(self) -> "Upstream":
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=2**20)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def read(self, reader: asyncio.StreamReader) -> Request:
+        """One whole request."""
+        raw = await reader.readuntil(b"\r\n\r\n")
+        line, fields = fields_of(raw)
+        request = Request(line, fields, raw=raw)
+        if "Transfer-Encoding" in request:
+            chunks, trailers = await read_chunks(reader)
+            request.body = b"".join(chunks)
+            request.fields += [("trailer " + name, value) for name, value in trailers]
+        elif "Content-Length" in request:
+            request.body = await reader.readexactly(int(request["Content-Length"]))
+        self.requests.append(request)
+        return request
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await self.read(reader)
+            writer.write(self.answer)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            await self.handler(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+class Visitor:
+    """A raw connection to the edge."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def get(self, target: str = "/", *fields: str, method: str = "GET") -> Response:
+        lines = "".join(f"{each}\r\n" for each in fields)
+        self.send(f"{method} {target} HTTP/1.1\r\nHost: shop.example\r\n{lines}\r\n".encode("latin-1"))
+        return await self.response(method)
+
+    async def head(self) -> Response:
+        line, fields = fields_of(await self.reader.readuntil(b"\r\n\r\n"))
+        _, status, reason = (line + " ").split(" ", 2)
+        return Response(int(status), reason.strip(), fields)
+
+    async def response(self, method: str = "GET") -> Response:
+        async with asyncio.timeout(10):
+            response = await self.head()
+            if response.status in (204, 304) or response.status < 200 or method == "HEAD":
+                return response
+            if "Transfer-Encoding" in response:
+                assert "Content-Length" not in response
+                response.chunks, response.trailers = await read_chunks(self.reader)
+                response.body = b"".join(response.chunks)
+            elif "Content-Length" in response:
+                response.body = await self.reader.readexactly(int(response["Content-Length"]))
+            else:
+                response.body = await self.reader.read()
+            return response
+
+    async def wait_closed(self) -> bytes:
+        """What still came before the edge closed the connection."""
+        async with asyncio.timeout(10):
+            return await self.reader.read()
+
+
+@dataclass
+class Edge:
+    """A running edge."""
+
+    port: int
+    stop: Callable[[float], Awaitable[None]]
+    """stop(grace_s) drains it."""
+    outcomes: list[str]
+    stack: AsyncExitStack
+
+    async def connect(self) -> Visitor:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**22)
+        self.stack.callback(writer.close)
+        return Visitor(reader, writer)
+
+    async def get(self, target: str = "/", *fields: str, method: str = "GET") -> Response:
+        return await (await self.connect()).get(target, *fields, method=method)
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+        self.failures: list[str] = []
+
+    def record(self, head: object, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool) -> None:
+        self.outcomes.append(outcome)
+
+    def upstream_answered(self, seconds: float) -> None:
+        pass
+
+    def upstream_failed(self, kind: str) -> None:
+        self.failures.append(kind)
+
+
+EdgeInFrontOf = Callable[..., Awaitable[Edge]]
+
+SETTINGS = """
+listen: ["tcp://127.0.0.1:0"]
+secret_keys_env: KEYS
+upstream: {url: "%s", %s}
+%s
+rooms:
+  - name: checkout
+    match: {paths: ["/checkout*"]}
+    capacity: {admissions_per_second: %s, burst_seconds: 1}
+"""
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """Both loops the edge may run on."""
+    if "edge_in_front_of" in getattr(item, "fixturenames", ()):
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
+    return {"asyncio": asyncio.SelectorEventLoop}
+
+
+@pytest.fixture
+async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
+    """edge_in_front_of(upstream, upstream_settings='...', settings='...', rate=admissions a second) -> Edge"""
+    async with AsyncExitStack() as stack:
+
+        async def start(upstream: Upstream, upstream_settings: str = "", settings: str = "", rate: float = 1e5) -> Edge:
+            parsed = parse_settings(SETTINGS % (upstream.url, upstream_settings, settings, rate))
+            board = Board(create_board_file(1), 1)
+            assets = Assets.load()
+            now = time.time()
+            rooms = build_rooms(parsed, assets, lambda name: board.rows(0), 0, now, now)
+            pipeline = Pipeline(
+                rooms, Keyring(KEYS), Answers(assets), Metrics(), parsed.cookies, os.urandom, lambda event: None
+            )
+            watcher = Recorder()
+            plane = Plane(parsed, pipeline, watcher, time.time, random.random)
+            ((listener,),) = open_sockets(parsed.listen, 1)
+            await plane.listen([listener])
+            stack.push_async_callback(plane.close)
+            return Edge(listener.getsockname()[1], plane.drain, watcher.outcomes, stack)
+
+        yield start
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with Upstream() as running:
+        yield running

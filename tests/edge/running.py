@@ -1,0 +1,118 @@
+"""Real edges for tests: `stanchion run FILE` as processes of their own, on free ports, ended by their id."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+#: Long enough for a machine that is busy with something else; no test waits this long when all is well.
+DEADLINE_S = 30.0
+
+
+class RunningEdge:
+    """A supervisor and its workers. log: every line that they wrote, as JSON values."""
+
+    def __init__(self, process: asyncio.subprocess.Process, file: Path) -> None:
+        self.process = process
+        self.file = file
+        self.log: list[dict[str, Any]] = []
+        self.output = b""
+        self.url = self.admin = ""
+        self._is_ready = asyncio.Event()
+
+    async def read_log(self) -> None:
+        stream = self.process.stderr
+        assert stream is not None
+        async for line in stream:
+            self.output += line
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                self.log.append(said)
+                if said.get("message") == "ready":
+                    self.url, self.admin = said["listening"], said["admin"]
+                    self._is_ready.set()
+        self._is_ready.set()
+
+    async def wait_ready(self) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await self._is_ready.wait()
+        assert self.url, f"the edge did not start: {self.output.decode()}"
+
+    async def status(self) -> dict[str, Any]:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/status") as answer:
+            said: dict[str, Any] = await answer.json()
+            return said
+
+    async def metric(self, name: str) -> float | None:
+        """The value of an unlabelled metric."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/metrics") as answer:
+            text = await answer.text()
+        values = [float(line.split()[1]) for line in text.splitlines() if line.startswith(name + " ")]
+        return values[0] if values else None
+
+    async def worker_pids(self) -> list[int]:
+        return [node["pid"] for node in (await self.status())["nodes"] if node["pid"]]
+
+    def send(self, name: signal.Signals) -> None:
+        self.process.send_signal(name)
+
+    async def wait_ended(self) -> int:
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def running_edge(settings: str, folder: Path, **environment: str) -> AsyncIterator[RunningEdge]:
+    """`stanchion run` on a settings text (its listen addresses should have port 0), ready when entered."""
+    file = folder / "edge.yaml"
+    file.write_text(settings)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge.cli", "run", str(file)),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "STANCHION_KEYS": "a-key-for-tests-only-" + "x" * 22, **environment},
+        limit=1024 * 1024,
+    )
+    edge = RunningEdge(process, file)
+    reader = asyncio.get_running_loop().create_task(edge.read_log())
+    try:
+        await edge.wait_ready()
+        yield edge
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                await edge.wait_ended()
+            except TimeoutError:
+                process.kill()
+                raise
+        await reader
+
+
+@contextlib.asynccontextmanager
+async def running_upstream(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """A real HTTP server in this process; yields its address."""
+    runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Ask again and again until a condition holds; fail with `what` after the deadline."""
+    deadline = asyncio.get_running_loop().time() + DEADLINE_S
+    while not await condition():
+        assert asyncio.get_running_loop().time() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        await asyncio.sleep(0.05)

@@ -1,0 +1,51 @@
+"""`stanchion demo`: everything starts, a line forms, and Ctrl-C ends all of it cleanly."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+from tests.edge.running import DEADLINE_S
+
+
+def children_of(pid: int) -> set[int]:
+    """Process ids whose parent is `pid`."""
+    found = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal():
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat") as stat:
+                if int(stat.read().rpartition(")")[2].split()[1]) == pid:
+                    found.add(int(entry))
+    return found
+
+
+async def test_the_demo_forms_a_line_and_ends_cleanly() -> None:
+    """One status line a second, somebody waits, somebody buys; after Ctrl-C exit code 0, no traceback, no process."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge.cli", "demo", "--port", "0", "--seed", "3"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    waiting = sold = 0
+    lines = []
+    async with asyncio.timeout(2 * DEADLINE_S):
+        while waiting < 20 or sold < 3:
+            line = (await process.stdout.readline()).decode()
+            assert line, (await process.stderr.read()).decode()
+            lines.append(line)
+            if line.startswith("waiting"):
+                waiting = max(waiting, int(line.split()[1]))
+                sold = int(line.partition("sold ")[2].split()[0])
+        children = children_of(process.pid)
+        assert len(children) == 3, "the shop and two workers"
+        process.send_signal(signal.SIGINT)
+        said, complained = await process.communicate()
+    assert process.returncode == 0, complained.decode()
+    assert complained == b""
+    assert b"nothing is left running" in said
+    assert not children & {int(entry) for entry in os.listdir("/proc") if entry.isdecimal()}
+    assert any(line.startswith("Line ") and "/checkout" in line for line in lines)
+    assert all("refused 0" in line for line in lines if line.startswith("waiting"))

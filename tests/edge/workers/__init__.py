@@ -1,0 +1,1 @@
+"""A whole edge: supervisor, workers, shop, real sockets and signals."""

@@ -1,0 +1,87 @@
+"""A crowd for Locust: it browses, stands in line as it is told, enters, buys, or loses patience.
+
+    locust -f tests/load/locustfile.py --headless --host http://127.0.0.1:8080 --users 500 --spawn-rate 50 --run-time 2m
+
+Each user plays one visitor after the other, with new cookies each time. Nobody asks before the appointment that the
+status document gave. What fails: an answer that is neither a place in line nor the shop's, and a wait without a next
+appointment. Options (or environment): --room-path (STANCHION_PATH), --impatient (STANCHION_IMPATIENT), --patience
+(STANCHION_PATIENCE), --form-seconds (STANCHION_FORM_SECONDS).
+"""
+
+import random
+import re
+from time import monotonic
+from typing import Any
+
+import gevent
+from locust import FastHttpUser, events, task
+
+#: The page adds up to this part of an interval, never less than nothing.
+JITTER = 0.05
+PAGE = {"Accept": "text/html"}
+DOCUMENT = {"Accept": "application/json"}
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: Any) -> None:
+    parser.add_argument("--room-path", env_var="STANCHION_PATH", default="/checkout", help="a path that a room covers")
+    parser.add_argument(
+        "--impatient", env_var="STANCHION_IMPATIENT", type=float, default=0.3, help="share of visitors who may give up"
+    )
+    parser.add_argument(
+        "--patience", env_var="STANCHION_PATIENCE", type=float, default=60.0, help="after how many seconds, on average"
+    )
+    parser.add_argument(
+        "--form-seconds", env_var="STANCHION_FORM_SECONDS", type=float, default=2.0, help="to fill in the form"
+    )
+
+
+class Visitor(FastHttpUser):
+    """One visitor after the other."""
+
+    network_timeout = 30.0
+    connection_timeout = 10.0
+
+    @task
+    def visit(self) -> None:
+        self.client.cookiejar.clear()
+        self.client.get("/", headers=PAGE, name="browse")
+        if self._wait():
+            self._buy()
+
+    def _wait(self) -> bool:
+        """Stand in line; whether one got in."""
+        options = self.environment.parsed_options
+        patience_s = random.expovariate(1 / options.patience) if random.random() < options.impatient else float("inf")
+        began = monotonic()
+        while True:
+            after_s = self._poll(options.room_path)
+            if after_s == 0.0:
+                return True
+            if after_s is None or monotonic() - began + after_s > patience_s:
+                return False
+            gevent.sleep(after_s * (1 + JITTER * random.random()))
+
+    def _poll(self, path: str) -> float | None:
+        """Ask once. Seconds to the next time, 0: one is in, None: it is over."""
+        with self.client.get(path, headers=DOCUMENT, name="line", catch_response=True) as answer:
+            state = answer.headers.get("Stanchion-State") if answer.headers else None
+            answer.request_meta["name"] = f"line: {state}"
+            if answer.status_code != 200 or state not in ("waiting", "admitted", "sold_out", "early", "closed"):
+                answer.failure(f"status {answer.status_code}, state {state}")
+                return None
+            if state == "admitted":
+                return 0.0
+            after_s: float | None = answer.json()["poll_after_seconds"]
+            if state == "waiting" and (after_s is None or after_s <= 0):
+                answer.failure(f"a next appointment in {after_s} s")
+                return None
+            return after_s if state == "waiting" else None
+
+    def _buy(self) -> None:
+        options = self.environment.parsed_options
+        page = self.client.get(options.room_path, headers=PAGE, name="enter")
+        gevent.sleep(random.uniform(0.5, 1.5) * options.form_seconds)
+        form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text or ""))
+        form |= {"name": "Locust", "card": "4242 4242 4242 4242"}
+        self.client.post(options.room_path, data=form, headers=PAGE, name="buy")

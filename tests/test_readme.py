@@ -1,0 +1,113 @@
+"""What the documents say is true: their commands exist, their settings load, their links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from edge.cli import main
+from edge.loading import parse_settings
+from tests.support import command_names
+
+HERE = Path(__file__).parents[1]
+README = (HERE / "README.md").read_text("utf-8")
+DOCUMENTS = [HERE / "README.md", HERE / "CHANGELOG.md", *sorted((HERE / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    """The README's fenced blocks of a language ('' for none)."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+def targets() -> dict[str, str]:
+    """The Makefile's targets and what each needs."""
+    found = re.findall(r"^([a-z-]+):(?!=)([^#\n]*)", (HERE / "Makefile").read_text("utf-8"), re.M)
+    return {name: needs.strip() for name, needs in found}
+
+
+def planned(target: str) -> str:
+    """What `make` would do for a target, without doing it."""
+    asked = subprocess.run(
+        ["make", "-n", "-B", target], cwd=HERE, capture_output=True, text=True, check=True, timeout=30
+    )
+    return asked.stdout
+
+
+def test_the_two_commands_are_all_it_takes():
+    """The first commands a reader meets are `make run` and `make test`, and both are there."""
+    commands = blocks("")[0].split("\n")[:-1]
+    assert commands == ["make run", "make test"]
+    assert {"run", "test"} <= set(targets())
+    assert "stanchion demo" in planned("run")
+
+
+def test_make_test_runs_all_of_its_parts():
+    """`make test` sets itself up, checks format, lint, types and imports, then runs pytest; the tools are there."""
+    plan = planned("test")
+    parts = ("-m pip install", "ruff format", "ruff check", "mypy", "lint-imports", "-m pytest")
+    order = [plan.index(part) for part in parts]
+    assert order == sorted(order)
+    assert "tests/system-packages.sh" in plan
+    for tool in ("ruff", "mypy", "importlinter", "pytest"):
+        assert find_spec(tool), f"{tool} is among the tests' dependencies"
+
+
+def test_the_first_settings_load():
+    """The ten lines for one's own shop pass `stanchion check`."""
+    [text] = blocks("yaml")
+    assert len(text.splitlines()) == 10
+    assert parse_settings(text).rooms[0].name == "checkout"
+
+
+def test_every_command_is_in_the_readme():
+    """The README's table names the commands that exist, each of them and no other."""
+    named = re.findall(r"^\| `stanchion (\w+)", README, re.M)
+    assert named == list(dict.fromkeys(named))
+    assert sorted(named) == sorted(command_names())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_named_exists(document: Path):
+    """Wherever a document writes `stanchion X`, there is such a command."""
+    text = document.read_text("utf-8")
+    named = set(re.findall(r"(?:^|`|\()stanchion ([a-z]+)", text, re.M))
+    assert named <= set(command_names())
+    made = set(re.findall(r"`make ([a-z]+)`", text))
+    assert made <= set(targets())
+
+
+def test_the_key_in_the_readme_is_taken(capsys: pytest.CaptureFixture[str]):
+    """What the README says to put into the environment is what its settings ask for."""
+    [line] = [line for line in README.splitlines() if line.startswith("export ")]
+    name, _, value = shlex.split(line)[1].partition("=")
+    [text] = blocks("yaml")
+    assert parse_settings(text).secret_keys_env == name
+    assert value == "$(stanchion keygen)"
+    assert main(["keygen"]) == 0
+    assert len(capsys.readouterr().out.strip()) >= 43
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path):
+    """Links inside of the project point at files that are there."""
+    links = re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8"))
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_module_named_exists():
+    """The life of a request names real modules."""
+    text = (HERE / "docs" / "life-of-a-request.md").read_text("utf-8")
+    named = re.findall(r"`((?:edge|controller|waiting_room|static)/[\w/.]+)`", text)
+    assert len(named) > 10
+    assert [name for name in named if not (HERE / name).exists()] == []
+
+
+def test_the_map_names_every_folder():
+    """Every folder with something in it is on the README's map."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=HERE, capture_output=True, text=True, check=False).stdout
+    folders = {path.partition("/")[0] for path in tracked.splitlines() if "/" in path and not path.startswith(".")}
+    assert folders <= set(re.findall(r"^\| `(\w+)/`", README, re.M))

@@ -1,0 +1,219 @@
+"""The page's bytes: whatever is put in, it stays the same document, and it loads only what is there."""
+
+import gzip
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from waiting_room.page import (
+    PAGE_HEADERS,
+    STATIC_PATH,
+    Assets,
+    ErrorPage,
+    Template,
+    WaitingPage,
+    progress_percent,
+)
+from waiting_room.status import State, Status
+
+ASSETS = Assets.load()
+PAGE = WaitingPage(ASSETS, "checkout", "Lumen Records")
+PLAIN = Status(State.WAITING, "checkout", 1240, 95.0, 130.0, 4.2, first_seen=1_000_000.0)
+NOW = 1_000_060.0
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+hostile = st.sampled_from(
+    [
+        "</template>",
+        "</p><script>alert(1)</script>",
+        '" onload="x',
+        "{{status}}",
+        "{{",
+        "&lt;",
+        "\x00",
+        "--><!--",
+        "'",
+    ]
+)
+messages = st.none() | texts | st.builds(lambda a, b, c: a + b + c, texts, hostile, texts)
+seconds = st.none() | st.floats(0, 1e7)
+statuses = st.builds(
+    Status,
+    state=st.sampled_from(State),
+    room=st.just("checkout"),
+    position=st.none() | st.integers(1, 10**9),
+    eta_p50_s=seconds,
+    eta_p90_s=seconds,
+    poll_after_s=st.none() | st.floats(0, 1e5),
+    first_seen=st.none() | st.floats(0, 4e9),
+    message=messages,
+    stock=st.none() | st.integers(0, 10**9),
+    opens_at=st.none() | st.floats(0, 4e9),
+)
+
+
+class Outline(HTMLParser):
+    """The tags with the names of their attributes, and the text of every element with an id."""
+
+    VOID = frozenset({"meta", "link"})
+
+    def __init__(self, document: bytes) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, str] = {}
+        self._open: list[str | None] = []
+        self.feed(document.decode())
+        self.close()
+        assert self._open == [], "every element is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attrs if name not in ("hidden", "class"))))
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self._open.append(dict(attrs).get("id"))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._open and (name := self._open[-1]):
+            self.texts[name] = self.texts.get(name, "") + data
+
+
+def outline(document: bytes) -> list[tuple[str, tuple[str, ...]]]:
+    """The structure, without the refresh that comes and goes with the state."""
+    tags = Outline(document).tags
+    return [(tag, names) for tag, names in tags if tag != "noscript" and names != ("http-equiv", "content")]
+
+
+@given(status=statuses, cookies_missing=st.booleans(), now=st.none() | st.floats(0, 4e9))
+def test_no_value_changes_the_document(status: Status, cookies_missing: bool, now: float | None) -> None:
+    """Whatever a status carries, the page has the same elements and attributes, and is small."""
+    document = PAGE.render(status, cookies_missing=cookies_missing, now=now)
+    assert outline(document) == outline(PAGE.render(PLAIN))
+    assert len(document) <= 8192 + 12 * len(status.message or "")
+
+
+@given(message=messages)
+def test_a_message_arrives_as_it_was_written(message: str | None) -> None:
+    """The visible message and the script's copy of it both say what the shop wrote."""
+    found = Outline(PAGE.render(replace(PLAIN, message=message)))
+    if message is not None and "\x00" not in message and "\r" not in message:
+        assert found.texts.get("message", "") == message
+    assert json.loads(found.texts["status"])["message"] == message
+
+
+@given(title=texts, room=texts.filter(bool))
+def test_no_name_changes_the_document(title: str, room: str) -> None:
+    page = WaitingPage(ASSETS, room, title)
+    assert outline(page.render(replace(PLAIN, room=room))) == outline(PAGE.render(PLAIN))
+
+
+@given(
+    code=st.integers(400, 599),
+    title=st.none() | texts,
+    explanation=messages,
+    after=st.none() | st.floats(0, 1e6),
+)
+def test_no_error_changes_the_document(
+    code: int, title: str | None, explanation: str | None, after: float | None
+) -> None:
+    page = ErrorPage(ASSETS)
+    assert outline(page.render(code, title, explanation, after)) == outline(page.render(502))
+
+
+@pytest.mark.parametrize("document", [PAGE.render(PLAIN), ErrorPage(ASSETS).render(504)])
+def test_nothing_inline_and_every_reference_resolves(document: bytes) -> None:
+    """The content security policy allows only files of our own, and each of them is served."""
+    references = []
+    for tag, attributes in Outline(document).attributes:
+        assert tag != "style"
+        assert not [name for name in attributes if name == "style" or name.startswith("on")]
+        assert tag != "script" or attributes.keys() == {"src", "defer"}
+        references += [v for name in ("src", "href") if (v := attributes.get(name))]
+    assert len(references) >= 2
+    for reference in references:
+        asset = ASSETS.get(reference.removeprefix(STATIC_PATH))
+        assert asset is not None
+        assert asset.url == reference
+    assert "unsafe" not in PAGE_HEADERS["Content-Security-Policy"]
+
+
+def test_the_script_shows_nothing_that_is_not_there() -> None:
+    """Every element that the script looks up is in the page."""
+    script = ASSETS.get(ASSETS.url("waiting.js").removeprefix(STATIC_PATH))
+    assert script is not None
+    used = set(re.findall(rb'\b(?:by|put|show)\("([\w-]+)"', script.body))
+    there = {(attributes.get("id") or "").encode() for _, attributes in Outline(PAGE.render(PLAIN)).attributes}
+    assert used
+    assert used <= there
+
+
+def test_assets_are_small_and_named_by_content() -> None:
+    """A name changes with its content, so a browser may keep what it has for a year."""
+    before, after = Assets({"a.css": b"1"}), Assets({"a.css": b"2"})
+    assert before.url("a.css") != after.url("a.css")
+    assert before.url("a.css") == Assets({"a.css": b"1"}).url("a.css")
+    assert ASSETS.get("waiting.css") is None
+    assert ASSETS.get("../page.py") is None
+    for asset in ASSETS:
+        assert gzip.decompress(asset.gzipped) == asset.body
+    page = [asset for asset in ASSETS if asset.url.startswith((STATIC_PATH + "waiting.", STATIC_PATH + "icon."))]
+    assert len(page) == 3
+    assert sum(len(asset.gzipped) for asset in page) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("status", "refresh"),
+    [
+        (PLAIN, 5),
+        (replace(PLAIN, state=State.EARLY, poll_after_s=30.0), 30),
+        (replace(PLAIN, state=State.SOLD_OUT, poll_after_s=10.0), 10),
+        (replace(PLAIN, state=State.SOLD_OUT, poll_after_s=None), None),
+        (replace(PLAIN, state=State.CLOSED, poll_after_s=None), None),
+        (Status(State.ADMITTED, "checkout"), 1),
+    ],
+)
+def test_without_scripts_it_asks_again_when_told(status: Status, refresh: int | None) -> None:
+    """Not earlier than told, and not at all when it is over."""
+    found = re.findall(rb'<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>', PAGE.render(status))
+    assert found == ([] if refresh is None else [b"%d" % refresh])
+    rescue = re.findall(rb'^<meta http-equiv="refresh" content="(\d+)">$', PAGE.render(status), re.MULTILINE)
+    assert rescue == ([] if refresh is None else [b"60"])
+
+
+def test_missing_cookies_are_explained() -> None:
+    """The explanation replaces the figures, and a browser without scripts looks again slowly."""
+    document = PAGE.render(PLAIN, cookies_missing=True, now=NOW)
+    found = Outline(document)
+    assert found.texts["headline"] == "Your browser did not keep your place"
+    hidden = {a["id"] for _, a in found.attributes if "hidden" in a and "id" in a}
+    assert {"place-box", "wait-box", "progress-box", "stock-box", "message-box", "updated", "since"} <= hidden
+    assert "again" not in hidden
+    assert b'content="60"' in document
+
+
+def test_shows_the_figures_of_a_wait() -> None:
+    found = Outline(PAGE.render(replace(PLAIN, stock=0), now=NOW))
+    assert found.texts["place"] == "1,240"
+    assert found.texts["wait"] == "about 2 minutes"
+    assert found.texts["within"] == "nine in ten wait less than 3 minutes"
+    assert found.texts["stock"] == "none free right now"
+    assert ("progress", "38") in [(tag, a.get("value")) for tag, a in found.attributes]
+
+
+@given(status=statuses, now=st.floats(0, 4e9))
+def test_progress_is_a_part(status: Status, now: float) -> None:
+    """Never all of it while anybody waits, never less than nothing."""
+    assert progress_percent(status, now) is None or 0 <= progress_percent(status, now) <= 99  # type: ignore[operator]
+
+
+def test_a_slot_without_a_value_is_a_mistake() -> None:
+    with pytest.raises(KeyError):
+        Template([b"a", b"b"], ["missing"]).join({})

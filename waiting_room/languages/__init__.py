@@ -1,0 +1,1 @@
+"""Data only: one JSON file a language, every word a visitor reads."""

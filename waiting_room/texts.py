@@ -1,0 +1,144 @@
+"""Every word a visitor reads, and how numbers and waits are worded: one JSON file a language.
+
+The server words the page with it, and the script gets the same object inside the page, so a language is one
+file. Waits are worded in steps, because an estimate to the second would be a lie, and because a finished
+phrase ("2 minutes") needs no plural rules in any language:
+
+    seconds  0 ......45.....90......150 ...          19,440 ...
+    worded   less than  about 1  about 2  ...  about  more than
+             a minute   minute   minutes       6 hours  6 hours
+"""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+__all__ = ["SCRIPT_PARTS", "Texts"]
+
+SCRIPT_PARTS = ("thousands", "views", "labels", "waits", "notices", "announcements")
+"""What of the file travels in the page for the script."""
+
+LEAST_WAIT_S = 45.0
+"""Below this a wait is "less than a minute"."""
+
+FEW_SECONDS_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The words of one language. The file's shape is that of `languages/en.json`, key for key."""
+
+    data: Mapping[str, Any]
+    steps_s: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    middles_s: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    """Half-way between one step and the next."""
+
+    def __post_init__(self) -> None:
+        steps = tuple(seconds for seconds, _ in self.data["waits"]["steps"])
+        object.__setattr__(self, "steps_s", steps)
+        object.__setattr__(self, "middles_s", tuple((low + high) / 2 for low, high in pairwise(steps)))
+
+    @classmethod
+    def load(cls, language: str = "en") -> "Texts":
+        """Read `languages/<language>.json`; `FileNotFoundError` when there is none."""
+        return cls(json.loads((files("waiting_room.languages") / f"{language}.json").read_bytes()))
+
+    @property
+    def language(self) -> str:
+        return str(self.data["language"])
+
+    @property
+    def direction(self) -> str:
+        return str(self.data["direction"])
+
+    def get(self, part: str, key: str, **values: str) -> str:
+        """One text with its `{names}` replaced; replacements are taken as they are, never searched again."""
+        return fill(self.data[part][key], values)
+
+    def view(self, view: str, key: str) -> str:
+        return str(self.data["views"][view][key])
+
+    def error(self, status_code: int, key: str) -> str:
+        """`title` or `explanation` for a status code; a general one when the code has none of its own."""
+        errors = self.data["errors"]
+        return str(errors.get(str(status_code), errors["other"])[key])
+
+    def number(self, value: int) -> str:
+        return f"{value:,}".replace(",", self.data["thousands"])
+
+    def wait_step(self, seconds: float | None) -> int | None:
+        """Which wording a wait has: the nearest step, -1 below the first, one more than the last clearly beyond it."""
+        return None if seconds is None else nearest_step(self.steps_s, self.middles_s, seconds)
+
+    def wait(self, seconds: float | None) -> str:
+        """The step nearest to the wait: "about 2 minutes"."""
+        waits = self.data["waits"]
+        step = self.wait_step(seconds)
+        if step is None:
+            return str(waits["unknown"])
+        if step < 0:
+            return str(waits["least"])
+        if step == len(waits["steps"]):
+            return str(waits["most"])
+        return fill(waits["about"], {"wait": waits["steps"][step][1]})
+
+    def within_step(self, p50_s: float | None, p90_s: float | None) -> int | None:
+        """The first step that is no shorter than the 90th percentile; None where it would add nothing."""
+        if p50_s is None or p90_s is None:
+            return None
+        bound = bisect_left(self.steps_s, p90_s)
+        if bound == len(self.steps_s) or bound <= max(0, nearest_step(self.steps_s, self.middles_s, p50_s)):
+            return None
+        return bound
+
+    def within(self, p50_s: float | None, p90_s: float | None) -> str | None:
+        """`within_step` in words."""
+        bound = self.within_step(p50_s, p90_s)
+        waits = self.data["waits"]
+        return None if bound is None else fill(waits["within"], {"wait": waits["steps"][bound][1]})
+
+    def retry(self, seconds: float | None) -> str:
+        """When an error is worth another try; None: soon."""
+        errors, steps = self.data["errors"], self.data["waits"]["steps"]
+        if seconds is None:
+            wait = errors["moment"]
+        elif seconds <= FEW_SECONDS_S:
+            wait = errors["seconds"]
+        else:
+            wait = next((words for s, words in steps if s >= seconds), steps[-1][1])
+        return self.get("errors", "retry", wait=wait)
+
+    def clock(self, moment_s: float) -> str:
+        """The time of day, named as UTC: the server does not know where the visitor is (the script does)."""
+        return datetime.fromtimestamp(moment_s, UTC).strftime("%H:%M UTC")
+
+    def day_and_clock(self, moment_s: float) -> str:
+        return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+    def for_script(self) -> str:
+        """The parts the script needs, as one line of JSON."""
+        return json.dumps({k: self.data[k] for k in SCRIPT_PARTS}, ensure_ascii=False, separators=(",", ":"))
+
+
+def nearest_step(steps_s: Sequence[int], middles_s: Sequence[float], seconds: float) -> int:
+    """The index of the nearest step, -1 below the first, `len(steps_s)` clearly beyond the last."""
+    if seconds < LEAST_WAIT_S:
+        return -1
+    if seconds > steps_s[-1] * 1.2:
+        return len(steps_s)
+    return bisect_right(middles_s, seconds)
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Replace `{name}` by its value, in one pass over the text."""
+    parts = text.split("{")
+    out = [parts[0]]
+    for part in parts[1:]:
+        name, _, rest = part.partition("}")
+        out.append(values[name] + rest)
+    return "".join(out)

@@ -1,0 +1,196 @@
+"""Ticket and pass: the cookie by which a visitor carries their own place in line.
+
+A room has one cookie, `stanchion_<room>`. It holds a ticket while its visitor waits and a pass once admitted, so a
+front proxy that carries one cookie carries all. Both are text, readable by anybody and forgeable by nobody:
+
+    t1 . checkout . 3q2-7wAAAAAAAAAAAAAAAA . 1763719200123 . 1763719260 . <signature>
+    |    |          |                        |               |            HMAC-SHA256, base64url, by itsdangerous
+    |    |          |                        |               last sign of life, whole seconds
+    |    |          |                        first_seen, milliseconds
+    |    |          id: 128 random bits, base64url
+    |    room
+    kind and version: t1 a ticket, p1 a pass
+
+    p1 . checkout . <id> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
+
+Times are Unix time. Ticket and pass are signed under keys derived with different salts, so neither can be passed off as
+the other. Keys form a list: the first signs, all verify, so keys are changed without anybody losing their place.
+
+Age is judged here against a `now` that the caller passes in and with a stated allowance for clock skew between nodes;
+the library's own time-stamp check would refuse a ticket that was signed by a node one second ahead.
+
+Any bytes either open or are rejected with a reason; nothing raises. Whoever shows a rejected cookie is a first visitor.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from waiting_room.signature import Signatures
+
+__all__ = [
+    "ID_BYTES",
+    "SIGN_OF_LIFE_S",
+    "Keyring",
+    "Pass",
+    "Rejected",
+    "Rejection",
+    "Ticket",
+    "cookie_name",
+    "cookie_values",
+    "judge",
+    "new_ticket",
+]
+
+#: A waiting ticket is signed anew when its sign of life is older than this: an unchanged head makes polls cheap.
+SIGN_OF_LIFE_S = 60.0
+#: The longest cookie that is looked at. Ours have 150 bytes at most; browsers allow 4096.
+MAX_COOKIE_BYTES = 256
+#: Bytes of randomness in an id: as many as a UUID.
+ID_BYTES = 16
+
+
+class Rejection(StrEnum):
+    """Why a cookie was not accepted; the values are metric labels."""
+
+    MALFORMED = "malformed"
+    OVERSIZED = "oversized"
+    DUPLICATED = "duplicated"
+    SIGNATURE = "signature"
+    ROOM = "room"
+    FUTURE = "future"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    reason: Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A place in line. `first_seen` is the time of the first arrival and never changes; both times are seconds."""
+
+    id: str
+    room: str
+    first_seen: float
+    seen: float
+
+    def needs_renewal(self, now: float) -> bool:
+        return now - self.seen >= SIGN_OF_LIFE_S
+
+    def renewed(self, now: float) -> "Ticket":
+        return replace(self, seen=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The right to skip the line until `expires` (seconds, Unix time)."""
+
+    id: str
+    room: str
+    first_seen: float
+    admitted_at: float
+    expires: float
+
+
+class Keyring:
+    """Signs and opens tickets and passes with a list of secret keys.
+
+    keys: secrets of at least 16 bytes, newest first. The first signs, all verify.
+    """
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys:
+            raise ValueError("at least one secret key is required")
+        self._signatures = {
+            kind: Signatures(keys, salt)
+            for kind, salt in ((b"t1", b"stanchion.ticket.v1"), (b"p1", b"stanchion.pass.v1"))
+        }
+
+    def seal(self, what: Ticket | Pass) -> str:
+        """The cookie's value."""
+        if isinstance(what, Ticket):
+            kind, times = b"t1", [_ms(what.first_seen), int(what.seen)]
+        else:
+            kind, times = b"p1", [_ms(what.first_seen), _ms(what.admitted_at), int(what.expires)]
+        payload = b".".join((kind, what.room.encode(), what.id.encode(), *(b"%d" % time for time in times)))
+        return self._signatures[kind].sign(payload).decode()
+
+    def read(self, value: str, room: str) -> Ticket | Pass | Rejected:
+        """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
+        keys do, so it may be remembered; whether it still counts is `judge`'s to say, at every request.
+        """
+        if len(value) > MAX_COOKIE_BYTES:
+            return Rejected(Rejection.OVERSIZED)
+        raw = value.encode("utf-8", "surrogatepass")
+        signatures = self._signatures.get(raw[:2])
+        if signatures is None or raw[2:3] != b".":
+            return Rejected(Rejection.MALFORMED)
+        payload = signatures.unsign(raw)
+        if payload is None:
+            return Rejected(Rejection.SIGNATURE)
+        try:
+            fields = payload.decode("ascii").split(".")
+            opened = _ticket(fields) if fields[0] == "t1" else _pass(fields)
+        except ValueError:
+            return Rejected(Rejection.MALFORMED)
+        return opened if opened.room == room else Rejected(Rejection.ROOM)
+
+
+def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float) -> Rejected | None:
+    """Why an authentic ticket or pass does not count now; None when it does.
+
+    A time in the future is allowed up to `skew_s`: clocks of nodes differ. It is taken as it is, because clamping it
+    would make the place depend on the node that looks. Tickets end `lifetime_s` after the first arrival.
+    """
+    if isinstance(opened, Pass):
+        if opened.admitted_at > now + skew_s:
+            return Rejected(Rejection.FUTURE)
+        return None if now < opened.expires else Rejected(Rejection.EXPIRED)
+    if opened.first_seen > now + skew_s or opened.seen > now + skew_s + 1.0:  # `seen` is whole seconds
+        return Rejected(Rejection.FUTURE)
+    return None if now - opened.first_seen < lifetime_s else Rejected(Rejection.EXPIRED)
+
+
+def _ticket(fields: list[str]) -> Ticket:
+    _, room, ident, first_seen_ms, seen = fields
+    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)))
+
+
+def _pass(fields: list[str]) -> Pass:
+    _, room, ident, first_seen_ms, admitted_ms, expires = fields
+    return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)))
+
+
+def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:
+    """A first visit's ticket. entropy: ID_BYTES random bytes, from the caller."""
+    if len(entropy) != ID_BYTES:
+        raise ValueError(f"a ticket's id takes {ID_BYTES} random bytes, got {len(entropy)}")
+    ident = base64.urlsafe_b64encode(entropy).rstrip(b"=").decode()
+    return Ticket(ident, room, _ms(now) / 1000, float(int(now)))
+
+
+def cookie_name(room: str) -> str:
+    return f"stanchion_{room}"
+
+
+def cookie_values(header: str, name: str) -> list[str]:
+    """All values that a `Cookie` header gives to `name`, in order (RFC 6265, 5.4: pairs separated by '; ').
+
+    Found by position rather than by parsing every pair: a browser's header holds many cookies, and one is ours.
+    """
+    values: list[str] = []
+    needle = name + "="
+    at = header.find(needle)
+    while at >= 0:
+        if at == 0 or header[:at].rstrip(" \t")[-1:] == ";":
+            end = header.find(";", at)
+            values.append(header[at + len(needle) : end if end >= 0 else None].strip(" \t"))
+        at = header.find(needle, at + len(needle))
+    return values
+
+
+def _ms(moment_s: float) -> int:
+    return round(moment_s * 1000)
