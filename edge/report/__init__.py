@@ -1,0 +1,1 @@
+"""Pictures and pages made of figures; nothing loaded from elsewhere."""
