@@ -173,9 +173,7 @@ async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
     print("| way | decisions/s | P95 ms | a processor second | a processor second of the server |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for way, figures in results.items():
-        rate, p95_ms, per_cpu_s, per_server_s = (
-            statistics.median(column) for column in zip(*figures, strict=True)
-        )
+        rate, p95_ms, per_cpu_s, per_server_s = (statistics.median(column) for column in zip(*figures, strict=True))
         print(f"| {way} | {rate:,.0f} | {p95_ms:.1f} | {per_cpu_s:,.0f} | {per_server_s:,.0f} |")
 
 

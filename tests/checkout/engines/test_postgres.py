@@ -59,9 +59,7 @@ class OtherLayersMachine(PostgresMachine):
     is_lazy = False
 
 
-LIMITS = settings(
-    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+LIMITS = settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 PostgresMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = LIMITS
 TestContract = PostgresMachine.TestCase
 TestContractOfOtherLayers = OtherLayersMachine.TestCase
@@ -110,9 +108,7 @@ async def test_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_path
     """A shop that waits for its turn ends cleanly when told to."""
     leader = await PostgresEngine.open(server.url)
     config = tmp_path / "shop.yaml"
-    config.write_text(
-        f"listen: 127.0.0.1:0\nengine: {{kind: postgres, url: '{server.url}', standby: true}}\n"
-    )
+    config.write_text(f"listen: 127.0.0.1:0\nengine: {{kind: postgres, url: '{server.url}', standby: true}}\n")
     command = [sys.executable, "-m", "checkout", "serve", "--config", str(config)]
     standby = await asyncio.create_subprocess_exec(*command)
     db = await asyncpg.connect(server.url)

@@ -57,9 +57,7 @@ class OtherLayersMachine(RedisMachine):
     is_lazy = False
 
 
-LIMITS = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+LIMITS = settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
 RedisMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = LIMITS
 TestContract = RedisMachine.TestCase
 TestContractOfOtherLayers = OtherLayersMachine.TestCase

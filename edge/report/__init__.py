@@ -1,1 +1,0 @@
-"""Pictures and pages made of figures; nothing loaded from elsewhere."""
