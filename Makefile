@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help run test bench check soak-shop bench-shop format clean
+.PHONY: help run test check fairness bench soak-shop bench-shop format clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -41,6 +41,9 @@ bench-shop: $(VENV)/.test-ready ## decisions a second of the shop's stores again
 format: $(VENV)/.test-ready ## rewrite the sources in the house format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+fairness: $(VENV)/.test-ready ## measure every scenario and write the tables of docs/fairness.md (half an hour; ARGS="flash churn")
+	@PYTHONPATH=. $(BIN)/python tests/bench/fairness_table.py $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist

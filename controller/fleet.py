@@ -23,9 +23,9 @@ nodes add up to C.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-HEARTBEAT_S = 0.5
+HEARTBEAT_S = 0.2
 TTL_S = 3.0
-TAU_S = 2.0  # at two heartbeats a second this is a gain of 1/4 with a delay of one step: no overshoot
+TAU_S = 0.8  # a gain of 1/4 a heartbeat with a delay of one: no overshoot
 EVEN = 0.05  # part of the capacity shared out evenly, so that a node without polls can start
 MAX_LEASES = 8192  # most leases in one summary
 
@@ -62,7 +62,7 @@ def shares(summaries: Iterable[Summary], room_rate: float) -> Mapping[str, Share
     even = EVEN if polls > 0.0 else 1.0
     base, level = {}, {}
     for s in nodes:
-        weight = even / len(nodes) + ((1.0 - even) * s.polls_per_s / polls if polls > 0.0 else 0.0)
+        weight = even / len(nodes) + ((1.0 - even) * (s.polls_per_s / polls) if polls > 0.0 else 0.0)
         base[s.node] = room_rate * weight
         level[s.node] = s.level + (s.rate - base[s.node]) * HEARTBEAT_S
     tokens = sum(level.values())

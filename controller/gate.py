@@ -31,7 +31,7 @@ GRACE_S = 0.1  # a client is expected this much after its appointment
 ZONE_S = 6.0  # the line is counted this far beyond the longest interval
 SETTLE_S = 3.0  # newcomers are counted this long after their arrival
 COLD_S = 1.5  # a node that joins a running sale first listens for this many shortest intervals
-JOINED_SD = 0.5
+JOINED_SD = 0.9  # tokens in reserve at a joined node, in standard deviations of a second of arrivals
 LEAD_S = 0.4
 DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.06, 1.2, 2.0  # ETA interval, fitted to the scenarios
 BLOCKED_S = 5.0  # memory of places having been scarce
@@ -49,6 +49,7 @@ class Gate:
         "_bucket",
         "_clock",
         "_cold_until",
+        "_doubt_scale",
         "_far_eta_s",
         "_far_s",
         "_flow",
@@ -72,7 +73,7 @@ class Gate:
     )
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
-        """`resume`: a checkpoint, or {} for a node that joins a running sale (empty bucket, it listens first)."""
+        """`resume`: a checkpoint, or {} for a node that joins a sale (empty bucket, it listens first)."""
         s = self._settings = settings
         rate = s.admissions_per_second
         self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))
@@ -166,9 +167,7 @@ class Gate:
         gone = tuple(self._gone)
         self._leases, self._gone = [], []
         level = self._bucket.level(now)
-        return Summary(
-            node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone
-        )
+        return Summary(node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone)
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
         """News of the fleet, this node's own summary among it; each summary once, in any order."""
@@ -298,13 +297,14 @@ class Gate:
             line.front.expect(first_seen, due, is_first)
             if len(self._leases) < MAX_LEASES:
                 self._leases.append((first_seen, due, is_first))
-        return Wait(after, position, eta, eta + self._doubt(eta, flow, is_exact))
+        return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
 
-    def _doubt(self, eta_s: float, flow: float, is_exact: bool) -> float:
-        """Seconds from the median to the 90th percentile: a share of it, one more poll, and the sampling error
-        of the count (a sample of n is known to sqrt(n))."""
-        sampling = 0.0 if is_exact else DOUBT_SD * (eta_s / flow) ** 0.5
-        return DOUBT_SHARE * eta_s + DOUBT_S + sampling
+    def _doubt(self, first_seen: float, eta_s: float) -> float:
+        """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
+        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come."""
+        flow = self._flow
+        doubt = DOUBT_SHARE * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
+        return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
 
     def _part(self, now: float) -> None:
         """Nothing was heard of the others: on with the configured share and this node's own sample."""
@@ -339,9 +339,11 @@ class Gate:
         self._is_exact = is_own or line.front is not None
         if line.front is not None:
             self._sample, flow = 1.0, s.room_rate
+            self._doubt_scale = max(share if share < 0.9 else 1.0 / s.nodes, 1e-3)
         else:
             self._sample = 1.0 / s.nodes if is_own else share
             flow = s.admissions_per_second if is_own else share * s.room_rate
+            self._doubt_scale = 1.0
         if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
             flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
         self._flow = flow if s.admissions_per_second > 0.0 else 0.0

@@ -27,7 +27,8 @@ YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
 PROBED = 24  # first leases that must have come due before newcomers are trusted with long appointments
 
 SETTLED_S = 1.0
-NEWS_S = 0.7  # a heartbeat and its delay
+TRUSTED = 0.9
+NEWS_S = 0.4  # a heartbeat and its delay
 
 
 def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:
@@ -68,8 +69,8 @@ class SharedFront:
         self.fresh.remove(first_seen)
 
     def tick(self, clock: float, threshold: float) -> None:
-        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere, still
-        wait, and are kept until the news of their next lease must have arrived."""
+        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere,
+        still wait, and are kept until the news of their next lease must have arrived."""
         for first_seen in self.book.expire(clock):
             if first_seen in self._limbo:
                 self._limbo.discard(first_seen)
@@ -237,6 +238,12 @@ class Line:
             return self.front.ahead(first_seen, self.showup.share)
         return self._seam_front + (self._own(first_seen) - self._seam_own) / self._sample
 
+    def doubted(self, first_seen: float) -> float:
+        """Newcomers of this node's sample before this one who are not expected to come."""
+        if first_seen <= self._freshest or self.showup.share >= 1.0:
+            return 0.0
+        return (1.0 - self.showup.share) * self._fresh.rank(first_seen)
+
     def nth(self, place: float) -> float | None:
         """first_seen of who has `place` expected visitors before them; None beyond the end."""
         share = self.showup.share
@@ -267,6 +274,8 @@ class Line:
 
     def freeze(self, front: float, zone: float, youngest: float) -> None:
         """Move the edge to where `zone` visitors stand before it, but over nobody younger than `youngest`."""
+        if self.showup.share < TRUSTED:  # newcomers are counted by guess until they have come back
+            youngest = min(youngest, self._freshest)
         self._advance(front, zone, youngest)
         edges, masses = self._edges, self._masses
         if edges:

@@ -16,7 +16,7 @@ from math import inf
 from controller.settings import GateSettings
 
 APPROACH_S = 2.0
-FAR = 0.7
+FAR = 0.75
 SPREAD = 0.3
 PROBE = 0.5  # first appointments while newcomers are unknown: poll_min * (1 .. 1 + PROBE)
 CALM_POLL_S = 5.0  # while the room is held
@@ -41,7 +41,7 @@ def first_appointment(s: GateSettings, eta_s: float, after_s: float, is_probed: 
     """The same for a newcomer: soon enough to find out who comes back, and no crowd marches in step."""
     if not is_probed and eta_s < 2.0 * s.poll_max_s:
         return s.poll_min_s * (1.0 + PROBE * draw)
-    return max(s.poll_min_s, min(after_s * (1.0 - 0.3 * draw), 0.5 * eta_s))
+    return max(s.poll_min_s, min(after_s * (1.0 - 0.1 * draw), 0.5 * eta_s))
 
 
 def calm(s: GateSettings, stretch: float, draw: float) -> float:

@@ -28,8 +28,10 @@ class GateSettings:
     nodes: how many nodes the line is spread over when they share nothing; each sees one visitor in `nodes`.
     room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
     bucket_floor: least depth of the bucket, in admissions, when the line is spread over several nodes, and
-        only while somebody waits. Visitors then come at random, and a bucket of one admission loses a third
-        of a small share.
+        only while somebody waits. 1 keeps the promise of the whole room: all nodes together admit at most
+        max(burst, nodes) at once. Visitors come to a node at random, so with a burst of one admission a node
+        loses a third of its share for want of visitors at the right moment; 3 wins nearly all of it back,
+        and lets `3 * nodes` in at once at worst.
     max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate
         samples.
     """
@@ -42,7 +44,7 @@ class GateSettings:
     tick_s: float = 0.1
     nodes: int = 1
     room_admissions_per_second: float | None = None
-    bucket_floor: float = 3.0
+    bucket_floor: float = 1.0
     max_leases: int = 131_072
 
     def __post_init__(self) -> None:

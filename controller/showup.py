@@ -49,9 +49,7 @@ class ShowUp:
     def settle(self) -> float:
         """Fold the counts into the share; once a tick."""
         came = self._visits - self._proven_due
-        if (
-            self._is_sampled
-        ):  # visits and leases are different people: give the newcomers one standard deviation
+        if self._is_sampled:  # visits and leases are different people: give the newcomers one standard deviation
             came += (self._visits + self._proven_due) ** 0.5
         self.share = min(max(came / self._fresh_due, 0.02), 1.0)
         if self._fresh_due > MEMORY:
@@ -64,7 +62,7 @@ class ShowUp:
 class SelfReturns:
     """The share of this node in the traffic, from how many of its own visitors come back to it.
 
-    Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by more than a fifth and
+    Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by over a fifth and
     by four standard deviations, so that noise never moves the estimate of an evenly spread line.
     """
 

@@ -16,6 +16,7 @@ from edge.faults import ConfigurationError
 from edge.loading import load_settings, read_keys
 from edge.logs import configure_logging, facts
 from edge.settings import Settings
+from edge.simulation.arguments import add_arguments as add_simulation_arguments
 
 __all__ = ["main"]
 
@@ -58,6 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--no-crowd", dest="crowd", action="store_false", help="start without the crowd of visitors")
     demo.add_argument("--seed", type=int, default=None, help="make the crowd's behaviour repeatable")
     demo.set_defaults(command=_demo)
+
+    simulated = commands.add_parser(
+        "simulate",
+        help="play a sale on a virtual clock and measure how fair the line is",
+        description="Play a sale on a virtual clock, with the very gate that the edge runs, and measure how fair the "
+        "line is: against a perfect central line, and beside other policies.",
+    )
+    add_simulation_arguments(simulated)
+    simulated.set_defaults(command=_simulate)
 
     status = commands.add_parser("status", help="how the rooms of a running edge do")
     status.add_argument(
@@ -140,6 +150,12 @@ def _demo(options: argparse.Namespace) -> int:
     from edge.demo.demo import demo
 
     return demo(options.port, crowd=options.crowd, seed=options.seed)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from edge.simulation.command import simulate
+
+    return simulate(options)
 
 
 def _status(options: argparse.Namespace) -> int:

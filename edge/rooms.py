@@ -176,6 +176,7 @@ def gate_settings(settings: Settings, room: RoomSettings) -> GateSettings:
     return GateSettings(
         admissions_per_second=capacity.admissions_per_second / nodes,
         burst_seconds=capacity.burst_seconds,
+        bucket_floor=capacity.burst_floor,
         poll_min_s=polling.min_seconds,
         poll_max_s=polling.max_seconds,
         poll_budget_per_s=None if polling.budget_per_second is None else polling.budget_per_second / nodes,

@@ -188,6 +188,7 @@ class MatchSettings(_Section):
 class CapacitySettings(_Section):
     admissions_per_second: Rate
     burst_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 1.0
+    burst_floor: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 3.0
     total_active_users: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
 
 

@@ -17,6 +17,8 @@ from controller.simulation.crowd import Floats
 from controller.simulation.ideal import busy_until
 from controller.simulation.world import Run
 
+WINDOWS_S = (0.1, 1.0, 5.0, 20.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Measures:
@@ -89,20 +91,19 @@ def inversions(values: list[int]) -> int:
 
 
 def overshoot(run: Run) -> float:
-    """Most admissions in any second above what capacity and burst allow in it; 0 if all is well."""
+    """Most admissions in any window above what burst and capacity allow in it; 0 if all is well."""
     times = np.sort(run.admitted_s[~np.isnan(run.admitted_s)])
     if not len(times):
         return 0.0
-    first = np.searchsorted(times, times - 1.0, side="right")
-    counts = np.arange(1, len(times) + 1) - first
     plan = run.scenario.plan()
-    worst = -np.inf
-    for since, rate in plan.rates:
-        until = min((s for s, _ in plan.rates if s > since), default=np.inf)
-        inside = (times >= since + 1.0) & (times < until) if since > 0 else times < until
-        if inside.any():
-            worst = max(worst, float(np.max(counts[inside])) - rate * (1.0 + run.scenario.burst_s))
-    return max(0.0, worst)
+    made = np.array([plan.tokens(float(t)) for t in times])
+    burst = plan.burst_s * max(rate for _, rate in plan.rates)
+    worst = 0.0
+    for window in WINDOWS_S:
+        first = np.searchsorted(times, times - window, side="left")
+        counts = np.arange(1, len(times) + 1) - first
+        worst = max(worst, float(np.max(counts - (made - made[first]))) - burst - 1e-6)
+    return worst
 
 
 def spread(arrival_s: Floats, admitted_s: Floats) -> float:

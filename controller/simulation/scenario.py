@@ -71,7 +71,9 @@ class Scenario:
     events: tuple[Event, ...] = ()
     clock_off_s: float = 0.0  # node clocks are off by up to this, either way
     joined: bool = False
-    heartbeat_s: float = 0.5
+    heartbeat_s: float = 0.2
+    bucket_floor: float = 1.0
+    poll_budget_per_s: float | None = None
     kind: Literal["measured", "stress"] = "measured"
 
     def settings(self, nodes: int | None = None, capacity: float | None = None) -> GateSettings:
@@ -83,8 +85,10 @@ class Scenario:
             burst_seconds=self.burst_s,
             poll_min_s=self.poll_min_s,
             poll_max_s=self.poll_max_s,
+            poll_budget_per_s=None if self.poll_budget_per_s is None else self.poll_budget_per_s / n,
             nodes=n,
             room_admissions_per_second=rate,
+            bucket_floor=self.bucket_floor,
         )
 
     def plan(self) -> Capacity:

@@ -81,7 +81,16 @@ SCENARIOS: Mapping[str, Scenario] = {
             joined=True,
         ),
         replace(_FLASH, name="many", what="50 nodes of 1/s each", nodes=50),
+        replace(_FLASH, name="many-deep", what="50 nodes, bucket_floor 3", nodes=50, bucket_floor=3.0),
         replace(_FLASH, name="many-joined", what="50 nodes, joined", nodes=50, joined=True),
+        replace(
+            _FLASH,
+            name="many-deep-joined",
+            what="50 nodes, bucket_floor 3, joined",
+            nodes=50,
+            joined=True,
+            bucket_floor=3.0,
+        ),
         replace(
             _FLASH,
             name="scale",
@@ -103,9 +112,7 @@ SCENARIOS: Mapping[str, Scenario] = {
             clock_off_s=0.05,
             events=(Stall(100.0, 1, 3.0),),
         ),
-        replace(
-            _FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2
-        ),
+        replace(_FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2),
         replace(
             _FLASH,
             name="bots",

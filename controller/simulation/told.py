@@ -1,6 +1,6 @@
 """What the waiting were told, against what came true: place, ETA and its interval.
 
-position error   |told - true| / true, of places beyond the first 20; true = older ones still waiting, plus one
+position error   |told - true| / true, of places beyond 20; true = older ones still waiting, plus one
 covered          share of the P90s that were not exceeded
 grown            share of visitors who were once told a P50 beyond every P90 that they had been told before
 """

@@ -1,4 +1,4 @@
-"""A node's part in the fleet: twice a second it tells the others what they should know, and learns what they told.
+"""A node's part in the fleet: five times a second it tells the others what they should know, and learns what they told.
 
     worker --summary--> supervisor --> the other workers of this machine
                               '------> Redis --> the other machines' supervisors --> their workers
@@ -19,7 +19,7 @@ from edge.rooms import RoomTable
 __all__ = ["HEARTBEAT_S", "Heartbeat"]
 
 #: Shorter makes the common front more exact and costs messages; the law's constants are chosen for this.
-HEARTBEAT_S = 0.5
+HEARTBEAT_S = 0.2
 #: News that is kept between two heartbeats; far more than a fleet sends in one.
 MAX_NEWS = 10_000
 

@@ -29,7 +29,7 @@ log = logging.getLogger("edge.cluster")
 TIMEOUT_S = 1.0
 #: Pause before another try to connect, at first and at most, with jitter so that machines do not come all at once.
 RETRY_S, MAX_RETRY_S = 0.2, 5.0
-#: Silence after which the bus counts as broken: every machine hears at least its own messages twice a second.
+#: Silence after which the bus counts as broken: every machine hears at least its own messages five times a second.
 SILENCE_S = 3.0
 #: Messages that wait while Redis is slow; older news is worth nothing.
 MAX_QUEUED = 256

@@ -1,7 +1,7 @@
-"""The committed figures: `python tests/bench/fairness_table.py [NAME ...]` writes the tables of docs/fairness.md.
+"""The committed figures: `python tests/bench/fairness_table.py [NAME ...]` writes docs/fairness.md.
 
-Every scenario over seeds 0..4 (`million`: seed 0), two processes; then one sale for each policy. Figures are kept in
-docs/fairness.json, so that naming scenarios renews only theirs.
+Every scenario over seeds 0..4 (`million`: seed 0), two processes; then one sale for each policy. Figures are
+kept in docs/fairness.json, so that naming scenarios renews only theirs.
 """
 
 import json
@@ -133,10 +133,12 @@ def render(table: dict[str, dict[str, Any]]) -> str:
         if not r:
             continue
         lines.append(
-            f"| {name} | {100 * r['use']:.2f} % | {r['median_s']:.2f} s | {r['p95_s']:.2f} s | {r['p99_s']:.2f} s"
-            f" | {100 * r['kendall']:.3f} % | {r['overshoot']:.0f} | {r['polls_each']:.2f} | {r['polls_peak_per_s']:.0f}"
-            f" | {100 * r['lost']:.2f} % | {r['spread_s']:.1f} s | {r['ideal_p99_s']:.2f} s, {r['ideal_polls']:.2f}"
-            f" | {100 * r['position_error']:.1f} % | {100 * r['covered']:.1f} % |"
+            f"| {name} | {100 * r['use']:.2f} % | {r['median_s']:.2f} s | {r['p95_s']:.2f} s"
+            f" | {r['p99_s']:.2f} s"
+            f" | {100 * r['kendall']:.3f} % | {r['overshoot']:.0f} | {r['polls_each']:.2f}"
+            f" | {r['polls_peak_per_s']:.0f} | {100 * r['lost']:.2f} % | {r['spread_s']:.1f} s"
+            f" | {r['ideal_p99_s']:.2f} s, {r['ideal_polls']:.2f} | {100 * r['position_error']:.1f} %"
+            f" | {100 * r['covered']:.1f} % |"
         )
         extra = [
             f"{k} {v:.2f}" for k, v in r.items() if k.startswith(("calm", "others", "overdue", "fast", "coll", "node"))
@@ -154,14 +156,13 @@ def render(table: dict[str, dict[str, Any]]) -> str:
             r = mean(table, name, policy)
             if r:
                 lines.append(
-                    f"| {policy} | {name} | {100 * r['use']:.1f} % | {r['median_s']:.2f} s | {r['p99_s']:.1f} s"
-                    f" | {100 * r['kendall']:.2f} % | {r['polls_each']:.1f} |"
+                    f"| {policy} | {name} | {100 * r['use']:.1f} % | {r['median_s']:.2f} s"
+                    f" | {r['p99_s']:.1f} s | {100 * r['kendall']:.2f} % | {r['polls_each']:.1f} |"
                 )
         r = mean(table, name, "stanchion")
         if r:
-            lines.append(
-                f"| polling ideal | {name} | 100 % | 0.00 s | {r['ideal_p99_s']:.1f} s | 0 % | {r['ideal_polls']:.1f} |"
-            )
+            polls = f"{r['ideal_polls']:.1f}"
+            lines.append(f"| polling ideal | {name} | 100 % | 0.00 s | {r['ideal_p99_s']:.1f} s | 0 % | {polls} |")
     return "\n".join(lines) + "\n"
 
 

@@ -166,7 +166,8 @@ CALLS = st.lists(
 def test_never_more_than_burst_and_rate(
     calls: list[tuple[str, float, float, float]], rate: float, burst: float, nodes: int
 ) -> None:
-    """In any window the gate admits at most depth + rate * w, w being the clock's forward movement, whatever the clock does and across new shares, another number of nodes and restarts."""
+    """In any window the gate admits at most depth + rate * w, w being the clock's forward movement, whatever
+    the clock does and across new shares, another number of nodes and restarts."""
     config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=nodes)
     gate = Gate(config, now=1000.0)
     now, moved, most = 1000.0, 0.0, rate

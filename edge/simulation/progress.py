@@ -1,0 +1,58 @@
+"""A bar on a terminal: how much of all runs is done. Nothing at all when nobody looks.
+
+[##########----------]  52 %  flash, bucket, run 2 of 3; about 14 s left
+"""
+
+from collections.abc import Callable
+from typing import TextIO
+
+__all__ = ["Progress"]
+
+WIDTH = 24
+REDRAW_S = 0.1
+
+
+class Progress:
+    """Counts runs; `clock` is monotonic seconds. Shown only if the stream is a terminal."""
+
+    def __init__(self, stream: TextIO, runs: int, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._runs = max(1, runs)
+        self._clock = clock
+        self._is_shown = stream.isatty()
+        self._started_s = clock()
+        self._drawn_s = float("-inf")
+        self._done = 0
+        self._label = ""
+
+    def begin(self, label: str) -> None:
+        """The next run."""
+        self._label = label
+        self._draw(0.0)
+
+    def at(self, part: float) -> None:
+        """So much of this run is done, 0..1."""
+        if self._is_shown and self._clock() - self._drawn_s >= REDRAW_S:
+            self._draw(min(max(part, 0.0), 1.0))
+
+    def end(self) -> None:
+        """This run is done."""
+        self._done += 1
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        if self._is_shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _draw(self, part: float) -> None:
+        if not self._is_shown:
+            return
+        now = self._clock()
+        self._drawn_s = now
+        share = (self._done + part) / self._runs
+        full = int(share * WIDTH)
+        left = f"; about {(now - self._started_s) * (1.0 - share) / share:.0f} s left" if share > 0.03 else ""
+        bar = "#" * full + "-" * (WIDTH - full)
+        self._stream.write(f"\r\x1b[K[{bar}] {share:4.0%}  {self._label}{left}")
+        self._stream.flush()

@@ -1,0 +1,170 @@
+"""The parts of the gate, each by its own rule: bucket, PID, leases, show-up, meter."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.bucket import LeakyBucket
+from controller.leases import LeaseBook
+from controller.line import Line
+from controller.meter import RateMeter
+from controller.pid import Gains, Pid
+from controller.showup import SelfReturns, ShowUp
+
+
+def test_a_jump_ahead_and_back_mints_no_tokens() -> None:
+    """A clock that jumps and returns grants one bucket at most, and takes the time of it back."""
+    bucket = LeakyBucket(rate=10.0, depth=10.0, now=0.0, level=0.0)
+    taken = 0
+    for _ in range(5):
+        for now in (1000.0, 0.0):
+            while bucket.take(now):
+                taken += 1
+    assert taken <= 50
+    assert bucket.level(0.5) == pytest.approx(0.0)
+    assert bucket.level(2.0) > 0.0  # one bucket's worth of time later it goes on
+
+
+@given(st.lists(st.tuples(st.floats(-5.0, 5.0), st.booleans()), max_size=60), st.floats(0.1, 50.0))
+def test_the_bucket_stays_within_its_depth(steps: list[tuple[float, bool]], rate: float) -> None:
+    """The level is within 0..depth whatever the clock does."""
+    bucket = LeakyBucket(rate, depth=max(1.0, rate), now=0.0)
+    now = 0.0
+    for step, takes in steps:
+        now += step
+        if takes:
+            bucket.take(now, spare=2.0)
+        assert 0.0 <= bucket.level(now) <= bucket.depth
+
+
+def test_the_integral_stands_still_while_clamped() -> None:
+    """Anti-windup: after any time at the limit, an error of the other sign takes effect at once."""
+    pid = Pid(Gains(kp=1.0, ki=1.0, low=-1.0, high=1.0))
+    for _ in range(1000):
+        pid.step(5.0, 0.1)
+    assert pid.output == 1.0
+    assert pid.step(-1.0, 0.1) < 0.5
+
+
+@given(st.floats(-1.0, 1.0), st.integers(1, 50))
+def test_the_pid_is_independent_of_the_step(error: float, parts: int) -> None:
+    """One second in one step or in fifty integrates the same."""
+    one = Pid(Gains(kp=0.0, ki=0.5))
+    many = Pid(Gains(kp=0.0, ki=0.5))
+    one.step(error, 1.0)
+    for _ in range(parts):
+        many.step(error, 1.0 / parts)
+    assert many.output == pytest.approx(one.output, abs=1e-9)
+
+
+def test_track_takes_over_without_a_bump() -> None:
+    """After `track` the next step starts from the tracked output."""
+    pid = Pid(Gains(kp=1.0, ki=0.1))
+    pid.step(0.2, 0.1)
+    pid.track(0.7)
+    assert pid.step(0.2, 0.0) == pytest.approx(0.7)
+
+
+def test_rates_do_not_depend_on_the_tick() -> None:
+    """Ten events a second are ten a second at any tick."""
+    for dt in (0.05, 0.1, 1.0):
+        meter = RateMeter(3.0)
+        for _ in range(int(20 / dt)):
+            meter.count += round(10 * dt) if dt >= 0.1 else 1
+            meter.tick(dt)
+        assert meter.rate == pytest.approx(10.0 if dt >= 0.1 else 20.0, rel=0.01)
+
+
+LEASES = st.lists(
+    st.tuples(st.floats(0.0, 100.0), st.floats(0.0, 50.0), st.sampled_from(["add", "add", "remove", "expire"])),
+    max_size=200,
+)
+
+
+@given(LEASES)
+@settings(max_examples=60)
+def test_the_book_agrees_with_a_dictionary(calls: list[tuple[float, float, str]]) -> None:
+    """Rank, nth and length are those of the sorted first_seen of the leases that still run."""
+    book = LeaseBook(capacity=10_000, now=0.0)
+    model: dict[float, int] = {}
+    clock = 0.0
+    for first_seen, due, what in calls:
+        if what == "add":
+            book.add(first_seen, max(due, clock))
+            model[first_seen] = max(int(max(due, clock) / 0.1), int(clock / 0.1))
+        elif what == "remove":
+            assert book.remove(first_seen) == (model.pop(first_seen, None) is not None)
+        else:
+            clock = max(clock, due)
+            gone = sorted(f for f, slot in model.items() if slot < int(clock / 0.1))
+            assert sorted(book.expire(clock)) == gone
+            for first_seen in gone:
+                del model[first_seen]
+        book.refresh()
+        line = sorted(model)
+        assert len(book) == len(line)
+        for i, f in enumerate(line):
+            assert book.rank(f) == i
+            assert book.nth(i) == f
+        assert book.nth(len(line)) is None
+
+
+def test_a_full_book_samples_instead_of_growing() -> None:
+    """Beyond its capacity the book forgets every other lease and counts the others twice."""
+    book = LeaseBook(capacity=1000, now=0.0)
+    for i in range(10_000):
+        book.add(i * 1e-2, 5.0 + (i % 50) / 10)
+    book.refresh()
+    assert len(book._due) <= 1000
+    assert len(book) == pytest.approx(10_000, rel=0.1)
+    assert book.rank(50.0) == pytest.approx(5000, rel=0.1)
+
+
+def test_resampling_keeps_the_shape_of_the_line() -> None:
+    """A node that now sees twice or half of the line counts twice or half as many before everybody."""
+    for ratio in (0.5, 2.0, 8.0 / 3.0):
+        book = LeaseBook(capacity=100_000, now=0.0)
+        for i in range(1000):
+            book.add(float(i), 10.0)
+        book.resample(ratio)
+        assert len(book) == pytest.approx(1000 * ratio, rel=0.01)
+        assert book.rank(500.0) == pytest.approx(500 * ratio, rel=0.01)
+
+
+def test_ghosts_among_newcomers_are_noticed() -> None:
+    """The share of first requests that are followed by a second comes out of the counts."""
+    showup = ShowUp(is_sampled=False)
+    for i in range(300):
+        showup.due(fresh=1, proven=1)
+        showup.visit()
+        if i % 5 == 0:
+            showup.visit()
+    assert showup.settle() == pytest.approx(0.2, abs=0.05)
+
+
+def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
+    """The share of the traffic moves only on evidence."""
+    even, skewed = SelfReturns(4), SelfReturns(4)
+    for i in range(2000):
+        for returns, kept in ((even, i % 4 == 0), (skewed, i % 20 < 11)):
+            if kept:
+                returns.kept()
+            else:
+                returns.missed([float(i)], clock=float(i))
+    assert even.share == 0.25
+    assert skewed.share == pytest.approx(0.55, abs=0.03)
+
+
+def test_expected_places_count_newcomers_by_their_share() -> None:
+    """nth is the inverse of ahead, also when most newcomers are ghosts."""
+    line = Line(capacity=10_000, clock=0.0, young_s=17.0, nodes=1)
+    for i in range(500):
+        line.expect(float(i), 10.0, is_first=i % 2 == 0)
+    line.showup.share = 0.2
+    line.book.refresh()
+    line._fresh.refresh()
+    line._freshest = 0.0
+    for place in (10.0, 100.0, 250.0):
+        at = line.nth(place)
+        assert at is not None
+        assert line.ahead(at) == pytest.approx(place, abs=2.0, rel=0.02)

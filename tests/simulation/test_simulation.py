@@ -1,0 +1,108 @@
+"""The simulator and the law: small seeded sales, asserted. The whole table is `make fairness`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import controller
+from controller.simulation import crowd, ideal
+from controller.simulation.measures import inversions, measure
+from controller.simulation.policies import POLICIES
+from controller.simulation.scenario import Scenario, SetCapacity, Stall
+from controller.simulation.told import told
+from controller.simulation.world import play, real_gate
+
+VISITORS = 4000
+
+
+def small(name: str, nodes: int, ghosts: float = 0.0, leaving: float = 0.0, **more: object) -> Scenario:
+    """A fifth of a flash sale: 4,000 visitors against 25/s."""
+
+    def people(rng: np.random.Generator) -> crowd.Crowd:
+        kind = np.where(rng.random(VISITORS) < ghosts, crowd.GHOST, 0).astype(np.int8)
+        return crowd.crowd(crowd.surge(rng, VISITORS), crowd.impatient(rng, VISITORS, leaving, 60.0), kind)
+
+    return replace(Scenario(name, "", people, capacity=25.0, nodes=nodes), **more)
+
+
+def test_the_simulator_drives_the_class_that_the_edge_imports() -> None:
+    """No model of the gate: the gate."""
+    assert type(real_gate(controller.GateSettings(admissions_per_second=1.0), 0.0)) is controller.Gate
+
+
+@pytest.mark.parametrize(
+    ("scenario", "use", "median_s", "p99_s", "kendall"),
+    [
+        (small("flash", 1), 0.998, 0.5, 1.2, 0.002),
+        (small("churn", 1, leaving=0.5), 0.995, 0.5, 1.6, 0.003),
+        (small("ghosts", 1, ghosts=0.3), 0.995, 0.5, 1.6, 0.003),
+        (small("flash", 4), 0.993, 1.0, 5.0, 0.012),
+        (small("ghosts", 4, ghosts=0.3), 0.985, 2.5, 6.5, 0.016),
+        (small("flash", 4, joined=True), 0.993, 1.0, 4.0, 0.009),
+    ],
+    ids=["flash-1", "churn-1", "ghosts-1", "flash-4", "ghosts-4", "joined-4"],
+)
+def test_the_line_is_close_to_the_ideal(
+    scenario: Scenario, use: float, median_s: float, p99_s: float, kendall: float
+) -> None:
+    """Use, displacement and order stay near one central queue, and no second admits too many."""
+    run = play(scenario, seed=1)
+    got = measure(run, ideal.fifo(run.people, scenario.plan()))
+    assert got.use >= use
+    assert got.median_s <= median_s
+    assert got.p99_s <= p99_s
+    assert got.kendall <= kendall
+    assert got.overshoot == 0.0
+
+
+def test_a_stall_and_a_step_are_survived() -> None:
+    """A node that stands still for three seconds and a capacity that doubles cost no order."""
+    scenario = small("events", 2, events=(Stall(40.0, 1, 3.0), SetCapacity(80.0, 50.0)))
+    run = play(scenario, seed=1)
+    got = measure(run, ideal.fifo(run.people, scenario.plan()))
+    assert np.isfinite(run.admitted_s).all()
+    assert got.kendall < 0.02
+    assert got.overshoot == 0.0
+
+
+def test_what_the_waiting_are_told_comes_true() -> None:
+    """P90 holds in 90 % of the cases; the place is known as well as a quarter of so short a line can tell."""
+    run = play(small("flash", 4), seed=2)
+    truth = told(run)
+    assert truth.covered >= 0.9
+    assert truth.position_error <= 0.1
+
+
+def test_the_lottery_is_as_unfair_as_published() -> None:
+    """The instrument sees unfairness: a bucket alone inverts a third of the pairs or more."""
+    scenario = small("flash", 1)
+    run = play(scenario, 1, POLICIES["bucket"])
+    assert measure(run, ideal.fifo(run.people, scenario.plan())).kendall > 0.3
+
+
+def test_a_run_can_be_repeated_to_the_last_bit() -> None:
+    """The same seed is the same sale."""
+    one, other = (play(small("flash", 2), seed=3) for _ in range(2))
+    assert np.array_equal(one.admitted_s, other.admitted_s)
+    assert np.array_equal(one.polls, other.polls)
+
+
+def test_the_central_line_in_small() -> None:
+    """Two tokens, then one a second; who has left takes none; a burst comes back when nobody waits."""
+    people = crowd.crowd(np.array([0.0, 0.0, 0.0, 0.1, 0.2, 20.0]), np.array([9.0, 9.0, 9.0, 1.0, 9.0, 9.0]))
+    got = ideal.fifo(people, ideal.Capacity(((0.0, 1.0),), burst_s=2.0))
+    assert got[:3] == pytest.approx([0.0, 0.0, 1.0])
+    assert np.isnan(got[3])
+    assert got[4:] == pytest.approx([2.0, 20.0])
+    assert ideal.polled(people, got, 1.5)[2] == pytest.approx(1.5)
+
+
+def test_inversions_are_counted_right() -> None:
+    """Against counting every pair."""
+    values = np.random.default_rng(1).permutation(5000).tolist()
+    few = values[:300]
+    assert inversions(few) == sum(few[j] < few[i] for i in range(300) for j in range(i + 1, 300))
+    assert inversions(list(range(5000))) == 0
+    assert inversions(list(range(5000))[::-1]) == 5000 * 4999 // 2
+    assert inversions(values) == pytest.approx(5000 * 4999 / 4, rel=0.05)
