@@ -83,8 +83,12 @@ def half_load(servers: dict[str, Server], folder: Path, rounds: int, seconds: in
 
 
 def interpreter(python: str) -> str:
-    is_pgo = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return f"{python}: CPython {platform.python_version()}, {'PGO' if is_pgo else 'built without PGO'}"
+    """Debian builds with profile-guided optimisation, but its build does not say so of itself."""
+    if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+        build = "PGO"
+    else:
+        build = "the distribution's build" if sys.base_prefix == "/usr" else "built without PGO"
+    return f"{python}: CPython {platform.python_version()}, {build}"
 
 
 def main() -> int:
