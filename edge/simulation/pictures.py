@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.simulation.crowd import Crowd, Floats
 from controller.simulation.world import Run
@@ -147,7 +148,7 @@ def _quantiles(arrival: Floats, wait: Floats) -> tuple[list[float], list[float],
     known = ~np.isnan(wait)
     if not known.any():
         return [], [], [], []
-    groups = min(400, max(1, int(known.sum()) // 20))
+    groups = min(400, max(1, int(known.sum()) // 50))
     at, low, middle, high = [], [], [], []
     for when, waits in zip(np.array_split(arrival[known], groups), np.array_split(wait[known], groups), strict=True):
         p5, p50, p95 = np.percentile(waits, [5, 50, 95])
@@ -216,6 +217,7 @@ def _thresholds(trial: Trial) -> Picture | None:
     end = float(np.nanmax(run.admitted_s, initial=1.0))
     grid = np.linspace(0.0, end, POINTS)
     heads = _heads(run.people, trial.first_ideal_s, grid)
+    is_busy = _waiting(run.people, trial.first_ideal_s, grid) > 0.0
     thresholds = [_of_node(run, node, end) for node in nodes]
     best = Line(grid.tolist(), heads.tolist(), *IDEAL)
     moved = [Line(t, y, f"p{i % 8}", f"node {n}") for i, (n, (t, y)) in enumerate(zip(nodes, thresholds, strict=True))]
@@ -224,8 +226,8 @@ def _thresholds(trial: Trial) -> Picture | None:
     x = time_axis("after the opening", end)
     top = max((max(line.y, default=0.0) for line in [*lagging, best_lag]), default=1.0)
     high = max((max(line.y, default=0.0) for line in [*moved, best]), default=1.0)
-    ahead = [Line(line.x, _ahead(line, grid, heads), line.ink, line.name) for line in moved]
-    spread = np.abs(np.concatenate([line.y for line in ahead])) if ahead else np.ones(1)
+    ahead = [Line(line.x, _ahead(line, grid, heads, is_busy), line.ink, line.name) for line in moved]
+    spread = np.array([0.0, *(abs(gap) for line in ahead for gap in line.y if gap == gap)])
     most = max(0.1, float(np.percentile(spread, 95)) * 1.2)
     level = Line([0.0, end], [0.0, 0.0], *IDEAL)
     magnified = linear("threshold ahead of the ideal line (s of arrival)", most, -most, 6)
@@ -269,21 +271,23 @@ def _minus(t: Sequence[float], y: Sequence[float]) -> list[float]:
     return [max(0.0, a - b) for a, b in zip(t, y, strict=True)]
 
 
-def _ahead(threshold: Line, grid: Floats, heads: Floats) -> list[float]:
-    """How many seconds of arrivals a node is ahead of the ideal line."""
-    gaps: list[float] = (np.asarray(threshold.y) - np.interp(threshold.x, grid, heads)).tolist()
-    return gaps
+def _ahead(threshold: Line, grid: Floats, heads: Floats, is_busy: NDArray[np.bool_]) -> list[float]:
+    """How many seconds of arrivals a node is ahead of the ideal line, while anybody waits there."""
+    gaps = np.asarray(threshold.y) - np.interp(threshold.x, grid, heads)
+    out: list[float] = np.where(np.interp(threshold.x, grid, is_busy) > 0.5, gaps, np.nan).tolist()
+    return out
 
 
 def _heads(people: Crowd, ideal_s: Floats, grid: Floats) -> Floats:
-    """Arrival of the visitor whom the ideal line let in last at each moment."""
+    """Arrival of the visitor whom the ideal line let in last at each moment; the moment itself while nobody waits."""
     inside = ~np.isnan(ideal_s)
     if not inside.any():
         return np.zeros_like(grid)
     order = np.argsort(ideal_s[inside], kind="stable")
     moments, arrivals = ideal_s[inside][order], people.arrival_s[inside][order]
     last = np.searchsorted(moments, grid, side="right") - 1
-    out: Floats = np.where(last < 0, 0.0, arrivals[np.maximum(last, 0)])
+    waiting = _waiting(people, ideal_s, grid)
+    out: Floats = np.where((last < 0) | (waiting < 1.0), grid, arrivals[np.maximum(last, 0)])
     return out
 
 
