@@ -38,7 +38,7 @@ def _opening() -> str:
         '<p class="lead">A sale was played on a virtual clock: every visitor, every request, against the same code '
         "that runs in front of the shop. Each visitor is compared with the <em>ideal line</em>: one central queue that "
         "knows who is next and who has left, and hands every free place to the one who came first.</p>\n<p>No line "
-        "visitors see through a browser can be quite as good: somebody who asks every few seconds cannot come in "
+        "that visitors see through a browser can be quite as good: somebody who asks every few seconds cannot come in "
         "between two questions. The <em>polling ideal</em> in the tables is the best that is possible under that "
         "rule. The other policies are what is usually done instead; they run behind the same bucket and get the same "
         "visitors.</p>\n"
