@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.bench.growth import decide_us
 from tests.bench.heads import Heads
 from tests.bench.idle import idle_bytes
 from tests.bench.load import Measured, run
@@ -29,6 +30,7 @@ from tests.bench.servers import Server, Servers, missing
 
 SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
 REFERENCE = "nginx+lua"
+WAITING = (1_000, 100_000, 1_000_000)
 
 Work = tuple[str, Callable[[Heads], list[bytes]], dict[str, Any], tuple[str, ...]]
 ALL = ("stanchion", REFERENCE, "haproxy", "aiohttp")
@@ -117,7 +119,8 @@ def placed(page: str, report: str) -> str:
 
 def alone(folder: Path, seconds: int) -> dict[str, float]:
     """Ours by itself: rooms, and admissions with one and two workers."""
-    heads, found = Heads(), {}
+    heads = Heads()
+    found = {f"ns of CPU a decision with {waiting:,} waiting": 1000 * decide_us(waiting) for waiting in WAITING}
     with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
         for rooms in (1, 250):
             edge = start.edge(rooms=rooms, name=f"rooms-{rooms}")

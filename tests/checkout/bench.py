@@ -5,11 +5,15 @@
 Every way decides the same reservations: half as many units as buyers, each buyer with a key, in random
 order. All ways take turns within a round, and medians over rounds are printed: on a shared machine only
 what ran side by side compares. The P95 is from handing a decision in to its durable answer. Everything runs
-on the cores of this machine: the database server, Redis and this process share them.
+on the cores of this machine: the database server, Redis and this process share them. What others run beside
+it moves the rate and the P95; the last two columns much less: decisions for each second of processor time
+that this process and the servers used together, and for each that the store's own process used (for SQLite:
+all).
 """
 
 import argparse
 import asyncio
+import os
 import platform
 import random
 import statistics
@@ -27,7 +31,7 @@ from checkout.engines.sqlite import SqliteEngine
 from checkout.tasks import beside
 from checkout.values import Done, OpenSale, Reserve, Sale
 from checkout.writer import Writer
-from tests.checkout.servers import postgres_server, redis_server
+from tests.checkout.servers import cpu_s, postgres_server, redis_server
 
 CLIENTS = 32  # of the naive ways; more only make their queue longer
 IN_FLIGHT = 500  # decisions under way at once with a batching engine: two batches
@@ -137,7 +141,7 @@ async def naive(url: str, buyers: list[int], name: str, *, is_optimistic: bool) 
 
 
 async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
-    results: dict[str, list[tuple[float, float]]] = {}
+    results: dict[str, list[tuple[float, float, float, float]]] = {}
     buyers = list(range(decisions))
     few = buyers[: max(1000, decisions // 10)]
     with redis_server() as redis, postgres_server() as postgres, tempfile.TemporaryDirectory() as folder:
@@ -157,16 +161,20 @@ async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
             for way, (who, measure) in ways.items():
                 if only and only not in way:
                     continue
+                server = {"sqlite": os.getpid(), "redis": redis.pid}.get(way.partition(",")[0], postgres.pid)
+                before, server_before = cpu_s(os.getpid()), cpu_s(server)
                 rate, p95_ms, taken = await measure(who, f"{way} {number}")
+                per_cpu_s = len(who) / (cpu_s(os.getpid()) - before)
+                per_server_s = len(who) / (cpu_s(server) - server_before)
                 assert taken == len(who) // 2, f"{way} sold {taken} of {len(who) // 2}"
-                results.setdefault(way, []).append((rate, p95_ms))
+                results.setdefault(way, []).append((rate, p95_ms, per_cpu_s, per_server_s))
             await asyncio.gather(lite.close(), kv.close(), sql.close())
     print(f"{decisions} decisions, {rounds} rounds, seed {seed}, Python {platform.python_version()}, medians")
-    print("| way | decisions/s | P95 ms |\n| --- | ---: | ---: |")
+    print("| way | decisions/s | P95 ms | a processor second | a processor second of the server |")
+    print("| --- | ---: | ---: | ---: | ---: |")
     for way, figures in results.items():
-        rate = statistics.median(rate for rate, _ in figures)
-        p95_ms = statistics.median(p95 for _, p95 in figures)
-        print(f"| {way} | {rate:,.0f} | {p95_ms:.1f} |")
+        rate, p95_ms, per_cpu_s, per_server_s = (statistics.median(column) for column in zip(*figures, strict=True))
+        print(f"| {way} | {rate:,.0f} | {p95_ms:.1f} | {per_cpu_s:,.0f} | {per_server_s:,.0f} |")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def cpu_s(pid: int) -> float:
+    """Processor seconds of a process, its living children and those it has waited for."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(sum(process.cpu_times()[:4]) for process in family)
+
+
 class RedisServer:
     """A Redis with AOF (unless told otherwise) that can be killed and started again on the same data."""
 
@@ -51,6 +57,11 @@ class RedisServer:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 raise RuntimeError(f"redis ended with {self._process.wait(0.025)}")
         client.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:
@@ -102,6 +113,11 @@ class PostgresServer:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.025)
                 raise RuntimeError((self.folder / "log").read_text())
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
 
     def kill(self) -> None:
         """Every process of this server at once, as a power cut of the machine would end them."""

@@ -15,13 +15,13 @@ from checkout.engines.redis import RedisEngine
 from checkout.engines.sqlite import SqliteEngine
 from checkout.evidence import Evidence, Told
 from checkout.values import Command, Done, Expire, OpenSale, Outcome, Pay, Release, Reserve, State
-from tests.checkout.engines.contract import HOLD_MS, ManualClock, sale_of
+from tests.checkout.engines.contract import HOLD_MS, LONG_MS, ManualClock, sale_of
 from tests.checkout.servers import postgres_server, redis_server
 
 
-async def sell(engine: Engine, first: int, count: int) -> list[Told]:
+async def sell(engine: Engine, first: int, count: int, hold_ms: int = LONG_MS) -> list[Told]:
     """Reservations of new users, and what they were told."""
-    await engine.apply([OpenSale(sale_of(20, 1, "s"))])
+    await engine.apply([OpenSale(sale_of(20, 1, "s", hold_ms))])
     users = [f"u{number}" for number in range(first, first + count)]
     outcomes = await engine.apply([Reserve("s", user, f"h-{user}", f"k-{user}") for user in users])
     assert all(isinstance(outcome, Done) for outcome in outcomes)
@@ -114,7 +114,7 @@ async def test_forgotten_release_is_caught() -> None:
 
     clock = ManualClock()
     engine = await Forgetful.open(":memory:", clock=clock, lazy_expiry=False)
-    told = await sell(engine, 0, 2)
+    told = await sell(engine, 0, 2, HOLD_MS)
     await engine.apply([Pay("h-u0"), Release("h-u0", State.PAYMENT_FAILED), Expire("h-u1", "sweep")])
     assert await rules(engine, told) == set()
     clock.now_ms += HOLD_MS + 60_000

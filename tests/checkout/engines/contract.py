@@ -36,6 +36,7 @@ from checkout.values import (
 T = TypeVar("T")
 COUNTER = itertools.count(1)
 HOLD_MS = 1_000
+LONG_MS = 600_000  # for tests with a real clock: no hold ends while they run
 LIVE = ("held", "paying")
 
 
@@ -49,8 +50,8 @@ class ManualClock:
         return self.now_ms
 
 
-def sale_of(total: int, per_user: int, name: str) -> Sale:
-    return Sale(name, "Thing", total, 100, "EUR", 0, 0, HOLD_MS, per_user)
+def sale_of(total: int, per_user: int, name: str, hold_ms: int = HOLD_MS) -> Sale:
+    return Sale(name, "Thing", total, 100, "EUR", 0, 0, hold_ms, per_user)
 
 
 class Model:

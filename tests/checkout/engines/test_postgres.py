@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from checkout.engines.postgres import PostgresEngine
 from checkout.errors import NotLeader, StoreError
 from checkout.values import Done, OpenSale, Reserve
-from tests.checkout.engines.contract import ManualClock, OnLoop, StoreMachine, sale_of
+from tests.checkout.engines.contract import LONG_MS, ManualClock, OnLoop, StoreMachine, sale_of
 from tests.checkout.servers import PostgresServer, postgres_server
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ async def test_kill_9_loses_nothing_that_was_answered() -> None:
     """
     with postgres_server() as mine:
         engine = await PostgresEngine.open(mine.url)
-        await engine.apply([OpenSale(sale_of(3, 1, "s")._replace(hold_ms=600_000))])
+        await engine.apply([OpenSale(sale_of(3, 1, "s", LONG_MS))])
         await engine.apply([Reserve("s", "ada", "h1", "k1", "f")])
         mine.kill()
         for _ in range(2):
@@ -90,7 +90,7 @@ async def test_kill_9_loses_nothing_that_was_answered() -> None:
 async def test_standby_takes_over(server: PostgresServer) -> None:
     """There is one leader; who does not wait is refused, who waits leads in the moment the leader is gone."""
     leader = await PostgresEngine.open(server.url)
-    await leader.apply([OpenSale(sale_of(3, 3, "lead"))])
+    await leader.apply([OpenSale(sale_of(3, 3, "lead", LONG_MS))])
     with pytest.raises(NotLeader):
         await PostgresEngine.open(server.url)
     async with asyncio.TaskGroup() as tasks:
@@ -123,7 +123,7 @@ async def test_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_path
 async def test_deposed_leader_cannot_write(server: PostgresServer) -> None:
     """A leader whose session has ended, and does not know it, sells nothing: the other's numbers stand."""
     old = await PostgresEngine.open(server.url)
-    await old.apply([OpenSale(sale_of(1, 3, "fence"))])
+    await old.apply([OpenSale(sale_of(1, 3, "fence", LONG_MS))])
     db = await asyncpg.connect(server.url)
     await db.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
     await db.close()

@@ -12,7 +12,7 @@ from checkout.engines.redis import RedisEngine
 from checkout.errors import ConfigurationError, StoreError
 from checkout.tasks import beside
 from checkout.values import Done, Look, OpenSale, Reserve, Stock
-from tests.checkout.engines.contract import ManualClock, OnLoop, StoreMachine, sale_of
+from tests.checkout.engines.contract import LONG_MS, ManualClock, OnLoop, StoreMachine, sale_of
 from tests.checkout.servers import RedisServer, redis_server
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ async def test_kill_9_loses_nothing_that_was_answered(server: RedisServer) -> No
     none hangs.
     """
     engine = await RedisEngine.open(server.url, prefix="{kill}:")
-    await engine.apply([OpenSale(sale_of(3, 1, "s")._replace(hold_ms=600_000))])
+    await engine.apply([OpenSale(sale_of(3, 1, "s", LONG_MS))])
     await engine.apply([Reserve("s", "ada", "h1", "k1", "f")])
     server.kill()
     with pytest.raises(StoreError):
@@ -105,7 +105,7 @@ async def test_other_nodes_hear_of_every_change(server: RedisServer) -> None:
     async with beside(other.watch(seen)):
         while await one._client.pubsub_numsub("{news}:stock") != [("{news}:stock", 1)]:
             pass  # the subscription is on its way
-        await one.apply([OpenSale(sale_of(1, 1, "s"))])
+        await one.apply([OpenSale(sale_of(1, 1, "s", LONG_MS))])
         await one.apply([Look("s"), Reserve("s", "ada", "n1")])
         assert [(await heard.get())[:3] for _ in range(2)] == [(1, 0, 0), (0, 1, 0)]
         assert await cache.get("s") == await one.stock("s")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from checkout.engines.sqlite import SqliteEngine
 from checkout.errors import NotLeader, StoreError
 from checkout.values import Done, Look, OpenSale, Refused, Reserve
-from tests.checkout.engines.contract import ManualClock, OnLoop, StoreMachine, sale_of
+from tests.checkout.engines.contract import LONG_MS, ManualClock, OnLoop, StoreMachine, sale_of
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ async def test_failed_batch_leaves_nothing(tmp_path: Path) -> None:
     """When the store refuses a batch, nothing of it happened, and the next batch goes on from the truth."""
     path = str(tmp_path / "shop.db")
     engine = await SqliteEngine.open(path)
-    await engine.apply([OpenSale(sale_of(5, 1, "s"))])
+    await engine.apply([OpenSale(sale_of(5, 1, "s", LONG_MS))])
     other = sqlite3.connect(path)
     other.execute("CREATE TRIGGER no BEFORE INSERT ON holds BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     with pytest.raises(StoreError, match="disk full"):
