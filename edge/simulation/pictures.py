@@ -226,7 +226,8 @@ def _thresholds(trial: Trial) -> Picture | None:
         "All nodes on the dashed line, or just ahead of it: people are called a moment before their turn, so that "
         "they can be there in time.",
         "Nodes that part from each other serve people of different arrival at the same moment: that is where "
-        "unfairness between nodes comes from. The last picture magnifies it, for as long as anybody waits in the ideal line.",
+        "unfairness between nodes comes from. The last picture magnifies it, for as long as anybody waits in "
+        "the ideal line.",
     )
 
 
