@@ -44,7 +44,7 @@ class GateSettings:
     tick_s: float = 0.1
     nodes: int = 1
     room_admissions_per_second: float | None = None
-    bucket_floor: float = 1.0
+    bucket_floor: float = 3.0
     max_leases: int = 131_072
 
     def __post_init__(self) -> None:

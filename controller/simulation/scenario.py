@@ -72,7 +72,7 @@ class Scenario:
     clock_off_s: float = 0.0  # node clocks are off by up to this, either way
     joined: bool = False
     heartbeat_s: float = 0.2
-    bucket_floor: float = 1.0
+    bucket_floor: float = 3.0
     poll_budget_per_s: float | None = None
     kind: Literal["measured", "stress"] = "measured"
 
