@@ -104,8 +104,9 @@ def nice_step(span: float, parts: int) -> float:
 
 
 def linear(label: str, high: float, low: float = 0.0, parts: int = 5, unit: str = "") -> Axis:
-    """An axis from low to a round number not below high."""
+    """An axis between round numbers around low and high."""
     step = nice_step(max(high - low, 1e-9), parts)
+    low = step * math.floor(low / step + 1e-9)
     top = low + step * max(1, math.ceil((high - low) / step - 1e-9))
     digits = max(0, -math.floor(math.log10(step)))
     count = round((top - low) / step)

@@ -31,7 +31,7 @@ class Fleet:
     poll_budget_per_s: float | None
     nodes: int
     joined: bool
-    bucket_floor: float = 1.0
+    bucket_floor: float
     active_limit: int | None = None
 
     @classmethod

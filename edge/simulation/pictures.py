@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from controller.simulation.crowd import Crowd, Floats
+from controller.simulation.crowd import Floats
 from controller.simulation.world import Run
 from edge.simulation.chart import Axis, Band, Dots, Guide, Line, Mark, chart, linear, log, time_axis
+from edge.simulation.series import displacements, heads, quantiles, rate, waiting
 from edge.simulation.table import duration, share
-from edge.simulation.trial import POLICIES, Outcome, Trial, median
+from edge.simulation.trial import POLICIES, Trial, median
 
 __all__ = ["Panel", "Picture", "ink", "pictures"]
 
@@ -115,8 +117,8 @@ def _waits(trial: Trial) -> Picture:
     panels = []
     for outcome in trial.outcomes:
         arrival = outcome.first.people.arrival_s
-        at, low, middle, high = _quantiles(arrival, outcome.first.admitted_s - arrival)
-        best_at, _, best, _ = _quantiles(arrival, ideal_wait)
+        at, low, middle, high = quantiles(arrival, outcome.first.admitted_s - arrival)
+        best_at, _, best, _ = quantiles(arrival, ideal_wait)
         colour = ink(outcome.policy)
         marks: list[Mark] = [
             Band(at, low, high, colour, "9 of 10 visitors"),
@@ -142,48 +144,32 @@ def _top(waits: Floats) -> float:
     return float(np.percentile(known, 99)) if len(known) else 1.0
 
 
-def _quantiles(arrival: Floats, wait: Floats) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Groups of equally many visitors in order of arrival: when, and P5, P50 and P95 of their waits."""
-    known = ~np.isnan(wait)
-    if not known.any():
-        return [], [], [], []
-    groups = min(400, max(1, int(known.sum()) // 20))
-    at, low, middle, high = [], [], [], []
-    for when, waits in zip(np.array_split(arrival[known], groups), np.array_split(wait[known], groups), strict=True):
-        p5, p50, p95 = np.percentile(waits, [5, 50, 95])
-        at.append(float(np.mean(when)))
-        low.append(float(p5))
-        middle.append(float(p50))
-        high.append(float(p95))
-    return at, low, middle, high
-
-
 def _crowd(trial: Trial) -> Picture:
     end = _end(trial)
     people = trial.outcomes[0].first.people
     grid = np.linspace(0.0, end, POINTS)
-    ideal = _waiting(people, trial.first_ideal_s, grid)
+    ideal = waiting(people, trial.first_ideal_s, grid)
     lines = [
-        Line(grid.tolist(), _waiting(people, o.first.admitted_s, grid).tolist(), ink(o.policy), o.policy)
+        Line(grid.tolist(), waiting(people, o.first.admitted_s, grid).tolist(), ink(o.policy), o.policy)
         for o in trial.outcomes
     ]
     top = max(float(ideal.max()), *(max(line.y) for line in lines))
     x = time_axis("after the opening", end)
-    waiting = chart(
+    standing = chart(
         "Visitors who wait", x, linear("visitors who wait", top), [*lines, Line(grid.tolist(), ideal.tolist(), *IDEAL)]
     )
 
     width = _bin_s(end, 120)
-    rates = [Line(*_rate(o.first.admitted_s, end, width), ink(o.policy), o.policy) for o in trial.outcomes]
+    rates = [Line(*rate(o.first.admitted_s, end, width), ink(o.policy), o.policy) for o in trial.outcomes]
     plan = trial.scenario.plan().rates
     steps = [*(since for since, _ in plan), end]
-    allowed = Line(steps, [*(rate for _, rate in plan), plan[-1][1]], "ideal", "the capacity", is_step=True)
-    high = max(max(rate for _, rate in plan) * 1.2, *(max(line.y, default=0.0) for line in rates))
+    allowed = Line(steps, [*(value for _, value in plan), plan[-1][1]], "ideal", "the capacity", is_step=True)
+    high = max(max(value for _, value in plan) * 1.2, *(max(line.y, default=0.0) for line in rates))
     coming = chart("Admissions a second", x, linear("admissions a second", high), [*rates, allowed])
     captions = ("Waiting", f"Coming in, mean of every {width:g} s; dashed: the capacity")
     return Picture(
         "The line over time",
-        (Panel(captions[0], waiting), Panel(captions[1], coming)),
+        (Panel(captions[0], standing), Panel(captions[1], coming)),
         _legend(trial),
         "Above, how many wait at each moment (who has left is not counted). Below, how many are let in each second, "
         "and the capacity as the dashed line.",
@@ -191,20 +177,6 @@ def _crowd(trial: Trial) -> Picture:
         "capacity is wasted, and everybody behind pays with time.",
         "The first second may exceed the capacity by the burst: the tokens that the bucket kept from the quiet before.",
     )
-
-
-def _waiting(people: Crowd, admitted_s: Floats, grid: Floats) -> Floats:
-    gone = np.sort(np.where(np.isnan(admitted_s), people.leave_s, admitted_s))
-    come = np.searchsorted(people.arrival_s, grid, side="right")
-    out: Floats = (come - np.searchsorted(gone, grid, side="right")).astype(np.float64)
-    return out
-
-
-def _rate(moments: Floats, end_s: float, width_s: float) -> tuple[list[float], list[float]]:
-    edges = np.arange(0.0, end_s + width_s, width_s)
-    counts, _ = np.histogram(moments[~np.isnan(moments)], edges)
-    counts = counts[: max(1, int(end_s / width_s))]  # the last bin is not full
-    return (edges[: len(counts)] + width_s / 2).tolist(), (counts / width_s).tolist()
 
 
 def _thresholds(trial: Trial) -> Picture | None:
@@ -215,17 +187,18 @@ def _thresholds(trial: Trial) -> Picture | None:
     nodes = sorted({state.node for state in run.states})
     end = float(np.nanmax(run.admitted_s, initial=1.0))
     grid = np.linspace(0.0, end, POINTS)
-    heads = _heads(run.people, trial.first_ideal_s, grid)
+    fronts = heads(run.people, trial.first_ideal_s, grid)
+    is_busy = waiting(run.people, trial.first_ideal_s, grid) > 0.0
     thresholds = [_of_node(run, node, end) for node in nodes]
-    best = Line(grid.tolist(), heads.tolist(), *IDEAL)
+    best = Line(grid.tolist(), fronts.tolist(), *IDEAL)
     moved = [Line(t, y, f"p{i % 8}", f"node {n}") for i, (n, (t, y)) in enumerate(zip(nodes, thresholds, strict=True))]
     lagging = [Line(line.x, _minus(line.x, line.y), line.ink, line.name) for line in moved]
-    best_lag = Line(grid.tolist(), (grid - heads).tolist(), *IDEAL)
+    best_lag = Line(grid.tolist(), (grid - fronts).tolist(), *IDEAL)
     x = time_axis("after the opening", end)
     top = max((max(line.y, default=0.0) for line in [*lagging, best_lag]), default=1.0)
     high = max((max(line.y, default=0.0) for line in [*moved, best]), default=1.0)
-    ahead = [Line(line.x, _ahead(line, grid, heads), line.ink, line.name) for line in moved]
-    spread = np.abs(np.concatenate([line.y for line in ahead])) if ahead else np.ones(1)
+    ahead = [Line(line.x, _ahead(line, grid, fronts, is_busy), line.ink, line.name) for line in moved]
+    spread = np.array([0.0, *(abs(gap) for line in ahead for gap in line.y if gap == gap)])
     most = max(0.1, float(np.percentile(spread, 95)) * 1.2)
     level = Line([0.0, end], [0.0, 0.0], *IDEAL)
     magnified = linear("threshold ahead of the ideal line (s of arrival)", most, -most, 6)
@@ -253,7 +226,8 @@ def _thresholds(trial: Trial) -> Picture | None:
         "All nodes on the dashed line, or just ahead of it: people are called a moment before their turn, so that "
         "they can be there in time.",
         "Nodes that part from each other serve people of different arrival at the same moment: that is where "
-        "unfairness between nodes comes from. When nobody is left to wait, lines end or fall to zero.",
+        "unfairness between nodes comes from. The last picture magnifies it, for as long as anybody waits in "
+        "the ideal line.",
     )
 
 
@@ -269,26 +243,15 @@ def _minus(t: Sequence[float], y: Sequence[float]) -> list[float]:
     return [max(0.0, a - b) for a, b in zip(t, y, strict=True)]
 
 
-def _ahead(threshold: Line, grid: Floats, heads: Floats) -> list[float]:
-    """How many seconds of arrivals a node is ahead of the ideal line."""
-    gaps: list[float] = (np.asarray(threshold.y) - np.interp(threshold.x, grid, heads)).tolist()
-    return gaps
-
-
-def _heads(people: Crowd, ideal_s: Floats, grid: Floats) -> Floats:
-    """Arrival of the visitor whom the ideal line let in last at each moment."""
-    inside = ~np.isnan(ideal_s)
-    if not inside.any():
-        return np.zeros_like(grid)
-    order = np.argsort(ideal_s[inside], kind="stable")
-    moments, arrivals = ideal_s[inside][order], people.arrival_s[inside][order]
-    last = np.searchsorted(moments, grid, side="right") - 1
-    out: Floats = np.where(last < 0, 0.0, arrivals[np.maximum(last, 0)])
+def _ahead(threshold: Line, grid: Floats, fronts: Floats, is_busy: NDArray[np.bool_]) -> list[float]:
+    """How many seconds of arrivals a node is ahead of the ideal line, while anybody waits there."""
+    gaps = np.asarray(threshold.y) - np.interp(threshold.x, grid, fronts)
+    out: list[float] = np.where(np.interp(threshold.x, grid, is_busy) > 0.5, gaps, np.nan).tolist()
     return out
 
 
 def _tail(trial: Trial) -> Picture:
-    gaps = {o.policy: _displacements(o, trial.first_ideal_s) for o in trial.outcomes}
+    gaps = {o.policy: displacements(o, trial.first_ideal_s) for o in trial.outcomes}
     high = max(1.0, *(float(g[-1]) if len(g) else 0.0 for g in gaps.values()))
     x_axis = log("displacement, each step ten times the one before", LEAST_SHOWN_S, high, _power)
     grid = np.geomspace(x_axis.low, x_axis.high, POINTS)
@@ -321,12 +284,6 @@ def _tail(trial: Trial) -> Picture:
         "Go up from 1 s: so many visitors were treated fairly to within a second. Where a line of the lower picture "
         "ends is the worst that happened to anybody.",
     )
-
-
-def _displacements(outcome: Outcome, ideal_s: Floats) -> Floats:
-    gap = np.abs(outcome.first.admitted_s - ideal_s)
-    out: Floats = np.sort(gap[~np.isnan(gap)])
-    return out
 
 
 def _polls(trial: Trial) -> Picture:

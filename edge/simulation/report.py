@@ -37,8 +37,8 @@ def _opening() -> str:
         "<h1>How fair is the line?</h1>\n"
         '<p class="lead">A sale was played on a virtual clock: every visitor, every request, against the same code '
         "that runs in front of the shop. Each visitor is compared with the <em>ideal line</em>: one central queue that "
-        "knows who is next and who has left, and hands every free place to the one who came first.</p>\n<p>No line"
-        "visitors see through a browser can be quite as good: somebody who asks every few seconds cannot come in "
+        "knows who is next and who has left, and hands every free place to the one who came first.</p>\n<p>No line "
+        "that visitors see through a browser can be quite as good: somebody who asks every few seconds cannot come in "
         "between two questions. The <em>polling ideal</em> in the tables is the best that is possible under that "
         "rule. The other policies are what is usually done instead; they run behind the same bucket and get the same "
         "visitors.</p>\n"
@@ -78,7 +78,7 @@ def _cards(subject: Outcome, f: Mapping[str, float], trial: Trial) -> str:
     cards = (
         (share(f["use"]), "of the capacity used while people waited"),
         (duration(f["p99_s"]), f"99 of 100 are closer to their fair moment; worst visitor {duration(f['max_s'])}"),
-        (share(f["kendall"]), "of all pairs of visitors came in in the wrong order; a lottery has 50 %"),
+        (share(f["kendall"]), "of all pairs of visitors came in in the wrong order; a pure lottery has 50 %"),
         (f"{worst(subject.by_seed)['overshoot']:,.0f}", "admissions beyond capacity and burst, in the worst second"),
         (f"{f['polls_each']:.1f}", f"requests a visitor; the least possible is {least:.1f}"),
     )

@@ -20,13 +20,9 @@ def share(value: float) -> str:
     percent = value * 100.0
     if percent == 0.0 or percent >= 99.995:
         return f"{percent:.0f} %"
-    return (
-        f"{percent:.3f} %"
-        if percent < 0.01
-        else f"{percent:.2f} %"
-        if percent < 1 or percent > 99
-        else f"{percent:.1f} %"
-    )
+    if percent < 0.01:
+        return f"{percent:.3f} %" if percent >= 0.0005 else "<0.001 %"
+    return f"{percent:.1f} %" if 9.995 <= percent <= 99.0 else f"{percent:.2f} %"
 
 
 def duration(value: float) -> str:
@@ -70,8 +66,10 @@ _MEANINGS = {
     "spread_s": "interquartile range of the waits of those who arrived in the same second: how unlike the luck of "
     "neighbours is; the ideal line has some as well, since it also takes them one by one",
 }
+#: The polling ideal is a bound: it lets a token wait for a visitor's next poll, and tells no seconds of polls.
+_NOT_POLLED = ("overshoot", "polls_peak_per_s")
 COLUMNS = tuple(
-    Column(field, title, show, _MEANINGS[field], not field.startswith("polls"), field != "polls_peak_per_s")
+    Column(field, title, show, _MEANINGS[field], not field.startswith("polls"), field not in _NOT_POLLED)
     for field, title, show in (
         ("use", "use", share),
         ("median_s", "median", duration),
