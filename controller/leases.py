@@ -21,6 +21,7 @@ from bisect import bisect_left
 from itertools import chain
 
 SLOT_S = 0.1  # resolution of due times
+EARLY_S = 0.7  # a page's jitter is 0.25 s at most, and 0.2 s are grace and rounding
 CHUNK = 256  # sqrt of the usual 65,000 leases
 
 
@@ -58,6 +59,11 @@ class LeaseBook:
 
     def __contains__(self, first_seen: float) -> bool:
         return first_seen in self._due
+
+    def is_early(self, first_seen: float, now: float) -> bool:
+        """Whether this lease has more than EARLY_S to run: no honest client is that much too soon."""
+        slot = self._due.get(first_seen)
+        return slot is not None and slot * SLOT_S > now + EARLY_S
 
     def rank(self, first_seen: float) -> int:
         """Leases older than `first_seen`."""

@@ -150,6 +150,8 @@ class Line:
 
     def visit(self, first_seen: float, age_s: float) -> None:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
+        if self.book.is_early(first_seen, self._ticked_at):  # faster than asked: no sign of anything
+            return
         muted = self._ticked_at < self._muted_until
         young = age_s < self.young_s and not muted
         if young:

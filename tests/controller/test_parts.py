@@ -168,3 +168,13 @@ def test_expected_places_count_newcomers_by_their_share() -> None:
         at = line.nth(place)
         assert at is not None
         assert line.ahead(at) == pytest.approx(place, abs=2.0, rel=0.02)
+
+
+def test_fast_pollers_say_nothing_about_the_line() -> None:
+    """Polls long before their time count neither as kept appointments nor as newcomers who came back."""
+    line = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=4)
+    for i in range(1000):
+        line.expect(float(i % 10), 15.0, is_first=False)
+        line.visit(float(i % 10), age_s=5.0)
+    assert line.returns.share == 0.25
+    assert line.showup.settle() == 1.0
