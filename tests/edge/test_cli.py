@@ -78,9 +78,9 @@ def test_check_reports_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["faults"] == []
 
 
-@pytest.mark.parametrize("file", sorted(path.name for path in CONFIGS.glob("*.yaml")))
+@pytest.mark.parametrize("file", sorted({path.name for path in CONFIGS.glob("*.yaml")} - {"shop.yaml"}))
 def test_every_file_that_comes_along_is_fine(file: str):
-    """What is offered for copying passes `stanchion check`."""
+    """What is offered for copying passes `stanchion check`; `shop.yaml` is the shop's, and held by its own tests."""
     assert run("check", str(CONFIGS / file)) == 0
 
 
