@@ -192,6 +192,16 @@ def test_a_node_measures_the_fairness_of_its_own_admissions() -> None:
     assert edge.counted("stanchion_wait_seconds_count", room="checkout") == seen.admissions
 
 
+def test_visitors_of_one_millisecond_have_places_of_their_own() -> None:
+    """The clock does not move between them: the line is as long as they are many, and each keeps their place."""
+    edge = Edge()
+    edge.fill()
+    cookies = [cookie_of(edge.ask()) for _ in range(50)]
+    edge.pass_time(0.1)
+    assert edge.pipeline.rooms.by_name["checkout"].gate.snapshot(edge.now).waiting >= 45
+    assert len({status(edge.ask(cookie=cookie))["first_seen"] for cookie in cookies}) == 1
+
+
 def test_a_waiting_ticket_is_signed_again_once_a_minute() -> None:
     """A sign of life, at the same place in line."""
     edge = Edge(YAML.replace("admissions_per_second: 2, burst_seconds: 1", "admissions_per_second: 0.001"))
