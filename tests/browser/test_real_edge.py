@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Error as PlaywrightError
 
 from edge.demo.crowd import Crowd, CrowdPlan
 from edge.demo.shop import running_shop
@@ -54,7 +55,7 @@ async def a_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
 
 
 async def place_of(page: Page) -> int:
-    return int((await page.locator("#place").inner_text()).replace(",", ""))
+    return int((await page.locator("#place").inner_text(timeout=2000)).replace(",", ""))
 
 
 @pytest.mark.parametrize("with_scripts", [True, False], ids=["scripts on", "scripts off"])
@@ -71,9 +72,15 @@ async def test_a_visitor_waits_in_line_and_gets_in(chromium: Browser, tmp_path: 
         await expect(page.locator("#wait")).to_be_visible()
         first = await place_of(page)
         assert first > 1
-        await expect(page.locator("#place")).not_to_have_text(str(first), timeout=PATIENCE_MS)
-        if await page.locator("#place").count():
-            assert await place_of(page) < first
+
+        async def came_forward() -> bool:
+            """With scripts off every load shows the estimate as it is, which may waver by one or two on its way."""
+            try:
+                return not await page.locator("#place").count() or await place_of(page) < first
+            except PlaywrightError:  # the page gave way while it was being read
+                return False
+
+        await wait_until(came_forward, "the place in line shrinks")
         await expect(page.locator("input[name=card]")).to_be_visible(timeout=PATIENCE_MS)
         assert page.url == f"{edge.url}/checkout"
         await page.fill("input[name=name]", "A Visitor")
