@@ -2,8 +2,8 @@
 for both.
 
 What the shop tells the edge rides on every answer of checkout: `Stanchion-Stock` is the number of free
-units, `Stanchion-Command` is `complete` when this visitor is done and `sold-out` when nothing is free or
-held any more.
+units, `Stanchion-Held` of those whose buyers still pay, `Stanchion-Version` tells which of two answers is newer.
+`Stanchion-Command` is `complete` when this visitor is done and `sold-out` when nothing is free or held any more.
 """
 
 import json
@@ -157,8 +157,13 @@ def overrun(request: web.Request) -> web.Response:
 
 
 def tell_edge(response: web.StreamResponse, stock: Stock, *, is_complete: bool = False) -> None:
-    response.headers["Stanchion-Stock"] = str(stock.free)
+    """Put the numbers of a sale on an answer; of a sale that does not exist there is nothing to say."""
     if is_complete:
         response.headers["Stanchion-Command"] = "complete"
-    elif stock.total and stock.free + stock.held == 0:
+    if stock.total == 0:
+        return
+    response.headers["Stanchion-Stock"] = str(stock.free)
+    response.headers["Stanchion-Held"] = str(stock.held)
+    response.headers["Stanchion-Version"] = str(stock.version)
+    if stock.free + stock.held == 0 and not is_complete:
         response.headers["Stanchion-Command"] = "sold-out"

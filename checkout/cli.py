@@ -1,22 +1,25 @@
-"""`checkout serve` and `checkout audit`. Exit codes: 0 fine, 1 it failed, 2 bad usage or configuration."""
+"""`checkout serve`, `forwarder`, `sweeper`, `audit`. Exit codes: 0 fine, 1 it failed, 2 bad usage or configuration."""
 
 import argparse
 import asyncio
 import json
 import signal
-import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from checkout.app import running_shop
+from checkout.app import forwarding, running_shop, sweeping
 from checkout.audit import audit
-from checkout.clock import wall_ms
-from checkout.engines.sqlite import read_evidence
 from checkout.errors import CheckoutError, ConfigurationError
-from checkout.settings import CapacitySettings, ProductSettings, ShopSettings, parse, read
+from checkout.reading import read_stores
+from checkout.settings import CapacitySettings, EngineSettings, ProductSettings, ShopSettings, parse, read
 
+T = TypeVar("T")
+Part = Callable[[ShopSettings], AbstractAsyncContextManager[None]]
 SECTIONS: dict[str, type[ProductSettings] | type[CapacitySettings]] = {
     "product": ProductSettings,
     "capacity": CapacitySettings,
@@ -49,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="checkout", description="A shop that cannot oversell.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     serve = commands.add_parser("serve", help="serve the shop")
     serve.set_defaults(run=_serve)
     serve.add_argument("--config", type=Path, metavar="FILE", help="YAML settings; options given here win over it")
@@ -60,10 +63,22 @@ def _parser() -> argparse.ArgumentParser:
             kind = type(field.default)
             option = "--" + name.replace("_", "-")
             serve.add_argument(option, type=kind, help=f"{HELP[name]} (default: {field.default})")
+    serve.add_argument("--without", metavar="PARTS", help="forwarder,sweeper: they run as processes of their own")
+    for name, run, text in (
+        ("forwarder", forwarding, "carry orders from Redis into PostgreSQL, for shops that serve without it"),
+        ("sweeper", sweeping, "end what is over in Redis, for shops that serve without it"),
+    ):
+        part = commands.add_parser(name, help=text)
+        part.set_defaults(run=partial(_run_part, run))
+        part.add_argument("--config", type=Path, required=True, metavar="FILE", help="the shop's YAML settings")
     checker = commands.add_parser("audit", help="prove a sale from its trail, its orders and what clients were told")
     checker.set_defaults(run=_audit)
     checker.add_argument("sale", help="the sale's name")
-    checker.add_argument("--database", required=True, metavar="FILE", help="SQLite file, also while the shop runs")
+    stores = checker.add_mutually_exclusive_group(required=True)
+    stores.add_argument("--database", metavar="FILE", help="SQLite file, also while the shop runs")
+    stores.add_argument(
+        "--config", type=Path, metavar="FILE", help="the shop's YAML settings: whichever stores they name"
+    )
     checker.add_argument("--json", action="store_true", help="findings as JSON")
     return parser
 
@@ -74,6 +89,8 @@ def _settings(args: argparse.Namespace) -> ShopSettings:
         raw["listen"] = args.listen
     if args.database is not None:
         raw["engine"] = {"kind": "sqlite", "path": args.database}
+    if args.without is not None:
+        raw["without"] = args.without.split(",")
     for name, section in SECTIONS.items():
         given = {key: getattr(args, key) for key in section.model_fields if getattr(args, key) is not None}
         if given:
@@ -82,21 +99,23 @@ def _settings(args: argparse.Namespace) -> ShopSettings:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    return asyncio.run(_serve_until_signal(_settings(args)))
+    return asyncio.run(_until_signal(running_shop(_settings(args)), lambda shop: f"listening on {shop.url}"))
 
 
-async def _serve_until_signal(settings: ShopSettings) -> int:
-    """The first signal ends the shop in order, wherever it is: also a standby that still waits for its
-    turn.
-    """
+def _run_part(part: Part, args: argparse.Namespace) -> int:
+    return asyncio.run(_until_signal(part(parse(read(args.config))), lambda _: f"{args.command} is at work"))
+
+
+async def _until_signal(running: AbstractAsyncContextManager[T], ready: Callable[[T], str]) -> int:
+    """The first signal ends it in order, wherever it is: also a standby that still waits for its turn."""
     task = asyncio.current_task()
     assert task is not None  # a coroutine that runs is run by a task
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     try:
-        async with running_shop(settings) as shop:
-            print(f"listening on {shop.url}", flush=True)
+        async with running as started:
+            print(ready(started), flush=True)
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         task.uncancel()
@@ -104,24 +123,20 @@ async def _serve_until_signal(settings: ShopSettings) -> int:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    if not Path(args.database).is_file():
-        raise ConfigurationError(f"--database: no such file: {args.database}")
-    db = sqlite3.connect(f"file:{args.database}?mode=ro", uri=True, isolation_level=None)
-    try:
-        evidence = read_evidence(db, args.sale, wall_ms())
-    except sqlite3.Error as error:
-        raise ConfigurationError(f"{args.database}: {error}") from error
-    finally:
-        db.close()
-    if evidence is None:
-        raise ConfigurationError(f"no sale {args.sale!r} in {args.database}")
-    findings = audit(evidence)
+    engine = parse(read(args.config)).engine if args.config else EngineSettings(path=args.database)
+    found = asyncio.run(read_stores(engine, args.sale))
+    if not found:
+        raise ConfigurationError(f"no sale {args.sale!r} in {args.config or args.database}")
+    findings = {store: audit(evidence) for store, evidence in found.items()}
     if args.json:
-        print(json.dumps([{"rule": finding.rule, "text": finding.text} for finding in findings]))
-    else:
-        for finding in findings:
+        rows = [{"store": store, **asdict(finding)} for store, wrong in findings.items() for finding in wrong]
+        print(json.dumps(rows))
+        return 1 if rows else 0
+    for store, evidence in found.items():
+        for finding in findings[store]:
             print(f"{finding.rule}: {finding.text}")
         free, held, sold, _ = evidence.stock
-        verdict = f"{len(findings)} findings" if findings else "clean"
-        print(f"{args.sale}: {len(evidence.events)} events, {free} free, {held} held, {sold} sold: {verdict}")
-    return 1 if findings else 0
+        verdict = f"{len(findings[store])} findings" if findings[store] else "clean"
+        where = f"{args.sale} in {store}"
+        print(f"{where}: {len(evidence.events)} events, {free} free, {held} held, {sold} sold: {verdict}")
+    return 1 if any(findings.values()) else 0

@@ -4,7 +4,8 @@
     ──▶ acknowledge in Redis
 
 The cursor lies in the same transaction as what it counts, so whatever dies between two steps, an event
-arrives once. An advisory lock keeps a second forwarder out. When Redis comes back knowing less than
+arrives once. An advisory lock keeps a second forwarder out, so it may run in the shop's process or in one of its own
+(`checkout forwarder`). When Redis comes back knowing less than
 PostgreSQL (a flush, a lost disk), `reconcile` builds its stock anew from the orders before anything is
 sold: Redis may refuse too early, never sell twice.
 """
@@ -12,7 +13,7 @@ sold: Redis may refuse too early, never sell twice.
 import asyncpg
 
 from checkout.clock import wall_ms
-from checkout.engines.postgres import LOST, read_evidence, write
+from checkout.engines.postgres import LOST, PATIENCE_MS, read_evidence, write
 from checkout.engines.redis import RedisEngine
 from checkout.engines.rows import HOLD, hold_of
 from checkout.engines.schema import schema
@@ -88,6 +89,25 @@ class Forwarder:
         await self._stock.restore(found, stored)
         return [f"redis knew {known} of {stored} events: rebuilt {len(found)} sales from postgres"]
 
+    @staticmethod
+    async def require_whole(stock: RedisEngine, url: str) -> None:
+        """For a shop whose forwarder runs elsewhere. Raises `StoreError` while Redis knows less than PostgreSQL, and so
+        would sell again what is sold: the forwarder must rebuild it first.
+        """
+        try:
+            db = await asyncpg.connect(url)
+            try:
+                # The tables are the forwarder's to make; two who make them at once get in each other's way.
+                has_tables = await db.fetchval("SELECT to_regclass('events') IS NOT NULL")
+                stored = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events") if has_tables else 0
+            finally:
+                await db.close()
+        except LOST as error:
+            raise StoreError(f"postgres: {error}") from error
+        known = await stock.last_seq()
+        if known < stored:
+            raise StoreError(f"redis knows {known} of {stored} events: start the forwarder first, it rebuilds them")
+
     async def evidence(self, sale_id: str) -> Evidence | None:
         """All about a sale: trail, holds and orders from PostgreSQL. Call `catch_up` first for the newest."""
         return await read_evidence(await self._connected(), sale_id, wall_ms())
@@ -98,9 +118,12 @@ class Forwarder:
             return self._db
         db = await asyncpg.connect(self._url)
         await db.execute("SET synchronous_commit TO on")
-        if not await db.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
+        try:
+            await db.execute(f"SET lock_timeout TO {PATIENCE_MS}")
+            await db.execute(f"SELECT pg_advisory_lock({LOCK})")
+        except asyncpg.LockNotAvailableError as error:
             db.terminate()
-            raise NotLeader("postgres: another forwarder is at work")
+            raise NotLeader("postgres: another forwarder is at work") from error
         await db.execute(schema())
         self._db = db
         return db

@@ -15,6 +15,9 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
+Part = Literal["forwarder", "sweeper"]
+
+
 class Address(NamedTuple):
     """Where to listen; port 0 lets the system choose."""
 
@@ -93,6 +96,8 @@ class ShopSettings(_Section):
     payment: PaymentSettings = PaymentSettings()
     accounts: AccountSettings = AccountSettings()
     operator_token_env: str = "CHECKOUT_OPERATOR_TOKEN"
+    without: tuple[Part, ...] = ()
+    """What runs as a process of its own instead of in this one; only with the stock in Redis."""
 
 
 def parse(raw: dict[str, Any]) -> ShopSettings:
@@ -107,6 +112,8 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
     Address.parse(settings.listen)
     if settings.engine.kind != "sqlite" and not settings.engine.url:
         raise ConfigurationError(f"engine.url: needed for the {settings.engine.kind} engine")
+    if settings.without and settings.engine.kind != "redis":
+        raise ConfigurationError(f"without: the {settings.engine.kind} engine has one writer, which does it all")
     return settings
 
 

@@ -51,11 +51,13 @@ class LeakyBucket:
             self._credited_until = now + self._depth / self._rate
         return self._level
 
-    def take(self, now: float, spare: float = 0.0) -> bool:
-        """Take one token if there is one and `spare` stay behind; a full bucket always gives."""
-        if self.level(now) < min(1.0 + spare, max(1.0, self._brim)):
+    def take(self, now: float, spare: float = 0.0, lent: float = 0.0) -> bool:
+        """Take one token if there is one here, and `spare` stay behind here and, `lent`, in the room's other
+        buckets; a full bucket always gives."""
+        level = self.level(now)
+        if level < 1.0 or level < min(1.0 + spare - lent, max(1.0, self._brim)):
             return False
-        self._level -= 1.0
+        self._level = level - 1.0
         return True
 
     def fill_to(self, brim: float, now: float) -> None:

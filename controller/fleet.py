@@ -8,7 +8,9 @@ line one heartbeat late, instead of one visitor in `nodes`.
 
 Shares follow demand: with a traffic share w_i (polls) and a bucket level l_i, node i hands out
 
-    c_i = C * w_i + (w_i * sum(l) - l_i) / TAU_S         clamped to [0.1, 3] * C * w_i, scaled to sum C
+    c_i = C * w_i + (f_i - l_i) / TAU_S                   clamped to [0.1, 3] * C * w_i, scaled to sum C
+    f_i = k_i + w_i * (sum(l) - sum(k))                   its cushion (pool.py) and its part of the rest; if there is
+                                                          less than all cushions, k_i * sum(l) / sum(k)
 
 where l_i is the level foreseen for the end of the present heartbeat, published level + (c_i now - C w_i) *
 HEARTBEAT_S (a Smith predictor: what is already on its way is not sent twice),
@@ -20,13 +22,14 @@ node that hears nothing for `TTL_S` goes back to its configured share, which is 
 nodes add up to C.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-HEARTBEAT_S = 0.2
+HEARTBEAT_S = 0.2  # shorter makes the common front more exact and costs messages; the law is tuned for this
 TTL_S = 3.0
 TAU_S = 0.8  # a gain of 1/4 a heartbeat with a delay of one: no overshoot
 EVEN = 0.05  # part of the capacity shared out evenly, so that a node without polls can start
+PROFILE_BEATS = 5  # how often a node's whole list is told
 MAX_LEASES = 8192  # most leases in one summary
 
 
@@ -43,6 +46,7 @@ class Summary:
     waiting: float
     leases: tuple[tuple[float, float, bool], ...]  # first_seen, seconds from `at` until due, is a first lease
     gone: tuple[float, ...]  # first_seen of those admitted
+    profile: tuple[float, ...] = ()  # its list in quantiles, every PROFILE_BEATS heartbeats; see profile.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Share:
     fair: float  # the same without the levelling of buckets: what the bucket's depth goes by
 
 
-def shares(summaries: Iterable[Summary], room_rate: float) -> Mapping[str, Share]:
+def shares(summaries: Iterable[Summary], room_rate: float, cushion: Callable[[float], float]) -> Mapping[str, Share]:
     """The share of each node; rates and fair shares both add up to `room_rate`."""
     nodes = sorted(summaries, key=lambda s: s.node)
     if not nodes:
@@ -66,9 +70,15 @@ def shares(summaries: Iterable[Summary], room_rate: float) -> Mapping[str, Share
         base[s.node] = room_rate * weight
         level[s.node] = s.level + (s.rate - base[s.node]) * HEARTBEAT_S
     tokens = sum(level.values())
+    kept = {name: cushion(rate) for name, rate in base.items()}
+    cushions = sum(kept.values())
+    spare = tokens - cushions
     wanted = {}
     for name, rate in base.items():
-        fair = tokens * rate / room_rate if room_rate > 0.0 else 0.0
+        fair = 0.0
+        if room_rate > 0.0:
+            part = rate / room_rate
+            fair = kept[name] + spare * part if spare >= 0.0 or not cushions else tokens * kept[name] / cushions
         wanted[name] = min(max(rate + (fair - level[name]) / TAU_S, 0.1 * rate), 3.0 * rate)
     total = sum(wanted.values())
     scale = room_rate / total if total > 0.0 else 0.0

@@ -19,11 +19,12 @@ from math import inf, isfinite
 
 from controller.bucket import LeakyBucket
 from controller.decisions import Admit, Verdict, Wait
-from controller.fleet import MAX_LEASES, TTL_S, Summary, shares
+from controller.fleet import MAX_LEASES, PROFILE_BEATS, TTL_S, Summary, shares
 from controller.law import DEPTH_S, RESERVE_S, ThresholdLaw
 from controller.line import YOUNG_S, Line
 from controller.meter import RateMeter
-from controller.pacing import appointment, calm, far_eta, first_appointment, stretched
+from controller.pacing import appointment, calm, far_eta, first_appointment, newcomers_seats, stretched
+from controller.pool import Pool
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
@@ -31,10 +32,10 @@ GRACE_S = 0.1  # a client is expected this much after its appointment
 ZONE_S = 6.0  # the line is counted this far beyond the longest interval
 SETTLE_S = 3.0  # newcomers are counted this long after their arrival
 COLD_S = 1.5  # a node that joins a running sale first listens for this many shortest intervals
-JOINED_SD = 0.9  # tokens in reserve at a joined node, in standard deviations of a second of arrivals
 LEAD_S = 0.4
-DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.06, 1.2, 2.0  # ETA interval, fitted to the scenarios
+DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.08, 1.2, 2.6  # ETA interval, fitted to the scenarios
 BLOCKED_S = 5.0  # memory of places having been scarce
+QUIET_PER_S = 0.01  # polls a second: some 15 s after a single one
 BACKWARD_S = 1.0  # a clock that steps back by more has been set
 
 
@@ -65,6 +66,8 @@ class Gate:
         "_new_s",
         "_peers",
         "_polls",
+        "_pool",
+        "_profiles",
         "_sample",
         "_settings",
         "_shift",
@@ -88,6 +91,8 @@ class Gate:
         self._gone: list[float] = []  # admitted since the last summary
         self._peers: dict[str, deque[tuple[Summary, float]]] = {}
         self._joined_at = self._joined_since = -inf
+        self._pool = Pool()
+        self._profiles: dict[str, tuple[float, tuple[float, ...]]] = {}
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
         self._flow, self._sample, self._is_exact = 0.0, 1.0, False
@@ -101,6 +106,11 @@ class Gate:
     @property
     def settings(self) -> GateSettings:
         return self._settings
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nobody is in line and nobody has asked for some time: a step now and then is enough until somebody does."""
+        return self._line.is_empty and not self._polls.count and self._polls.rate < QUIET_PER_S
 
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
@@ -122,7 +132,11 @@ class Gate:
         law = self._law
         if first_seen <= law.threshold:
             spare = 0.0 if first_seen <= law.overdue else law.hold
-            if (slots is None or slots > 0) and self._bucket.rate > 0.0 and self._bucket.take(now, spare):
+            if (
+                (slots is None or slots > 0)
+                and self._bucket.rate > 0.0
+                and self._bucket.take(now, spare, self._pool.lent)
+            ):
                 return self._admit(first_seen, age_s)
             law.refuse()
         return self._wait(first_seen, clock, draw, is_first)
@@ -136,7 +150,10 @@ class Gate:
         self._ticked_at = clock
         s = self._settings
         self._line.tick(clock, now, self._law.threshold)
-        self._stretch = stretched(self._stretch, self._polls.tick(dt), s.poll_budget_per_s, dt)
+        newcomers = self._arrivals
+        seats = newcomers_seats(newcomers.count, newcomers.rate, self._line.showup.share, s.poll_budget_per_s)
+        self._stretch = stretched(self._stretch, seats + self._polls.count, s, dt)
+        self._polls.tick(dt)
         self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
         self._arrivals.tick(dt)
         self._admitted.tick(dt)
@@ -167,7 +184,10 @@ class Gate:
         gone = tuple(self._gone)
         self._leases, self._gone = [], []
         level = self._bucket.level(now)
-        return Summary(node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone)
+        profile = self._line.profile() if beat % PROFILE_BEATS == 0 else ()
+        return Summary(
+            node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone, profile
+        )
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
         """News of the fleet, this node's own summary among it; each summary once, in any order."""
@@ -189,8 +209,12 @@ class Gate:
         room = self._settings.room_rate
         if clock - self._joined_since < TTL_S:  # who has not been heard yet may be there, with an even share
             room *= min(1.0, len(last) / self._settings.nodes)
-        mine = shares(last.values(), room)[node]
-        self._bucket.reshape(mine.rate, self._settings.depth_at(mine.fair), now)
+        all_shares = shares(last.values(), room, self._settings.cushion_at)
+        levels = {name: heard[-1][0].level for name, heard in self._peers.items()}
+        depth = self._pool.learn(
+            node, all_shares, levels, self._bucket.level(now), self._settings, is_idle=self._line.is_empty
+        )
+        self._bucket.reshape(all_shares[node].rate, depth, now)
         self._retune()
 
     def _learn(self, node: str, news: list[Summary], last: Mapping[str, Summary], now: float) -> None:
@@ -199,6 +223,10 @@ class Gate:
         sample = last[node].polls_per_s / polls if polls > 0.0 else 1.0 / len(last)
         zone = (self._settings.poll_max_s * self._stretch + ZONE_S) * self._settings.room_rate
         front = self._line.join(max(sample, 1e-3), zone)
+        self._profiles |= {s.node: (s.waiting, s.profile) for s in news if s.profile or not s.waiting}
+        if any(s.profile for s in news):
+            self._profiles = {name: told for name, told in self._profiles.items() if name in last}
+            self._line.far.merge(self._profiles.values())
         for summary in news:
             if summary.node != node:
                 offset = self._clock + summary.at - now
@@ -304,6 +332,8 @@ class Gate:
         (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come."""
         flow = self._flow
         doubt = DOUBT_SHARE * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
+        if self._line.front is not None:
+            return doubt + DOUBT_SD * self._line.blurred(first_seen) / flow
         return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
 
     def _part(self, now: float) -> None:
@@ -311,22 +341,30 @@ class Gate:
         if self._line.front is not None:
             self._line.part()
             self._leases, self._gone = [], []
+            self._pool = Pool()
             rate = self._settings.admissions_per_second
             self._bucket.reshape(rate, self._settings.depth_at(rate), now)
             self._retune()
 
     def _move(self, now: float, dt: float, is_blocked: bool) -> None:
         s, line, law, bucket = self._settings, self._line, self._law, self._bucket
-        rate = bucket.rate
-        if not line.book:
-            bucket.fill_to(s.idle_depth_at(rate), now)
+        pool, is_joined = self._pool, line.front is not None
+        if line.is_empty:
+            if is_joined:
+                pool.rest(self._clock)
+            else:
+                bucket.fill_to(s.idle_depth_at(bucket.rate), now)
             law.open()
-        elif rate > 0.0:
-            bucket.fill_to(bucket.depth, now)
-            reserve_s = RESERVE_S
-            if line.front is not None:
-                reserve_s += JOINED_SD * (rate * (1.0 - rate / s.room_rate)) ** 0.5 / rate
-            law.step(line, bucket.level(now), bucket.depth, rate, self._flow, dt, is_blocked, reserve_s)
+        elif bucket.rate > 0.0:
+            if is_joined:
+                pool.work(self._clock)
+                part = pool.part
+                level, brim = pool.level(bucket.level(now)) * part, pool.depth * part
+                law.step(line, level, brim, pool.fair, self._flow, dt, is_blocked, pool.reserve_s)
+                law.hold /= part**0.5  # of the room's tokens
+            else:
+                bucket.fill_to(bucket.depth, now)
+                law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._flow, dt, is_blocked)
             far_s = s.poll_max_s * self._stretch
             if self._clock - self._born > far_s + SETTLE_S:
                 line.freeze(min(law.threshold, now), (far_s + ZONE_S) * self._flow, now - SETTLE_S)

@@ -1,7 +1,8 @@
 """The law: how far the door is open. It moves one number, the threshold, and knows nothing of who passes.
 
 The process variable is the bucket's level in seconds of the share, counting eligible visitors who were
-refused as negative: y = (level - R * refused/s) / rate. It should stay at RESERVE_S: late by so little for
+refused as negative: y = (level - R * refused/s) / rate; of joined nodes it is the room's level, see pool.py. It
+should stay at RESERVE_S: late by so little for
 everybody, and
 hardly ever empty. The output is a *number of people* to call, not a time:
 
@@ -29,10 +30,12 @@ from controller.line import Line
 from controller.meter import RateMeter
 from controller.pid import Gains, Pid, PidTerms
 
-RESERVE_S = 0.15  # late by this much; three times the 50 ms by which appointments are typically missed
+RESERVE_S = 0.12  # late by this much; more than twice the 50 ms by which appointments are typically missed
 DEPTH_S = 0.6  # called ahead when all is well: about half the shortest interval
 REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on average
-BOOST_S = 4.0
+BOOST_S = 6.0
+POOLED_ERROR_S = 0.4  # joined nodes all see the same error at once, and react to it all at once
+PATIENCE_S = 1.2  # and wait until those called have had the time to come before they call more
 OVERDUE_S = 0.25
 HOLD = 0.5
 GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
@@ -41,11 +44,12 @@ GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 class ThresholdLaw:
     """Feedback from the bucket to the threshold of one node."""
 
-    __slots__ = ("_pid", "_refused", "ahead", "hold", "overdue", "threshold")
+    __slots__ = ("_idle_s", "_pid", "_refused", "ahead", "hold", "overdue", "threshold")
 
     def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
         self._pid = Pid(GAINS, integral)
         self._refused = RateMeter(1.0)
+        self._idle_s = 0.0  # for how long the bucket has been more than half full
         self.threshold = threshold  # older ones are called; inf: everybody
         self.overdue = threshold  # whose turn is over: they may take the last tokens
         self.hold = 0.0  # tokens that the others leave in the bucket
@@ -77,16 +81,23 @@ class ThresholdLaw:
         flow: float,
         dt: float,
         is_blocked: bool,
-        reserve_s: float = RESERVE_S,
+        reserve_s: float | None = None,
     ) -> None:
-        """One control step; `is_blocked`: the bucket idles for want of free places, nobody's error."""
+        """One control step; `is_blocked`: the bucket idles for want of free places, nobody's error. `reserve_s`: of
+        joined nodes, whose level is that of the room; None: this node is on its own."""
         refused = self._refused.tick(dt)
+        is_alone = reserve_s is None
         if is_blocked:
             u = self._pid.hold()
         else:
-            error = (level - REFUSED_S * refused) / rate - reserve_s
-            u = self._pid.step(min(max(error, -1.0), 1.0), dt)
-            u += BOOST_S * max(0.0, 2.0 * level / brim - 1.0) ** 2
+            owed = REFUSED_S * refused if is_alone else 0.0  # of the room's tokens a refusal here says nothing
+            most = 1.0 if is_alone else POOLED_ERROR_S
+            target = min(RESERVE_S if reserve_s is None else reserve_s, 0.5 * brim / rate)
+            u = self._pid.step(min(max((level - owed) / rate - target, -most), most), dt)
+            excess = max(0.0, 2.0 * level / brim - 1.0)
+            self._idle_s = self._idle_s + dt if excess > 0.0 else 0.0
+            if is_alone or self._idle_s > PATIENCE_S:
+                u += BOOST_S * excess**2
         overdue = line.nth(OVERDUE_S * flow)
         self.overdue = inf if overdue is None else overdue
         self.hold = HOLD * rate**0.5

@@ -86,7 +86,10 @@ class LeaseBook:
         slot = int(due / SLOT_S)
         if slot < self._next_slot:
             slot = self._next_slot
-        if first_seen not in self._due:
+        known = self._due.get(first_seen)
+        if known == slot:  # who asks faster than told must not fill the wheel
+            return
+        if known is None:
             if self.weight > 1:  # a systematic sample: every weight-th newcomer
                 self._skip += 1
                 if self._skip % self.weight:

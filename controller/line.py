@@ -18,9 +18,10 @@ afterwards.
 """
 
 from bisect import bisect_right
-from math import inf
+from math import inf, sqrt
 
 from controller.leases import LeaseBook
+from controller.profile import KNOTS, FarLine
 from controller.showup import SelfReturns, ShowUp
 
 YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
@@ -29,6 +30,8 @@ PROBED = 24  # first leases that must have come due before newcomers are trusted
 SETTLED_S = 1.0
 TRUSTED = 0.9
 NEWS_S = 0.4  # a heartbeat and its delay
+HASTY_S = 60.0  # who polled faster than asked is known that long at most
+GOLDEN = 2654435769  # 2^32 / golden ratio: spreads consecutive numbers evenly
 
 
 def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:
@@ -96,19 +99,26 @@ class Line:
     __slots__ = (
         "_beyond",
         "_edges",
+        "_end",
+        "_end_far",
+        "_end_own",
+        "_forget_at",
         "_fresh",
         "_freshest",
         "_front_mass",
+        "_hasty",
         "_masses",
         "_muted_until",
         "_probed_s",
         "_sample",
         "_seam",
+        "_seam_far",
         "_seam_front",
         "_seam_own",
         "_ticked_at",
         "_zone",
         "book",
+        "far",
         "front",
         "returns",
         "showup",
@@ -121,6 +131,8 @@ class Line:
         self.showup = ShowUp(is_sampled=nodes > 1)
         self.returns = SelfReturns(nodes)
         self.young_s = young_s
+        self._hasty: set[float] = set()  # they poll faster than asked
+        self._forget_at = clock + HASTY_S
         self._probed_s = 0.0  # time since enough first leases have come due
         self._ticked_at = clock
         self._muted_until = clock
@@ -131,13 +143,21 @@ class Line:
         self._freshest = -inf  # first_seen of the oldest newcomer
         self._sample = self._zone = 1.0
         self._seam = inf
-        self._seam_front = self._seam_own = 0.0
+        self._seam_front = self._seam_own = self._seam_far = 0.0
+        self.far = FarLine()  # beyond the shared front
+        self._end = -inf
+        self._end_far = self._end_own = 0.0
 
     def __len__(self) -> int:
         return len(self.book)
 
     def __repr__(self) -> str:
         return f"<Line {self.book!r} {self.showup!r} {self.returns!r}>"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is expected back, here or, as far as joined nodes have told, elsewhere near the front."""
+        return not self.book and (self.front is None or not self.front.book)
 
     @property
     def is_probed(self) -> bool:
@@ -151,6 +171,8 @@ class Line:
     def visit(self, first_seen: float, age_s: float) -> None:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
         if self.book.is_early(first_seen, self._ticked_at):  # faster than asked: no sign of anything
+            if self.front is None and len(self._hasty) < self.book.capacity:
+                self._hasty.add(first_seen)
             return
         muted = self._ticked_at < self._muted_until
         young = age_s < self.young_s and not muted
@@ -171,9 +193,16 @@ class Line:
 
     def expect(self, first_seen: float, due: float, is_first: bool) -> None:
         """They were told to come back by `due`."""
+        if self._hasty and first_seen in self._hasty and not self._stands_for_all(first_seen):
+            self.book.remove(first_seen)
+            return
         self.book.add(first_seen, due)
         if is_first:
             self._fresh.add(first_seen, due)
+
+    def _stands_for_all(self, first_seen: float) -> bool:
+        """Who polls faster than asked has a lease on every node at once: all nodes keep those of the same few."""
+        return (round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF) < self.returns.share * 0x1_0000_0000
 
     def leave(self, first_seen: float) -> None:
         """They are in."""
@@ -196,6 +225,9 @@ class Line:
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock
+        if clock > self._forget_at:
+            self._hasty.clear()
+            self._forget_at = clock + HASTY_S
         self.book.refresh()
         self._fresh.refresh()
         oldest = self._fresh.nth(0)
@@ -223,6 +255,20 @@ class Line:
             self._seam = inf if at is None else at
             self._seam_front = self.front.ahead(self._seam, self.showup.share)
             self._seam_own = self._own(self._seam)
+            self._end = max(self.far.end, self._seam)
+            self._end_own = self._own(self._end)
+            self._seam_far = self._end_far = 0.0
+            if self.far:
+                self._seam_far = self.far.ahead(self._seam)
+                self._end_far = self.far.ahead(self._end)
+
+    def profile(self) -> tuple[float, ...]:
+        """This node's list in quantiles; see `controller/profile.py`."""
+        waiting = self.waiting()
+        knots = min(KNOTS, int(waiting))
+        share = self.showup.share
+        found = (expected_nth(self.book, self._fresh, waiting * (k + 0.5) / knots, share) for k in range(knots))
+        return tuple(first_seen for first_seen in found if first_seen is not None)
 
     def resample(self, ratio: float, nodes: int) -> None:
         """The number of nodes has changed: this node now sees `ratio` times the share it saw."""
@@ -238,7 +284,17 @@ class Line:
             return self._own(first_seen)
         if first_seen <= self._seam:
             return self.front.ahead(first_seen, self.showup.share)
-        return self._seam_front + (self._own(first_seen) - self._seam_own) / self._sample
+        if first_seen <= self._end:
+            return self._seam_front + self.far.ahead(first_seen) - self._seam_far
+        return (
+            self._seam_front + self._end_far - self._seam_far + (self._own(first_seen) - self._end_own) / self._sample
+        )
+
+    def blurred(self, first_seen: float) -> float:
+        """Standard deviation of `ahead` in visitors, for what joined nodes know from their own sample only."""
+        if first_seen <= self._end:
+            return 0.0
+        return sqrt(max(0.0, self._own(first_seen) - self._end_own)) / self._sample
 
     def doubted(self, first_seen: float) -> float:
         """Newcomers of this node's sample before this one who are not expected to come."""

@@ -20,6 +20,8 @@ FAR = 0.75
 SPREAD = 0.3
 PROBE = 0.5  # first appointments while newcomers are unknown: poll_min * (1 .. 1 + PROBE)
 CALM_POLL_S = 5.0  # while the room is held
+AIM = 0.97  # of the budget: what jitter may add to a second is kept free
+LONGEST_S = 86_400.0
 
 
 def appointment(s: GateSettings, eta_s: float, flow: float, stretch: float, is_exact: bool) -> float:
@@ -46,12 +48,30 @@ def first_appointment(s: GateSettings, eta_s: float, after_s: float, is_probed: 
 
 def calm(s: GateSettings, stretch: float, draw: float) -> float:
     """While nobody can be admitted at all."""
-    return min(max(CALM_POLL_S, s.poll_min_s), s.poll_max_s) * stretch * (0.8 + 0.4 * draw)
+    stretched_by_s = s.poll_max_s * (stretch - 1.0)
+    return (min(max(CALM_POLL_S, s.poll_min_s), s.poll_max_s) + stretched_by_s) * (0.8 + 0.4 * draw)
 
 
-def stretched(stretch: float, polls_per_s: float, budget_per_s: float | None, dt: float) -> float:
-    """The next stretch of the intervals: brings polls to the budget within some seconds; 1 = none."""
-    if budget_per_s is None:
+def stretched(stretch: float, seats: float, s: GateSettings, dt: float) -> float:
+    """The next stretch of the longest interval, `lead = stretch * poll_max`; 1 = none.
+
+    The lead is how far ahead the calendar of appointments is full. Every poll takes one seat in it, and AIM * budget
+    seats a second are free: lead += seats / (AIM * budget) - dt. Whoever is told to come back in `lead` seconds then
+    comes when a seat was free for them, so the polls of a crowd that came all at once are spread evenly however large
+    it is, and nothing has to be estimated. (A leaky bucket of appointments; generic cell rate algorithm, ITU-T I.371.)
+    """
+    if s.poll_budget_per_s is None:
         return 1.0
-    step = min(1.0, dt / 3.0)
-    return min(max(1.0, stretch * (1.0 + step * (min(polls_per_s / budget_per_s, 4.0) - 1.0))), 1e4)
+    lead_s = stretch * s.poll_max_s + seats / (AIM * s.poll_budget_per_s) - dt
+    return max(1.0, min(lead_s, LONGEST_S) / s.poll_max_s)
+
+
+def newcomers_seats(count: int, per_s: float, show_up: float, budget_per_s: float | None) -> float:
+    """Seats of so many first visits, beyond the one that every poll takes.
+
+    A first visit took no seat, so it takes one now, and the crowd pays for it by coming a little later: as long as
+    newcomers fill no more than half of the budget. A rush that does will not last. Who does not come back takes none.
+    """
+    if budget_per_s is None or not count:
+        return 0.0
+    return count * (min(1.0, 0.5 * budget_per_s / max(per_s, 1e-9)) - (1.0 - show_up))

@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+CUSHION, CUSHION_SD = 1.0, 1.0  # see controller/pool.py
+
 
 class SettingsError(ValueError):
     """The caller asked for a gate that cannot exist; every fault is in the message."""
@@ -61,6 +63,10 @@ class GateSettings:
     def idle_depth_at(self, rate: float) -> float:
         """What of the depth is filled while nobody waits: the burst alone, and never less than one."""
         return max(1.0, self.burst_seconds * rate)
+
+    def cushion_at(self, rate: float) -> float:
+        """Tokens that a joined node keeps beyond its burst, for visitors who come to it by chance."""
+        return 0.0 if self.bucket_floor <= 1.0 else CUSHION + CUSHION_SD * rate**0.5
 
     @property
     def room_rate(self) -> float:

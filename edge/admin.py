@@ -5,31 +5,44 @@
             A slow upstream does not fail it: visitors then wait, which is what the edge is for
 /metrics    Prometheus, summed over the workers
 /status     JSON: every room over all nodes, and every node's own view
+
+The first two say nothing but yes or no, and are for probes that can carry no secret. The others ask for the token, if
+there is one: `Authorization: Bearer TOKEN`, compared in constant time.
 """
 
 import json
+import logging
+from hmac import compare_digest
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from edge.logs import facts
 from edge.workers.sockets import address_of, open_sockets
 from edge.workers.supervisor import Supervisor
 
 __all__ = ["AdminListener"]
 
+log = logging.getLogger("edge.admin")
+
+#: What probes ask for.
+OPEN = ("/livez", "/readyz")
+
 
 class AdminListener:
     """Serves one supervisor. Opens its socket at once, so that a taken port is a fault of the start."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, token: bytes | None = None) -> None:
         self._supervisor = supervisor
+        self._token = token
         [[self._socket]] = open_sockets([supervisor.settings.admin.listen], 1, "admin.listen")
         self.address = address_of(self._socket)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "AdminListener":
-        app = web.Application()
+        app = web.Application(middlewares=[self._ask_token])
         app.add_routes(
             [
                 web.get("/livez", self._livez),
@@ -46,6 +59,15 @@ class AdminListener:
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @web.middleware
+    async def _ask_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._token is not None and request.path not in OPEN:
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), self._token):
+                log.warning("refused without the token", extra=facts(client=request.remote, path=request.path))
+                return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text="a token is required\n")
+        return await handler(request)
 
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")

@@ -12,11 +12,13 @@ from edge.head import RequestHead
 from edge.negotiation import accepts_gzip
 from edge.verdict import Answer, Headers
 from waiting_room.page import ASSET_HEADERS, PAGE_HEADERS, Assets, ErrorPage, WaitingPage
+from waiting_room.slots import Coding
 from waiting_room.status import State, Status
 
 __all__ = ["Answers"]
 
 VARY = "Accept, Cookie"
+PAGE_VARY = "Accept, Accept-Encoding, Cookie"
 
 
 class Answers:
@@ -26,10 +28,12 @@ class Answers:
         self._assets = assets
         self._errors = ErrorPage(assets)
 
-    def page(self, page: WaitingPage, status: Status, code: int, now: float, cookie: Headers, *, lost: bool) -> Answer:
+    def page(
+        self, page: WaitingPage, status: Status, code: int, now: float, cookie: Headers, coding: Coding, *, lost: bool
+    ) -> Answer:
         """The waiting page. lost: the visitor came back without the cookie that was set."""
-        body = page.render(status, cookies_missing=lost, now=now)
-        return Answer(code, _page_headers(status.state, status.retry_after_s), body, status.state, cookie)
+        body = page.render(status, cookies_missing=lost, now=now, coding=coding)
+        return Answer(code, _page_headers(status.state, status.retry_after_s, coding), body, status.state, cookie)
 
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
         """The status document."""
@@ -70,8 +74,9 @@ class Answers:
 
 
 @lru_cache(maxsize=1024)
-def _page_headers(state: State, retry_after_s: int | None) -> Headers:
-    return _status_headers(state, retry_after_s) + tuple(PAGE_HEADERS.items())
+def _page_headers(state: State, retry_after_s: int | None, coding: Coding) -> Headers:
+    coded = (("Content-Encoding", coding),) if coding else ()
+    return _status_headers(state, retry_after_s, PAGE_VARY) + tuple(PAGE_HEADERS.items()) + coded
 
 
 @lru_cache(maxsize=1024)
@@ -80,6 +85,6 @@ def _document_headers(state: State, retry_after_s: int | None) -> Headers:
     return _status_headers(state, retry_after_s) + headers
 
 
-def _status_headers(state: State, retry_after_s: int | None) -> Headers:
+def _status_headers(state: State, retry_after_s: int | None, vary: str = VARY) -> Headers:
     retry = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
-    return (("Stanchion-State", state.value), ("Vary", VARY), *retry)
+    return (("Stanchion-State", state.value), ("Vary", vary), *retry)

@@ -7,13 +7,15 @@ import json
 import logging
 import os
 import secrets
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from edge.faults import ConfigurationError
-from edge.loading import load_settings, read_keys
+from edge.loading import load_settings, read_admin_token, read_keys
 from edge.logs import configure_logging, facts
 from edge.settings import Settings
 from edge.simulation.arguments import add_arguments as add_simulation_arguments
@@ -74,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         "--admin", default="http://127.0.0.1:9090", metavar="URL", help="its admin listener (default: %(default)s)"
     )
     status.add_argument("--json", action="store_true", help="print all that is known, as JSON")
+    status.add_argument(
+        "--token-env",
+        default="STANCHION_ADMIN_TOKEN",
+        metavar="NAME",
+        help="the environment variable that holds its token, if it asks for one (default: %(default)s)",
+    )
     status.set_defaults(command=_status)
 
     ticket = commands.add_parser("ticket", help="look at a visitor's cookie")
@@ -99,25 +107,33 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Until the supervisor hears signals itself, a HUP would end the process; it is remembered instead.
+    early = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: early.set())
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # fresh workers are on their way anyway
+
     from edge.workers.worker import run_loop
 
     def source() -> tuple[Settings, tuple[bytes, ...]]:
         settings = load_settings(options.file)
         keys = read_keys(settings, os.environ)
+        read_admin_token(settings, os.environ)
         configure_logging(settings.log, "supervisor")
         return settings, keys
 
     source()  # faults are told before an event loop is started
-    run_loop(_serve(source))
+    run_loop(_serve(source, early))
     return FINE
 
 
-async def _serve(source: Callable[[], tuple[Settings, tuple[bytes, ...]]]) -> None:
+async def _serve(source: Callable[[], tuple[Settings, tuple[bytes, ...]]], early: threading.Event) -> None:
+    """early: set when a HUP came before the supervisor could hear it."""
     from edge.admin import AdminListener
     from edge.workers.supervisor import Supervisor
 
     supervisor = Supervisor(source)
-    async with AdminListener(supervisor) as admin, asyncio.TaskGroup() as group:
+    token = read_admin_token(supervisor.settings, os.environ)
+    async with AdminListener(supervisor, token) as admin, asyncio.TaskGroup() as group:
         serving = group.create_task(supervisor.serve())
         ready = group.create_task(supervisor.wait_ready())
         await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -126,6 +142,8 @@ async def _serve(source: Callable[[], tuple[Settings, tuple[bytes, ...]]]) -> No
                 listening=" ".join(supervisor.addresses), admin=admin.address, workers=len(supervisor.worker_pids)
             )
             log.info("ready", extra=named)
+            if early.is_set():
+                supervisor.reload()
         ready.cancel()
 
 
@@ -161,10 +179,11 @@ def _simulate(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from edge.inspect import show_status
 
-    shown = show_status(options.admin.rstrip("/"), as_json=options.json)
+    shown = show_status(options.admin.rstrip("/"), os.environ.get(options.token_env), as_json=options.json)
     if shown is None:
         print(
-            f"no edge answers at {options.admin}/status: is it running, and is this its admin listener?",
+            f"no edge answers at {options.admin}/status: is it running, is this its admin listener, and does"
+            f" {options.token_env} hold its token?",
             file=sys.stderr,
         )
         return FAILED

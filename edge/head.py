@@ -30,3 +30,5 @@ class RequestHead:
     referer: str = ""
     if_none_match: str = ""
     accept_encoding: str = ""
+    user_agent: str = ""
+    accept_language: str = ""

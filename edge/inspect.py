@@ -18,18 +18,22 @@ __all__ = ["inspect_ticket", "show_status"]
 TIMEOUT_S = 5.0
 
 
-def show_status(admin: str, *, as_json: bool) -> str | None:
-    """What the edge behind an admin address says of its rooms; None when it cannot be reached."""
-    status = asyncio.run(_fetch(admin))
+def show_status(admin: str, token: str | None = None, *, as_json: bool) -> str | None:
+    """What the edge behind an admin address says of its rooms; None when it cannot be reached, or not by this token."""
+    status = asyncio.run(_fetch(admin, token))
     if status is None:
         return None
     return json.dumps(status, indent=2) if as_json else _table(status)
 
 
-async def _fetch(admin: str) -> dict[str, Any] | None:
+async def _fetch(admin: str, token: str | None) -> dict[str, Any] | None:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {token.strip()}"} if token else {}
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{admin}/status") as answer:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers, raise_for_status=True) as session,
+            session.get(f"{admin}/status") as answer,
+        ):
             status: dict[str, Any] = await answer.json()
             return status
     except (aiohttp.ClientError, TimeoutError, ValueError):
@@ -48,7 +52,7 @@ def _table(status: dict[str, Any]) -> str:
 
 
 def _row(room: dict[str, Any]) -> tuple[str, ...]:
-    wait, stock = room["eta_last_s"], room["stock"]
+    wait = room["eta_last_s"]
     overtaken = max((node["fairness"]["kendall"] for node in room["nodes"]), default=0.0)
     return (
         room["room"],
@@ -59,8 +63,17 @@ def _row(room: dict[str, Any]) -> tuple[str, ...]:
         f"{room['bucket_level']:.1f}/{room['bucket_depth']:.1f}",
         "-" if wait is None else f"{wait:.0f} s",
         f"{overtaken:.2%}",
-        "sold out" if room["sold_out"] else "-" if stock is None else f"{stock:,}",
+        _stock(room),
     )
+
+
+def _stock(room: dict[str, Any]) -> str:
+    """What is left; with what is held, if the shop says that."""
+    if room["sold_out"]:
+        return "sold out"
+    if room["stock"] is None:
+        return "-"
+    return f"{room['stock']:,}" + (f" ({room['held']:,} held)" if room["held"] else "")
 
 
 def inspect_ticket(cookie: str, file: Path | None) -> tuple[str, bool]:

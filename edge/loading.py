@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from edge.abuse.networks import networks_in
 from edge.faults import ConfigurationError, Fault
 from edge.settings import Settings
 
-__all__ = ["load_settings", "parse_settings", "read_keys"]
+__all__ = ["load_settings", "parse_settings", "read_admin_token", "read_keys"]
 
 #: The shortest secret that is taken: 128 bits, if it is random.
 MIN_KEY_BYTES = 16
@@ -58,7 +59,28 @@ def load_settings(path: Path) -> Settings:
         raise ConfigurationError(str(path), [Fault("", f"cannot be read: {fault.strerror}")]) from None
     except UnicodeDecodeError as fault:
         raise ConfigurationError(str(path), [Fault("", f"is not UTF-8 text: {fault}")]) from None
-    return parse_settings(text, str(path))
+    return _with_lists(parse_settings(text, str(path)), path)
+
+
+def _with_lists(settings: Settings, path: Path) -> Settings:
+    """The settings with the networks of the list files they name, which are found beside them unless absolute."""
+    faults: list[Fault] = []
+    read: dict[str, tuple[str, ...]] = {}
+    for name in ("allow", "deny"):
+        networks = list(getattr(settings.abuse, name))
+        for at, file in enumerate(getattr(settings.abuse, f"{name}_files")):
+            where = f"abuse.{name}_files[{at}]"
+            try:
+                found, wrong = networks_in((path.parent / file).read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as fault:
+                faults.append(Fault(where, f"{file} cannot be read: {fault}"))
+                continue
+            networks += found
+            faults += [Fault(where, f"{file}, {each}") for each in wrong]
+        read[name] = tuple(networks)
+    if faults:
+        raise ConfigurationError(str(path), faults)
+    return settings.model_copy(update={"abuse": settings.abuse.model_copy(update=read)})
 
 
 def parse_settings(text: str, source: str = "settings") -> Settings:
@@ -78,6 +100,18 @@ def parse_settings(text: str, source: str = "settings") -> Settings:
     if repeated:
         raise ConfigurationError(source, repeated)
     return settings
+
+
+def read_admin_token(settings: Settings, environment: Mapping[str, str]) -> bytes | None:
+    """What the admin listener asks for; None when it asks for nothing. Raises ConfigurationError."""
+    name = settings.admin.token_env
+    if name is None:
+        return None
+    token = environment.get(name, "").strip()
+    if len(token) < MIN_KEY_BYTES or not token.isascii():
+        fault = f"the environment variable {name} must hold {MIN_KEY_BYTES} ASCII characters or more (stanchion keygen)"
+        raise ConfigurationError("the admin token", [Fault("admin.token_env", fault)])
+    return token.encode()
 
 
 def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes, ...]:

@@ -82,6 +82,10 @@ class Metrics:
         self.requests = counter("stanchion_requests", "Requests by what became of them", "outcome")
         self.admissions = counter("stanchion_admissions", "Visitors let in from the line or past an empty one", "room")
         self.polls = counter("stanchion_polls", "Times a visitor without a pass asked to be let in", "room")
+        self.shielded = counter("stanchion_shield_refusals", "Requests kept out by lists and limits", "reason")
+        self.suspected = counter(
+            "stanchion_suspected_requests", "Requests of suspected robots, once for each reason", "reason"
+        )
         self.sessions_ended = counter("stanchion_sessions_ended", "Passes ended by the upstream", "room", "command")
         self.rejected = counter(
             "stanchion_ticket_rejections", "Tickets and passes not accepted, whose bearers start anew", "room", "reason"
@@ -119,6 +123,10 @@ class Metrics:
         self.capacity = gauge("stanchion_capacity_per_second", "Admissions a second the nodes may make", "room")
         self.bucket_level = gauge("stanchion_bucket_level", "Admissions the nodes could make at once", "room")
         self.lag = gauge("stanchion_lag_seconds", "Age of the youngest ticket that may enter", "room", mode="livemax")
+        self.connections = gauge("stanchion_connections", "Connections of visitors that are open")
+        self.accept_pauses = gauge(
+            "stanchion_accept_pauses", "Times the living workers stopped accepting connections for want of room"
+        )
         self.info = gauge("stanchion_build_info", "1, labelled with the version", "version", mode="livemax")
         self.info.labels(version("stanchion")).set(1)
 

@@ -7,7 +7,9 @@ where a script expected data helps nobody.
 
 from functools import lru_cache
 
-__all__ = ["accepts_gzip", "wants_page"]
+from waiting_room.slots import CODINGS, Coding
+
+__all__ = ["accepts_gzip", "best_coding", "wants_page"]
 
 _PAGES = ("text/html", "application/xhtml+xml")
 _DOCUMENTS = ("application/json", "application/problem+json")
@@ -30,13 +32,33 @@ def wants_page(accept: str, fetch_mode: str = "") -> bool:
 
 
 @lru_cache(maxsize=512)
+def best_coding(accept_encoding: str) -> Coding:
+    """Of the codings the page is ready in, the one an `Accept-Encoding` field likes best (RFC 9110, 12.5.3).
+
+    The smallest of those it likes equally; '' (identity), which nobody refuses in earnest, when it names none of them.
+    """
+    liked: Coding = ""
+    most = 0.0
+    for coding in reversed(CODINGS):
+        quality = _quality_of(coding, accept_encoding)
+        if coding and quality > most:
+            liked, most = coding, quality
+    return liked
+
+
+@lru_cache(maxsize=512)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether `gzip` is named in an `Accept-Encoding` header and not refused (RFC 9110, 12.5.3)."""
+    return _quality_of("gzip", accept_encoding) > 0.0
+
+
+def _quality_of(wanted: str, accept_encoding: str) -> float:
+    """0 when it is not named: nothing is sent that was not asked for by name."""
     for part in accept_encoding.lower().split(","):
         coding, _, parameters = part.partition(";")
-        if coding.strip() == "gzip":
-            return _quality(parameters) > 0.0
-    return False
+        if coding.strip() == wanted:
+            return _quality(parameters)
+    return 0.0
 
 
 def _quality(parameters: str) -> float:

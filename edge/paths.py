@@ -3,31 +3,48 @@
     /checkout  /Checkout  //checkout  /%63heckout  /a/../checkout  /checkout;x=1  /checkout/
 
 are one place to many upstreams, so they are one place here. The normalised form serves matching only: what is forwarded
-are the bytes that came. In a glob `*` stands for any run of characters, `/` among them. `/checkout*` covers
+are the bytes that came.
+
+    /checkout/../x    /checkout/..;/x    /%2563heckout
+
+are two places: some upstreams resolve dots before they route, some never; some decode twice. `readings` gives every
+form that an upstream may make of a target, and a room covers it when it covers any of them. All but hostile targets
+have one reading: browsers resolve dots themselves.
+
+In a glob `*` stands for any run of characters, `/` among them. `/checkout*` covers
 `/checkout`, `/checkout/pay` and `/checkout2`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
-__all__ = ["compile_globs", "normalised_path"]
+__all__ = ["PrefixIndex", "compile_globs", "readings"]
 
 
-def normalised_path(target: str) -> str:
-    """The form of a request target's path that rooms are matched on. target: as in the request line."""
-    return _normalised(target.partition("?")[0].partition("#")[0])
+def readings(target: str) -> tuple[str, ...]:
+    """Every normalised form that an upstream may route a request target by, the usual one first."""
+    return _readings(target.partition("?")[0].partition("#")[0])
 
 
 @lru_cache(maxsize=4096)
-def _normalised(path: str) -> str:
-    path = unquote(path, errors="replace").replace("\\", "/")
+def _readings(path: str) -> tuple[str, ...]:
+    once = unquote(path, errors="replace")
+    forms = [_resolved(once, dots=True)]
+    twice = unquote(once, errors="replace")
+    if ".." in twice or twice != once:  # hostile, as far as is known: no browser sends either
+        forms += [_resolved(once, dots=False), _resolved(twice, dots=True), _resolved(twice, dots=False)]
+    return tuple(dict.fromkeys(forms))
+
+
+def _resolved(path: str, *, dots: bool) -> str:
+    """dots: whether '..' takes the segment before it away; else it is dropped alone."""
     kept: list[str] = []
-    for segment in path.split("/"):
+    for segment in path.replace("\\", "/").split("/"):
         name = segment.partition(";")[0].strip()
         if name == "..":
-            if kept:
+            if kept and dots:
                 kept.pop()
         elif name not in ("", "."):
             kept.append(name.rstrip("."))
@@ -38,3 +55,24 @@ def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
     """One expression that fully matches a normalised path (or host) when any of the globs does."""
     alternatives = (".*".join(re.escape(part.casefold()) for part in glob.split("*")) for glob in globs)
     return re.compile("|".join(f"(?:{alternative})" for alternative in alternatives) or r"(?!)", re.DOTALL)
+
+
+class PrefixIndex:
+    """Which of many lists of globs can match a path at all: asked in the time that one takes, not all of them.
+
+    A glob matches only paths that begin with what stands before its first `*`. These beginnings are kept by length, and
+    a path is asked for its own beginnings of these lengths: one look-up for each length that occurs.
+    """
+
+    def __init__(self, globs: Sequence[Iterable[str]]) -> None:
+        self._by_length: dict[int, dict[str, list[int]]] = {}
+        for at, each in enumerate(globs):
+            for beginning in {glob.partition("*")[0].casefold() for glob in each}:
+                self._by_length.setdefault(len(beginning), {}).setdefault(beginning, []).append(at)
+
+    def candidates(self, path: str) -> list[int]:
+        """The numbers of the lists that may match a normalised path, ascending."""
+        found: set[int] = set()
+        for length, beginnings in self._by_length.items():
+            found.update(beginnings.get(path[:length], ()))
+        return sorted(found)

@@ -4,7 +4,7 @@
               |        |       |         '-> page or status              waiting:  Answer ('come back in 4.2 s')
               |        |       '-> a pass: Forward
               |        '-> no room: Forward
-              '-> malformed: Answer (a clear 4xx, never the line)
+              '-> malformed, kept out, too often: Answer (a clear 4xx, never the line)
 
 Two steps, so that what a head says can be remembered while what follows from it cannot:
 
@@ -14,20 +14,23 @@ Two steps, so that what a head says can be remembered while what follows from it
 All of it is sync and does no I/O: between reading the state and changing it nothing else can happen.
 """
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import assert_never
 from urllib.parse import parse_qs
 
 from controller import Admit, Closed, Wait
+from edge.abuse.shield import Limits, Shield, Watched, wait_s
 from edge.answers import Answers
 from edge.guard import fault_in
 from edge.head import RequestHead
 from edge.metrics import Metrics
-from edge.negotiation import wants_page
+from edge.negotiation import best_coding, wants_page
 from edge.rooms import Room, RoomTable
 from edge.settings import CookieSettings
+from edge.stock import RoomEvent, news_in
 from edge.verdict import Answer, Forward, Headers, Verdict
 from waiting_room.page import STATIC_PATH, STATUS_PATH
 from waiting_room.status import State, Status
@@ -45,11 +48,14 @@ from waiting_room.ticket import (
 
 __all__ = ["Facts", "Pipeline", "RoomEvent"]
 
+#: Methods that take nothing from the shelf.
+SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 #: Paths of the edge's own; they exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
+TOO_OFTEN = "Too many requests came from you or your network in a short time. Your place in line is kept."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
 class Facts:
     """What a head says, whenever it comes."""
 
@@ -61,20 +67,15 @@ class Facts:
     wants_page: bool = False
     is_poll: bool = False
     """Asked at the status address: an admission is told, not forwarded."""
+    limits: Limits = ()
+    """What each request with this head counts for."""
+    watched: Watched | None = None
+    """What robots are known by in it."""
 
     @property
     def is_verified(self) -> bool:
         """Whether a ticket or pass with a good signature vouches for this head: only such heads are remembered."""
         return isinstance(self.credential, Ticket | Pass)
-
-
-@dataclass(frozen=True, slots=True)
-class RoomEvent:
-    """What the upstream said about a room, for the other nodes to know."""
-
-    room: str
-    stock: int | None
-    sold_out: bool | None
 
 
 class Pipeline:
@@ -89,7 +90,9 @@ class Pipeline:
         cookies: CookieSettings,
         entropy: Callable[[int], bytes],
         on_room_event: Callable[[RoomEvent], None],
+        shield: Shield | None = None,
     ) -> None:
+        """shield: None when nobody is kept out or limited."""
         self.rooms = rooms
         self.keys = keys
         self._answers = answers
@@ -97,6 +100,10 @@ class Pipeline:
         self._cookies = cookies
         self._entropy = entropy
         self._on_room_event = on_room_event
+        self.shield = shield
+        self.upstream_is_down = False
+        """Told by the data plane: rooms that hold let nobody in meanwhile."""
+        self._refusals: dict[tuple[bool, int], Answer] = {}
 
     def recognise(self, head: RequestHead) -> Facts:
         """What this head says, whenever it comes: may be remembered for as long as rooms and keys stay as they are."""
@@ -104,6 +111,44 @@ class Pipeline:
         fault = fault_in(head)
         if fault:
             return Facts(head, answer=self._answers.problem(fault.status, wants_page=page, detail=fault.detail))
+        return self._recognise(head, page) if self.shield is None else self._guarded(head, page, self.shield)
+
+    def _guarded(self, head: RequestHead, page: bool, shield: Shield) -> Facts:
+        """The same while addresses are kept out or limited."""
+        if shield.refuses(head):
+            self._metrics.shielded.count("denied")
+            return Facts(head, answer=self._answers.problem(403, wants_page=page))
+        facts = self._recognise(head, page)
+        held = facts.credential
+        ident = held.id if isinstance(held, Ticket | Pass) else None
+        is_room = facts.room is not None
+        watched = shield.watched(head, ident) if is_room else None
+        return replace(facts, limits=shield.limits(head, ident, is_room=is_room), watched=watched)
+
+    def _answer_robot(
+        self, watched: Watched, reasons: tuple[str, ...], shield: Shield, facts: Facts, now: float
+    ) -> Answer | None:
+        """The answer to a suspect; None when nothing is to be done but to count."""
+        for reason in reasons:
+            self._metrics.suspected.count(reason)
+        wait = shield.suspect_waits_s(watched, now)
+        if wait is None:
+            self._metrics.shielded.count("robot")
+            return self._answers.problem(403, wants_page=facts.wants_page)
+        if wait > 0.0:
+            self._metrics.shielded.count("suspected")
+            return self._too_often(facts.wants_page, math.ceil(wait))
+        return None
+
+    def _too_often(self, wants_page: bool, wait_s: int) -> Answer:
+        """Made once for each wait of whole seconds, of which there are about sixty: a flood gets ready bytes."""
+        answer = self._refusals.get((wants_page, wait_s))
+        if answer is None:
+            answer = self._answers.problem(403, wants_page=wants_page, detail=TOO_OFTEN, retry_after_s=wait_s)
+            self._refusals[wants_page, wait_s] = answer
+        return answer
+
+    def _recognise(self, head: RequestHead, page: bool) -> Facts:
         if head.target.startswith(OWN_PATHS):
             return self._recognise_own(head)
         room = self.rooms.match(head.method, head.host, head.target)
@@ -111,8 +156,24 @@ class Pipeline:
             return Facts(head, wants_page=page)
         return Facts(head, room=room, credential=self._credential(room, head.cookie), wants_page=page)
 
+    def recognise_again(self, facts: Facts, head: RequestHead) -> Facts:
+        """The same for a head that differs from the one of `facts` in its cookies and its sender's address only."""
+        if self.shield is not None:  # it looks at the sender: what holds for one may not hold for another
+            return self.recognise(head)
+        room = facts.room
+        credential = None if room is None else self._credential(room, head.cookie)
+        return Facts(head, facts.answer, room, credential, facts.wants_page, facts.is_poll)
+
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
+        if facts.limits and (wait := wait_s(facts.limits, now)) > 0.0:
+            self._metrics.shielded.count("limited")
+            return self._too_often(facts.wants_page, math.ceil(wait))
+        watched = facts.watched
+        if watched is not None and self.shield is not None:
+            reasons = self.shield.suspects(watched, now)
+            if reasons and (answer := self._answer_robot(watched, reasons, self.shield, facts, now)) is not None:
+                return answer
         if facts.answer is not None:
             return facts.answer
         room = facts.room
@@ -126,9 +187,9 @@ class Pipeline:
         remembered = room.remembered(ticket, now)
         if remembered is not None:
             return self._enter(facts, room, remembered, now, fresh=remembered)
-        if room.sold_out:
+        if room.shelf.is_sold_out:
             return self._keep_waiting(facts, room, self._sold_out(room, ticket), ticket, given, now)
-        verdict = room.ask(ticket, now, draw)
+        verdict = room.ask(ticket, now, draw, shut=self.upstream_is_down and room.holds_when_down)
         match verdict:
             case Admit():
                 self._metrics.admissions.count(room.name)
@@ -148,48 +209,40 @@ class Pipeline:
         page = wants_page(head.accept, head.fetch_mode)
         return self._answers.problem(code, wants_page=page, retry_after_s=retry_after_s)
 
-    def refused(self, code: int, detail: str) -> Answer:
-        """The answer to what could not be read as a request: 4xx, 501 or 505."""
-        return self._answers.problem(code, wants_page=False, detail=detail)
+    def refused(self, code: int, detail: str, *, wants_page: bool = False) -> Answer:
+        """The answer to what is no request, or not one to be served: 4xx, 501 or 505."""
+        return self._answers.problem(code, wants_page=wants_page, detail=detail)
 
     def observe(self, facts: Facts, forward: Forward, headers: Iterable[tuple[str, str]], now: float) -> Headers:
         """Act on what the upstream's answer says to the edge; returns headers to add for the visitor.
 
         headers: the answer's; those named `Stanchion-*` are the edge's own and the shell passes none of them on.
         """
-        room = facts.room
-        if room is None or forward.held is None:
+        room, held = facts.room, forward.held
+        if room is None or held is None:
             return ()
-        stock: int | None = None
+        said = list(headers)
+        event = news_in(room.name, said)
+        if event is not None:
+            if facts.head.method not in SAFE and room.end_claim(held, now):
+                event = replace(event, tried=held.id)
+            if room.shelf.hear(event, now) or event.tried is not None:
+                self._on_room_event(event)
         added: Headers = ()
-        sold_out: bool | None = None
-        for name, value in headers:
-            match name.lower(), value.strip().lower():
-                case "stanchion-stock", text if text.isdecimal() and len(text) < 12:
-                    stock = int(text)
-                case "stanchion-command", "sold-out":
-                    sold_out = True
-                case "stanchion-command", "restock":
-                    sold_out = False
-                case "stanchion-command", ("complete" | "revoke") as command:
-                    added = self._end_session(room, facts, forward.held, command, now)
-                case _:
-                    pass
-        if stock is not None or sold_out is not None:
-            event = RoomEvent(room.name, stock, sold_out)
-            self.apply(event)
-            self._on_room_event(event)
+        for name, value in said:
+            command = value.strip().lower()
+            if name.lower() == "stanchion-command" and command in ("complete", "revoke"):
+                added = self._end_session(room, facts, held, command, now)
         return added
 
-    def apply(self, event: RoomEvent) -> None:
-        """Let this node know what an upstream said, here or at another node."""
+    def apply(self, event: RoomEvent, now: float) -> None:
+        """Let this node know what an upstream said at another node."""
         room = self.rooms.by_name.get(event.room)
         if room is None:
             return
-        if event.stock is not None:
-            room.stock = event.stock
-        if event.sold_out is not None:
-            room.sold_out = event.sold_out
+        room.shelf.hear(event, now)
+        if event.tried is not None:
+            room.note_tried(event.tried, now)
 
     def _recognise_own(self, head: RequestHead) -> Facts:
         path, _, query = head.target.partition("?")
@@ -237,7 +290,7 @@ class Pipeline:
     def _enter(self, facts: Facts, room: Room, held: Pass, now: float, *, fresh: Pass | None) -> Verdict:
         cookie = () if fresh is None else self._set_cookie(facts, room, fresh, fresh.expires - now)
         if facts.is_poll:
-            status = Status(State.ADMITTED, room.name, first_seen=held.first_seen, stock=room.stock)
+            status = Status(State.ADMITTED, room.name, first_seen=held.first_seen, stock=room.shelf.free)
             return self._answers.document(status, 200, cookie)
         told = (
             ("X-Stanchion-Room", room.name),
@@ -257,17 +310,19 @@ class Pipeline:
         if not facts.wants_page:
             return self._answers.document(status, code, cookie)
         lost = given is not None and facts.credential is None and _came_from_itself(facts.head)
-        return self._answers.page(room.page, status, code, now, cookie, lost=lost)
+        coding = best_coding(facts.head.accept_encoding)
+        return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
 
     def _sold_out(self, room: Room, ticket: Ticket) -> Status:
-        """Sold out, unless holds come back: so the page goes on asking, calmly."""
+        """Sold out: for good when every unit is paid for, else the page goes on asking, calmly."""
         return Status(
             State.SOLD_OUT,
             room.name,
             first_seen=ticket.first_seen,
-            poll_after_s=room.settings.polling.max_seconds,
+            poll_after_s=None if room.shelf.is_over else room.settings.polling.max_seconds,
             message=room.settings.page.message,
-            stock=room.stock,
+            stock=room.shelf.free,
+            held=room.shelf.held,
         )
 
     def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass, lifetime_s: float) -> Headers:
@@ -291,16 +346,19 @@ def _room_named(query: str) -> str:
 
 
 def _waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
+    """Waiting for one's turn; while every unit is held, for one of them to come back. The place is the same."""
+    is_paused = room.shelf.is_paused
     return Status(
-        State.WAITING,
+        State.SOLD_OUT if is_paused else State.WAITING,
         room.name,
         position=verdict.position,
-        eta_p50_s=verdict.eta_p50_s,
-        eta_p90_s=verdict.eta_p90_s,
+        eta_p50_s=None if is_paused else verdict.eta_p50_s,
+        eta_p90_s=None if is_paused else verdict.eta_p90_s,
         poll_after_s=verdict.poll_after_s,
         first_seen=ticket.first_seen,
         message=room.settings.page.message,
-        stock=room.stock,
+        stock=room.shelf.free,
+        held=room.shelf.held,
     )
 
 

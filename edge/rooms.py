@@ -12,8 +12,9 @@ from zlib import crc32
 
 from controller import Admit, FairnessRecorder, Gate, GateSettings, Verdict
 from controller.occupancy import CELLS, Occupancy
-from edge.paths import compile_globs, normalised_path
+from edge.paths import PrefixIndex, compile_globs, readings
 from edge.settings import RoomSettings, Settings
+from edge.stock import Shelf
 from waiting_room.page import Assets, WaitingPage
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
@@ -31,7 +32,9 @@ class Room:
     """What this node knows of one room.
 
     rows: a row of CELLS integers for every node on this machine; `own_row` is this node's, the only one written.
+    claims: the same for visitors let in who have not tried to take a unit yet (`edge/stock.py`).
     board_since: when the rows began to be kept; passes from before were never counted in them.
+    machines: among how many the free units are divided.
     """
 
     def __init__(
@@ -42,23 +45,30 @@ class Room:
         *,
         limit: int | None = None,
         rows: Sequence[MutableSequence[int]] = (),
+        claims: Sequence[MutableSequence[int]] = (),
         own_row: int = 0,
         board_since: float = 0.0,
+        machines: int = 1,
     ) -> None:
         self.settings = settings
         self.name = settings.name
         self.gate = gate
         self.page = page
         self.cookie = cookie_name(settings.name)
-        self.stock: int | None = None
-        self.sold_out = False
+        self.holds_when_down = settings.when_upstream_down == "hold"
+        self.shelf = Shelf(settings.name)
         self._limit = limit
-        self._rows = rows or [[0] * CELLS]
+        self._machines = machines
+        self._rows = rows or [[0] * CELLS for _ in range(own_row + 1)]
+        self._claim_rows = claims or [[0] * CELLS for _ in range(own_row + 1)]
         # A pass ends on a whole second, so a session may last one second longer than it is said to.
         self.occupancy = Occupancy(settings.session.duration_seconds + 1.0, self._rows[own_row])
+        self._claim_s = settings.stock.claim_seconds
+        self._claims = Occupancy(self._claim_s, self._claim_rows[own_row])
         self._board_since = board_since
         self.fairness = FairnessRecorder()
         self._admitted: OrderedDict[str, Pass] = OrderedDict()
+        self._tried: OrderedDict[str, float] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Room {self.name} {self.gate!r}>"
@@ -73,22 +83,58 @@ class Room:
         given = self._admitted.get(ticket.id)
         return given if given and given.first_seen == ticket.first_seen and now < given.expires else None
 
-    def ask(self, ticket: Ticket, now: float, draw: float) -> Verdict:
-        """Put a ticket before the gate. An `Admit` has taken a place among the active visitors."""
-        if self._limit is None:
+    def ask(self, ticket: Ticket, now: float, draw: float, *, shut: bool = False) -> Verdict:
+        """Put a ticket before the gate. An `Admit` has taken a place among the active visitors, and a claim.
+
+        shut: let nobody in; the visitor is counted and given an appointment as ever.
+        """
+        if shut:
+            return self.gate.decide(_place(ticket), now, draw, 0)
+        expires, claimed_until = self._expiry(now), now + self._claim_s
+        if self._limit is None and not self.shelf.is_followed:
             verdict = self.gate.decide(_place(ticket), now, draw)
             if isinstance(verdict, Admit):
-                self.occupancy.begin(self._expiry(now), now)
+                self.occupancy.begin(expires, now)
+                self._claims.begin(claimed_until, now)
             return verdict
-        expires = self._expiry(now)
         # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
         # same moment both see it taken, so the limit holds without a lock.
         self.occupancy.begin(expires, now)
-        slots = self._limit - sum(row[0] for row in self._rows) + 1
-        verdict = self.gate.decide(first_seen=_place(ticket), now=now, draw=draw, slots=slots)
+        self._claims.begin(claimed_until, now)
+        verdict = self.gate.decide(first_seen=_place(ticket), now=now, draw=draw, slots=self._slots())
         if not isinstance(verdict, Admit):
             self.occupancy.end(expires, now)
+            self._claims.end(claimed_until, now)
         return verdict
+
+    def _slots(self) -> int:
+        """How many more may come in, a place and a claim of one's own already taken."""
+        slots = []
+        if self._limit is not None:
+            slots.append(self._limit - sum(row[0] for row in self._rows) + 1)
+        if self.shelf.is_followed and self.shelf.free is not None:
+            # Several machines hear of the same units: each lets in for its part of them, rounded up, so that the last
+            # unit is not left to nobody.
+            part = -(-self.shelf.free // self._machines)
+            slots.append(part - max(0, sum(row[0] for row in self._claim_rows) - 1))
+        return min(slots)
+
+    def end_claim(self, held: Pass, now: float) -> bool:
+        """The shop has answered a visitor who tried to take a unit. False: their claim was over before."""
+        if held.admitted_at < max(self._board_since, now - self._claim_s) or not self.note_tried(held.id, now):
+            return False
+        self._claims.end(held.admitted_at + self._claim_s, now)
+        return True
+
+    def note_tried(self, ticket_id: str, now: float) -> bool:
+        """This visitor's claim is over, here or at another node. False: that is known."""
+        tried = self._tried
+        while tried and (len(tried) >= REMEMBERED or next(iter(tried.values())) < now - self._claim_s):
+            tried.popitem(last=False)
+        if ticket_id in tried:
+            return False
+        tried[ticket_id] = now
+        return True
 
     def admit(self, ticket: Ticket, now: float) -> Pass:
         """The pass of a visitor whom the gate let in."""
@@ -117,6 +163,7 @@ class Room:
         """The upstream says that this visitor is done: the place is free for the next one."""
         self.occupancy.end(held.expires, now)
         self._admitted.pop(held.id, None)
+        self.end_claim(held, now)
 
     def share_among(self, nodes: int, now: float) -> None:
         """So many nodes are known to share the capacity: an even part is what this one hands out when it is alone."""
@@ -127,8 +174,8 @@ class Room:
 
     def take_over(self, was: "Room") -> None:
         """Go on where this room was before the settings changed."""
-        self.stock, self.sold_out, self.fairness = was.stock, was.sold_out, was.fairness
-        self._admitted = was._admitted
+        self.shelf, self.fairness = was.shelf, was.fairness
+        self._admitted, self._tried = was._admitted, was._tried
 
     def _expiry(self, now: float) -> float:
         return float(math.ceil(now + self.settings.session.duration_seconds))
@@ -146,18 +193,25 @@ class RoomTable:
             for room in rooms
             for match in [room.settings.match]
         )
+        self._index = PrefixIndex([room.settings.match.paths for room in rooms])
 
     def match(self, method: str, host: str, target: str) -> Room | None:
-        """The room that covers a request; None when it goes straight through.
+        """The room that covers a request, whichever way its path is read; None when it goes straight through.
 
         Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
         """
-        path = normalised_path(target)
+        forms = readings(target)
+        if len(forms) == 1:
+            return self._match(method, host, forms[0])
+        return next((room for form in forms if (room := self._match(method, host, form)) is not None), None)
+
+    def _match(self, method: str, host: str, path: str) -> Room | None:
         changes_nothing = method in ("GET", "HEAD", "OPTIONS")
         if changes_nothing and self._bypass.fullmatch(path):
             return None
         name = host_name(host)
-        for hosts, paths, bypass, room in self._matchers:
+        for at in self._index.candidates(path):
+            hosts, paths, bypass, room = self._matchers[at]
             if hosts.fullmatch(name) and paths.fullmatch(path):
                 return None if changes_nothing and bypass.fullmatch(path) else room
         return None
@@ -203,19 +257,24 @@ def build_rooms(
     board_since: float,
     before: RoomTable | None = None,
     resume: Mapping[str, Mapping[str, float]] | None = None,
+    claims_of: Callable[[str], Sequence[MutableSequence[int]]] | None = None,
 ) -> RoomTable:
     """All rooms of a settings file; a room that was there before goes on with its line, its gate and its stock.
 
-    rows_of(name): the rows of all nodes on this machine for a room, zeroed when the room is new.
+    rows_of(name), claims_of(name): the rows of all nodes on this machine for a room, zeroed when the room is new.
+    Without claims_of this node counts its own claims alone.
     resume: the gates' checkpoints by room, from the worker in whose place this one was started.
     """
     built = []
     for room in settings.rooms:
-        rows, was = rows_of(room.name), before.by_name.get(room.name) if before else None
+        rows, claims = rows_of(room.name), claims_of(room.name) if claims_of else ()
+        was = before.by_name.get(room.name) if before else None
         since = board_since
         if was and was.settings.session.duration_seconds != room.session.duration_seconds:
-            rows[own_row][:] = [0] * CELLS  # bins of another width: count anew
+            _clear(rows[own_row])
             since = now
+        if was and claims and was.settings.stock.claim_seconds != room.stock.claim_seconds:
+            _clear(claims[own_row])
         # A machine that joins others may join a sale that is under way: its first burst was made by them.
         joins_late: Mapping[str, float] | None = {} if settings.cluster.redis_url is not None else None
         gate = _gate(gate_settings(settings, room), now, was, (resume or {}).get(room.name, joins_late))
@@ -226,13 +285,21 @@ def build_rooms(
             WaitingPage(assets, room.name, room.page.title),
             limit=None if active is None else max(1, active // settings.cluster.nodes),
             rows=rows,
+            claims=claims,
             own_row=own_row,
             board_since=since,
+            machines=settings.cluster.nodes,
         )
         if was:
             fresh.take_over(was)
         built.append(fresh)
     return RoomTable(settings.bypass, built)
+
+
+def _clear(row: MutableSequence[int]) -> None:
+    """Count anew: the bins are of another width."""
+    for cell in range(CELLS):  # one by one: shared memory takes no list
+        row[cell] = 0
 
 
 def _gate(wanted: GateSettings, now: float, was: Room | None, checkpoint: Mapping[str, float] | None) -> Gate:

@@ -25,7 +25,9 @@ from pydantic import (
 )
 
 __all__ = [
+    "AbuseSettings",
     "AdminSettings",
+    "BotSettings",
     "CapacitySettings",
     "ClusterSettings",
     "CookieSettings",
@@ -38,6 +40,7 @@ __all__ = [
     "SessionSettings",
     "Settings",
     "ShutdownSettings",
+    "StockSettings",
     "TicketSettings",
     "UpstreamSettings",
 ]
@@ -75,6 +78,14 @@ def _listen_address(text: str) -> str:
     ):
         raise ValueError(f"must look like tcp://HOST:PORT (for IPv6 tcp://[::1]:8080), got {text!r}")
     return text
+
+
+def _is_loopback(listen: str) -> bool:
+    host = urlsplit(listen).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _upstream_url(text: str) -> str:
@@ -116,6 +127,12 @@ def _path_glob(text: str) -> str:
     return text
 
 
+def _request_path(text: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
+        raise ValueError(f"must be a path of the upstream, with or without a query, such as /stock, got {text!r}")
+    return text
+
+
 def _encodable(text: str) -> str:
     try:
         text.encode()
@@ -138,6 +155,16 @@ class _Section(BaseModel):
 
 class AdminSettings(_Section):
     listen: ListenAddress = "tcp://127.0.0.1:9090"
+    token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _not_open_to_others(self) -> Self:
+        if self.token_env is None and not _is_loopback(self.listen):
+            raise ValueError(
+                f"{self.listen} can be reached from other machines, so a token is required:"
+                " name the environment variable that holds it in token_env"
+            )
+        return self
 
 
 class UpstreamSettings(_Section):
@@ -148,6 +175,8 @@ class UpstreamSettings(_Section):
     idle_timeout_seconds: PositiveSeconds = 60.0
     keepalive_seconds: Seconds = 15.0
     max_connections: Annotated[int, Field(ge=1, le=65_536)] = 512
+    breaker_failures: Annotated[int, Field(ge=1, le=1_000_000)] | None = 20
+    breaker_seconds: PositiveSeconds = 2.0
 
 
 class ClusterSettings(_Section):
@@ -176,7 +205,37 @@ class ShutdownSettings(_Section):
 class LimitSettings(_Section):
     head_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = 16_384
     headers: Annotated[int, Field(ge=16, le=1000)] = 100
+    target_bytes: Annotated[int, Field(ge=256, le=65_536)] = 8192
+    body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 10_485_760
+    body_buffer_bytes: Annotated[int, Field(ge=0, le=16_777_216)] = 65_536
+    head_seconds: PositiveSeconds = 10.0
+    body_seconds: PositiveSeconds = 20.0
+    body_bytes_per_second: Rate = 4096.0
+    write_seconds: PositiveSeconds = 30.0
     keepalive_seconds: PositiveSeconds = 75.0
+    requests_per_connection: Annotated[int, Field(ge=1, le=1_000_000_000)] = 10_000
+    connections: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
+    connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    descriptors_share: Annotated[float, Field(gt=0, le=0.9, allow_inf_nan=False)] = 0.5
+    serve_half_closed: bool = True
+
+
+class BotSettings(_Section):
+    action: Literal["ignore", "observe", "limit", "refuse"] = "observe"
+    suspect_at: Annotated[int, Field(ge=1, le=1000)] = 60
+    suspected_per_minute: Rate = 1.0
+
+
+class AbuseSettings(_Section):
+    allow: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    allow_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    deny: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    deny_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    reads_per_minute: Rate | None = None
+    writes_per_minute: Rate | None = None
+    newcomers_per_minute: Rate | None = None
+    visitor_per_minute: Rate | None = None
+    bots: BotSettings = BotSettings()
 
 
 class MatchSettings(_Section):
@@ -211,6 +270,13 @@ class PollingSettings(_Section):
         return value
 
 
+class StockSettings(_Section):
+    path: Annotated[str, AfterValidator(_request_path)] | None = None
+    every_seconds: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = 1.0
+    timeout_seconds: PositiveSeconds = 2.0
+    claim_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 20.0
+
+
 class TicketSettings(_Section):
     lifetime_seconds: Annotated[float, Field(ge=60, le=86_400 * 30, allow_inf_nan=False)] = 86_400.0
     skew_allowance_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 2.0
@@ -237,8 +303,11 @@ class RoomSettings(_Section):
     capacity: CapacitySettings
     session: SessionSettings = SessionSettings()
     polling: PollingSettings = PollingSettings()
+    stock: StockSettings = StockSettings()
     ticket: TicketSettings = TicketSettings()
     page: PageSettings = PageSettings()
+    body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
+    when_upstream_down: Literal["hold", "admit"] = "hold"
 
 
 class Settings(_Section):
@@ -247,6 +316,7 @@ class Settings(_Section):
     listen: Annotated[tuple[ListenAddress, ...], Field(min_length=1, strict=False)] = ("tcp://0.0.0.0:8080",)
     admin: AdminSettings = AdminSettings()
     workers: Annotated[int, Field(ge=1, le=256)] = 1
+    worker_stall_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0
     secret_keys_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     secret_keys_file: Annotated[str, Field(min_length=1)] | None = None
     upstream: UpstreamSettings
@@ -255,9 +325,10 @@ class Settings(_Section):
     cookies: CookieSettings = CookieSettings()
     bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = DEFAULT_BYPASS
     limits: LimitSettings = LimitSettings()
+    abuse: AbuseSettings = AbuseSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
-    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=256, strict=False)]
+    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=512, strict=False)]
 
     @model_validator(mode="after")
     def _one_source_of_keys(self) -> Self:

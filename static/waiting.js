@@ -152,7 +152,8 @@
 
   const viewOf = (status) => {
     const isFinal = ["sold_out", "closed"].includes(status.state) && status.poll_after_seconds === null;
-    return isFinal ? `${status.state}_final` : status.state;
+    if (isFinal) return `${status.state}_final`;
+    return status.state === "sold_out" && status.held > 0 ? "all_held" : status.state;
   };
 
   const showView = (view, place) => {
@@ -166,19 +167,24 @@
     document.title = fill(title, { place: place === null ? "" : number(place) }) + titleTail;
   };
 
+  const showPlace = (status) => {
+    const place = steadyPlace(status.position);
+    put("place", place === null ? "" : number(place));
+    by("place").className = placeClass(by("place").textContent);
+    show("place-box", place !== null);
+    return place;
+  };
+
   const showLine = (status) => {
     const eta = status.eta_seconds;
-    const place = steadyPlace(status.position);
+    const place = showPlace(status);
     const step = steadyStep(eta ? eta.p50 : null);
     const within = eta && step !== null ? withinText(Math.max(eta.p90, shown.waitS), step) : "";
     const progress = steadyProgress(status);
-    put("place", place === null ? "" : number(place));
-    by("place").className = placeClass(by("place").textContent);
     put("wait", waitText(step));
     put("within", within);
     if (progress !== null) by("progress").value = progress;
     if (status.stock !== null) put("stock", status.stock > 0 ? number(status.stock) : texts.labels.stock_none);
-    show("place-box", place !== null);
     show("within", within !== "");
     show("progress-box", progress !== null);
     notice(shown.slower ? texts.notices.slower : "");
@@ -188,14 +194,19 @@
 
   const showStatus = (status) => {
     const isInLine = status.state === "waiting";
+    const isAllHeld = viewOf(status) === "all_held";
     if (!shown || shown.firstSeen !== status.first_seen) shown = freshShown(status.first_seen);
     for (const id of ["place-box", "progress-box"]) show(id, false);
     show("wait-box", isInLine);
+    show("held-box", isAllHeld);
+    if (isAllHeld) put("held", number(status.held));
     show("stock-box", isInLine && status.stock !== null);
     show("since", isInLine && status.first_seen !== null);
     if (status.first_seen) put("since", fill(texts.labels.since, { time: clock(new Date(status.first_seen)) }));
     notice("");
-    const place = isInLine ? showLine(status) : null;
+    let place = null;
+    if (isInLine) place = showLine(status);
+    else if (isAllHeld) place = showPlace(status);
     showView(viewOf(status), place);
     put("message", status.message || "");
     show("message-box", Boolean(status.message));
@@ -234,7 +245,8 @@
   const announce = (status, place) => {
     const view = viewOf(status);
     if (view !== announced.view) {
-      say(view, `${texts.views[view].headline}. ${texts.views[view].next}`);
+      const held = view === "all_held" ? ` ${fill(texts.announcements.held, { held: number(status.held) })}` : "";
+      say(view, `${texts.views[view].headline}.${held} ${texts.views[view].next}`);
     } else if (view === "waiting" && Date.now() - announced.at >= ANNOUNCE_EVERY_MS) {
       const words = place === null ? texts.announcements.wait : texts.announcements.place;
       const text = fill(words, { place: place === null ? "" : number(place), wait: by("wait").textContent });

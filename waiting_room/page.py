@@ -1,27 +1,26 @@
 """The pages a visitor may see, as bytes, and the static files they load.
 
-Rule: no template work while serving. At the start the template is cut at its `{{slots}}`, and all that
-does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a
-room; what visitors of one minute share is put in once for all of them; serving then only joins byte strings. A value
-is escaped when it goes in and never looked at again, so no message can open a tag or a slot.
+Rule: no template work and no compression while serving. At the start the template is cut at its `{{slots}}`, and all
+that does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room. What
+is left are a few values, each in a slot of fixed width (`slots.py`), so the bytes between them are compressed once.
 
-    waiting.html --cut--> Template --fill(words of a view)--> Template --fill(what many share)--> Template
-                 --join(values of a visitor)--> bytes
+    waiting.html --cut--> Template --fill(words of a view)--> Template --fill(what seldom changes)--> Slotted
+                 --values that visitors of one minute share--> Half --values of one visitor--> bytes
 
 The page carries the visitor's first status document and all words for the script in `<template>` elements, so
 it is right before, without and with the script, and both say the same.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from gzip import compress
 from hashlib import sha256
-from html import escape
 from importlib.resources import files
 from urllib.parse import quote
 
+from waiting_room.slots import Coding, Slotted
 from waiting_room.status import State, Status, timestamp
+from waiting_room.template import Template, data, hidden_unless, html
 from waiting_room.texts import Texts
 
 __all__ = [
@@ -62,9 +61,18 @@ ASSET_HEADERS: Mapping[str, str] = {
 """Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
 
 LONG_PLACE = 7
-#: Half-filled views that are kept at once, some 6 kB each.
-MAX_HALVES = 512
 """A place with more characters than "999,999" is set smaller, so that it fits a phone."""
+
+MAX_HALVES = 512
+"""Pages with the values of a minute that are kept at once: some 500 bytes each."""
+
+MAX_VARIANTS = 128
+"""Pages that differ in more than their slots' values, kept at once: some 12 kB each, in all codings."""
+
+#: The slots: those of one visitor, then those that visitors of the same minute share. A slot is as wide as its value,
+#: rounded up to so many bytes: wide enough for the next visitor's, and no more variants than that takes.
+OWN = {"title": 32, "now": 8, "place": 12, "status": 64}
+SHARED = {"refresh": 16, "progress": 2, "wait": 32, "within": 32, "held": 16, "stock": 16, "updated": 16, "since": 16}
 
 COOKIES_REFRESH_S = 60
 """How soon a page that explains cookies looks again with scripts off: too slow for a loop to hurt."""
@@ -126,41 +134,6 @@ class Assets:
         return iter(self._served.values())
 
 
-class Template:
-    """Alternating fixed bytes and named slots: `fixed[0] slot[0] fixed[1] ... fixed[n]`."""
-
-    __slots__ = ("fixed", "slots")
-
-    def __init__(self, fixed: list[bytes], slots: list[str]) -> None:
-        self.fixed = fixed
-        self.slots = slots
-
-    @classmethod
-    def load(cls, name: str) -> "Template":
-        """Cut a file of the package `static` at its slots."""
-        parts = re.split(r"\{\{(\w+)\}\}", (files("static") / name).read_text("utf-8"))
-        return cls([part.encode() for part in parts[::2]], parts[1::2])
-
-    def fill(self, values: Mapping[str, bytes]) -> "Template":
-        """The same with some slots put in for good."""
-        fixed, slots = [self.fixed[0]], []
-        for slot, after in zip(self.slots, self.fixed[1:], strict=True):
-            if slot in values:
-                fixed[-1] += values[slot] + after
-            else:
-                slots.append(slot)
-                fixed.append(after)
-        return Template(fixed, slots)
-
-    def join(self, values: Mapping[str, bytes]) -> bytes:
-        """The finished page; `KeyError` when a slot has no value."""
-        parts = [self.fixed[0]]
-        for slot, after in zip(self.slots, self.fixed[1:], strict=True):
-            parts.append(values[slot])
-            parts.append(after)
-        return b"".join(parts)
-
-
 class WaitingPage:
     """The page of one room, ready in every view; `render` puts in what concerns one visitor at one moment."""
 
@@ -181,19 +154,24 @@ class WaitingPage:
             }
         )
         self._title = html(self._texts.view("waiting", "title"))
-        self._halves: dict[tuple[object, ...], Template] = {}
+        self._title_unknown = html(self._texts.get("labels", "place_unknown"))
+        self._halves: dict[tuple[object, ...], Half] = {}
+        self._variants: dict[tuple[object, ...], Variant] = {}
         self._views = {view: template.fill(self._view_words(view)) for view in self._texts.data["views"]}
 
     def __repr__(self) -> str:
         return f"<WaitingPage {self.room} {self._texts.language}>"
 
-    def render(self, status: Status, *, cookies_missing: bool = False, now: float | None = None) -> bytes:
-        """The page that shows `status`. `now`, the wall clock in seconds, dates the page and sets the bar.
+    def render(
+        self, status: Status, *, cookies_missing: bool = False, now: float | None = None, coding: Coding = ""
+    ) -> bytes:
+        """The page that shows `status`, in that coding. `now`, wall clock in seconds, dates the page and sets the bar.
 
         `cookies_missing` replaces all figures by the explanation that the place is kept in a cookie.
         """
         view = "cookies" if cookies_missing else view_of(status)
-        return self._half(view, status, now).join(self._own_values(status, now))
+        own = self._own_values(status, now)
+        return self._half(view, status, now, own).render(own, coding)
 
     def _view_words(self, view: str) -> dict[str, bytes]:
         words = {key: html(self._texts.view(view, key)) for key in ("headline", "next")}
@@ -201,9 +179,21 @@ class WaitingPage:
             words["title"] = html(self._texts.view(view, "title"))
         return words | {"view": html(view), "no_again": hidden_unless(view == "cookies")}
 
-    def _half(self, view: str, status: Status, now: float | None) -> Template:
+    def _own_values(self, status: Status, now: float | None) -> tuple[bytes, ...]:
+        """What concerns one visitor at one moment, in the order of OWN."""
+        document = status.to_json()
+        if b"<" in document or b">" in document or b"&" in document:
+            document = data(document.decode())
+        moment = b"" if now is None else timestamp(now).encode()
+        if status.position is None:
+            return self._title_unknown, moment, b"", document
+        place = html(self._texts.number(status.position))
+        return self._title.replace(b"{place}", place), moment, place, document
+
+    def _half(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "Half":
         """The view with everything filled in that visitors of the same minute share; few of these are alive at once."""
         in_line = view == "waiting"
+        all_held = view == "all_held"
         progress = progress_percent(status, now) if in_line else None
         shared = (
             view,
@@ -213,64 +203,96 @@ class WaitingPage:
             None if now is None or view == "cookies" else now // 60,
             status.first_seen // 60 if in_line and status.first_seen is not None else None,
             progress,
-            status.position is not None,
+            len(own[1]),
+            len(own[2]),
+            width(own[3], OWN["status"]),
             status.message,
             status.stock,
+            status.held if all_held else None,
             status.opens_at,
         )
         half = self._halves.get(shared)
         if half is None:
             if len(self._halves) >= MAX_HALVES:
                 self._halves.clear()
-            values = self._shared_values(view, status, now, progress)
-            half = self._halves[shared] = self._views[view].fill(values)
+            half = self._halves[shared] = self._filled(view, status, now, progress, own)
         return half
 
-    def _own_values(self, status: Status, now: float | None) -> dict[str, bytes]:
-        """What concerns one visitor at one moment."""
+    def _filled(
+        self, view: str, status: Status, now: float | None, progress: int | None, own: tuple[bytes, ...]
+    ) -> "Half":
+        """The variant of the page that shows this, with the shared values in."""
         texts = self._texts
-        values = {
-            "now": b"" if now is None else timestamp(now).encode(),
-            "status": data(status.to_json().decode()),
-        }
-        if status.position is None:
-            return values | {"place": b"", "long_place": b"", "title": html(texts.get("labels", "place_unknown"))}
-        place = texts.number(status.position)
-        values["place"] = shown = html(place)
-        values["long_place"] = b' class="long"' if len(place) > LONG_PLACE else b""
-        values["title"] = self._title.replace(b"{place}", shown)
-        return values
-
-    def _shared_values(self, view: str, status: Status, now: float | None, progress: int | None) -> dict[str, bytes]:
-        texts = self._texts
-        in_line = view == "waiting"
+        in_line, all_held = view == "waiting", view == "all_held"
         within = texts.within(status.eta_p50_s, status.eta_p90_s)
-        shows_opening = view == "early" and status.opens_at is not None
-        dated = now is not None and view != "cookies"
         since = status.first_seen if in_line else None
-        return {
-            "refresh": refresh(view, status),
-            "no_place": hidden_unless(in_line and status.position is not None),
-            "no_opens": hidden_unless(shows_opening),
+        fixed = {
+            "no_place": hidden_unless((in_line or all_held) and status.position is not None),
+            "long_place": b' class="long"' if len(own[2]) > LONG_PLACE else b"",
+            "no_opens": hidden_unless(view == "early" and status.opens_at is not None),
             "opens": b"" if status.opens_at is None else html(texts.day_and_clock(status.opens_at)),
             "no_progress": hidden_unless(progress is not None),
-            "progress": b"0" if progress is None else b"%d" % progress,
             "no_wait": hidden_unless(in_line),
-            "wait": html(texts.wait(status.eta_p50_s)),
             "no_within": hidden_unless(in_line and within is not None),
-            "within": html(within or ""),
             "no_stock": hidden_unless(in_line and status.stock is not None),
-            "stock": html(self._stock(status.stock)),
+            "no_held": hidden_unless(all_held),
             "no_message": hidden_unless(view != "cookies" and bool(status.message)),
             "message": html(status.message or ""),
-            "no_updated": hidden_unless(dated),
-            "updated": b"" if now is None else html(texts.get("labels", "updated", time=texts.clock(now))),
+            "no_updated": hidden_unless(now is not None and view != "cookies"),
             "no_since": hidden_unless(since is not None),
+        }
+        shared = {
+            "refresh": refresh(view, status),
+            "progress": b"%02d" % (progress or 0),
+            "wait": html(texts.wait(status.eta_p50_s)),
+            "within": html(within or ""),
+            "held": html(texts.number(status.held or 0)),
+            "stock": html(texts.number(status.stock) if status.stock else texts.get("labels", "stock_none")),
+            "updated": b"" if now is None else html(texts.get("labels", "updated", time=texts.clock(now))),
             "since": b"" if since is None else html(texts.get("labels", "since", time=texts.clock(since))),
         }
+        widths = {slot: width(value, OWN[slot]) for slot, value in zip(OWN, own, strict=True)}
+        widths |= {slot: width(value, SHARED[slot]) for slot, value in shared.items()}
+        known_by = (view, *fixed.values(), *widths.values())
+        variant = self._variants.get(known_by)
+        if variant is None:
+            if len(self._variants) >= MAX_VARIANTS:
+                self._variants.clear()
+            variant = self._variants[known_by] = Variant(self._views[view].fill(fixed), widths)
+        return Half(variant, shared)
 
-    def _stock(self, stock: int | None) -> str:
-        return self._texts.number(stock) if stock else self._texts.get("labels", "stock_none")
+
+class Variant:
+    """The page with all words in, and slots where figures go."""
+
+    __slots__ = ("page", "slots")
+
+    def __init__(self, template: Template, widths: Mapping[str, int]) -> None:
+        self.slots = template.slots
+        self.page = Slotted(template.fixed, [widths[slot] for slot in template.slots])
+
+
+class Half:
+    """A variant with the values that visitors of one minute share; `render` puts in those of one visitor."""
+
+    __slots__ = ("_own", "_page", "_parts", "_values")
+
+    def __init__(self, variant: Variant, shared: Mapping[str, bytes]) -> None:
+        self._page = page = variant.page
+        self._values = [shared.get(slot, b"").ljust(w) for slot, w in zip(variant.slots, page.widths, strict=True)]
+        order, slots = list(OWN), variant.slots
+        self._own = [(order.index(slot), 2 * at + 1, page.widths[at]) for at, slot in enumerate(slots) if slot in OWN]
+        self._parts: dict[Coding, list[bytes]] = {}
+
+    def render(self, own: tuple[bytes, ...], coding: Coding) -> bytes:
+        """own: in the order of OWN."""
+        shared = self._parts.get(coding)
+        if shared is None:
+            shared = self._parts[coding] = self._page.parts(self._values, coding)
+        parts = shared.copy()
+        for which, at, wide in self._own:
+            parts[at] = own[which].ljust(wide)
+        return self._page.finish(parts, coding)
 
 
 class ErrorPage:
@@ -302,10 +324,17 @@ class ErrorPage:
 
 
 def view_of(status: Status) -> str:
-    """Which of the page's views shows this state; "over for good" looks different from "not now"."""
+    """Which of the page's views shows this state; "over for good" looks different from "not now" and "not all paid"."""
     if status.state in (State.SOLD_OUT, State.CLOSED) and status.poll_after_s is None:
         return f"{status.state.value}_final"
+    if status.state is State.SOLD_OUT and status.held:
+        return "all_held"
     return status.state.value
+
+
+def width(value: bytes, step: int) -> int:
+    """How wide a slot is that holds this value."""
+    return -(-len(value) // step) * step
 
 
 def progress_percent(status: Status, now: float | None) -> int | None:
@@ -345,17 +374,3 @@ def page_frame(assets: Assets, texts: Texts) -> dict[str, bytes]:
         "css": html(assets.url("waiting.css")),
         "icon": html(assets.url("icon.svg")),
     }
-
-
-def hidden_unless(shown: bool) -> bytes:
-    return b"" if shown else b" hidden"
-
-
-def html(text: str) -> bytes:
-    """Text as HTML, safe in an element and in a quoted attribute."""
-    return escape(text).encode("utf-8", "replace")
-
-
-def data(json_text: str) -> bytes:
-    """JSON as an element's text: quotes stay, and cost nothing."""
-    return escape(json_text, quote=False).encode("utf-8", "replace")

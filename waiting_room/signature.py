@@ -14,12 +14,12 @@ from hmac import compare_digest
 
 from itsdangerous import Signer
 
-__all__ = ["Signatures"]
+__all__ = ["TO_URL", "Signatures"]
 
 _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
-_TO_URL = bytes.maketrans(b"+/", b"-_")
+TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
@@ -50,8 +50,8 @@ class Signatures:
 
     def sign(self, payload: bytes) -> bytes:
         digest = self._macs[0].digest(payload)
-        signature = binascii.b2a_base64(digest, newline=False).translate(_TO_URL).rstrip(b"=")
-        return b"%b.%b" % (payload, signature)
+        # 32 bytes are 43 characters and one of padding.
+        return b"%b.%b" % (payload, binascii.b2a_base64(digest, newline=False).translate(TO_URL)[:43])
 
     def unsign(self, signed: bytes) -> bytes | None:
         """The payload, None when no key made this signature."""

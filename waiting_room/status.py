@@ -8,7 +8,8 @@
     waiting   ask again after `poll_after_seconds`
     admitted  repeat the original request; the pass came as a cookie with this very answer
     early     the sale is not open yet; `opens_at` says when it will be; ask again after `poll_after_seconds`
-    sold_out  nothing is left; `poll_after_seconds` is null when it is final
+    sold_out  nothing is free; `poll_after_seconds` is null when it is final. With `held` above 0 that many units are
+              not paid for yet, and go to the next in line if they come back: keep asking
     closed    the room lets nobody in; `poll_after_seconds` is null when it is final
 """
 
@@ -23,6 +24,8 @@ __all__ = ["State", "Status"]
 
 
 class State(StrEnum):
+    __hash__ = str.__hash__  # Enum's own is written in Python, and states are looked up at every answer
+
     WAITING = "waiting"
     ADMITTED = "admitted"
     EARLY = "early"
@@ -47,6 +50,8 @@ class Status:
     first_seen: float | None = None
     message: str | None = None
     stock: int | None = None
+    held: int | None = None
+    """Units that are kept for visitors who are paying. Null: the shop does not say."""
     opens_at: float | None = None
 
     @property
@@ -68,7 +73,7 @@ class Status:
             f'{_before(self.state, self.room)}{"null" if position is None else position}, "eta_seconds": {eta}, '
             f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, '
             f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
-            f"{_behind(self.message, self.stock, self.opens_at)}"
+            f"{_behind(self.message, self.stock, self.held, self.opens_at)}"
         ).encode()
 
 
@@ -79,9 +84,10 @@ def _before(state: State, room: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _behind(message: str | None, stock: int | None, opens_at: float | None) -> str:
+def _behind(message: str | None, stock: int | None, held: int | None, opens_at: float | None) -> str:
+    kept = "" if held is None else f', "held": {held}'
     opens = "" if opens_at is None else f', "opens_at": "{timestamp(opens_at)}"'
-    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{opens}}}'
+    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{kept}{opens}}}'
 
 
 @lru_cache(maxsize=16_384)

@@ -1,59 +1,111 @@
 -- A batch of the shop's commands in one atomic script: the same decisions as checkout/ledger.py, on Redis' own data.
 --
 --   KEYS[1]  prefix of all keys, with the hash tag that keeps them on one node
---   ARGV     now_ms, '1' when what is over is ended before a sale is touched, how long a key is kept, the batch (JSON)
+--   ARGV     now_ms, '1' when what is over is ended before a sale is touched, how long a key is kept (ms), the batch
 --   returns  JSON: for each command [reason or '', free, held, sold, version, hold or false, repeated]
 --
---   sale:ID    hash    the terms, and free, held, sold, version
+--   sale:ID    hash     the terms, and free, held, sold, version
 --   stock      channel  JSON [sale, free, held, sold, version] of every sale a batch has changed
---   holds      hash    hold -> JSON [id, sale, user, state, money, made_ms, ends_ms, charge]
---   units:ID   hash    user -> their units, 'h1,h2'             key:KEY    what a key was answered, kept a day
---   ttl:ID     zset    hold by end (first layer of expiry)      unsettled  set   payments without a known end
---   ready, processing  zsets, owner hash (the delay queue)      orders     hash  what is sold
---   events     stream  'seq-0' -> e = JSON of the event         seq        the last event's number
-local P, now, lazy, keep = KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3]
+--   holds      hash     hold -> JSON [id, sale, user, state, money, made_ms, ends_ms, charge]
+--   units:ID   hash     user -> their units, 'h1,h2'
+--   ends:ID    list     'ends_ms hold' as they were made, so in the order of their ends (first layer of expiry)
+--   ready, processing   zsets, owner hash (the delay queue)
+--   keys:N     hash     key -> JSON [fingerprint, hold, reason, at_ms] of what was answered in the N-th day
+--   unsettled  set      payments without a known end
+--   orders     hash     what is sold
+--   events     stream   a batch's last number -> e = JSON of all its events
+--   seq        string   the last event's number
+--
+-- In three steps: what the batch names is read at once, all is decided in memory, what has changed is written at once.
+-- A call from a script costs as much as a decision, so there are as few as possible; and since nothing is written
+-- before everything is decided, a batch that fails leaves no trace.
+local P, now, lazy, keep = KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
 local call, encode, decode = redis.call, cjson.encode, cjson.decode
 local ID, SALE, USER, STATE, MONEY, MADE, ENDS, CHARGE = 1, 2, 3, 4, 5, 6, 7, 8
+local MOST = 4000 -- arguments of one call: Lua's stack takes 8,000
 local seq = tonumber(call('GET', P .. 'seq') or '0')
-local sales = {}
+local today = math.floor(now / keep)
+local batch = decode(ARGV[4])
+
+-- what is known, from memory or the store; false: known not to be
+local sales, holds, units, answers = {}, {}, {}, {}
+-- what is to be written: lists of arguments, or sets of what has changed
+local events, orders, ended, queued = {}, {}, {}, {}
+local new_holds, new_units, new_ends, new_answers, open_money = {}, {}, {}, {}, {}
+
+local function in_pieces(list, command, key)
+  for i = 1, #list, MOST do call(command, key, unpack(list, i, math.min(i + MOST - 1, #list))) end
+end
+
+local function read_all(key, names, into)
+  for i = 1, #names, MOST do
+    local last = math.min(i + MOST - 1, #names)
+    for at, text in ipairs(call('HMGET', key, unpack(names, i, last))) do into[names[i + at - 1]] = text end
+  end
+end
+
+local function find(id)
+  local hold = holds[id]
+  if hold == nil then
+    local text = call('HGET', P .. 'holds', id)
+    hold = text and decode(text)
+    holds[id] = hold
+  end
+  return hold
+end
+
+local function units_of(sale, user)
+  local mine = units[sale.id][user]
+  if mine == nil then
+    mine = call('HGET', P .. 'units:' .. sale.id, user)
+    units[sale.id][user] = mine
+  end
+  return mine
+end
+
+local function set_units(sale, user, text)
+  units[sale.id][user] = text
+  new_units[sale.id][user] = true
+end
 
 local function note(sale, hold, kind, actor, cause, before, key, fingerprint)
   seq = seq + 1
   sale.version = seq
-  call('XADD', P .. 'events', seq .. '-0', 'e', encode({
-    sale.id, hold[ID], hold[USER], kind, actor, cause, now, before[1], before[2], before[3],
-    sale.free, sale.held, sale.sold, hold[ENDS], key or '', fingerprint or '', hold[CHARGE]}))
+  events[#events + 1] = {
+    seq, sale.id, hold[ID], hold[USER], kind, actor, cause, now, before[1], before[2], before[3],
+    sale.free, sale.held, sale.sold, hold[ENDS], key or '', fingerprint or '', hold[CHARGE]}
 end
 
 local function numbers(sale) return {sale.free, sale.held, sale.sold} end
 local function is_live(hold) return hold[STATE] == 'held' or hold[STATE] == 'paying' end
-local function save(hold) call('HSET', P .. 'holds', hold[ID], encode(hold)) end
-
-local function find(id)
-  local text = call('HGET', P .. 'holds', id)
-  return text and decode(text)
-end
-
-local function unqueue(sale, hold)
-  call('ZREM', P .. 'ttl:' .. sale.id, hold[ID])
-  if call('ZREM', P .. 'ready', hold[ID]) == 0 then
-    call('ZREM', P .. 'processing', hold[ID])
-    call('HDEL', P .. 'owner', hold[ID])
-  end
-end
+local function save(hold) holds[hold[ID]], new_holds[hold[ID]] = hold, true end
 
 local function finish(sale, hold, state, actor, cause, money)
   local before, left = numbers(sale), {}
   sale.held, sale.free = sale.held - 1, sale.free + 1
-  for id in string.gmatch(call('HGET', P .. 'units:' .. sale.id, hold[USER]) or '', '[^,]+') do
+  for id in string.gmatch(units_of(sale, hold[USER]) or '', '[^,]+') do
     if id ~= hold[ID] then left[#left + 1] = id end
   end
-  if #left == 0 then call('HDEL', P .. 'units:' .. sale.id, hold[USER])
-  else call('HSET', P .. 'units:' .. sale.id, hold[USER], table.concat(left, ',')) end
+  set_units(sale, hold[USER], #left > 0 and table.concat(left, ','))
   hold[STATE], hold[MONEY] = state, money
-  unqueue(sale, hold)
+  ended[#ended + 1] = hold[ID]
   save(hold)
   note(sale, hold, state, actor, cause, before)
+end
+
+local function lapse(sale) -- one look a batch: all its commands are decided at one time
+  sale.lapsed = true
+  local key = P .. 'ends:' .. sale.id
+  local gone = 0
+  while true do
+    local due = call('LINDEX', key, gone)
+    local ends, id = string.match(due or '', '^(%d+) (.*)$')
+    if not ends or tonumber(ends) > now then break end
+    gone = gone + 1
+    local hold = find(id)
+    if hold and is_live(hold) then finish(sale, hold, 'expired', 'ttl', 'time over', hold[MONEY]) end
+  end
+  sale.gone = gone
 end
 
 local function sale_of(id, no_expiry)
@@ -64,35 +116,38 @@ local function sale_of(id, no_expiry)
     if not v[1] then return nil end
     for i = 1, 8 do v[i] = tonumber(v[i]) end
     sale = {id = id, free = v[1], held = v[2], sold = v[3], opens = v[4], closes = v[5], hold = v[6], per_user = v[7],
-      version = v[8], stored = v[8]}
+      version = v[8], stored = v[8], gone = 0}
     sales[id] = sale
+    units[id], new_units[id], new_ends[id] = units[id] or {}, {}, {}
   end
-  if lazy and not no_expiry and not sale.lapsed then
-    sale.lapsed = true -- one look a batch: all its commands are decided at one time
-    for _, due in ipairs(call('ZRANGEBYSCORE', P .. 'ttl:' .. id, '-inf', now)) do
-      local hold = find(due)
-      finish(sale, hold, 'expired', 'ttl', 'time over', hold[MONEY])
-    end
-  end
+  if lazy and not no_expiry and not sale.lapsed then lapse(sale) end
   return sale
 end
 
 local function done(sale, hold, repeated)
-  return {'', sale.free, sale.held, sale.sold, sale.version, hold or false, repeated or false}
+  -- as it is now: a later command of the batch may change it
+  return {'', sale.free, sale.held, sale.sold, sale.version, hold and {unpack(hold)} or false, repeated or false}
 end
 
 local function refused(reason, sale, hold)
   if not sale then return {reason, 0, 0, 0, 0, false, false} end
-  return {reason, sale.free, sale.held, sale.sold, sale.version, hold or false, false}
+  return {reason, sale.free, sale.held, sale.sold, sale.version, hold and {unpack(hold)} or false, false}
 end
 
-local function answer(key) -- what this key was told before: [fingerprint, hold, reason]
-  local text = key ~= '' and call('GET', P .. 'key:' .. key)
-  return text and decode(text)
+local function answer(key) -- what this key was told before: [fingerprint, hold, reason, at]
+  local known = key ~= '' and answers[key]
+  if type(known) == 'string' then
+    known = decode(known)
+    answers[key] = known
+  end
+  return known and now - known[4] < keep and known
 end
 
 local function remember(key, fingerprint, hold, reason)
-  if key ~= '' then call('SET', P .. 'key:' .. key, encode({fingerprint, hold, reason}), 'PX', keep) end
+  if key ~= '' then
+    answers[key] = {fingerprint, hold, reason, now}
+    new_answers[key] = true
+  end
 end
 
 local commands = {}
@@ -128,12 +183,12 @@ function commands.reserve(id, user, hold_id, key, fingerprint)
   if earlier then
     if earlier[1] ~= fingerprint then return refused('key_reused', sale) end
     if earlier[3] ~= '' then return refused(earlier[3], sale) end
-    local hold = find(earlier[2])
+    local hold = {unpack(find(earlier[2]))}
     hold[STATE], hold[MONEY], hold[CHARGE] = 'held', 'none', ''
     return done(sale, hold, true)
   end
   if not sale then return refused('unknown_sale') end
-  local reason, mine, count, last = nil, call('HGET', P .. 'units:' .. id, user), 0, nil
+  local reason, mine, count, last = nil, units_of(sale, user), 0, nil
   for unit in string.gmatch(mine or '', '[^,]+') do count, last = count + 1, unit end
   if now < sale.opens then reason = 'not_open'
   elseif sale.closes > 0 and now >= sale.closes then reason = 'closed'
@@ -145,10 +200,12 @@ function commands.reserve(id, user, hold_id, key, fingerprint)
   end
   local ends, before = now + sale.hold, numbers(sale)
   local hold = {hold_id, id, user, 'held', 'none', now, ends, ''}
+  local digits = string.format('%.0f', ends)
   sale.free, sale.held = sale.free - 1, sale.held + 1
-  call('HSET', P .. 'units:' .. id, user, mine and (mine .. ',' .. hold_id) or hold_id)
-  call('ZADD', P .. 'ttl:' .. id, ends, hold_id)
-  call('ZADD', P .. 'ready', ends, hold_id)
+  set_units(sale, user, mine and (mine .. ',' .. hold_id) or hold_id)
+  table.insert(new_ends[id], digits .. ' ' .. hold_id)
+  queued[#queued + 1] = digits
+  queued[#queued + 1] = hold_id
   save(hold)
   remember(key, fingerprint, hold_id, '')
   note(sale, hold, 'held', 'user', '', before, key, fingerprint)
@@ -157,9 +214,8 @@ end
 
 function commands.pay(hold_id, key, fingerprint)
   local hold = find(hold_id)
-  local sale = hold and sale_of(hold[SALE])
+  local sale = hold and sale_of(hold[SALE]) -- it may just have ended
   local earlier = answer(key)
-  if sale then hold = find(hold_id) end -- it may just have ended
   if earlier then
     if earlier[1] ~= fingerprint or earlier[2] ~= hold_id or not hold then return refused('key_reused', sale) end
     if hold[STATE] == 'paying' then return refused('key_running', sale, hold) end
@@ -169,7 +225,7 @@ function commands.pay(hold_id, key, fingerprint)
   if hold[STATE] ~= 'held' then return refused(hold[STATE] == 'paying' and 'paying' or 'ended', sale, hold) end
   hold[STATE], hold[MONEY] = 'paying', 'started'
   save(hold)
-  call('SADD', P .. 'unsettled', hold_id)
+  open_money[hold_id] = true
   remember(key, fingerprint, hold_id, '')
   note(sale, hold, 'paying', 'user', '', numbers(sale), key, fingerprint)
   return done(sale, hold)
@@ -179,16 +235,16 @@ function commands.confirm(hold_id, charge, actor)
   local hold = find(hold_id)
   if not hold then return refused('unknown_hold') end
   local sale = sale_of(hold[SALE])
-  hold = find(hold_id)
   if hold[STATE] == 'sold' and hold[CHARGE] == charge then return done(sale, hold, true) end
   if hold[STATE] ~= 'paying' then return refused(hold[STATE] == 'held' and 'not_paying' or 'ended', sale, hold) end
   local before = numbers(sale)
   sale.held, sale.sold = sale.held - 1, sale.sold + 1
   hold[STATE], hold[MONEY], hold[CHARGE] = 'sold', 'charged', charge
-  unqueue(sale, hold)
+  ended[#ended + 1] = hold_id
   save(hold)
-  call('SREM', P .. 'unsettled', hold_id)
-  call('HSET', P .. 'orders', hold_id, encode({hold_id, sale.id, hold[USER], charge, now}))
+  open_money[hold_id] = false
+  orders[#orders + 1] = hold_id
+  orders[#orders + 1] = encode({hold_id, sale.id, hold[USER], charge, now})
   note(sale, hold, 'sold', actor, '', before)
   return done(sale, hold)
 end
@@ -197,11 +253,10 @@ function commands.release(hold_id, state, actor, cause)
   local hold = find(hold_id)
   if not hold then return refused('unknown_hold') end
   local sale, failed = sale_of(hold[SALE]), state == 'payment_failed'
-  hold = find(hold_id)
   if hold[STATE] == state then return done(sale, hold, true) end
   if not is_live(hold) then return refused('ended', sale, hold) end
   if failed ~= (hold[STATE] == 'paying') then return refused(failed and 'not_paying' or 'paying', sale, hold) end
-  if failed then call('SREM', P .. 'unsettled', hold_id) end
+  if failed then open_money[hold_id] = false end
   finish(sale, hold, state, actor, cause, failed and 'declined' or hold[MONEY])
   return done(sale, hold)
 end
@@ -220,26 +275,90 @@ function commands.settle(hold_id, money, charge, actor)
   local hold = find(hold_id)
   if not hold then return refused('unknown_hold') end
   local sale = sale_of(hold[SALE])
-  hold = find(hold_id)
   if hold[MONEY] == money then return done(sale, hold, true) end
   if is_live(hold) then return refused('paying', sale, hold) end
   if hold[MONEY] ~= 'started' then return refused('ended', sale, hold) end
   hold[MONEY], hold[CHARGE] = money, charge
   save(hold)
-  call('SREM', P .. 'unsettled', hold_id)
+  open_money[hold_id] = false
   note(sale, hold, money, actor, 'after the hold had ended', numbers(sale))
   return done(sale, hold)
 end
 
+-- 1: read what the batch names
+local users, named, keys = {}, {}, {}
+for _, command in ipairs(batch) do
+  local kind = command[1]
+  local key = ''
+  if kind == 'reserve' then
+    local sale = command[2]
+    users[sale] = users[sale] or {}
+    table.insert(users[sale], command[3])
+    key = command[5]
+  elseif kind ~= 'open' and kind ~= 'look' then
+    named[#named + 1] = command[2]
+    if kind == 'pay' then key = command[3] end
+  end
+  if key ~= '' then keys[#keys + 1] = key end
+end
+for sale, list in pairs(users) do
+  units[sale] = {}
+  read_all(P .. 'units:' .. sale, list, units[sale])
+end
+read_all(P .. 'holds', named, holds)
+for id, text in pairs(holds) do holds[id] = text and decode(text) end
+read_all(P .. 'keys:' .. string.format('%.0f', today), keys, answers)
+local older = {}
+for _, key in ipairs(keys) do if not answers[key] then older[#older + 1] = key end end
+read_all(P .. 'keys:' .. string.format('%.0f', today - 1), older, answers)
+
+-- 2: decide
 local outcomes = {}
-for i, command in ipairs(decode(ARGV[4])) do
+for i, command in ipairs(batch) do
   outcomes[i] = commands[command[1]](unpack(command, 2))
 end
+
+-- 3: write
+local function changed(set, values, wrap) -- the arguments of an HSET, and of an HDEL for what is gone
+  local written, gone = {}, {}
+  for name in pairs(set) do
+    local value = values[name]
+    if value then
+      written[#written + 1] = name
+      written[#written + 1] = wrap and wrap(value) or value
+    else gone[#gone + 1] = name end
+  end
+  return written, gone
+end
+
 for id, sale in pairs(sales) do
+  local written, gone = changed(new_units[id], units[id])
+  in_pieces(written, 'HSET', P .. 'units:' .. id)
+  in_pieces(gone, 'HDEL', P .. 'units:' .. id)
+  if sale.gone > 0 then call('LTRIM', P .. 'ends:' .. id, sale.gone, -1) end
+  in_pieces(new_ends[id], 'RPUSH', P .. 'ends:' .. id)
   if sale.version > sale.stored then
     call('HSET', P .. 'sale:' .. id, 'free', sale.free, 'held', sale.held, 'sold', sale.sold, 'version', sale.version)
     call('PUBLISH', P .. 'stock', encode({id, sale.free, sale.held, sale.sold, sale.version}))
   end
 end
-call('SET', P .. 'seq', string.format('%.0f', seq))
+in_pieces(changed(new_holds, holds, encode), 'HSET', P .. 'holds')
+in_pieces(queued, 'ZADD', P .. 'ready')
+in_pieces(ended, 'ZREM', P .. 'ready')
+in_pieces(ended, 'ZREM', P .. 'processing')
+in_pieces(ended, 'HDEL', P .. 'owner')
+in_pieces(orders, 'HSET', P .. 'orders')
+local started, settled = {}, {}
+for id, is_open in pairs(open_money) do table.insert(is_open and started or settled, id) end
+in_pieces(started, 'SADD', P .. 'unsettled')
+in_pieces(settled, 'SREM', P .. 'unsettled')
+local told = changed(new_answers, answers, encode)
+if #told > 0 then
+  in_pieces(told, 'HSET', P .. 'keys:' .. string.format('%.0f', today))
+  call('UNLINK', P .. 'keys:' .. string.format('%.0f', today - 2)) -- the last of its keys has been forgotten
+end
+if #events > 0 then
+  call('XADD', P .. 'events', string.format('%.0f', seq) .. '-0', 'e', encode(events))
+  call('SET', P .. 'seq', string.format('%.0f', seq))
+end
 return encode(outcomes)

@@ -26,7 +26,8 @@ from checkout.values import Command, Event, Hold, Outcome, Sale, State, Stock
 
 LOCK = 0x5374616E  # "Stan": the advisory lock of the one writer
 PATIENCE_MS = 1_000  # a session that was just cut off may hold the lock for a moment more
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# asyncpg calls it its own fault when a server ends the session just as the next statement begins.
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 LIVE_DUE = "state IN ('held', 'paying') AND ends_ms <= $1"
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 TYPES = {"t": "text[]", "n": "bigint[]"}

@@ -10,7 +10,7 @@ The durable orders belong in SQL: `checkout.forwarder` carries the stream there.
 
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.resources import files
 from typing import Any, cast
 
@@ -49,6 +49,9 @@ from checkout.values import (
 )
 
 PREFIX = "{shop}:"
+TIMEOUT_S = 5.0  # a Redis that takes longer for a batch is as good as gone
+ENTRIES = 8  # of the stream in one reading; up to 250 events each, and more after a wave of expiries
+LONG_TIMEOUT_S = 120.0  # for all of a sale at once, at every start: some 20 MB for 10,000 units
 NAMES: dict[type[Command], str] = {
     Reserve: "reserve",
     Pay: "pay",
@@ -63,8 +66,9 @@ NAMES: dict[type[Command], str] = {
 class RedisEngine:
     """`RedisEngine.open(url)`. Any number of processes may open the same server."""
 
-    def __init__(self, client: "Redis", clock: ClockMs, prefix: str, lazy_expiry: bool) -> None:
+    def __init__(self, client: "Redis", reader: "Redis", clock: ClockMs, prefix: str, lazy_expiry: bool) -> None:
         self._client = client
+        self._reader = reader
         self._clock = clock
         self._prefix = prefix
         self._lazy = "1" if lazy_expiry else "0"
@@ -84,21 +88,24 @@ class RedisEngine:
         """Connect. Raises `ConfigurationError` for a server without AOF, unless `allow_volatile` (caches,
         tests).
         """
-        client = Redis.from_url(url, decode_responses=True, retry=Retry(NoBackoff(), 0))
+        client = _connection(url, TIMEOUT_S)
+        reader = _connection(url, LONG_TIMEOUT_S)
         try:
             settings = await client.config_get("appendonly")
             if settings.get("appendonly") != "yes" and not allow_volatile:
                 raise ConfigurationError("redis: set 'appendonly yes', or a restart forgets orders and oversells")
             seconds, micros = await client.time()
-            return cls(client, clock or AnchoredClock(seconds * 1000 + micros // 1000), prefix, lazy_expiry)
+            return cls(client, reader, clock or AnchoredClock(seconds * 1000 + micros // 1000), prefix, lazy_expiry)
         except BaseException as error:
             await client.aclose()
+            await reader.aclose()
             if isinstance(error, RedisError | OSError):
                 raise StoreError(f"redis: {error}") from error
             raise
 
     async def close(self) -> None:
         await self._client.aclose()
+        await self._reader.aclose()
 
     async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
         commands = json.dumps([_encode(command) for command in batch], separators=(",", ":"))
@@ -138,14 +145,28 @@ class RedisEngine:
         return sorted(found, key=lambda hold: (-hold.made_ms, hold.id))[:limit]
 
     async def events(self, sale_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
-        most = None if sale_id else limit
+        if sale_id:
+            found = events_of(await self._entries(after_seq, None))
+            return [event for event in found if event.seq > after_seq and event.sale == sale_id][:limit]
+        found, cursor = [], after_seq
+        while len(found) < limit and (events := events_of(await self._entries(cursor, ENTRIES))):
+            found += [event for event in events if event.seq > after_seq]
+            cursor = events[-1].seq
+        return found[:limit]
+
+    async def _entries(self, after_seq: int, most: int | None) -> list[tuple[str, dict[str, str]]]:
+        """Entries that end after a number; each bears that of its batch's last event, so the first may begin before."""
         reply = self._client.xrange(self._prefix + "events", f"({after_seq}-0", "+", most)
-        events = [event_of(*entry) for entry in await self._ask(reply)]
-        return [event for event in events if sale_id in ("", event.sale)][:limit]
+        return cast(list[tuple[str, dict[str, str]]], await self._ask(reply))
 
     async def last_seq(self) -> int:
         """The number of the last event this server knows."""
         return int(await self._ask(self._client.get(self._prefix + "seq")) or 0)
+
+    async def unforwarded(self) -> int:
+        """How many events are durable here only; all of them in a shop without a forwarder."""
+        row = await self._ask(self._client.mget(self._prefix + "seq", self._prefix + "forwarded"))
+        return int(row[0] or 0) - int(row[1] or 0)
 
     async def acknowledge(self, seq: int) -> None:
         """The events up to this one are durable elsewhere."""
@@ -166,7 +187,7 @@ class RedisEngine:
             await self._ask(writes.execute())
 
     async def evidence(self, sale_id: str) -> Evidence | None:
-        async with self._client.pipeline(transaction=True) as reads:
+        async with self._reader.pipeline(transaction=True) as reads:
             reads.hgetall(f"{self._prefix}sale:{sale_id}")
             reads.xrange(self._prefix + "events")
             reads.hvals(self._prefix + "holds")
@@ -178,7 +199,7 @@ class RedisEngine:
         return Evidence(
             sale=sale,
             now_ms=self._clock(),
-            events=[event for event in (event_of(*entry) for entry in entries) if event.sale == sale_id],
+            events=[event for event in events_of(entries) if event.sale == sale_id],
             holds=[hold for hold in map(hold_of, map(json.loads, holds)) if hold.sale == sale_id],
             orders=[order for order in (Order(*json.loads(row)) for row in orders) if order.sale == sale_id],
             stock=stock,
@@ -220,7 +241,7 @@ def _restore_sale(writes: "Pipeline", prefix: str, evidence: Evidence) -> None:
     for hold in sorted(evidence.holds, key=lambda hold: hold.made_ms):
         writes.hset(prefix + "holds", hold.id, json.dumps(hold))
         if hold.state in LIVE:
-            writes.zadd(f"{prefix}ttl:{sale.id}", {hold.id: hold.ends_ms})
+            writes.rpush(f"{prefix}ends:{sale.id}", f"{hold.ends_ms} {hold.id}")
             writes.zadd(prefix + "ready", {hold.id: hold.ends_ms})
         if hold.state in LIVE or hold.state is State.SOLD:
             units[hold.user].append(hold.id)
@@ -231,9 +252,14 @@ def _restore_sale(writes: "Pipeline", prefix: str, evidence: Evidence) -> None:
     for order in evidence.orders:
         writes.hset(prefix + "orders", order.id, json.dumps(order))
     for event in evidence.events:
-        left_ms = event.at_ms + KEEP_KEYS_MS - evidence.now_ms
-        if event.key and left_ms > 0:
-            writes.set(f"{prefix}key:{event.key}", json.dumps([event.fingerprint, event.hold, ""]), px=left_ms)
+        if event.key and event.at_ms + KEEP_KEYS_MS > evidence.now_ms:
+            answer = [event.fingerprint, event.hold, "", event.at_ms]
+            writes.hset(f"{prefix}keys:{event.at_ms // KEEP_KEYS_MS}", event.key, json.dumps(answer))
+
+
+def _connection(url: str, timeout_s: float) -> "Redis":
+    """Lazily connected. Nothing is sent twice by itself: who asks again does so with the same key."""
+    return Redis.from_url(url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s)
 
 
 def _lua(name: str) -> str:
@@ -258,6 +284,6 @@ def _sale(row: dict[str, str]) -> tuple[Sale, Stock]:
     return sale, Stock(*(int(row[name]) for name in Stock._fields))
 
 
-def event_of(entry_id: str, fields: dict[str, str]) -> Event:
-    """The event of a stream's entry; its number is the entry's id."""
-    return Event(int(entry_id.partition("-")[0]), *json.loads(fields["e"]))
+def events_of(entries: Iterable[tuple[str, dict[str, str]]]) -> list[Event]:
+    """The events of the stream's entries, each of which holds those of one batch."""
+    return [Event(*event) for _, fields in entries for event in json.loads(fields["e"])]

@@ -3,12 +3,16 @@
 position error   |told - true| / true, of places beyond 20; true = older ones still waiting, plus one
 covered          share of the P90s that were not exceeded
 grown            share of visitors who were once told a P50 beyond every P90 that they had been told before
+
+A capacity that changes later cannot be foreseen, so waits count in tokens, at the rate that held when they were told:
+what the room hands out between t and t + wait, over the rate at t. Where the capacity stays the same that is the wait.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from controller.simulation.ideal import Capacity
 from controller.simulation.world import Run, Sample
 
 CHECKED = 3000  # samples whose true place is counted
@@ -29,14 +33,15 @@ def told(run: Run) -> Told:
     samples = [s for s in run.samples if s.eta_p50_s is not None and not np.isnan(run.admitted_s[s.visitor])]
     if not samples:
         return Told(np.nan, np.nan, np.nan, np.nan)
-    waits = np.array([run.admitted_s[s.visitor] - s.at_s for s in samples])
+    plan = run.scenario.plan()
+    waits = np.array([_wait(plan, s.at_s, float(run.admitted_s[s.visitor])) for s in samples])
     p50 = np.array([s.eta_p50_s for s in samples], dtype=np.float64)
     p90 = np.array([s.eta_p90_s for s in samples], dtype=np.float64)
     return Told(
         position_error=_position_error(run, samples),
         eta_error_s=float(np.median(np.abs(p50 - waits))),
         covered=float(np.mean(waits <= p90)),
-        grown=_grown(samples),
+        grown=_grown(samples, plan),
     )
 
 
@@ -53,14 +58,20 @@ def _position_error(run: Run, samples: list[Sample]) -> float:
     return float(np.median(errors)) if errors else np.nan
 
 
-def _grown(samples: list[Sample]) -> float:
+def _wait(plan: Capacity, since: float, until: float) -> float:
+    rate = plan.at(since)
+    return (plan.tokens(until) - plan.tokens(since)) / rate if rate > 0.0 else until - since
+
+
+def _grown(samples: list[Sample], plan: Capacity) -> float:
     latest: dict[int, float] = {}
     grown: set[int] = set()
     for s in samples:
         p50, p90 = s.eta_p50_s, s.eta_p90_s
         if p50 is None or p90 is None:
             continue
-        if s.at_s + p50 > latest.get(s.visitor, np.inf):
+        made, rate = plan.tokens(s.at_s), plan.at(s.at_s)
+        if made + rate * p50 > latest.get(s.visitor, np.inf):
             grown.add(s.visitor)
-        latest[s.visitor] = max(latest.get(s.visitor, -np.inf), s.at_s + p90)
+        latest[s.visitor] = max(latest.get(s.visitor, -np.inf), made + rate * p90)
     return len(grown) / max(1, len(latest))

@@ -26,6 +26,7 @@ WHEEL_S = 0.01
 HEARTBEAT_DELAY_S = 0.05
 FAST_POLL_S = 0.1
 DRAWS = 1 << 16
+WARM_S = 2.0  # the nodes run before the first visitor comes, as they would
 
 
 class Policy(Protocol):
@@ -102,11 +103,11 @@ class _World:
         self.rng = rng
         self.policy = policy
         self.capacity = scenario.capacity
-        self.nodes: list[Policy] = [policy(scenario.settings(), 0.0) for _ in range(scenario.nodes)]
+        self.nodes: list[Policy] = [policy(scenario.settings(), -WARM_S) for _ in range(scenario.nodes)]
         self.offset = [float(x) for x in rng.uniform(-1, 1, 64 + scenario.nodes) * scenario.clock_off_s]
-        self.next_tick = [float(x) for x in rng.random(64 + scenario.nodes) * 0.1]
-        self.next_beat = [float(x) for x in rng.random(64 + scenario.nodes) * scenario.heartbeat_s]
-        self.read_until = [0.0] * (64 + scenario.nodes)
+        self.next_tick = [float(x) for x in rng.random(64 + scenario.nodes) * 0.1 - WARM_S]
+        self.next_beat = [float(x) for x in rng.random(64 + scenario.nodes) * scenario.heartbeat_s - WARM_S]
+        self.read_until = [-WARM_S] * (64 + scenario.nodes)
         self.board: deque[tuple[float, Summary]] = deque()
         self.stalled_until: dict[int, float] = {}
         self.down_until: dict[int, float] = {}
@@ -145,7 +146,7 @@ class _World:
         n = len(arrival)
         wheel = self.wheel
         upcoming = 0
-        slot = 0
+        slot = -round(WARM_S / WHEEL_S)
         second = -1
         while upcoming < n or wheel:
             now = slot * WHEEL_S
@@ -155,6 +156,9 @@ class _World:
                 if progress is not None:
                     progress(now)
             self._tick(now)
+            if slot < 0:
+                slot += 1
+                continue
             due = wheel.pop(slot, [])
             end = now + WHEEL_S
             while upcoming < n and arrival[upcoming] < end:
@@ -175,7 +179,7 @@ class _World:
         if self.scenario.joined:
             self._heartbeats(now)
         for i, node in enumerate(self.nodes):
-            if next_tick[i] <= now and self.stalled_until.get(i, 0.0) <= now:
+            if next_tick[i] <= now and self.stalled_until.get(i, -WARM_S) <= now:
                 node.tick(now + self.offset[i])
                 next_tick[i] += 0.1
                 if next_tick[i] < now:
@@ -185,7 +189,7 @@ class _World:
         """Every node publishes and reads once a heartbeat; news takes HEARTBEAT_DELAY_S to be readable."""
         every = self.scenario.heartbeat_s
         for i, node in enumerate(self.nodes):
-            if not isinstance(node, Gate) or self.next_beat[i] > now or self.stalled_until.get(i, 0.0) > now:
+            if not isinstance(node, Gate) or self.next_beat[i] > now or self.stalled_until.get(i, -WARM_S) > now:
                 continue
             self.next_beat[i] += every
             at = now + self.offset[i]

@@ -13,13 +13,11 @@ from dataclasses import asdict
 from typing import Any
 
 from controller import Summary
-from controller.fleet import TTL_S
+from controller.fleet import HEARTBEAT_S, TTL_S
 from edge.rooms import RoomTable
 
 __all__ = ["HEARTBEAT_S", "Heartbeat"]
 
-#: Shorter makes the common front more exact and costs messages; the law's constants are chosen for this.
-HEARTBEAT_S = 0.2
 #: News that is kept between two heartbeats; far more than a fleet sends in one.
 MAX_NEWS = 10_000
 
@@ -94,4 +92,5 @@ def parse_summary(sent: Mapping[str, Any]) -> Summary:
             (float(first_seen), float(due_s), bool(is_first)) for first_seen, due_s, is_first in sent["leases"]
         ),
         gone=tuple(float(first_seen) for first_seen in sent["gone"]),
+        profile=tuple(float(first_seen) for first_seen in sent["profile"]),
     )

@@ -12,9 +12,9 @@ dropped, a trailer section has the grammar of a head and holds nothing that rout
 """
 
 import re
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-__all__ = ["Body", "BodyFault", "ChunkedBody", "EndlessBody", "SizedBody"]
+__all__ = ["Body", "BodyFault", "BodyTooLarge", "ChunkedBody", "EndlessBody", "SizedBody"]
 
 #: A chunk's size and extensions: more is an attack (CVE-2023-39326: amplification by extensions).
 MAX_LINE = 256
@@ -31,8 +31,21 @@ _NOT_TRAILERS = re.compile(
 )
 
 
+#: Where a chunked body is.
+_IN_SIZE, _IN_DATA, _IN_DATA_END, _IN_TRAILERS = range(4)
+
+
 class BodyFault(Exception):
     """The body breaks its own framing. Whoever sent it is to blame."""
+
+    status: ClassVar[int] = 400
+    """What a visitor is told whose fault it is."""
+
+
+class BodyTooLarge(BodyFault):
+    """The body is larger than is taken."""
+
+    status: ClassVar[int] = 413
 
 
 class Body(Protocol):
@@ -89,15 +102,14 @@ class EndlessBody:
 
 
 class ChunkedBody:
-    """chunked: whether what goes on is chunked again."""
+    """chunked: whether what goes on is chunked again. most: bytes of content that are taken."""
 
-    __slots__ = ("_held", "_is_chunked", "_left", "_state", "_trailer_bytes", "_trailers", "is_done", "rest")
+    __slots__ = ("_held", "_is_chunked", "_left", "_most", "_state", "_trailer_bytes", "_trailers", "is_done", "rest")
 
-    _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
-
-    def __init__(self, *, chunked: bool) -> None:
+    def __init__(self, *, chunked: bool, most: int | None = None) -> None:
         self._is_chunked = chunked
-        self._state = self._SIZE
+        self._most = most
+        self._state = _IN_SIZE
         self._left = 0
         self._held = b""
         self._trailers: list[bytes] = []
@@ -111,15 +123,15 @@ class ChunkedBody:
         payload: list[bytes] = []
         at, size = 0, len(data)
         while at < size and not self.is_done:
-            if self._state == self._DATA:
+            if self._state == _IN_DATA:
                 piece = data[at : at + self._left]
                 payload.append(piece)
                 at += len(piece)
                 self._left -= len(piece)
                 if not self._left:
-                    self._state = self._DATA_END
+                    self._state = _IN_DATA_END
                 continue
-            most = MAX_TRAILERS if self._state == self._TRAILERS else MAX_LINE
+            most = MAX_TRAILERS if self._state == _IN_TRAILERS else MAX_LINE
             end = data.find(b"\n", at, at + most + 2)
             if end < 0:
                 if size - at > most:
@@ -138,16 +150,20 @@ class ChunkedBody:
         return b"" if self.is_done else None
 
     def _line(self, line: bytes) -> None:
-        if self._state == self._SIZE:
+        if self._state == _IN_SIZE:
             size = _SIZE_LINE.fullmatch(line)
             if size is None:
                 raise BodyFault("a chunk's size is malformed")
             self._left = int(size[1], 16)
-            self._state = self._DATA if self._left else self._TRAILERS
-        elif self._state == self._DATA_END:
+            if self._most is not None:
+                self._most -= self._left
+                if self._most < 0:
+                    raise BodyTooLarge("the body is too large")
+            self._state = _IN_DATA if self._left else _IN_TRAILERS
+        elif self._state == _IN_DATA_END:
             if line:
                 raise BodyFault("a chunk is longer than its size")
-            self._state = self._SIZE
+            self._state = _IN_SIZE
         elif line:
             self._trailer(line)
         else:

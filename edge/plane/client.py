@@ -13,7 +13,7 @@ the connection, gently: what still comes is read and thrown away for a moment, o
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from edge.plane.exchange import WRITE_STALL_S, Exchange
+from edge.plane.exchange import Exchange
 from edge.plane.recognise import Known
 from edge.plane.request import Refusal
 from edge.plane.response import render_again
@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
-#: From a head's first byte to its last, and for the first byte of a connection (HAProxy's usual 10 s, nginx 60 s).
-HEAD_S = 10.0
+#: What a connection is doing that has no exchange: nothing yet, receiving a head, nothing for a while.
+QUIET, IN_HEAD, LONG_QUIET = range(3)
 #: How long and how much is read after the last answer (nginx: 5 s between reads, 30 s in all; Go: 256 KiB).
 LINGER_S, LINGER_BYTES = 2.0, 262_144
 #: A body of this size is skipped rather than paid with a new connection (HAProxy and Envoy: what is in the buffer).
 SKIP_BYTES = 65_536
-#: How long an idle connection is still answered while draining: a poll may be on its way.
-LAST_WORD_S = 1.0
 #: What is kept of pipelined requests while one is served.
 MAX_BEHIND = 65_536
 
@@ -40,15 +38,18 @@ class Client(asyncio.Protocol):
     __slots__ = (
         "_behind",
         "_exchange",
+        "_has_eof",
         "_is_ending",
-        "_is_partial",
         "_is_paused",
+        "_left",
         "_lingers",
         "_peer",
         "_plane",
         "_skip",
+        "_stage",
         "deadline",
         "is_full",
+        "network",
         "transport",
     )
 
@@ -61,15 +62,23 @@ class Client(asyncio.Protocol):
         self._skip = 0
         self._lingers = 0
         self._is_ending = False
-        self._is_partial = False
+        self._has_eof = False
         self._is_paused = False
         self.is_full = False
         self._peer = ""
-        self.deadline = plane.now + HEAD_S
+        self.network = ""
+        """Under which this connection is counted; '' when it is not."""
+        self._stage = LONG_QUIET
+        self._left = plane.settings.limits.requests_per_connection
+        self.deadline = plane.now + plane.settings.limits.head_seconds
 
     def __repr__(self) -> str:
         state = "forwarding" if self._exchange else "ending" if self._is_ending else "reading"
         return f"<Client {self._peer} {state} behind={len(self._behind)}>"
+
+    @property
+    def peer(self) -> str:
+        return self._peer
 
     # from the loop
 
@@ -77,7 +86,7 @@ class Client(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else "127.0.0.1"
-        self._plane.connections.add(self)
+        self._plane.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._is_ending = True
@@ -104,29 +113,39 @@ class Client(asyncio.Protocol):
                 skipped = min(self._skip, len(data))
                 self._skip -= skipped
                 data = data[skipped:]
+                if not self._skip:
+                    self._stay()
             elif self._behind:
                 data = self._behind + data
                 self._behind = b""
             self._serve(data)
 
     def eof_received(self) -> bool:
-        # A visitor who has closed looks the same as one who only has no more to send: the upstream is spared the work.
-        return False
+        """Nothing more will come. Whether they still listen cannot be known; a request that is whole is answered."""
+        exchange = self._exchange
+        serves = self._plane.settings.limits.serve_half_closed
+        self._has_eof = serves and exchange is not None and exchange.is_request_done
+        return self._has_eof
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether further requests are taken after this one."""
+        return self._left > 0 and not self._plane.is_draining
 
     def pause_writing(self) -> None:
         self.is_full = True
         if self._exchange is not None:
             self._exchange.client_is_full()
         else:
-            self.deadline = self._plane.now + HEAD_S
+            self.deadline = self._plane.now + self._plane.settings.limits.write_seconds
             self.pause_reading()
 
     def resume_writing(self) -> None:
         self.is_full = False
         if self._exchange is not None:
             self._exchange.client_has_room()
-        else:
-            self._go_on()
+        elif not self._is_ending:
+            self._next()
 
     # from the exchange
 
@@ -136,7 +155,7 @@ class Client(asyncio.Protocol):
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._is_paused and not self.transport.is_closing():
+        if self._is_paused and not self._has_eof and not self.transport.is_closing():
             self._is_paused = False
             self.transport.resume_reading()
 
@@ -144,27 +163,25 @@ class Client(asyncio.Protocol):
         """The exchange is over, its answer written."""
         exchange, self._exchange = self._exchange, None
         if keep_alive:
-            self._stay()
-            self._go_on()
+            self._next()
         else:
             self._end(gently=exchange is None or not exchange.is_request_done)
 
     def answer_instead(self, answer: Answer, known: Known, *, keep_alive: bool) -> None:
         """The upstream failed: this is the answer."""
         self._exchange_over()
-        keep_alive = keep_alive and not self._plane.is_draining
+        keep_alive = keep_alive and self.may_go_on
         self.transport.write(self._written(answer, known, keep_alive=keep_alive))
         if keep_alive:
-            self._stay()
-            self._go_on()
+            self._next()
         else:
             self._end(gently=True)
 
-    def refuse(self, status: int, detail: str, *, is_recorded: bool = False) -> None:
+    def refuse(self, status: int, detail: str, *, is_recorded: bool = False, wants_page: bool = False) -> None:
         """Nobody knows where the next request would begin: say so and end the connection."""
         plane = self._plane
         self._exchange_over()
-        answer = plane.pipeline.refused(status, detail)
+        answer = plane.pipeline.refused(status, detail, wants_page=wants_page)
         written = plane.writer.write(answer, plane.date, b"Connection: close\r\n")
         self.transport.write(written)
         if not is_recorded:
@@ -174,6 +191,7 @@ class Client(asyncio.Protocol):
     def detach(self) -> bytes:
         """The connection leaves HTTP; returns what came behind the request."""
         self._exchange = None
+        self.network = ""  # what takes this connection's place is counted instead of it
         self._plane.lost(self)
         self.resume_reading()
         behind, self._behind = self._behind, b""
@@ -184,18 +202,28 @@ class Client(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
         if self._is_ending or self.is_full:
+            if self._exchange is not None:
+                self._exchange.abandon("unread")
             self.transport.abort()
         elif self._exchange is not None:
             self._exchange.expire()
         elif self._behind:
             self.refuse(408, "the request's head took too long")
-        else:
+        elif self.transport.get_write_buffer_size():
+            self.transport.abort()  # the last answer was not taken
+        elif self._stage != QUIET or self._skip or self._plane.is_draining or not self._has_time_left():
             self._end(gently=False)
+
+    def _has_time_left(self) -> bool:
+        """At the first look at an idle connection, which comes when its answer must have been taken."""
+        plane, self._stage = self._plane, LONG_QUIET
+        self.deadline += plane.settings.limits.keepalive_seconds - plane.first_look_s
+        return self.deadline > plane.now
 
     def drain(self) -> None:
         """No further requests after those that are on their way."""
         if self._exchange is None and not self._is_ending:
-            self.deadline = min(self.deadline, self._plane.now + LAST_WORD_S)
+            self.deadline = min(self.deadline, self._plane.now + self._plane.last_word_s)
 
     def abort(self) -> None:
         self.transport.abort()
@@ -218,7 +246,8 @@ class Client(asyncio.Protocol):
                     return
                 known, raw, data = read
             verdict = pipeline.decide(known.facts, now, plane.draw())
-            self._is_partial = False
+            self._stage = QUIET
+            self._left -= 1
             if type(verdict) is Forward:
                 self._forward(known, verdict, raw, data)
                 return
@@ -255,16 +284,15 @@ class Client(asyncio.Protocol):
             self.refuse(400, "the request is malformed")
         else:
             self._behind = data
-            if not self._is_partial:
-                self._is_partial = True
-                self.deadline = self._plane.now + HEAD_S
+            if self._stage != IN_HEAD:
+                self._stage = IN_HEAD
+                self.deadline = self._plane.now + self._plane.settings.limits.head_seconds
 
     def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:
         plane = self._plane
         head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
         told = render_again(forward.request_headers)
         self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, told))
-        self.deadline = plane.now + plane.settings.upstream.response_timeout_seconds
         behind = exchange.start(data)
         if behind:
             self._keep_behind(behind)
@@ -272,11 +300,11 @@ class Client(asyncio.Protocol):
     def _answer(self, answer: Answer, known: Known, data: bytes) -> bytes:
         """Write an answer; returns what is left of data."""
         plane = self._plane
-        if known.is_plain and not plane.is_draining:
+        if known.is_plain and self._left > 0 and not plane.is_draining:
             written = plane.writer.write(answer, plane.date, b"")
             plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
             self.transport.write(written)
-            self.deadline = plane.now + plane.keepalive_s
+            self.deadline = plane.now + plane.first_look_s
             if self.is_full and data:
                 self._behind, data = data, b""
             return data
@@ -286,15 +314,17 @@ class Client(asyncio.Protocol):
         """The same when the connection may end here, or a body stands behind the head."""
         is_awaited = known.expects_continue and not data
         fits = 0 <= known.length <= SKIP_BYTES
-        keep_alive = known.keep_alive and fits and not is_awaited and not self._plane.is_draining
+        keep_alive = known.keep_alive and fits and not is_awaited and self.may_go_on
         written = self._written(answer, known, keep_alive=keep_alive)
         self._plane.record(known.facts.head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
         self.transport.write(written)
         if not keep_alive:
             self._end(gently=bool(data) or known.length != 0)
             return b""
-        self.deadline = self._plane.now + self._plane.keepalive_s
+        self._stay()
         self._skip = max(0, known.length - len(data))
+        if self._skip:
+            self.deadline = self._plane.now + self._plane.settings.limits.body_seconds
         data = data[known.length :]
         if self.is_full and data:
             self._behind, data = data, b""
@@ -323,7 +353,19 @@ class Client(asyncio.Protocol):
 
     def _stay(self) -> None:
         """Be there for another request."""
-        self.deadline = self._plane.now + (LAST_WORD_S if self._plane.is_draining else self._plane.keepalive_s)
+        self.deadline = self._plane.now + (
+            self._plane.last_word_s if self._plane.is_draining else self._plane.first_look_s
+        )
+
+    def _next(self) -> None:
+        """Serve what came meanwhile, and be there for more if more can come."""
+        self._stay()
+        if self.is_full:  # by the last answer: the next request waits until that is taken
+            self.deadline = self._plane.now + self._plane.settings.limits.write_seconds
+            return
+        self._go_on()
+        if self._has_eof and self._exchange is None and not self._is_ending:
+            self._end(gently=False)
 
     def _exchange_over(self) -> None:
         self._exchange = None
@@ -338,5 +380,5 @@ class Client(asyncio.Protocol):
             self.transport.write_eof()
             self.resume_reading()
         else:
-            self.deadline = self._plane.now + WRITE_STALL_S
+            self.deadline = self._plane.now + self._plane.settings.limits.write_seconds
             self.transport.close()

@@ -11,14 +11,21 @@ What can go wrong, and what the visitor then sees:
                                                            OPTIONS without a body, on a connection that was used before
     the answer is cut short                                the connection is broken, so that nobody takes it for whole
     the visitor goes away                                  the upstream's connection is broken: it may stop working
-    the visitor's body breaks its framing                  400
+    the visitor's body breaks its framing                  400; 408 when it comes too slowly, 413 when it is too large
     the answer comes before the body's end                 the answer, then the connection ends
+    the upstream has failed many in a row                  503 with `Retry-After`, at once (breaker.py)
+
+A body waits in memory until it is whole or larger than `limits.body_buffer_bytes`, and only then a connection to the
+upstream is taken for it: a sender who trickles costs the edge some KiB, and the upstream nothing. One who outgrows the
+buffer has shown to be fast enough, and must stay so (`pace.py`). For the same reason the edge itself answers
+`Expect: 100-continue`, as nginx does: the upstream would have to hold a connection to say so.
 """
 
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from edge.plane.body import Body, BodyFault, ChunkedBody, EndlessBody, SizedBody
+from edge.plane.pace import Pace
 from edge.plane.recognise import Known
 from edge.plane.response import CHUNKED, Response, render_again
 from edge.plane.splice import Splice
@@ -29,14 +36,12 @@ if TYPE_CHECKING:
     from edge.plane.client import Client
     from edge.plane.server import Plane
 
-__all__ = ["WRITE_STALL_S", "Exchange"]
+__all__ = ["Exchange"]
 
 #: Methods that change nothing (RFC 9110, 9.2.1), so that sending them again is safe.
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-#: How much of a body waits in memory while the upstream's connection is made.
-MAX_PENDING = 65_536
-#: A visitor who takes nothing for so long is cut off (nginx: 60 s, Caddy: 60 s).
-WRITE_STALL_S = 60.0
+#: Answers that say that the upstream, or what stands behind it, is down.
+OVERLOADED = frozenset((502, 503, 504))
 
 
 class Exchange:
@@ -49,6 +54,7 @@ class Exchange:
         "_is_pausing_client",
         "_keep_alive",
         "_known",
+        "_pace",
         "_pending",
         "_pending_bytes",
         "_plane",
@@ -72,6 +78,7 @@ class Exchange:
         self._began = monotonic()
         self._upstream: Upstream | None = None
         self._request_body: Body | None = None
+        self._pace: Pace | None = None
         self._pending: list[bytes] | None = None
         self._pending_bytes = 0
         self._has_answered = False
@@ -86,15 +93,23 @@ class Exchange:
     def start(self, data: bytes) -> bytes:
         """Go. data: what came behind the head; returns what lies behind the request's body."""
         length = self._known.length
-        if length:
-            self._request_body = SizedBody(length) if length > 0 else ChunkedBody(chunked=True)
-            self._pending = []
-            if data:
-                data = self.receive(data)
-                if self.is_over:
-                    return b""
-        self._plane.pool.acquire(self)
-        return data
+        if not length:
+            self._acquire()
+            return data
+        room, limits, now = self._known.facts.room, self._plane.settings.limits, self._plane.now
+        most = limits.body_bytes if room is None or room.settings.body_bytes is None else room.settings.body_bytes
+        if length > most:
+            self._blame_client(413, f"a body may have {most} bytes here")
+            return b""
+        self._request_body = SizedBody(length) if length > 0 else ChunkedBody(chunked=True, most=most)
+        self._pending = []
+        self._pace = Pace(limits.body_bytes_per_second, limits.body_seconds, now)
+        self._client.deadline = self._pace.due
+        if data:
+            return self.receive(data)
+        if self._known.expects_continue:
+            self._client.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return b""
 
     @property
     def may_reuse(self) -> bool:
@@ -105,38 +120,60 @@ class Exchange:
 
     def receive(self, data: bytes) -> bytes:
         """More of the request's body; returns what lies behind it."""
-        body = self._request_body
-        if body is None:
+        body, plane = self._request_body, self._plane
+        if body is None or self._pace is None:
             return data
         try:
             out = body.feed(data)
         except BodyFault as fault:
-            self._blame_client(str(fault))
+            self._blame_client(fault.status, str(fault))
             return b""
+        if not self._has_answered:
+            self._client.deadline = self._pace.came(len(data), plane.now)
+        if body.is_done:
+            self.is_request_done = True
+            self._request_body = None
         if self._pending is not None:
             self._pending.append(out)
             self._pending_bytes += len(out)
-            if self._pending_bytes > MAX_PENDING:
+            if body.is_done:
+                self._acquire()
+            elif self._pending_bytes > plane.settings.limits.body_buffer_bytes and not self._is_pausing_client:
                 self._pause_client()
-        elif self._upstream is not None and out:
-            self._upstream.transport.write(out)
-        settings = self._plane.settings.upstream
-        if not body.is_done:
-            self._client.deadline = self._plane.now + settings.idle_timeout_seconds
-            return b""
-        self.is_request_done = True
-        self._request_body = None
-        if not self._has_answered:
-            self._client.deadline = self._plane.now + settings.response_timeout_seconds
-        return body.rest
+                self._acquire()
+        elif self._upstream is not None:
+            if out:
+                self._upstream.transport.write(out)
+            if body.is_done and not self._has_answered:
+                self._client.deadline = plane.now + plane.settings.upstream.response_timeout_seconds
+        return body.rest if body.is_done else b""
 
-    def abandon(self) -> None:
+    def _acquire(self) -> None:
+        """Ask for a connection to the upstream; the time to get one is bounded, the wait for a free one included."""
+        plane = self._plane
+        self._client.deadline = plane.now + plane.settings.upstream.response_timeout_seconds
+        if plane.breaker.failures and not plane.breaker.allows(plane.now):
+            self.fail(503, "shunned")
+            return
+        plane.pool.acquire(self)
+
+    def abandon(self, outcome: str = "abandoned") -> None:
         """The visitor has gone."""
         if not self.is_over:
-            self._over("abandoned", self._status or 499)
+            self._over(outcome, self._status or 499)
+
+    def stalled_s(self, now: float) -> float:
+        """For how long the visitor has not read what is written for them; below 0 when they do."""
+        if not self._client.is_full:
+            return -1.0
+        return now - (self._client.deadline - self._plane.settings.limits.write_seconds)
+
+    def break_client(self) -> None:
+        """What was answered is not whole, and will not become so."""
+        self._client.transport.abort()
 
     def client_is_full(self) -> None:
-        self._client.deadline = self._plane.now + WRITE_STALL_S
+        self._client.deadline = self._plane.now + self._plane.settings.limits.write_seconds
         if self._upstream is not None and not self._upstream.transport.is_closing():
             self._upstream.transport.pause_reading()
 
@@ -149,10 +186,10 @@ class Exchange:
         """A deadline has passed."""
         if self._has_answered:
             self.cut()
-        elif self.is_request_done or self._upstream is None:
+        elif self.is_request_done or self._is_pausing_client:
             self.fail(504, "timeout")
         else:
-            self._over("timeout", 408)
+            self._over("slow", 408)
             self._client.refuse(408, "the request took too long to arrive", is_recorded=True)
 
     # from the pool and the upstream
@@ -161,9 +198,9 @@ class Exchange:
         """A connection is there: send what there is."""
         self._upstream = upstream
         pending, self._pending = self._pending, None
-        upstream.transport.write(self._head + b"".join(pending) if pending else self._head)
-        self._resume_client()
         self._client.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+        self._resume_client()  # before the write, which may find the upstream full and pause the visitor again
+        upstream.transport.write(self._head + b"".join(pending) if pending else self._head)
 
     def upstream_is_full(self) -> None:
         if not self.is_request_done:
@@ -174,18 +211,23 @@ class Exchange:
 
     def interim(self, response: Response) -> None:
         """A 1xx, but not 101."""
-        if self._known.is_http10 or (response.status == 100 and not self._known.expects_continue):
-            return
+        if self._known.is_http10 or response.status == 100:
+            return  # who expected a 100 has had the edge's
         self._client.transport.write(b"%b%b\r\n" % (response.line, response.kept))
 
     def answer(self, response: Response) -> tuple[bytes, Body]:
         """The head that goes to the visitor, and how the body is passed on."""
         plane, known = self._plane, self._known
         self._has_answered = True
+        self._client.deadline = plane.now + plane.settings.upstream.idle_timeout_seconds
         self._status = response.status
         self._response_keeps_alive = response.keep_alive
         plane.on_upstream(monotonic() - self._began)
-        self._keep_alive = known.keep_alive and self.is_request_done and not plane.is_draining
+        if response.status in OVERLOADED:
+            plane.breaker.failed(plane.now)
+        elif plane.breaker.failures:
+            plane.breaker.answered()
+        self._keep_alive = known.keep_alive and self.is_request_done and self._client.may_go_on
         added = self._forward.response_headers
         if response.to_edge:
             added += plane.pipeline.observe(known.facts, self._forward, response.to_edge, plane.clock())
@@ -246,6 +288,7 @@ class Exchange:
         self._upstream = None
         transport = upstream.detach()
         self.is_over = True
+        network = client.network
         early = client.detach()
         splice = Splice(
             client.transport,
@@ -254,6 +297,7 @@ class Exchange:
             plane.settings.upstream.idle_timeout_seconds,
             self._spliced,
         )
+        splice.network = network
         plane.connections.add(splice)
         client.transport.write(b"".join((response.line, response.kept, added, connection, data)))
         if early:
@@ -278,8 +322,13 @@ class Exchange:
         """The upstream failed before the head of its answer was passed on."""
         if self.is_over:
             return
-        self._plane.on_upstream_failure(kind)
-        answer = self._plane.pipeline.failed(self._known.facts.head, status)
+        plane, retry_after_s = self._plane, None
+        plane.on_upstream_failure(kind)
+        if kind == "shunned":
+            retry_after_s = plane.breaker.retry_after_s(plane.now)
+        else:
+            plane.breaker.failed(plane.now)
+        answer = plane.pipeline.failed(self._known.facts.head, status, retry_after_s)
         keep_alive = self._known.keep_alive and self.is_request_done
         self._over(kind, status)
         self._client.answer_instead(answer, self._known, keep_alive=keep_alive)
@@ -291,13 +340,13 @@ class Exchange:
             self._over("cut", self._status)
             self._client.transport.abort()
 
-    def _blame_client(self, detail: str) -> None:
+    def _blame_client(self, status: int, detail: str) -> None:
         has_answered = self._has_answered
-        self._over("refused", 400)
+        self._over("refused", status)
         if has_answered:
             self._client.transport.abort()
         else:
-            self._client.refuse(400, detail, is_recorded=True)
+            self._client.refuse(status, detail, is_recorded=True, wants_page=self._known.facts.wants_page)
 
     def _over(self, outcome: str, status: int) -> None:
         self.is_over = True
@@ -315,8 +364,13 @@ class Exchange:
         if not self._is_pausing_client:
             self._is_pausing_client = True
             self._client.pause_reading()
+            if self._pace is not None:
+                self._pace.stop(self._plane.now)
+                self._client.deadline = self._plane.now + self._plane.settings.upstream.idle_timeout_seconds
 
     def _resume_client(self) -> None:
         if self._is_pausing_client:
             self._is_pausing_client = False
             self._client.resume_reading()
+            if self._pace is not None and not self.is_request_done and not self._has_answered:
+                self._client.deadline = self._pace.go_on(self._plane.now)

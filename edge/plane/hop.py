@@ -13,7 +13,7 @@ from functools import lru_cache
 from edge.client_address import Origin
 from edge.plane.request import CHUNKED, Request, connection_options
 
-__all__ = ["NOT_FORWARDED", "connection_options", "upstream_head"]
+__all__ = ["NOT_FORWARDED", "connection_options", "forwarded", "upstream_head"]
 
 NOT_FORWARDED = frozenset(
     (
@@ -48,8 +48,8 @@ _ENDS_OWN = frozenset(
 )
 
 
-def upstream_head(request: Request, origin: Origin, host: bytes | None) -> bytes:
-    """The head as the upstream gets it, without the empty line, so that fields can be added.
+def upstream_head(request: Request, host: bytes | None) -> bytes:
+    """The head as the upstream gets it, without what depends on the sender (`forwarded`) and without the empty line.
 
     host: sent instead of the client's `Host`, None to preserve it.
     """
@@ -68,13 +68,10 @@ def upstream_head(request: Request, origin: Origin, host: bytes | None) -> bytes
         low = name.lower()
         if goes_on(low) and low not in named:
             pieces += (name, b": ", value, b"\r\n")
-    pieces.append(_forwarded(origin, sent_host))
     if request.length == CHUNKED:
         pieces.append(b"Transfer-Encoding: chunked\r\n")
     elif b"content-length" in values:
         pieces.append(b"Content-Length: %d\r\n" % request.length)
-    if request.expects_continue:
-        pieces.append(b"Expect: 100-continue\r\n")
     if request.upgrades:
         pieces.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % values[b"upgrade"])
     return b"".join(pieces)
@@ -87,7 +84,8 @@ def goes_on(low: bytes) -> bool:
     return plain not in NOT_FORWARDED and plain not in _OURS and not plain.startswith(b"x-stanchion-")
 
 
-def _forwarded(origin: Origin, host: bytes) -> bytes:
+def forwarded(origin: Origin, host: bytes) -> bytes:
+    """The lines that tell the upstream who asked. host: the `Host` field as sent."""
     told = origin.host.encode("latin-1") if origin.host else host
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
         origin.forwarded_for.encode("latin-1"),

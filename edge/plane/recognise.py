@@ -1,8 +1,17 @@
 """From a head's bytes to what the pipeline knows of it: parsed once, remembered if a ticket or pass vouches for it.
 
     Known   what a head says to this peer: for the pipeline (`facts`), for the connection (framing), for the upstream
+    Shape   a head without the value of its `Cookie` field: what browsers of one kind have in common
 
-The remembered part depends on nothing but the bytes, the peer's address and what the pipeline was built from; a reload
+    bytes -> memory, the same head again                 -> Known
+          -> shapes, the same but for cookies and sender -> Known: only the ticket is read
+          -> parser                                      -> Known or Refusal
+
+Why a shape may be trusted: a value of printable ASCII holds no line end, so the head has the very lines that were
+parsed before, in the same places, and llhttp accepts each of its bytes in a value; no rule of `request.py` looks at
+cookies. Whatever else stands in the field goes the long way.
+
+What is remembered depends on nothing but the bytes, the peer's address and what the pipeline was built from; a reload
 builds a new Recogniser, and with it an empty memory.
 """
 
@@ -10,8 +19,9 @@ from dataclasses import dataclass
 
 from edge.client_address import Origin, TrustedProxies
 from edge.head import RequestHead
-from edge.pipeline import Facts, Pipeline
-from edge.plane.hop import upstream_head
+from edge.pipeline import Facts
+from edge.plane.decider import Decider
+from edge.plane.hop import forwarded, upstream_head
 from edge.plane.memory import HeadMemory
 from edge.plane.request import Refusal, Request, RequestParser
 
@@ -19,7 +29,14 @@ __all__ = ["Known", "Recogniser"]
 
 
 #: Fields the pipeline is told of, in the order of `RequestHead`.
-_TOLD = (b"host", b"cookie", b"accept", b"sec-fetch-mode", b"referer", b"if-none-match", b"accept-encoding")
+_TOLD = (
+    *(b"host", b"cookie", b"accept", b"sec-fetch-mode", b"referer", b"if-none-match", b"accept-encoding"),
+    *(b"user-agent", b"accept-language"),
+)
+#: How browsers and proxies spell it. Other spellings are legal, and rare.
+_COOKIE, _LOWER_COOKIE = b"\r\nCookie: ", b"\r\ncookie: "
+#: Shapes a generation holds, some 3 kB each. Anybody can make new ones: who does costs others the short cut, no more.
+MOST_SHAPES = 1024
 
 
 @dataclass(slots=True)
@@ -35,6 +52,7 @@ class Known:
     upgrades: bool
     request: Request | None = None
     """All fields, for the upstream; kept only until the first verdict."""
+    shape: "Shape | None" = None
     upstream_head: bytes = b""
     """What the upstream gets, without the empty line; made when first needed."""
 
@@ -43,44 +61,79 @@ class Known:
         return self.facts.head.method
 
 
+@dataclass(slots=True)
+class Shape:
+    first: Known
+    """The first head of this shape. Its cookies and its sender are its own, the rest is everybody's."""
+    upstream: tuple[bytes, bytes] | None = None
+    """The upstream's form of the head, before and behind the cookies."""
+
+
 class Recogniser:
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: Decider,
         trusted: TrustedProxies,
         *,
         max_fields: int,
+        max_target: int,
         upstream_host: bytes | None,
     ) -> None:
         self._pipeline = pipeline
         self._trusted = trusted
-        self._parser = RequestParser(max_fields)
+        self._parser = RequestParser(max_fields, max_target)
         self._upstream_host = upstream_host
         self.memory: HeadMemory[Known] = HeadMemory()
+        self.shapes: HeadMemory[Shape] = HeadMemory(MOST_SHAPES)
+
+    def trusts(self, peer: str) -> bool:
+        """Whether this peer is a proxy that speaks for many visitors."""
+        return self._trusted.trusts(peer)
 
     def know(self, raw: bytes, peer: str) -> Known | Refusal:
         """What this head says. Call after the memory found nothing for this peer."""
         known = self.memory.recall(raw)
         if known is not None and known.peer == peer:
             return known
-        request = self._parser.parse(raw)
-        if isinstance(request, Refusal):
-            return request
-        known = self._known(request, peer)
+        at, end = _cookie_at(raw)
+        outline, cookie = raw[:at] + raw[end:], raw[at:end]
+        shape = self.shapes.get(outline) or self.shapes.recall(outline)
+        if shape is not None and (peer == shape.first.peer or self._trusted.is_empty) and _is_plain(cookie):
+            known = self._like(shape, cookie, peer)
+        else:
+            request = self._parser.parse(raw)
+            if isinstance(request, Refusal):
+                return request
+            known = self._known(request, peer)
+            # As it was cut: one field of that name, or none. Two would be joined here.
+            if request.values.get(b"cookie") == (cookie if at < len(raw) else None):
+                known.shape = Shape(known)
+                self.shapes.keep(outline, known.shape)
         if known.facts.is_verified:
             self.memory.keep(raw, known)
         return known
 
     def upstream_head(self, known: Known, raw: bytes) -> bytes:
         """The upstream's form of a head, made once for a remembered one."""
+        shape = known.shape
+        if shape is not None and shape.upstream is not None and self._trusted.is_empty:
+            before, behind = shape.upstream
+            at, end = _cookie_at(raw)
+            told = forwarded(self._origin_of(known.peer), known.facts.head.host.encode("latin-1"))
+            known.upstream_head = b"".join((before, raw[at:end], behind, told))
+            return known.upstream_head
         request, known.request = known.request, None
         if request is None:
             parsed = self._parser.parse(raw)
             if isinstance(parsed, Refusal):
                 raise ValueError(f"a head that was known is refused now: {parsed}")
             request = parsed
+        fields = upstream_head(request, self._upstream_host)
+        if shape is not None:
+            at, end = _cookie_at(fields)
+            shape.upstream = fields[:at], fields[end:]
         origin = self._origin(request, known.peer)
-        known.upstream_head = upstream_head(request, origin, self._upstream_host)
+        known.upstream_head = fields + forwarded(origin, request.values.get(b"host", b""))
         return known.upstream_head
 
     def _known(self, request: Request, peer: str) -> Known:
@@ -101,8 +154,64 @@ class Recogniser:
             request,
         )
 
+    def _like(self, shape: Shape, cookie: bytes, peer: str) -> Known:
+        """A head of that shape, from another visitor or with another ticket."""
+        like = shape.first
+        was = like.facts.head
+        head = RequestHead(
+            was.method,
+            was.target,
+            was.host,
+            was.scheme,
+            was.client_ip if peer == like.peer else peer,
+            cookie.decode(),
+            was.accept,
+            was.fetch_mode,
+            was.referer,
+            was.if_none_match,
+            was.accept_encoding,
+            was.user_agent,
+            was.accept_language,
+        )
+        return Known(
+            self._pipeline.recognise_again(like.facts, head),
+            peer,
+            like.is_plain,
+            like.is_http10,
+            like.keep_alive,
+            like.length,
+            like.expects_continue,
+            like.upgrades,
+            None,
+            shape,
+        )
+
     def _origin(self, request: Request, peer: str) -> Origin:
         text = request.text
         return self._trusted.origin(
             peer, "http", text(b"x-forwarded-for"), text(b"x-forwarded-proto"), text(b"x-forwarded-host")
         )
+
+    def _origin_of(self, peer: str) -> Origin:
+        """The same where no proxy is trusted, so that no field counts."""
+        return self._trusted.origin(peer, "http", "", "", "")
+
+
+def _cookie_at(raw: bytes) -> tuple[int, int]:
+    """Where the value of the first cookie field begins and ends; both the end of the head when no such field is seen.
+
+    The cut can be found again in what is left without the value, so two heads leave the same only if they differ in
+    nothing but the value.
+    """
+    at = raw.find(_COOKIE)
+    if at < 0:
+        at = raw.find(_LOWER_COOKIE)
+        if at < 0:
+            return len(raw), len(raw)
+    at += len(_COOKIE)
+    return at, raw.find(b"\r\n", at)
+
+
+def _is_plain(cookie: bytes) -> bool:
+    """Whether a cookie's bytes mean the same to everybody: printable ASCII, no space at either end."""
+    return cookie.isascii() and cookie.decode().isprintable() and cookie[:1] != b" " and cookie[-1:] != b" "

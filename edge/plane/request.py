@@ -74,10 +74,12 @@ class Request:
 
 
 class RequestParser:
-    """Reads heads, one after the other; a head's meaning depends on nothing but its bytes and `max_fields`."""
+    """Reads heads, one after the other; a head's meaning depends on nothing but its bytes and the two limits."""
 
-    def __init__(self, max_fields: int = 100) -> None:
+    def __init__(self, max_fields: int = 100, max_target: int = 8192) -> None:
+        """max_fields: header fields. max_target: bytes of the request target."""
         self._max_fields = max_fields
+        self._max_target = max_target
         self._single: dict[bytes, bytes] = {}
         self._llhttp: httptools.HttpRequestParser | None = None
         self._collect = _Collector(self._single.__setitem__)
@@ -100,6 +102,9 @@ class RequestParser:
         if len(fields) > self._max_fields:
             return Refusal(431, f"more than {self._max_fields} header fields")
         method, target, minor = line.groups()
+        if len(target) > self._max_target:
+            self._llhttp = None
+            return Refusal(414, f"the request target is longer than {self._max_target} bytes")
         request = _read(method, target, minor == b"0", fields)
         if isinstance(request, Refusal) or request.length or not request.keep_alive or request.upgrades:
             self._llhttp = None

@@ -10,21 +10,29 @@ from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Protocol
 
-from edge.client_address import TrustedProxies
+from edge.client_address import TrustedProxies, network_of
 from edge.head import RequestHead
-from edge.pipeline import Pipeline
+from edge.plane.breaker import Breaker
+from edge.plane.census import Census
 from edge.plane.client import Client
+from edge.plane.decider import Decider
+from edge.plane.entrance import Entrance, most_connections
 from edge.plane.recognise import Recogniser
 from edge.plane.response import AnswerWriter
 from edge.plane.splice import Splice
 from edge.plane.upstream import Pool
 from edge.settings import Settings
 
-__all__ = ["Plane", "Watcher"]
+__all__ = ["LAST_WORD_S", "Plane", "Watcher"]
 
 SWEEP_S = 0.25
-#: Connections that wait to be taken, while a crowd arrives at once (Linux' somaxconn: 4096).
-BACKLOG = 4096
+#: What a look counts at most of the time since the one before: while the loop stalls or a crowd keeps it busy, what
+#: has come lies unread, and nobody is to be cut off for the slowness of the edge.
+LONGEST_STEP_S = 2 * SWEEP_S
+#: How long an idle connection is still answered while draining: a poll may be on its way.
+LAST_WORD_S = 1.0
+#: The door is opened again when so much of the room is free: not for one at a time.
+REOPEN_BELOW = 0.95
 
 
 class Watcher(Protocol):
@@ -45,14 +53,15 @@ class Plane:
     """Serves visitors. What it serves by may be replaced between two requests (`use`, a reload)."""
 
     settings: Settings
-    pipeline: Pipeline
+    pipeline: Decider
     recogniser: Recogniser
     pool: Pool
+    breaker: Breaker
 
     def __init__(
         self,
         settings: Settings,
-        pipeline: Pipeline,
+        pipeline: Decider,
         watcher: Watcher,
         clock: Callable[[], float],
         draw: Callable[[], float],
@@ -66,13 +75,16 @@ class Plane:
         self.writer = AnswerWriter()
         self.connections: set[Client | Splice] = set()
         self.is_draining = False
+        self.last_word_s = LAST_WORD_S
         self.now = 0.0
-        """The loop's time at the last look: what deadlines are made of."""
+        """Seconds in which the loop turned, up to the last look: what deadlines are made of."""
+        self._looked = 0.0
         self.date = b""
-        self._servers: list[asyncio.Server] = []
+        self.entrance = Entrance((), lambda: Client(self))
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._pools: list[Pool] = []
+        self.census = Census()
         self.use(settings, pipeline)
 
     def __repr__(self) -> str:
@@ -80,7 +92,7 @@ class Plane:
             f"<Plane {len(self.connections)} connections, {'draining' if self.is_draining else 'open'}, {self.pool!r}>"
         )
 
-    def use(self, settings: Settings, pipeline: Pipeline) -> None:
+    def use(self, settings: Settings, pipeline: Decider) -> None:
         """Serve the next requests by these; those under way end as they began."""
         before = self._pools[-1] if self._pools else None
         if before is None or settings.upstream != self.settings.upstream:
@@ -88,9 +100,11 @@ class Plane:
                 before.close()
             self.pool = Pool(settings.upstream)
             self._pools.append(self.pool)
+            self.breaker = Breaker(settings.upstream)
         self.settings = settings
         self.pipeline = pipeline
-        self.keepalive_s = settings.limits.keepalive_seconds
+        self.most = most_connections(settings)
+        self.first_look_s = min(settings.limits.keepalive_seconds, settings.limits.write_seconds)
         upstream_host = None
         if settings.upstream.host_header == "upstream":
             upstream_host = settings.upstream.url.partition("://")[2].encode()
@@ -98,21 +112,26 @@ class Plane:
             pipeline,
             TrustedProxies(settings.trusted_proxies),
             max_fields=settings.limits.headers,
+            max_target=settings.limits.target_bytes,
             upstream_host=upstream_host,
         )
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
         """Serve visitors who come by these bound sockets."""
-        loop = asyncio.get_running_loop()
+        self._looked = asyncio.get_running_loop().time()
         self._look()
-        for listener in sockets:
-            self._servers.append(await loop.create_server(lambda: Client(self), sock=listener, backlog=BACKLOG))
+        self.entrance = Entrance(sockets, lambda: Client(self))
+        await self.entrance.open()
 
-    async def drain(self, grace_s: float) -> None:
-        """Take no more connections, let those under way end within grace_s, and close."""
+    async def drain(self, grace_s: float, last_word_s: float = LAST_WORD_S) -> None:
+        """Take no more connections, let those under way end within grace_s, and close.
+
+        last_word_s: how long an idle connection is still answered, for a request may be on its way. HTTP/1.1 has no
+        other way to take leave of a client that is about to send, and one that sends a POST cannot repeat it.
+        """
         self.is_draining = True
-        for server in self._servers:
-            server.close()
+        self.last_word_s = last_word_s
+        self.entrance.close()
         for connection in list(self.connections):
             connection.drain()
         try:
@@ -126,8 +145,7 @@ class Plane:
     async def close(self) -> None:
         """End everything now."""
         self.is_draining = True
-        for server in self._servers:
-            server.close()
+        self.entrance.close()
         for connection in list(self.connections):
             connection.abort()
         for pool in self._pools:
@@ -138,9 +156,22 @@ class Plane:
             self._sweep = None
         await asyncio.sleep(0)  # connections that were aborted say so in the next round of the loop
 
+    def made(self, client: Client) -> None:
+        """A visitor has connected."""
+        self.connections.add(client)
+        if len(self.connections) >= self.most:
+            self.entrance.shut()
+        most = self.settings.limits.connections_per_address
+        if most is not None and not self.recogniser.trusts(client.peer):
+            client.network = network_of(client.peer)
+            if self.census.enter(client.network) > most:
+                client.abort()
+
     def lost(self, connection: Client | Splice) -> None:
         """A connection has ended, or left HTTP."""
         self.connections.discard(connection)
+        if connection.network:
+            self.census.leave(connection.network)
         if self.is_draining and not self.connections:
             self._empty.set()
 
@@ -150,10 +181,15 @@ class Plane:
     def _look(self) -> None:
         """Note the time, end what is over its deadline, and come back."""
         loop = asyncio.get_running_loop()
-        self.now = now = loop.time()
+        time = loop.time()
+        self.now = now = self.now + min(time - self._looked, LONGEST_STEP_S)
+        self._looked = time
         self.date = f"Date: {formatdate(self.clock(), usegmt=True)}\r\n".encode()
         for connection in [each for each in self.connections if each.deadline <= now]:
             connection.expire()
         for pool in self._pools:
             pool.sweep(now)
+        self.pipeline.upstream_is_down = self.breaker.is_open(now)
+        if self.entrance.is_shut and len(self.connections) < self.most * REOPEN_BELOW:
+            self.entrance.reopen()
         self._sweep = loop.call_later(SWEEP_S, self._look)

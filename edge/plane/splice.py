@@ -50,7 +50,18 @@ class _Side(asyncio.Protocol):
 class Splice:
     """client, upstream: transports that carry no more HTTP. on_over(sent bytes): called once, at the end."""
 
-    __slots__ = ("_idle_s", "_now", "_on_over", "_sent", "client", "client_side", "deadline", "has_eof", "upstream")
+    __slots__ = (
+        "_idle_s",
+        "_now",
+        "_on_over",
+        "_sent",
+        "client",
+        "client_side",
+        "deadline",
+        "has_eof",
+        "network",
+        "upstream",
+    )
 
     def __init__(
         self,
@@ -65,6 +76,8 @@ class Splice:
         self._on_over: Callable[[Splice, int], None] | None = on_over
         self._sent = 0
         self.has_eof = False
+        self.network = ""
+        """Under which the visitor's connection is counted; '' when it is not."""
         self.deadline = now() + idle_s
         self.client_side = _Side(self, client, upstream)
         client.set_protocol(self.client_side)

@@ -27,6 +27,8 @@ __all__ = ["Pool", "Upstream"]
 MAX_HEAD = 65_536
 #: Interim answers before the final one: more is an attack (Go allows 5, Envoy 1).
 MAX_INTERIM = 8
+#: How long a visitor may not read while others wait for the connection they hold (Envoy too shortens timers then).
+STALLED_S = 2.0
 
 
 class Upstream(asyncio.Protocol):
@@ -228,8 +230,17 @@ class Pool:
         self._fill()
 
     def sweep(self, now: float) -> None:
-        """Close what was idle for too long. now: the loop's time, and that of what becomes idle until the next look."""
+        """Close what was idle for too long. now: the loop's time, and that of what becomes idle until the next look.
+
+        While somebody waits for a connection, those who hold one and do not read are cut long before their time.
+        """
         self._now = now
+        if self._waiting:
+            held = [upstream.exchange for upstream in self._open if upstream.exchange is not None]
+            for exchange in held:
+                if exchange.stalled_s(now) > STALLED_S:
+                    exchange.abandon("unread")
+                    exchange.break_client()
         while self._idle and now - self._idle[0].idle_since >= self._settings.keepalive_seconds:
             self._idle.popleft().transport.close()
 

@@ -4,6 +4,8 @@
 
     | slot 0: worker 0 | worker 1 | ... | slot 1: worker 0 | worker 1 | ...
 
+Behind the rows of active visitors lie as many of claims (`edge/stock.py`), in the same order.
+
 A slot belongs to a room for as long as the supervisor lives. The memory is an unnamed file, passed on as a descriptor:
 nothing is left behind, and a worker that is killed finds its rows again when it is restarted.
 """
@@ -21,6 +23,7 @@ __all__ = ["MAX_ROOMS", "Board", "create_board_file"]
 #: Rooms in the life of a supervisor, those that a reload took away included.
 MAX_ROOMS = 1024
 _CELL_BYTES = 8
+_ROWS_A_WORKER = 2 * MAX_ROOMS
 
 
 def create_board_file(workers: int) -> int:
@@ -30,7 +33,7 @@ def create_board_file(workers: int) -> int:
     else:  # not Linux
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, MAX_ROOMS * workers * CELLS * _CELL_BYTES)
+    os.ftruncate(descriptor, _ROWS_A_WORKER * workers * CELLS * _CELL_BYTES)
     return descriptor
 
 
@@ -39,11 +42,18 @@ class Board:
 
     def __init__(self, descriptor: int, workers: int) -> None:
         self._workers = workers
-        self._memory = mmap.mmap(descriptor, MAX_ROOMS * workers * CELLS * _CELL_BYTES)
+        self._memory = mmap.mmap(descriptor, _ROWS_A_WORKER * workers * CELLS * _CELL_BYTES)
         self._cells = memoryview(self._memory).cast("q")
 
     def rows(self, slot: int) -> list[MutableSequence[int]]:
-        """One room's rows, one a worker."""
+        """One room's rows of active visitors, one a worker."""
+        return self._rows_at(slot)
+
+    def claims(self, slot: int) -> list[MutableSequence[int]]:
+        """One room's rows of claims, one a worker."""
+        return self._rows_at(MAX_ROOMS + slot)
+
+    def _rows_at(self, slot: int) -> list[MutableSequence[int]]:
         first = slot * self._workers
         rows = [self._cells[(first + at) * CELLS : (first + at + 1) * CELLS] for at in range(self._workers)]
         return cast(list[MutableSequence[int]], rows)

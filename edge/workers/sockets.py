@@ -14,6 +14,9 @@ __all__ = ["address_of", "open_sockets"]
 
 #: Connections that may wait to be accepted. nginx: 511; the kernel caps it at net.core.somaxconn (4096 since 5.4).
 BACKLOG = 4096
+#: What the kernel keeps of an answer that is not on its way yet; connections inherit it. Who does not read would
+#: else be given some megabytes of the kernel's memory. The window of what is on its way still grows as it likes.
+MAX_UNSENT = 131_072
 
 
 def open_sockets(addresses: Iterable[str], workers: int, path: str = "listen[{}]") -> list[list[socket.socket]]:
@@ -60,6 +63,8 @@ def _open(address: str, count: int) -> list[socket.socket]:
             opened.append(listening)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
             listening.setblocking(False)
             listening.bind(where)
             listening.listen(BACKLOG)

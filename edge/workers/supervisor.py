@@ -4,6 +4,8 @@
                 way within `shutdown.grace_seconds`, and end
     INT, QUIT   the same without the delay and with a second's grace; also when a TERM is under way already
     HUP         the file is read again; with a fault in it everything stays as it was, and the log says what is wrong
+    USR2        the workers are replaced, one after the other: each finishes what is under way, its successor serves the
+                connections that have come meanwhile, and only then the next one's turn comes
 
 It never touches a visitor's byte. A worker that is killed loses no place in line: visitors carry theirs, its backlog
 and its count of active visitors are kept here, and its gate resumes from its last report with an empty bucket, so that
@@ -21,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,12 @@ from edge.cluster.redis_bus import RedisBus
 from edge.faults import ConfigurationError
 from edge.logs import facts
 from edge.settings import Settings
+from edge.stock import RoomEvent, Shelf
 from edge.workers.board import MAX_ROOMS, create_board_file
 from edge.workers.channel import Channel
 from edge.workers.sockets import address_of, open_sockets
+from edge.workers.stalls import StallWatch
+from edge.workers.stock_watch import StockWatch
 
 __all__ = ["NEEDS_RESTART", "Supervisor"]
 
@@ -44,6 +49,7 @@ log = logging.getLogger("edge.supervisor")
 NEEDS_RESTART = (
     "listen",
     "admin.listen",
+    "admin.token_env",
     "workers",
     "cluster.name",
     "cluster.redis_url",
@@ -55,6 +61,8 @@ MAX_RESTART_PAUSE_S = 5.0
 SETTLED_S = 10.0
 #: What INT leaves streams to finish.
 QUICK_GRACE_S = 1.0
+#: Nobody is in a hurry while workers are replaced: idle connections get that long to send what is on its way.
+ROLL_LAST_WORD_S = 4.0
 #: A worker that has not ended so long after its grace time hangs, and is killed.
 HANGS_AFTER_S = 3.0
 
@@ -70,6 +78,10 @@ class _Seat:
     pid: int | None = None
     channel: Channel | None = None
     is_ready: bool = False
+    is_rolled: bool = False
+    """Told to end so that a fresh worker takes its place."""
+    serves: asyncio.Event = field(default_factory=asyncio.Event)
+    has_ended: asyncio.Event = field(default_factory=asyncio.Event)
     restarts: int = 0
     report: dict[str, Any] = field(default_factory=dict)
     reported_at: float = 0.0
@@ -90,9 +102,13 @@ class Supervisor:
         self.registry = CollectorRegistry()
         self._bus = self._join()
         self._slots: dict[str, int] = {}
-        self._events: dict[str, dict[str, Any]] = {}  # what upstreams said, for workers that start later
+        self._shelves: dict[str, Shelf] = {}  # what upstreams said, for workers that start later
+        self._stock_watch = StockWatch(self._hear_shop, self.registry)
+        self._stock_watch.use(self.settings)
+        self._stalls = StallWatch(self.settings.worker_stall_seconds)
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
+        self._roll_asked = asyncio.Event()
         self._is_draining = False
         self._all_ready = asyncio.Event()
         self._assign_slots()
@@ -122,18 +138,22 @@ class Supervisor:
         for name in (signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(name, lambda: self.stop(quick=True))
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGUSR2, self._roll_asked.set)
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as metrics_folder:
             self.metrics_folder = metrics_folder
             async with asyncio.TaskGroup() as group:
                 filled = [group.create_task(self._keep_filled(seat)) for seat in self._seats]
-                bus = group.create_task(self._bus.run()) if self._bus is not None else None
+                helpers = [group.create_task(self._stock_watch.run()), group.create_task(self._watch_stalls())]
+                helpers.append(group.create_task(self._roll()))
+                if self._bus is not None:
+                    helpers.append(group.create_task(self._bus.run()))
                 await self._stopping.wait()
                 await self._drain()
                 ending = group.create_task(self._end_workers())
                 await asyncio.wait(filled)
                 ending.cancel()
-                if bus is not None:
-                    bus.cancel()
+                for helper in helpers:
+                    helper.cancel()
 
     def reload(self) -> bool:
         """Read the settings again and hand them to the workers. False, and nothing changed, when they are faulty."""
@@ -152,6 +172,7 @@ class Supervisor:
             return False
         self.settings, self._keys = fresh.model_copy(update=keep), keys
         self._assign_slots()
+        self._stock_watch.use(self.settings)
         for seat in self._seats:
             self._configure(seat)
         log.info("settings reloaded", extra=facts(rooms=[room.name for room in fresh.rooms]))
@@ -184,15 +205,17 @@ class Supervisor:
         }  # fmt: skip
         lags = [view["lag_s"] for view in views]
         capacity = self._capacity(name)
-        stock = next((view["stock"] for view in views if view["stock"] is not None), None)
+        shelf = self._shelves.get(name) or Shelf(name)
         return {
             "room": name,
             "admissions_per_second": capacity,
             **total,
             "lag_s": max(lags, default=0.0),
             "eta_last_s": total["waiting"] / capacity if capacity > 0 else None,
-            "stock": stock,
-            "sold_out": any(view["sold_out"] for view in views),
+            "stock": shelf.free,
+            "held": shelf.held,
+            "sold_out": shelf.is_sold_out,
+            "stock_watch": self._stock_watch.status(name),
             "nodes": views,
         }
 
@@ -206,12 +229,18 @@ class Supervisor:
         pause_s = 0.0
         while not self._is_told_to_end():
             began = time.monotonic()
-            code = await self._run_worker(seat)
+            try:
+                code = await self._run_worker(seat)
+                how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            except OSError as fault:  # no memory, descriptors or processes left: the other workers go on meanwhile
+                how = f"could not be started: {fault}"
             if self._is_told_to_end():
                 return
+            if seat.is_rolled:
+                seat.is_rolled = False
+                continue
             seat.restarts += 1
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             log.error("worker %d %s; starting another", seat.index, how, extra=facts(pause_s=round(pause_s, 1)))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
@@ -221,17 +250,16 @@ class Supervisor:
 
     async def _run_worker(self, seat: _Seat) -> int:
         ours, theirs = socket.socketpair()
-        descriptors = [theirs.fileno(), self._board, *(listening.fileno() for listening in seat.sockets)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edge.workers.worker",
-            "--index", str(seat.index), "--workers", str(len(self._seats)),
-            "--control", str(theirs.fileno()), "--board", str(self._board),
-            "--listen", *(str(listening.fileno()) for listening in seat.sockets),
-            pass_fds=descriptors, env=self._worker_environment(),
-            start_new_session=True,  # what a terminal or `kill -- -PID` says to all is for the supervisor to hear
-        )  # fmt: skip
-        theirs.close()
+        try:
+            process = await self._spawn(seat, theirs)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         seat.pid, seat.channel = process.pid, await Channel.over(ours)
+        self._stalls.heard(seat.index, time.monotonic())
+        seat.has_ended.clear()
         self._configure(seat)
         if self._is_draining:  # told to stop while this worker was starting
             self._tell_to_end(seat)
@@ -239,9 +267,48 @@ class Supervisor:
             await self._hear(seat)
             return await process.wait()
         finally:
+            self._stalls.forget(seat.index)
+            seat.serves.clear()
+            seat.has_ended.set()
             seat.is_ready, seat.pid = False, None
             seat.channel.close()
             multiprocess.mark_process_dead(seat.index, self.metrics_folder)  # type: ignore[no-untyped-call]
+
+    async def _spawn(self, seat: _Seat, theirs: socket.socket) -> asyncio.subprocess.Process:
+        descriptors = [theirs.fileno(), self._board, *(listening.fileno() for listening in seat.sockets)]
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge.workers.worker",
+            "--index", str(seat.index), "--workers", str(len(self._seats)),
+            "--control", str(theirs.fileno()), "--board", str(self._board),
+            "--listen", *(str(listening.fileno()) for listening in seat.sockets),
+            pass_fds=descriptors, env=self._worker_environment(),
+            start_new_session=True,  # what a terminal or `kill -- -PID` says to all is for the supervisor to hear
+        )  # fmt: skip
+
+    async def _roll(self) -> None:
+        """Replace the workers one after the other, whenever that is asked for."""
+        while True:
+            await self._roll_asked.wait()
+            self._roll_asked.clear()
+            for seat in self._seats:
+                if seat.pid is None or self._is_draining:
+                    continue
+                seat.is_rolled = True
+                self._tell_to_end(seat)
+                await seat.has_ended.wait()
+                await seat.serves.wait()
+            log.info("all workers were replaced", extra=facts(pids=self.worker_pids))
+
+    async def _watch_stalls(self) -> None:
+        """Kill workers that hang; what ends them in `_keep_filled` starts the next ones."""
+        while True:
+            self._stalls.patience_s = self.settings.worker_stall_seconds
+            await asyncio.sleep(self._stalls.pause_s)
+            for index in self._stalls.look(time.monotonic()):
+                pid = self._seats[index].pid
+                if pid is not None and not self._is_draining:
+                    log.error("worker %d hangs and is killed", index, extra=facts(pid=pid))
+                    os.kill(pid, signal.SIGKILL)
 
     def _worker_environment(self) -> dict[str, str]:
         """The worker runs the very code of its supervisor, wherever that was imported from."""
@@ -270,8 +337,8 @@ class Supervisor:
         )
         if self._bus is not None:
             seat.channel.send("bus", up=self._bus.is_up)
-        for event in self._events.values():
-            seat.channel.send("event", event=event)
+        for shelf in self._shelves.values():
+            seat.channel.send("event", event=asdict(shelf.known))
 
     async def _hear(self, seat: _Seat) -> None:
         if seat.channel is None:
@@ -280,14 +347,17 @@ class Supervisor:
             match message["kind"]:
                 case "ready":
                     seat.is_ready = True
+                    seat.serves.set()
                     if all(other.is_ready for other in self._seats):
                         self._all_ready.set()
                 case "report":
-                    seat.report = {**message["rooms"], "": message["checkpoints"]}
+                    # Rooms in which nothing happens are not in every report: what was last said of them holds.
+                    checkpoints = seat.report.get("", {}) | message["checkpoints"]
+                    seat.report |= {**message["rooms"], "": checkpoints}
                     seat.reported_at = time.time()
+                    self._stalls.heard(seat.index, time.monotonic())
                 case "event":
-                    self._spread(message["event"], seat)
-                    if self._bus is not None:
+                    if self._spread(RoomEvent(**message["event"]), seat) and self._bus is not None:
                         self._bus.send(message)
                 case "news":
                     self._tell(message, seat)
@@ -302,11 +372,21 @@ class Supervisor:
             if seat is not origin and seat.channel is not None:
                 seat.channel.send(**message)
 
-    def _spread(self, event: dict[str, Any], origin: _Seat | None = None) -> None:
-        """Tell the other workers what an upstream said of a room, and remember it for those that start later."""
-        known = self._events.setdefault(event["room"], dict.fromkeys(event))
-        known.update({key: value for key, value in event.items() if value is not None})
-        self._tell({"kind": "event", "event": event}, origin)
+    def _spread(self, event: RoomEvent, origin: _Seat | None = None) -> bool:
+        """Tell the other workers what an upstream said of a room, and remember it for those that start later.
+
+        False, and nobody is told, when it is no news.
+        """
+        is_news = self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())
+        is_news |= event.tried is not None
+        if is_news:
+            self._tell({"kind": "event", "event": asdict(event)}, origin)
+        return is_news
+
+    def _hear_shop(self, event: RoomEvent) -> None:
+        """The shop was asked for its stock. Workers are told, news or not: it puts right what crossed on its way."""
+        self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())
+        self._tell({"kind": "event", "event": asdict(event)})
 
     async def _drain(self) -> None:
         """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
@@ -320,7 +400,11 @@ class Supervisor:
 
     def _tell_to_end(self, seat: _Seat) -> None:
         if seat.channel is not None:
-            seat.channel.send("drain", grace_s=QUICK_GRACE_S if self._quick.is_set() else None)
+            seat.channel.send(
+                "drain",
+                grace_s=QUICK_GRACE_S if self._quick.is_set() else None,
+                last_word_s=ROLL_LAST_WORD_S if seat.is_rolled else None,
+            )
 
     async def _end_workers(self) -> None:
         """See to it that workers that were told to end do so in time: an INT makes it short, who hangs is killed."""
@@ -349,7 +433,7 @@ class Supervisor:
     def _hear_machine(self, message: dict[str, Any]) -> None:
         """Another machine speaks."""
         if message["kind"] == "event":
-            self._spread(message["event"])
+            self._spread(RoomEvent(**message["event"]))
         else:
             self._tell(message)
 

@@ -18,15 +18,19 @@ from typing import Any
 
 from prometheus_client import values
 
+from edge.abuse.shield import Shield
 from edge.access import Access
 from edge.answers import Answers
 from edge.cluster.heartbeat import Heartbeat
+from edge.entropy import Entropy
 from edge.logs import configure_logging, facts
 from edge.metrics import Metrics
-from edge.pipeline import Pipeline, RoomEvent
-from edge.plane.server import Plane
-from edge.rooms import RoomTable, build_rooms
+from edge.pipeline import Pipeline
+from edge.plane.entrance import raise_descriptor_limit
+from edge.plane.server import LAST_WORD_S, Plane
+from edge.rooms import Room, RoomTable, build_rooms
 from edge.settings import Settings
+from edge.stock import RoomEvent
 from edge.workers.board import Board
 from edge.workers.channel import Channel, Message
 from waiting_room.page import Assets
@@ -39,6 +43,8 @@ log = logging.getLogger("edge.worker")
 #: How often the gates take a control step, and how often the supervisor is told.
 TICK_S = 0.1
 REPORT_S = 0.5
+#: So many rooms in which nothing happens take part in a step or report, in turn: hundreds cost hardly more than these.
+QUIET_AT_ONCE = 32
 
 
 class Worker:
@@ -53,14 +59,17 @@ class Worker:
         self._random = random.Random()
         self._rooms: RoomTable | None = None
         self._access: Access
+        self._pipeline: Pipeline | None = None
         self._plane: Plane | None = None
         self._heartbeat: Heartbeat | None = None
+        self._reports = 0
         self._draining = asyncio.Event()
         self._grace_s = 30.0
+        self._last_word_s = LAST_WORD_S
 
     async def serve(self) -> None:
         """Until the supervisor says drain, or is gone."""
-        for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2):
             # systemd sends them to every process of a service; the supervisor decides what they mean.
             signal.signal(ignored, signal.SIG_IGN)
         async with asyncio.TaskGroup() as group:
@@ -78,8 +87,8 @@ class Worker:
                 case "configure":
                     await self._configure(message)
                     self._channel.send("ready")
-                case "event" if self._plane is not None:
-                    self._plane.pipeline.apply(RoomEvent(**message["event"]))
+                case "event" if self._pipeline is not None:
+                    self._pipeline.apply(RoomEvent(**message["event"]), time.time())
                 case "news" if self._heartbeat is not None:
                     self._heartbeat.hear(message["room"], message["summary"])
                 case "bus" if self._heartbeat is not None:
@@ -87,14 +96,15 @@ class Worker:
                 case "news" | "bus" | "event":
                     pass  # came before the first settings
                 case "drain":
-                    await self._hear_drain(message["grace_s"])
+                    await self._hear_drain(message["grace_s"], message["last_word_s"])
                 case _:
                     raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
         self._draining.set()
 
-    async def _hear_drain(self, grace_s: float | None) -> None:
+    async def _hear_drain(self, grace_s: float | None, last_word_s: float | None) -> None:
         """grace_s: None is what the settings say. Said again while draining, it shortens the time that is left."""
         if not self._draining.is_set():
+            self._last_word_s = LAST_WORD_S if last_word_s is None else last_word_s
             self._grace_s = self._grace_s if grace_s is None else grace_s
             self._draining.set()
         elif grace_s is not None and self._plane is not None:
@@ -105,6 +115,7 @@ class Worker:
         settings = Settings.model_validate(message["settings"])
         configure_logging(settings.log, f"worker {self._index}")
         self._grace_s = settings.shutdown.grace_seconds
+        self._reports = 0  # the first one tells of all rooms
         slots: dict[str, int] = message["slots"]
         self._rooms = build_rooms(
             settings,
@@ -115,15 +126,17 @@ class Worker:
             message["board_since"],
             self._rooms,
             message["resume"],
+            lambda name: self._board.claims(slots[name]),
         )
-        pipeline = Pipeline(
+        self._pipeline = pipeline = Pipeline(
             self._rooms,
             Keyring([key.encode() for key in message["keys"]]),
             self._answers,
             self._metrics,
             settings.cookies,
-            os.urandom,
+            Entropy(os.urandom),
             lambda event: self._channel.send("event", event=asdict(event)),
+            self._shield(settings),
         )
         self._join(settings, message["machine"])
         if self._plane is None:
@@ -138,6 +151,13 @@ class Worker:
         else:
             self._access.use(settings.log)
             self._plane.use(settings, pipeline)
+
+    def _shield(self, settings: Settings) -> Shield | None:
+        """What is asked before the room; None when the settings ask for nothing. Counts go on over a reload."""
+        before = None if self._pipeline is None else self._pipeline.shield
+        asked_s = min(room.polling.min_seconds for room in settings.rooms)
+        shield = Shield(settings.abuse, before, asked_s=asked_s)
+        return None if shield.is_off else shield
 
     def _join(self, settings: Settings, machine: str) -> None:
         """Tell and hear the other nodes when there are any."""
@@ -154,13 +174,15 @@ class Worker:
     async def _tick(self) -> None:
         """The control steps, and the reports. A stalled loop makes a step late, never twice."""
         next_report = time.monotonic()
+        step = 0
         while True:
             # Nodes of a machine must not step together, or they would all read the same moment's noise.
             await asyncio.sleep(TICK_S * self._random.uniform(0.9, 1.1))
             if self._rooms is None:
                 continue
             now = time.time()
-            for room in self._rooms.rooms:
+            step += 1
+            for room in due_at(self._rooms.rooms, step):
                 room.gate.tick(now)
             if self._heartbeat is not None:
                 self._heartbeat.beat(self._rooms, now)
@@ -169,10 +191,14 @@ class Worker:
                 self._report(now)
 
     def _report(self, now: float) -> None:
+        if self._plane is not None:
+            self._metrics.connections.set(len(self._plane.connections))
+            self._metrics.accept_pauses.set(self._plane.entrance.times_shut)
         self._metrics.flush()
         rooms: dict[str, Any] = {}
         checkpoints: dict[str, Any] = {}
-        for room in self._rooms.rooms if self._rooms else ():
+        all_rooms = self._rooms.rooms if self._rooms else ()
+        for room in due_at(all_rooms, self._reports) if self._reports else all_rooms:
             seen = room.gate.snapshot(now)
             room.occupancy.advance(now)
             self._metrics.waiting.labels(room.name).set(seen.waiting)
@@ -187,17 +213,25 @@ class Worker:
                 **asdict(seen),
                 "fairness": asdict(fairness),
                 "active": room.occupancy.total,
-                "stock": room.stock,
-                "sold_out": room.sold_out,
+                "stock": room.shelf.free,
+                "held": room.shelf.held,
+                "sold_out": room.shelf.is_sold_out,
             }
             checkpoints[room.name] = room.gate.checkpoint(now)
+        self._reports += 1
         self._channel.send("report", rooms=rooms, checkpoints=checkpoints)
 
     async def _drain(self) -> None:
         """Stop accepting, answer what is under way, end. Streams have the grace time to finish."""
         log.info("draining", extra=facts(grace_s=self._grace_s))
         if self._plane is not None:
-            await self._plane.drain(self._grace_s)
+            await self._plane.drain(self._grace_s, self._last_word_s)
+
+
+def due_at(rooms: Sequence[Room], step: int) -> list[Room]:
+    """Whose turn it is: all rooms in which something happens, and of the quiet ones another part at each step."""
+    parts = -(-len(rooms) // QUIET_AT_ONCE)
+    return [room for at, room in enumerate(rooms) if (at + step) % parts == 0 or not room.gate.is_quiet]
 
 
 def run_loop(main: Any) -> Any:
@@ -227,6 +261,7 @@ def main() -> None:
         listening = [socket.socket(fileno=descriptor) for descriptor in options.listen]
         await Worker(options.index, listening, Board(options.board, options.workers), channel).serve()
 
+    raise_descriptor_limit()
     run_loop(serve())
 
 

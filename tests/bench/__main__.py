@@ -26,21 +26,25 @@ from tests.bench.heads import Heads
 from tests.bench.idle import idle_bytes
 from tests.bench.load import Measured, run
 from tests.bench.report import write_report
-from tests.bench.servers import Server, Servers, missing
+from tests.bench.servers import COMPILED, Server, Servers, missing
 
 SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
-REFERENCE = "nginx+lua"
+PURE, COMPILED_FORM, REFERENCE = "stanchion", "stanchion, compiled", "nginx+lua"
+#: What the machine can do at all: the same load, and nothing to decide.
+FLOORS = ("nginx, nothing to decide", "uvloop, nothing to decide")
 WAITING = (1_000, 100_000, 1_000_000)
 
 Work = tuple[str, Callable[[Heads], list[bytes]], dict[str, Any], tuple[str, ...]]
-ALL = ("stanchion", REFERENCE, "haproxy", "aiohttp")
+ALL = (PURE, COMPILED_FORM, REFERENCE, "haproxy", "aiohttp")
+QUICK = ALL[:-1]
+MIXED = "P1 poll, 2,000 visitors mixed"
 WORKS: tuple[Work, ...] = (
-    ("P1 poll, one visitor a connection", lambda h: h.polls(visitors=64), {}, ALL),
-    ("P1 poll, 2,000 visitors mixed", lambda h: h.polls(), {}, ALL),
-    ("P1 poll, every head new", lambda h: h.polls(new=True), {"new": True}, ALL[:3]),
-    ("P1 poll, 5,000 connections", lambda h: h.polls(), {"connections": 5000}, ALL[:3]),
-    ("P1 poll, a connection each", lambda h: h.polls(connection="close"), {}, ALL[:3]),
-    ("P2 page, first visits", lambda h: h.pages(), {"new": True}, ALL[:3]),
+    ("P1 poll, one visitor a connection", lambda h: h.polls(visitors=64), {}, (*ALL, *FLOORS)),
+    (MIXED, lambda h: h.polls(), {}, ALL),
+    ("P1 poll, every head new", lambda h: h.polls(new=True), {"new": True}, (*QUICK, FLOORS[1])),
+    ("P1 poll, 5,000 connections", lambda h: h.polls(), {"connections": 5000}, QUICK),
+    ("P1 poll, a connection each", lambda h: h.polls(connection="close"), {}, QUICK),
+    ("P2 page, first visits", lambda h: h.pages(), {"new": True}, QUICK),
     ("P3 GET 1 kB", lambda h: h.passes("/checkout/1k"), {}, ALL),
     ("P3 GET 100 kB", lambda h: h.passes("/checkout/100k"), {}, ALL),
     ("P3 POST 10 kB", lambda h: h.passes("/checkout/post", method="POST", body=10_240), {}, ALL),
@@ -56,30 +60,44 @@ def measure(
     for turn in range(rounds):
         for name, make, options, who in WORKS:
             wanted = options if connections is None else {**options, "connections": connections}
+            there = [each for each in who if each in servers]
             # Each round begins with another server, so that none always runs on a machine that has just rested.
-            for each in who[turn % len(who) :] + who[: turn % len(who)]:
-                one = run(servers[each], make(heads), folder, core=LOAD_CORE, seconds=seconds, **wanted)
+            for each in there[turn % len(there) :] + there[: turn % len(there)]:
+                sent = heads.plain() if each == FLOORS[0] else make(heads)
+                one = run(servers[each], sent, folder, core=LOAD_CORE, seconds=seconds, **wanted)
                 results[name].setdefault(each, []).append(one)
                 time.sleep(0.2)
                 cost = f"{one.capacity:9,.0f}/s of CPU  {one.rate:9,.0f}/s  p99 {one.p99_ms:7.1f} ms"
-                print(f"{turn + 1}/{rounds}  {name:36} {each:10} {cost}  failed {one.failed}", flush=True)
+                print(f"{turn + 1}/{rounds}  {name:36} {each:25} {cost}  failed {one.failed}", flush=True)
     return results
 
 
-def half_load(servers: dict[str, Server], folder: Path, rounds: int, seconds: int) -> dict[str, Measured]:
-    """P99 of polls at half of what nginx with Lua can do, the same rate for all: the median of the rounds."""
+def half_load(
+    servers: dict[str, Server], results: dict[str, dict[str, list[Measured]]], folder: Path, rounds: int, seconds: int
+) -> dict[str, Measured]:
+    """P99 of polls at half of what each server's core can do, as it was measured: the median of the rounds."""
     heads = Heads()
-    most = statistics.median(
-        run(servers[REFERENCE], heads.polls(), folder, core=LOAD_CORE, seconds=2).rate for _ in "123"
-    )
-    pause_ms = 64 / (most / 2) * 1000
     found: dict[str, list[Measured]] = {}
     for _ in range(rounds):
-        for each in ALL[:3]:
+        for each, measured in results[MIXED].items():
+            if each == "aiohttp":
+                continue
+            half = statistics.median(one.capacity for one in measured) / 2
+            pause_ms = 64 / half * 1000
             one = run(servers[each], heads.polls(), folder, core=LOAD_CORE, seconds=seconds, delay_ms=pause_ms)
             found.setdefault(each, []).append(one)
-            print(f"half load  {each:10} {one.rate:9,.0f}/s  p99 {one.p99_ms:7.2f} ms", flush=True)
+            print(f"half load  {each:25} {one.rate:9,.0f}/s  p99 {one.p99_ms:7.2f} ms", flush=True)
     return {each: sorted(several, key=lambda one: one.p99_ms)[len(several) // 2] for each, several in found.items()}
+
+
+def every(start: Servers) -> dict[str, Server]:
+    """All servers, the compiled form among them if there is one."""
+    servers = {PURE: start.edge()}
+    if COMPILED.is_dir():
+        servers[COMPILED_FORM] = start.edge(name="compiled", root=COMPILED)
+    nginx = start.nginx_lua()
+    servers |= {REFERENCE: nginx, FLOORS[0]: nginx, FLOORS[1]: start.idle_python()}
+    return servers | {"haproxy": start.haproxy(), "aiohttp": start.aiohttp()}
 
 
 def interpreter(python: str) -> str:
@@ -104,12 +122,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="stanchion-bench-") as name:
         folder = Path(name)
         with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
-            servers = {"stanchion": start.edge()}
-            servers |= {REFERENCE: start.nginx_lua(), "haproxy": start.haproxy(), "aiohttp": start.aiohttp()}
+            servers = every(start)
             # Before any load: memory that a crowd has left free would be taken for nothing.
-            idle = {each: idle_bytes(servers[each], options.idle) for each in ("stanchion", REFERENCE, "aiohttp")}
+            held = [each for each in ALL if each in servers and each != "haproxy"]  # which takes 9,900
+            idle = {each: idle_bytes(servers[each], options.idle) for each in held}
             results = measure(servers, folder, options.rounds, options.seconds)
-            calm = half_load(servers, folder, options.rounds, options.seconds)
+            calm = half_load(servers, results, folder, options.rounds, options.seconds)
         extra = alone(folder / "alone", options.seconds)
     told = {"command": "python -m tests.bench " + " ".join(sys.argv[1:]), "interpreter": interpreter(sys.executable)}
     report = write_report(told, results, calm, idle, extra)
@@ -132,7 +150,7 @@ def alone(folder: Path, seconds: int) -> dict[str, float]:
     heads = Heads()
     found = {f"ns of CPU a decision with {waiting:,} waiting": 1000 * decide_us(waiting) for waiting in WAITING}
     with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
-        for rooms in (1, 250):
+        for rooms in (1, 500):
             edge = start.edge(rooms=rooms, name=f"rooms-{rooms}")
             rates = [run(edge, heads.polls(), folder, core=LOAD_CORE, seconds=seconds).capacity for _ in range(3)]
             found[f"polls a CPU second with {rooms} rooms"] = statistics.median(rates)

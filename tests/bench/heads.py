@@ -10,6 +10,7 @@ import time
 
 from waiting_room.ticket import Keyring, Pass, new_ticket
 
+ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 KEY = "bench-key-" + "k" * 30
 VISITORS = 2000
 
@@ -19,7 +20,7 @@ _HEAD = (
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0"
     ' Safari/537.36\r\nsec-ch-ua-platform: "Linux"\r\nAccept: {accept}\r\nSec-Fetch-Site: same-origin\r\n'
     "Sec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: empty\r\nReferer: http://shop.example/\r\n"
-    "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n"
+    "Accept-Encoding: {encodings}\r\nAccept-Language: en-GB,en;q=0.9\r\n"
     "Cookie: _ga=GA1.1.1234567.1712345678; session={session}; {ours}theme=dark\r\n{more}\r\n"
 )
 _JSON = ("application/json", "cors")
@@ -34,6 +35,10 @@ class Heads:
 
     def __init__(self) -> None:
         self._keys = Keyring([KEY.encode()])
+
+    def plain(self) -> list[bytes]:
+        """What nginx answers with a constant."""
+        return [self._head("GET", "/plain", _JSON, self._ticket()) for _ in range(VISITORS)]
 
     def polls(self, *, visitors: int = VISITORS, new: bool = False, connection: str = "keep-alive") -> list[bytes]:
         return [self._head("GET", "/_stanchion/status?room=checkout", _JSON, self._ticket(), new=new,
@@ -55,7 +60,7 @@ class Heads:
         accept, mode = wants
         return _HEAD.format(
             method=method, target=target, connection=connection, accept=accept, mode=mode, session=session, ours=ours,
-            more=more,
+            more=more, encodings=ACCEPT_ENCODING,
         ).encode()  # fmt: skip
 
     def _ticket(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.load import Measured
 
-OURS, REFERENCE = "stanchion", "nginx+lua"
+OURS, REFERENCE = ("stanchion", "stanchion, compiled"), "nginx+lua"
 
 Results = Mapping[str, Mapping[str, Sequence[Measured]]]
 
@@ -32,9 +32,9 @@ def write_report(
     return "\n\n".join(parts) + "\n"
 
 
-def ratio(results: Results, work: str, to: str = REFERENCE) -> float | None:
-    """The median over the rounds of ours to theirs."""
-    ours, theirs = results[work].get(OURS), results[work].get(to)
+def ratio(results: Results, work: str, to: str = REFERENCE, of: str = OURS[0]) -> float | None:
+    """The median over the rounds of ours to theirs. of: which of ours."""
+    ours, theirs = results[work].get(of), results[work].get(to)
     if not ours or not theirs:
         return None
     return statistics.median(a.capacity / b.capacity for a, b in zip(ours, theirs, strict=True) if b.capacity)
@@ -43,14 +43,16 @@ def ratio(results: Results, work: str, to: str = REFERENCE) -> float | None:
 def _table(results: Results) -> str:
     peers = ("nginx+lua", "haproxy", "aiohttp")
     lines = [
-        "| work | " + " | ".join(f"to {peer}" for peer in peers) + " | failed |",
-        "|---|" + "---|" * (len(peers) + 1),
+        "| work | server | " + " | ".join(f"to {peer}" for peer in peers) + " | failed |",
+        "|---|---|" + "---|" * (len(peers) + 1),
     ]
     for work, by_server in results.items():
-        ratios = [ratio(results, work, peer) for peer in peers]
-        failed = sum(one.failed for one in by_server[OURS])
-        cells = ["-" if each is None else f"{each:.2f}" for each in ratios]
-        lines.append(f"| {work} | " + " | ".join(cells) + f" | {failed} |")
+        for ours in OURS:
+            if ours in by_server:
+                ratios = [ratio(results, work, peer, ours) for peer in peers]
+                failed = sum(one.failed for one in by_server[ours])
+                cells = ["-" if each is None else f"{each:.2f}" for each in ratios]
+                lines.append(f"| {work} | {ours} | " + " | ".join(cells) + f" | {failed} |")
     return "\n".join(lines)
 
 

@@ -15,9 +15,12 @@ from pathlib import Path
 
 from itsdangerous import Signer
 
-from tests.bench.heads import KEY
+from tests.bench.heads import ACCEPT_ENCODING, KEY
 
 PEERS = Path(__file__).parent / "peers"
+ROOT = Path(__file__).parents[2]
+#: Where `make compiled` puts the form that mypyc has compiled.
+COMPILED = ROOT / "build" / "compiled"
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -48,12 +51,13 @@ def free_port() -> int:
 class Server:
     """One server: its processes' CPU time and memory are read from /proc."""
 
-    def __init__(self, name: str, command: Sequence[str], port: int, core: int, folder: Path, children: int) -> None:
-        """children: how many processes do the work; 0: the process itself."""
+    def __init__(
+        self, name: str, command: Sequence[str], port: int, core: int, folder: Path, children: int, root: Path = ROOT
+    ) -> None:
+        """children: how many processes do the work; 0: the process itself. root: where our code is taken from."""
         self.name, self.port = name, port
         self._children = children
         self._log = (folder / f"{name}.log").open("wb")
-        root = Path(__file__).parents[2]
         environment = os.environ | {"STANCHION_KEYS": KEY, "BENCH_PAGE": str(folder / "page"), "PYTHONPATH": str(root)}
         self._process = subprocess.Popen(
             ["taskset", "-c", str(core), *command], stdout=self._log, stderr=self._log, env=environment, cwd=root
@@ -122,13 +126,17 @@ class Servers:
         for server in reversed(self._started):
             server.stop()
 
-    def _start(self, name: str, command: Sequence[str], port: int, core: int, children: int) -> Server:
-        server = Server(name, command, port, core, self._folder, children)
+    def _start(
+        self, name: str, command: Sequence[str], port: int, core: int, children: int, root: Path = ROOT
+    ) -> Server:
+        server = Server(name, command, port, core, self._folder, children, root)
         self._started.append(server)
         return server
 
-    def edge(self, *, workers: int = 1, rate: float = 0.01, rooms: int = 1, name: str = "stanchion") -> Server:
-        """Ours, as an operator would start it. rooms: that many before the one that is used."""
+    def edge(
+        self, *, workers: int = 1, rate: float = 0.01, rooms: int = 1, name: str = "stanchion", root: Path = ROOT
+    ) -> Server:
+        """Ours, as an operator would start it. rooms: how many, the last of which is used."""
         port = free_port()
         others = [ROOM.format(name=f"other-{at}", path=f"/other-{at}/*", rate=1) for at in range(rooms - 1)]
         used = ROOM.format(name="checkout", path="/checkout*", rate=rate)
@@ -136,8 +144,10 @@ class Servers:
         text = EDGE.format(port=port, workers=workers, origin=self.origin_port, rooms="".join([*others, used]))
         file.write_text(text)
         command = [self._python, "-m", "edge.cli", "run", str(file)]
-        server = self._start(name, command, port, self._core, workers)
-        page = urllib.request.Request(f"http://127.0.0.1:{port}/checkout", headers={"Accept": "text/html"})
+        server = self._start(name, command, port, self._core, workers, root)
+        # The peers send the same bytes, compressed as ours are.
+        accepts = {"Accept": "text/html", "Accept-Encoding": ACCEPT_ENCODING}
+        page = urllib.request.Request(f"http://127.0.0.1:{port}/checkout", headers=accepts)
         for _ in range(3):  # the first may be let in
             with urllib.request.urlopen(page) as answer:
                 body = answer.read()
@@ -147,6 +157,12 @@ class Servers:
     def nginx_lua(self) -> Server:
         port = free_port()
         return self._start("nginx+lua", self._nginx("nginx.conf", PORT=port), port, self._core, 1)
+
+    def idle_python(self) -> Server:
+        """The limit of Python: it decides nothing."""
+        port = free_port()
+        command = [self._python, str(PEERS / "uvloop_floor.py"), str(port)]
+        return self._start("uvloop, nothing to decide", command, port, self._core, 0)
 
     def haproxy(self) -> Server:
         port = free_port()

@@ -82,6 +82,10 @@ def sold_out(poll_after_s: float | None = None) -> Status:
     return Status(State.SOLD_OUT, ROOM, poll_after_s=poll_after_s)
 
 
+def all_held(held: int, position: int | None = None) -> Status:
+    return Status(State.SOLD_OUT, ROOM, position, poll_after_s=5.0, stock=0, held=held)
+
+
 def closed(poll_after_s: float | None = None) -> Status:
     return Status(State.CLOSED, ROOM, poll_after_s=poll_after_s)
 

@@ -16,6 +16,7 @@ from tests.browser.scripted_edge import (
     Reply,
     ScriptedEdge,
     admitted,
+    all_held,
     closed,
     early,
     sold_out,
@@ -83,7 +84,7 @@ async def test_server_and_script_word_alike(arrive: Arrive, edge: ScriptedEdge) 
         document = await response.text()
         for name in ("place", "wait", "within"):
             shown = await page.locator(f"#{name}").text_content()
-            assert re.search(rf'id="{name}"[^>]*>{re.escape(shown or "")}<', document), (seconds, name, shown)
+            assert re.search(rf'id="{name}"[^>]*>{re.escape(shown or "")} *<', document), (seconds, name, shown)
 
 
 async def test_place_and_title_shrink(arrive: Arrive, edge: ScriptedEdge) -> None:
@@ -346,6 +347,39 @@ async def test_sold_out_for_now_goes_on(arrive: Arrive, edge: ScriptedEdge) -> N
     await poll(page, 11.1)
     await expect(page.locator("h1")).to_have_text("You are in line")
     await expect(page.locator("#place")).to_have_text("4")
+
+
+async def test_all_held_says_how_many_still_pay(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """With each poll, the place too; it is said to screen readers once; then the line goes on, or is over."""
+    edge.answers = [all_held(37, 12), all_held(36, 11), waiting(4, 10), all_held(1, 3), sold_out()]
+    page = await arrive()
+    await poll(page, 6)
+    await expect(page.locator("h1")).to_have_text("Sold out for the moment")
+    await expect(page).to_have_title("Sold out for the moment – Lumen Records")
+    await expect(page.locator("#held")).to_have_text("37")
+    await expect(page.locator("#place")).to_have_text("12")
+    await expect(page.locator("#wait-box")).to_be_hidden()
+    await expect(page.locator("#stock-box")).to_be_hidden()
+    await expect(page.locator("#live")).to_have_text(re.compile(r"^Sold out for the moment\. Still paying: 37\. "))
+    await poll(page, 6)
+    await expect(page.locator("#held")).to_have_text("36")
+    await expect(page.locator("#place")).to_have_text("11")
+    await expect(page.locator("#live")).to_have_text(re.compile("Still paying: 37"))
+    await poll(page, 6)
+    await expect(page.locator("h1")).to_have_text("You are in line")
+    await expect(page.locator("#held-box")).to_be_hidden()
+    await poll(page, 6)
+    await poll(page, 6)
+    await expect(page.locator("h1")).to_have_text("Sold out")
+    await expect(page.locator("#place-box")).to_be_hidden()
+
+
+async def test_all_held_is_told_without_scripts(arrive: Arrive, edge: ScriptedEdge) -> None:
+    edge.pages = [all_held(37, 12), waiting(3, 20, poll_after_s=1)]
+    page = await arrive(java_script_enabled=False)
+    await expect(page.locator("h1")).to_have_text("Sold out for the moment")
+    await expect(page.locator("#held")).to_have_text("37")
+    await expect(page.locator("h1")).to_have_text("You are in line", timeout=20_000)
 
 
 async def test_admitted_goes_in_once(arrive: Arrive, edge: ScriptedEdge) -> None:

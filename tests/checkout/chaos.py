@@ -3,8 +3,9 @@ nobody.
 
     python -m tests.checkout.chaos --engine postgres --stock 10000 --rounds 50 --seed 1
 
-One process of the shop is its API, writer, forwarder, sweeper and queue worker, so killing it kills them
-all at whatever they are doing. With PostgreSQL two processes run, leader and standby. A round is one kill
+With SQLite one process is API, writer, sweeper and queue worker, and killing it kills them all at whatever they
+are doing. With PostgreSQL two such processes run, leader and standby. With Redis two shops decide side by
+side, and the forwarder and the sweeper (with the delay queue's worker) are processes of their own. A round is one kill
 of one victim at a random moment; the victim is started again. The bank and the buyers live here and are
 never killed: what the buyers were told and what the bank wrote down is the evidence that no store can
 forge.
@@ -19,13 +20,14 @@ import contextlib
 import json
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,12 +45,14 @@ from checkout.engines.postgres import read_evidence as read_postgres
 from checkout.engines.redis import RedisEngine
 from checkout.engines.sqlite import read_evidence as read_sqlite
 from checkout.evidence import Evidence, Told
+from checkout.tasks import beside
 from tests.checkout.servers import PostgresServer, RedisServer, free_port, postgres_server, redis_server
 
 SALE = "launch"
 BUYERS_AT_ONCE = 64
 PATIENCE_S = 0.5  # between two attempts while others still pay
 MOST_WAITS = 60
+RESTART_S = 0.2
 MAX_QUIET_S = 60.0
 
 
@@ -74,38 +78,61 @@ class Result:
     worst_s: float = 0.0
 
 
-class ShopProcess:
-    """One `checkout serve` that can be killed and started again on its port."""
+class Process:
+    """A `checkout COMMAND --config FILE` that can be killed and started again."""
 
-    def __init__(self, folder: Path, port: int, engine: dict[str, Any], plan: "Plan", bank: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self._file = folder / f"shop-{port}.yaml"
-        self._log = folder / f"shop-{port}.log"
-        settings = {
-            "listen": f"127.0.0.1:{port}",
-            "sale": SALE,
-            "engine": engine,
-            "product": {"stock": plan.stock, "hold_seconds": plan.hold_s},
-            "capacity": {"checkouts_per_second": 1e6, "seconds_per_checkout": 0.01},
-            "payment": {"url": bank, "timeout_seconds": 2.0},
-        }
-        self._file.write_text(yaml.safe_dump(settings))
+    def __init__(self, command: str, file: Path) -> None:
+        self._command = [sys.executable, "-m", "checkout", command, "--config", str(file)]
+        self._log = file.with_name(f"{file.stem}-{command}.log")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
-        command = [sys.executable, "-m", "checkout", "serve", "--config", str(self._file)]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        """Unless it runs."""
+        if self._process is None or self._process.poll() is not None:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait()
 
-    def log(self) -> str:
-        return self._log.read_text()
+    def terminate(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+
+
+def end_all(processes: Sequence[Process]) -> None:
+    """In order, all at the same time."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.kill(signal.SIGTERM)
+
+
+class ShopProcess(Process):
+    """One `checkout serve`, always on the same port."""
+
+    def __init__(self, folder: Path, port: int, engine: dict[str, Any], plan: "Plan", bank: str) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.file = folder / f"shop-{port}.yaml"
+        settings = {
+            "listen": f"127.0.0.1:{port}",
+            "sale": SALE,
+            "engine": engine,
+            "without": ["forwarder", "sweeper"] if engine["kind"] == "redis" else [],
+            "product": {"stock": plan.stock, "hold_seconds": plan.hold_s},
+            "capacity": {"checkouts_per_second": 1e6, "seconds_per_checkout": 0.01},
+            "payment": {"url": bank, "timeout_seconds": 2.0},
+        }
+        self.file.write_text(yaml.safe_dump(settings))
+        super().__init__("serve", self.file)
+
+    def is_listening(self) -> bool:
+        """A standby does not listen until it leads."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 class Buyer:
@@ -183,18 +210,21 @@ async def run(plan: Plan) -> Result:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bank = Bank(0.01)
-        bank_url = await stack.enter_async_context(_serving(bank_app(bank)))
+        bank_url = await stack.enter_async_context(serving_app(bank_app(bank)))
         engine, servers = stack.enter_context(_stores(plan.engine, folder))
-        count = 2 if plan.engine == "postgres" else 1
+        count = 1 if plan.engine == "sqlite" else 2
         shops = [ShopProcess(folder, free_port(), engine, plan, bank_url) for _ in range(count)]
-        stack.callback(lambda: [shop.kill(signal.SIGTERM) for shop in shops])
-        for shop in shops:
-            shop.start()
+        parts = {}
+        if plan.engine == "redis":
+            parts = {name: Process(name, shops[0].file) for name in ("forwarder", "sweeper")}
+        processes = [*shops, *parts.values()]
+        stack.callback(end_all, processes)
+        await stack.enter_async_context(beside(_keep_running(processes)))
         ended = asyncio.Event()
         connector = TCPConnector(limit=BUYERS_AT_ONCE, force_close=True)
         client = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(10), connector=connector))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_killer(plan, shops, servers, draw, result, ended))
+            tasks.create_task(_killer(plan, shops, parts, servers, draw, result, ended))
             urls = [shop.url for shop in shops]
             numbers = iter(range(result.buyers))
             crowd = [
@@ -203,8 +233,6 @@ async def run(plan: Plan) -> Result:
             ]
             await asyncio.wait(crowd)
             ended.set()
-        for shop in shops:
-            shop.start()
         evidence = await _quiet(engine, bank)
         told = replace(evidence, told=result.told, movements=bank.movements)
         result.findings = audit(told, is_quiet=True)
@@ -232,6 +260,7 @@ async def _queue_up(
 async def _killer(
     plan: Plan,
     shops: list[ShopProcess],
+    parts: dict[str, Process],
     servers: dict[str, RedisServer | PostgresServer],
     draw: random.Random,
     result: Result,
@@ -242,17 +271,24 @@ async def _killer(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), draw.uniform(*plan.kill_every_s))
             return
-        name = draw.choice(["shop", *servers])
-        result.kills[name] += 1
-        if name == "shop":
-            victim = draw.choice(shops)
-            victim.kill()
-            victim.start()
-        else:
+        name = draw.choice(["shop", *parts, *servers])
+        if name in servers:
             servers[name].kill()
             await asyncio.to_thread(servers[name].start)
-        for shop in shops:
-            shop.start()  # one that gave up because its store was away
+        else:
+            victim = parts[name] if name in parts else draw.choice(shops)
+            if plan.engine == "postgres" and isinstance(victim, ShopProcess):
+                name = "leader" if victim.is_listening() else "standby"
+            victim.kill()
+        result.kills[name] += 1
+
+
+async def _keep_running(processes: Sequence[Process]) -> None:
+    """Start whatever was killed, or gave up because its store was away, as systemd would."""
+    while True:
+        for process in processes:
+            process.start()
+        await asyncio.sleep(RESTART_S)
 
 
 @contextlib.contextmanager
@@ -270,7 +306,7 @@ def _stores(kind: str, folder: Path) -> Iterator[tuple[dict[str, Any], dict[str,
 
 
 @asynccontextmanager
-async def _serving(app: web.Application) -> AsyncIterator[str]:
+async def serving_app(app: web.Application) -> AsyncIterator[str]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

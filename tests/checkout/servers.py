@@ -19,6 +19,8 @@ import psutil
 from redis import Redis
 from redis.exceptions import RedisError
 
+#: For tests that kill processes or nothing at all, not machines: what is written outlives the process without it.
+NO_SYNC = ("fsync=off", "full_page_writes=off")
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 FAST_START_TRIES = 400
 

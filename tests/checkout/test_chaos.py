@@ -10,7 +10,7 @@ async def test_sale_under_kill_9(engine: str) -> None:
     """Whatever is killed: nothing oversold, lost, charged twice or forgotten, and every unit is sold in the
     end.
     """
-    plan = Plan(engine, stock=80, rounds=3, seed=5, kill_every_s=(0.1, 0.6), hold_s=1.0)
+    plan = Plan(engine, stock=80, rounds=3, seed=5, kill_every_s=(0.1, 0.6), hold_s=0.5)
     result = await run(plan)
     assert result.findings == []
     assert result.sold == plan.stock

@@ -71,7 +71,7 @@ def test_audit_of_a_running_shop(tmp_path: Path, capsys: pytest.CaptureFixture[s
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 201
         assert main(["audit", "launch", "--database", str(path)]) == 0
-        assert "4 events, 2 free, 0 held, 1 sold: clean" in capsys.readouterr().out
+        assert "launch in sqlite: 4 events, 2 free, 0 held, 1 sold: clean" in capsys.readouterr().out
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("DELETE FROM orders")
     db.close()

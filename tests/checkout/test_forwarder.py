@@ -16,12 +16,12 @@ from checkout.errors import NotLeader, StoreError
 from checkout.forwarder import Forwarder
 from checkout.values import Confirm, Done, Money, OpenSale, Pay, Refused, Release, Reserve, Settle, State
 from tests.checkout.engines.contract import HOLD_MS, ManualClock, sale_of
-from tests.checkout.servers import PostgresServer, RedisServer, postgres_server, redis_server
+from tests.checkout.servers import NO_SYNC, PostgresServer, RedisServer, postgres_server, redis_server
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[RedisServer, PostgresServer]]:
-    with redis_server() as redis, postgres_server() as postgres:
+    with redis_server() as redis, postgres_server(*NO_SYNC) as postgres:
         yield redis, postgres
 
 

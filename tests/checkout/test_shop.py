@@ -194,3 +194,50 @@ async def test_sale_that_is_not_open_yet(serve: Serve) -> None:
         async with visit.client.post("/checkout", json={}, headers=ticket(1)) as answer:
             assert answer.status == 409
             assert (await answer.json())["type"].endswith("not-open")
+
+
+async def test_metrics_say_what_the_shop_does(serve: Serve) -> None:
+    """Units by state, decisions, purchases served and refused; and still an answer when the store is away."""
+    async with serve(stock=2) as visit:
+        async with visit.client.post("/checkout", json={"card": "1"}, headers=ticket(1)) as answer:
+            assert answer.status == 201
+        async with visit.client.post("/checkout/holds", json={}, headers=ticket(2), allow_redirects=False) as answer:
+            assert answer.status == 303
+        async with visit.client.get("/metrics") as answer:
+            samples = samples_of(await answer.text())
+        units = {state: samples[f'shop_units{{sale="launch",state="{state}"}}'] for state in ("free", "held", "sold")}
+        assert units == {"free": 0, "held": 1, "sold": 1}
+        assert samples['shop_checkouts_total{result="served"}'] == 1
+        assert samples["shop_decisions_total"] == 5, "opened, reserved, paid, confirmed, reserved"
+        assert samples["shop_store_up"] == 1
+        assert samples["shop_payments_unsettled"] == 0
+
+
+async def test_stock_is_what_the_edge_asks_for(serve: Serve) -> None:
+    """The headers of every answer of checkout, without a visitor; the version grows."""
+    async with serve(stock=2) as visit:
+        async with visit.client.get("/stock") as answer:
+            before = answer.headers
+            assert (await answer.json())["free"] == 2
+        async with visit.client.post("/checkout/holds", json={}, headers=ticket(2), allow_redirects=False) as answer:
+            assert answer.headers["Stanchion-Held"] == "1"
+        async with visit.client.get("/stock") as answer:
+            after = answer.headers
+        assert (before["Stanchion-Stock"], before["Stanchion-Held"]) == ("2", "0")
+        assert (after["Stanchion-Stock"], after["Stanchion-Held"]) == ("1", "1")
+        assert int(after["Stanchion-Version"]) > int(before["Stanchion-Version"])
+
+
+async def test_a_sale_that_is_not_there_tells_the_edge_nothing(serve: Serve) -> None:
+    """Whoever asks for another sale's name must not make the line believe that this one is sold out."""
+    async with serve(stock=2) as visit:
+        headers = {**ticket(1), "Idempotency-Key": "k"}
+        async with visit.client.post("/api/sales/other/holds", json={}, headers=headers) as answer:
+            assert answer.status == 404
+            assert not [name for name in answer.headers if name.startswith("Stanchion-")]
+
+
+def samples_of(text: str) -> dict[str, float]:
+    """Prometheus' text by name and labels."""
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}

@@ -12,7 +12,8 @@ def summary(node: str, beat: int, at: float, polls: float, level: float = 1.0, r
     return Summary(node, beat, at, polls, level, rate, 0.0, (), ())
 
 
-NEWS = st.tuples(st.floats(0.0, 1e4), st.floats(0.0, 100.0), st.floats(0.0, 100.0))
+def cushion(rate: float) -> float:
+    return GateSettings(admissions_per_second=1.0, nodes=2).cushion_at(rate)
 
 
 NEWS = st.tuples(st.floats(0.0, 1e4), st.floats(0.0, 100.0), st.floats(0.0, 100.0))
@@ -21,17 +22,23 @@ NEWS = st.tuples(st.floats(0.0, 1e4), st.floats(0.0, 100.0), st.floats(0.0, 100.
 @given(st.lists(NEWS, min_size=1, max_size=20))
 def test_shares_add_up_to_the_capacity(nodes: list[tuple[float, float, float]]) -> None:
     """Whatever the nodes report, just the capacity is handed out, and to nobody less than nothing."""
-    got = shares([summary(str(i), 0, 0.0, p, lvl, r) for i, (p, lvl, r) in enumerate(nodes)], 50.0)
+    got = shares([summary(str(i), 0, 0.0, p, lvl, r) for i, (p, lvl, r) in enumerate(nodes)], 50.0, cushion)
     assert sum(s.rate for s in got.values()) == pytest.approx(50.0)
     assert sum(s.fair for s in got.values()) == pytest.approx(50.0)
     assert all(s.rate >= 0.0 for s in got.values())
 
 
+def test_empty_buckets_without_cushions_share_evenly() -> None:
+    """A strict floor keeps no cushions, and a crowd leaves no tokens: there is nothing to divide by."""
+    got = shares([summary("a", 0, 0.0, 10.0, 0.0, 10.0), summary("b", 0, 0.0, 10.0, 0.0, 10.0)], 20.0, lambda _: 0.0)
+    assert [share.rate for share in got.values()] == pytest.approx([10.0, 10.0])
+
+
 def test_shares_follow_demand_and_tokens_follow_need() -> None:
     """A node with more polls gets more; of two with the same polls the one with the emptier bucket does."""
-    got = shares([summary("a", 0, 0.0, 30.0), summary("b", 0, 0.0, 10.0)], 40.0)
+    got = shares([summary("a", 0, 0.0, 30.0), summary("b", 0, 0.0, 10.0)], 40.0, cushion)
     assert got["a"].fair > 2.5 * got["b"].fair
-    got = shares([summary("a", 0, 0.0, 10.0, level=5.0), summary("b", 0, 0.0, 10.0, level=0.0)], 20.0)
+    got = shares([summary("a", 0, 0.0, 10.0, level=5.0), summary("b", 0, 0.0, 10.0, level=0.0)], 20.0, cushion)
     assert got["b"].rate > got["a"].rate
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.loading import parse_settings
 from edge.metrics import Metrics
@@ -231,14 +232,24 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
     """edge_in_front_of(upstream, upstream_settings='...', settings='...', rate=admissions a second) -> Edge"""
     async with AsyncExitStack() as stack:
 
-        async def start(upstream: Upstream, upstream_settings: str = "", settings: str = "", rate: float = 1e5) -> Edge:
-            parsed = parse_settings(SETTINGS % (upstream.url, upstream_settings, settings, rate))
+        async def start(
+            upstream: Upstream, upstream_settings: str = "", settings: str = "", rate: float = 1e5, room: str = ""
+        ) -> Edge:
+            text = SETTINGS % (upstream.url, upstream_settings, settings, rate)
+            parsed = parse_settings(text + (f"    {room}\n" if room else ""))
             board = Board(create_board_file(1), 1)
             assets = Assets.load()
             now = time.time()
             rooms = build_rooms(parsed, assets, lambda name: board.rows(0), 0, now, now)
             pipeline = Pipeline(
-                rooms, Keyring(KEYS), Answers(assets), Metrics(), parsed.cookies, os.urandom, lambda event: None
+                rooms,
+                Keyring(KEYS),
+                Answers(assets),
+                Metrics(),
+                parsed.cookies,
+                os.urandom,
+                lambda event: None,
+                None if (shield := Shield(parsed.abuse)).is_off else shield,
             )
             watcher = Recorder()
             plane = Plane(parsed, pipeline, watcher, time.time, random.random)

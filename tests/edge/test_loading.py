@@ -240,3 +240,23 @@ def test_a_key_outside_of_utf8_is_a_fault():
     """An environment can hold any bytes."""
     with pytest.raises(ConfigurationError, match="is not UTF-8"):
         keys_by_env(KEYS="k" * 40 + "\udcff")
+
+
+@pytest.mark.parametrize(
+    ("listen", "is_open"),
+    [("127.0.0.1:1", False), ("127.9.9.9:1", False), ("[::1]:1", False), ("localhost:1", False), ("0.0.0.0:1", True),
+     ("[::]:1", True), ("10.0.0.1:1", True), ("admin.example:1", True)],
+)  # fmt: skip
+def test_an_admin_listener_that_others_can_reach_needs_a_token(listen: str, is_open: bool) -> None:
+    text = """
+secret_keys_env: KEYS
+upstream: {url: "http://127.0.0.1:1"}
+rooms: [{name: sale, match: {paths: ["/*"]}, capacity: {admissions_per_second: 1}}]
+"""
+    assert parse_settings(text + f'admin: {{listen: "tcp://{listen}", token_env: T}}').admin.token_env == "T"
+    if not is_open:
+        parse_settings(text + f'admin: {{listen: "tcp://{listen}"}}')
+        return
+    with pytest.raises(ConfigurationError) as raised:
+        parse_settings(text + f'admin: {{listen: "tcp://{listen}"}}')
+    assert [fault.path for fault in raised.value.faults] == ["admin"]

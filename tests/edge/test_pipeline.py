@@ -14,9 +14,10 @@ from edge.answers import Answers
 from edge.head import RequestHead
 from edge.loading import parse_settings
 from edge.metrics import Metrics
-from edge.pipeline import Pipeline, RoomEvent
+from edge.pipeline import Pipeline
 from edge.rooms import build_rooms
 from edge.settings import Settings
+from edge.stock import RoomEvent
 from edge.verdict import Answer, Forward, Verdict
 from waiting_room.page import Assets
 from waiting_room.ticket import Keyring, Pass, new_ticket
@@ -409,7 +410,7 @@ def test_sold_out_reaches_everyone_and_ends_when_units_come_back() -> None:
     assert (told["state"], told["stock"]) == ("sold_out", 0)
     assert told["poll_after_seconds"] == 15
     assert isinstance(edge.ask(cookie=cookie_of(inside)), Forward)
-    edge.pipeline.apply(RoomEvent("checkout", 3, False))
+    edge.pipeline.apply(RoomEvent("checkout", 3, False), NOW)
     assert isinstance(edge.ask(), Forward)
 
 
@@ -455,12 +456,12 @@ def test_a_reload_keeps_the_line() -> None:
     edge = Edge()
     edge.fill()
     before = edge.pipeline.rooms.by_name["checkout"]
-    before.stock = 4
+    before.shelf.hear(RoomEvent("checkout", 4), edge.now)
     changed = parse_settings(YAML.replace("admissions_per_second: 2,", "admissions_per_second: 20,"))
     after = build_rooms(changed, ASSETS, lambda name: [[0] * 69], 0, edge.now, 0.0, edge.pipeline.rooms)
     room = after.by_name["checkout"]
     assert room.gate is before.gate
-    assert room.stock == 4
+    assert room.shelf.free == 4
     snapshot = room.gate.snapshot(edge.now)
     assert snapshot.admissions_per_second == 20
     assert snapshot.bucket_level < 1

@@ -57,4 +57,4 @@ async def test_2000_connections_keep_the_budget(tmp_path: Path) -> None:
                 visitor.cancel()
     rate = sum(at >= SETTLED_S for at in polls) / COUNTED_S
     print(f"{rate:.0f} polls a second of {VISITORS} visitors; the budget is {BUDGET:.0f}")
-    assert 0 < rate < BUDGET * 1.15
+    assert 0.75 * BUDGET < rate < 1.1 * BUDGET

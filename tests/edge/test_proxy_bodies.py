@@ -1,6 +1,7 @@
 """Bodies: streamed both ways, as fast as the slower end, nothing held whole, framing kept or honestly translated."""
 
 import asyncio
+import contextlib
 import gzip
 import random
 
@@ -103,6 +104,7 @@ async def test_an_answer_streams_while_it_is_written(edge_in_front_of, upstream)
 
 
 async def test_an_upload_streams_while_it_is_read(edge_in_front_of, upstream):
+    """One that outgrows the buffer, that is; a smaller one waits until it is whole."""
     first = asyncio.Event()
 
     async def slow(reader, writer):
@@ -114,7 +116,7 @@ async def test_an_upload_streams_while_it_is_read(edge_in_front_of, upstream):
         await reader.read()
 
     upstream.handler = slow
-    visitor = await (await edge_in_front_of(upstream)).connect()
+    visitor = await (await edge_in_front_of(upstream, settings="limits: {body_buffer_bytes: 2}")).connect()
     visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\none")
     async with asyncio.timeout(5):
         await first.wait()
@@ -134,7 +136,7 @@ async def test_20_megabytes_go_through_both_ways(edge_in_front_of, upstream):
             await writer.drain()
 
     upstream.handler = echo
-    visitor = await (await edge_in_front_of(upstream)).connect()
+    visitor = await (await edge_in_front_of(upstream, settings="limits: {body_bytes: 30000000}")).connect()
     visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(BIG) + BIG)
     response = await visitor.response()
     assert response.body == BIG
@@ -170,7 +172,7 @@ async def test_a_visitor_is_read_only_as_fast_as_the_upstream_reads(edge_in_fron
         await asyncio.sleep(60)
 
     upstream.handler = lazy
-    visitor = await (await edge_in_front_of(upstream)).connect()
+    visitor = await (await edge_in_front_of(upstream, settings="limits: {body_bytes: 1000000000}")).connect()
     visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
     sent = 0
     try:
@@ -205,7 +207,7 @@ async def test_an_answer_before_the_end_of_the_upload_arrives_and_ends_the_conne
         await reader.read()
 
     upstream.handler = early
-    visitor = await (await edge_in_front_of(upstream)).connect()
+    visitor = await (await edge_in_front_of(upstream, settings="limits: {body_buffer_bytes: 2}")).connect()
     visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nxxx")
     response = await visitor.response()
     assert (response.status, response.body, response["Connection"]) == (413, b"no", "close")
@@ -237,6 +239,37 @@ async def test_a_chunked_body_that_breaks_its_framing_is_refused(edge_in_front_o
     visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
     response = await visitor.response()
     assert (response.status, response["Connection"]) == (400, "close")
+
+
+async def test_an_unwanted_body_is_not_swallowed_whole(edge_in_front_of, upstream):
+    """What is read behind an early answer is bounded; of these 60 MB the sockets' own buffers take the most."""
+    edge = await edge_in_front_of(upstream, rate=0.001)
+    await edge.get("/checkout")
+    for framing in ("Content-Length: 60000000", "Transfer-Encoding: chunked"):
+        visitor = await edge.connect()
+        visitor.send(f"POST /checkout HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n".encode())
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 60_000_000:
+                visitor.send(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+                sent += 0x8000
+                await visitor.writer.drain()
+        assert sent < 20_000_000
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/Checkout", "//checkout", "/%63heckout", "/a/../checkout", "/checkout;x", "/checkout.", "/checkout/..;/x",
+     "/checkout/%2e%2e/x", "/%2563heckout", "/checkout%00", "/x%2f..%2fcheckout", "/./checkout%20"],
+)  # fmt: skip
+async def test_no_spelling_of_a_path_walks_around_the_room(edge_in_front_of, upstream, target):
+    """And what is forwarded is what came, byte for byte: the reading that was matched is the upstream's own."""
+    edge = await edge_in_front_of(upstream, rate=0.001)
+    assert (await edge.get(target))["Stanchion-State"] == "admitted"
+    assert upstream.requests[0].line == f"GET {target} HTTP/1.1"
+    assert (await edge.get(target))["Stanchion-State"] == "waiting"
+    assert len(upstream.requests) == 1
 
 
 async def test_an_unwanted_body_is_skipped_when_short_and_ends_the_connection_when_long(edge_in_front_of, upstream):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 import pytest
 
@@ -172,7 +173,8 @@ async def test_a_101_that_nobody_asked_for_is_a_502(edge_in_front_of, upstream):
     assert (await visitor.get("/")).body == b"ok"
 
 
-async def test_a_visitor_who_leaves_ends_the_call_to_the_upstream(edge_in_front_of, upstream):
+@pytest.mark.parametrize(("how", "settings"), [("reset", ""), ("closed", "limits: {serve_half_closed: false}")])
+async def test_a_visitor_who_leaves_ends_the_call_to_the_upstream(edge_in_front_of, upstream, how, settings):
     called, gone = asyncio.Event(), asyncio.Event()
 
     async def waits(reader, writer):
@@ -183,11 +185,15 @@ async def test_a_visitor_who_leaves_ends_the_call_to_the_upstream(edge_in_front_
         gone.set()
 
     upstream.handler = waits
-    edge = await edge_in_front_of(upstream)
+    edge = await edge_in_front_of(upstream, settings=settings)
     visitor = await edge.connect()
     visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
     async with asyncio.timeout(5):
         await called.wait()
+        if how == "reset":
+            visitor.writer.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, *[0] * 7])
+            )
         visitor.writer.close()
         await gone.wait()
     assert edge.outcomes == ["abandoned"]

@@ -48,13 +48,6 @@ async def test_an_answer_that_stalls_is_cut(edge_in_front_of, upstream):
         await edge.get("/")
 
 
-async def test_an_upload_that_stalls_is_refused(edge_in_front_of, upstream):
-    edge = await edge_in_front_of(upstream, "idle_timeout_seconds: 0.3, response_timeout_seconds: 0.3")
-    visitor = await edge.connect()
-    visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
-    assert (await visitor.response()).status == 408
-
-
 @pytest.mark.parametrize(
     "answer",
     [

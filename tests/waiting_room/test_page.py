@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import brotli
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from waiting_room.page import (
 )
 from waiting_room.status import State, Status
 
+SLOTS = {"place", "wait", "within", "held", "stock", "updated", "since"}
 ASSETS = Assets.load()
 PAGE = WaitingPage(ASSETS, "checkout", "Lumen Records")
 PLAIN = Status(State.WAITING, "checkout", 1240, 95.0, 130.0, 4.2, first_seen=1_000_000.0)
@@ -53,6 +55,7 @@ statuses = st.builds(
     first_seen=st.none() | st.floats(0, 4e9),
     message=messages,
     stock=st.none() | st.integers(0, 10**9),
+    held=st.none() | st.integers(0, 10**9),
     opens_at=st.none() | st.floats(0, 4e9),
 )
 
@@ -71,6 +74,8 @@ class Outline(HTMLParser):
         self.feed(document.decode())
         self.close()
         assert self._open == [], "every element is closed"
+        for name in SLOTS & self.texts.keys():  # these may be wider than what stands in them
+            self.texts[name] = self.texts[name].rstrip(" ")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, tuple(name for name, _ in attrs if name not in ("hidden", "class"))))
@@ -98,6 +103,15 @@ def test_no_value_changes_the_document(status: Status, cookies_missing: bool, no
     document = PAGE.render(status, cookies_missing=cookies_missing, now=now)
     assert outline(document) == outline(PAGE.render(PLAIN))
     assert len(document) <= 8192 + 12 * len(status.message or "")
+
+
+@given(status=statuses, cookies_missing=st.booleans(), now=st.none() | st.floats(0, 4e9))
+def test_it_is_the_same_page_in_every_coding(status: Status, cookies_missing: bool, now: float | None) -> None:
+    plain = PAGE.render(status, cookies_missing=cookies_missing, now=now)
+    for coding, unpack in (("gzip", gzip.decompress), ("br", brotli.decompress)):
+        packed = PAGE.render(status, cookies_missing=cookies_missing, now=now, coding=coding)
+        assert unpack(packed) == plain
+        assert len(packed) < 0.65 * len(plain)
 
 
 @given(message=messages)
@@ -206,6 +220,24 @@ def test_shows_the_figures_of_a_wait() -> None:
     assert found.texts["within"] == "nine in ten wait less than 3 minutes"
     assert found.texts["stock"] == "none free right now"
     assert ("progress", "38") in [(tag, a.get("value")) for tag, a in found.attributes]
+
+
+def test_says_how_many_still_pay_while_all_is_held() -> None:
+    """Not "sold out" for good, and no estimate either: who still pays, and the place that is kept."""
+    held = Status(State.SOLD_OUT, "checkout", 12, poll_after_s=4.2, first_seen=1_000_000.0, stock=0, held=1037)
+    found = Outline(PAGE.render(held, now=NOW))
+    hidden = {a["id"] for _, a in found.attributes if "hidden" in a and "id" in a}
+    assert (found.texts["headline"], found.texts["held"], found.texts["place"]) == (
+        "Sold out for the moment",
+        "1,037",
+        "12",
+    )
+    assert not {"held-box", "place-box"} & hidden
+    assert {"wait-box", "progress-box", "stock-box"} <= hidden
+    assert json.loads(found.texts["status"])["held"] == 1037
+    over = Outline(PAGE.render(replace(held, held=0, poll_after_s=None), now=NOW))
+    assert over.texts["headline"] == "Sold out"
+    assert {"held-box", "place-box"} <= {a["id"] for _, a in over.attributes if "hidden" in a and "id" in a}
 
 
 @given(status=statuses, now=st.floats(0, 4e9))

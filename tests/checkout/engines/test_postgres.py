@@ -15,14 +15,14 @@ from checkout.engines.postgres import PostgresEngine
 from checkout.errors import NotLeader, StoreError
 from checkout.values import Done, OpenSale, Reserve
 from tests.checkout.engines.contract import LONG_MS, ManualClock, OnLoop, StoreMachine, sale_of
-from tests.checkout.servers import PostgresServer, postgres_server
+from tests.checkout.servers import NO_SYNC, PostgresServer, postgres_server
 
 T = TypeVar("T")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def server() -> Iterator[PostgresServer]:
-    with postgres_server() as running:
+    with postgres_server(*NO_SYNC) as running:
         PostgresMachine.server = running
         yield running
 

@@ -7,11 +7,12 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
+from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.engines.redis import RedisEngine
 from checkout.errors import ConfigurationError, StoreError
 from checkout.tasks import beside
-from checkout.values import Done, Look, OpenSale, Reserve, Stock
+from checkout.values import Confirm, Done, Look, OpenSale, Pay, Reserve, Stock
 from tests.checkout.engines.contract import LONG_MS, ManualClock, OnLoop, StoreMachine, sale_of
 from tests.checkout.servers import RedisServer, redis_server
 
@@ -112,3 +113,60 @@ async def test_other_nodes_hear_of_every_change(server: RedisServer) -> None:
         assert cache.snapshot().reads == 0
     await one.close()
     await other.close()
+
+
+async def test_keys_are_kept_a_day_by_the_engines_clock(server: RedisServer) -> None:
+    """Whichever day of the calendar they fall in; after that a key is as good as new."""
+    day_ms = 24 * 3_600_000
+    clock = ManualClock()
+    clock.now_ms = 20_000 * day_ms + day_ms - 1  # the last millisecond of a day
+    engine = await RedisEngine.open(server.url, clock=clock, prefix="{keys}:")
+    await engine.apply([OpenSale(sale_of(9, 9, "keys")._replace(hold_ms=10 * day_ms))])
+    first = Reserve("keys", "u", "h1", "k", "f")
+    for later_ms, repeated in ((0, False), (1, True), (day_ms - 1, True), (day_ms, False), (day_ms + 1, True)):
+        clock.now_ms = 20_000 * day_ms + day_ms - 1 + later_ms
+        [outcome] = await engine.apply([first._replace(hold=f"h{later_ms}")])
+        assert isinstance(outcome, Done)
+        assert outcome.repeated is repeated, later_ms
+    await engine.close()
+
+
+async def test_a_batch_sees_what_its_own_commands_did(server: RedisServer) -> None:
+    """Reserved, paid, sold, and the next one refused, all in one batch; the answers show each moment, not the last."""
+    engine = await RedisEngine.open(server.url, prefix="{batch}:")
+    outcomes = await engine.apply(
+        [
+            OpenSale(sale_of(1, 1, "b")),
+            Reserve("b", "u", "h", "k", "f"),
+            Reserve("b", "u", "other", "k", "f"),
+            Pay("h", "p", "f"),
+            Confirm("h", "ch"),
+            Reserve("b", "v", "h2"),
+        ]
+    )
+    states = [outcome.hold.state if outcome.hold else None for outcome in outcomes]
+    assert states == [None, "held", "held", "paying", "sold", None]
+    assert [tuple(outcome.stock[:3]) for outcome in outcomes] == [
+        (1, 0, 0), (0, 1, 0), (0, 1, 0), (0, 1, 0), (0, 0, 1), (0, 0, 1),
+    ]  # fmt: skip
+    evidence = await engine.evidence("b")
+    assert evidence is not None
+    assert audit(evidence, is_quiet=True) == []
+    await engine.close()
+
+
+async def test_more_than_lua_takes_in_one_call(server: RedisServer) -> None:
+    """A wave of expiries ends thousands of holds in one batch."""
+    clock = ManualClock()
+    engine = await RedisEngine.open(server.url, clock=clock, prefix="{wave}:")
+    await engine.apply([OpenSale(sale_of(9000, 1, "w"))])
+    for at in range(0, 9000, 3000):
+        await engine.apply([Reserve("w", f"u{n}", f"h{n}", f"k{n}", "f") for n in range(at, at + 3000)])
+    clock.now_ms += LONG_MS
+    [outcome] = await engine.apply([Look("w")])
+    assert tuple(outcome.stock[:3]) == (9000, 0, 0)
+    evidence = await engine.evidence("w")
+    assert evidence is not None
+    assert audit(evidence, is_quiet=True) == []
+    assert len(await engine.events("", 17, 5000)) == 5000
+    await engine.close()

@@ -1,7 +1,6 @@
 """A remembered head skips its parse and its signature, and nothing else: the answers are the same without memory."""
 
 import itertools
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -9,11 +8,13 @@ from hypothesis import strategies as st
 
 from edge.head import RequestHead
 from edge.loading import parse_settings
+from edge.pipeline import Facts
 from edge.plane.client import Client
 from edge.plane.memory import HeadMemory
 from edge.plane.server import Plane
 from edge.verdict import Answer
 from tests.edge.conftest import SETTINGS, Recorder
+from waiting_room.ticket import Ticket
 
 HEAD = b"GET /_stanchion/status?room=a HTTP/1.1\r\nHost: a\r\nAccept: x\r\nCookie: t=%b\r\n\r\n"
 
@@ -25,15 +26,18 @@ class ScriptedPipeline:
         self.recognised = 0
         self.decided: list[tuple[str, float]] = []
 
-    def recognise(self, head: RequestHead) -> SimpleNamespace:
+    def recognise(self, head: RequestHead) -> Facts:
         self.recognised += 1
-        return SimpleNamespace(head=head, is_verified=head.cookie.startswith("t=good"))
+        return Facts(head, credential=Ticket("i", "a", 0.0, 0.0) if head.cookie.startswith("t=good") else None)
 
-    def decide(self, facts: SimpleNamespace, now: float, draw: float) -> Answer:
+    def recognise_again(self, _facts: Facts, head: RequestHead) -> Facts:
+        return self.recognise(head)
+
+    def decide(self, facts: Facts, now: float, draw: float) -> Answer:
         self.decided.append((facts.head.cookie, now))
         return Answer(200, (("X", facts.head.client_ip),), repr((facts.head, now)).encode(), "waiting")
 
-    def refused(self, code: int, detail: str) -> Answer:
+    def refused(self, code: int, detail: str, *, wants_page: bool = False) -> Answer:
         return Answer(code, (), detail.encode(), "refused")
 
 
@@ -69,9 +73,7 @@ class Bench:
         clock = itertools.count(1000.0)
         settings = parse_settings(SETTINGS % ("http://127.0.0.1:1", "", "", 1))
         self.plane = Plane(settings, self.pipeline, Recorder(), lambda: next(clock), lambda: 0.5)
-        self.plane.recogniser.memory = HeadMemory(most)
-        if most == 0:
-            self.plane.recogniser.memory.keep = lambda raw, what: None
+        self.plane.recogniser.memory = HeadMemory(most, longest=4096 if most else 0)
 
     def connect(self, peer: str = "10.0.0.1") -> tuple[Client, FakeTransport]:
         client, transport = Client(self.plane), FakeTransport(peer)

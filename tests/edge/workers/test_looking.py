@@ -8,8 +8,10 @@ import socket
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
+from yarl import URL
 
 from tests.edge.running import wait_until
 from tests.edge.workers.whole import Visitor, settings, whole_edge
@@ -143,3 +145,32 @@ async def test_a_second_edge_on_the_same_port_is_refused(tmp_path: Path):
         code, said = await start_and_fail(tmp_path, settings("http://127.0.0.1:9", listen=[address]))
     assert code == 2
     assert "Address already in use" in said
+
+
+async def test_with_a_token_only_probes_go_without(tmp_path: Path):
+    admin = {"listen": "tcp://127.0.0.1:0", "token_env": "ADMIN_TOKEN"}
+    token = "a-token-for-tests-only"
+    async with whole_edge(tmp_path, environment={"ADMIN_TOKEN": token}, admin=admin, workers=1) as edge:
+        assert [(await edge.ask_admin(path))[0] for path in ("/livez", "/readyz")] == [200, 200]
+        for path in ("/status", "/metrics", "//status", "/nothing", "/livez/../status"):
+            for said in (
+                "",
+                token,
+                f"Basic {token}",
+                f"Bearer {token}x",
+                f"Bearer {token[:-1]}",
+                "Bearer",
+                "Bearer \xff",
+            ):
+                headers = {"Authorization": said} if said else {}
+                async with aiohttp.ClientSession() as session:
+                    url = URL(edge.running.admin + path, encoded=True)
+                    async with session.get(url, headers=headers) as answer:
+                        assert answer.status == 401, f"{path} with {said!r}"
+        async with aiohttp.ClientSession() as session:
+            for path in ("/status", "/metrics"):
+                headers = {"Authorization": f"Bearer {token}"}
+                async with session.get(edge.running.admin + path, headers=headers) as answer:
+                    assert answer.status == 200
+        assert token not in edge.running.output.decode(), "a secret in the log"
+        assert edge.said("refused without the token")

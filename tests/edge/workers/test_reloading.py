@@ -60,6 +60,25 @@ async def test_a_capacity_changes_live(tmp_path: Path):
         await wait_until(is_in, "the visitor gets in by the larger capacity")
 
 
+async def test_a_session_time_changes_live(tmp_path: Path):
+    """The count of active visitors begins anew, in memory that processes share; the workers live on."""
+    room = {"capacity": {"admissions_per_second": 100.0, "total_active_users": 3}, "session": {"duration_seconds": 60}}
+    async with whole_edge(tmp_path, room=room) as edge:
+        assert [(await Visitor(edge).ask())[0] for _ in range(3)] == ["admitted"] * 3
+        pids = await edge.running.worker_pids()
+        tree = copy.deepcopy(edge.tree)
+        tree["rooms"][0]["session"]["duration_seconds"] = 120
+        edge.rewrite(tree)
+        assert await reload(edge) == "settings reloaded"
+
+        async def is_counted_anew() -> bool:
+            return bool((await edge.room())["active"] == 0)
+
+        await wait_until(is_counted_anew, "nobody is counted")
+        assert await edge.running.worker_pids() == pids
+        assert (await Visitor(edge).ask())[0] == "admitted"
+
+
 async def test_every_other_setting_changes_live(tmp_path: Path):
     """Cookies, trusted proxies, the upstream's answer to `Host`, rooms, limits and logging are the new file's from the
     reload on, for connections made before too."""

@@ -132,11 +132,13 @@ class Visitor:
 
 
 @asynccontextmanager
-async def whole_edge(folder: Path, **changes: Any) -> AsyncIterator[Edge]:
-    upstream = Upstream()
+async def whole_edge(
+    folder: Path, shop: Upstream | None = None, environment: dict[str, str] | None = None, **changes: Any
+) -> AsyncIterator[Edge]:
+    upstream = shop or Upstream()
     async with running_upstream(upstream.handle) as address:
         tree = settings(address, **changes)
-        async with running_edge(yaml.safe_dump(tree), folder, TMPDIR=str(folder)) as running:
+        async with running_edge(yaml.safe_dump(tree), folder, TMPDIR=str(folder), **(environment or {})) as running:
             try:
                 yield Edge(running, upstream, tree)
             finally:

@@ -1,0 +1,100 @@
+"""The buckets of joined nodes as one: whoever comes to a node finds a token there if the *room* has one.
+
+Visitors come to a node by chance, so its own bucket is now too full, now empty, and who finds it empty loses a whole
+shortest interval. A large reserve in every bucket would cure that and make everybody late by it, for what lies
+unspent in n buckets is n times what one needs. So each bucket holds, beyond its part of the burst, a cushion k_i for
+visitors who come by chance, and the *sum* of all is what the law regulates and what decides:
+
+    P = sum(l_i) - sum(k_i)                      the room's tokens; l_i: node i's level, a heartbeat old for the others
+    admit  if  l_i >= 1  and  P >= 1 (+ hold)    a token here, and one in the room
+    k_i = CUSHION + CUSHION_SD * sqrt(c_i)       about three standard deviations of what comes in a heartbeat
+
+P hovers at a reserve that grows with the root of the *room's* inflow in a heartbeat, however many nodes there are:
+fifty nodes of 1/s are late by 0.5 s instead of 1.4. `controller/fleet.py` sees to it that tokens flow to where they
+are taken.
+
+What bounds it: sum(l_i) <= burst + sum(k_i), so at the very worst, if all nodes were blind for a heartbeat, sum(k_i)
+more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet.
+A small room, whose burst is less than two times `bucket_floor`, is that deep while somebody waits.
+While nobody waits, and until all have heard that somebody does, a node takes from its part of the burst alone.
+With a strict `bucket_floor` of 1 there are no cushions.
+"""
+
+from collections.abc import Mapping
+from math import inf, sqrt
+
+from controller.fleet import Share
+from controller.settings import GateSettings
+
+ALONE_S = 0.6  # three heartbeats: by then everybody's view is of after the line began
+MARGIN_S = 0.2  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
+MARGIN = 0.25
+FLOORS = 2  # the room's least depth while somebody waits, in `bucket_floor`s
+RESERVE_S = 0.15
+RESERVE_SD = 0.5  # and so many standard deviations of what the others take before it is heard of
+NEWS_S = 0.4  # a heartbeat and its delay
+
+
+class Pool:
+    """One node's view of the room's tokens."""
+
+    __slots__ = ("_alone_until", "_cushion", "_others", "depth", "fair", "lent", "room")
+
+    def __init__(self) -> None:
+        self._alone_until = -inf
+        self._cushion = 0.0
+        self._others = 0.0  # tokens of the others less all cushions
+        self.room = 0.0  # the room's rate
+        self.fair = 0.0  # this node's part of it, tokens a second
+        self.depth = 0.0  # most tokens P can have
+        self.lent = 0.0  # what `LeakyBucket.take` may count in: P less this node's level
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._others:+.1f} of {self.depth:.1f}, here {self.fair:.3g}/s>"
+
+    def learn(
+        self,
+        node: str,
+        shares: Mapping[str, Share],
+        levels: Mapping[str, float],
+        own: float,
+        s: GateSettings,
+        *,
+        is_idle: bool,
+    ) -> float:
+        """A heartbeat's news; `levels`: latest tokens of each node, `own`: this one's now; `is_idle`: nobody waits.
+        Returns how many tokens this node's bucket may hold until the next: its own and its part of what is free."""
+        self.room = sum(share.fair for share in shares.values())
+        self.fair = shares[node].fair
+        self._cushion = s.cushion_at(self.fair)
+        kept = sum(s.cushion_at(share.fair) for share in shares.values())
+        burst = sum(s.idle_depth_at(share.fair) for share in shares.values())
+        self.depth = burst - min(MARGIN_S * self.room, MARGIN * burst)
+        if not is_idle:  # a few tokens come and go at any rate, so a small room needs more than its burst
+            self.depth = max(self.depth, s.bucket_floor * min(len(shares), FLOORS))
+        others = sum(level for name, level in levels.items() if name != node)
+        self._others = others - kept
+        free = self.depth + kept - others - own
+        return max(0.0, own + free * self.part)
+
+    @property
+    def part(self) -> float:
+        """This node's part of the room."""
+        return self.fair / self.room if self.room > 0.0 else 0.0
+
+    @property
+    def reserve_s(self) -> float:
+        """What P should be, in seconds of the room's rate."""
+        return RESERVE_S + RESERVE_SD * sqrt(NEWS_S * (1.0 - self.part) / self.room)
+
+    def level(self, own: float) -> float:
+        """P, given this node's tokens."""
+        return own + self._others
+
+    def rest(self, clock: float) -> None:
+        """Nobody waits."""
+        self.lent, self._alone_until = -self._cushion, clock + ALONE_S
+
+    def work(self, clock: float) -> None:
+        """Somebody waits."""
+        self.lent = self._others if clock > self._alone_until else -self._cushion

@@ -1,0 +1,1 @@
+"""Who is kept out, and how often who may ask."""

@@ -1,0 +1,85 @@
+"""The listening sockets, which may be shut for a while without losing anybody.
+
+    open    connections are accepted as they come
+    shut    they wait in the kernel's queue (BACKLOG), unanswered but not refused, until there is room
+
+A process that accepts until its descriptors run out breaks connections at random: the event loop must then take and
+drop them, and files and upstreams find none left. So the door is shut well before (`limits.connections`,
+`limits.descriptors_share`). An event loop's server cannot pause, but the socket outlives it: each is served through a
+duplicate of its descriptor, and the queue belongs to both.
+"""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Callable, Iterable
+
+from edge.settings import Settings
+
+__all__ = ["Entrance", "most_connections", "raise_descriptor_limit"]
+
+#: Connections that wait to be taken, while a crowd arrives at once (Linux' somaxconn: 4096).
+BACKLOG = 4096
+
+
+def most_connections(settings: Settings) -> int:
+    """How many connections of visitors this process may hold: its part of the machine's, and of its descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.limits.connections // settings.workers
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, int(soft * settings.limits.descriptors_share))
+    return max(1, most)
+
+
+def raise_descriptor_limit() -> None:
+    """Take all the descriptors the system grants, as nginx and Go programs do: the soft limit is for `select` only."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Entrance:
+    """Serves connections of given bound sockets, which it owns, by protocols that `make` makes."""
+
+    def __init__(self, sockets: Iterable[socket.socket], make: Callable[[], asyncio.Protocol]) -> None:
+        self._sockets = list(sockets)
+        self._make = make
+        self._servers: list[asyncio.Server] = []
+        self._opening: asyncio.Task[None] | None = None
+        self.is_shut = True
+        self.times_shut = 0
+        """How often there was no room for more."""
+
+    async def open(self) -> None:
+        """Accept connections, those first that wait."""
+        self.is_shut = False
+        loop = asyncio.get_running_loop()
+        for listening in self._sockets:
+            server = await loop.create_server(self._make, sock=listening.dup(), backlog=BACKLOG)
+            if self.is_shut:  # shut again, or closed, while it opened
+                server.close()
+            else:
+                self._servers.append(server)
+
+    def shut(self) -> None:
+        """Accept no more for now."""
+        if not self.is_shut:
+            self.times_shut += 1
+            self._close_servers()
+
+    def reopen(self) -> None:
+        """Open again, without waiting for it."""
+        if self.is_shut and self._sockets and (self._opening is None or self._opening.done()):
+            self._opening = asyncio.get_running_loop().create_task(self.open(), name="open the entrance")
+
+    def close(self) -> None:
+        """For good."""
+        self._close_servers()
+        for listening in self._sockets:
+            listening.close()
+        self._sockets = []
+
+    def _close_servers(self) -> None:
+        self.is_shut = True
+        for server in self._servers:
+            server.close()
+        self._servers = []

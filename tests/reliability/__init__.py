@@ -1,0 +1,1 @@
+"""What the edge promises to withstand, measured: `make reliability`."""

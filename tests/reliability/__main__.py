@@ -1,0 +1,82 @@
+"""Measure what `docs/reliability.md` says, and write it there: `make reliability`.
+
+smuggling   the corpus through the edge, nginx and HAProxy                          half a minute
+fuzz        a million mutations of heads, chunks and cookies                        some two minutes
+crowd       5,000 slow connections, and what other visitors notice of them          a minute
+tools       slowhttptest in its four modes                                          two minutes
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.reliability.fuzz import fuzz
+from tests.reliability.slow import crowd, slowhttptest
+from tests.reliability.smuggling import compare
+
+SEED = 20_261_121
+
+
+def smuggling() -> str:
+    rows = [
+        "| proxy | refused | passed on clean | ambiguous or extra | refused, connection kept |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for tally in asyncio.run(compare()):
+        counts = f"{tally.refused:,} | {tally.forwarded:,} | **{len(tally.ambiguous)}** | {tally.left_open}"
+        rows.append(f"| {tally.proxy} {tally.version} | {counts} |")
+    return "\n".join(rows)
+
+
+def fuzzing() -> str:
+    rows = ["| what | mutations | taken as valid | exceptions | slowest / mean |", "| --- | --- | --- | --- | --- |"]
+    for kind, found in fuzz(340_000, SEED).items():
+        times = f"{found.slowest_s * 1000:.1f} ms / {found.mean_s * 1e6:.0f} us"
+        rows.append(f"| {kind} | {found.mutations:,} | {found.accepted:,} | 0 | {times} |")
+    return "\n".join(rows)
+
+
+def crowded() -> str:
+    rows = [
+        "| slow connections | other visitors | failed | P50 | P99 | memory each |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for connections in (6, 5000):
+        seen = asyncio.run(crowd(connections, 30.0))
+        memory = f"{seen.kib_each:.0f} KiB" if connections > 100 else "-"
+        times = f"{seen.p50_ms:.1f} ms | {seen.p99_ms:.0f} ms"
+        rows.append(f"| {connections:,} | {seen.probes} | {seen.failed} | {times} | {memory} |")
+    return "\n".join(rows)
+
+
+def tools() -> str:
+    rows = ["| slowhttptest, 1,000 connections | service available |", "| --- | --- |"]
+    rows += [f"| {tool.mode} | {'YES' if tool.is_available else 'NO'} |" for tool in asyncio.run(slowhttptest(1000))]
+    return "\n".join(rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {"smuggling": smuggling, "fuzz": fuzzing, "crowd": crowded, "tools": tools}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="which; all by default")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="the document whose tables are replaced")
+    options = parser.parse_args()
+    for part in options.parts or PARTS:
+        table = PARTS[part]()
+        print(table, flush=True)
+        if options.write:
+            text = options.write.read_text()
+            before, begin, rest = text.partition(f"<!-- {part} -->\n")
+            _, end, after = rest.partition(f"<!-- end of {part} -->")
+            if not begin or not end:
+                raise SystemExit(f"{options.write} has no place for {part}")
+            options.write.write_text(f"{before}{begin}{table}\n{end}{after}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""An upstream that keeps every byte it is sent, and one visitor who sends raw bytes and says what came of it."""
+
+import asyncio
+from dataclasses import dataclass
+
+from tests.reliability.corpus import SMUGGLED, Payload
+from tests.reliability.judge import judge
+
+__all__ = ["Outcome", "Recorder", "provoke"]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#: Statuses with which a request may be refused.
+REFUSALS = frozenset((400, 405, 408, 411, 413, 414, 417, 421, 431, 501, 505))
+#: So long nothing may come before a case counts as over; only servers that do not close are waited for.
+SILENCE_S = 1.0
+
+
+class Recorder(asyncio.Protocol):
+    """Answers each head it is sent, whatever that says. `taken` has the bytes of every connection."""
+
+    def __init__(self, taken: list[bytearray]) -> None:
+        self._bytes = bytearray()
+        self._answered = 0
+        taken.append(self._bytes)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes += data
+        heads = self._bytes.count(b"\r\n\r\n")
+        if heads > self._answered and not self._transport.is_closing():
+            self._transport.write(OK * (heads - self._answered))
+            self._answered = heads
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    payload: Payload
+    status: int
+    """Of the first answer; 0 when there was none."""
+    is_closed: bool
+    requests: tuple[bytes, ...]
+    """Request lines at the upstream."""
+    faults: tuple[str, ...]
+    """Why what reached the upstream can be read in two ways."""
+
+    @property
+    def is_refused(self) -> bool:
+        return not self.requests and not self.faults and self.status in REFUSALS | {0}
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Something unclean was forwarded, or a second request where nobody knows where the first one ends."""
+        return bool(self.faults) or (self.payload.blurs_end and len(self.requests) > 1)
+
+
+async def provoke(port: int, taken: list[bytearray], payload: Payload) -> Outcome:
+    """Send a payload with SMUGGLED behind it to a proxy whose upstream fills `taken`."""
+    taken.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answered, is_closed = b"", False
+    try:
+        writer.write(payload.raw + SMUGGLED)
+        while True:
+            async with asyncio.timeout(SILENCE_S):
+                data = await reader.read(65_536)
+            if not data:
+                is_closed = True
+                break
+            answered += data
+    except TimeoutError:
+        pass
+    except ConnectionError:
+        is_closed = True
+    finally:
+        writer.close()
+    judged = [judge(bytes(received)) for received in taken]
+    status = answered.split(b" ", 2)[1][:3] if answered.startswith(b"HTTP/1.") else b"0"
+    return Outcome(
+        payload,
+        int(status),
+        is_closed,
+        tuple(line for each in judged for line in each.requests),
+        tuple(fault for each in judged for fault in each.faults),
+    )
