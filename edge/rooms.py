@@ -130,7 +130,7 @@ class Room:
         tried[ticket_id] = now
         return True
 
-    def admit(self, ticket: Ticket, now: float, marks: str) -> Pass:
+    def admit(self, ticket: Ticket, now: float, marks: str = "") -> Pass:
         """The pass of a visitor whom the gate let in. marks: whom it is given to."""
         given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
         self.uses.note(given)
