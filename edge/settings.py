@@ -264,6 +264,9 @@ class CapacitySettings(_Section):
 class SessionSettings(_Section):
     duration_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] = 600.0
     renew: bool = True
+    bind: Annotated[tuple[Literal["browser", "network"], ...], Field(strict=False)] = ("browser",)
+    bind_ipv4_bits: Annotated[int, Field(ge=8, le=32)] = 24
+    bind_ipv6_bits: Annotated[int, Field(ge=16, le=64)] = 48
 
 
 class PollingSettings(_Section):
