@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.reliability.document import replace_table
 from tests.reliability.fuzz import fuzz
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
@@ -85,12 +86,7 @@ def main() -> int:
         table = PARTS[part]()
         print(table, flush=True)
         if options.write:
-            text = options.write.read_text()
-            before, begin, rest = text.partition(f"<!-- {part} -->\n")
-            _, end, after = rest.partition(f"<!-- end of {part} -->")
-            if not begin or not end:
-                raise SystemExit(f"{options.write} has no place for {part}")
-            options.write.write_text(f"{before}{begin}{table}\n{end}{after}")
+            replace_table(options.write, part, table)
     return 0
 
 
