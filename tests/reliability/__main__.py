@@ -2,6 +2,7 @@
 
 smuggling   the corpus through the edge, nginx and HAProxy                          half a minute
 fuzz        a million mutations of heads, chunks and cookies                        some two minutes
+tampered    a million tampered tickets and passes                                  half a minute
 crowd       5,000 slow connections, and what other visitors notice of them          a minute
 tools       slowhttptest in its four modes                                          two minutes
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from tests.reliability.fuzz import fuzz
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
+from tests.reliability.tampered import tamper
 
 SEED = 20_261_121
 
@@ -38,6 +40,14 @@ def fuzzing() -> str:
     return "\n".join(rows)
 
 
+def tampered() -> str:
+    rows = ["| tampering | tried | opened | why not |", "| --- | --- | --- | --- |"]
+    for kind, reasons in tamper(1_000_000, SEED).items():
+        why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        rows.append(f"| {kind} | {reasons.total():,} | **0** | {why} |")
+    return "\n".join(rows)
+
+
 def crowded() -> str:
     rows = [
         "| slow connections | other visitors | failed | P50 | P99 | memory each |",
@@ -57,7 +67,13 @@ def tools() -> str:
     return "\n".join(rows)
 
 
-PARTS: dict[str, Callable[[], str]] = {"smuggling": smuggling, "fuzz": fuzzing, "crowd": crowded, "tools": tools}
+PARTS: dict[str, Callable[[], str]] = {
+    "smuggling": smuggling,
+    "fuzz": fuzzing,
+    "tampered": tampered,
+    "crowd": crowded,
+    "tools": tools,
+}
 
 
 def main() -> int:
