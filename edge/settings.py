@@ -170,6 +170,7 @@ class AdminSettings(_Section):
 class UpstreamSettings(_Section):
     url: Annotated[str, AfterValidator(_upstream_url)]
     host_header: Literal["preserve", "upstream"] = "preserve"
+    via: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     connect_timeout_seconds: PositiveSeconds = 5.0
     response_timeout_seconds: PositiveSeconds = 60.0
     idle_timeout_seconds: PositiveSeconds = 60.0
