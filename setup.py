@@ -17,7 +17,10 @@ from setuptools.command.build_ext import build_ext
 #: What runs for every request, and what that calls. Commands, settings and workers stay as they are.
 CONTROLLER = "bucket decisions gate law leases line meter occupancy pacing pid showup"
 WAITING_ROOM = "page signature slots status template texts ticket"
-EDGE = "access answers client_address entropy guard head metrics negotiation paths pipeline rooms stock verdict"
+EDGE = (
+    "access answers binding client_address entropy facts guard head metrics negotiation paths pipeline rooms stock "
+    "telling uses verdict"
+)
 PLANE = "body breaker census client exchange hop memory pace recognise request response server splice upstream"
 MODULES = [
     f"{package}/{name}.py"

@@ -90,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("cookie", metavar="COOKIE", help="the cookie's value, with or without its name")
     inspect.add_argument("--config", type=Path, default=None, metavar="FILE", help="the settings whose keys verify it")
+    inspect.add_argument(
+        "--user-agent", default=None, metavar="TEXT", help="say whether a pass was given to this browser"
+    )
+    inspect.add_argument("--address", default=None, metavar="IP", help="say whether it was given to this network")
     inspect.set_defaults(command=_inspect)
 
     keygen = commands.add_parser("keygen", help="print a new secret key for signing tickets and passes")
@@ -194,7 +198,7 @@ def _status(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from edge.inspect import inspect_ticket
 
-    said, is_valid = inspect_ticket(options.cookie, options.config)
+    said, is_valid = inspect_ticket(options.cookie, options.config, options.user_agent, options.address)
     print(said)
     return FINE if is_valid else FAILED
 

@@ -4,14 +4,18 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from edge.binding import Binding
+from edge.head import RequestHead
 from edge.loading import load_settings, read_keys
+from edge.settings import SessionSettings, Settings
 from waiting_room.status import timestamp
-from waiting_room.ticket import Keyring, Rejected, Ticket
+from waiting_room.ticket import Keyring, Pass, Rejected, Ticket
 
 __all__ = ["inspect_ticket", "show_status"]
 
@@ -76,8 +80,13 @@ def _stock(room: dict[str, Any]) -> str:
     return f"{room['stock']:,}" + (f" ({room['held']:,} held)" if room["held"] else "")
 
 
-def inspect_ticket(cookie: str, file: Path | None) -> tuple[str, bool]:
-    """What a cookie says, and whether that can be believed. file: the settings whose keys verify it."""
+def inspect_ticket(
+    cookie: str, file: Path | None, user_agent: str | None = None, address: str | None = None
+) -> tuple[str, bool]:
+    """What a cookie says, and whether that can be believed. file: the settings whose keys verify it.
+
+    user_agent, address: whoever shows it; a pass then says whether it was given to them.
+    """
     value = cookie.rpartition("=")[2].strip().strip(";")
     fields = value.split(".")
     if len(fields) < 3 or fields[0] not in ("t1", "p1"):
@@ -88,7 +97,8 @@ def inspect_ticket(cookie: str, file: Path | None) -> tuple[str, bool]:
         said = [f"{name}: {field}" for name, field in zip(names, fields, strict=False)]
         return "\n".join([*said, "not verified: name the settings file whose keys signed it"]), False
     settings = load_settings(file)
-    opened = Keyring(read_keys(settings, os.environ)).read(value, fields[1])
+    keys = Keyring(read_keys(settings, os.environ))
+    opened = keys.read(value, fields[1])
     if isinstance(opened, Rejected):
         return f"rejected: {opened.reason}", False
     moments = {"first seen": opened.first_seen}
@@ -99,7 +109,23 @@ def inspect_ticket(cookie: str, file: Path | None) -> tuple[str, bool]:
     now = time.time()
     said = [f"kind: {type(opened).__name__.lower()}", f"room: {opened.room}", f"id: {opened.id}"]
     said += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]
+    if isinstance(opened, Pass):
+        said += _given_to(opened, settings, keys, user_agent, address)
     return "\n".join([*said, "signature: valid"]), True
+
+
+def _given_to(
+    held: Pass, settings: Settings, keys: Keyring, user_agent: str | None, address: str | None
+) -> Iterator[str]:
+    """Whether a pass was given to this browser and network, as far as they are named."""
+    session = next((room.session for room in settings.rooms if room.name == held.room), SessionSettings())
+    head = RequestHead("GET", "/", "", "http", address or "", user_agent=user_agent or "")
+    differing = Binding(keys, session).differing(held, head)
+    for what, shown in (("browser", user_agent), ("network", address)):
+        said = "not in the pass" if not held.marks else "another" if what in differing else "the same"
+        bound = "bound" if what in session.bind else "not bound"
+        if shown is not None:
+            yield f"{what}: {said} ({bound})"
 
 
 def _relative(seconds: float) -> str:

@@ -90,6 +90,11 @@ class Metrics:
         self.rejected = counter(
             "stanchion_ticket_rejections", "Tickets and passes not accepted, whose bearers start anew", "room", "reason"
         )
+        self.elsewhere = counter(
+            "stanchion_passes_elsewhere",
+            "Heads with a pass that was given to another browser or network, and whether it counted all the same",
+            *("room", "differs", "honoured"),
+        )
         self.upstream_failures = counter("stanchion_upstream_failures", "Requests the upstream failed", "kind")
         seconds = Histogram(
             "stanchion_upstream_response_seconds",

@@ -14,23 +14,27 @@ Two steps, so that what a head says can be remembered while what follows from it
 All of it is sync and does no I/O: between reading the state and changing it nothing else can happen.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import assert_never
-from urllib.parse import parse_qs
 
 from controller import Admit, Closed, Wait
-from edge.abuse.shield import Limits, Shield, Watched, wait_s
+from edge.abuse.shield import Shield, Watched, wait_s
 from edge.answers import Answers
+from edge.binding import Binding
+from edge.facts import Facts
 from edge.guard import fault_in
 from edge.head import RequestHead
+from edge.logs import facts as told_of
 from edge.metrics import Metrics
 from edge.negotiation import best_coding, wants_page
 from edge.rooms import Room, RoomTable
 from edge.settings import CookieSettings
 from edge.stock import RoomEvent, news_in
+from edge.telling import came_from_itself, room_named, sold_out, waiting
+from edge.uses import MOVE_S
 from edge.verdict import Answer, Forward, Headers, Verdict
 from waiting_room.page import STATIC_PATH, STATUS_PATH
 from waiting_room.status import State, Status
@@ -48,34 +52,13 @@ from waiting_room.ticket import (
 
 __all__ = ["Facts", "Pipeline", "RoomEvent"]
 
+log = logging.getLogger("edge.passes")
+
 #: Methods that take nothing from the shelf.
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 #: Paths of the edge's own; they exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
 TOO_OFTEN = "Too many requests came from you or your network in a short time. Your place in line is kept."
-
-
-@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
-class Facts:
-    """What a head says, whenever it comes."""
-
-    head: RequestHead
-    answer: Answer | None = None
-    """Set when there is nothing to decide: a refusal, a file."""
-    room: Room | None = None
-    credential: Ticket | Pass | Rejected | None = None
-    wants_page: bool = False
-    is_poll: bool = False
-    """Asked at the status address: an admission is told, not forwarded."""
-    limits: Limits = ()
-    """What each request with this head counts for."""
-    watched: Watched | None = None
-    """What robots are known by in it."""
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether a ticket or pass with a good signature vouches for this head: only such heads are remembered."""
-        return isinstance(self.credential, Ticket | Pass)
 
 
 class Pipeline:
@@ -104,6 +87,7 @@ class Pipeline:
         self.upstream_is_down = False
         """Told by the data plane: rooms that hold let nobody in meanwhile."""
         self._refusals: dict[tuple[bool, int], Answer] = {}
+        self._bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
 
     def recognise(self, head: RequestHead) -> Facts:
         """What this head says, whenever it comes: may be remembered for as long as rooms and keys stay as they are."""
@@ -154,15 +138,14 @@ class Pipeline:
         room = self.rooms.match(head.method, head.host, head.target)
         if room is None:
             return Facts(head, wants_page=page)
-        return Facts(head, room=room, credential=self._credential(room, head.cookie), wants_page=page)
+        return self._with_credential(Facts(head, room=room, wants_page=page), room)
 
     def recognise_again(self, facts: Facts, head: RequestHead) -> Facts:
         """The same for a head that differs from the one of `facts` in its cookies and its sender's address only."""
         if self.shield is not None:  # it looks at the sender: what holds for one may not hold for another
             return self.recognise(head)
-        room = facts.room
-        credential = None if room is None else self._credential(room, head.cookie)
-        return Facts(head, facts.answer, room, credential, facts.wants_page, facts.is_poll)
+        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll)
+        return fresh if facts.room is None else self._with_credential(fresh, facts.room)
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
@@ -181,26 +164,43 @@ class Pipeline:
             return Forward(None, (), ())
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
-            return self._enter(facts, room, held, now, fresh=room.renew(held, now))
-        ticket, given = self._ticket(held, now, room)
+            if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
+                return self._enter(facts, room, held, now, fresh=room.renew(held, now))
+            held = self._displaced(room, held, now)
+            return self._ask(facts, room, held, held, now, draw)
+        if held is None:
+            return self._ask(facts, room, None, None, now, draw)
+        if (used := room.uses.get(held.id)) is not None:
+            if room.uses.is_over(used, now):
+                self._metrics.rejected.count(room.name, Rejection.USED.value)
+                return self._ask(facts, room, None, None, now, draw)
+            if now < used.expires and self._is_given_to(used, room, facts.head):
+                return self._enter(facts, room, used, now, fresh=used)
+        return self._ask(facts, room, held, held.renewed(now) if held.needs_renewal(now) else None, now, draw)
+
+    def _ask(
+        self, facts: Facts, room: Room, held: Ticket | None, given: Ticket | None, now: float, draw: float
+    ) -> Verdict:
+        """Ask the gate. held: the visitor's place, None: none yet. given: the ticket to hand out, if there is need."""
         self._metrics.polls.count(room.name)
-        remembered = room.remembered(ticket, now)
-        if remembered is not None:
-            return self._enter(facts, room, remembered, now, fresh=remembered)
+        if held is None:
+            held = given = new_ticket(room.name, now, self._entropy(ID_BYTES))
         if room.shelf.is_sold_out:
-            return self._keep_waiting(facts, room, self._sold_out(room, ticket), ticket, given, now)
-        verdict = room.ask(ticket, now, draw, shut=self.upstream_is_down and room.holds_when_down)
+            return self._keep_waiting(facts, room, sold_out(room, held), held, given, now)
+        used = room.uses.get(held.id)
+        is_barred = used is not None and now < used.admitted_at + MOVE_S
+        verdict = room.ask(held, now, draw, shut=is_barred or (self.upstream_is_down and room.holds_when_down))
         match verdict:
             case Admit():
                 self._metrics.admissions.count(room.name)
-                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
-                admitted = room.admit(ticket, now)
+                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
+                admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
                 return self._enter(facts, room, admitted, now, fresh=admitted)
             case Wait():
-                return self._keep_waiting(facts, room, _waiting(room, ticket, verdict), ticket, given, now)
+                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Closed():
-                status = Status(State.CLOSED, room.name, first_seen=ticket.first_seen, message=verdict.reason)
-                return self._keep_waiting(facts, room, status, ticket, given, now)
+                status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
+                return self._keep_waiting(facts, room, status, held, given, now)
             case _:
                 assert_never(verdict)
 
@@ -252,12 +252,26 @@ class Pipeline:
             return Facts(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head))
         if path != STATUS_PATH:
             return Facts(head, answer=self._answers.problem(404, wants_page=False))
-        name = _room_named(query)
+        name = room_named(query)
         room = self.rooms.by_name.get(name)
         if room is None:
             detail = f"there is no room named {name!r}" if name else "name the room: /_stanchion/status?room=NAME"
             return Facts(head, answer=self._answers.problem(404, wants_page=False, detail=detail))
-        return Facts(head, room=room, credential=self._credential(room, head.cookie), is_poll=True)
+        return self._with_credential(Facts(head, room=room, is_poll=True), room)
+
+    def _with_credential(self, facts: Facts, room: Room) -> Facts:
+        """Read the room's cookie, and notice a pass that was given to somebody else."""
+        held = facts.credential = self._credential(room, facts.head.cookie)
+        if isinstance(held, Pass):
+            binding = self._bindings[room.name]
+            differing = binding.differing(held, facts.head)
+            if differing:
+                facts.is_elsewhere = binding.matters(differing)
+                differs, honoured = " and ".join(differing), "no" if facts.is_elsewhere else "yes"
+                self._metrics.elsewhere.count(room.name, differs, honoured)
+                seen = told_of(room=room.name, ticket=held.id, client=facts.head.client_ip)
+                log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=seen)
+        return facts
 
     def _credential(self, room: Room, cookie: str) -> Ticket | Pass | Rejected | None:
         values = cookie_values(cookie, room.cookie)
@@ -280,12 +294,16 @@ class Pipeline:
         self._metrics.rejected.count(room.name, rejected.reason.value)
         return None
 
-    def _ticket(self, held: Ticket | None, now: float, room: Room) -> tuple[Ticket, Ticket | None]:
-        """The visitor's place, and the ticket to hand out with the answer if it is new or due for a sign of life."""
-        if held is None:
-            ticket = new_ticket(room.name, now, self._entropy(ID_BYTES))
-            return ticket, ticket
-        return held, held.renewed(now) if held.needs_renewal(now) else None
+    def _displaced(self, room: Room, held: Pass, now: float) -> Ticket | None:
+        """The place in line of somebody whose pass does not count where it is shown; None: it is used up."""
+        if not room.uses.displace(held, now):
+            self._metrics.rejected.count(room.name, Rejection.USED.value)
+            return None
+        return Ticket(held.id, held.room, held.first_seen, now)
+
+    def _is_given_to(self, used: Pass, room: Room, head: RequestHead) -> bool:
+        binding = self._bindings[room.name]
+        return not binding.matters(binding.differing(used, head))
 
     def _enter(self, facts: Facts, room: Room, held: Pass, now: float, *, fresh: Pass | None) -> Verdict:
         cookie = () if fresh is None else self._set_cookie(facts, room, fresh, fresh.expires - now)
@@ -309,21 +327,9 @@ class Pipeline:
         code = 200 if facts.is_poll else room.settings.page.status_code
         if not facts.wants_page:
             return self._answers.document(status, code, cookie)
-        lost = given is not None and facts.credential is None and _came_from_itself(facts.head)
+        lost = given is not None and facts.credential is None and came_from_itself(facts.head)
         coding = best_coding(facts.head.accept_encoding)
         return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
-
-    def _sold_out(self, room: Room, ticket: Ticket) -> Status:
-        """Sold out: for good when every unit is paid for, else the page goes on asking, calmly."""
-        return Status(
-            State.SOLD_OUT,
-            room.name,
-            first_seen=ticket.first_seen,
-            poll_after_s=None if room.shelf.is_over else room.settings.polling.max_seconds,
-            message=room.settings.page.message,
-            stock=room.shelf.free,
-            held=room.shelf.held,
-        )
 
     def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass, lifetime_s: float) -> Headers:
         return (("Set-Cookie", self._cookie(facts, room, self.keys.seal(what), max(1, round(lifetime_s)))),)
@@ -338,34 +344,3 @@ class Pipeline:
         domain = f"; Domain={self._cookies.domain}" if self._cookies.domain else ""
         tail = "; Secure" if secure else ""
         return f"{room.cookie}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{tail}"
-
-
-@lru_cache(maxsize=512)
-def _room_named(query: str) -> str:
-    return (parse_qs(query).get("room") or [""])[0]
-
-
-def _waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
-    """Waiting for one's turn; while every unit is held, for one of them to come back. The place is the same."""
-    is_paused = room.shelf.is_paused
-    return Status(
-        State.SOLD_OUT if is_paused else State.WAITING,
-        room.name,
-        position=verdict.position,
-        eta_p50_s=None if is_paused else verdict.eta_p50_s,
-        eta_p90_s=None if is_paused else verdict.eta_p90_s,
-        poll_after_s=verdict.poll_after_s,
-        first_seen=ticket.first_seen,
-        message=room.settings.page.message,
-        stock=room.shelf.free,
-        held=room.shelf.held,
-    )
-
-
-def _came_from_itself(head: RequestHead) -> bool:
-    """The page loaded again by itself (scripts off), yet without the cookie it was given: cookies are off.
-
-    A link from the same page to itself looks the same, and a first visit that follows one finds its place explained a
-    little early: harmless.
-    """
-    return head.referer.partition("://")[2] == head.host + head.target

@@ -12,17 +12,17 @@ from zlib import crc32
 
 from controller import Admit, FairnessRecorder, Gate, GateSettings, Verdict
 from controller.occupancy import CELLS, Occupancy
+from edge.health import Health
 from edge.paths import PrefixIndex, compile_globs, readings
 from edge.settings import RoomSettings, Settings
 from edge.stock import Shelf
+from edge.uses import Uses
 from waiting_room.page import Assets, WaitingPage
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
 __all__ = ["Room", "RoomTable", "build_rooms"]
 
-#: How long, and for how many, a ticket that was let in is answered with the same pass: an answer may be lost on its
-#: way, a second tab or a double click may ask at the same moment. None of that takes another place.
-REMEMBERED_S = 60.0
+#: For how many visitors a node remembers that they tried to take a unit.
 REMEMBERED = 16_384
 #: A pass is renewed when a tenth of its time has passed, not at every request.
 RENEW_AFTER = 0.1
@@ -56,6 +56,9 @@ class Room:
         self.page = page
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
+        adaptive = settings.capacity.adaptive
+        self.health = Health(adaptive.latency_target_seconds) if adaptive.enabled else None
+        """What its requests come to at the upstream; None: nobody wants to know."""
         self.shelf = Shelf(settings.name)
         self._limit = limit
         self._machines = machines
@@ -67,7 +70,7 @@ class Room:
         self._claims = Occupancy(self._claim_s, self._claim_rows[own_row])
         self._board_since = board_since
         self.fairness = FairnessRecorder()
-        self._admitted: OrderedDict[str, Pass] = OrderedDict()
+        self.uses = Uses()
         self._tried: OrderedDict[str, float] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -77,11 +80,6 @@ class Room:
         """Active visitors on this machine."""
         self.occupancy.advance(now)
         return sum(row[0] for row in self._rows)
-
-    def remembered(self, ticket: Ticket, now: float) -> Pass | None:
-        """The pass that this ticket was given a moment ago."""
-        given = self._admitted.get(ticket.id)
-        return given if given and given.first_seen == ticket.first_seen and now < given.expires else None
 
     def ask(self, ticket: Ticket, now: float, draw: float, *, shut: bool = False) -> Verdict:
         """Put a ticket before the gate. An `Admit` has taken a place among the active visitors, and a claim.
@@ -136,14 +134,10 @@ class Room:
         tried[ticket_id] = now
         return True
 
-    def admit(self, ticket: Ticket, now: float) -> Pass:
-        """The pass of a visitor whom the gate let in."""
-        given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now))
-        while self._admitted and (
-            len(self._admitted) >= REMEMBERED or next(iter(self._admitted.values())).admitted_at < now - REMEMBERED_S
-        ):
-            self._admitted.popitem(last=False)
-        self._admitted[ticket.id] = given
+    def admit(self, ticket: Ticket, now: float, marks: str = "") -> Pass:
+        """The pass of a visitor whom the gate let in. marks: whom it is given to."""
+        given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
+        self.uses.note(given)
         self.fairness.record(ticket.first_seen, now)
         return given
 
@@ -155,14 +149,14 @@ class Room:
             return None
         if begun >= self._board_since:
             self.occupancy.end(held.expires, now)
-        renewed = Pass(held.id, held.room, held.first_seen, held.admitted_at, self._expiry(now))
+        renewed = replace(held, expires=self._expiry(now))
         self.occupancy.begin(renewed.expires, now)
         return renewed
 
     def end_session(self, held: Pass, now: float) -> None:
         """The upstream says that this visitor is done: the place is free for the next one."""
         self.occupancy.end(held.expires, now)
-        self._admitted.pop(held.id, None)
+        self.uses.end(held.id)
         self.end_claim(held, now)
 
     def share_among(self, nodes: int, now: float) -> None:
@@ -172,10 +166,19 @@ class Room:
             even = wanted.room_rate / nodes
             self.gate.reconfigure(replace(wanted, nodes=nodes, admissions_per_second=even), now)
 
+    def scale(self, factor: float, now: float) -> None:
+        """Use such a part of the configured capacity from now on, 0..1; nothing jumps."""
+        wanted = self.gate.settings
+        rate = self.settings.capacity.admissions_per_second * factor
+        if wanted.room_rate != rate:
+            part = rate / wanted.nodes
+            fresh = replace(wanted, admissions_per_second=part, room_admissions_per_second=rate)
+            self.gate.reconfigure(fresh, now)
+
     def take_over(self, was: "Room") -> None:
         """Go on where this room was before the settings changed."""
         self.shelf, self.fairness = was.shelf, was.fairness
-        self._admitted, self._tried = was._admitted, was._tried
+        self.uses, self._tried = was.uses, was._tried
 
     def _expiry(self, now: float) -> float:
         return float(math.ceil(now + self.settings.session.duration_seconds))

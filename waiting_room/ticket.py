@@ -11,7 +11,11 @@ front proxy that carries one cookie carries all. Both are text, readable by anyb
     |    room
     kind and version: t1 a ticket, p1 a pass
 
-    p1 . checkout . <id> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
+    p1 . checkout . <id>~<marks> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
+                         |
+                         whom it was given to: b and four letters, a keyed digest of the browser's family, n and four,
+                         one of the network. They differ from pass to pass, so they tell no two visitors' likeness.
+                         Passes from before there were marks have none, and older nodes take them for a part of the id.
 
 Times are Unix time. Ticket and pass are signed under keys derived with different salts, so neither can be passed off as
 the other. Keys form a list: the first signs, all verify, so keys are changed without anybody losing their place.
@@ -27,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from waiting_room.signature import TO_URL, Signatures
+from waiting_room.signature import TO_URL, Marks, Signatures
 
 __all__ = [
     "ID_BYTES",
@@ -62,6 +66,7 @@ class Rejection(StrEnum):
     ROOM = "room"
     FUTURE = "future"
     EXPIRED = "expired"
+    USED = "used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class Pass:
     first_seen: float
     admitted_at: float
     expires: float
+    marks: str = ""
+    """Whom it was given to, as in the cookie; '' when it does not say."""
 
 
 class Keyring:
@@ -107,6 +114,7 @@ class Keyring:
             raise ValueError("at least one secret key is required")
         self._tickets = Signatures(keys, b"stanchion.ticket.v1")
         self._passes = Signatures(keys, b"stanchion.pass.v1")
+        self._marks = Marks(keys, b"stanchion.mark.v1")
 
     def seal(self, what: Ticket | Pass) -> str:
         """The cookie's value."""
@@ -114,7 +122,24 @@ class Keyring:
             payload = f"t1.{what.room}.{what.id}.{_ms(what.first_seen)}.{int(what.seen)}"
             return self._tickets.sign(payload.encode()).decode()
         times = f"{_ms(what.first_seen)}.{_ms(what.admitted_at)}.{int(what.expires)}"
-        return self._passes.sign(f"p1.{what.room}.{what.id}.{times}".encode()).decode()
+        ident = f"{what.id}~{what.marks}" if what.marks else what.id
+        return self._passes.sign(f"p1.{what.room}.{ident}.{times}".encode()).decode()
+
+    def marks(self, ident: str, browser: str, network: str) -> str:
+        """What the pass of a visitor says of whom it was given to."""
+        return f"b{self._marks.of(_marked(ident, browser))}n{self._marks.of(_marked(ident, network))}"
+
+    def differing(self, held: Pass, browser: str, network: str) -> tuple[str, ...]:
+        """In what whoever shows a pass differs from whom it was given to: 'browser', 'network'."""
+        marks, end = held.marks, 1 + Marks.LENGTH
+        if len(marks) != 2 * end:
+            return ()
+        differs: tuple[str, ...] = ()
+        if not self._marks.fits(marks[1:end], _marked(held.id, browser)):
+            differs = ("browser",)
+        if not self._marks.fits(marks[end + 1 :], _marked(held.id, network)):
+            differs += ("network",)
+        return differs
 
     def read(self, value: str, room: str) -> Ticket | Pass | Rejected:
         """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
@@ -158,8 +183,13 @@ def _ticket(fields: list[str]) -> Ticket:
 
 
 def _pass(fields: list[str]) -> Pass:
-    _, room, ident, first_seen_ms, admitted_ms, expires = fields
-    return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)))
+    _, room, named, first_seen_ms, admitted_ms, expires = fields
+    ident, _, marks = named.partition("~")
+    return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)), marks)
+
+
+def _marked(ident: str, what: str) -> bytes:
+    return f"{ident} {what}".encode("utf-8", "surrogatepass")
 
 
 def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:

@@ -6,8 +6,8 @@ What a head says (`recognise`) is asked once for a head that is remembered, what
 from collections.abc import Iterable
 from typing import Protocol
 
+from edge.facts import Facts
 from edge.head import RequestHead
-from edge.pipeline import Facts
 from edge.verdict import Answer, Forward, Headers, Verdict
 
 __all__ = ["Decider"]

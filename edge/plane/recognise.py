@@ -18,8 +18,8 @@ builds a new Recogniser, and with it an empty memory.
 from dataclasses import dataclass
 
 from edge.client_address import Origin, TrustedProxies
+from edge.facts import Facts
 from edge.head import RequestHead
-from edge.pipeline import Facts
 from edge.plane.decider import Decider
 from edge.plane.hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.plane.memory import HeadMemory

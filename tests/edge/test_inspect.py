@@ -38,6 +38,20 @@ def test_a_pass_says_what_it_holds(settings_file: str, capsys: pytest.CaptureFix
     assert "expires: 2001-09-09T01:56:40.000Z" in capsys.readouterr().out
 
 
+def test_a_pass_says_whether_it_was_given_to_whoever_shows_it(
+    settings_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For the support desk: the visitor's browser and address from the log, against the pass."""
+    keys = Keyring([KEY.encode()])
+    marks = keys.marks("i" * 22, "curl", "192.0.2.0/24")
+    cookie = keys.seal(Pass("i" * 22, "checkout", 1e9, 1e9 + 5, 1e9 + 600, marks))
+    shown = ["--user-agent", "curl/8.5", "--address", "198.51.100.1"]
+    assert main(["ticket", "inspect", cookie, "--config", settings_file, *shown]) == 0
+    said = capsys.readouterr().out
+    assert "browser: the same (bound)" in said
+    assert "network: another (not bound)" in said
+
+
 @pytest.mark.parametrize("cookie", ["", "nonsense", "t1.checkout.x.1.2.forged", "p1.checkout.x"])
 def test_what_cannot_be_believed_fails(cookie: str, settings_file: str) -> None:
     """Exit code 1, whatever the text; without keys nothing is believed."""

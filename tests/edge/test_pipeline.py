@@ -59,8 +59,14 @@ class Edge:
     def ask(
         self, target: str = "/checkout", cookie: str = "", accept: str = "application/json", **head: str
     ) -> Verdict:
+        asked = self.head(target, cookie, accept, **head)
+        return self.pipeline.decide(self.pipeline.recognise(asked), self.now, self.chance.random())
+
+    def head(
+        self, target: str = "/checkout", cookie: str = "", accept: str = "application/json", **head: str
+    ) -> RequestHead:
         asked = RequestHead(head.pop("method", "GET"), target, "shop.example", "http", "203.0.113.9", cookie, accept)
-        return self.pipeline.decide(self.pipeline.recognise(replace(asked, **head)), self.now, self.chance.random())
+        return replace(asked, **head)
 
     def fill(self) -> None:
         """Empty the bucket: whoever comes next waits."""

@@ -60,7 +60,7 @@ def comments() -> dict[str, str]:
         text = line.strip()
         if text.startswith("#"):
             above.append(text.removeprefix("#").strip())
-        elif key := re.match(r"(\s*)([a-z_]+):", line):
+        elif key := re.match(r"(\s*)([a-z0-9_]+):", line):
             indent = len(key[1])
             parents = [parent for parent in parents if parent[0] < indent]
             path = ".".join([name for _, name in parents] + [key[2]])

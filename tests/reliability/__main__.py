@@ -3,6 +3,7 @@
 conformance what RFC 9110 and 9112 demand, of the edge, nginx and HAProxy           a quarter of a minute
 smuggling   the corpus through the edge, nginx and HAProxy                          half a minute
 fuzz        a million mutations of heads, chunks and cookies                        some two minutes
+tampered    a million tampered tickets and passes                                  half a minute
 crowd       5,000 slow connections, and what other visitors notice of them          a minute
 tools       slowhttptest in its four modes                                          two minutes
 """
@@ -18,6 +19,7 @@ from tests.reliability.conformance.table import page
 from tests.reliability.fuzz import fuzz
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
+from tests.reliability.tampered import tamper
 
 SEED = 20_261_121
 
@@ -45,6 +47,14 @@ def fuzzing() -> str:
     return "\n".join(rows)
 
 
+def tampered() -> str:
+    rows = ["| tampering | tried | opened | why not |", "| --- | --- | --- | --- |"]
+    for kind, reasons in tamper(1_000_000, SEED).items():
+        why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        rows.append(f"| {kind} | {reasons.total():,} | **0** | {why} |")
+    return "\n".join(rows)
+
+
 def crowded() -> str:
     rows = [
         "| slow connections | other visitors | failed | P50 | P99 | memory each |",
@@ -68,6 +78,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "smuggling": smuggling,
     "fuzz": fuzzing,
+    "tampered": tampered,
     "crowd": crowded,
     "tools": tools,
 }

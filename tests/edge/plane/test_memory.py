@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.facts import Facts
 from edge.head import RequestHead
 from edge.loading import parse_settings
-from edge.pipeline import Facts
 from edge.plane.client import Client
 from edge.plane.memory import HeadMemory
 from edge.plane.server import Plane

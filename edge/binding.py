@@ -1,0 +1,68 @@
+"""Whom a pass was given to: which browser, in which network. Shown by another, it was copied, or its bearer moved.
+
+    browser    the family and the system that a User-Agent names, as in `chrome android`; versions change, these do not
+    network    the address' first bits: an IPv4 /24, an IPv6 /48, as the settings say
+
+A pass carries a keyed digest of both (`waiting_room/ticket.py`), so nothing has to be remembered to notice a copy.
+What follows is the settings' choice (`session.bind`): nothing, or the pass does not count there.
+"""
+
+import ipaddress
+from functools import lru_cache
+
+from edge.head import RequestHead
+from edge.settings import SessionSettings
+from waiting_room.ticket import Keyring, Pass
+
+__all__ = ["Binding", "browser_family", "network_prefix"]
+
+#: What names a family, in the order in which it is looked for: those who call themselves by another's name come first.
+FAMILIES = (
+    *(("edg", "edge"), ("opr/", "opera"), ("samsungbrowser", "samsung"), ("firefox", "firefox"), ("fxios", "firefox")),
+    *(("crios", "chrome"), ("chrome/", "chrome"), ("safari/", "safari")),
+)
+SYSTEMS = ("windows", "android", "iphone", "ipad", "macintosh", "cros", "linux")
+
+
+class Binding:
+    """One room's. keys: make the marks."""
+
+    def __init__(self, keys: Keyring, session: SessionSettings) -> None:
+        self._keys = keys
+        self._bound = frozenset(session.bind)
+        self._bits = session.bind_ipv4_bits, session.bind_ipv6_bits
+
+    def marks(self, ident: str, head: RequestHead) -> str:
+        """What the pass for a ticket of this id says."""
+        return self._keys.marks(ident, browser_family(head.user_agent), network_prefix(head.client_ip, *self._bits))
+
+    def differing(self, held: Pass, head: RequestHead) -> tuple[str, ...]:
+        """In what whoever shows a pass differs from whom it was given to."""
+        family, prefix = browser_family(head.user_agent), network_prefix(head.client_ip, *self._bits)
+        return self._keys.differing(held, family, prefix)
+
+    def matters(self, differing: tuple[str, ...]) -> bool:
+        """Whether a pass that differs in this does not count."""
+        return not self._bound.isdisjoint(differing)
+
+
+@lru_cache(maxsize=2048)
+def browser_family(user_agent: str) -> str:
+    """Who a User-Agent says it is, without versions: `chrome android`; of programs the name, as in `okhttp`."""
+    agent = user_agent.lower()
+    family = next((name for part, name in FAMILIES if part in agent), None)
+    system = next((name for name in SYSTEMS if name in agent), "")
+    return f"{family or agent.partition('/')[0]} {system}".strip()
+
+
+@lru_cache(maxsize=4096)
+def network_prefix(address: str, ipv4_bits: int, ipv6_bits: int) -> str:
+    """The network that an address is in; what is no address is a network of its own."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    bits = ipv4_bits if parsed.version == 4 else ipv6_bits
+    return str(ipaddress.ip_network((parsed, bits), strict=False))

@@ -1,0 +1,36 @@
+"""What a request's head says, whenever it comes: the first half of a decision, which may be remembered."""
+
+from dataclasses import dataclass
+
+from edge.abuse.shield import Limits, Watched
+from edge.head import RequestHead
+from edge.rooms import Room
+from edge.verdict import Answer
+from waiting_room.ticket import Pass, Rejected, Ticket
+
+__all__ = ["Facts"]
+
+
+@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+class Facts:
+    """What a head says, whenever it comes."""
+
+    head: RequestHead
+    answer: Answer | None = None
+    """Set when there is nothing to decide: a refusal, a file."""
+    room: Room | None = None
+    credential: Ticket | Pass | Rejected | None = None
+    wants_page: bool = False
+    is_poll: bool = False
+    """Asked at the status address: an admission is told, not forwarded."""
+    limits: Limits = ()
+    """What each request with this head counts for."""
+    watched: Watched | None = None
+    """What robots are known by in it."""
+    is_elsewhere: bool = False
+    """The pass was given to another browser or network, and is bound to it."""
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether a ticket or pass with a good signature vouches for this head: only such heads are remembered."""
+        return isinstance(self.credential, Ticket | Pass)

@@ -1,0 +1,56 @@
+"""What visitors are told of their place, as values; and small readings of what they ask."""
+
+from functools import lru_cache
+from urllib.parse import parse_qs
+
+from controller import Wait
+from edge.head import RequestHead
+from edge.rooms import Room
+from waiting_room.status import State, Status
+from waiting_room.ticket import Ticket
+
+__all__ = ["came_from_itself", "room_named", "sold_out", "waiting"]
+
+
+def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
+    """Waiting for one's turn; while every unit is held, for one of them to come back. The place is the same."""
+    is_paused = room.shelf.is_paused
+    return Status(
+        State.SOLD_OUT if is_paused else State.WAITING,
+        room.name,
+        position=verdict.position,
+        eta_p50_s=None if is_paused else verdict.eta_p50_s,
+        eta_p90_s=None if is_paused else verdict.eta_p90_s,
+        poll_after_s=verdict.poll_after_s,
+        first_seen=ticket.first_seen,
+        message=room.settings.page.message,
+        stock=room.shelf.free,
+        held=room.shelf.held,
+    )
+
+
+def sold_out(room: Room, ticket: Ticket) -> Status:
+    """Sold out: for good when every unit is paid for, else the page goes on asking, calmly."""
+    return Status(
+        State.SOLD_OUT,
+        room.name,
+        first_seen=ticket.first_seen,
+        poll_after_s=None if room.shelf.is_over else room.settings.polling.max_seconds,
+        message=room.settings.page.message,
+        stock=room.shelf.free,
+        held=room.shelf.held,
+    )
+
+
+def came_from_itself(head: RequestHead) -> bool:
+    """The page loaded again by itself (scripts off), yet without the cookie it was given: cookies are off.
+
+    A link from the same page to itself looks the same, and a first visit that follows one finds its place explained a
+    little early: harmless.
+    """
+    return head.referer.partition("://")[2] == head.host + head.target
+
+
+@lru_cache(maxsize=512)
+def room_named(query: str) -> str:
+    return (parse_qs(query).get("room") or [""])[0]
