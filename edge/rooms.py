@@ -12,6 +12,7 @@ from zlib import crc32
 
 from controller import Admit, FairnessRecorder, Gate, GateSettings, Verdict
 from controller.occupancy import CELLS, Occupancy
+from edge.health import Health
 from edge.paths import PrefixIndex, compile_globs, readings
 from edge.settings import RoomSettings, Settings
 from edge.stock import Shelf
@@ -55,6 +56,9 @@ class Room:
         self.page = page
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
+        adaptive = settings.capacity.adaptive
+        self.health = Health(adaptive.latency_target_seconds) if adaptive.enabled else None
+        """What its requests come to at the upstream; None: nobody wants to know."""
         self.shelf = Shelf(settings.name)
         self._limit = limit
         self._machines = machines
@@ -164,6 +168,15 @@ class Room:
         if wanted.nodes != nodes:
             even = wanted.room_rate / nodes
             self.gate.reconfigure(replace(wanted, nodes=nodes, admissions_per_second=even), now)
+
+    def scale(self, factor: float, now: float) -> None:
+        """Use such a part of the configured capacity from now on, 0..1; nothing jumps."""
+        wanted = self.gate.settings
+        rate = self.settings.capacity.admissions_per_second * factor
+        if wanted.room_rate != rate:
+            part = rate / wanted.nodes
+            fresh = replace(wanted, admissions_per_second=part, room_admissions_per_second=rate)
+            self.gate.reconfigure(fresh, now)
 
     def take_over(self, was: "Room") -> None:
         """Go on where this room was before the settings changed."""

@@ -26,6 +26,7 @@ from pydantic import (
 
 __all__ = [
     "AbuseSettings",
+    "AdaptiveCapacitySettings",
     "AdminSettings",
     "BotSettings",
     "CapacitySettings",
@@ -244,11 +245,20 @@ class MatchSettings(_Section):
     bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
 
 
+class AdaptiveCapacitySettings(_Section):
+    enabled: bool = False
+    latency_target_seconds: PositiveSeconds = 1.0
+    error_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.05
+    floor: Annotated[float, Field(ge=0.001, le=1, allow_inf_nan=False)] = 0.1
+    recovery_seconds: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 300.0
+
+
 class CapacitySettings(_Section):
     admissions_per_second: Rate
     burst_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 1.0
     burst_floor: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 3.0
     total_active_users: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    adaptive: AdaptiveCapacitySettings = AdaptiveCapacitySettings()
 
 
 class SessionSettings(_Section):

@@ -51,6 +51,7 @@ class Exchange:
         "_forward",
         "_has_answered",
         "_head",
+        "_health",
         "_is_pausing_client",
         "_keep_alive",
         "_known",
@@ -81,6 +82,8 @@ class Exchange:
         self._pace: Pace | None = None
         self._pending: list[bytes] | None = None
         self._pending_bytes = 0
+        room = known.facts.room
+        self._health = None if room is None else room.health
         self._has_answered = False
         self._keep_alive = self._response_keeps_alive = False
         self._is_pausing_client = False
@@ -155,6 +158,8 @@ class Exchange:
         if plane.breaker.failures and not plane.breaker.allows(plane.now):
             self.fail(503, "shunned")
             return
+        if self._health is not None:
+            self._health.asked(self, monotonic())
         plane.pool.acquire(self)
 
     def abandon(self, outcome: str = "abandoned") -> None:
@@ -222,7 +227,10 @@ class Exchange:
         self._client.deadline = plane.now + plane.settings.upstream.idle_timeout_seconds
         self._status = response.status
         self._response_keeps_alive = response.keep_alive
-        plane.on_upstream(monotonic() - self._began)
+        now = monotonic()
+        plane.on_upstream(now - self._began)
+        if self._health is not None:
+            self._health.answered(self, now, is_failure=response.status >= 500)
         if response.status in OVERLOADED:
             plane.breaker.failed(plane.now)
         elif plane.breaker.failures:
@@ -287,6 +295,8 @@ class Exchange:
         client, plane = self._client, self._plane
         self._upstream = None
         transport = upstream.detach()
+        if self._health is not None:
+            self._health.answered(self, monotonic(), is_failure=False)
         self.is_over = True
         network = client.network
         early = client.detach()
@@ -324,6 +334,8 @@ class Exchange:
             return
         plane, retry_after_s = self._plane, None
         plane.on_upstream_failure(kind)
+        if self._health is not None:
+            self._health.answered(self, monotonic(), is_failure=True)
         if kind == "shunned":
             retry_after_s = plane.breaker.retry_after_s(plane.now)
         else:
@@ -350,6 +362,8 @@ class Exchange:
 
     def _over(self, outcome: str, status: int) -> None:
         self.is_over = True
+        if self._health is not None:
+            self._health.ended(self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort()

@@ -131,7 +131,7 @@ class Plane:
         """
         self.is_draining = True
         self.last_word_s = last_word_s
-        self.entrance.close()
+        await self.entrance.close()
         for connection in list(self.connections):
             connection.drain()
         try:
@@ -145,7 +145,7 @@ class Plane:
     async def close(self) -> None:
         """End everything now."""
         self.is_draining = True
-        self.entrance.close()
+        await self.entrance.close()
         for connection in list(self.connections):
             connection.abort()
         for pool in self._pools:

@@ -35,6 +35,7 @@ from edge.faults import ConfigurationError
 from edge.logs import facts
 from edge.settings import Settings
 from edge.stock import RoomEvent, Shelf
+from edge.workers.adaptation import Adaptation
 from edge.workers.board import MAX_ROOMS, create_board_file
 from edge.workers.channel import Channel
 from edge.workers.sockets import address_of, open_sockets
@@ -105,6 +106,8 @@ class Supervisor:
         self._shelves: dict[str, Shelf] = {}  # what upstreams said, for workers that start later
         self._stock_watch = StockWatch(self._hear_shop, self.registry)
         self._stock_watch.use(self.settings)
+        self._adaptation = Adaptation(lambda factors: self._tell({"kind": "adapt", "factors": factors}), self.registry)
+        self._adaptation.use(self.settings)
         self._stalls = StallWatch(self.settings.worker_stall_seconds)
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
@@ -144,7 +147,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 filled = [group.create_task(self._keep_filled(seat)) for seat in self._seats]
                 helpers = [group.create_task(self._stock_watch.run()), group.create_task(self._watch_stalls())]
-                helpers.append(group.create_task(self._roll()))
+                helpers += [group.create_task(self._roll()), group.create_task(self._adaptation.run())]
                 if self._bus is not None:
                     helpers.append(group.create_task(self._bus.run()))
                 await self._stopping.wait()
@@ -173,6 +176,7 @@ class Supervisor:
         self.settings, self._keys = fresh.model_copy(update=keep), keys
         self._assign_slots()
         self._stock_watch.use(self.settings)
+        self._adaptation.use(self.settings)
         for seat in self._seats:
             self._configure(seat)
         log.info("settings reloaded", extra=facts(rooms=[room.name for room in fresh.rooms]))
@@ -216,13 +220,14 @@ class Supervisor:
             "held": shelf.held,
             "sold_out": shelf.is_sold_out,
             "stock_watch": self._stock_watch.status(name),
+            "adaptive": self._adaptation.status(name),
             "nodes": views,
         }
 
     def _capacity(self, name: str) -> float:
         """What this machine's nodes may admit a second together; how they divide it changes with every heartbeat."""
         [rate] = [room.capacity.admissions_per_second for room in self.settings.rooms if room.name == name]
-        return rate / self.settings.cluster.nodes
+        return rate / self.settings.cluster.nodes * self._adaptation.factor(name)
 
     async def _keep_filled(self, seat: _Seat) -> None:
         """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
@@ -334,6 +339,7 @@ class Supervisor:
             board_since=self._board_since,
             machine=self._machine,
             resume=checkpoints,
+            factors=self._adaptation.factors,
         )
         if self._bus is not None:
             seat.channel.send("bus", up=self._bus.is_up)
@@ -356,6 +362,7 @@ class Supervisor:
                     seat.report |= {**message["rooms"], "": checkpoints}
                     seat.reported_at = time.time()
                     self._stalls.heard(seat.index, time.monotonic())
+                    self._adaptation.hear(message["upstream"])
                 case "event":
                     if self._spread(RoomEvent(**message["event"]), seat) and self._bus is not None:
                         self._bus.send(message)

@@ -12,8 +12,8 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from typing import Any
 
 from prometheus_client import values
@@ -91,6 +91,8 @@ class Worker:
                     self._pipeline.apply(RoomEvent(**message["event"]), time.time())
                 case "news" if self._heartbeat is not None:
                     self._heartbeat.hear(message["room"], message["summary"])
+                case "adapt":
+                    self._adapt(message["factors"])
                 case "bus" if self._heartbeat is not None:
                     self._heartbeat.is_connected = message["up"]
                 case "news" | "bus" | "event":
@@ -128,6 +130,7 @@ class Worker:
             message["resume"],
             lambda name: self._board.claims(slots[name]),
         )
+        self._adapt(message["factors"])
         self._pipeline = pipeline = Pipeline(
             self._rooms,
             Keyring([key.encode() for key in message["keys"]]),
@@ -219,7 +222,21 @@ class Worker:
             }
             checkpoints[room.name] = room.gate.checkpoint(now)
         self._reports += 1
-        self._channel.send("report", rooms=rooms, checkpoints=checkpoints)
+        self._channel.send("report", rooms=rooms, checkpoints=checkpoints, upstream=self._upstream_report())
+
+    def _upstream_report(self) -> dict[str, Any]:
+        """How the upstream does, for rooms whose capacity follows it."""
+        now, rooms = time.monotonic(), self._rooms.rooms if self._rooms else ()
+        is_down = self._pipeline is not None and self._pipeline.upstream_is_down
+        answered = {room.name: astuple(room.health.take(now)) for room in rooms if room.health is not None}
+        return {"down": is_down, "rooms": answered}
+
+    def _adapt(self, factors: Mapping[str, float]) -> None:
+        """Let rooms use these parts of their capacities."""
+        for name, factor in factors.items():
+            room = self._rooms.by_name.get(name) if self._rooms else None
+            if room is not None:
+                room.scale(factor, time.time())
 
     async def _drain(self) -> None:
         """Stop accepting, answer what is under way, end. Streams have the grace time to finish."""
