@@ -294,6 +294,7 @@ class StockSettings(_Section):
 class TicketSettings(_Section):
     lifetime_seconds: Annotated[float, Field(ge=60, le=86_400 * 30, allow_inf_nan=False)] = 86_400.0
     skew_allowance_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 2.0
+    away_seconds: Annotated[float, Field(ge=300, le=86_400 * 30, allow_inf_nan=False)] | None = None
 
 
 class PageSettings(_Section):
