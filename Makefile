@@ -58,9 +58,9 @@ format: $(VENV)/.test-ready ## rewrite the sources in the house format
 fairness: $(VENV)/.test-ready ## measure every scenario and write the tables of docs/fairness.md (half an hour; ARGS="flash churn")
 	@PYTHONPATH=. $(BIN)/python tests/bench/fairness_table.py $(ARGS)
 
-reliability: $(VENV)/.test-ready ## what the edge withstands, for docs/reliability.md (six minutes; ARGS="smuggling crowd")
+reliability: $(VENV)/.test-ready ## what the edge withstands, for docs/reliability.md and conformance.md (six minutes; ARGS="smuggling crowd")
 	@tests/system-packages.sh
-	@$(BIN)/python -m tests.reliability --write docs/reliability.md $(ARGS)
+	@$(BIN)/python -m tests.reliability --write docs $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist

@@ -12,19 +12,18 @@ ETA of a visitor x: the called are in within DEPTH_S, the others after those bef
     eta = DEPTH_S + RESERVE_S + (visitors between the threshold and x) / flow
 """
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import inf, isfinite
 
 from controller.bucket import LeakyBucket
 from controller.decisions import Admit, Verdict, Wait
-from controller.fleet import MAX_LEASES, PROFILE_BEATS, TTL_S, Summary, shares
+from controller.fleet import TTL_S, Summary
 from controller.law import DEPTH_S, RESERVE_S, ThresholdLaw
 from controller.line import YOUNG_S, Line
+from controller.membership import Membership
 from controller.meter import RateMeter
 from controller.pacing import appointment, calm, far_eta, first_appointment, newcomers_seats, stretched
-from controller.pool import Pool
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
@@ -53,21 +52,15 @@ class Gate:
         "_doubt_scale",
         "_far_eta_s",
         "_far_s",
+        "_fleet",
         "_flow",
-        "_gone",
         "_grown_up",
         "_is_exact",
         "_is_full",
-        "_joined_at",
-        "_joined_since",
         "_law",
-        "_leases",
         "_line",
         "_new_s",
-        "_peers",
         "_polls",
-        "_pool",
-        "_profiles",
         "_sample",
         "_settings",
         "_shift",
@@ -87,12 +80,7 @@ class Gate:
         self._born = self._cold_until = -inf
         self._stretch = 1.0
         self._is_full = False  # no free place was seen since the last tick
-        self._leases: list[tuple[float, float, bool]] = []  # given since the last summary
-        self._gone: list[float] = []  # admitted since the last summary
-        self._peers: dict[str, deque[tuple[Summary, float]]] = {}
-        self._joined_at = self._joined_since = -inf
-        self._pool = Pool()
-        self._profiles: dict[str, tuple[float, tuple[float, ...]]] = {}
+        self._fleet = Membership(self._line)
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
         self._flow, self._sample, self._is_exact = 0.0, 1.0, False
@@ -135,7 +123,7 @@ class Gate:
             if (
                 (slots is None or slots > 0)
                 and self._bucket.rate > 0.0
-                and self._bucket.take(now, spare, self._pool.lent)
+                and self._bucket.take(now, spare, self._fleet.pool.lent)
             ):
                 return self._admit(first_seen, age_s)
             law.refuse()
@@ -160,7 +148,7 @@ class Gate:
         self._blocked += (float(self._is_full) - self._blocked) * min(1.0, dt / BLOCKED_S)
         is_blocked = self._is_full or self._blocked > 0.2
         self._is_full = False
-        if clock - self._joined_at > TTL_S:
+        if clock - self._fleet.heard_at > TTL_S:
             self._part(now)
         self._retune()
         if clock >= self._cold_until:
@@ -179,61 +167,19 @@ class Gate:
 
     def summary(self, node: str, beat: int, now: float) -> Summary:
         """What the other nodes should know since the last one; `node` is this node's name in the fleet."""
-        clock = self._read(now)
-        leases = tuple((first_seen, due - clock, is_first) for first_seen, due, is_first in self._leases)
-        gone = tuple(self._gone)
-        self._leases, self._gone = [], []
-        level = self._bucket.level(now)
-        profile = self._line.profile() if beat % PROFILE_BEATS == 0 else ()
-        return Summary(
-            node, beat, now, self._polls.rate, level, self._bucket.rate, self._line.waiting(), leases, gone, profile
-        )
+        clock, bucket = self._read(now), self._bucket
+        return self._fleet.tell(node, beat, clock, now, self._polls.rate, bucket.level(now), bucket.rate)
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
         """News of the fleet, this node's own summary among it; each summary once, in any order."""
-        clock = self._read(now)
-        news = list(summaries)
-        for summary in news:
-            heard = self._peers.setdefault(summary.node, deque(maxlen=3))
-            heard.append((summary, clock))
-        self._peers = {name: heard for name, heard in self._peers.items() if clock - heard[-1][1] <= TTL_S}
-        if node not in self._peers or len(self._peers) < 2:
+        s, bucket = self._settings, self._bucket
+        zone = (s.poll_max_s * self._stretch + ZONE_S) * s.room_rate
+        part = self._fleet.hear(node, summaries, self._read(now), now, s, zone, bucket.level(now))
+        if part is None:
             self._part(now)
             return
-        if self._line.front is None:
-            self._joined_since = clock
-        self._joined_at = clock
-        beat = self._peers[node][-1][0].beat - 1
-        last = {name: _of_beat(heard, beat) for name, heard in self._peers.items()}
-        self._learn(node, news, last, now)
-        room = self._settings.room_rate
-        if clock - self._joined_since < TTL_S:  # who has not been heard yet may be there, with an even share
-            room *= min(1.0, len(last) / self._settings.nodes)
-        all_shares = shares(last.values(), room, self._settings.cushion_at)
-        levels = {name: heard[-1][0].level for name, heard in self._peers.items()}
-        depth = self._pool.learn(
-            node, all_shares, levels, self._bucket.level(now), self._settings, is_idle=self._line.is_empty
-        )
-        self._bucket.reshape(all_shares[node].rate, depth, now)
+        bucket.reshape(part.share.rate, part.depth, now)
         self._retune()
-
-    def _learn(self, node: str, news: list[Summary], last: Mapping[str, Summary], now: float) -> None:
-        """Bring the shared front up to date."""
-        polls = sum(s.polls_per_s for s in last.values())
-        sample = last[node].polls_per_s / polls if polls > 0.0 else 1.0 / len(last)
-        zone = (self._settings.poll_max_s * self._stretch + ZONE_S) * self._settings.room_rate
-        front = self._line.join(max(sample, 1e-3), zone)
-        self._profiles |= {s.node: (s.waiting, s.profile) for s in news if s.profile or not s.waiting}
-        if any(s.profile for s in news):
-            self._profiles = {name: told for name, told in self._profiles.items() if name in last}
-            self._line.far.merge(self._profiles.values())
-        for summary in news:
-            if summary.node != node:
-                offset = self._clock + summary.at - now
-                for first_seen, due_s, is_first in summary.leases:
-                    front.expect(first_seen, offset + due_s, is_first)
-                for first_seen in summary.gone:
-                    front.leave(first_seen)
 
     def set_share(self, admissions_per_second: float, now: float) -> None:
         """A new share of the capacity; the rest of the settings stays."""
@@ -288,8 +234,7 @@ class Gate:
         line = self._line
         ahead = line.book.rank(first_seen)
         line.leave(first_seen)
-        if line.front is not None:
-            self._gone.append(first_seen)
+        self._fleet.admitted(first_seen)
         self._admitted.count += 1
         return Admit(max(0.0, age_s), not line.book, ahead)
 
@@ -322,9 +267,7 @@ class Gate:
         due = clock + after + GRACE_S
         line.expect(first_seen, due, is_first)
         if line.front is not None and eta < 2.0 * s.poll_max_s * self._stretch + ZONE_S:
-            line.front.expect(first_seen, due, is_first)
-            if len(self._leases) < MAX_LEASES:
-                self._leases.append((first_seen, due, is_first))
+            self._fleet.leased(first_seen, due, is_first)
         return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
 
     def _doubt(self, first_seen: float, eta_s: float) -> float:
@@ -338,24 +281,21 @@ class Gate:
 
     def _part(self, now: float) -> None:
         """Nothing was heard of the others: on with the configured share and this node's own sample."""
-        if self._line.front is not None:
-            self._line.part()
-            self._leases, self._gone = [], []
-            self._pool = Pool()
+        if self._fleet.part():
             rate = self._settings.admissions_per_second
             self._bucket.reshape(rate, self._settings.depth_at(rate), now)
             self._retune()
 
     def _move(self, now: float, dt: float, is_blocked: bool) -> None:
         s, line, law, bucket = self._settings, self._line, self._law, self._bucket
-        pool, is_joined = self._pool, line.front is not None
+        pool, is_joined = self._fleet.pool, line.front is not None
         if line.is_empty:
             if is_joined:
                 pool.rest(self._clock)
             else:
                 bucket.fill_to(s.idle_depth_at(bucket.rate), now)
             law.open()
-        elif bucket.rate > 0.0:
+        elif bucket.rate > 0.0 and (pool.room > 0.0 or not is_joined):  # 0: held a moment ago, news is on its way
             if is_joined:
                 pool.work(self._clock)
                 part = pool.part
@@ -415,13 +355,3 @@ class Gate:
             self._born = now
             self._cold_until = now + COLD_S * s.poll_min_s
         self._retune()
-
-
-def _of_beat(heard: Iterable[tuple[Summary, float]], beat: int) -> Summary:
-    """The summary of that heartbeat, or the latest before it, or whatever there is."""
-    found: Summary | None = None
-    for summary, _ in heard:
-        if found is None or summary.beat <= beat:
-            found = summary
-    assert found is not None
-    return found

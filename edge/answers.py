@@ -58,7 +58,9 @@ class Answers:
     ) -> Answer:
         """An error of the client's (4xx) or the upstream's (5xx): a page, or a problem document (RFC 9457)."""
         outcome = "refused" if code < 500 else "failed"
-        retry = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+        retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+        if code == 405:
+            retry += (("Allow", "GET, HEAD"),)  # the methods of the edge's own paths
         if wants_page:
             body = self._errors.render(code, explanation=detail, retry_after_s=retry_after_s)
             return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, outcome)

@@ -90,6 +90,9 @@ class Metrics:
         self.rejected = counter(
             "stanchion_ticket_rejections", "Tickets and passes not accepted, whose bearers start anew", "room", "reason"
         )
+        self.moved_back = counter(
+            "stanchion_places_moved_back", "Places put back since their visitors were away for too long", "room"
+        )
         self.elsewhere = counter(
             "stanchion_passes_elsewhere",
             "Heads with a pass that was given to another browser or network, and whether it counted all the same",

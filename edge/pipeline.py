@@ -58,6 +58,8 @@ log = logging.getLogger("edge.passes")
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 #: Paths of the edge's own; they exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
+#: An appointment so far ahead is written into the ticket, if absence counts.
+LONG_S = 30.0
 TOO_OFTEN = "Too many requests came from you or your network in a short time. Your place in line is kept."
 
 
@@ -109,6 +111,17 @@ class Pipeline:
         watched = shield.watched(head, ident) if is_room else None
         return replace(facts, limits=shield.limits(head, ident, is_room=is_room), watched=watched)
 
+    def _kept_out(self, facts: Facts, now: float) -> Answer | None:
+        """Who asks too often, or like a robot that is to be slowed down."""
+        if facts.limits and (wait := wait_s(facts.limits, now)) > 0.0:
+            self._metrics.shielded.count("limited")
+            return self._too_often(facts.wants_page, math.ceil(wait))
+        watched = facts.watched
+        if watched is None or self.shield is None:
+            return None
+        reasons = self.shield.suspects(watched, now)
+        return self._answer_robot(watched, reasons, self.shield, facts, now) if reasons else None
+
     def _answer_robot(
         self, watched: Watched, reasons: tuple[str, ...], shield: Shield, facts: Facts, now: float
     ) -> Answer | None:
@@ -149,14 +162,8 @@ class Pipeline:
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
-        if facts.limits and (wait := wait_s(facts.limits, now)) > 0.0:
-            self._metrics.shielded.count("limited")
-            return self._too_often(facts.wants_page, math.ceil(wait))
-        watched = facts.watched
-        if watched is not None and self.shield is not None:
-            reasons = self.shield.suspects(watched, now)
-            if reasons and (answer := self._answer_robot(watched, reasons, self.shield, facts, now)) is not None:
-                return answer
+        if (facts.limits or facts.watched is not None) and (answer := self._kept_out(facts, now)) is not None:
+            return answer
         if facts.answer is not None:
             return facts.answer
         room = facts.room
@@ -176,7 +183,12 @@ class Pipeline:
                 return self._ask(facts, room, None, None, now, draw)
             if now < used.expires and self._is_given_to(used, room, facts.head):
                 return self._enter(facts, room, used, now, fresh=used)
-        return self._ask(facts, room, held, held.renewed(now) if held.needs_renewal(now) else None, now, draw)
+        if not held.needs_renewal(now):
+            return self._ask(facts, room, held, None, now, draw)
+        renewed = held.renewed(now, room.away_s)
+        if renewed.first_seen > held.first_seen:
+            self._metrics.moved_back.count(room.name)
+        return self._ask(facts, room, renewed, renewed, now, draw)
 
     def _ask(
         self, facts: Facts, room: Room, held: Ticket | None, given: Ticket | None, now: float, draw: float
@@ -321,7 +333,12 @@ class Pipeline:
         self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
     ) -> Answer:
         cookie: Headers = ()
+        told_s = status.poll_after_s
+        if room.away_s is not None and told_s is not None and told_s > LONG_S:
+            given = replace(given or ticket.renewed(now), told_s=math.ceil(told_s))
         if given is not None:
+            if isinstance(facts.credential, Ticket) and facts.credential.id == given.id:
+                status.moved_back_s = given.first_seen - facts.credential.first_seen
             lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
             cookie = self._set_cookie(facts, room, given, lifetime_s)
         code = 200 if facts.is_poll else room.settings.page.status_code

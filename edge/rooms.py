@@ -62,6 +62,7 @@ class Room:
         self.shelf = Shelf(settings.name)
         self._limit = limit
         self._machines = machines
+        self.away_s = settings.ticket.away_seconds
         self._rows = rows or [[0] * CELLS for _ in range(own_row + 1)]
         self._claim_rows = claims or [[0] * CELLS for _ in range(own_row + 1)]
         # A pass ends on a whole second, so a session may last one second longer than it is said to.
@@ -137,7 +138,9 @@ class Room:
     def admit(self, ticket: Ticket, now: float, marks: str = "") -> Pass:
         """The pass of a visitor whom the gate let in. marks: whom it is given to."""
         given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
-        self.uses.note(given)
+        moved = self.uses.note(given)
+        if moved is not None and moved.admitted_at >= self._board_since:
+            self.occupancy.end(moved.expires, now)
         self.fairness.record(ticket.first_seen, now)
         return given
 
@@ -285,7 +288,7 @@ def build_rooms(
         fresh = Room(
             room,
             gate,
-            WaitingPage(assets, room.name, room.page.title),
+            WaitingPage(assets, room.name, room.page.title, away_s=room.ticket.away_seconds),
             limit=None if active is None else max(1, active // settings.cluster.nodes),
             rows=rows,
             claims=claims,

@@ -171,6 +171,7 @@ class AdminSettings(_Section):
 class UpstreamSettings(_Section):
     url: Annotated[str, AfterValidator(_upstream_url)]
     host_header: Literal["preserve", "upstream"] = "preserve"
+    via: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     connect_timeout_seconds: PositiveSeconds = 5.0
     response_timeout_seconds: PositiveSeconds = 60.0
     idle_timeout_seconds: PositiveSeconds = 60.0
@@ -293,6 +294,7 @@ class StockSettings(_Section):
 class TicketSettings(_Section):
     lifetime_seconds: Annotated[float, Field(ge=60, le=86_400 * 30, allow_inf_nan=False)] = 86_400.0
     skew_allowance_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 2.0
+    away_seconds: Annotated[float, Field(ge=300, le=86_400 * 30, allow_inf_nan=False)] | None = None
 
 
 class PageSettings(_Section):

@@ -45,14 +45,15 @@ class Uses:
     def __len__(self) -> int:
         return len(self._used)
 
-    def note(self, given: Pass) -> None:
-        """A pass was given."""
+    def note(self, given: Pass) -> Pass | None:
+        """A pass was given; returns the one that it takes the place of."""
         before = self._used.pop(given.id, None)
         _keep(self._used, given.id, given)
         if before is not None or given.id in self._displaced:
             self._displaced.pop(given.id, None)
             _keep(self._moved, given.id, given.admitted_at)
             self.has_moves = True
+        return before
 
     def is_over(self, used: Pass, now: float) -> bool:
         """Whether a ticket whose place was used has no place any more."""
@@ -71,6 +72,8 @@ class Uses:
             _keep(self._used, held.id, held)
         elif used.expires == _ENDED:
             return False
+        elif held.expires > used.expires:  # it was renewed
+            self._used[held.id] = held
         _keep(self._displaced, held.id, now)
         return True
 

@@ -187,12 +187,18 @@
     if (status.stock !== null) put("stock", status.stock > 0 ? number(status.stock) : texts.labels.stock_none);
     show("within", within !== "");
     show("progress-box", progress !== null);
-    notice(shown.slower ? texts.notices.slower : "");
+    notice(shown.slower ? texts.notices.slower : movedBack);
     remember("shown", shown);
     return place;
   };
 
+  let movedBack = ""; // said until the page is loaded again
+
   const showStatus = (status) => {
+    if (status.moved_back_seconds) {
+      movedBack = fill(texts.notices.moved, { wait: waitText(nearestStep(status.moved_back_seconds)) });
+      say(announced.view, movedBack);
+    }
     const isInLine = status.state === "waiting";
     const isAllHeld = viewOf(status) === "all_held";
     if (!shown || shown.firstSeen !== status.first_seen) shown = freshShown(status.first_seen);

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from waiting_room.slots import Coding, Slotted
 from waiting_room.status import State, Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
-from waiting_room.texts import Texts
+from waiting_room.texts import Texts, fill
 
 __all__ = [
     "ASSET_HEADERS",
@@ -137,9 +137,20 @@ class Assets:
 class WaitingPage:
     """The page of one room, ready in every view; `render` puts in what concerns one visitor at one moment."""
 
-    def __init__(self, assets: Assets, room: str, title: str | None = None, texts: Texts | None = None) -> None:
+    def __init__(
+        self,
+        assets: Assets,
+        room: str,
+        title: str | None = None,
+        texts: Texts | None = None,
+        away_s: float | None = None,
+    ) -> None:
+        """away_s: for how long a place is kept for a visitor who does not ask; None: as long as the ticket lasts."""
         self.room = room
         self._texts = texts or Texts.load()
+        if away_s is not None:
+            said = fill(self._texts.view("waiting", "next_away"), {"away": self._texts.at_most(away_s)})
+            self._texts = self._texts.with_view("waiting", "next", said)
         words = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
         template = Template.load("waiting.html").fill(
             words
@@ -210,6 +221,7 @@ class WaitingPage:
             status.stock,
             status.held if all_held else None,
             status.opens_at,
+            self._texts.wait_step(status.moved_back_s) if status.moved_back_s else None,
         )
         half = self._halves.get(shared)
         if half is None:
@@ -226,6 +238,7 @@ class WaitingPage:
         in_line, all_held = view == "waiting", view == "all_held"
         within = texts.within(status.eta_p50_s, status.eta_p90_s)
         since = status.first_seen if in_line else None
+        moved = texts.get("notices", "moved", wait=texts.wait(status.moved_back_s)) if status.moved_back_s else ""
         fixed = {
             "no_place": hidden_unless((in_line or all_held) and status.position is not None),
             "long_place": b' class="long"' if len(own[2]) > LONG_PLACE else b"",
@@ -238,6 +251,8 @@ class WaitingPage:
             "no_held": hidden_unless(all_held),
             "no_message": hidden_unless(view != "cookies" and bool(status.message)),
             "message": html(status.message or ""),
+            "no_notice": hidden_unless(in_line and bool(status.moved_back_s)),
+            "notice": html(moved) if in_line else b"",
             "no_updated": hidden_unless(now is not None and view != "cookies"),
             "no_since": hidden_unless(since is not None),
         }

@@ -11,6 +11,8 @@
     sold_out  nothing is free; `poll_after_seconds` is null when it is final. With `held` above 0 that many units are
               not paid for yet, and go to the next in line if they come back: keep asking
     closed    the room lets nobody in; `poll_after_seconds` is null when it is final
+
+Once, after a long absence, `moved_back_seconds` says by how much the place was put back (`ticket.away_seconds`).
 """
 
 import json
@@ -53,6 +55,8 @@ class Status:
     held: int | None = None
     """Units that are kept for visitors who are paying. Null: the shop does not say."""
     opens_at: float | None = None
+    moved_back_s: float = 0.0
+    """By how much the place has just been put back, since its visitor was away for too long."""
 
     @property
     def retry_after_s(self) -> int | None:
@@ -74,6 +78,7 @@ class Status:
             f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, '
             f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
             f"{_behind(self.message, self.stock, self.held, self.opens_at)}"
+            f"{_moved_back(self.moved_back_s) if self.moved_back_s else ''}}}"
         ).encode()
 
 
@@ -87,7 +92,11 @@ def _before(state: State, room: str) -> str:
 def _behind(message: str | None, stock: int | None, held: int | None, opens_at: float | None) -> str:
     kept = "" if held is None else f', "held": {held}'
     opens = "" if opens_at is None else f', "opens_at": "{timestamp(opens_at)}"'
-    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{kept}{opens}}}'
+    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{kept}{opens}'
+
+
+def _moved_back(seconds: float) -> str:
+    return f', "moved_back_seconds": {ceil(seconds)}'
 
 
 @lru_cache(maxsize=16_384)

@@ -60,6 +60,16 @@ class Texts:
         """One text with its `{names}` replaced; replacements are taken as they are, never searched again."""
         return fill(self.data[part][key], values)
 
+    def with_view(self, view: str, key: str, text: str) -> "Texts":
+        """The same words but for one text of a view."""
+        views = self.data["views"]
+        return Texts({**self.data, "views": {**views, view: {**views[view], key: text}}})
+
+    def at_most(self, seconds: float) -> str:
+        """The longest step that is no longer than this, in words; below the first it is the first."""
+        steps = self.data["waits"]["steps"]
+        return str(steps[max(0, bisect_right(self.steps_s, seconds) - 1)][1])
+
     def view(self, view: str, key: str) -> str:
         return str(self.data["views"][view][key])
 

@@ -8,14 +8,16 @@ front proxy that carries one cookie carries all. Both are text, readable by anyb
     |    |          |                        |               last sign of life, whole seconds
     |    |          |                        first_seen, milliseconds
     |    |          id: 128 random bits, base64url
+    |    |          behind it ~a and whole seconds, if the visitor was told to come back only after so many
     |    room
     kind and version: t1 a ticket, p1 a pass
 
     p1 . checkout . <id>~<marks> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
                          |
                          whom it was given to: b and four letters, a keyed digest of the browser's family, n and four,
-                         one of the network. They differ from pass to pass, so they tell no two visitors' likeness.
-                         Passes from before there were marks have none, and older nodes take them for a part of the id.
+                         one of the network. They differ from pass to pass, so they tell no two visitors' likeness
+
+What stands behind a ~ came later: cookies from before have none of it, and older nodes take it for a part of the id.
 
 Times are Unix time. Ticket and pass are signed under keys derived with different salts, so neither can be passed off as
 the other. Keys form a list: the first signs, all verify, so keys are changed without anybody losing their place.
@@ -28,7 +30,7 @@ Any bytes either open or are rejected with a reason; nothing raises. Whoever sho
 
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from waiting_room.signature import TO_URL, Marks, Signatures
@@ -82,12 +84,21 @@ class Ticket:
     room: str
     first_seen: float
     seen: float
+    told_s: int = 0
+    """So long after `seen` the visitor was told to come back, when that is long."""
 
     def needs_renewal(self, now: float) -> bool:
         return now - self.seen >= SIGN_OF_LIFE_S
 
-    def renewed(self, now: float) -> "Ticket":
-        return replace(self, seen=now)
+    def renewed(self, now: float, away_s: float | None = None) -> "Ticket":
+        """The same place with a new sign of life.
+
+        away_s: who was away for longer, beyond the appointment, is put back by what is over; never behind a newcomer,
+        as nobody can be away for longer than they have been in line. None: nobody is put back. A sign of life may be a
+        minute older than the last answer, and the allowance is that much shorter.
+        """
+        over_s = 0.0 if away_s is None else max(0.0, now - self.seen - self.told_s - away_s)
+        return Ticket(self.id, self.room, min(self.first_seen + over_s, now), now)
 
 
 @dataclass(slots=True)  # as above
@@ -119,7 +130,8 @@ class Keyring:
     def seal(self, what: Ticket | Pass) -> str:
         """The cookie's value."""
         if isinstance(what, Ticket):
-            payload = f"t1.{what.room}.{what.id}.{_ms(what.first_seen)}.{int(what.seen)}"
+            ident = f"{what.id}~a{what.told_s}" if what.told_s else what.id
+            payload = f"t1.{what.room}.{ident}.{_ms(what.first_seen)}.{int(what.seen)}"
             return self._tickets.sign(payload.encode()).decode()
         times = f"{_ms(what.first_seen)}.{_ms(what.admitted_at)}.{int(what.expires)}"
         ident = f"{what.id}~{what.marks}" if what.marks else what.id
@@ -178,8 +190,9 @@ def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float
 
 
 def _ticket(fields: list[str]) -> Ticket:
-    _, room, ident, first_seen_ms, seen = fields
-    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)))
+    _, room, named, first_seen_ms, seen = fields
+    ident, _, told = named.partition("~a")
+    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)), int(told or 0))
 
 
 def _pass(fields: list[str]) -> Pass:

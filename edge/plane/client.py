@@ -177,12 +177,14 @@ class Client(asyncio.Protocol):
         else:
             self._end(gently=True)
 
-    def refuse(self, status: int, detail: str, *, is_recorded: bool = False, wants_page: bool = False) -> None:
+    def refuse(
+        self, status: int, detail: str, *, is_recorded: bool = False, wants_page: bool = False, is_head: bool = False
+    ) -> None:
         """Nobody knows where the next request would begin: say so and end the connection."""
         plane = self._plane
         self._exchange_over()
         answer = plane.pipeline.refused(status, detail, wants_page=wants_page)
-        written = plane.writer.write(answer, plane.date, b"Connection: close\r\n")
+        written = plane.writer.write(answer, plane.date, b"Connection: close\r\n", is_head=is_head)
         self.transport.write(written)
         if not is_recorded:
             plane.record(None, answer.outcome, status, len(written), 0.0, to_upstream=False)
@@ -269,14 +271,14 @@ class Client(asyncio.Protocol):
         if known is None or known.peer != self._peer:
             found = recogniser.know(raw, self._peer)
             if isinstance(found, Refusal):
-                self.refuse(found.status, found.detail)
+                self.refuse(found.status, found.detail, is_head=raw.startswith(b"HEAD "))
                 return None
             known = found
         return known, raw, data[end:]
 
     def _wait_for_more(self, data: bytes, limit: int) -> None:
         if len(data) >= limit:
-            if b"\r\n" in data:
+            if data.find(b"\r\n", 0, limit) >= 0:
                 self.refuse(431, f"the request's head is larger than {limit} bytes")
             else:
                 self.refuse(414, f"the request's target is longer than {limit} bytes")

@@ -20,6 +20,8 @@ __all__ = ["Entrance", "most_connections", "raise_descriptor_limit"]
 
 #: Connections that wait to be taken, while a crowd arrives at once (Linux' somaxconn: 4096).
 BACKLOG = 4096
+#: A connection that was accepted is told to its protocol so many turns of the loop later (uvloop: 1, asyncio: 3).
+ACCEPT_TURNS = 5
 
 
 def most_connections(settings: Settings) -> int:
@@ -44,6 +46,7 @@ class Entrance:
         self._sockets = list(sockets)
         self._make = make
         self._servers: list[asyncio.Server] = []
+        self._stopped: list[asyncio.Server] = []  # they accept no more, but may not be closed yet
         self._opening: asyncio.Task[None] | None = None
         self.is_shut = True
         self.times_shut = 0
@@ -52,6 +55,7 @@ class Entrance:
     async def open(self) -> None:
         """Accept connections, those first that wait."""
         self.is_shut = False
+        self._close_stopped()
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
             server = await loop.create_server(self._make, sock=listening.dup(), backlog=BACKLOG)
@@ -71,15 +75,30 @@ class Entrance:
         if self.is_shut and self._sockets and (self._opening is None or self._opening.done()):
             self._opening = asyncio.get_running_loop().create_task(self.open(), name="open the entrance")
 
-    def close(self) -> None:
-        """For good."""
+    async def close(self) -> None:
+        """For good. Who was accepted has a protocol when this is over."""
         self._close_servers()
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        self._close_stopped()
         for listening in self._sockets:
             listening.close()
         self._sockets = []
 
     def _close_servers(self) -> None:
         self.is_shut = True
+        loop = asyncio.get_running_loop()
         for server in self._servers:
-            server.close()
+            # asyncio's own loop attaches a connection to its server some turns after accepting it, and a closed server
+            # takes none: there, only accepting ends for now. uvloop attaches at once, and has no such reader.
+            accepted_by_reader = [loop.remove_reader(listening.fileno()) for listening in server.sockets]
+            if any(accepted_by_reader):
+                self._stopped.append(server)
+            else:
+                server.close()
         self._servers = []
+
+    def _close_stopped(self) -> None:
+        for server in self._stopped:
+            server.close()
+        self._stopped = []

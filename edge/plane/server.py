@@ -114,6 +114,7 @@ class Plane:
             max_fields=settings.limits.headers,
             max_target=settings.limits.target_bytes,
             upstream_host=upstream_host,
+            via=None if settings.upstream.via is None else settings.upstream.via.encode(),
         )
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
@@ -131,7 +132,7 @@ class Plane:
         """
         self.is_draining = True
         self.last_word_s = last_word_s
-        self.entrance.close()
+        await self.entrance.close()
         for connection in list(self.connections):
             connection.drain()
         try:
@@ -145,7 +146,7 @@ class Plane:
     async def close(self) -> None:
         """End everything now."""
         self.is_draining = True
-        self.entrance.close()
+        await self.entrance.close()
         for connection in list(self.connections):
             connection.abort()
         for pool in self._pools:

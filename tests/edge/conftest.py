@@ -6,6 +6,7 @@ The tests know two addresses and the bytes that go over them, nothing of what is
 import asyncio
 import os
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -181,6 +182,8 @@ class Edge:
     """stop(grace_s) drains it."""
     outcomes: list[str]
     stack: AsyncExitStack
+    queue: socket.socket
+    """The listener once more: what has not been accepted is not lost with the plane, as under a supervisor."""
 
     async def connect(self) -> Visitor:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**22)
@@ -254,9 +257,11 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
             watcher = Recorder()
             plane = Plane(parsed, pipeline, watcher, time.time, random.random)
             ((listener,),) = open_sockets(parsed.listen, 1)
+            queue = stack.enter_context(listener.dup())
+            queue.setblocking(False)
             await plane.listen([listener])
             stack.push_async_callback(plane.close)
-            return Edge(listener.getsockname()[1], plane.drain, watcher.outcomes, stack)
+            return Edge(queue.getsockname()[1], plane.drain, watcher.outcomes, stack, queue)
 
         yield start
 

@@ -217,14 +217,33 @@ async def test_draining_answers_what_is_under_way_and_takes_nothing_new(edge_in_
     await streaming.head()
     stopping = asyncio.get_running_loop().create_task(edge.stop(5.0))
     await asyncio.sleep(0.05)
-    with pytest.raises(ConnectionError):
-        await edge.connect()
+    await edge.connect()
+    async with asyncio.timeout(5):
+        left_for_a_successor, _ = await asyncio.get_running_loop().sock_accept(edge.queue)
+    left_for_a_successor.close()
     assert (await idle.get("/_stanchion/nothing"))["Connection"] == "close"
     assert not stopping.done()
     go_on.set()
     async with asyncio.timeout(3):
         await stopping
     assert (await streaming.reader.read()).endswith(b"1\r\nb\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_draining_loses_nobody_who_is_just_being_accepted(edge_in_front_of, upstream, turns):
+    """A connection is the process's some turns of the loop before its protocol hears of it."""
+    edge = await edge_in_front_of(upstream)
+    with socket.create_connection(("127.0.0.1", edge.port)) as newcomer:
+        newcomer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\norder")
+        newcomer.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await edge.stop(5.0)
+        try:
+            edge.queue.accept()[0].close()  # for a successor: not accepted
+        except BlockingIOError:
+            # No further turn of the loop: the process would have ended.
+            assert newcomer.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_draining_ends_with_the_grace(edge_in_front_of, upstream):

@@ -1,5 +1,6 @@
-"""Measure what `docs/reliability.md` says, and write it there: `make reliability`.
+"""Measure what `docs/reliability.md` and `docs/conformance.md` say, and write it there: `make reliability`.
 
+conformance what RFC 9110 and 9112 demand, of the edge, nginx and HAProxy           a quarter of a minute
 smuggling   the corpus through the edge, nginx and HAProxy                          half a minute
 fuzz        a million mutations of heads, chunks and cookies                        some two minutes
 tampered    a million tampered tickets and passes                                  half a minute
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.reliability.conformance.table import compare as compare_conformance
+from tests.reliability.conformance.table import page
 from tests.reliability.document import replace_table
 from tests.reliability.fuzz import fuzz
 from tests.reliability.slow import crowd, slowhttptest
@@ -31,6 +34,10 @@ def smuggling() -> str:
         counts = f"{tally.refused:,} | {tally.forwarded:,} | **{len(tally.ambiguous)}** | {tally.left_open}"
         rows.append(f"| {tally.proxy} {tally.version} | {counts} |")
     return "\n".join(rows)
+
+
+def conformance() -> str:
+    return page(asyncio.run(compare_conformance()))
 
 
 def fuzzing() -> str:
@@ -69,24 +76,27 @@ def tools() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "conformance": conformance,
     "smuggling": smuggling,
     "fuzz": fuzzing,
     "tampered": tampered,
     "crowd": crowded,
     "tools": tools,
 }
+#: In which document a part's table stands; all others in the last one.
+DOCUMENTS = {"conformance": "conformance.md", "": "reliability.md"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="which; all by default")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="the document whose tables are replaced")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="the documents whose tables are replaced")
     options = parser.parse_args()
     for part in options.parts or PARTS:
         table = PARTS[part]()
         print(table, flush=True)
         if options.write:
-            replace_table(options.write, part, table)
+            replace_table(options.write / DOCUMENTS.get(part, DOCUMENTS[""]), part, table)
     return 0
 
 
