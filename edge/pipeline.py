@@ -97,19 +97,21 @@ class Pipeline:
         fault = fault_in(head)
         if fault:
             return Facts(head, answer=self._answers.problem(fault.status, wants_page=page, detail=fault.detail))
-        return self._recognise(head, page) if self.shield is None else self._guarded(head, page, self.shield)
-
-    def _guarded(self, head: RequestHead, page: bool, shield: Shield) -> Facts:
-        """The same while addresses are kept out or limited."""
-        if shield.refuses(head):
+        if self.shield is None:
+            return self._recognise(head, page)
+        if self.shield.refuses(head):
             self._metrics.shielded.count("denied")
             return Facts(head, answer=self._answers.problem(403, wants_page=page))
-        facts = self._recognise(head, page)
-        held = facts.credential
-        ident = held.id if isinstance(held, Ticket | Pass) else None
-        is_room = facts.room is not None
-        watched = shield.watched(head, ident) if is_room else None
-        return replace(facts, limits=shield.limits(head, ident, is_room=is_room), watched=watched)
+        return self._guarded(self._recognise(head, page), self.shield)
+
+    def _guarded(self, facts: Facts, shield: Shield) -> Facts:
+        """Note what each request with this head counts for, and what there is to watch."""
+        held, head, is_room = facts.credential, facts.head, facts.room is not None
+        ident = held.id if isinstance(held, (Ticket, Pass)) else None
+        facts.limits = shield.limits(head, ident, is_room=is_room)
+        if is_room:
+            facts.watched = shield.watched(head, ident)
+        return facts
 
     def _kept_out(self, facts: Facts, now: float) -> Answer | None:
         """Who asks too often, or like a robot that is to be slowed down."""
@@ -128,6 +130,8 @@ class Pipeline:
         """The answer to a suspect; None when nothing is to be done but to count."""
         for reason in reasons:
             self._metrics.suspected.count(reason)
+        if not shield.acts:
+            return None
         wait = shield.suspect_waits_s(watched, now)
         if wait is None:
             self._metrics.shielded.count("robot")
@@ -155,10 +159,13 @@ class Pipeline:
 
     def recognise_again(self, facts: Facts, head: RequestHead) -> Facts:
         """The same for a head that differs from the one of `facts` in its cookies and its sender's address only."""
-        if self.shield is not None:  # it looks at the sender: what holds for one may not hold for another
-            return self.recognise(head)
+        shield = self.shield
+        if shield is not None and (facts.answer is not None or shield.refuses(head)):
+            return self.recognise(head)  # it looks at the sender: one may be refused where another is not
         fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll)
-        return fresh if facts.room is None else self._with_credential(fresh, facts.room)
+        if facts.room is not None:
+            self._with_credential(fresh, facts.room)
+        return fresh if shield is None else self._guarded(fresh, shield)
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
