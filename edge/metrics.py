@@ -126,6 +126,13 @@ class Metrics:
         )
         self.upstream_seconds = Times(seconds, UPSTREAM_BUCKETS)
         self._batched.append(self.upstream_seconds)
+        self.missing = gauge(
+            "stanchion_room_missing_dependency",
+            "1 while a room lets nobody in because this is not there",
+            "room",
+            "dependency",
+            mode="livemax",
+        )
         self.waiting = gauge("stanchion_waiting_visitors", "Visitors in line, as the nodes estimate", "room")
         self.active = gauge("stanchion_active_visitors", "Visitors whose passes have not ended", "room")
         self.capacity = gauge("stanchion_capacity_per_second", "Admissions a second the nodes may make", "room")

@@ -208,7 +208,8 @@ class Pipeline:
             return self._keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
         is_barred = used is not None and now < used.admitted_at + MOVE_S
-        verdict = room.ask(held, now, draw, shut=is_barred or (self.upstream_is_down and room.holds_when_down))
+        is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
+        verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
             case Admit():
                 self._metrics.admissions.count(room.name)

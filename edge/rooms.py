@@ -59,6 +59,8 @@ class Room:
         adaptive = settings.capacity.adaptive
         self.health = Health(adaptive.latency_target_seconds) if adaptive.enabled else None
         """What its requests come to at the upstream; None: nobody wants to know."""
+        self.missing: tuple[str, ...] = ()
+        """What is not there and the room lets nobody in without (`edge/dependencies.py`)."""
         self.shelf = Shelf(settings.name)
         self._limit = limit
         self._machines = machines

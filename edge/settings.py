@@ -323,6 +323,16 @@ class RoomSettings(_Section):
     page: PageSettings = PageSettings()
     body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
     when_upstream_down: Literal["hold", "admit"] = "hold"
+    when_redis_down: Literal["hold", "admit"] = "admit"
+    when_stock_unknown: Literal["hold", "admit"] = "admit"
+
+    @field_validator("when_stock_unknown")
+    @classmethod
+    def _can_be_known(cls, value: str, info: ValidationInfo) -> str:
+        stock = info.data.get("stock")
+        if value == "hold" and stock is not None and stock.path is None:
+            raise ValueError("'hold' needs stock.path: without being asked, a shop that nobody enters says nothing")
+        return value
 
 
 class Settings(_Section):
@@ -349,6 +359,13 @@ class Settings(_Section):
     def _one_source_of_keys(self) -> Self:
         if (self.secret_keys_env is None) == (self.secret_keys_file is None):
             raise ValueError("exactly one of secret_keys_env and secret_keys_file is required")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_rooms_depend_on(self) -> Self:
+        for at, room in enumerate(self.rooms):
+            if room.when_redis_down == "hold" and self.cluster.redis_url is None:
+                raise ValueError(f"rooms[{at}].when_redis_down: 'hold' needs cluster.redis_url")
         return self
 
     @property
