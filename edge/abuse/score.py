@@ -80,8 +80,11 @@ class Behaviour:
 
     def saw(self, visitor: str, network: str, now: float) -> tuple[str, ...]:
         """A request of this visitor at this time (seconds); returns what those so far give away."""
-        count = self._tickets.get(network, 0) + self._tickets_before.get(network, 0)
-        return self._pattern(visitor, now) + (("crowded",) if count > USUAL_TICKETS else ())
+        return self._pattern(visitor, now) + (("crowded",) if self.is_crowded(network) else ())
+
+    def is_crowded(self, network: str) -> bool:
+        """Whether more tickets than usual went to this network lately."""
+        return self._tickets.get(network, 0) + self._tickets_before.get(network, 0) > USUAL_TICKETS
 
     def met(self, network: str, now: float) -> None:
         """A new ticket for somebody of this network."""

@@ -49,6 +49,7 @@ class Shield:
 
         self._limiters: dict[str, Limiter] = {}
         self._bots = settings.bots
+        self.suspect_at = settings.bots.suspect_at
         self._behaviour: Behaviour = Behaviour(asked_s) if was is None else was._behaviour
         self._suspects = Limiter(settings.bots.suspected_per_minute)
         self._reads = limiter("reads", settings.reads_per_minute)
@@ -90,6 +91,13 @@ class Shield:
         else:
             reasons += self._behaviour.saw(ident, network, now)
         return reasons if reasons and points_of(reasons) >= self._bots.suspect_at else ()
+
+    def points(self, watched: "Watched | None") -> int:
+        """How much like a robot's a request looks, by itself."""
+        if watched is None:
+            return 0
+        crowded = ("crowded",) if self._behaviour.is_crowded(watched.network) else ()
+        return points_of(watched.reasons + crowded)
 
     def suspect_waits_s(self, watched: "Watched", now: float) -> float | None:
         """How long a suspect is to wait: 0 not at all, None for ever."""
