@@ -33,11 +33,12 @@ test-compiled: compiled ## the tests of what was compiled, on the compiled form
 	@cp -r tests setup.cfg build/compiled/
 	@cd build/compiled && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/controller tests/waiting_room tests/edge $(ARGS)
 
-check: $(VENV)/.test-ready ## format, lint, strict types and import rules
+check: $(VENV)/.test-ready ## format, lint, strict types, import rules, known vulnerabilities of what is installed
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.audit
 
 soak-shop: $(VENV)/.test-ready ## 50 rounds of kill -9 on each of the shop's stores (some ten minutes); ARGS="--seed 2"
 	@tests/system-packages.sh

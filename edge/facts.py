@@ -35,4 +35,4 @@ class Facts:
     @property
     def is_verified(self) -> bool:
         """Whether a ticket or pass with a good signature vouches for this head: only such heads are remembered."""
-        return isinstance(self.credential, Ticket | Pass)
+        return isinstance(self.credential, (Ticket, Pass))

@@ -105,19 +105,21 @@ class Pipeline:
         fault = fault_in(head)
         if fault:
             return Facts(head, answer=self._answers.problem(fault.status, wants_page=page, detail=fault.detail))
-        return self._recognise(head, page) if self.shield is None else self._guarded(head, page, self.shield)
-
-    def _guarded(self, head: RequestHead, page: bool, shield: Shield) -> Facts:
-        """The same while addresses are kept out or limited."""
-        if shield.refuses(head):
+        if self.shield is None:
+            return self._recognise(head, page)
+        if self.shield.refuses(head):
             self._metrics.shielded.count("denied")
             return Facts(head, answer=self._answers.problem(403, wants_page=page))
-        facts = self._recognise(head, page)
-        held = facts.credential
+        return self._guarded(self._recognise(head, page), self.shield)
+
+    def _guarded(self, facts: Facts, shield: Shield) -> Facts:
+        """Note what each request with this head counts for, and what there is to watch."""
+        held, head, is_room = facts.credential, facts.head, facts.room is not None
         ident = held.id if isinstance(held, Ticket | Pass | Slip) else None
-        is_room = facts.room is not None
-        watched = shield.watched(head, ident) if is_room else None
-        return replace(facts, limits=shield.limits(head, ident, is_room=is_room), watched=watched)
+        facts.limits = shield.limits(head, ident, is_room=is_room)
+        if is_room:
+            facts.watched = shield.watched(head, ident)
+        return facts
 
     def _recognise(self, head: RequestHead, page: bool) -> Facts:
         if head.target.startswith(OWN_PATHS):
@@ -129,10 +131,13 @@ class Pipeline:
 
     def recognise_again(self, facts: Facts, head: RequestHead) -> Facts:
         """The same for a head that differs from the one of `facts` in its cookies and its sender's address only."""
-        if self.shield is not None:  # it looks at the sender: what holds for one may not hold for another
-            return self.recognise(head)
-        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll)
-        return fresh if facts.room is None else self._with_credential(fresh, facts.room)
+        shield = self.shield
+        if shield is not None and (facts.answer is not None or shield.refuses(head)):
+            return self.recognise(head)  # it looks at the sender: one may be refused where another is not
+        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll, solution=facts.solution)
+        if facts.room is not None:
+            self._with_credential(fresh, facts.room)
+        return fresh if shield is None else self._guarded(fresh, shield)
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""

@@ -38,6 +38,8 @@ class Refusals:
         """The answer to a suspect; None when nothing is to be done but to count."""
         for reason in reasons:
             self._metrics.suspected.count(reason)
+        if not shield.acts:
+            return None
         wait = shield.suspect_waits_s(watched, now)
         if wait is None:
             self._metrics.shielded.count("robot")

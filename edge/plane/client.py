@@ -128,6 +128,11 @@ class Client(asyncio.Protocol):
         return self._has_eof
 
     @property
+    def has_ended(self) -> bool:
+        """The visitor has finished writing, and still waits for the answer."""
+        return self._has_eof
+
+    @property
     def may_go_on(self) -> bool:
         """Whether further requests are taken after this one."""
         return self._left > 0 and not self._plane.is_draining

@@ -317,6 +317,8 @@ class Exchange:
         client.transport.write(b"".join((response.line, response.kept, added, connection, data)))
         if early:
             transport.write(early)
+        if client.has_ended:
+            splice.client_has_ended()
 
     def _spliced(self, splice: Splice, sent: int) -> None:
         self._sent = sent

@@ -13,23 +13,10 @@ from playwright.async_api import Error as PlaywrightError
 from edge.demo.crowd import Crowd, CrowdPlan
 from edge.demo.shop import running_shop
 from tests.browser.conftest import Watch
-from tests.edge.running import RunningEdge, running_edge, wait_until
+from tests.edge.running import RunningEdge, one_room, running_edge, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-workers: 2
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "{upstream}"}}
-log: {{format: json, access: none}}
-rooms:
-  - name: checkout
-    match: {{paths: ["/checkout*"]}}
-    capacity: {{admissions_per_second: 3, burst_seconds: 1.0}}
-    page: {{title: Meridian}}
-"""
 #: Long enough for a line of some seconds on a busy machine.
 PATIENCE_MS = 30_000
 
@@ -39,7 +26,10 @@ async def a_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
     """An edge before a shop, with that many people waiting already."""
     async with (
         running_shop(stock=500, checkouts_per_second=10, seconds_per_checkout=0.1) as shop,
-        running_edge(SETTINGS.format(upstream=shop), folder) as edge,
+        running_edge(
+            one_room(shop, capacity={"admissions_per_second": 3, "burst_seconds": 1.0}, page={"title": "Meridian"}),
+            folder,
+        ) as edge,
         asyncio.TaskGroup() as group,
     ):
         plan = CrowdPlan(rush=people, rush_s=0.5, total=people, impatient=0.0, buy=False)

@@ -6,15 +6,30 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from aiohttp import web
 
 #: Long enough for a machine that is busy with something else; no test waits this long when all is well.
 DEADLINE_S = 30.0
+
+
+def one_room(upstream: str, paths: Sequence[str] = ("/checkout*",), **room: Any) -> str:
+    """Settings of two workers with one room before `upstream`; `room`: its further sections, such as `capacity`."""
+    tree = {
+        "listen": ["tcp://127.0.0.1:0"],
+        "admin": {"listen": "tcp://127.0.0.1:0"},
+        "workers": 2,
+        "secret_keys_env": "STANCHION_KEYS",
+        "upstream": {"url": upstream},
+        "log": {"format": "json", "access": "none"},
+        "rooms": [{"name": "checkout", "match": {"paths": list(paths)}, **room}],
+    }
+    return yaml.safe_dump(tree)
 
 
 class RunningEdge:

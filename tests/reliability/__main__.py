@@ -3,6 +3,7 @@
 conformance what RFC 9110 and 9112 demand, of the edge, nginx and HAProxy           a quarter of a minute
 smuggling   the corpus through the edge, nginx and HAProxy                          half a minute
 fuzz        a million mutations of heads, chunks and cookies                        some two minutes
+sockets     60,000 connections with mutated requests and answers                    some two minutes
 tampered    a million tampered tickets and passes                                  half a minute
 crowd       5,000 slow connections, and what other visitors notice of them          a minute
 tools       slowhttptest in its four modes                                          two minutes
@@ -17,6 +18,7 @@ from pathlib import Path
 from tests.reliability.conformance.table import compare as compare_conformance
 from tests.reliability.conformance.table import page
 from tests.reliability.fuzz import fuzz
+from tests.reliability.fuzz_sockets import fuzz_sockets
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
 from tests.reliability.tampered import tamper
@@ -44,6 +46,18 @@ def fuzzing() -> str:
     for kind, found in fuzz(340_000, SEED).items():
         times = f"{found.slowest_s * 1000:.1f} ms / {found.mean_s * 1e6:.0f} us"
         rows.append(f"| {kind} | {found.mutations:,} | {found.accepted:,} | 0 | {times} |")
+    return "\n".join(rows)
+
+
+def sockets() -> str:
+    rows = [
+        "| mutated | connections | forwarded | faults | a good visitor meanwhile |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for kind, found in asyncio.run(fuzz_sockets(30_000, SEED)).items():
+        served = f"served {found.served:,} times of {found.served:,}"
+        assert not found.faults, found.faults[:5]
+        rows.append(f"| {kind} | {found.sent:,} | {found.forwarded:,} | {len(found.faults)} | {served} |")
     return "\n".join(rows)
 
 
@@ -78,6 +92,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "smuggling": smuggling,
     "fuzz": fuzzing,
+    "sockets": sockets,
     "tampered": tampered,
     "crowd": crowded,
     "tools": tools,
