@@ -115,7 +115,7 @@ class Pipeline:
     def _guarded(self, facts: Facts, shield: Shield) -> Facts:
         """Note what each request with this head counts for, and what there is to watch."""
         held, head, is_room = facts.credential, facts.head, facts.room is not None
-        ident = held.id if isinstance(held, Ticket | Pass | Slip) else None
+        ident = held.id if isinstance(held, (Ticket, Pass, Slip)) else None
         facts.limits = shield.limits(head, ident, is_room=is_room)
         if is_room:
             facts.watched = shield.watched(head, ident)
