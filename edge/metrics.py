@@ -90,6 +90,9 @@ class Metrics:
         self.rejected = counter(
             "stanchion_ticket_rejections", "Tickets and passes not accepted, whose bearers start anew", "room", "reason"
         )
+        self.joins = counter(
+            "stanchion_joins", "What became of those who were to show some work before they got a place", "room", "how"
+        )
         self.moved_back = counter(
             "stanchion_places_moved_back", "Places put back since their visitors were away for too long", "room"
         )

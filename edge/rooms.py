@@ -290,7 +290,9 @@ def build_rooms(
         fresh = Room(
             room,
             gate,
-            WaitingPage(assets, room.name, room.page.title, away_s=room.ticket.away_seconds),
+            WaitingPage(
+                assets, room.name, room.page.title, away_s=room.ticket.away_seconds, join_s=room.join.without_seconds
+            ),
             limit=None if active is None else max(1, active // settings.cluster.nodes),
             rows=rows,
             claims=claims,

@@ -32,6 +32,7 @@ __all__ = [
     "CapacitySettings",
     "ClusterSettings",
     "CookieSettings",
+    "JoinSettings",
     "LimitSettings",
     "LogSettings",
     "MatchSettings",
@@ -297,6 +298,13 @@ class TicketSettings(_Section):
     away_seconds: Annotated[float, Field(ge=300, le=86_400 * 30, allow_inf_nan=False)] | None = None
 
 
+class JoinSettings(_Section):
+    proof: Literal["none", "suspects", "all"] = "none"
+    work: Annotated[int, Field(ge=100, le=10_000_000)] = 50_000
+    without_seconds: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 60.0
+    valid_seconds: Annotated[float, Field(ge=10, le=3600, allow_inf_nan=False)] = 120.0
+
+
 class PageSettings(_Section):
     title: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
     message: Annotated[Text, Field(max_length=500)] | None = None
@@ -320,6 +328,7 @@ class RoomSettings(_Section):
     polling: PollingSettings = PollingSettings()
     stock: StockSettings = StockSettings()
     ticket: TicketSettings = TicketSettings()
+    join: JoinSettings = JoinSettings()
     page: PageSettings = PageSettings()
     body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
     when_upstream_down: Literal["hold", "admit"] = "hold"
