@@ -28,7 +28,7 @@ MODULES = [
         ("controller", CONTROLLER),
         ("waiting_room", WAITING_ROOM),
         ("edge", EDGE),
-        ("edge/abuse", "limiter networks shield"),
+        ("edge/abuse", "limiter networks refusals shield"),
         ("edge/plane", PLANE),
     )
     for name in names.split()

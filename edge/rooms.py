@@ -59,6 +59,8 @@ class Room:
         adaptive = settings.capacity.adaptive
         self.health = Health(adaptive.latency_target_seconds) if adaptive.enabled else None
         """What its requests come to at the upstream; None: nobody wants to know."""
+        self.missing: tuple[str, ...] = ()
+        """What is not there and the room lets nobody in without (`edge/dependencies.py`)."""
         self.shelf = Shelf(settings.name)
         self._limit = limit
         self._machines = machines
@@ -295,7 +297,9 @@ def build_rooms(
         fresh = Room(
             room,
             gate,
-            WaitingPage(assets, room.name, room.page.title, away_s=room.ticket.away_seconds),
+            WaitingPage(
+                assets, room.name, room.page.title, away_s=room.ticket.away_seconds, join_s=room.join.without_seconds
+            ),
             limit=None if active is None else max(1, active // settings.cluster.nodes),
             rows=rows,
             claims=claims,

@@ -9,7 +9,7 @@ from edge.rooms import Room
 from waiting_room.status import State, Status
 from waiting_room.ticket import Ticket
 
-__all__ = ["came_from_itself", "room_named", "sold_out", "waiting"]
+__all__ = ["came_from_itself", "room_named", "sold_out", "solution_in", "waiting"]
 
 
 def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
@@ -53,4 +53,14 @@ def came_from_itself(head: RequestHead) -> bool:
 
 @lru_cache(maxsize=512)
 def room_named(query: str) -> str:
-    return (parse_qs(query).get("room") or [""])[0]
+    """The room that a query to the status address names."""
+    return _named(query, "room")
+
+
+def solution_in(query: str) -> str:
+    """The solution of a challenge, '' when there is none. Each is another, so none is worth remembering."""
+    return _named(query, "altcha") if "altcha=" in query else ""
+
+
+def _named(query: str, name: str) -> str:
+    return (parse_qs(query).get(name) or [""])[0]

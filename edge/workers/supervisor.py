@@ -78,7 +78,7 @@ class Supervisor:
         self.registry = CollectorRegistry()
         self._slots: dict[str, int] = {}
         self._relay = Relay(self._seats, self.settings, self._machine, self.registry)
-        self._stock_watch = StockWatch(self._relay.hear_shop, self.registry)
+        self._stock_watch = StockWatch(self._relay.hear_shop, self._relay.tell_stock, self.registry)
         self._stock_watch.use(self.settings)
         self._adaptation = Adaptation(
             lambda factors: self._relay.tell({"kind": "adapt", "factors": factors}), self.registry
@@ -252,6 +252,7 @@ class Supervisor:
             machine=self._machine,
             resume=seat.checkpoints((room.name for room in self.settings.rooms), time.time()),
             factors=self._adaptation.factors,
+            stock_known=self._stock_watch.known,
         )
         self._relay.greet(seat)
 
