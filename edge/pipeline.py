@@ -26,6 +26,7 @@ from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
 from edge.clock_steps import ClockSteps
+from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.guard import fault_in
 from edge.head import RequestHead
@@ -49,7 +50,6 @@ from waiting_room.ticket import (
     Rejection,
     Slip,
     Ticket,
-    cookie_values,
     judge,
     new_slip,
     new_ticket,
@@ -87,7 +87,7 @@ class Pipeline:
         self.keys = keys
         self._answers = answers
         self._metrics = metrics
-        self._cookies = cookies
+        self._cookies = Cookies(cookies)
         self._entropy = entropy
         self._on_room_event = on_room_event
         self.shield = shield
@@ -292,7 +292,7 @@ class Pipeline:
 
     def _with_credential(self, facts: Facts, room: Room) -> Facts:
         """Read the room's cookie, and notice a pass that was given to somebody else."""
-        held = facts.credential = self._credential(room, facts.head.cookie)
+        held = facts.credential = self._credential(room, facts.head)
         if isinstance(held, Pass):
             binding = self._bindings[room.name]
             differing = binding.differing(held, facts.head)
@@ -304,8 +304,8 @@ class Pipeline:
                 log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=seen)
         return facts
 
-    def _credential(self, room: Room, cookie: str) -> Ticket | Pass | Slip | Rejected | None:
-        values = cookie_values(cookie, room.cookie)
+    def _credential(self, room: Room, head: RequestHead) -> Ticket | Pass | Slip | Rejected | None:
+        values = self._cookies.read(room.cookie, head)
         if not values:
             return None
         return self.keys.read(values[0], room.name) if len(values) == 1 else Rejected(Rejection.DUPLICATED)
@@ -379,15 +379,9 @@ class Pipeline:
         return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
 
     def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass | Slip, lifetime_s: float) -> Headers:
-        return (("Set-Cookie", self._cookie(facts, room, self.keys.seal(what), max(1, round(lifetime_s)))),)
+        return self._cookies.write(room.cookie, self.keys.seal(what), max(1, round(lifetime_s)), facts.head)
 
     def _end_session(self, room: Room, facts: Facts, held: Pass, command: str, now: float) -> Headers:
         self._metrics.sessions_ended.count(room.name, command)
         room.end_session(held, now)
-        return (("Set-Cookie", self._cookie(facts, room, "", 0)),)
-
-    def _cookie(self, facts: Facts, room: Room, value: str, max_age_s: int) -> str:
-        secure = self._cookies.secure == "always" or (self._cookies.secure == "auto" and facts.head.scheme == "https")
-        domain = f"; Domain={self._cookies.domain}" if self._cookies.domain else ""
-        tail = "; Secure" if secure else ""
-        return f"{room.cookie}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{tail}"
+        return self._cookies.write(room.cookie, "", 0, facts.head)

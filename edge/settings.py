@@ -245,6 +245,7 @@ class MatchSettings(_Section):
     host: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9.*:\[\]_-]+$")] = "*"
     paths: Annotated[tuple[PathGlob, ...], Field(min_length=1, strict=False)]
     bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
+    callbacks: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
 
 
 class AdaptiveCapacitySettings(_Section):
