@@ -4,7 +4,7 @@
     -> the cookie                  stanchion-premium = m1 . <id> . <expires s> . <signature>
 
 A premium visitor's requests count against a looser limit than others' (`abuse.premium_per_minute`), and against no
-limit of newcomers. They do not wait any less: the line knows no ranks. They are counted by the claim's id rather than by
+limit of newcomers. They do not wait less: the line knows no ranks. They are counted by the claim's id rather than by
 ticket, so all who are given a copy share what it allows. Only the upstream's word makes one, for the edge signs it.
 """
 
