@@ -197,7 +197,13 @@ class RoomTable:
         self.by_name = {room.name: room for room in rooms}
         self._bypass = compile_globs(bypass)
         self._matchers = tuple(
-            (compile_globs([match.host]), compile_globs(match.paths), compile_globs(match.bypass), room)
+            (
+                compile_globs([match.host]),
+                compile_globs(match.paths),
+                compile_globs([*match.bypass, *match.callbacks]),
+                compile_globs(match.callbacks),
+                room,
+            )
             for room in rooms
             for match in [room.settings.match]
         )
@@ -207,6 +213,7 @@ class RoomTable:
         """The room that covers a request, whichever way its path is read; None when it goes straight through.
 
         Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
+        Callbacks are for machines that send what they have to say, and for visitors whom they send back by a form.
         """
         forms = readings(target)
         if len(forms) == 1:
@@ -219,9 +226,9 @@ class RoomTable:
             return None
         name = host_name(host)
         for at in self._index.candidates(path):
-            hosts, paths, bypass, room = self._matchers[at]
+            hosts, paths, bypass, callbacks, room = self._matchers[at]
             if hosts.fullmatch(name) and paths.fullmatch(path):
-                return None if changes_nothing and bypass.fullmatch(path) else room
+                return None if (bypass if changes_nothing else callbacks).fullmatch(path) else room
         return None
 
 
