@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help run test compiled test-compiled check fairness reliability bench soak-shop bench-shop format clean
+.PHONY: help run test compiled test-compiled check fairness reliability bench soak soak-shop bench-shop format clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -39,6 +39,9 @@ check: $(VENV)/.test-ready ## format, lint, strict types, import rules, known vu
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.audit
+
+soak: $(VENV)/.test-ready ## half an hour at half load: memory flat, no error, the line in order; MINUTES=30
+	@$(BIN)/python -m tests.reliability.soak --minutes $(or $(MINUTES),30) --write docs/reliability.md $(ARGS)
 
 soak-shop: $(VENV)/.test-ready ## 50 rounds of kill -9 on each of the shop's stores (some ten minutes); ARGS="--seed 2"
 	@tests/system-packages.sh

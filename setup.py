@@ -30,7 +30,7 @@ MODULES = [
         ("controller", CONTROLLER),
         ("waiting_room", WAITING_ROOM),
         ("edge", EDGE),
-        ("edge/abuse", "limiter networks score shield"),
+        ("edge/abuse", "limiter networks refusals score shield"),
         ("edge/plane", PLANE),
     )
     for name in names.split()

@@ -6,7 +6,7 @@ from edge.abuse.shield import Limits, Watched
 from edge.head import RequestHead
 from edge.rooms import Room
 from edge.verdict import Answer
-from waiting_room.ticket import Pass, Rejected, Ticket
+from waiting_room.ticket import Pass, Rejected, Slip, Ticket
 
 __all__ = ["Facts"]
 
@@ -19,7 +19,7 @@ class Facts:
     answer: Answer | None = None
     """Set when there is nothing to decide: a refusal, a file."""
     room: Room | None = None
-    credential: Ticket | Pass | Rejected | None = None
+    credential: Ticket | Pass | Slip | Rejected | None = None
     wants_page: bool = False
     is_poll: bool = False
     """Asked at the status address: an admission is told, not forwarded."""
@@ -27,6 +27,8 @@ class Facts:
     """What each request with this head counts for."""
     watched: Watched | None = None
     """What robots are known by in it."""
+    solution: str = ""
+    """Of a challenge (`edge/joining.py`), '' when there is none."""
     is_elsewhere: bool = False
     """The pass was given to another browser or network, and is bound to it."""
 

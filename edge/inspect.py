@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import aiohttp
 
@@ -15,7 +15,7 @@ from edge.head import RequestHead
 from edge.loading import load_settings, read_keys
 from edge.settings import SessionSettings, Settings
 from waiting_room.status import timestamp
-from waiting_room.ticket import Keyring, Pass, Rejected, Ticket
+from waiting_room.ticket import Keyring, Pass, Rejected, Slip, Ticket
 
 __all__ = ["inspect_ticket", "show_status"]
 
@@ -89,10 +89,10 @@ def inspect_ticket(
     """
     value = cookie.rpartition("=")[2].strip().strip(";")
     fields = value.split(".")
-    if len(fields) < 3 or fields[0] not in ("t1", "p1"):
-        return "neither a ticket nor a pass: it should start with t1. or p1.", False
+    if len(fields) < 3 or fields[0] not in ("t1", "p1", "j1"):
+        return "neither a ticket, a pass nor a slip: it should start with t1., p1. or j1.", False
     if file is None:
-        times = ["last sign of life (s)"] if fields[0] == "t1" else ["admitted (ms)", "expires (s)"]
+        times = {"t1": ["last sign of life (s)"], "p1": ["admitted (ms)", "expires (s)"], "j1": []}[fields[0]]
         names = ["kind", "room", "id", "first seen (ms)", *times, "signature"]
         said = [f"{name}: {field}" for name, field in zip(names, fields, strict=False)]
         return "\n".join([*said, "not verified: name the settings file whose keys signed it"]), False
@@ -101,11 +101,15 @@ def inspect_ticket(
     opened = keys.read(value, fields[1])
     if isinstance(opened, Rejected):
         return f"rejected: {opened.reason}", False
-    moments = {"first seen": opened.first_seen}
-    if isinstance(opened, Ticket):
-        moments["last sign of life"] = opened.seen
-    else:
-        moments |= {"admitted": opened.admitted_at, "expires": opened.expires}
+    match opened:
+        case Ticket():
+            moments = {"first seen": opened.first_seen, "last sign of life": opened.seen}
+        case Pass():
+            moments = {"first seen": opened.first_seen, "admitted": opened.admitted_at, "expires": opened.expires}
+        case Slip():
+            moments = {"arrived": opened.arrived}
+        case _:
+            assert_never(opened)
     now = time.time()
     said = [f"kind: {type(opened).__name__.lower()}", f"room: {opened.room}", f"id: {opened.id}"]
     said += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]

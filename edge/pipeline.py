@@ -21,19 +21,22 @@ from dataclasses import replace
 from typing import assert_never
 
 from controller import Admit, Closed, Wait
-from edge.abuse.shield import Shield, Watched, wait_s
+from edge.abuse.refusals import Refusals
+from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
+from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.guard import fault_in
 from edge.head import RequestHead
+from edge.joining import Joining
 from edge.logs import facts as told_of
 from edge.metrics import Metrics
 from edge.negotiation import best_coding, wants_page
 from edge.rooms import Room, RoomTable
 from edge.settings import CookieSettings
 from edge.stock import RoomEvent, news_in
-from edge.telling import came_from_itself, room_named, sold_out, waiting
+from edge.telling import came_from_itself, room_named, sold_out, solution_in, waiting
 from edge.uses import MOVE_S
 from edge.verdict import Answer, Forward, Headers, Verdict
 from waiting_room.page import STATIC_PATH, STATUS_PATH
@@ -44,9 +47,10 @@ from waiting_room.ticket import (
     Pass,
     Rejected,
     Rejection,
+    Slip,
     Ticket,
-    cookie_values,
     judge,
+    new_slip,
     new_ticket,
 )
 
@@ -60,7 +64,6 @@ SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 OWN_PATHS = "/_stanchion/"
 #: An appointment so far ahead is written into the ticket, if absence counts.
 LONG_S = 30.0
-TOO_OFTEN = "Too many requests came from you or your network in a short time. Your place in line is kept."
 
 
 class Pipeline:
@@ -82,13 +85,18 @@ class Pipeline:
         self.keys = keys
         self._answers = answers
         self._metrics = metrics
-        self._cookies = cookies
+        self._cookies = Cookies(cookies)
         self._entropy = entropy
         self._on_room_event = on_room_event
         self.shield = shield
         self.upstream_is_down = False
         """Told by the data plane: rooms that hold let nobody in meanwhile."""
-        self._refusals: dict[tuple[bool, int], Answer] = {}
+        self._refusals = Refusals(answers, metrics)
+        self._joining = {
+            room.name: Joining(room.name, room.settings.join, keys.challenge_keys)
+            for room in rooms.rooms
+            if room.settings.join.proof != "none"
+        }
         self._bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
 
     def recognise(self, head: RequestHead) -> Facts:
@@ -107,47 +115,11 @@ class Pipeline:
     def _guarded(self, facts: Facts, shield: Shield) -> Facts:
         """Note what each request with this head counts for, and what there is to watch."""
         held, head, is_room = facts.credential, facts.head, facts.room is not None
-        ident = held.id if isinstance(held, (Ticket, Pass)) else None
+        ident = held.id if isinstance(held, (Ticket, Pass, Slip)) else None
         facts.limits = shield.limits(head, ident, is_room=is_room)
         if is_room:
             facts.watched = shield.watched(head, ident)
         return facts
-
-    def _kept_out(self, facts: Facts, now: float) -> Answer | None:
-        """Who asks too often, or like a robot that is to be slowed down."""
-        if facts.limits and (wait := wait_s(facts.limits, now)) > 0.0:
-            self._metrics.shielded.count("limited")
-            return self._too_often(facts.wants_page, math.ceil(wait))
-        watched = facts.watched
-        if watched is None or self.shield is None:
-            return None
-        reasons = self.shield.suspects(watched, now)
-        return self._answer_robot(watched, reasons, self.shield, facts, now) if reasons else None
-
-    def _answer_robot(
-        self, watched: Watched, reasons: tuple[str, ...], shield: Shield, facts: Facts, now: float
-    ) -> Answer | None:
-        """The answer to a suspect; None when nothing is to be done but to count."""
-        for reason in reasons:
-            self._metrics.suspected.count(reason)
-        if not shield.acts:
-            return None
-        wait = shield.suspect_waits_s(watched, now)
-        if wait is None:
-            self._metrics.shielded.count("robot")
-            return self._answers.problem(403, wants_page=facts.wants_page)
-        if wait > 0.0:
-            self._metrics.shielded.count("suspected")
-            return self._too_often(facts.wants_page, math.ceil(wait))
-        return None
-
-    def _too_often(self, wants_page: bool, wait_s: int) -> Answer:
-        """Made once for each wait of whole seconds, of which there are about sixty: a flood gets ready bytes."""
-        answer = self._refusals.get((wants_page, wait_s))
-        if answer is None:
-            answer = self._answers.problem(403, wants_page=wants_page, detail=TOO_OFTEN, retry_after_s=wait_s)
-            self._refusals[wants_page, wait_s] = answer
-        return answer
 
     def _recognise(self, head: RequestHead, page: bool) -> Facts:
         if head.target.startswith(OWN_PATHS):
@@ -162,14 +134,16 @@ class Pipeline:
         shield = self.shield
         if shield is not None and (facts.answer is not None or shield.refuses(head)):
             return self.recognise(head)  # it looks at the sender: one may be refused where another is not
-        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll)
+        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll, solution=facts.solution)
         if facts.room is not None:
             self._with_credential(fresh, facts.room)
         return fresh if shield is None else self._guarded(fresh, shield)
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
-        if (facts.limits or facts.watched is not None) and (answer := self._kept_out(facts, now)) is not None:
+        if (facts.limits or facts.watched is not None) and (
+            answer := self._refusals.kept_out(facts, self.shield, now)
+        ) is not None:
             return answer
         if facts.answer is not None:
             return facts.answer
@@ -180,14 +154,18 @@ class Pipeline:
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
                 return self._enter(facts, room, held, now, fresh=room.renew(held, now))
-            held = self._displaced(room, held, now)
-            return self._ask(facts, room, held, held, now, draw)
-        if held is None:
-            return self._ask(facts, room, None, None, now, draw)
+            returned = self._displaced(room, held, now)
+            if returned is None:
+                return self._newcomer(facts, room, now, draw)
+            return self._ask(facts, room, returned, returned, now, draw)
+        return self._newcomer(facts, room, now, draw) if held is None else self._in_line(facts, room, held, now, draw)
+
+    def _in_line(self, facts: Facts, room: Room, held: Ticket, now: float, draw: float) -> Verdict:
+        """Somebody with a place, which may have been used, or left alone for too long."""
         if (used := room.uses.get(held.id)) is not None:
             if room.uses.is_over(used, now):
                 self._metrics.rejected.count(room.name, Rejection.USED.value)
-                return self._ask(facts, room, None, None, now, draw)
+                return self._newcomer(facts, room, now, draw)
             if now < used.expires and self._is_given_to(used, room, facts.head):
                 return self._enter(facts, room, used, now, fresh=used)
         if not held.needs_renewal(now):
@@ -197,18 +175,47 @@ class Pipeline:
             self._metrics.moved_back.count(room.name)
         return self._ask(facts, room, renewed, renewed, now, draw)
 
-    def _ask(
-        self, facts: Facts, room: Room, held: Ticket | None, given: Ticket | None, now: float, draw: float
-    ) -> Verdict:
-        """Ask the gate. held: the visitor's place, None: none yet. given: the ticket to hand out, if there is need."""
+    def _newcomer(self, facts: Facts, room: Room, now: float, draw: float) -> Verdict:
+        """Somebody without a place: they get one, or are to show some work first."""
+        joining = self._joining.get(room.name)
+        if joining is not None and not room.shelf.is_over:
+            points = 0 if self.shield is None else self.shield.points(facts.watched)
+            if joining.settings.proof == "all" or (self.shield is not None and points >= self.shield.suspect_at):
+                return self._join(facts, room, joining, points, now, draw)
+        ticket = new_ticket(room.name, now, self._entropy(ID_BYTES))
+        return self._ask(facts, room, ticket, ticket, now, draw)
+
+    def _join(self, facts: Facts, room: Room, joining: Joining, points: int, now: float, draw: float) -> Verdict:
+        """Whoever has solved their challenge, or waited, gets a place."""
+        known = facts.credential
+        slip = known if isinstance(known, Slip) and joining.is_current(known, now) else None
+        network = self._bindings[room.name].network(facts.head)
+        if slip is not None:
+            ticket, how = joining.ticket(slip, facts.solution, network, now)
+            if how:
+                self._metrics.joins.count(room.name, how)
+            if ticket is not None:
+                return self._ask(facts, room, ticket, ticket, now, draw)
+        made = slip or new_slip(room.name, now, self._entropy(ID_BYTES))
+        status = Status(
+            State.JOINING,
+            room.name,
+            poll_after_s=max(1.0, made.arrived + joining.settings.without_seconds - now),
+            message=room.settings.page.message,
+            challenge=joining.challenge(made, network, now, points),
+        )
+        cookie = self._set_cookie(facts, room, made, joining.slip_s) if slip is None else ()
+        return self._told(facts, room, status, cookie, now, lost=slip is None)
+
+    def _ask(self, facts: Facts, room: Room, held: Ticket, given: Ticket | None, now: float, draw: float) -> Verdict:
+        """Ask the gate. held: the visitor's place. given: the ticket to hand out, if there is need."""
         self._metrics.polls.count(room.name)
-        if held is None:
-            held = given = new_ticket(room.name, now, self._entropy(ID_BYTES))
         if room.shelf.is_sold_out:
             return self._keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
         is_barred = used is not None and now < used.admitted_at + MOVE_S
-        verdict = room.ask(held, now, draw, shut=is_barred or (self.upstream_is_down and room.holds_when_down))
+        is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
+        verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
             case Wait():
                 return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
@@ -271,16 +278,17 @@ class Pipeline:
             return Facts(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head))
         if path != STATUS_PATH:
             return Facts(head, answer=self._answers.problem(404, wants_page=False))
-        name = room_named(query)
+        solution = solution_in(query)
+        name = room_named(query.partition("&altcha=")[0])
         room = self.rooms.by_name.get(name)
         if room is None:
             detail = f"there is no room named {name!r}" if name else "name the room: /_stanchion/status?room=NAME"
             return Facts(head, answer=self._answers.problem(404, wants_page=False, detail=detail))
-        return self._with_credential(Facts(head, room=room, is_poll=True), room)
+        return self._with_credential(Facts(head, room=room, is_poll=True, solution=solution), room)
 
     def _with_credential(self, facts: Facts, room: Room) -> Facts:
         """Read the room's cookie, and notice a pass that was given to somebody else."""
-        held = facts.credential = self._credential(room, facts.head.cookie)
+        held = facts.credential = self._credential(room, facts.head)
         if isinstance(held, Pass):
             binding = self._bindings[room.name]
             differing = binding.differing(held, facts.head)
@@ -292,15 +300,17 @@ class Pipeline:
                 log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=seen)
         return facts
 
-    def _credential(self, room: Room, cookie: str) -> Ticket | Pass | Rejected | None:
-        values = cookie_values(cookie, room.cookie)
+    def _credential(self, room: Room, head: RequestHead) -> Ticket | Pass | Slip | Rejected | None:
+        values = self._cookies.read(room.cookie, head)
         if not values:
             return None
         return self.keys.read(values[0], room.name) if len(values) == 1 else Rejected(Rejection.DUPLICATED)
 
-    def _judged(self, room: Room, credential: Ticket | Pass | Rejected | None, now: float) -> Ticket | Pass | None:
+    def _judged(
+        self, room: Room, credential: Ticket | Pass | Slip | Rejected | None, now: float
+    ) -> Ticket | Pass | None:
         """The ticket or pass that counts now. Anything else is counted by its reason, and is a first visit."""
-        if credential is None:
+        if credential is None or isinstance(credential, Slip):
             return None
         rejected: Rejected | None
         if isinstance(credential, Rejected):
@@ -348,23 +358,21 @@ class Pipeline:
                 status.moved_back_s = given.first_seen - facts.credential.first_seen
             lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
             cookie = self._set_cookie(facts, room, given, lifetime_s)
+        return self._told(facts, room, status, cookie, now, lost=given is not None)
+
+    def _told(self, facts: Facts, room: Room, status: Status, cookie: Headers, now: float, *, lost: bool) -> Answer:
+        """The page or the document. lost: a cookie is set, so one that came from the page itself was not kept."""
         code = 200 if facts.is_poll else room.settings.page.status_code
         if not facts.wants_page:
             return self._answers.document(status, code, cookie)
-        lost = given is not None and facts.credential is None and came_from_itself(facts.head)
+        lost = lost and facts.credential is None and came_from_itself(facts.head)
         coding = best_coding(facts.head.accept_encoding)
         return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
 
-    def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass, lifetime_s: float) -> Headers:
-        return (("Set-Cookie", self._cookie(facts, room, self.keys.seal(what), max(1, round(lifetime_s)))),)
+    def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass | Slip, lifetime_s: float) -> Headers:
+        return self._cookies.write(room.cookie, self.keys.seal(what), max(1, round(lifetime_s)), facts.head)
 
     def _end_session(self, room: Room, facts: Facts, held: Pass, command: str, now: float) -> Headers:
         self._metrics.sessions_ended.count(room.name, command)
         room.end_session(held, now)
-        return (("Set-Cookie", self._cookie(facts, room, "", 0)),)
-
-    def _cookie(self, facts: Facts, room: Room, value: str, max_age_s: int) -> str:
-        secure = self._cookies.secure == "always" or (self._cookies.secure == "auto" and facts.head.scheme == "https")
-        domain = f"; Domain={self._cookies.domain}" if self._cookies.domain else ""
-        tail = "; Secure" if secure else ""
-        return f"{room.cookie}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{tail}"
+        return self._cookies.write(room.cookie, "", 0, facts.head)

@@ -54,11 +54,14 @@ class Room:
         self.name = settings.name
         self.gate = gate
         self.page = page
+        self.message = settings.page.message
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
         adaptive = settings.capacity.adaptive
         self.health = Health(adaptive.latency_target_seconds) if adaptive.enabled else None
         """What its requests come to at the upstream; None: nobody wants to know."""
+        self.missing: tuple[str, ...] = ()
+        """What is not there and the room lets nobody in without (`edge/dependencies.py`)."""
         self.shelf = Shelf(settings.name)
         self._limit = limit
         self._machines = machines
@@ -195,7 +198,13 @@ class RoomTable:
         self.by_name = {room.name: room for room in rooms}
         self._bypass = compile_globs(bypass)
         self._matchers = tuple(
-            (compile_globs([match.host]), compile_globs(match.paths), compile_globs(match.bypass), room)
+            (
+                compile_globs([match.host]),
+                compile_globs(match.paths),
+                compile_globs([*match.bypass, *match.callbacks]),
+                compile_globs(match.callbacks),
+                room,
+            )
             for room in rooms
             for match in [room.settings.match]
         )
@@ -205,6 +214,7 @@ class RoomTable:
         """The room that covers a request, whichever way its path is read; None when it goes straight through.
 
         Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
+        Callbacks are for machines that send what they have to say, and for visitors whom they send back by a form.
         """
         forms = readings(target)
         if len(forms) == 1:
@@ -217,9 +227,9 @@ class RoomTable:
             return None
         name = host_name(host)
         for at in self._index.candidates(path):
-            hosts, paths, bypass, room = self._matchers[at]
+            hosts, paths, bypass, callbacks, room = self._matchers[at]
             if hosts.fullmatch(name) and paths.fullmatch(path):
-                return None if changes_nothing and bypass.fullmatch(path) else room
+                return None if (bypass if changes_nothing else callbacks).fullmatch(path) else room
         return None
 
 
@@ -288,7 +298,9 @@ def build_rooms(
         fresh = Room(
             room,
             gate,
-            WaitingPage(assets, room.name, room.page.title, away_s=room.ticket.away_seconds),
+            WaitingPage(
+                assets, room.name, room.page.title, away_s=room.ticket.away_seconds, join_s=room.join.without_seconds
+            ),
             limit=None if active is None else max(1, active // settings.cluster.nodes),
             rows=rows,
             claims=claims,

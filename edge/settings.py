@@ -32,6 +32,7 @@ __all__ = [
     "CapacitySettings",
     "ClusterSettings",
     "CookieSettings",
+    "JoinSettings",
     "LimitSettings",
     "LogSettings",
     "MatchSettings",
@@ -244,6 +245,7 @@ class MatchSettings(_Section):
     host: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9.*:\[\]_-]+$")] = "*"
     paths: Annotated[tuple[PathGlob, ...], Field(min_length=1, strict=False)]
     bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
+    callbacks: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
 
 
 class AdaptiveCapacitySettings(_Section):
@@ -297,6 +299,13 @@ class TicketSettings(_Section):
     away_seconds: Annotated[float, Field(ge=300, le=86_400 * 30, allow_inf_nan=False)] | None = None
 
 
+class JoinSettings(_Section):
+    proof: Literal["none", "suspects", "all"] = "none"
+    work: Annotated[int, Field(ge=100, le=10_000_000)] = 50_000
+    without_seconds: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 60.0
+    valid_seconds: Annotated[float, Field(ge=10, le=3600, allow_inf_nan=False)] = 120.0
+
+
 class PageSettings(_Section):
     title: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
     message: Annotated[Text, Field(max_length=500)] | None = None
@@ -320,9 +329,20 @@ class RoomSettings(_Section):
     polling: PollingSettings = PollingSettings()
     stock: StockSettings = StockSettings()
     ticket: TicketSettings = TicketSettings()
+    join: JoinSettings = JoinSettings()
     page: PageSettings = PageSettings()
     body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
     when_upstream_down: Literal["hold", "admit"] = "hold"
+    when_redis_down: Literal["hold", "admit"] = "admit"
+    when_stock_unknown: Literal["hold", "admit"] = "admit"
+
+    @field_validator("when_stock_unknown")
+    @classmethod
+    def _can_be_known(cls, value: str, info: ValidationInfo) -> str:
+        stock = info.data.get("stock")
+        if value == "hold" and stock is not None and stock.path is None:
+            raise ValueError("'hold' needs stock.path: without being asked, a shop that nobody enters says nothing")
+        return value
 
 
 class Settings(_Section):
@@ -349,6 +369,13 @@ class Settings(_Section):
     def _one_source_of_keys(self) -> Self:
         if (self.secret_keys_env is None) == (self.secret_keys_file is None):
             raise ValueError("exactly one of secret_keys_env and secret_keys_file is required")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_rooms_depend_on(self) -> Self:
+        for at, room in enumerate(self.rooms):
+            if room.when_redis_down == "hold" and self.cluster.redis_url is None:
+                raise ValueError(f"rooms[{at}].when_redis_down: 'hold' needs cluster.redis_url")
         return self
 
     @property

@@ -38,7 +38,7 @@ STATIC_PATH = "/_stanchion/static/"
 STATUS_PATH = "/_stanchion/status"
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 
@@ -144,19 +144,26 @@ class WaitingPage:
         title: str | None = None,
         texts: Texts | None = None,
         away_s: float | None = None,
+        join_s: float = 60.0,
     ) -> None:
-        """away_s: for how long a place is kept for a visitor who does not ask; None: as long as the ticket lasts."""
+        """away_s: for how long a place is kept for a visitor who does not ask; None: as long as the ticket lasts.
+
+        join_s: how long those wait for a place who do not solve the puzzle.
+        """
         self.room = room
         self._texts = texts or Texts.load()
         if away_s is not None:
             said = fill(self._texts.view("waiting", "next_away"), {"away": self._texts.at_most(away_s)})
             self._texts = self._texts.with_view("waiting", "next", said)
+        puzzled = fill(self._texts.view("joining", "next"), {"wait": self._texts.wait(join_s)})
+        self._texts = self._texts.with_view("joining", "next", puzzled)
         words = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
         template = Template.load("waiting.html").fill(
             words
             | page_frame(assets, self._texts)
             | {
                 "script": html(assets.url("waiting.js")),
+                "worker": html(assets.url("proof.js")),
                 "status_url": html(f"{STATUS_PATH}?room={quote(room, safe='')}"),
                 "shop": html(title or ""),
                 "no_shop": hidden_unless(bool(title)),

@@ -5,6 +5,8 @@
 
 `state` says what the client does next:
 
+    joining   no place in line yet: solve `challenge` (ALTCHA's, SHA-256) and ask the status address again with
+              `altcha=` and the solution, or ask again after `poll_after_seconds`
     waiting   ask again after `poll_after_seconds`
     admitted  repeat the original request; the pass came as a cookie with this very answer
     early     the sale is not open yet; `opens_at` says when it will be; ask again after `poll_after_seconds`
@@ -28,6 +30,7 @@ __all__ = ["State", "Status"]
 class State(StrEnum):
     __hash__ = str.__hash__  # Enum's own is written in Python, and states are looked up at every answer
 
+    JOINING = "joining"
     WAITING = "waiting"
     ADMITTED = "admitted"
     EARLY = "early"
@@ -55,6 +58,8 @@ class Status:
     held: int | None = None
     """Units that are kept for visitors who are paying. Null: the shop does not say."""
     opens_at: float | None = None
+    challenge: str = ""
+    """What is to be solved before there is a place, as JSON."""
     moved_back_s: float = 0.0
     """By how much the place has just been put back, since its visitor was away for too long."""
 
@@ -78,8 +83,13 @@ class Status:
             f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, '
             f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
             f"{_behind(self.message, self.stock, self.held, self.opens_at)}"
-            f"{_moved_back(self.moved_back_s) if self.moved_back_s else ''}}}"
+            f"{self._rest() if self.challenge or self.moved_back_s else ''}}}"
         ).encode()
+
+    def _rest(self) -> str:
+        """What is seldom said."""
+        challenge = f', "challenge": {self.challenge}' if self.challenge else ""
+        return challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
 
 
 @lru_cache(maxsize=1024)
@@ -93,10 +103,6 @@ def _behind(message: str | None, stock: int | None, held: int | None, opens_at: 
     kept = "" if held is None else f', "held": {held}'
     opens = "" if opens_at is None else f', "opens_at": "{timestamp(opens_at)}"'
     return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{kept}{opens}'
-
-
-def _moved_back(seconds: float) -> str:
-    return f', "moved_back_seconds": {ceil(seconds)}'
 
 
 @lru_cache(maxsize=16_384)

@@ -17,6 +17,8 @@ front proxy that carries one cookie carries all. Both are text, readable by anyb
                          whom it was given to: b and four letters, a keyed digest of the browser's family, n and four,
                          one of the network. They differ from pass to pass, so they tell no two visitors' likeness
 
+    j1 . checkout . <id> . <arrived ms> . <signature>           a slip: its visitor has yet to join the line
+
 What stands behind a ~ came later: cookies from before have none of it, and older nodes take it for a part of the id.
 
 Times are Unix time. Ticket and pass are signed under keys derived with different salts, so neither can be passed off as
@@ -33,7 +35,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from waiting_room.signature import TO_URL, Marks, Signatures
+from waiting_room.signature import TO_URL, Marks, Signatures, derived
 
 __all__ = [
     "ID_BYTES",
@@ -42,10 +44,12 @@ __all__ = [
     "Pass",
     "Rejected",
     "Rejection",
+    "Slip",
     "Ticket",
     "cookie_name",
     "cookie_values",
     "judge",
+    "new_slip",
     "new_ticket",
 ]
 
@@ -114,6 +118,15 @@ class Pass:
     """Whom it was given to, as in the cookie; '' when it does not say."""
 
 
+@dataclass(slots=True)  # as above
+class Slip:
+    """Of a visitor who is to show some work, or to wait, before they get a place. The place will have this id."""
+
+    id: str
+    room: str
+    arrived: float
+
+
 class Keyring:
     """Signs and opens tickets and passes with a list of secret keys.
 
@@ -125,10 +138,16 @@ class Keyring:
             raise ValueError("at least one secret key is required")
         self._tickets = Signatures(keys, b"stanchion.ticket.v1")
         self._passes = Signatures(keys, b"stanchion.pass.v1")
+        self._slips = Signatures(keys, b"stanchion.slip.v1")
+        self._kinds = {b"t1.": self._tickets, b"p1.": self._passes, b"j1.": self._slips}
         self._marks = Marks(keys, b"stanchion.mark.v1")
+        self.challenge_keys = tuple(derived(key, b"stanchion.challenge.v1") for key in keys)
+        """Keys for challenges, newest first."""
 
-    def seal(self, what: Ticket | Pass) -> str:
+    def seal(self, what: Ticket | Pass | Slip) -> str:
         """The cookie's value."""
+        if isinstance(what, Slip):
+            return self._slips.sign(f"j1.{what.room}.{what.id}.{_ms(what.arrived)}".encode()).decode()
         if isinstance(what, Ticket):
             ident = f"{what.id}~a{what.told_s}" if what.told_s else what.id
             payload = f"t1.{what.room}.{ident}.{_ms(what.first_seen)}.{int(what.seen)}"
@@ -153,22 +172,23 @@ class Keyring:
             differs += ("network",)
         return differs
 
-    def read(self, value: str, room: str) -> Ticket | Pass | Rejected:
+    def read(self, value: str, room: str) -> Ticket | Pass | Slip | Rejected:
         """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
         keys do, so it may be remembered; whether it still counts is `judge`'s to say, at every request.
         """
         if len(value) > MAX_COOKIE_BYTES:
             return Rejected(Rejection.OVERSIZED)
         raw = value.encode("utf-8", "surrogatepass")
-        is_ticket = raw[:3] == b"t1."
-        if not is_ticket and raw[:3] != b"p1.":
+        kind = raw[:3]
+        signatures = self._kinds.get(kind)
+        if signatures is None:
             return Rejected(Rejection.MALFORMED)
-        payload = (self._tickets if is_ticket else self._passes).unsign(raw)
+        payload = signatures.unsign(raw)
         if payload is None:
             return Rejected(Rejection.SIGNATURE)
         try:
             fields = payload.decode("ascii").split(".")
-            opened = _ticket(fields) if is_ticket else _pass(fields)
+            opened = _ticket(fields) if kind == b"t1." else _pass(fields) if kind == b"p1." else _slip(fields)
         except ValueError:
             return Rejected(Rejection.MALFORMED)
         return opened if opened.room == room else Rejected(Rejection.ROOM)
@@ -201,16 +221,29 @@ def _pass(fields: list[str]) -> Pass:
     return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)), marks)
 
 
+def _slip(fields: list[str]) -> Slip:
+    _, room, ident, arrived_ms = fields
+    return Slip(ident, room, int(arrived_ms) / 1000)
+
+
 def _marked(ident: str, what: str) -> bytes:
     return f"{ident} {what}".encode("utf-8", "surrogatepass")
 
 
 def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:
     """A first visit's ticket. entropy: ID_BYTES random bytes, from the caller."""
+    return Ticket(_new_id(entropy), room, _ms(now) / 1000, float(int(now)))
+
+
+def new_slip(room: str, now: float, entropy: bytes) -> Slip:
+    """The same for a visitor who is to show some work first."""
+    return Slip(_new_id(entropy), room, _ms(now) / 1000)
+
+
+def _new_id(entropy: bytes) -> str:
     if len(entropy) != ID_BYTES:
         raise ValueError(f"a ticket's id takes {ID_BYTES} random bytes, got {len(entropy)}")
-    ident = binascii.b2a_base64(entropy, newline=False).translate(TO_URL)[:ID_CHARACTERS].decode()
-    return Ticket(ident, room, _ms(now) / 1000, float(int(now)))
+    return binascii.b2a_base64(entropy, newline=False).translate(TO_URL)[:ID_CHARACTERS].decode()
 
 
 def cookie_name(room: str) -> str:

@@ -110,6 +110,10 @@ class Behaviour:
         pattern = self._pattern(visitor, now)
         return (*pattern, "crowded") if self._crowded and network in self._crowded else pattern
 
+    def is_crowded(self, network: str) -> bool:
+        """Whether more tickets than usual went to this network lately."""
+        return network in self._crowded
+
     def met(self, network: str, now: float) -> None:
         """A new ticket for somebody of this network."""
         if not 0.0 <= now - self._span_began < SPAN_S or len(self._tickets) >= self._most:

@@ -52,6 +52,7 @@ class Shield:
 
         self._limiters: dict[str, Limiter] = {}
         self._bots = settings.bots
+        self.suspect_at = settings.bots.suspect_at
         self._watches = settings.bots.action != "ignore"
         self.acts = settings.bots.action in ("limit", "refuse")
         """Whether suspects are treated otherwise than others, or only counted."""
@@ -101,6 +102,13 @@ class Shield:
             reasons = watched.reasons + seen
             return reasons if points_of(reasons) >= self._bots.suspect_at else ()
         return watched.reasons if watched.is_suspect else ()
+
+    def points(self, watched: "Watched | None") -> int:
+        """How much like a robot's a request looks, by itself."""
+        if watched is None:
+            return 0
+        crowded = ("crowded",) if self._behaviour.is_crowded(watched.network) else ()
+        return points_of(watched.reasons + crowded)
 
     def suspect_waits_s(self, watched: "Watched", now: float) -> float | None:
         """How long a suspect is to wait while the shield acts: 0 not at all, None for ever."""

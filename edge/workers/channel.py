@@ -4,6 +4,7 @@
                              event       what an upstream told another worker about a room
                              news        what another node told the fleet about its line
                              bus         whether other machines can be heard
+                             stock       of which rooms the shop says its stock
                              adapt       parts of their capacities that rooms may use
                              drain       stop accepting, finish what is under way, end
     worker -> supervisor     ready       listening by the newest settings

@@ -42,6 +42,7 @@ def room_status(
         "stock": shelf.free,
         "held": shelf.held,
         "sold_out": shelf.is_sold_out,
+        "missing": sorted({each for view in views for each in view["missing"]}),
         "stock_watch": stock_watch.status(name),
         "adaptive": adaptation.status(name),
         "nodes": views,

@@ -74,6 +74,10 @@ class Relay:
         self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())
         self.tell({"kind": "event", "event": asdict(event)})
 
+    def tell_stock(self, known: dict[str, bool]) -> None:
+        """Whether the shop says its stock, by room."""
+        self.tell({"kind": "stock", "known": known})
+
     def _spread(self, event: RoomEvent, origin: Seat | None = None) -> bool:
         """Tell the other workers what an upstream said of a room. False, and nobody is told, when it is no news."""
         is_news = self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())

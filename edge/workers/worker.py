@@ -22,6 +22,7 @@ from edge.abuse.shield import Shield
 from edge.access import Access
 from edge.answers import Answers
 from edge.cluster.heartbeat import Heartbeat
+from edge.dependencies import Dependencies
 from edge.entropy import Entropy
 from edge.logs import configure_logging, facts
 from edge.metrics import Metrics
@@ -62,6 +63,7 @@ class Worker:
         self._pipeline: Pipeline | None = None
         self._plane: Plane | None = None
         self._heartbeat: Heartbeat | None = None
+        self._dependencies = Dependencies()
         self._reports = 0
         self._draining = asyncio.Event()
         self._grace_s = 30.0
@@ -93,9 +95,15 @@ class Worker:
                     self._heartbeat.hear(message["room"], message["summary"])
                 case "adapt":
                     self._adapt(message["factors"])
-                case "bus" if self._heartbeat is not None:
-                    self._heartbeat.is_connected = message["up"]
-                case "news" | "bus" | "event":
+                case "bus":
+                    self._dependencies.has_redis = message["up"]
+                    if self._heartbeat is not None:
+                        self._heartbeat.is_connected = message["up"]
+                    self._note_missing()
+                case "stock":
+                    self._dependencies.hear_stock(message["known"])
+                    self._note_missing()
+                case "news" | "event":
                     pass  # came before the first settings
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
@@ -131,6 +139,9 @@ class Worker:
             lambda name: self._board.claims(slots[name]),
         )
         self._adapt(message["factors"])
+        self._dependencies.needs_redis = settings.cluster.redis_url is not None
+        self._dependencies.hear_stock(message["stock_known"])
+        self._note_missing()
         self._pipeline = pipeline = Pipeline(
             self._rooms,
             Keyring([key.encode() for key in message["keys"]]),
@@ -219,6 +230,7 @@ class Worker:
                 "stock": room.shelf.free,
                 "held": room.shelf.held,
                 "sold_out": room.shelf.is_sold_out,
+                "missing": self._missing(room),
             }
             checkpoints[room.name] = room.gate.checkpoint(now)
         self._reports += 1
@@ -230,6 +242,18 @@ class Worker:
         is_down = self._pipeline is not None and self._pipeline.upstream_is_down
         answered = {room.name: astuple(room.health.take(now)) for room in rooms if room.health is not None}
         return {"down": is_down, "rooms": answered}
+
+    def _note_missing(self) -> None:
+        for room in self._rooms.rooms if self._rooms else ():
+            room.missing = self._dependencies.missing(room.settings)
+
+    def _missing(self, room: Room) -> list[str]:
+        """What keeps a room shut, counted as well."""
+        is_down = room.holds_when_down and self._pipeline is not None and self._pipeline.upstream_is_down
+        missing = [*room.missing, *(["upstream"] if is_down else [])]
+        for name in ("redis", "stock", "upstream"):
+            self._metrics.missing.labels(room.name, name).set(name in missing)
+        return missing
 
     def _adapt(self, factors: Mapping[str, float]) -> None:
         """Let rooms use these parts of their capacities."""

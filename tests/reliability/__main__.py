@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.reliability.conformance.table import compare as compare_conformance
 from tests.reliability.conformance.table import page
+from tests.reliability.document import replace_table
 from tests.reliability.fuzz import fuzz
 from tests.reliability.fuzz_sockets import fuzz_sockets
 from tests.reliability.slow import crowd, slowhttptest
@@ -110,13 +111,7 @@ def main() -> int:
         table = PARTS[part]()
         print(table, flush=True)
         if options.write:
-            document = options.write / DOCUMENTS.get(part, DOCUMENTS[""])
-            text = document.read_text()
-            before, begin, rest = text.partition(f"<!-- {part} -->\n")
-            _, end, after = rest.partition(f"<!-- end of {part} -->")
-            if not begin or not end:
-                raise SystemExit(f"{document} has no place for {part}")
-            document.write_text(f"{before}{begin}{table}\n{end}{after}")
+            replace_table(options.write / DOCUMENTS.get(part, DOCUMENTS[""]), part, table)
     return 0
 
 

@@ -17,7 +17,7 @@ from tests.edge.running import wait_until
 from tests.edge.workers.whole import Visitor, settings, whole_edge
 
 #: All that may tell samples apart: none of them takes a value that a visitor chooses.
-LABELS = {"outcome", "room", "reason", "kind", "command", "version", "le"}
+LABELS = {"outcome", "room", "reason", "kind", "command", "version", "le", "dependency"}
 PLACES = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
