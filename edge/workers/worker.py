@@ -21,6 +21,7 @@ from prometheus_client import values
 from edge.abuse.shield import Shield
 from edge.access import Access
 from edge.answers import Answers
+from edge.clock_steps import ClockSteps
 from edge.cluster.heartbeat import Heartbeat
 from edge.dependencies import Dependencies
 from edge.entropy import Entropy
@@ -61,6 +62,7 @@ class Worker:
         self._rooms: RoomTable | None = None
         self._access: Access
         self._pipeline: Pipeline | None = None
+        self._clock_steps: ClockSteps
         self._plane: Plane | None = None
         self._heartbeat: Heartbeat | None = None
         self._dependencies = Dependencies()
@@ -142,6 +144,8 @@ class Worker:
         self._dependencies.needs_redis = settings.cluster.redis_url is not None
         self._dependencies.hear_stock(message["stock_known"])
         self._note_missing()
+        if self._pipeline is None:
+            self._clock_steps = ClockSteps(message["clock_steps"])
         self._pipeline = pipeline = Pipeline(
             self._rooms,
             Keyring([key.encode() for key in message["keys"]]),
@@ -151,6 +155,7 @@ class Worker:
             Entropy(os.urandom),
             lambda event: self._channel.send("event", event=asdict(event)),
             self._shield(settings),
+            self._clock_steps,
         )
         self._join(settings, message["machine"])
         if self._plane is None:
@@ -201,6 +206,8 @@ class Worker:
                 self._report(now)
 
     def _report(self, now: float) -> None:
+        if self._rooms is not None and (by_s := self._clock_steps.look()) is not None:
+            log.warning("the clock was set: places and passes are carried over", extra=facts(by_s=round(by_s, 1)))
         if self._plane is not None:
             self._metrics.connections.set(len(self._plane.connections))
             self._metrics.accept_pauses.set(self._plane.entrance.times_shut)
