@@ -26,6 +26,7 @@ from edge.abuse.refusals import Refusals
 from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
+from edge.clock_steps import ClockSteps
 from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.guard import fault_in
@@ -80,8 +81,9 @@ class Pipeline:
         entropy: Callable[[int], bytes],
         on_room_event: Callable[[RoomEvent], None],
         shield: Shield | None = None,
+        clock_steps: ClockSteps | None = None,
     ) -> None:
-        """shield: None when nobody is kept out or limited."""
+        """shield: None when nobody is kept out or limited. clock_steps: None: those from now on."""
         self.rooms = rooms
         self.keys = keys
         self._answers = answers
@@ -90,6 +92,7 @@ class Pipeline:
         self._entropy = entropy
         self._on_room_event = on_room_event
         self.shield = shield
+        self._clock_steps = clock_steps or ClockSteps()
         self.upstream_is_down = False
         """Told by the data plane: rooms that hold let nobody in meanwhile."""
         self._refusals = Refusals(answers, metrics)
@@ -164,7 +167,8 @@ class Pipeline:
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
-                return self._enter(facts, room, held, now, fresh=room.renew(held, now))
+                fresh = room.renew(held, now) if held is facts.credential else held
+                return self._enter(facts, room, held, now, fresh=fresh)
             returned = self._displaced(room, held, now)
             if returned is None:
                 return self._newcomer(facts, room, now, draw)
@@ -228,13 +232,13 @@ class Pipeline:
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
+            case Wait():
+                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Admit():
                 self._metrics.admissions.count(room.name)
                 self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
                 admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
                 return self._enter(facts, room, admitted, now, fresh=admitted)
-            case Wait():
-                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Closed():
                 status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
                 return self._keep_waiting(facts, room, status, held, given, now)
@@ -336,9 +340,14 @@ class Pipeline:
             rejected = credential
         else:
             rule = room.settings.ticket
-            rejected = judge(credential, now, skew_s=rule.skew_allowance_seconds, lifetime_s=rule.lifetime_seconds)
+            skew_s, lifetime_s = rule.skew_allowance_seconds, rule.lifetime_seconds
+            rejected = judge(credential, now, skew_s=skew_s, lifetime_s=lifetime_s)
             if rejected is None:
                 return credential
+            if rejected.reason in (Rejection.FUTURE, Rejection.EXPIRED):
+                carried = self._clock_steps.carried(credential, now, skew_s)
+                if carried is not None and judge(carried, now, skew_s=skew_s, lifetime_s=lifetime_s) is None:
+                    return carried
         self._metrics.rejected.count(room.name, rejected.reason.value)
         return None
 

@@ -27,6 +27,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, multiprocess
 
 from edge.audit import audit, changes
+from edge.clock_steps import ClockSteps
 from edge.faults import ConfigurationError
 from edge.logs import facts
 from edge.settings import Settings
@@ -87,6 +88,7 @@ class Supervisor:
         self._adaptation.use(self.settings)
         self.listing = Listing(self._configure_all, self._relay.tell_machines, self.registry)
         self._relay.on_lists = self.listing.hear
+        self._clock_steps = ClockSteps()
         self._stalls = StallWatch(self.settings.worker_stall_seconds)
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
@@ -249,6 +251,7 @@ class Supervisor:
             self._configure(seat)
 
     def _configure(self, seat: Seat) -> None:
+        self._clock_steps.look()
         seat.send(
             "configure",
             settings=self.listing.extended(self.settings).model_dump(mode="json"),
@@ -256,6 +259,7 @@ class Supervisor:
             slots=self._slots,
             board_since=self._board_since,
             machine=self._machine,
+            clock_steps=self._clock_steps.steps,
             resume=seat.checkpoints((room.name for room in self.settings.rooms), time.time()),
             factors=self._adaptation.factors,
             stock_known=self._stock_watch.known,
