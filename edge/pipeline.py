@@ -232,13 +232,13 @@ class Pipeline:
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
+            case Wait():
+                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Admit():
                 self._metrics.admissions.count(room.name)
                 self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
                 admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
                 return self._enter(facts, room, admitted, now, fresh=admitted)
-            case Wait():
-                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Closed():
                 status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
                 return self._keep_waiting(facts, room, status, held, given, now)

@@ -54,6 +54,7 @@ class Room:
         self.name = settings.name
         self.gate = gate
         self.page = page
+        self.message = settings.page.message
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
         adaptive = settings.capacity.adaptive
@@ -91,13 +92,13 @@ class Room:
         """
         if shut:
             return self.gate.decide(_place(ticket), now, draw, 0)
-        expires, claimed_until = self._expiry(now), now + self._claim_s
         if self._limit is None and not self.shelf.is_followed:
             verdict = self.gate.decide(_place(ticket), now, draw)
             if isinstance(verdict, Admit):
-                self.occupancy.begin(expires, now)
-                self._claims.begin(claimed_until, now)
+                self.occupancy.begin(self._expiry(now), now)
+                self._claims.begin(now + self._claim_s, now)
             return verdict
+        expires, claimed_until = self._expiry(now), now + self._claim_s
         # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
         # same moment both see it taken, so the limit holds without a lock.
         self.occupancy.begin(expires, now)

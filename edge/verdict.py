@@ -7,6 +7,7 @@ No I/O happens in a decision; the shell matches on these in one place and does w
 """
 
 from dataclasses import dataclass
+from typing import final
 
 from waiting_room.ticket import Pass
 
@@ -29,7 +30,8 @@ class Answer:
     """This visitor's own `Set-Cookie` fields. All other fields are in `headers`, which many answers share."""
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(slots=True)  # as above
 class Forward:
     """Stream the request to the upstream and its answer back."""
 
