@@ -64,7 +64,8 @@ class AdminListener:
     async def _ask_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._token is not None and request.path not in OPEN:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), self._token):
+            sent = given.strip().encode("utf-8", "surrogateescape")  # whatever bytes it has
+            if scheme.lower() != "bearer" or not compare_digest(sent, self._token):
                 log.warning("refused without the token", extra=facts(client=request.remote, path=request.path))
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text="a token is required\n")
         return await handler(request)

@@ -25,6 +25,8 @@ class Facts:
     """Asked at the status address: an admission is told, not forwarded."""
     limits: Limits = ()
     """What each request with this head counts for."""
+    premium_until: float = 0.0
+    """Until when these limits are a premium visitor's; 0: they are not. Wall clock, seconds."""
     watched: Watched | None = None
     """What robots are known by in it."""
     solution: str = ""

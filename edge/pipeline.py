@@ -22,11 +22,14 @@ from dataclasses import replace
 from typing import assert_never
 
 from controller import Admit, Closed, Wait
+from edge.abuse.premium import Premium
 from edge.abuse.refusals import Refusals
 from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
+from edge.clock_steps import ClockSteps
 from edge.cluster.grants import Alone, Granted, Grants, Outcome, Used
+from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.guard import fault_in
 from edge.head import RequestHead
@@ -50,7 +53,6 @@ from waiting_room.ticket import (
     Rejection,
     Slip,
     Ticket,
-    cookie_values,
     judge,
     new_slip,
     new_ticket,
@@ -81,18 +83,23 @@ class Pipeline:
         entropy: Callable[[int], bytes],
         on_room_event: Callable[[RoomEvent], None],
         shield: Shield | None = None,
+        clock_steps: ClockSteps | None = None,
         grants: Grants | None = None,
     ) -> None:
-        """shield: None when nobody is kept out or limited. grants: None when there are no other nodes to ask."""
+        """shield: None when nobody is kept out or limited. clock_steps: None: those from now on.
+
+        grants: None when there are no other nodes to ask.
+        """
         self.rooms = rooms
         self.keys = keys
         self._answers = answers
         self._metrics = metrics
-        self._cookies = cookies
+        self._cookies = Cookies(cookies)
         self._entropy = entropy
         self._on_room_event = on_room_event
         self._grants = grants
         self.shield = shield
+        self._clock_steps = clock_steps or ClockSteps()
         self.upstream_is_down = False
         """Told by the data plane: rooms that hold let nobody in meanwhile."""
         self._refusals = Refusals(answers, metrics)
@@ -101,6 +108,8 @@ class Pipeline:
             for room in rooms.rooms
             if room.settings.join.proof != "none"
         }
+        premium_s = None if shield is None else shield.premium_s
+        self._premium = None if premium_s is None else Premium(keys, self._cookies, premium_s)
         self._bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
 
     def recognise(self, head: RequestHead) -> Facts:
@@ -116,11 +125,17 @@ class Pipeline:
             return Facts(head, answer=self._answers.problem(403, wants_page=page))
         return self._guarded(self._recognise(head, page), self.shield)
 
-    def _guarded(self, facts: Facts, shield: Shield) -> Facts:
-        """Note what each request with this head counts for, and what there is to watch."""
+    def _guarded(self, facts: Facts, shield: Shield, now: float = 0.0) -> Facts:
+        """Note what each request with this head counts for, and what to watch. now: later than what is over."""
         held, head, is_room = facts.credential, facts.head, facts.room is not None
         ident = held.id if isinstance(held, (Ticket, Pass, Slip)) else None
-        facts.limits = shield.limits(head, ident, is_room=is_room)
+        claim = None if self._premium is None else self._premium.read(head)
+        if claim is not None and now < claim.expires:
+            facts.premium_until = claim.expires
+            facts.limits = shield.limits(head, ident, is_room=is_room, claim=claim.id)
+        else:
+            facts.premium_until = 0.0
+            facts.limits = shield.limits(head, ident, is_room=is_room)
         if is_room:
             facts.watched = shield.watched(head, ident)
         return facts
@@ -145,6 +160,8 @@ class Pipeline:
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
+        if facts.premium_until and now >= facts.premium_until and self.shield is not None:
+            self._guarded(facts, self.shield, now)
         if (facts.limits or facts.watched is not None) and (
             answer := self._refusals.kept_out(facts, self.shield, now)
         ) is not None:
@@ -157,7 +174,8 @@ class Pipeline:
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
-                return self._enter(facts, room, held, now, fresh=room.renew(held, now))
+                fresh = room.renew(held, now) if held is facts.credential else held
+                return self._enter(facts, room, held, now, fresh=fresh)
             returned = self._displaced(room, held, now)
             if returned is None:
                 return self._newcomer(facts, room, now, draw)
@@ -229,7 +247,7 @@ class Pipeline:
         was used, and the settings say that this is a reason to wait.
         """
         grants = self._grants
-        if grants is not None and grants.is_asked(room.name, held.id):
+        if grants is not None and grants.open and (room.name, held.id) in grants.open:
             return self._wait_for_grant(facts, room, held, grants, now, draw)
         self._metrics.polls.count(room.name)
         if room.shelf.is_sold_out:
@@ -239,12 +257,12 @@ class Pipeline:
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
+            case Wait():
+                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Admit():
                 if grants is None or is_new:
                     return self._admit(facts, room, held, now)
                 return self._ask_for_grant(facts, room, held, grants, now, draw)
-            case Wait():
-                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Closed():
                 status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
                 return self._keep_waiting(facts, room, status, held, given, now)
@@ -301,10 +319,10 @@ class Pipeline:
 
         headers: the answer's; those named `Stanchion-*` are the edge's own and the shell passes none of them on.
         """
-        room, held = facts.room, forward.held
+        room, held, said = facts.room, forward.held, list(headers)
+        premium = self._premium_by(facts.head, said, now)
         if room is None or held is None:
-            return ()
-        said = list(headers)
+            return premium
         event = news_in(room.name, said)
         if event is not None:
             if facts.head.method not in SAFE and room.end_claim(held, now):
@@ -316,7 +334,15 @@ class Pipeline:
             command = value.strip().lower()
             if name.lower() == "stanchion-command" and command in ("complete", "revoke"):
                 added = self._end_session(room, facts, held, command, now)
-        return added
+        return added + premium
+
+    def _premium_by(self, head: RequestHead, said: Iterable[tuple[str, str]], now: float) -> Headers:
+        """The cookie of a visitor of whom the shop says that they are premium."""
+        if self._premium is None or ("stanchion-command", "premium") not in {
+            (name.lower(), value.strip().lower()) for name, value in said
+        }:
+            return ()
+        return self._premium.grant(head, self._entropy(ID_BYTES).hex(), now)
 
     def apply(self, event: RoomEvent, now: float) -> None:
         """Let this node know what an upstream said at another node."""
@@ -345,7 +371,7 @@ class Pipeline:
 
     def _with_credential(self, facts: Facts, room: Room) -> Facts:
         """Read the room's cookie, and notice a pass that was given to somebody else."""
-        held = facts.credential = self._credential(room, facts.head.cookie)
+        held = facts.credential = self._credential(room, facts.head)
         if isinstance(held, Pass):
             binding = self._bindings[room.name]
             differing = binding.differing(held, facts.head)
@@ -357,8 +383,8 @@ class Pipeline:
                 log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=seen)
         return facts
 
-    def _credential(self, room: Room, cookie: str) -> Ticket | Pass | Slip | Rejected | None:
-        values = cookie_values(cookie, room.cookie)
+    def _credential(self, room: Room, head: RequestHead) -> Ticket | Pass | Slip | Rejected | None:
+        values = self._cookies.read(room.cookie, head)
         if not values:
             return None
         return self.keys.read(values[0], room.name) if len(values) == 1 else Rejected(Rejection.DUPLICATED)
@@ -374,9 +400,14 @@ class Pipeline:
             rejected = credential
         else:
             rule = room.settings.ticket
-            rejected = judge(credential, now, skew_s=rule.skew_allowance_seconds, lifetime_s=rule.lifetime_seconds)
+            skew_s, lifetime_s = rule.skew_allowance_seconds, rule.lifetime_seconds
+            rejected = judge(credential, now, skew_s=skew_s, lifetime_s=lifetime_s)
             if rejected is None:
                 return credential
+            if rejected.reason in (Rejection.FUTURE, Rejection.EXPIRED):
+                carried = self._clock_steps.carried(credential, now, skew_s)
+                if carried is not None and judge(carried, now, skew_s=skew_s, lifetime_s=lifetime_s) is None:
+                    return carried
         self._metrics.rejected.count(room.name, rejected.reason.value)
         return None
 
@@ -427,15 +458,9 @@ class Pipeline:
         return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
 
     def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass | Slip, lifetime_s: float) -> Headers:
-        return (("Set-Cookie", self._cookie(facts, room, self.keys.seal(what), max(1, round(lifetime_s)))),)
+        return self._cookies.write(room.cookie, self.keys.seal(what), max(1, round(lifetime_s)), facts.head)
 
     def _end_session(self, room: Room, facts: Facts, held: Pass, command: str, now: float) -> Headers:
         self._metrics.sessions_ended.count(room.name, command)
         room.end_session(held, now)
-        return (("Set-Cookie", self._cookie(facts, room, "", 0)),)
-
-    def _cookie(self, facts: Facts, room: Room, value: str, max_age_s: int) -> str:
-        secure = self._cookies.secure == "always" or (self._cookies.secure == "auto" and facts.head.scheme == "https")
-        domain = f"; Domain={self._cookies.domain}" if self._cookies.domain else ""
-        tail = "; Secure" if secure else ""
-        return f"{room.cookie}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{tail}"
+        return self._cookies.write(room.cookie, "", 0, facts.head)

@@ -54,6 +54,7 @@ class Room:
         self.name = settings.name
         self.gate = gate
         self.page = page
+        self.message = settings.page.message
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
         adaptive = settings.capacity.adaptive
@@ -91,13 +92,13 @@ class Room:
         """
         if shut:
             return self.gate.decide(_place(ticket), now, draw, 0)
-        expires, claimed_until = self._expiry(now), now + self._claim_s
         if self._limit is None and not self.shelf.is_followed:
             verdict = self.gate.decide(_place(ticket), now, draw)
             if isinstance(verdict, Admit):
-                self.occupancy.begin(expires, now)
-                self._claims.begin(claimed_until, now)
+                self.occupancy.begin(self._expiry(now), now)
+                self._claims.begin(now + self._claim_s, now)
             return verdict
+        expires, claimed_until = self._expiry(now), now + self._claim_s
         # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
         # same moment both see it taken, so the limit holds without a lock.
         self.occupancy.begin(expires, now)
@@ -206,7 +207,13 @@ class RoomTable:
         self.by_name = {room.name: room for room in rooms}
         self._bypass = compile_globs(bypass)
         self._matchers = tuple(
-            (compile_globs([match.host]), compile_globs(match.paths), compile_globs(match.bypass), room)
+            (
+                compile_globs([match.host]),
+                compile_globs(match.paths),
+                compile_globs([*match.bypass, *match.callbacks]),
+                compile_globs(match.callbacks),
+                room,
+            )
             for room in rooms
             for match in [room.settings.match]
         )
@@ -216,6 +223,7 @@ class RoomTable:
         """The room that covers a request, whichever way its path is read; None when it goes straight through.
 
         Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
+        Callbacks are for machines that send what they have to say, and for visitors whom they send back by a form.
         """
         forms = readings(target)
         if len(forms) == 1:
@@ -228,9 +236,9 @@ class RoomTable:
             return None
         name = host_name(host)
         for at in self._index.candidates(path):
-            hosts, paths, bypass, room = self._matchers[at]
+            hosts, paths, bypass, callbacks, room = self._matchers[at]
             if hosts.fullmatch(name) and paths.fullmatch(path):
-                return None if changes_nothing and bypass.fullmatch(path) else room
+                return None if (bypass if changes_nothing else callbacks).fullmatch(path) else room
         return None
 
 

@@ -238,13 +238,24 @@ class AbuseSettings(_Section):
     writes_per_minute: Rate | None = None
     newcomers_per_minute: Rate | None = None
     visitor_per_minute: Rate | None = None
+    premium_per_minute: Rate | None = None
+    premium_seconds: Annotated[float, Field(ge=60, le=86_400 * 365, allow_inf_nan=False)] = 86_400.0
     bots: BotSettings = BotSettings()
+
+    @model_validator(mode="after")
+    def _premium_is_more(self) -> Self:
+        if self.premium_per_minute is None:
+            return self
+        if self.visitor_per_minute is None or self.premium_per_minute < self.visitor_per_minute:
+            raise ValueError("premium_per_minute must be at least visitor_per_minute, which must be set too")
+        return self
 
 
 class MatchSettings(_Section):
     host: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9.*:\[\]_-]+$")] = "*"
     paths: Annotated[tuple[PathGlob, ...], Field(min_length=1, strict=False)]
     bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
+    callbacks: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
 
 
 class AdaptiveCapacitySettings(_Section):

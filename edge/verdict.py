@@ -9,6 +9,7 @@ No I/O happens in a decision; the shell matches on these in one place and does w
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 from waiting_room.ticket import Pass
 
@@ -31,7 +32,8 @@ class Answer:
     """This visitor's own `Set-Cookie` fields. All other fields are in `headers`, which many answers share."""
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(slots=True)  # as above
 class Forward:
     """Stream the request to the upstream and its answer back."""
 
@@ -46,6 +48,7 @@ class Forward:
     outcome: str = "forwarded"
 
 
+@final
 @dataclass(slots=True)
 class Asking:
     """Whether the visitor is let in depends on what other nodes say (`edge/cluster/grants.py`)."""

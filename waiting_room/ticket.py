@@ -141,6 +141,8 @@ class Keyring:
         self._slips = Signatures(keys, b"stanchion.slip.v1")
         self._kinds = {b"t1.": self._tickets, b"p1.": self._passes, b"j1.": self._slips}
         self._marks = Marks(keys, b"stanchion.mark.v1")
+        self.claims = Signatures(keys, b"stanchion.premium.v1")
+        """Of what the shop says of its visitors (`edge/abuse/premium.py`)."""
         self.challenge_keys = tuple(derived(key, b"stanchion.challenge.v1") for key in keys)
         """Keys for challenges, newest first."""
 

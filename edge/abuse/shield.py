@@ -4,6 +4,7 @@
     limits     reads, writes        by network (an IPv4 address, an IPv6 /64)
                newcomers            those without a ticket or pass, by network
                visitors             those with one, by its id           -> 403 with `Retry-After`
+               premium              instead of the two, by the id of what the shop gave them (premium.py)
     robots     points for what only they do (score.py)                  -> counted, slowed down, or 403
 
 It is never a 429: visitors who wait ask as they are told, and who asks faster than any limit is not waiting. A refusal
@@ -62,6 +63,9 @@ class Shield:
         self._writes = limiter("writes", settings.writes_per_minute)
         self._newcomers = limiter("newcomers", settings.newcomers_per_minute)
         self._visitors = limiter("visitors", settings.visitor_per_minute)
+        self._premium = limiter("premium", settings.premium_per_minute)
+        self.premium_s = None if self._premium is None else settings.premium_seconds
+        """How long visitors stay premium, None when nobody is."""
 
     @property
     def is_off(self) -> bool:
@@ -75,13 +79,17 @@ class Shield:
         """Whether this address is kept out."""
         return self._standing(head.client_ip).is_denied
 
-    def limits(self, head: RequestHead, ident: str | None, *, is_room: bool) -> Limits:
-        """What such a request counts for. ident: the id of an authentic ticket or pass; is_room: a room covers it."""
+    def limits(self, head: RequestHead, ident: str | None, *, is_room: bool, claim: str | None = None) -> Limits:
+        """What such a request counts for. ident: the id of an authentic ticket or pass; is_room: a room covers it.
+        claim: the id of what makes a visitor premium.
+        """
         if not self._limiters or (standing := self._standing(head.client_ip)).is_allowed:
             return ()
         network = standing.network
         wanted = [(self._reads if head.method in SAFE else self._writes, network)]
-        if ident is not None:
+        if claim is not None:
+            wanted.append((self._premium, claim))
+        elif ident is not None:
             wanted.append((self._visitors, ident))
         elif is_room:
             wanted.append((self._newcomers, network))

@@ -71,11 +71,8 @@ class Grants:
         self._later = later
         self._number = 0
         self._asked: dict[int, tuple[str, str]] = {}
-        self._waiting: dict[tuple[str, str], list[Then]] = {}
-
-    def is_asked(self, room: str, ident: str) -> bool:
-        """Whether an answer about this place is under way."""
-        return (room, ident) in self._waiting
+        self.open: dict[tuple[str, str], list[Then]] = {}
+        """Who waits for an answer, by room and ticket."""
 
     def ask(self, wanted: Pass, before: Pass | None, then: Then, *, is_patient: bool = False) -> None:
         """May this pass be given? before: the use that it takes the place of, when the place moves.
@@ -86,7 +83,7 @@ class Grants:
         self._number += 1
         number = self._number
         self._asked[number] = key
-        self._waiting[key] = [then]
+        self.open[key] = [then]
         self._send(
             {
                 "number": number,
@@ -101,7 +98,7 @@ class Grants:
 
     def wait(self, room: str, ident: str, then: Then) -> None:
         """Hear the answer that somebody else with the same ticket asked for, after them."""
-        self._waiting[room, ident].append(then)
+        self.open[room, ident].append(then)
 
     def hear(self, answer: Mapping[str, Any]) -> None:
         """The supervisor's answer. One that is too late, or for the worker before this one, counts for nothing."""
@@ -119,5 +116,5 @@ class Grants:
     def _settle(self, number: int, outcome: Outcome) -> None:
         key = self._asked.pop(number, None)
         if key is not None:
-            for then in self._waiting.pop(key):
+            for then in self.open.pop(key):
                 then(outcome)

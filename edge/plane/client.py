@@ -11,7 +11,7 @@ the connection, gently: what still comes is read and thrown away for a moment, o
 """
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from edge.plane.asked import Asked
 from edge.plane.exchange import Exchange
@@ -263,7 +263,7 @@ class Client(asyncio.Protocol):
                 self._wait(known, verdict, raw, data)
                 return
             known.request = None
-            data = self._answer(cast(Answer, verdict), known, data)
+            data = self._answer(verdict, known, data)
 
     def _read(self, data: bytes) -> tuple[Known, bytes, bytes] | None:
         """The first head of data: what it says, its bytes, what lies behind it. None: not (or never) to be served."""

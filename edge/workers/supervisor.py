@@ -26,6 +26,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, multiprocess
 
+from edge.audit import audit, changes
+from edge.clock_steps import ClockSteps
 from edge.faults import ConfigurationError
 from edge.logs import facts
 from edge.settings import Settings
@@ -83,6 +85,7 @@ class Supervisor:
             lambda factors: self._relay.tell({"kind": "adapt", "factors": factors}), self.registry
         )
         self._adaptation.use(self.settings)
+        self._clock_steps = ClockSteps()
         self._stalls = StallWatch(self.settings.worker_stall_seconds)
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
@@ -109,12 +112,16 @@ class Supervisor:
         if quick:
             self._quick.set()
 
+    def _stop_on(self, name: str) -> None:
+        audit(f"signal {name}", "stop", "done")
+        self.stop(quick=name != "TERM")
+
     async def serve(self) -> None:
         """Until told to stop and every worker has ended."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.stop)
-        for name in (signal.SIGINT, signal.SIGQUIT):
-            loop.add_signal_handler(name, lambda: self.stop(quick=True))
+        loop.add_signal_handler(signal.SIGTERM, self._stop_on, "TERM")
+        loop.add_signal_handler(signal.SIGINT, self._stop_on, "INT")
+        loop.add_signal_handler(signal.SIGQUIT, self._stop_on, "QUIT")
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         loop.add_signal_handler(signal.SIGUSR2, self._roll_asked.set)
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as metrics_folder:
@@ -132,12 +139,13 @@ class Supervisor:
                 for helper in helpers:
                     helper.cancel()
 
-    def reload(self) -> bool:
+    def reload(self, who: str = "signal HUP") -> bool:
         """Read the settings again and hand them to the workers. False, and nothing changed, when they are faulty."""
         try:
             fresh, keys = self._source()
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
+            audit(who, "reload", f"refused: {fault}")
             return False
         changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
         # A section is kept as a whole: `cluster.nodes` without the Redis that was to come with it means another share.
@@ -146,8 +154,12 @@ class Supervisor:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
         if len(self._slots.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
             log.error("reload refused: more than %d rooms in the life of a process, restart it", MAX_ROOMS)
+            audit(who, "reload", f"refused: more than {MAX_ROOMS} rooms")
             return False
-        self.settings, self._keys = fresh.model_copy(update=keep), keys
+        result = f"done, but for {', '.join(changed)}, until the next start" if changed else "done"
+        fresh = fresh.model_copy(update=keep)
+        audit(who, "reload", result, *changes(self.settings, fresh, self._keys, keys))
+        self.settings, self._keys = fresh, keys
         self._assign_slots()
         self._stock_watch.use(self.settings)
         self._adaptation.use(self.settings)
@@ -210,6 +222,7 @@ class Supervisor:
         while True:
             await self._roll_asked.wait()
             self._roll_asked.clear()
+            before = self.worker_pids
             for seat in self._seats:
                 if seat.pid is None or self._is_draining:
                     continue
@@ -218,6 +231,7 @@ class Supervisor:
                 await seat.has_ended.wait()
                 await seat.serves.wait()
             log.info("all workers were replaced", extra=facts(pids=self.worker_pids))
+            audit("signal USR2", "replace the workers", "done", before, self.worker_pids)
 
     async def _watch_stalls(self) -> None:
         """Kill workers that hang; what ends them in `_keep_filled` starts the next ones."""
@@ -231,6 +245,7 @@ class Supervisor:
                     os.kill(pid, signal.SIGKILL)
 
     def _configure(self, seat: Seat) -> None:
+        self._clock_steps.look()
         seat.send(
             "configure",
             settings=self.settings.model_dump(mode="json"),
@@ -238,6 +253,7 @@ class Supervisor:
             slots=self._slots,
             board_since=self._board_since,
             machine=self._machine,
+            clock_steps=self._clock_steps.steps,
             resume=seat.checkpoints((room.name for room in self.settings.rooms), time.time()),
             factors=self._adaptation.factors,
             stock_known=self._stock_watch.known,

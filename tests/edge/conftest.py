@@ -259,7 +259,7 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
                 os.urandom,
                 lambda event: None,
                 None if (shield := Shield(parsed.abuse)).is_off else shield,
-                grants,
+                grants=grants,
             )
             watcher = Recorder()
             plane = Plane(parsed, pipeline, watcher, time.time, random.random)
