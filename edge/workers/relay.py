@@ -10,7 +10,7 @@ Events (stock, sold out, commands) are remembered on a shelf for each room; news
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
@@ -32,6 +32,8 @@ class Relay:
         self._seats = seats
         self._shelves: dict[str, Shelf] = {}
         self._bus: RedisBus | None = None
+        self.on_lists: Callable[[object], None] = lambda _: None
+        """Told of the lists of other machines."""
         cluster = settings.cluster
         password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
         self._desk = GrantDesk(cluster.redis_url, password, cluster.name, registry)
@@ -83,6 +85,11 @@ class Relay:
 
         self._desk.ask(Question((room, ticket), message["before"], message["record"], message["is_patient"], answer))
 
+    def tell_machines(self, message: Message) -> None:
+        """Tell the other machines, if there are any."""
+        if self._bus is not None:
+            self._bus.send(message)
+
     def hear_shop(self, event: RoomEvent) -> None:
         """The shop was asked for its stock. Workers are told, news or not: it puts right what crossed on its way."""
         self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())
@@ -101,10 +108,13 @@ class Relay:
         return is_news
 
     def _hear_machine(self, message: Message) -> None:
-        if message["kind"] == "event":
-            self._spread(RoomEvent(**message["event"]))
-        else:
-            self.tell(message)
+        match message["kind"]:
+            case "event":
+                self._spread(RoomEvent(**message["event"]))
+            case "lists":
+                self.on_lists(message["entries"])
+            case _:
+                self.tell(message)
 
     def _bus_changed(self, up: bool) -> None:
         self.tell({"kind": "bus", "up": up})
