@@ -202,7 +202,8 @@ class Line:
 
     def _stands_for_all(self, first_seen: float) -> bool:
         """Who polls faster than asked has a lease on every node at once: all nodes keep those of the same few."""
-        return (round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF) < self.returns.share * 0x1_0000_0000
+        share = self.returns.share
+        return share >= 1.0 or (round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF) < share * 0x1_0000_0000
 
     def leave(self, first_seen: float) -> None:
         """They are in."""

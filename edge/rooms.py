@@ -54,6 +54,7 @@ class Room:
         self.name = settings.name
         self.gate = gate
         self.page = page
+        self.message = settings.page.message
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
         adaptive = settings.capacity.adaptive
@@ -91,13 +92,13 @@ class Room:
         """
         if shut:
             return self.gate.decide(_place(ticket), now, draw, 0)
-        expires, claimed_until = self._expiry(now), now + self._claim_s
         if self._limit is None and not self.shelf.is_followed:
             verdict = self.gate.decide(_place(ticket), now, draw)
             if isinstance(verdict, Admit):
-                self.occupancy.begin(expires, now)
-                self._claims.begin(claimed_until, now)
+                self.occupancy.begin(self._expiry(now), now)
+                self._claims.begin(now + self._claim_s, now)
             return verdict
+        expires, claimed_until = self._expiry(now), now + self._claim_s
         # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
         # same moment both see it taken, so the limit holds without a lock.
         self.occupancy.begin(expires, now)
@@ -137,9 +138,18 @@ class Room:
         tried[ticket_id] = now
         return True
 
+    def pass_for(self, ticket: Ticket, now: float, marks: str) -> Pass:
+        """The pass of a visitor who is let in now."""
+        return Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
+
+    def take_back(self, now: float) -> None:
+        """An `Admit` of this time was for nothing: another node had let the visitor in."""
+        self.occupancy.end(self._expiry(now), now)
+        self._claims.end(now + self._claim_s, now)
+
     def admit(self, ticket: Ticket, now: float, marks: str = "") -> Pass:
         """The pass of a visitor whom the gate let in. marks: whom it is given to."""
-        given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
+        given = self.pass_for(ticket, now, marks)
         moved = self.uses.note(given)
         if moved is not None and moved.admitted_at >= self._board_since:
             self.occupancy.end(moved.expires, now)

@@ -14,18 +14,19 @@ __all__ = ["came_from_itself", "room_named", "sold_out", "solution_in", "waiting
 
 def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
     """Waiting for one's turn; while every unit is held, for one of them to come back. The place is the same."""
-    is_paused = room.shelf.is_paused
-    return Status(
+    shelf = room.shelf
+    is_paused = shelf.is_paused
+    return Status(  # in the order of its fields: names would cost as much as all the rest of it
         State.SOLD_OUT if is_paused else State.WAITING,
         room.name,
-        position=verdict.position,
-        eta_p50_s=None if is_paused else verdict.eta_p50_s,
-        eta_p90_s=None if is_paused else verdict.eta_p90_s,
-        poll_after_s=verdict.poll_after_s,
-        first_seen=ticket.first_seen,
-        message=room.settings.page.message,
-        stock=room.shelf.free,
-        held=room.shelf.held,
+        verdict.position,
+        None if is_paused else verdict.eta_p50_s,
+        None if is_paused else verdict.eta_p90_s,
+        verdict.poll_after_s,
+        ticket.first_seen,
+        room.message,
+        shelf.free,
+        shelf.held,
     )
 
 
@@ -36,7 +37,7 @@ def sold_out(room: Room, ticket: Ticket) -> Status:
         room.name,
         first_seen=ticket.first_seen,
         poll_after_s=None if room.shelf.is_over else room.settings.polling.max_seconds,
-        message=room.settings.page.message,
+        message=room.message,
         stock=room.shelf.free,
         held=room.shelf.held,
     )

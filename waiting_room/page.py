@@ -172,6 +172,7 @@ class WaitingPage:
             }
         )
         self._title = html(self._texts.view("waiting", "title"))
+        self._thousands = html(self._texts.data["thousands"])
         self._title_unknown = html(self._texts.get("labels", "place_unknown"))
         self._halves: dict[tuple[object, ...], Half] = {}
         self._variants: dict[tuple[object, ...], Variant] = {}
@@ -205,7 +206,7 @@ class WaitingPage:
         moment = b"" if now is None else timestamp(now).encode()
         if status.position is None:
             return self._title_unknown, moment, b"", document
-        place = html(self._texts.number(status.position))
+        place = f"{status.position:,}".encode().replace(b",", self._thousands)
         return self._title.replace(b"{place}", place), moment, place, document
 
     def _half(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "Half":
@@ -215,8 +216,7 @@ class WaitingPage:
         progress = progress_percent(status, now) if in_line else None
         shared = (
             view,
-            self._texts.wait_step(status.eta_p50_s),
-            self._texts.within_step(status.eta_p50_s, status.eta_p90_s) if in_line else None,
+            self._texts.steps(status.eta_p50_s, status.eta_p90_s),
             status.retry_after_s,
             None if now is None or view == "cookies" else now // 60,
             status.first_seen // 60 if in_line and status.first_seen is not None else None,

@@ -13,6 +13,7 @@ import binascii
 from collections.abc import Sequence
 from hashlib import sha256
 from hmac import compare_digest
+from typing import ClassVar
 
 from itsdangerous import Signer
 
@@ -73,7 +74,7 @@ class Marks:
     keys: newest first; it makes marks, all of them are compared with. salt: one for every purpose.
     """
 
-    LENGTH = 4
+    LENGTH: ClassVar = 4
     """Characters, so 24 bits: two different things have the same mark once in 16 million, and only who has the key can
     try them out."""
 

@@ -66,7 +66,10 @@ class Status:
     @property
     def retry_after_s(self) -> int | None:
         """The value of `Retry-After`: whole seconds, rounded up, at least 1 (RFC 9110, 10.2.3)."""
-        return None if self.poll_after_s is None else max(1, ceil(self.poll_after_s))
+        after_s = self.poll_after_s
+        if after_s is None:
+            return None
+        return ceil(after_s) if after_s > 1.0 else 1
 
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
@@ -80,7 +83,7 @@ class Status:
         eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
         return (
             f'{_before(self.state, self.room)}{"null" if position is None else position}, "eta_seconds": {eta}, '
-            f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, '
+            f'"poll_after_seconds": {"null" if after is None else f"{after:.2f}"}, '
             f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
             f"{_behind(self.message, self.stock, self.held, self.opens_at)}"
             f"{self._rest() if self.challenge or self.moved_back_s else ''}}}"

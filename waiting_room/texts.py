@@ -97,18 +97,20 @@ class Texts:
             return str(waits["most"])
         return fill(waits["about"], {"wait": waits["steps"][step][1]})
 
-    def within_step(self, p50_s: float | None, p90_s: float | None) -> int | None:
-        """The first step that is no shorter than the 90th percentile; None where it would add nothing."""
-        if p50_s is None or p90_s is None:
-            return None
+    def steps(self, p50_s: float | None, p90_s: float | None) -> tuple[int | None, int | None]:
+        """The wording of the wait, and the first step that is no shorter than the 90th percentile.
+
+        The second is None where it would add nothing.
+        """
+        step = self.wait_step(p50_s)
+        if step is None or p90_s is None:
+            return step, None
         bound = bisect_left(self.steps_s, p90_s)
-        if bound == len(self.steps_s) or bound <= max(0, nearest_step(self.steps_s, self.middles_s, p50_s)):
-            return None
-        return bound
+        return step, None if bound == len(self.steps_s) or bound <= max(0, step) else bound
 
     def within(self, p50_s: float | None, p90_s: float | None) -> str | None:
-        """`within_step` in words."""
-        bound = self.within_step(p50_s, p90_s)
+        """The second of `steps` in words."""
+        bound = self.steps(p50_s, p90_s)[1]
         waits = self.data["waits"]
         return None if bound is None else fill(waits["within"], {"wait": waits["steps"][bound][1]})
 

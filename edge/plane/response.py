@@ -190,8 +190,8 @@ class AnswerWriter:
         status, headers, body = answer.status, answer.headers, answer.body
         known = self._rendered.get((id(headers), status))
         head = self._render(status, headers) if known is None else known[1]
-        if answer.cookies:
-            head += render_fields(answer.cookies)
+        for name, value in answer.cookies:
+            head += f"{name}: {value}\r\n".encode("latin-1")
         if status == 304:
             return b"%b%b%b\r\n" % (head, date, connection)
         if is_head:

@@ -22,6 +22,7 @@ from edge.abuse.shield import Shield
 from edge.access import Access
 from edge.answers import Answers
 from edge.clock_steps import ClockSteps
+from edge.cluster.grants import Grants
 from edge.cluster.heartbeat import Heartbeat
 from edge.dependencies import Dependencies
 from edge.entropy import Entropy
@@ -38,7 +39,7 @@ from edge.workers.channel import Channel, Message
 from waiting_room.page import Assets
 from waiting_room.ticket import Keyring
 
-__all__ = ["main", "run_loop"]
+__all__ = ["calm_collector", "main", "run_loop"]
 
 log = logging.getLogger("edge.worker")
 
@@ -65,6 +66,7 @@ class Worker:
         self._clock_steps: ClockSteps
         self._plane: Plane | None = None
         self._heartbeat: Heartbeat | None = None
+        self._grants: Grants | None = None
         self._dependencies = Dependencies()
         self._reports = 0
         self._draining = asyncio.Event()
@@ -98,20 +100,25 @@ class Worker:
                 case "adapt":
                     self._adapt(message["factors"])
                 case "bus":
-                    self._dependencies.has_redis = message["up"]
-                    if self._heartbeat is not None:
-                        self._heartbeat.is_connected = message["up"]
-                    self._note_missing()
+                    self._hear_bus(message["up"])
                 case "stock":
                     self._dependencies.hear_stock(message["known"])
                     self._note_missing()
-                case "news" | "event":
+                case "granted" if self._grants is not None:
+                    self._grants.hear(message)
+                case "news" | "event" | "granted":
                     pass  # came before the first settings
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
                 case _:
                     raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
         self._draining.set()
+
+    def _hear_bus(self, up: bool) -> None:
+        self._dependencies.has_redis = up
+        if self._heartbeat is not None:
+            self._heartbeat.is_connected = up
+        self._note_missing()
 
     async def _hear_drain(self, grace_s: float | None, last_word_s: float | None) -> None:
         """grace_s: None is what the settings say. Said again while draining, it shortens the time that is left."""
@@ -156,17 +163,14 @@ class Worker:
             lambda event: self._channel.send("event", event=asdict(event)),
             self._shield(settings),
             self._clock_steps,
+            self._grants_for(settings),
         )
         self._join(settings, message["machine"])
         if self._plane is None:
             self._access = Access(self._metrics, settings.log)
             self._plane = Plane(settings, pipeline, self._access, time.time, self._random.random)
             await self._plane.listen(self._listening)
-            # What was made so far stays for good: the collector need not look at it again. And it looks less often: a
-            # crowd's remembered heads are many, long-lived, and in no cycles.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(20_000, 20, 50)
+            calm_collector()
         else:
             self._access.use(settings.log)
             self._plane.use(settings, pipeline)
@@ -177,6 +181,17 @@ class Worker:
         asked_s = min(room.polling.min_seconds for room in settings.rooms)
         shield = Shield(settings.abuse, before, asked_s=asked_s)
         return None if shield.is_off else shield
+
+    def _grants_for(self, settings: Settings) -> Grants | None:
+        """Ask before a ticket is let in, when other nodes may have let it in too. Questions go on over a reload."""
+        if settings.cluster.redis_url is None and settings.workers == 1:
+            self._grants = None
+        elif self._grants is None:
+            self._grants = Grants(
+                lambda question: self._channel.send("grant", **question),
+                asyncio.get_running_loop().call_later,
+            )
+        return self._grants
 
     def _join(self, settings: Settings, machine: str) -> None:
         """Tell and hear the other nodes when there are any."""
@@ -280,6 +295,17 @@ def due_at(rooms: Sequence[Room], step: int) -> list[Room]:
     """Whose turn it is: all rooms in which something happens, and of the quiet ones another part at each step."""
     parts = -(-len(rooms) // QUIET_AT_ONCE)
     return [room for at, room in enumerate(rooms) if (at + step) % parts == 0 or not room.gate.is_quiet]
+
+
+def calm_collector() -> None:
+    """What was made so far stays for good: the collector need not look at it again.
+
+    And it looks less often. Of each remembered head it sees five objects, in no cycles, and of heads that do not come
+    again two generations are held: 80,000 objects. Below that number it would look at each of them once, for nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def run_loop(main: Any) -> Any:

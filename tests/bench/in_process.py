@@ -9,7 +9,6 @@ are the same on a busy machine: `valgrind --tool=callgrind python -m tests.bench
 """
 
 import argparse
-import gc
 import itertools
 import os
 import random
@@ -29,6 +28,7 @@ from edge.plane.client import Client
 from edge.plane.server import Plane
 from edge.plane.upstream import Upstream
 from edge.rooms import build_rooms
+from edge.workers.worker import calm_collector
 from tests.bench.heads import COUNTER, KEY, Heads
 from tests.bench.servers import EDGE, ROOM
 from waiting_room.page import Assets
@@ -153,9 +153,7 @@ def main() -> None:
     parser.add_argument("--only", choices=WORKS, help="this work once")
     options = parser.parse_args()
     node = Node()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    calm_collector()
     if options.only:
         print(f"{options.only:36} {run(options.only, options.requests, node):6.2f} us")
         return

@@ -7,6 +7,7 @@ sockets     60,000 connections with mutated requests and answers                
 tampered    a million tampered tickets and passes                                  half a minute
 crowd       5,000 slow connections, and what other visitors notice of them          a minute
 tools       slowhttptest in its four modes                                          two minutes
+partition   a machine whose way to Redis is slow or loses a direction               two minutes
 """
 
 import argparse
@@ -20,6 +21,7 @@ from tests.reliability.conformance.table import page
 from tests.reliability.document import replace_table
 from tests.reliability.fuzz import fuzz
 from tests.reliability.fuzz_sockets import fuzz_sockets
+from tests.reliability.partition import CAPACITY, WINDOW_S, partitions
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
 from tests.reliability.tampered import tamper
@@ -89,6 +91,20 @@ def tools() -> str:
     return "\n".join(rows)
 
 
+def partitioned() -> str:
+    allowed = f"{CAPACITY * (WINDOW_S + 1):.0f}"
+    rows = [
+        f"| one machine's way to Redis | its `stanchion_redis_up` | `hold`: a second | within 3 s ({allowed}) |"
+        f" `admit`: a second | within 3 s ({allowed}) | errors |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for seen in asyncio.run(partitions()):
+        wrong = sum(n for state, n in seen.states.items() if state not in ("200 waiting", "200 admitted"))
+        rates = " | ".join(f"{seen.rate[name]:.1f} | {seen.most[name]}" for name in ("hold", "admit"))
+        rows.append(f"| {seen.trouble} | {seen.up:g} | {rates} | {wrong} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "smuggling": smuggling,
@@ -97,6 +113,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tampered": tampered,
     "crowd": crowded,
     "tools": tools,
+    "partition": partitioned,
 }
 #: In which document a part's table stands; all others in the last one.
 DOCUMENTS = {"conformance": "conformance.md", "": "reliability.md"}
