@@ -282,6 +282,8 @@ class Supervisor:
                     self._adaptation.hear(message["upstream"])
                 case "event" | "news":
                     self._relay.hear_worker(message, seat)
+                case "grant":
+                    self._relay.hear_question(message, seat)
                 case kind:
                     raise ValueError(f"worker {seat.index} said {kind!r}, which no supervisor knows")
 
