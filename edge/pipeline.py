@@ -62,6 +62,8 @@ log = logging.getLogger("edge.passes")
 
 #: Methods that take nothing from the shelf.
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+#: No room covers the path.
+STRAIGHT_ON = Forward(None, (), ())
 #: Paths of the edge's own; they exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
 #: An appointment so far ahead is written into the ticket, if absence counts.
@@ -163,7 +165,7 @@ class Pipeline:
             return facts.answer
         room = facts.room
         if room is None:
-            return Forward(None, (), ())
+            return STRAIGHT_ON
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
@@ -363,6 +365,8 @@ class Pipeline:
         return not binding.matters(binding.differing(used, head))
 
     def _enter(self, facts: Facts, room: Room, held: Pass, now: float, *, fresh: Pass | None) -> Verdict:
+        if fresh is None and facts.entered is not None:
+            return facts.entered
         cookie = () if fresh is None else self._set_cookie(facts, room, fresh, fresh.expires - now)
         if facts.is_poll:
             status = Status(State.ADMITTED, room.name, first_seen=held.first_seen, stock=room.shelf.free)
@@ -372,7 +376,11 @@ class Pipeline:
             ("X-Stanchion-Ticket", held.id),
             ("X-Stanchion-Admitted-At", f"{held.admitted_at:.3f}"),
         )
-        return Forward(room.name, told, (("Stanchion-State", State.ADMITTED.value), *cookie), fresh or held, "admitted")
+        state = ("Stanchion-State", State.ADMITTED.value)
+        forward = Forward(room.name, told, (state, *cookie), fresh or held, "admitted")
+        if fresh is None:
+            facts.entered = forward
+        return forward
 
     def _keep_waiting(
         self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
