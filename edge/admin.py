@@ -5,20 +5,28 @@
             A slow upstream does not fail it: visitors then wait, which is what the edge is for
 /metrics    Prometheus, summed over the workers
 /status     JSON: every room over all nodes, and every node's own view
+/lists      GET: the networks that operators have put on a list. POST {"list": "deny", "networks": ["192.0.2.0/24"],
+            "seconds": 3600}: put them there, on all machines of the cluster; 'none' takes them off
 
 The first two say nothing but yes or no, and are for probes that can carry no secret. The others ask for the token, if
-there is one: `Authorization: Bearer TOKEN`, compared in constant time.
+there is one: `Authorization: Bearer TOKEN`, compared in constant time. A change must be sent as JSON and, without a
+token, to a loopback address by name: a page in an operator's browser can do neither.
 """
 
+import ipaddress
 import json
 import logging
 from hmac import compare_digest
+from typing import Annotated, Literal
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from pydantic import BaseModel, ConfigDict, Field
 
+from edge.abuse.shared import MOST
+from edge.audit import digest
 from edge.logs import facts
 from edge.workers.sockets import address_of, open_sockets
 from edge.workers.supervisor import Supervisor
@@ -49,6 +57,8 @@ class AdminListener:
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
                 web.get("/status", self._status),
+                web.get("/lists", self._lists),
+                web.post("/lists", self._change_lists),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -70,6 +80,26 @@ class AdminListener:
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text="a token is required\n")
         return await handler(request)
 
+    def _who(self, request: web.Request) -> str:
+        """The caller, for the audit line."""
+        token = "no token" if self._token is None else f"token {digest(self._token)}"
+        return f"{request.remote}, {token}"
+
+    async def _lists(self, _: web.Request) -> web.Response:
+        return _json({"entries": self._supervisor.listing.status()})
+
+    async def _change_lists(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            return web.Response(status=415, text="a change must be sent as application/json\n")
+        if self._token is None and not _is_loopback(request.host):
+            return web.Response(status=403, text="without a token only loopback addresses may be asked for changes\n")
+        try:
+            asked = Change.model_validate_json(await request.read())
+            changed = self._supervisor.listing.change(self._who(request), asked.list, asked.networks, asked.seconds)
+        except ValueError as fault:
+            return web.Response(status=400, text=f"{fault}\n")
+        return _json(changed)
+
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")
 
@@ -84,4 +114,27 @@ class AdminListener:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _status(self, _: web.Request) -> web.Response:
-        return web.json_response(self._supervisor.status(), dumps=lambda value: json.dumps(value, indent=2) + "\n")
+        return _json(self._supervisor.status())
+
+
+class Change(BaseModel):
+    """What is to be on which list, and for how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    list: Literal["deny", "allow", "none"]
+    networks: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST)]
+    seconds: float = 3600.0
+
+
+def _json(value: object) -> web.Response:
+    return web.json_response(value, dumps=lambda each: json.dumps(each, indent=2) + "\n")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a `Host` names this machine itself: a name that an attacker's DNS answers for does not."""
+    name = host.rpartition(":")[0] if host[-1:].isdigit() and ":" in host else host
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name == "localhost"

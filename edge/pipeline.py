@@ -1,6 +1,7 @@
 """The way of one request, in one place: what is decided, in which order, and nothing else.
 
     head -> guard -> room -> ticket -> gate                              admitted: Forward (stream to the upstream)
+              |        |       |         |                               or: Asking (has another node let them in?)
               |        |       |         '-> page or status              waiting:  Answer ('come back in 4.2 s')
               |        |       '-> a pass: Forward
               |        '-> no room: Forward
@@ -27,6 +28,7 @@ from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
 from edge.clock_steps import ClockSteps
+from edge.cluster.grants import Alone, Granted, Grants, Outcome, Used
 from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.guard import fault_in
@@ -40,7 +42,7 @@ from edge.settings import CookieSettings
 from edge.stock import RoomEvent, news_in
 from edge.telling import came_from_itself, room_named, sold_out, solution_in, waiting
 from edge.uses import MOVE_S
-from edge.verdict import Answer, Forward, Headers, Verdict
+from edge.verdict import Answer, Asking, Forward, Headers, Verdict
 from waiting_room.page import STATIC_PATH, STATUS_PATH
 from waiting_room.status import State, Status
 from waiting_room.ticket import (
@@ -84,8 +86,12 @@ class Pipeline:
         on_room_event: Callable[[RoomEvent], None],
         shield: Shield | None = None,
         clock_steps: ClockSteps | None = None,
+        grants: Grants | None = None,
     ) -> None:
-        """shield: None when nobody is kept out or limited. clock_steps: None: those from now on."""
+        """shield: None when nobody is kept out or limited. clock_steps: None: those from now on.
+
+        grants: None when there are no other nodes to ask.
+        """
         self.rooms = rooms
         self.keys = keys
         self._answers = answers
@@ -93,6 +99,7 @@ class Pipeline:
         self._cookies = Cookies(cookies)
         self._entropy = entropy
         self._on_room_event = on_room_event
+        self._grants = grants
         self.shield = shield
         self._clock_steps = clock_steps or ClockSteps()
         self.upstream_is_down = False
@@ -200,7 +207,7 @@ class Pipeline:
             if joining.settings.proof == "all" or (self.shield is not None and points >= self.shield.suspect_at):
                 return self._join(facts, room, joining, points, now, draw)
         ticket = new_ticket(room.name, now, self._entropy(ID_BYTES))
-        return self._ask(facts, room, ticket, ticket, now, draw)
+        return self._ask(facts, room, ticket, ticket, now, draw, is_new=True)
 
     def _join(self, facts: Facts, room: Room, joining: Joining, points: int, now: float, draw: float) -> Verdict:
         """Whoever has solved their challenge, or waited, gets a place."""
@@ -224,28 +231,81 @@ class Pipeline:
         cookie = self._set_cookie(facts, room, made, joining.slip_s) if slip is None else ()
         return self._told(facts, room, status, cookie, now, lost=slip is None)
 
-    def _ask(self, facts: Facts, room: Room, held: Ticket, given: Ticket | None, now: float, draw: float) -> Verdict:
-        """Ask the gate. held: the visitor's place. given: the ticket to hand out, if there is need."""
+    def _ask(
+        self,
+        facts: Facts,
+        room: Room,
+        held: Ticket,
+        given: Ticket | None,
+        now: float,
+        draw: float,
+        *,
+        is_new: bool = False,
+        is_alone: bool = False,
+    ) -> Verdict:
+        """Ask the gate. held: the visitor's place. given: the ticket to hand out, if there is need.
+
+        is_new: the place was made for this very request, so nobody else can have it. is_alone: nobody knows whether it
+        was used, and the settings say that this is a reason to wait.
+        """
+        grants = self._grants
+        if grants is not None and grants.open and (room.name, held.id) in grants.open:
+            return self._wait_for_grant(facts, room, held, grants, now, draw)
         self._metrics.polls.count(room.name)
         if room.shelf.is_sold_out:
             return self._keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
-        is_barred = used is not None and now < used.admitted_at + MOVE_S
+        is_barred = is_alone or (used is not None and now < used.admitted_at + MOVE_S)
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
             case Wait():
                 return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Admit():
-                self._metrics.admissions.count(room.name)
-                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
-                admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
-                return self._enter(facts, room, admitted, now, fresh=admitted)
+                if grants is None or is_new:
+                    return self._admit(facts, room, held, now)
+                return self._ask_for_grant(facts, room, held, grants, now, draw)
             case Closed():
                 status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
                 return self._keep_waiting(facts, room, status, held, given, now)
             case _:
                 assert_never(verdict)
+
+    def _admit(self, facts: Facts, room: Room, held: Ticket, now: float) -> Verdict:
+        self._metrics.admissions.count(room.name)
+        self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
+        admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
+        return self._enter(facts, room, admitted, now, fresh=admitted)
+
+    def _ask_for_grant(self, facts: Facts, room: Room, held: Ticket, grants: Grants, now: float, draw: float) -> Asking:
+        """The gate lets them in; has another node done so with the same ticket?"""
+        is_patient = room.settings.when_redis_down == "hold"
+        wanted = room.pass_for(held, now, self._bindings[room.name].marks(held.id, facts.head))
+
+        def settle(outcome: Outcome) -> Verdict:
+            self._metrics.grants.count(room.name, type(outcome).__name__.lower())
+            if isinstance(outcome, Granted) or (isinstance(outcome, Alone) and not is_patient):
+                return self._admit(facts, room, held, now)
+            room.take_back(now)
+            if isinstance(outcome, Used):
+                room.uses.learn(outcome.given)
+                return self._in_line(facts, room, held, now, draw)
+            return self._ask(facts, room, held, None, now, draw, is_alone=True)
+
+        before = room.uses.get(held.id)
+        return Asking(
+            lambda then: grants.ask(wanted, before, lambda outcome: then(settle(outcome)), is_patient=is_patient)
+        )
+
+    def _wait_for_grant(
+        self, facts: Facts, room: Room, held: Ticket, grants: Grants, now: float, draw: float
+    ) -> Asking:
+        """A request with the same ticket waits for the answer already: what becomes of this one follows from it."""
+
+        def settle(_: Outcome) -> Verdict:
+            return self._in_line(facts, room, held, now, draw)
+
+        return Asking(lambda then: grants.wait(room.name, held.id, lambda outcome: then(settle(outcome))))
 
     def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None) -> Answer:
         """The answer to a request that the upstream failed: 502 or 504."""

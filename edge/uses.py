@@ -55,6 +55,10 @@ class Uses:
             self.has_moves = True
         return before
 
+    def learn(self, given: Pass) -> None:
+        """Another node gave this pass."""
+        _keep(self._used, given.id, given)
+
     def is_over(self, used: Pass, now: float) -> bool:
         """Whether a ticket whose place was used has no place any more."""
         return used.expires == _ENDED or (now >= used.expires and used.id not in self._displaced)

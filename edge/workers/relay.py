@@ -7,13 +7,15 @@
 Events (stock, sold out, commands) are remembered on a shelf for each room; news of lines are worth a heartbeat only.
 """
 
+import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
 
+from edge.cluster.desk import GrantDesk, Question
 from edge.cluster.redis_bus import RedisBus
 from edge.settings import Settings
 from edge.stock import RoomEvent, Shelf
@@ -30,9 +32,12 @@ class Relay:
         self._seats = seats
         self._shelves: dict[str, Shelf] = {}
         self._bus: RedisBus | None = None
+        self.on_lists: Callable[[object], None] = lambda _: None
+        """Told of the lists of other machines."""
         cluster = settings.cluster
+        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
+        self._desk = GrantDesk(cluster.redis_url, password, cluster.name, registry)
         if cluster.redis_url is not None:
-            password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
             channel = f"stanchion:{cluster.name}"
             self._bus = RedisBus(
                 cluster.redis_url, password, channel, machine, self._hear_machine, self._bus_changed, registry
@@ -40,8 +45,10 @@ class Relay:
 
     async def run(self) -> None:
         """Stay in touch with the other machines, if there are any."""
-        if self._bus is not None:
-            await self._bus.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._desk.run())
+            if self._bus is not None:
+                group.create_task(self._bus.run())
 
     def shelf(self, room: str) -> Shelf:
         """What is known of a room's stock."""
@@ -69,6 +76,20 @@ class Relay:
         if self._bus is not None:
             self._bus.send(message)
 
+    def hear_question(self, message: Message, origin: Seat) -> None:
+        """A worker asks whether a place was used; the answer may come later."""
+        number, room, ticket = message["number"], message["room"], message["ticket"]
+
+        def answer(outcome: str, record: str) -> None:
+            origin.send("granted", number=number, room=room, ticket=ticket, outcome=outcome, record=record)
+
+        self._desk.ask(Question((room, ticket), message["before"], message["record"], message["is_patient"], answer))
+
+    def tell_machines(self, message: Message) -> None:
+        """Tell the other machines, if there are any."""
+        if self._bus is not None:
+            self._bus.send(message)
+
     def hear_shop(self, event: RoomEvent) -> None:
         """The shop was asked for its stock. Workers are told, news or not: it puts right what crossed on its way."""
         self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())
@@ -87,10 +108,13 @@ class Relay:
         return is_news
 
     def _hear_machine(self, message: Message) -> None:
-        if message["kind"] == "event":
-            self._spread(RoomEvent(**message["event"]))
-        else:
-            self.tell(message)
+        match message["kind"]:
+            case "event":
+                self._spread(RoomEvent(**message["event"]))
+            case "lists":
+                self.on_lists(message["entries"])
+            case _:
+                self.tell(message)
 
     def _bus_changed(self, up: bool) -> None:
         self.tell({"kind": "bus", "up": up})

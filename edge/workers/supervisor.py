@@ -33,6 +33,7 @@ from edge.logs import facts
 from edge.settings import Settings
 from edge.workers.adaptation import Adaptation
 from edge.workers.board import MAX_ROOMS, create_board_file
+from edge.workers.listing import Listing
 from edge.workers.overview import room_status
 from edge.workers.relay import Relay
 from edge.workers.seat import QUICK_GRACE_S, Seat
@@ -85,6 +86,8 @@ class Supervisor:
             lambda factors: self._relay.tell({"kind": "adapt", "factors": factors}), self.registry
         )
         self._adaptation.use(self.settings)
+        self.listing = Listing(self._configure_all, self._relay.tell_machines, self.registry)
+        self._relay.on_lists = self.listing.hear
         self._clock_steps = ClockSteps()
         self._stalls = StallWatch(self.settings.worker_stall_seconds)
         self._stopping = asyncio.Event()
@@ -130,7 +133,7 @@ class Supervisor:
                 filled = [group.create_task(self._keep_filled(seat)) for seat in self._seats]
                 helpers = [group.create_task(self._stock_watch.run()), group.create_task(self._watch_stalls())]
                 helpers += [group.create_task(self._roll()), group.create_task(self._adaptation.run())]
-                helpers.append(group.create_task(self._relay.run()))
+                helpers += [group.create_task(self._relay.run()), group.create_task(self.listing.run())]
                 await self._stopping.wait()
                 await self._drain()
                 ending = group.create_task(self._end_workers())
@@ -163,8 +166,7 @@ class Supervisor:
         self._assign_slots()
         self._stock_watch.use(self.settings)
         self._adaptation.use(self.settings)
-        for seat in self._seats:
-            self._configure(seat)
+        self._configure_all()
         log.info("settings reloaded", extra=facts(rooms=[room.name for room in fresh.rooms]))
         return True
 
@@ -244,11 +246,15 @@ class Supervisor:
                     log.error("worker %d hangs and is killed", index, extra=facts(pid=pid))
                     os.kill(pid, signal.SIGKILL)
 
+    def _configure_all(self) -> None:
+        for seat in self._seats:
+            self._configure(seat)
+
     def _configure(self, seat: Seat) -> None:
         self._clock_steps.look()
         seat.send(
             "configure",
-            settings=self.settings.model_dump(mode="json"),
+            settings=self.listing.extended(self.settings).model_dump(mode="json"),
             keys=[key.decode() for key in self._keys],
             slots=self._slots,
             board_since=self._board_since,
@@ -276,6 +282,8 @@ class Supervisor:
                     self._adaptation.hear(message["upstream"])
                 case "event" | "news":
                     self._relay.hear_worker(message, seat)
+                case "grant":
+                    self._relay.hear_question(message, seat)
                 case kind:
                     raise ValueError(f"worker {seat.index} said {kind!r}, which no supervisor knows")
 

@@ -22,6 +22,7 @@ from edge.abuse.shield import Shield
 from edge.access import Access
 from edge.answers import Answers
 from edge.clock_steps import ClockSteps
+from edge.cluster.grants import Grants
 from edge.cluster.heartbeat import Heartbeat
 from edge.dependencies import Dependencies
 from edge.entropy import Entropy
@@ -65,6 +66,7 @@ class Worker:
         self._clock_steps: ClockSteps
         self._plane: Plane | None = None
         self._heartbeat: Heartbeat | None = None
+        self._grants: Grants | None = None
         self._dependencies = Dependencies()
         self._reports = 0
         self._draining = asyncio.Event()
@@ -98,20 +100,25 @@ class Worker:
                 case "adapt":
                     self._adapt(message["factors"])
                 case "bus":
-                    self._dependencies.has_redis = message["up"]
-                    if self._heartbeat is not None:
-                        self._heartbeat.is_connected = message["up"]
-                    self._note_missing()
+                    self._hear_bus(message["up"])
                 case "stock":
                     self._dependencies.hear_stock(message["known"])
                     self._note_missing()
-                case "news" | "event":
+                case "granted" if self._grants is not None:
+                    self._grants.hear(message)
+                case "news" | "event" | "granted":
                     pass  # came before the first settings
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
                 case _:
                     raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
         self._draining.set()
+
+    def _hear_bus(self, up: bool) -> None:
+        self._dependencies.has_redis = up
+        if self._heartbeat is not None:
+            self._heartbeat.is_connected = up
+        self._note_missing()
 
     async def _hear_drain(self, grace_s: float | None, last_word_s: float | None) -> None:
         """grace_s: None is what the settings say. Said again while draining, it shortens the time that is left."""
@@ -156,6 +163,7 @@ class Worker:
             lambda event: self._channel.send("event", event=asdict(event)),
             self._shield(settings),
             self._clock_steps,
+            self._grants_for(settings),
         )
         self._join(settings, message["machine"])
         if self._plane is None:
@@ -173,6 +181,17 @@ class Worker:
         asked_s = min(room.polling.min_seconds for room in settings.rooms)
         shield = Shield(settings.abuse, before, asked_s=asked_s)
         return None if shield.is_off else shield
+
+    def _grants_for(self, settings: Settings) -> Grants | None:
+        """Ask before a ticket is let in, when other nodes may have let it in too. Questions go on over a reload."""
+        if settings.cluster.redis_url is None and settings.workers == 1:
+            self._grants = None
+        elif self._grants is None:
+            self._grants = Grants(
+                lambda question: self._channel.send("grant", **question),
+                asyncio.get_running_loop().call_later,
+            )
+        return self._grants
 
     def _join(self, settings: Settings, machine: str) -> None:
         """Tell and hear the other nodes when there are any."""

@@ -85,12 +85,17 @@ class RunningEdge:
 
 
 @contextlib.asynccontextmanager
-async def running_edge(settings: str, folder: Path, **environment: str) -> AsyncIterator[RunningEdge]:
-    """`stanchion run` on a settings text (its listen addresses should have port 0), ready when entered."""
+async def running_edge(
+    settings: str, folder: Path, *, prefix: Sequence[str] = (), **environment: str
+) -> AsyncIterator[RunningEdge]:
+    """`stanchion run` on a settings text (its listen addresses should have port 0), ready when entered.
+
+    prefix: what the command is run by, such as `prlimit --nofile=64`; it must become the command by exec.
+    """
     file = folder / "edge.yaml"
     file.write_text(settings)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edge.cli", "run", str(file)),
+        *(*prefix, sys.executable, "-m", "edge.cli", "run", str(file)),
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "STANCHION_KEYS": "a-key-for-tests-only-" + "x" * 22, **environment},
         limit=1024 * 1024,
