@@ -253,6 +253,9 @@ class Line:
         """Where the shared front ends and the sample takes over."""
         if self.front is not None:
             at = self.front.nth(self._zone, self.showup.share)
+            if at is None and self.far:  # it holds fewer, and those behind it have not asked since they came near
+                last = self.front.book.nth(len(self.front.book) - 1)
+                at = last if last is None or last < self.far.end else None
             self._seam = inf if at is None else at
             self._seam_front = self.front.ahead(self._seam, self.showup.share)
             self._seam_own = self._own(self._seam)

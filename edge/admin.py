@@ -23,7 +23,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.abuse.shared import MOST
 from edge.audit import digest
@@ -35,6 +35,11 @@ __all__ = ["AdminListener"]
 
 log = logging.getLogger("edge.admin")
 
+HARDENING = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 #: What probes ask for.
 OPEN = ("/livez", "/readyz")
 
@@ -61,6 +66,7 @@ class AdminListener:
                 web.post("/lists", self._change_lists),
             ]
         )
+        app.on_response_prepare.append(_harden)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket).start()
@@ -96,6 +102,9 @@ class AdminListener:
         try:
             asked = Change.model_validate_json(await request.read())
             changed = self._supervisor.listing.change(self._who(request), asked.list, asked.networks, asked.seconds)
+        except ValidationError as fault:
+            wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in fault.errors(include_input=False)]
+            return web.Response(status=400, text="\n".join(wrong) + "\n")
         except ValueError as fault:
             return web.Response(status=400, text=f"{fault}\n")
         return _json(changed)
@@ -125,6 +134,12 @@ class Change(BaseModel):
     list: Literal["deny", "allow", "none"]
     networks: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST)]
     seconds: float = 3600.0
+
+
+async def _harden(_: web.Request, answer: web.StreamResponse) -> None:
+    """Every answer: not kept, nothing else than it says it is, nothing to run in it, no word of what serves it."""
+    answer.headers.update(HARDENING)
+    answer.headers.popall("Server", None)
 
 
 def _json(value: object) -> web.Response:

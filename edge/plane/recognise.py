@@ -35,7 +35,12 @@ _TOLD = (
     *(b"user-agent", b"accept-language"),
 )
 #: To OPTIONS that asks to be passed on no further.
-_LAST_HOP = Answer(200, (("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store")), b"", "static")
+_LAST_HOP = Answer(
+    200,
+    (("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")),
+    b"",
+    "static",
+)
 #: How browsers and proxies spell it. Other spellings are legal, and rare.
 _COOKIE, _LOWER_COOKIE = b"\r\nCookie: ", b"\r\ncookie: "
 #: Shapes a generation holds, some 3 kB each. Anybody can make new ones: who does costs others the short cut, no more.
