@@ -62,6 +62,8 @@ __all__ = ["Facts", "Pipeline", "RoomEvent"]
 
 log = logging.getLogger("edge.passes")
 
+#: No room covers the path.
+STRAIGHT_ON = Forward(None, (), ())
 #: Paths of the edge's own; they exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
 
@@ -167,7 +169,7 @@ class Pipeline:
             return facts.answer
         room = facts.room
         if room is None:
-            return Forward(None, (), ())
+            return STRAIGHT_ON
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):

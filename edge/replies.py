@@ -29,6 +29,8 @@ class Replies:
 
     def enter(self, facts: Facts, room: Room, held: Pass, now: float, *, fresh: Pass | None) -> Verdict:
         """Forward it, or tell who only asked. fresh: the pass to hand out, if there is need."""
+        if fresh is None and facts.entered is not None:
+            return facts.entered
         cookie = () if fresh is None else self.cookie(facts, room, fresh, fresh.expires - now)
         if facts.is_poll:
             status = Status(State.ADMITTED, room.name, first_seen=held.first_seen, stock=room.shelf.free)
@@ -38,7 +40,11 @@ class Replies:
             ("X-Stanchion-Ticket", held.id),
             ("X-Stanchion-Admitted-At", f"{held.admitted_at:.3f}"),
         )
-        return Forward(room.name, told, (("Stanchion-State", State.ADMITTED.value), *cookie), fresh or held, "admitted")
+        state = ("Stanchion-State", State.ADMITTED.value)
+        forward = Forward(room.name, told, (state, *cookie), fresh or held, "admitted")
+        if fresh is None:
+            facts.entered = forward
+        return forward
 
     def keep_waiting(
         self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
