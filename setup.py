@@ -20,8 +20,8 @@ CONTROLLER = (
 )
 WAITING_ROOM = "page signature slots status template texts ticket"
 EDGE = (
-    "access answers binding client_address cookies entropy facts guard head health metrics negotiation paths pipeline "
-    "rooms stock telling uses verdict"
+    "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
+    "pipeline replies rooms stock telling uses verdict"
 )
 PLANE = "asked body breaker census client exchange hop memory pace recognise request response server splice upstream"
 MODULES = [

@@ -17,7 +17,7 @@ from edge.plane.asked import Asked
 from edge.plane.exchange import Exchange
 from edge.plane.recognise import Known
 from edge.plane.request import Refusal
-from edge.plane.response import render_again
+from edge.plane.response import render_fields
 from edge.verdict import Answer, Asking, Forward, Verdict
 
 if TYPE_CHECKING:
@@ -325,8 +325,9 @@ class Client(asyncio.Protocol):
     def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:
         plane = self._plane
         head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
-        told = render_again(forward.request_headers)
-        self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, told))
+        if known.forward is not forward:
+            known.forward, known.told = forward, render_fields(forward.request_headers)
+        self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, known.told))
         behind = exchange.start(data)
         if behind:
             self._keep_behind(behind)

@@ -24,7 +24,7 @@ from edge.plane.decider import Decider
 from edge.plane.hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.plane.memory import HeadMemory
 from edge.plane.request import CHUNKED, Refusal, Request, RequestParser
-from edge.verdict import Answer
+from edge.verdict import Answer, Forward
 
 __all__ = ["Known", "Recogniser"]
 
@@ -65,6 +65,9 @@ class Known:
     shape: "Shape | None" = None
     upstream_head: bytes = b""
     """What the upstream gets, without the empty line; made when first needed."""
+    forward: Forward | None = None
+    told: bytes = b""
+    """What the upstream is told besides by this verdict, the last one: while a pass counts it is the same."""
 
     @property
     def method(self) -> str:
