@@ -106,7 +106,9 @@ class Worker:
                     self._note_missing()
                 case "granted" if self._grants is not None:
                     self._grants.hear(message)
-                case "news" | "event" | "granted":
+                case "moved" if self._pipeline is not None:
+                    self._pipeline.apply_move(message["room"], message["ticket"], message["record"])
+                case "news" | "event" | "granted" | "moved":
                     pass  # came before the first settings
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
