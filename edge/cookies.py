@@ -26,7 +26,7 @@ class Cookies:
 
     def read(self, plain: str, head: RequestHead) -> list[str]:
         """All values of a room's cookie, whose name without the prefix is `plain`; more than one is no good sign."""
-        if not head.cookie:
+        if plain not in head.cookie:  # which is in the other name too
             return []
         name, other = self._names(plain, self._is_secure(head))
         return cookie_values(head.cookie, name) or cookie_values(head.cookie, other)

@@ -59,7 +59,10 @@ class Uses:
         _keep(self._used, given.id, given)
 
     def moved(self, ident: str, admitted_at: float) -> None:
-        """Another node let the bearer in again: passes from before that time count no more."""
+        """The bearer was let in again: passes from before that time count no more."""
+        used = self._used.get(ident)
+        if used is not None and used.admitted_at + 0.001 < admitted_at:
+            del self._used[ident]
         _keep(self._moved, ident, admitted_at)
         self.has_moves = True
 

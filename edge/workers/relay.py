@@ -68,8 +68,8 @@ class Relay:
                 seat.send(**message)
 
     def hear_worker(self, message: Message, origin: Seat) -> None:
-        """A worker's `news` or `event`."""
-        if message["kind"] == "news":
+        """A worker's `news`, `spent` or `event`."""
+        if message["kind"] != "event":
             self.tell(message, origin)
         elif not self._spread(RoomEvent(**message["event"]), origin):
             return
@@ -117,8 +117,13 @@ class Relay:
                 self._spread(RoomEvent(**message["event"]))
             case "lists":
                 self.on_lists(message["entries"])
-            case _:
+            case "moved":
+                self._desk.hear_move((message["room"], message["ticket"]), message["record"])
                 self.tell(message)
+            case "news" | "spent":
+                self.tell(message)
+            case _:
+                pass  # of a later version
 
     def _bus_changed(self, up: bool) -> None:
         self.tell({"kind": "bus", "up": up})

@@ -280,7 +280,7 @@ class Supervisor:
                     seat.hear_report(message)
                     self._stalls.heard(seat.index, time.monotonic())
                     self._adaptation.hear(message["upstream"])
-                case "event" | "news":
+                case "event" | "news" | "spent":
                     self._relay.hear_worker(message, seat)
                 case "grant":
                     self._relay.hear_question(message, seat)

@@ -93,10 +93,8 @@ class Worker:
                 case "configure":
                     await self._configure(message)
                     self._channel.send("ready")
-                case "event" if self._pipeline is not None:
-                    self._pipeline.apply(RoomEvent(**message["event"]), time.time())
-                case "news" if self._heartbeat is not None:
-                    self._heartbeat.hear(message["room"], message["summary"])
+                case "event" | "news" | "granted" | "moved" | "spent":
+                    self._hear_node(message)
                 case "adapt":
                     self._adapt(message["factors"])
                 case "bus":
@@ -104,17 +102,25 @@ class Worker:
                 case "stock":
                     self._dependencies.hear_stock(message["known"])
                     self._note_missing()
-                case "granted" if self._grants is not None:
-                    self._grants.hear(message)
-                case "moved" if self._pipeline is not None:
-                    self._pipeline.apply_move(message["room"], message["ticket"], message["record"])
-                case "news" | "event" | "granted" | "moved":
-                    pass  # came before the first settings
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
                 case _:
                     raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
         self._draining.set()
+
+    def _hear_node(self, message: Message) -> None:
+        """What comes from other nodes. Before the first settings there is nobody here to hear it."""
+        match message["kind"]:
+            case "event" if self._pipeline is not None:
+                self._pipeline.apply(RoomEvent(**message["event"]), time.time())
+            case "news" if self._heartbeat is not None:
+                self._heartbeat.hear(message["room"], message["summary"])
+            case "granted" if self._grants is not None:
+                self._grants.hear(message)
+            case "moved" if self._pipeline is not None:
+                self._pipeline.apply_move(message["room"], message["ticket"], message["record"])
+            case "spent" if self._pipeline is not None and self._pipeline.shield is not None:
+                self._pipeline.shield.charge(message["limits"], time.time())
 
     def _hear_bus(self, up: bool) -> None:
         self._dependencies.has_redis = up
@@ -181,7 +187,7 @@ class Worker:
         """What is asked before the room; None when the settings ask for nothing. Counts go on over a reload."""
         before = None if self._pipeline is None else self._pipeline.shield
         asked_s = min(room.polling.min_seconds for room in settings.rooms)
-        shield = Shield(settings.abuse, before, asked_s=asked_s)
+        shield = Shield(settings.abuse, before, asked_s=asked_s, shares=settings.is_joined)
         return None if shield.is_off else shield
 
     def _grants_for(self, settings: Settings) -> Grants | None:
@@ -225,6 +231,13 @@ class Worker:
             if time.monotonic() >= next_report:
                 next_report = time.monotonic() + REPORT_S
                 self._report(now)
+                self._tell_spent()
+
+    def _tell_spent(self) -> None:
+        """Limits hold over all nodes: the others charge what was let through here."""
+        shield = None if self._pipeline is None else self._pipeline.shield
+        if shield is not None and (spent := shield.spent()):
+            self._channel.send("spent", limits=spent)
 
     def _report(self, now: float) -> None:
         if self._rooms is not None and (by_s := self._clock_steps.look()) is not None:
