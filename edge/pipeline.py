@@ -26,7 +26,7 @@ from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
 from edge.clock_steps import ClockSteps
-from edge.cluster.grants import Alone, Granted, Grants, Outcome, Used
+from edge.cluster.grants import Alone, Granted, Grants, Outcome, Used, admitted_in
 from edge.commands import Commands
 from edge.cookies import Cookies
 from edge.facts import Facts
@@ -328,6 +328,12 @@ class Pipeline:
         room.shelf.hear(event, now)
         if event.tried is not None:
             room.note_tried(event.tried, now)
+
+    def apply_move(self, name: str, ident: str, record: str) -> None:
+        """Let this node know that a place was used again at another node. Raises ValueError when that is no record."""
+        room = self.rooms.by_name.get(name)
+        if room is not None:
+            room.uses.moved(ident, admitted_in(record))
 
     def _recognise_own(self, head: RequestHead) -> Facts:
         path, _, query = head.target.partition("?")

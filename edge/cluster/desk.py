@@ -81,6 +81,11 @@ class GrantDesk:
             self._note(question.key, question.record)
         question.answer("granted" if was is None else "used", was or "")
 
+    def hear_move(self, key: Key, record: str) -> None:
+        """At another machine a place was used again."""
+        if key in self._used:
+            self._note(key, record)
+
     async def run(self) -> None:
         """Ask Redis, if there is one, until cancelled."""
         if self._url is None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from waiting_room.ticket import Pass
 
-__all__ = ["Alone", "Granted", "Grants", "Outcome", "Used", "moment_of", "record_of"]
+__all__ = ["Alone", "Granted", "Grants", "Outcome", "Used", "admitted_in", "moment_of", "record_of"]
 
 #: How long a visitor's request waits for the answer: a supervisor that is busy, a Redis that is slow.
 PATIENCE_S = 0.5
@@ -51,6 +51,11 @@ def record_of(given: Pass) -> str:
 def moment_of(given: Pass | None) -> str:
     """The beginning of a use's record, by which it is told from a later use of the same place; '' for none."""
     return "" if given is None else str(round(given.admitted_at * 1000))
+
+
+def admitted_in(record: str) -> float:
+    """When the visitor was let in, seconds. Raises ValueError when it is no record."""
+    return int(record.partition(".")[0]) / 1000
 
 
 def _pass_of(record: str, room: str, ident: str) -> Pass:

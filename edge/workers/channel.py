@@ -4,6 +4,7 @@
                              event       what an upstream told another worker about a room
                              news        what another node told the fleet about its line
                              bus         whether other machines can be heard
+                             moved       a place was used again, elsewhere: passes from before end
                              spent       what other nodes let through of limits that are shared
                              granted     whether a place may be used, to whoever asked
                              stock       of which rooms the shop says its stock

@@ -82,6 +82,10 @@ class Relay:
 
         def answer(outcome: str, record: str) -> None:
             origin.send("granted", number=number, room=room, ticket=ticket, outcome=outcome, record=record)
+            if outcome == "granted" and message["before"]:
+                moved = {"kind": "moved", "room": room, "ticket": ticket, "record": message["record"]}
+                self.tell(moved, origin)
+                self.tell_machines(moved)
 
         self._desk.ask(Question((room, ticket), message["before"], message["record"], message["is_patient"], answer))
 
@@ -113,6 +117,9 @@ class Relay:
                 self._spread(RoomEvent(**message["event"]))
             case "lists":
                 self.on_lists(message["entries"])
+            case "moved":
+                self._desk.hear_move((message["room"], message["ticket"]), message["record"])
+                self.tell(message)
             case "news" | "spent":
                 self.tell(message)
             case _:

@@ -93,7 +93,7 @@ class Worker:
                 case "configure":
                     await self._configure(message)
                     self._channel.send("ready")
-                case "event" | "news" | "granted" | "spent":
+                case "event" | "news" | "granted" | "moved" | "spent":
                     self._hear_node(message)
                 case "adapt":
                     self._adapt(message["factors"])
@@ -117,6 +117,8 @@ class Worker:
                 self._heartbeat.hear(message["room"], message["summary"])
             case "granted" if self._grants is not None:
                 self._grants.hear(message)
+            case "moved" if self._pipeline is not None:
+                self._pipeline.apply_move(message["room"], message["ticket"], message["record"])
             case "spent" if self._pipeline is not None and self._pipeline.shield is not None:
                 self._pipeline.shield.charge(message["limits"], time.time())
 

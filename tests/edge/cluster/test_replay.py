@@ -14,11 +14,11 @@ import yaml
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.cluster.test_joined_machines import wait_joined
 from tests.edge.observed import Shop
-from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream
-from waiting_room.ticket import Keyring, Ticket
+from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream, wait_until
+from waiting_room.ticket import Keyring, Pass, Ticket
 
 KEYS = Keyring([b"a-key-for-tests-only-" + b"x" * 22])
-TICKETS, TIMES = 20, 24
+TICKETS, TIMES = 12, 24
 
 
 async def replay(edges: list[RunningEdge], shop: Shop) -> tuple[Counter[str], list[int]]:
@@ -60,6 +60,33 @@ async def test_workers_of_one_machine_let_a_ticket_in_once(tmp_path: Path) -> No
         states, admitted = await replay([edge], shop)
     assert admitted == [1] * TICKETS
     assert set(states) <= {"admitted", "waiting"}
+
+
+async def test_a_pass_ends_at_every_node_when_its_place_has_moved(tmp_path: Path) -> None:
+    """A copy of it, or its owner: whoever has it from before the move is in line at every worker."""
+    shop = Shop()
+    async with running_upstream(shop.handle) as upstream, running_edge(settings(upstream), tmp_path) as edge:
+        now, ident = time.time(), "m" * 22
+        held = Pass(ident, "checkout", now - 200, now - 100, float(int(now + 500)), KEYS.marks(ident, "one", "any"))
+        cookie = f"stanchion_checkout={KEYS.seal(held)}"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+
+            async def shown_by(agent: str) -> str:
+                headers = {"Cookie": cookie, "User-Agent": agent}
+                async with session.get(f"{edge.url}/checkout", headers=headers) as answer:
+                    return answer.headers["Stanchion-State"]
+
+            assert {await shown_by("one/1.0") for _ in range(10)} == {"admitted"}
+
+            async def has_moved() -> bool:
+                return await shown_by("two/1.0") == "admitted"
+
+            await wait_until(has_moved, "the other browser is let in")
+
+            async def counts_nowhere() -> bool:
+                return {await shown_by("one/1.0") for _ in range(10)} == {"waiting"}
+
+            await wait_until(counts_nowhere, "the workers have heard of it")
 
 
 @pytest.mark.parametrize("is_joined", [True, False], ids=["joined by Redis", "not joined"])
