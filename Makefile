@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help run test compiled test-compiled check fairness reliability bench soak soak-shop bench-shop format clean
+.PHONY: help run test compiled test-compiled check fuzz fairness reliability bench soak soak-shop bench-shop format clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -62,6 +62,10 @@ fairness: $(VENV)/.test-ready ## measure every scenario and write the tables of 
 reliability: $(VENV)/.test-ready ## what the edge withstands, for docs/reliability.md and conformance.md (six minutes; ARGS="smuggling crowd")
 	@tests/system-packages.sh
 	@$(BIN)/python -m tests.reliability --write docs $(ARGS)
+
+fuzz: $(VENV)/.test-ready ## coverage-guided mutations, by atheris, which it installs; ARGS="head -max_total_time=600"
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	@$(BIN)/python -m tests.reliability.guided $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist

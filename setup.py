@@ -20,10 +20,10 @@ CONTROLLER = (
 )
 WAITING_ROOM = "page signature slots status template texts ticket"
 EDGE = (
-    "access answers binding client_address cookies entropy facts guard head health metrics negotiation paths pipeline "
-    "rooms stock telling uses verdict"
+    "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
+    "pipeline replies rooms stock telling uses verdict"
 )
-PLANE = "body breaker census client exchange hop memory pace recognise request response server splice upstream"
+PLANE = "asked body breaker census client exchange hop memory pace recognise request response server splice upstream"
 MODULES = [
     f"{package}/{name}.py"
     for package, names in (
@@ -31,6 +31,7 @@ MODULES = [
         ("waiting_room", WAITING_ROOM),
         ("edge", EDGE),
         ("edge/abuse", "limiter networks refusals score shield"),
+        ("edge/cluster", "grants"),
         ("edge/plane", PLANE),
     )
     for name in names.split()

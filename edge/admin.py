@@ -23,10 +23,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.abuse.shared import MOST
-from edge.audit import digest
+from edge.audit import audit, digest
 from edge.logs import facts
 from edge.workers.sockets import address_of, open_sockets
 from edge.workers.supervisor import Supervisor
@@ -35,6 +35,11 @@ __all__ = ["AdminListener"]
 
 log = logging.getLogger("edge.admin")
 
+HARDENING = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 #: What probes ask for.
 OPEN = ("/livez", "/readyz")
 
@@ -61,6 +66,7 @@ class AdminListener:
                 web.post("/lists", self._change_lists),
             ]
         )
+        app.on_response_prepare.append(_harden)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket).start()
@@ -89,16 +95,24 @@ class AdminListener:
         return _json({"entries": self._supervisor.listing.status()})
 
     async def _change_lists(self, request: web.Request) -> web.Response:
+        who = self._who(request)
+
+        def refused(status: int, why: str) -> web.Response:
+            audit(who, "change lists", f"refused: {why}")
+            return web.Response(status=status, text=f"{why}\n")
+
         if request.content_type != "application/json":
-            return web.Response(status=415, text="a change must be sent as application/json\n")
+            return refused(415, "a change must be sent as application/json")
         if self._token is None and not _is_loopback(request.host):
-            return web.Response(status=403, text="without a token only loopback addresses may be asked for changes\n")
+            return refused(403, "without a token only loopback addresses may be asked for changes")
         try:
             asked = Change.model_validate_json(await request.read())
-            changed = self._supervisor.listing.change(self._who(request), asked.list, asked.networks, asked.seconds)
+            return _json(self._supervisor.listing.change(who, asked.list, asked.networks, asked.seconds))
+        except ValidationError as fault:
+            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in fault.errors(include_input=False))
+            return refused(400, "; ".join(wrong))
         except ValueError as fault:
-            return web.Response(status=400, text=f"{fault}\n")
-        return _json(changed)
+            return refused(400, str(fault))
 
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -125,6 +139,12 @@ class Change(BaseModel):
     list: Literal["deny", "allow", "none"]
     networks: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST)]
     seconds: float = 3600.0
+
+
+async def _harden(_: web.Request, answer: web.StreamResponse) -> None:
+    """Every answer: not kept, nothing else than it says it is, nothing to run in it, no word of what serves it."""
+    answer.headers.update(HARDENING)
+    answer.headers.popall("Server", None)
 
 
 def _json(value: object) -> web.Response:

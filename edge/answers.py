@@ -69,10 +69,17 @@ class Answers:
             document["detail"] = detail
         headers = (
             ("Content-Type", "application/problem+json"),
-            ("Cache-Control", "no-store"),
-            ("X-Robots-Tag", "noindex"),
+            *_FOR_MACHINES,
         )
         return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
+
+
+#: Of every document that is no page: not kept, not indexed, and nothing else than it says it is.
+_FOR_MACHINES: Headers = (
+    ("Cache-Control", "no-store"),
+    ("X-Robots-Tag", "noindex"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 
 @lru_cache(maxsize=1024)
@@ -83,8 +90,7 @@ def _page_headers(state: State, retry_after_s: int | None, coding: Coding) -> He
 
 @lru_cache(maxsize=1024)
 def _document_headers(state: State, retry_after_s: int | None) -> Headers:
-    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"))
-    return _status_headers(state, retry_after_s) + headers
+    return (*_status_headers(state, retry_after_s), ("Content-Type", "application/json"), *_FOR_MACHINES)
 
 
 def _status_headers(state: State, retry_after_s: int | None, vary: str = VARY) -> Headers:

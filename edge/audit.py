@@ -61,4 +61,8 @@ def _into(found: dict[str, Any], path: str, tree: Mapping[str, Any]) -> None:
 
 
 def _short(value: Any) -> Any:
-    return f"{len(value)} entries" if isinstance(value, list) and len(value) > LONG else value
+    if isinstance(value, list) and len(value) > LONG:
+        return f"{len(value)} entries"
+    if isinstance(value, str) and "?" in value:
+        return value.partition("?")[0] + "?..."  # a query, as of `stock.path`, may hold a secret
+    return value

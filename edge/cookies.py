@@ -26,15 +26,16 @@ class Cookies:
 
     def read(self, plain: str, head: RequestHead) -> list[str]:
         """All values of a room's cookie, whose name without the prefix is `plain`; more than one is no good sign."""
-        if not head.cookie:
+        if plain not in head.cookie:  # which is in the other name too
             return []
-        name, other = self._names(plain, head)
+        name, other = self._names(plain, self._is_secure(head))
         return cookie_values(head.cookie, name) or cookie_values(head.cookie, other)
 
     def write(self, plain: str, value: str, max_age_s: int, head: RequestHead) -> Headers:
         """The `Set-Cookie` fields. max_age_s: 0 removes it."""
-        name, other = self._names(plain, head)
-        domain, secure = self._domain, "; Secure" if self._is_secure(head) else ""
+        is_secure = self._is_secure(head)
+        name, other = self._names(plain, is_secure)
+        domain, secure = self._domain, "; Secure" if is_secure else ""
         fields = f"; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{secure}"
         written = (("Set-Cookie", f"{name}={value}{fields}"),)
         if not cookie_values(head.cookie, other):
@@ -45,7 +46,7 @@ class Cookies:
     def _is_secure(self, head: RequestHead) -> bool:
         return self._secure == "always" or (self._secure == "auto" and head.scheme == "https")
 
-    def _names(self, plain: str, head: RequestHead) -> tuple[str, str]:
+    def _names(self, plain: str, is_secure: bool) -> tuple[str, str]:
         """The name to use, and the one that may be left from before."""
         prefixed = PREFIX + plain
-        return (plain, prefixed) if self._domain or not self._is_secure(head) else (prefixed, plain)
+        return (plain, prefixed) if self._domain or not is_secure else (prefixed, plain)

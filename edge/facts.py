@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from edge.abuse.shield import Limits, Watched
 from edge.head import RequestHead
 from edge.rooms import Room
-from edge.verdict import Answer
+from edge.verdict import Answer, Forward
 from waiting_room.ticket import Pass, Rejected, Slip, Ticket
 
 __all__ = ["Facts"]
@@ -33,6 +33,9 @@ class Facts:
     """Of a challenge (`edge/joining.py`), '' when there is none."""
     is_elsewhere: bool = False
     """The pass was given to another browser or network, and is bound to it."""
+
+    entered: Forward | None = None
+    """What becomes of a request with this head while its pass counts and is not renewed."""
 
     @property
     def is_verified(self) -> bool:

@@ -90,6 +90,11 @@ class Metrics:
         self.rejected = counter(
             "stanchion_ticket_rejections", "Tickets and passes not accepted, whose bearers start anew", "room", "reason"
         )
+        self.grants = counter(
+            "stanchion_grants",
+            "What was said when a node asked whether a place was used at another",
+            *("room", "outcome"),
+        )
         self.joins = counter(
             "stanchion_joins", "What became of those who were to show some work before they got a place", "room", "how"
         )

@@ -1,6 +1,7 @@
 """The way of one request, in one place: what is decided, in which order, and nothing else.
 
     head -> guard -> room -> ticket -> gate                              admitted: Forward (stream to the upstream)
+              |        |       |         |                               or: Asking (has another node let them in?)
               |        |       |         '-> page or status              waiting:  Answer ('come back in 4.2 s')
               |        |       '-> a pass: Forward
               |        '-> no room: Forward
@@ -15,9 +16,7 @@ All of it is sync and does no I/O: between reading the state and changing it not
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import assert_never
 
 from controller import Admit, Closed, Wait
@@ -27,6 +26,8 @@ from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
 from edge.clock_steps import ClockSteps
+from edge.cluster.grants import Alone, Granted, Grants, Outcome, Used, admitted_in
+from edge.commands import Commands
 from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.guard import fault_in
@@ -34,13 +35,14 @@ from edge.head import RequestHead
 from edge.joining import Joining
 from edge.logs import facts as told_of
 from edge.metrics import Metrics
-from edge.negotiation import best_coding, wants_page
+from edge.negotiation import wants_page
+from edge.replies import Replies
 from edge.rooms import Room, RoomTable
 from edge.settings import CookieSettings
-from edge.stock import RoomEvent, news_in
-from edge.telling import came_from_itself, room_named, sold_out, solution_in, waiting
+from edge.stock import RoomEvent
+from edge.telling import room_named, sold_out, solution_in, waiting
 from edge.uses import MOVE_S
-from edge.verdict import Answer, Forward, Headers, Verdict
+from edge.verdict import Answer, Asking, Forward, Headers, Verdict
 from waiting_room.page import STATIC_PATH, STATUS_PATH
 from waiting_room.status import State, Status
 from waiting_room.ticket import (
@@ -60,12 +62,10 @@ __all__ = ["Facts", "Pipeline", "RoomEvent"]
 
 log = logging.getLogger("edge.passes")
 
-#: Methods that take nothing from the shelf.
-SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+#: No room covers the path.
+STRAIGHT_ON = Forward(None, (), ())
 #: Paths of the edge's own; they exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
-#: An appointment so far ahead is written into the ticket, if absence counts.
-LONG_S = 30.0
 
 
 class Pipeline:
@@ -82,15 +82,19 @@ class Pipeline:
         on_room_event: Callable[[RoomEvent], None],
         shield: Shield | None = None,
         clock_steps: ClockSteps | None = None,
+        grants: Grants | None = None,
     ) -> None:
-        """shield: None when nobody is kept out or limited. clock_steps: None: those from now on."""
+        """shield: None when nobody is kept out or limited. clock_steps: None: those from now on.
+
+        grants: None when there are no other nodes to ask.
+        """
         self.rooms = rooms
         self.keys = keys
         self._answers = answers
         self._metrics = metrics
         self._cookies = Cookies(cookies)
         self._entropy = entropy
-        self._on_room_event = on_room_event
+        self._grants = grants
         self.shield = shield
         self._clock_steps = clock_steps or ClockSteps()
         self.upstream_is_down = False
@@ -103,6 +107,8 @@ class Pipeline:
         }
         premium_s = None if shield is None else shield.premium_s
         self._premium = None if premium_s is None else Premium(keys, self._cookies, premium_s)
+        self._commands = Commands(metrics, self._cookies, entropy, on_room_event, self._premium)
+        self._replies = Replies(answers, self._cookies, keys)
         self._bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
 
     def recognise(self, head: RequestHead) -> Facts:
@@ -163,12 +169,12 @@ class Pipeline:
             return facts.answer
         room = facts.room
         if room is None:
-            return Forward(None, (), ())
+            return STRAIGHT_ON
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
                 fresh = room.renew(held, now) if held is facts.credential else held
-                return self._enter(facts, room, held, now, fresh=fresh)
+                return self._replies.enter(facts, room, held, now, fresh=fresh)
             returned = self._displaced(room, held, now)
             if returned is None:
                 return self._newcomer(facts, room, now, draw)
@@ -182,7 +188,7 @@ class Pipeline:
                 self._metrics.rejected.count(room.name, Rejection.USED.value)
                 return self._newcomer(facts, room, now, draw)
             if now < used.expires and self._is_given_to(used, room, facts.head):
-                return self._enter(facts, room, used, now, fresh=used)
+                return self._replies.enter(facts, room, used, now, fresh=used)
         if not held.needs_renewal(now):
             return self._ask(facts, room, held, None, now, draw)
         renewed = held.renewed(now, room.away_s)
@@ -198,7 +204,7 @@ class Pipeline:
             if joining.settings.proof == "all" or (self.shield is not None and points >= self.shield.suspect_at):
                 return self._join(facts, room, joining, points, now, draw)
         ticket = new_ticket(room.name, now, self._entropy(ID_BYTES))
-        return self._ask(facts, room, ticket, ticket, now, draw)
+        return self._ask(facts, room, ticket, ticket, now, draw, is_new=True)
 
     def _join(self, facts: Facts, room: Room, joining: Joining, points: int, now: float, draw: float) -> Verdict:
         """Whoever has solved their challenge, or waited, gets a place."""
@@ -219,31 +225,84 @@ class Pipeline:
             message=room.settings.page.message,
             challenge=joining.challenge(made, network, now, points),
         )
-        cookie = self._set_cookie(facts, room, made, joining.slip_s) if slip is None else ()
-        return self._told(facts, room, status, cookie, now, lost=slip is None)
+        cookie = self._replies.cookie(facts, room, made, joining.slip_s) if slip is None else ()
+        return self._replies.told(facts, room, status, cookie, now, lost=slip is None)
 
-    def _ask(self, facts: Facts, room: Room, held: Ticket, given: Ticket | None, now: float, draw: float) -> Verdict:
-        """Ask the gate. held: the visitor's place. given: the ticket to hand out, if there is need."""
+    def _ask(
+        self,
+        facts: Facts,
+        room: Room,
+        held: Ticket,
+        given: Ticket | None,
+        now: float,
+        draw: float,
+        *,
+        is_new: bool = False,
+        is_alone: bool = False,
+    ) -> Verdict:
+        """Ask the gate. held: the visitor's place. given: the ticket to hand out, if there is need.
+
+        is_new: the place was made for this very request, so nobody else can have it. is_alone: nobody knows whether it
+        was used, and the settings say that this is a reason to wait.
+        """
+        grants = self._grants
+        if grants is not None and grants.open and (room.name, held.id) in grants.open:
+            return self._wait_for_grant(facts, room, held, grants, now, draw)
         self._metrics.polls.count(room.name)
         if room.shelf.is_sold_out:
-            return self._keep_waiting(facts, room, sold_out(room, held), held, given, now)
+            return self._replies.keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
-        is_barred = used is not None and now < used.admitted_at + MOVE_S
+        is_barred = is_alone or (used is not None and now < used.admitted_at + MOVE_S)
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
             case Wait():
-                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
+                return self._replies.keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Admit():
-                self._metrics.admissions.count(room.name)
-                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
-                admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
-                return self._enter(facts, room, admitted, now, fresh=admitted)
+                if grants is None or is_new:
+                    return self._admit(facts, room, held, now)
+                return self._ask_for_grant(facts, room, held, grants, now, draw)
             case Closed():
                 status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
-                return self._keep_waiting(facts, room, status, held, given, now)
+                return self._replies.keep_waiting(facts, room, status, held, given, now)
             case _:
                 assert_never(verdict)
+
+    def _admit(self, facts: Facts, room: Room, held: Ticket, now: float) -> Verdict:
+        self._metrics.admissions.count(room.name)
+        self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
+        admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
+        return self._replies.enter(facts, room, admitted, now, fresh=admitted)
+
+    def _ask_for_grant(self, facts: Facts, room: Room, held: Ticket, grants: Grants, now: float, draw: float) -> Asking:
+        """The gate lets them in; has another node done so with the same ticket?"""
+        is_patient = room.settings.when_redis_down == "hold"
+        wanted = room.pass_for(held, now, self._bindings[room.name].marks(held.id, facts.head))
+
+        def settle(outcome: Outcome) -> Verdict:
+            self._metrics.grants.count(room.name, type(outcome).__name__.lower())
+            if isinstance(outcome, Granted) or (isinstance(outcome, Alone) and not is_patient):
+                return self._admit(facts, room, held, now)
+            room.take_back(now)
+            if isinstance(outcome, Used):
+                room.uses.learn(outcome.given)
+                return self._in_line(facts, room, held, now, draw)
+            return self._ask(facts, room, held, None, now, draw, is_alone=True)
+
+        before = room.uses.get(held.id)
+        return Asking(
+            lambda then: grants.ask(wanted, before, lambda outcome: then(settle(outcome)), is_patient=is_patient)
+        )
+
+    def _wait_for_grant(
+        self, facts: Facts, room: Room, held: Ticket, grants: Grants, now: float, draw: float
+    ) -> Asking:
+        """A request with the same ticket waits for the answer already: what becomes of this one follows from it."""
+
+        def settle(_: Outcome) -> Verdict:
+            return self._in_line(facts, room, held, now, draw)
+
+        return Asking(lambda then: grants.wait(room.name, held.id, lambda outcome: then(settle(outcome))))
 
     def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None) -> Answer:
         """The answer to a request that the upstream failed: 502 or 504."""
@@ -259,30 +318,7 @@ class Pipeline:
 
         headers: the answer's; those named `Stanchion-*` are the edge's own and the shell passes none of them on.
         """
-        room, held, said = facts.room, forward.held, list(headers)
-        premium = self._premium_by(facts.head, said, now)
-        if room is None or held is None:
-            return premium
-        event = news_in(room.name, said)
-        if event is not None:
-            if facts.head.method not in SAFE and room.end_claim(held, now):
-                event = replace(event, tried=held.id)
-            if room.shelf.hear(event, now) or event.tried is not None:
-                self._on_room_event(event)
-        added: Headers = ()
-        for name, value in said:
-            command = value.strip().lower()
-            if name.lower() == "stanchion-command" and command in ("complete", "revoke"):
-                added = self._end_session(room, facts, held, command, now)
-        return added + premium
-
-    def _premium_by(self, head: RequestHead, said: Iterable[tuple[str, str]], now: float) -> Headers:
-        """The cookie of a visitor of whom the shop says that they are premium."""
-        if self._premium is None or ("stanchion-command", "premium") not in {
-            (name.lower(), value.strip().lower()) for name, value in said
-        }:
-            return ()
-        return self._premium.grant(head, self._entropy(ID_BYTES).hex(), now)
+        return self._commands.heed(facts, forward, headers, now)
 
     def apply(self, event: RoomEvent, now: float) -> None:
         """Let this node know what an upstream said at another node."""
@@ -292,6 +328,12 @@ class Pipeline:
         room.shelf.hear(event, now)
         if event.tried is not None:
             room.note_tried(event.tried, now)
+
+    def apply_move(self, name: str, ident: str, record: str) -> None:
+        """Let this node know that a place was used again at another node. Raises ValueError when that is no record."""
+        room = self.rooms.by_name.get(name)
+        if room is not None:
+            room.uses.moved(ident, admitted_in(record))
 
     def _recognise_own(self, head: RequestHead) -> Facts:
         path, _, query = head.target.partition("?")
@@ -361,46 +403,3 @@ class Pipeline:
     def _is_given_to(self, used: Pass, room: Room, head: RequestHead) -> bool:
         binding = self._bindings[room.name]
         return not binding.matters(binding.differing(used, head))
-
-    def _enter(self, facts: Facts, room: Room, held: Pass, now: float, *, fresh: Pass | None) -> Verdict:
-        cookie = () if fresh is None else self._set_cookie(facts, room, fresh, fresh.expires - now)
-        if facts.is_poll:
-            status = Status(State.ADMITTED, room.name, first_seen=held.first_seen, stock=room.shelf.free)
-            return self._answers.document(status, 200, cookie)
-        told = (
-            ("X-Stanchion-Room", room.name),
-            ("X-Stanchion-Ticket", held.id),
-            ("X-Stanchion-Admitted-At", f"{held.admitted_at:.3f}"),
-        )
-        return Forward(room.name, told, (("Stanchion-State", State.ADMITTED.value), *cookie), fresh or held, "admitted")
-
-    def _keep_waiting(
-        self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
-    ) -> Answer:
-        cookie: Headers = ()
-        told_s = status.poll_after_s
-        if room.away_s is not None and told_s is not None and told_s > LONG_S:
-            given = replace(given or ticket.renewed(now), told_s=math.ceil(told_s))
-        if given is not None:
-            if isinstance(facts.credential, Ticket) and facts.credential.id == given.id:
-                status.moved_back_s = given.first_seen - facts.credential.first_seen
-            lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
-            cookie = self._set_cookie(facts, room, given, lifetime_s)
-        return self._told(facts, room, status, cookie, now, lost=given is not None)
-
-    def _told(self, facts: Facts, room: Room, status: Status, cookie: Headers, now: float, *, lost: bool) -> Answer:
-        """The page or the document. lost: a cookie is set, so one that came from the page itself was not kept."""
-        code = 200 if facts.is_poll else room.settings.page.status_code
-        if not facts.wants_page:
-            return self._answers.document(status, code, cookie)
-        lost = lost and facts.credential is None and came_from_itself(facts.head)
-        coding = best_coding(facts.head.accept_encoding)
-        return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
-
-    def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass | Slip, lifetime_s: float) -> Headers:
-        return self._cookies.write(room.cookie, self.keys.seal(what), max(1, round(lifetime_s)), facts.head)
-
-    def _end_session(self, room: Room, facts: Facts, held: Pass, command: str, now: float) -> Headers:
-        self._metrics.sessions_ended.count(room.name, command)
-        room.end_session(held, now)
-        return self._cookies.write(room.cookie, "", 0, facts.head)

@@ -138,9 +138,18 @@ class Room:
         tried[ticket_id] = now
         return True
 
+    def pass_for(self, ticket: Ticket, now: float, marks: str) -> Pass:
+        """The pass of a visitor who is let in now."""
+        return Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
+
+    def take_back(self, now: float) -> None:
+        """An `Admit` of this time was for nothing: another node had let the visitor in."""
+        self.occupancy.end(self._expiry(now), now)
+        self._claims.end(now + self._claim_s, now)
+
     def admit(self, ticket: Ticket, now: float, marks: str = "") -> Pass:
         """The pass of a visitor whom the gate let in. marks: whom it is given to."""
-        given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
+        given = self.pass_for(ticket, now, marks)
         moved = self.uses.note(given)
         if moved is not None and moved.admitted_at >= self._board_since:
             self.occupancy.end(moved.expires, now)

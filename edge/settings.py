@@ -90,6 +90,15 @@ def _is_loopback(listen: str) -> bool:
         return host == "localhost"
 
 
+def _reaches(host: str, listening: str) -> bool:
+    """Whether who connects to a host of this very machine finds what listens there."""
+    try:
+        asked, own = ipaddress.ip_address(host), ipaddress.ip_address(listening)
+    except ValueError:
+        return host == listening or (host == "localhost" and _is_loopback(f"tcp://{listening}:1"))
+    return asked == own or (asked.is_loopback and own.is_unspecified)
+
+
 def _upstream_url(text: str) -> str:
     fault = ValueError(f"must look like http://HOST:PORT, got {text!r}")
     try:
@@ -386,6 +395,17 @@ class Settings(_Section):
         for at, room in enumerate(self.rooms):
             if room.when_redis_down == "hold" and self.cluster.redis_url is None:
                 raise ValueError(f"rooms[{at}].when_redis_down: 'hold' needs cluster.redis_url")
+        return self
+
+    @model_validator(mode="after")
+    def _not_its_own_upstream(self) -> Self:
+        """An intermediary must not forward to itself without end (RFC 9110, 7.6)."""
+        target = urlsplit(self.upstream.url)
+        port = target.port or (443 if target.scheme == "https" else 80)
+        for listen in self.listen:
+            own = urlsplit(listen)
+            if own.port == port and _reaches(target.hostname or "", own.hostname or ""):
+                raise ValueError(f"upstream.url {self.upstream.url} is where the edge itself listens ({listen})")
         return self
 
     @property

@@ -116,8 +116,14 @@ def _first_seen(moment_s: float) -> str:
 
 def timestamp(moment_s: float) -> str:
     """RFC 3339 in UTC with milliseconds, as JavaScript's `Date.prototype.toISOString` writes it."""
-    second, microseconds = divmod(round(moment_s * 1_000_000), 1_000_000)
-    return f"{_second(second)}.{microseconds // 1000:03d}Z"
+    return _stamp(round(moment_s * 1_000_000) // 1000)
+
+
+@lru_cache(maxsize=1024)
+def _stamp(moment_ms: int) -> str:
+    """Of a first visit's page, its date and the first arrival are the same."""
+    second, ms = divmod(moment_ms, 1000)
+    return f"{_second(second)}.{ms:03d}Z"
 
 
 @lru_cache(maxsize=4096)

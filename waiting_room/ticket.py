@@ -90,6 +90,8 @@ class Ticket:
     seen: float
     told_s: int = 0
     """So long after `seen` the visitor was told to come back, when that is long."""
+    moved_back_s: float = 0.0
+    """By how much `renewed` has just put it back; the cookie does not say that."""
 
     def needs_renewal(self, now: float) -> bool:
         return now - self.seen >= SIGN_OF_LIFE_S
@@ -102,7 +104,8 @@ class Ticket:
         minute older than the last answer, and the allowance is that much shorter.
         """
         over_s = 0.0 if away_s is None else max(0.0, now - self.seen - self.told_s - away_s)
-        return Ticket(self.id, self.room, min(self.first_seen + over_s, now), now)
+        first_seen = min(self.first_seen + over_s, now) if over_s else self.first_seen
+        return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen)
 
 
 @dataclass(slots=True)  # as above

@@ -23,19 +23,23 @@ from edge.client_address import network_of
 from edge.head import RequestHead
 from edge.settings import AbuseSettings
 
-__all__ = ["Limits", "Shield", "Watched", "wait_s"]
+__all__ = ["Limits", "Shield", "Spent", "Watched", "wait_s"]
 
 Limits = tuple[tuple[Limiter, str], ...]
+Spent = dict[str, dict[str, int]]
+"""By limit and by key: how many requests were let through."""
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class Shield:
-    """One node's; each node counts for itself. was: the one before a reload, whose counts go on.
+    """One node's. was: the one before a reload, whose counts go on. shares: other nodes are told what is spent here.
 
     asked_s: the shortest distance between two polls that a room asks for, seconds.
     """
 
-    def __init__(self, settings: AbuseSettings, was: "Shield | None" = None, *, asked_s: float = 1.0) -> None:
+    def __init__(
+        self, settings: AbuseSettings, was: "Shield | None" = None, *, asked_s: float = 1.0, shares: bool = False
+    ) -> None:
         self._allowed = NetworkSet(settings.allow)
         self._denied = NetworkSet(settings.deny)
         #: An address comes again with every head of its visitors; to read it takes longer than all else here.
@@ -48,6 +52,7 @@ class Shield:
             if known is None or known.per_minute != per_minute:
                 known = None if per_minute is None else Limiter(per_minute)
             if known is not None:
+                known.share(shares=shares)
                 self._limiters[name] = known
             return known
 
@@ -70,6 +75,18 @@ class Shield:
     @property
     def is_off(self) -> bool:
         return not self._denied and not self._limiters and not self._watches
+
+    def spent(self) -> Spent:
+        """What was let through here since the last time, for the other nodes."""
+        return {name: spent for name, limiter in self._limiters.items() if (spent := limiter.collect())}
+
+    def charge(self, spent: Spent, now: float) -> None:
+        """What was let through at another node."""
+        for name, keys in spent.items():
+            limiter = self._limiters.get(name)
+            if limiter is not None:
+                for key, count in keys.items():
+                    limiter.charge(key, count, now)
 
     def _standing_of(self, address: str) -> "Standing":
         is_allowed = address in self._allowed

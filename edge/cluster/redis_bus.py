@@ -1,4 +1,4 @@
-"""Between machines: Redis carries what supervisors tell each other, and keeps nothing.
+"""Between machines: Redis carries what supervisors tell each other, and keeps nothing of it.
 
     PUBLISH stanchion:<cluster>     a message for every room of every node, once a heartbeat
     SUBSCRIBE the same              everybody else's

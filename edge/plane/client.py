@@ -13,11 +13,12 @@ the connection, gently: what still comes is read and thrown away for a moment, o
 import asyncio
 from typing import TYPE_CHECKING
 
+from edge.plane.asked import Asked
 from edge.plane.exchange import Exchange
 from edge.plane.recognise import Known
 from edge.plane.request import Refusal
-from edge.plane.response import render_again
-from edge.verdict import Answer, Forward
+from edge.plane.response import render_fields
+from edge.verdict import Answer, Asking, Forward, Verdict
 
 if TYPE_CHECKING:
     from edge.plane.server import Plane
@@ -58,7 +59,7 @@ class Client(asyncio.Protocol):
     def __init__(self, plane: "Plane") -> None:
         self._plane = plane
         self._behind = b""
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Asked | None = None
         self._skip = 0
         self._lingers = 0
         self._is_ending = False
@@ -258,6 +259,9 @@ class Client(asyncio.Protocol):
             if type(verdict) is Forward:
                 self._forward(known, verdict, raw, data)
                 return
+            if type(verdict) is Asking:
+                self._wait(known, verdict, raw, data)
+                return
             known.request = None
             data = self._answer(verdict, known, data)
 
@@ -295,11 +299,35 @@ class Client(asyncio.Protocol):
                 self._stage = IN_HEAD
                 self.deadline = self._plane.now + self._plane.settings.limits.head_seconds
 
+    def settled(self, known: Known, verdict: Verdict, raw: bytes) -> None:
+        """The verdict that this connection waited for."""
+        self._exchange = None
+        data, self._behind = self._behind, b""
+        if isinstance(verdict, Forward):
+            self.resume_reading()
+            self._forward(known, verdict, raw, data)
+        elif isinstance(verdict, Asking):
+            self._wait(known, verdict, raw, data)
+        else:
+            known.request = None
+            self._behind = self._answer(verdict, known, data)
+            if not self._is_ending:
+                self._next()
+
+    def _wait(self, known: Known, asking: Asking, raw: bytes, data: bytes) -> None:
+        """The verdict comes later; data, what is behind the head, is kept."""
+        if data:
+            self._keep_behind(data)
+        self._exchange = asked = Asked(self, known, raw)
+        self.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+        asked.start(asking)
+
     def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:
         plane = self._plane
         head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
-        told = render_again(forward.request_headers)
-        self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, told))
+        if known.forward is not forward:
+            known.forward, known.told = forward, render_fields(forward.request_headers)
+        self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, known.told))
         behind = exchange.start(data)
         if behind:
             self._keep_behind(behind)

@@ -24,7 +24,7 @@ from edge.plane.decider import Decider
 from edge.plane.hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.plane.memory import HeadMemory
 from edge.plane.request import CHUNKED, Refusal, Request, RequestParser
-from edge.verdict import Answer
+from edge.verdict import Answer, Forward
 
 __all__ = ["Known", "Recogniser"]
 
@@ -35,7 +35,12 @@ _TOLD = (
     *(b"user-agent", b"accept-language"),
 )
 #: To OPTIONS that asks to be passed on no further.
-_LAST_HOP = Answer(200, (("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store")), b"", "static")
+_LAST_HOP = Answer(
+    200,
+    (("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")),
+    b"",
+    "static",
+)
 #: How browsers and proxies spell it. Other spellings are legal, and rare.
 _COOKIE, _LOWER_COOKIE = b"\r\nCookie: ", b"\r\ncookie: "
 #: Shapes a generation holds, some 3 kB each. Anybody can make new ones: who does costs others the short cut, no more.
@@ -60,6 +65,9 @@ class Known:
     shape: "Shape | None" = None
     upstream_head: bytes = b""
     """What the upstream gets, without the empty line; made when first needed."""
+    forward: Forward | None = None
+    told: bytes = b""
+    """What the upstream is told besides by this verdict, the last one: while a pass counts it is the same."""
 
     @property
     def method(self) -> str:

@@ -169,8 +169,8 @@ def render_fields(headers: Headers) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
 
 
-#: The same for fields that come again: what a visitor's pass tells the upstream at each of their requests.
-render_again = lru_cache(maxsize=4096)(render_fields)
+#: The same for fields that come again: what is added to the upstream's answers is the same for most visitors.
+render_again = lru_cache(maxsize=1024)(render_fields)
 
 
 class AnswerWriter:

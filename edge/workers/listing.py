@@ -57,18 +57,13 @@ class Listing:
 
     def change(self, who: str, which: str, networks: Sequence[str], for_s: float) -> dict[str, Any]:
         """Put networks on a list for so many seconds; returns what they were on and are on. ValueError: nothing is."""
-        now, what = time.time(), f"list {which}"
-        trial = SharedLists()
+        if not 0 < for_s <= MOST_S:
+            raise ValueError(f"seconds must be above 0 and at most {MOST_S:g}, got {for_s:g}")
+        now, trial = time.time(), SharedLists()
         trial.merge(self._lists.told(), now)
-        try:
-            if not 0 < for_s <= MOST_S:
-                raise ValueError(f"seconds must be above 0 and at most {MOST_S:g}, got {for_s:g}")
-            before = {network: trial.change(network, which, now + for_s, now) for network in networks}
-        except ValueError as fault:
-            audit(who, what, f"refused: {fault}")
-            raise
+        before = {network: trial.change(network, which, now + for_s, now) for network in networks}
         after = {network: {"list": which, "seconds": for_s} for network in networks}
-        audit(who, what, "done", before, after)
+        audit(who, "change lists", "done", before, after)
         self._lists = trial
         self._changed.set()
         self._tell()

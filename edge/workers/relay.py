@@ -7,6 +7,7 @@
 Events (stock, sold out, commands) are remembered on a shelf for each room; news of lines are worth a heartbeat only.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
 
+from edge.cluster.desk import GrantDesk, Question
 from edge.cluster.redis_bus import RedisBus
 from edge.settings import Settings
 from edge.stock import RoomEvent, Shelf
@@ -33,8 +35,9 @@ class Relay:
         self.on_lists: Callable[[object], None] = lambda _: None
         """Told of the lists of other machines."""
         cluster = settings.cluster
+        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
+        self._desk = GrantDesk(cluster.redis_url, password, cluster.name, registry)
         if cluster.redis_url is not None:
-            password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
             channel = f"stanchion:{cluster.name}"
             self._bus = RedisBus(
                 cluster.redis_url, password, channel, machine, self._hear_machine, self._bus_changed, registry
@@ -42,8 +45,10 @@ class Relay:
 
     async def run(self) -> None:
         """Stay in touch with the other machines, if there are any."""
-        if self._bus is not None:
-            await self._bus.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._desk.run())
+            if self._bus is not None:
+                group.create_task(self._bus.run())
 
     def shelf(self, room: str) -> Shelf:
         """What is known of a room's stock."""
@@ -63,13 +68,26 @@ class Relay:
                 seat.send(**message)
 
     def hear_worker(self, message: Message, origin: Seat) -> None:
-        """A worker's `news` or `event`."""
-        if message["kind"] == "news":
+        """A worker's `news`, `spent` or `event`."""
+        if message["kind"] != "event":
             self.tell(message, origin)
         elif not self._spread(RoomEvent(**message["event"]), origin):
             return
         if self._bus is not None:
             self._bus.send(message)
+
+    def hear_question(self, message: Message, origin: Seat) -> None:
+        """A worker asks whether a place was used; the answer may come later."""
+        number, room, ticket = message["number"], message["room"], message["ticket"]
+
+        def answer(outcome: str, record: str) -> None:
+            origin.send("granted", number=number, room=room, ticket=ticket, outcome=outcome, record=record)
+            if outcome == "granted" and message["before"]:
+                moved = {"kind": "moved", "room": room, "ticket": ticket, "record": message["record"]}
+                self.tell(moved, origin)
+                self.tell_machines(moved)
+
+        self._desk.ask(Question((room, ticket), message["before"], message["record"], message["is_patient"], answer))
 
     def tell_machines(self, message: Message) -> None:
         """Tell the other machines, if there are any."""
@@ -99,8 +117,13 @@ class Relay:
                 self._spread(RoomEvent(**message["event"]))
             case "lists":
                 self.on_lists(message["entries"])
-            case _:
+            case "moved":
+                self._desk.hear_move((message["room"], message["ticket"]), message["record"])
                 self.tell(message)
+            case "news" | "spent":
+                self.tell(message)
+            case _:
+                pass  # of a later version
 
     def _bus_changed(self, up: bool) -> None:
         self.tell({"kind": "bus", "up": up})

@@ -280,8 +280,10 @@ class Supervisor:
                     seat.hear_report(message)
                     self._stalls.heard(seat.index, time.monotonic())
                     self._adaptation.hear(message["upstream"], time.monotonic())
-                case "event" | "news":
+                case "event" | "news" | "spent":
                     self._relay.hear_worker(message, seat)
+                case "grant":
+                    self._relay.hear_question(message, seat)
                 case kind:
                     raise ValueError(f"worker {seat.index} said {kind!r}, which no supervisor knows")
 

@@ -22,6 +22,7 @@ from edge.abuse.shield import Shield
 from edge.access import Access
 from edge.answers import Answers
 from edge.clock_steps import ClockSteps
+from edge.cluster.grants import Grants
 from edge.cluster.heartbeat import Heartbeat
 from edge.dependencies import Dependencies
 from edge.entropy import Entropy
@@ -65,6 +66,7 @@ class Worker:
         self._clock_steps: ClockSteps
         self._plane: Plane | None = None
         self._heartbeat: Heartbeat | None = None
+        self._grants: Grants | None = None
         self._dependencies = Dependencies()
         self._reports = 0
         self._draining = asyncio.Event()
@@ -91,27 +93,40 @@ class Worker:
                 case "configure":
                     await self._configure(message)
                     self._channel.send("ready")
-                case "event" if self._pipeline is not None:
-                    self._pipeline.apply(RoomEvent(**message["event"]), time.time())
-                case "news" if self._heartbeat is not None:
-                    self._heartbeat.hear(message["room"], message["summary"])
+                case "event" | "news" | "granted" | "moved" | "spent":
+                    self._hear_node(message)
                 case "adapt":
                     self._adapt(message["factors"])
                 case "bus":
-                    self._dependencies.has_redis = message["up"]
-                    if self._heartbeat is not None:
-                        self._heartbeat.is_connected = message["up"]
-                    self._note_missing()
+                    self._hear_bus(message["up"])
                 case "stock":
                     self._dependencies.hear_stock(message["known"])
                     self._note_missing()
-                case "news" | "event":
-                    pass  # came before the first settings
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
                 case _:
                     raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
         self._draining.set()
+
+    def _hear_node(self, message: Message) -> None:
+        """What comes from other nodes. Before the first settings there is nobody here to hear it."""
+        match message["kind"]:
+            case "event" if self._pipeline is not None:
+                self._pipeline.apply(RoomEvent(**message["event"]), time.time())
+            case "news" if self._heartbeat is not None:
+                self._heartbeat.hear(message["room"], message["summary"])
+            case "granted" if self._grants is not None:
+                self._grants.hear(message)
+            case "moved" if self._pipeline is not None:
+                self._pipeline.apply_move(message["room"], message["ticket"], message["record"])
+            case "spent" if self._pipeline is not None and self._pipeline.shield is not None:
+                self._pipeline.shield.charge(message["limits"], time.time())
+
+    def _hear_bus(self, up: bool) -> None:
+        self._dependencies.has_redis = up
+        if self._heartbeat is not None:
+            self._heartbeat.is_connected = up
+        self._note_missing()
 
     async def _hear_drain(self, grace_s: float | None, last_word_s: float | None) -> None:
         """grace_s: None is what the settings say. Said again while draining, it shortens the time that is left."""
@@ -156,6 +171,7 @@ class Worker:
             lambda event: self._channel.send("event", event=asdict(event)),
             self._shield(settings),
             self._clock_steps,
+            self._grants_for(settings),
         )
         self._join(settings, message["machine"])
         if self._plane is None:
@@ -171,8 +187,19 @@ class Worker:
         """What is asked before the room; None when the settings ask for nothing. Counts go on over a reload."""
         before = None if self._pipeline is None else self._pipeline.shield
         asked_s = min(room.polling.min_seconds for room in settings.rooms)
-        shield = Shield(settings.abuse, before, asked_s=asked_s)
+        shield = Shield(settings.abuse, before, asked_s=asked_s, shares=settings.is_joined)
         return None if shield.is_off else shield
+
+    def _grants_for(self, settings: Settings) -> Grants | None:
+        """Ask before a ticket is let in, when other nodes may have let it in too. Questions go on over a reload."""
+        if settings.cluster.redis_url is None and settings.workers == 1:
+            self._grants = None
+        elif self._grants is None:
+            self._grants = Grants(
+                lambda question: self._channel.send("grant", **question),
+                asyncio.get_running_loop().call_later,
+            )
+        return self._grants
 
     def _join(self, settings: Settings, machine: str) -> None:
         """Tell and hear the other nodes when there are any."""
@@ -204,6 +231,13 @@ class Worker:
             if time.monotonic() >= next_report:
                 next_report = time.monotonic() + REPORT_S
                 self._report(now)
+                self._tell_spent()
+
+    def _tell_spent(self) -> None:
+        """Limits hold over all nodes: the others charge what was let through here."""
+        shield = None if self._pipeline is None else self._pipeline.shield
+        if shield is not None and (spent := shield.spent()):
+            self._channel.send("spent", limits=spent)
 
     def _report(self, now: float) -> None:
         if self._rooms is not None and (by_s := self._clock_steps.look()) is not None:

@@ -25,7 +25,7 @@ from edge.plane.request import Refusal, Request, RequestParser
 from tests.reliability.judge import judge
 from waiting_room.ticket import Keyring, Rejected, Ticket, cookie_values, new_ticket
 
-__all__ = ["Fuzzed", "fuzz", "mutations", "seeds"]
+__all__ = ["Fuzzed", "checks", "fuzz", "mutations", "seeds"]
 
 SEEDS = Path(__file__).parent / "seeds"
 #: Pieces that mutations are spliced with: what parsers trip over.
@@ -69,10 +69,15 @@ class Fuzzed:
 
 def fuzz(count: int, seed: int) -> dict[str, Fuzzed]:
     """count mutations of each kind. Raises AssertionError, or what the parsers raised, with the bytes in its notes."""
+    return {kind: _run(count, random.Random(f"{seed} {kind}"), *check) for kind, check in checks().items()}
+
+
+def checks() -> dict[str, tuple[list[bytes], Callable[[bytes], object]]]:
+    """By kind: the seeds, and what must hold for any bytes; it returns what became of them."""
     keys = Keyring([b"k" * 32])
     sealed = keys.seal(new_ticket("sale", 1e9, bytes(16)))
     shared = RequestParser()
-    checks: dict[str, tuple[list[bytes], Callable[[bytes], object]]] = {
+    return {
         "head": (seeds("head"), lambda raw: _check_head(raw, shared)),
         "chunks": (seeds("chunks"), _check_chunks),
         "cookie": (
@@ -80,7 +85,6 @@ def fuzz(count: int, seed: int) -> dict[str, Fuzzed]:
             lambda raw: _check_cookie(raw, keys, sealed),
         ),
     }
-    return {kind: _run(count, random.Random(f"{seed} {kind}"), *check) for kind, check in checks.items()}
 
 
 def _run(count: int, chance: random.Random, pool: list[bytes], check: Callable[[bytes], object]) -> Fuzzed:
