@@ -7,6 +7,9 @@ everybody's time begins anew: else all workers would be killed for what none of 
 
 __all__ = ["StallWatch"]
 
+#: An interpreter that starts on a busy machine hangs no more than the machine does.
+STARTING_S = 20.0
+
 
 class StallWatch:
     """patience_s: seconds without a report. Times are monotonic seconds."""
@@ -21,8 +24,12 @@ class StallWatch:
         """How long to wait between two looks."""
         return self.patience_s / 4
 
+    def begun(self, index: int, now: float) -> None:
+        """A worker was started: until it is there to report it has STARTING_S more."""
+        self._heard[index] = now + STARTING_S
+
     def heard(self, index: int, now: float) -> None:
-        """A worker has reported, or has only just begun."""
+        """A worker has reported."""
         self._heard[index] = now
 
     def forget(self, index: int) -> None:

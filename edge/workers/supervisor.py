@@ -207,7 +207,7 @@ class Supervisor:
 
     async def _run_worker(self, seat: Seat) -> int:
         process = await seat.fill(self._board, len(self._seats), self.metrics_folder)
-        self._stalls.heard(seat.index, time.monotonic())
+        self._stalls.begun(seat.index, time.monotonic())
         self._configure(seat)
         if self._is_draining:  # told to stop while this worker was starting
             seat.end(quick=self._quick.is_set())

@@ -70,6 +70,8 @@ class Buyer:
     """What the shop said to their tries to get a unit."""
     ticket: str = ""
     """The id of the ticket they were let in with: the shop knows them by it."""
+    first_seen_ms: int = 0
+    """When the edge first saw them, Unix time. A first packet that is lost comes a second after they did."""
 
 
 class Buyers:
@@ -202,5 +204,8 @@ class Buyers:
         async with self._session.request(method, self._url + path, data=body, headers=headers) as answer:
             if cookie := answer.cookies.get(ROOM_COOKIE):
                 buyer.cookie = f"{ROOM_COOKIE}={cookie.value}" if cookie.value else ""
-                buyer.ticket = cookie.value.split(".")[2].partition("~")[0] if cookie.value else buyer.ticket
+                if cookie.value:
+                    _, _, ident, first_seen_ms, *_ = cookie.value.split(".")
+                    buyer.ticket = ident.partition("~")[0]
+                    buyer.first_seen_ms = buyer.first_seen_ms or int(first_seen_ms)
             return answer.status, answer.headers.get("Stanchion-State", ""), json.loads(await answer.read())

@@ -27,6 +27,18 @@ def test_who_reports_in_time_does_not_hang():
     assert watch.look(6.0) == []
 
 
+def test_who_starts_slowly_does_not_hang_and_who_never_starts_does():
+    watch = StallWatch(1.0)
+    watch.look(0.0)
+    watch.begun(0, 0.0)
+    assert all(watch.look(now / 4) == [] for now in range(1, 80))
+    watch.heard(0, 20.0)
+    assert all(watch.look(now / 4) == [] for now in range(80, 85))
+    assert watch.look(21.25) == [0]
+    watch.begun(0, 21.5)
+    assert any(watch.look(now / 4) for now in range(86, 200))
+
+
 def test_when_the_whole_machine_stood_still_nobody_hangs():
     watch = StallWatch(4.0)
     watch.look(0.0)
