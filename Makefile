@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-.PHONY: help run test compiled test-compiled check fairness reliability bench soak-shop bench-shop format clean
+.PHONY: help run test compiled test-compiled check fuzz fairness reliability bench soak soak-shop bench-shop format clean
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -33,11 +33,15 @@ test-compiled: compiled ## the tests of what was compiled, on the compiled form
 	@cp -r tests setup.cfg build/compiled/
 	@cd build/compiled && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/controller tests/waiting_room tests/edge $(ARGS)
 
-check: $(VENV)/.test-ready ## format, lint, strict types and import rules
+check: $(VENV)/.test-ready ## format, lint, strict types, import rules, known vulnerabilities of what is installed
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.audit
+
+soak: $(VENV)/.test-ready ## half an hour at half load: memory flat, no error, the line in order; MINUTES=30
+	@$(BIN)/python -m tests.reliability.soak --minutes $(or $(MINUTES),30) --write docs/reliability.md $(ARGS)
 
 soak-shop: $(VENV)/.test-ready ## 50 rounds of kill -9 on each of the shop's stores (some ten minutes); ARGS="--seed 2"
 	@tests/system-packages.sh
@@ -55,9 +59,13 @@ format: $(VENV)/.test-ready ## rewrite the sources in the house format
 fairness: $(VENV)/.test-ready ## measure every scenario and write the tables of docs/fairness.md (half an hour; ARGS="flash churn")
 	@PYTHONPATH=. $(BIN)/python tests/bench/fairness_table.py $(ARGS)
 
-reliability: $(VENV)/.test-ready ## what the edge withstands, for docs/reliability.md (six minutes; ARGS="smuggling crowd")
+reliability: $(VENV)/.test-ready ## what the edge withstands, for docs/reliability.md and conformance.md (six minutes; ARGS="smuggling crowd")
 	@tests/system-packages.sh
-	@$(BIN)/python -m tests.reliability --write docs/reliability.md $(ARGS)
+	@$(BIN)/python -m tests.reliability --write docs $(ARGS)
+
+fuzz: $(VENV)/.test-ready ## coverage-guided mutations, by atheris, which it installs; ARGS="head -max_total_time=600"
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	@$(BIN)/python -m tests.reliability.guided $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist

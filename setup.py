@@ -15,20 +15,23 @@ from setuptools import Extension, errors, setup
 from setuptools.command.build_ext import build_ext
 
 #: What runs for every request, and what that calls. Commands, settings and workers stay as they are.
-CONTROLLER = "bucket decisions gate law leases line meter occupancy pacing pid showup"
+CONTROLLER = (
+    "bucket decisions fairness fleet gate law leases line membership meter occupancy pacing pid pool profile showup"
+)
 WAITING_ROOM = "page signature slots status template texts ticket"
 EDGE = (
-    "access answers binding client_address entropy facts guard head metrics negotiation paths pipeline rooms stock "
-    "telling uses verdict"
+    "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
+    "pipeline replies rooms stock telling uses verdict"
 )
-PLANE = "body breaker census client exchange hop memory pace recognise request response server splice upstream"
+PLANE = "asked body breaker census client exchange hop memory pace recognise request response server splice upstream"
 MODULES = [
     f"{package}/{name}.py"
     for package, names in (
         ("controller", CONTROLLER),
         ("waiting_room", WAITING_ROOM),
         ("edge", EDGE),
-        ("edge/abuse", "limiter networks shield"),
+        ("edge/abuse", "limiter networks refusals score shield"),
+        ("edge/cluster", "grants"),
         ("edge/plane", PLANE),
     )
     for name in names.split()

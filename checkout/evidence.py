@@ -3,7 +3,6 @@ no opinion.
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -55,17 +54,7 @@ class Evidence:
     told: list[Told] = field(default_factory=list)
 
 
-def read_told(path: Path) -> list[Told]:
-    """The clients' log: one JSON array a line. A last line cut short by a kill is left out."""
-    lines = path.read_text().split("\n")
-    return [Told(*json.loads(line)) for line in lines[:-1]]
-
-
 def read_movements(path: Path) -> list[Movement]:
-    """The bank's book, in the same form."""
+    """The bank's book: one JSON array a line. A last line cut short by a kill is left out."""
     lines = path.read_text().split("\n") if path.exists() else [""]
     return [Movement(*json.loads(line)) for line in lines[:-1]]
-
-
-def of_sale(told: Iterable[Told], sale: str) -> list[Told]:
-    return [line for line in told if line.sale == sale]

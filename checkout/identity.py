@@ -19,7 +19,7 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class Visitor:
-    """`user` is the key of everything they own; `is_new` asks for a cookie."""
+    """`user` is the key of everything they own; a new one is given a cookie."""
 
     def __init__(self, request: web.Request) -> None:
         self._cookie = ""
@@ -30,10 +30,6 @@ class Visitor:
         else:
             self._cookie = secrets.token_hex(16)
             self.user = f"cookie:{self._cookie}"
-
-    @property
-    def is_new(self) -> bool:
-        return bool(self._cookie)
 
     def greet(self, response: web.Response) -> web.Response:
         """Give a new visitor their cookie."""

@@ -30,7 +30,6 @@ class State(StrEnum):
 
 
 LIVE = frozenset({State.HELD, State.PAYING})
-ENDS = frozenset(State) - LIVE
 
 
 class Money(StrEnum):

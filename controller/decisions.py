@@ -22,7 +22,7 @@ class Admit:
     older_waiting: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but one is made for every poll, and `frozen` triples its price
 class Wait:
     """The visitor comes back in `poll_after_s` seconds.
 

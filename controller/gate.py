@@ -7,9 +7,9 @@ Of two visitors who poll in the same state of the gate the older never waits whi
 rules are monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded
 by `max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
 
-ETA of a visitor x: the called are in within DEPTH_S, the others after those before them:
+ETA of a visitor x: the called are in within depth_s of the law, the others after those before them:
 
-    eta = DEPTH_S + RESERVE_S + (visitors between the threshold and x) / flow
+    eta = depth_s + RESERVE_S + (visitors between the threshold and x) / flow
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,8 @@ from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
-from controller.law import DEPTH_S, RESERVE_S, ThresholdLaw
+from controller.lateness import Lateness
+from controller.law import RESERVE_S, ThresholdLaw
 from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
 from controller.meter import RateMeter
@@ -28,7 +29,7 @@ from controller.pacing import appointment, calm, far_eta, first_appointment, new
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
-GRACE_S = 0.1  # a client is expected this much after its appointment
+MARGIN_S = 0.04  # a client is expected this much later than clients come on average
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
 COLD_S = 1.0
@@ -56,9 +57,11 @@ class Gate:
         "_far_s",
         "_fleet",
         "_flow",
+        "_grace_s",
         "_grown_up",
         "_is_exact",
         "_is_full",
+        "_lateness",
         "_law",
         "_line",
         "_new_s",
@@ -83,6 +86,7 @@ class Gate:
         self._stretch = 1.0
         self._is_full = False  # no free place was seen since the last tick
         self._fleet = Membership(self._line)
+        self._lateness = Lateness()
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
         self._flow, self._sample, self._is_exact = 0.0, 1.0, False
@@ -119,6 +123,7 @@ class Gate:
             self._arrivals.count += 1
         else:
             line.visit(first_seen, age_s)
+            self._lateness.came(first_seen, clock, self._far_s)
         law = self._law
         if first_seen <= law.threshold:
             spare = 0.0 if first_seen <= law.overdue else law.hold
@@ -146,6 +151,7 @@ class Gate:
         self._polls.tick(dt)
         self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
         self._arrivals.tick(dt)
+        self._lateness.tick(clock, self._far_s)
         self._admitted.tick(dt)
         self._blocked += (float(self._is_full) - self._blocked) * min(1.0, dt / BLOCKED_S)
         is_blocked = self._is_full or self._blocked > 0.2
@@ -245,7 +251,7 @@ class Gate:
         flow = self._flow
         if flow <= 0.0:
             after = calm(s, self._stretch, draw)
-            line.expect(first_seen, clock + after + GRACE_S, is_first)
+            line.expect(first_seen, clock + after + self._grace_s, is_first)
             return Wait(after, int(line.ahead(first_seen) / self._sample) + 1, None, None)
         is_exact = self._is_exact
         if is_exact or first_seen <= law.threshold:
@@ -255,19 +261,20 @@ class Gate:
             before = line.place(first_seen, law.threshold)
             ahead = before + law.ahead
         position = max(1, int(ahead / self._sample) + 1)
-        eta = DEPTH_S + RESERVE_S + before / flow
+        eta = law.depth_s + RESERVE_S + before / flow
         if eta < 0.0:
             eta = 0.0
         if eta >= self._far_eta_s and not is_first:
             after = self._far_s
+            self._lateness.asked(first_seen, clock + after)
         else:
-            lead_s = LEAD_S if line.front is not None else 0.0
+            lead_s = self._lateness.extra_s if line.front is None else LEAD_S + self._lateness.extra_s
             after = appointment(s, eta - lead_s, flow, self._stretch, is_exact)
             if is_first:
                 after = first_appointment(s, eta, after, line.is_probed, draw)
         if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
             after = min(after, s.poll_min_s + clock - self._born)
-        due = clock + after + GRACE_S
+        due = clock + after + self._grace_s
         line.expect(first_seen, due, is_first)
         if line.front is not None and eta < 2.0 * s.poll_max_s * self._stretch + ZONE_S:
             self._fleet.leased(first_seen, due, is_first)
@@ -333,6 +340,10 @@ class Gate:
         self._far_s = s.poll_max_s * self._stretch
         self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
         self._new_s = 0.5 * s.poll_min_s
+        extra_s = self._lateness.extra_s
+        self._grace_s = self._lateness.mean_s + MARGIN_S
+        self._law.late_s = line.late_s = extra_s
+        line.knows_lateness = self._lateness.is_known
         self._grown_up = self._born + s.poll_max_s
 
     def _read(self, now: float) -> float:

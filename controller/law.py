@@ -36,6 +36,7 @@ REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on
 BOOST_S = 6.0
 POOLED_ERROR_S = 0.4  # joined nodes all see the same error at once, and react to it all at once
 PATIENCE_S = 1.2  # and wait until those called have had the time to come before they call more
+LATE = 0.5  # of the lateness, as of the interval
 OVERDUE_S = 0.25
 HOLD = 0.5
 GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
@@ -44,7 +45,7 @@ GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 class ThresholdLaw:
     """Feedback from the bucket to the threshold of one node."""
 
-    __slots__ = ("_idle_s", "_pid", "_refused", "ahead", "hold", "overdue", "threshold")
+    __slots__ = ("_idle_s", "_pid", "_refused", "ahead", "hold", "late_s", "overdue", "threshold")
 
     def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
         self._pid = Pid(GAINS, integral)
@@ -54,6 +55,7 @@ class ThresholdLaw:
         self.overdue = threshold  # whose turn is over: they may take the last tokens
         self.hold = 0.0  # tokens that the others leave in the bucket
         self.ahead = 0.0  # visitors of the node's line who are called
+        self.late_s = 0.0  # so much later than usual visitors come
 
     def __repr__(self) -> str:
         return f"<ThresholdLaw {self.threshold:.3f} {self._pid!r}>"
@@ -61,6 +63,11 @@ class ThresholdLaw:
     @property
     def terms(self) -> PidTerms:
         return self._pid.terms
+
+    @property
+    def depth_s(self) -> float:
+        """Called ahead when all is well, seconds of the flow: who is asked back every second is on the way longer."""
+        return DEPTH_S + LATE * self.late_s
 
     def refuse(self) -> None:
         """A called visitor found the bucket empty."""
@@ -90,7 +97,9 @@ class ThresholdLaw:
         if is_blocked:
             u = self._pid.hold()
         else:
-            owed = REFUSED_S * refused if is_alone else 0.0  # of the room's tokens a refusal here says nothing
+            owed = (
+                (REFUSED_S + LATE * self.late_s) * refused if is_alone else 0.0
+            )  # of the room's tokens a refusal here says nothing
             most = 1.0 if is_alone else POOLED_ERROR_S
             target = min(RESERVE_S if reserve_s is None else reserve_s, 0.5 * brim / rate)
             u = self._pid.step(min(max((level - owed) / rate - target, -most), most), dt)
@@ -101,6 +110,6 @@ class ThresholdLaw:
         overdue = line.nth(OVERDUE_S * flow)
         self.overdue = inf if overdue is None else overdue
         self.hold = HOLD * rate**0.5
-        called = line.nth(max(0.0, flow * (DEPTH_S + u)))
+        called = line.nth(max(0.0, flow * (self.depth_s + u)))
         self.threshold = inf if called is None else called
         self.ahead = len(line) if called is None else line.ahead(called)

@@ -59,6 +59,8 @@ class Line:
         "far",
         "front",
         "guessed_from",
+        "knows_lateness",
+        "late_s",
         "returns",
         "showup",
         "young_s",
@@ -70,6 +72,8 @@ class Line:
         self.showup = ShowUp(is_sampled=nodes > 1)
         self.returns = SelfReturns(nodes)
         self.young_s = young_s
+        self.late_s = 0.0  # visitors come so much later than usual
+        self.knows_lateness = False
         self._hasty: set[float] = set()  # they poll faster than asked
         self._forget_at = clock + HASTY_S
         self._guessed_until = -inf
@@ -110,7 +114,7 @@ class Line:
 
     def visit(self, first_seen: float, age_s: float) -> None:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
-        if self.book.is_early(first_seen, self._ticked_at):  # faster than asked: no sign of anything
+        if self.book.is_early(first_seen, self._ticked_at + self.late_s):  # faster than asked: no sign of anything
             if self.front is None and len(self._hasty) < self.book.capacity:
                 self._hasty.add(first_seen)
             return
@@ -125,7 +129,8 @@ class Line:
         elif muted:
             return
         elif first_seen in self.book:
-            self.returns.kept()
+            if self.knows_lateness:
+                self.returns.kept()
             if young:
                 self.showup.due(0, 1)
         else:
@@ -142,7 +147,8 @@ class Line:
 
     def _stands_for_all(self, first_seen: float) -> bool:
         """Who polls faster than asked has a lease on every node at once: all nodes keep those of the same few."""
-        return (round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF) < self.returns.share * 0x1_0000_0000
+        share = self.returns.share
+        return share >= 1.0 or (round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF) < share * 0x1_0000_0000
 
     def leave(self, first_seen: float) -> None:
         """They are in."""
@@ -161,7 +167,8 @@ class Line:
             since = wall - self.young_s
             self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
             self.showup.settle()
-            self.returns.missed(proven, clock)
+            if self.knows_lateness:
+                self.returns.missed(proven, clock, self.late_s)
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock
@@ -193,6 +200,9 @@ class Line:
         """Where the shared front ends and the sample takes over."""
         if self.front is not None:
             at = self.front.nth(self._zone, self.showup.share)
+            if at is None and self.far:  # it holds fewer, and those behind it have not asked since they came near
+                last = self.front.book.nth(len(self.front.book) - 1)
+                at = last if last is None or last < self.far.end else None
             self._seam = inf if at is None else at
             self._seam_front = self.front.ahead(self._seam, self.showup.share)
             self._seam_own = self._own(self._seam)

@@ -80,7 +80,3 @@ class Pid:
         """A step that taught nothing: output and integral stay."""
         self._last = None
         return self._terms.output
-
-    def track(self, output: float) -> None:
-        """Take over from somebody else: the next step starts from this output."""
-        self._i = min(max(output - self._terms.p - self._d, self._gains.low), self._gains.high)

@@ -98,13 +98,13 @@ class SelfReturns:
             self._late.discard(first_seen)
             self._kept += 1.0
 
-    def missed(self, gone: list[float], clock: float) -> None:
-        """These proven leases ran out; those not back within LATE_S went elsewhere."""
+    def missed(self, gone: list[float], clock: float, late_s: float = 0.0) -> None:
+        """These proven leases ran out; those not back within LATE_S, or half of `late_s` later, went elsewhere."""
         if self._expected >= 1.0:
             return
         if gone:
             self._late.update(gone)
-            self._waiting.append((clock + LATE_S, gone))
+            self._waiting.append((clock + LATE_S + 0.5 * late_s, gone))
         while self._waiting and self._waiting[0][0] <= clock:
             for first_seen in self._waiting.popleft()[1]:
                 if first_seen in self._late:

@@ -58,7 +58,9 @@ class Answers:
     ) -> Answer:
         """An error of the client's (4xx) or the upstream's (5xx): a page, or a problem document (RFC 9457)."""
         outcome = "refused" if code < 500 else "failed"
-        retry = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+        retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+        if code == 405:
+            retry += (("Allow", "GET, HEAD"),)  # the methods of the edge's own paths
         if wants_page:
             body = self._errors.render(code, explanation=detail, retry_after_s=retry_after_s)
             return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, outcome)
@@ -67,10 +69,17 @@ class Answers:
             document["detail"] = detail
         headers = (
             ("Content-Type", "application/problem+json"),
-            ("Cache-Control", "no-store"),
-            ("X-Robots-Tag", "noindex"),
+            *_FOR_MACHINES,
         )
         return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
+
+
+#: Of every document that is no page: not kept, not indexed, and nothing else than it says it is.
+_FOR_MACHINES: Headers = (
+    ("Cache-Control", "no-store"),
+    ("X-Robots-Tag", "noindex"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 
 @lru_cache(maxsize=1024)
@@ -81,8 +90,7 @@ def _page_headers(state: State, retry_after_s: int | None, coding: Coding) -> He
 
 @lru_cache(maxsize=1024)
 def _document_headers(state: State, retry_after_s: int | None) -> Headers:
-    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"))
-    return _status_headers(state, retry_after_s) + headers
+    return (*_status_headers(state, retry_after_s), ("Content-Type", "application/json"), *_FOR_MACHINES)
 
 
 def _status_headers(state: State, retry_after_s: int | None, vary: str = VARY) -> Headers:

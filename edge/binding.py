@@ -34,12 +34,15 @@ class Binding:
 
     def marks(self, ident: str, head: RequestHead) -> str:
         """What the pass for a ticket of this id says."""
-        return self._keys.marks(ident, browser_family(head.user_agent), network_prefix(head.client_ip, *self._bits))
+        return self._keys.marks(ident, browser_family(head.user_agent), self.network(head))
 
     def differing(self, held: Pass, head: RequestHead) -> tuple[str, ...]:
         """In what whoever shows a pass differs from whom it was given to."""
-        family, prefix = browser_family(head.user_agent), network_prefix(head.client_ip, *self._bits)
-        return self._keys.differing(held, family, prefix)
+        return self._keys.differing(held, browser_family(head.user_agent), self.network(head))
+
+    def network(self, head: RequestHead) -> str:
+        """The network that a request came from."""
+        return network_prefix(head.client_ip, *self._bits)
 
     def matters(self, differing: tuple[str, ...]) -> bool:
         """Whether a pass that differs in this does not count."""

@@ -72,17 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     simulated.set_defaults(command=_simulate)
 
     status = commands.add_parser("status", help="how the rooms of a running edge do")
-    status.add_argument(
-        "--admin", default="http://127.0.0.1:9090", metavar="URL", help="its admin listener (default: %(default)s)"
-    )
-    status.add_argument("--json", action="store_true", help="print all that is known, as JSON")
-    status.add_argument(
-        "--token-env",
-        default="STANCHION_ADMIN_TOKEN",
-        metavar="NAME",
-        help="the environment variable that holds its token, if it asks for one (default: %(default)s)",
-    )
+    _ask_admin(status)
     status.set_defaults(command=_status)
+
+    lists = commands.add_parser(
+        "lists",
+        help="keep networks out of a running edge, or let them in, for a while",
+        description="Show what operators have put on the lists of a running edge, or put networks on one: on all "
+        "machines of its cluster, for a while. Lasting entries belong into the settings.",
+    )
+    lists.add_argument("which", nargs="?", choices=("deny", "allow", "none"), help="the list; 'none' takes off")
+    lists.add_argument("networks", nargs="*", metavar="NETWORK", help="addresses or ranges such as 192.0.2.0/24")
+    lists.add_argument("--seconds", type=float, default=3600.0, help="for how long (default: %(default)g)")
+    _ask_admin(lists)
+    lists.set_defaults(command=_lists)
 
     ticket = commands.add_parser("ticket", help="look at a visitor's cookie")
     inspect = ticket.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser(
@@ -102,6 +105,20 @@ def _parser() -> argparse.ArgumentParser:
     shown = commands.add_parser("version", help="print the version")
     shown.set_defaults(command=_version)
     return parser
+
+
+def _ask_admin(command: argparse.ArgumentParser) -> None:
+    """The arguments by which a command finds a running edge."""
+    command.add_argument(
+        "--admin", default="http://127.0.0.1:9090", metavar="URL", help="its admin listener (default: %(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="print all that is known, as JSON")
+    command.add_argument(
+        "--token-env",
+        default="STANCHION_ADMIN_TOKEN",
+        metavar="NAME",
+        help="the environment variable that holds its token, if it asks for one (default: %(default)s)",
+    )
 
 
 def _port(text: str) -> int:
@@ -193,6 +210,23 @@ def _status(options: argparse.Namespace) -> int:
         return FAILED
     print(shown)
     return FINE
+
+
+def _lists(options: argparse.Namespace) -> int:
+    from edge.inspect import lists
+
+    if (options.which is None) != (not options.networks):
+        print("name a list and at least one network, or neither", file=sys.stderr)
+        return BAD_USAGE
+    change = {"list": options.which, "networks": options.networks, "seconds": options.seconds}
+    said, is_done = lists(
+        options.admin.rstrip("/"),
+        os.environ.get(options.token_env),
+        change if options.which else None,
+        as_json=options.json,
+    )
+    print(said, file=sys.stdout if is_done else sys.stderr)
+    return FINE if is_done else FAILED
 
 
 def _inspect(options: argparse.Namespace) -> int:

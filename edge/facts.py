@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from edge.abuse.shield import Limits, Watched
 from edge.head import RequestHead
 from edge.rooms import Room
-from edge.verdict import Answer
-from waiting_room.ticket import Pass, Rejected, Ticket
+from edge.verdict import Answer, Forward
+from waiting_room.ticket import Pass, Rejected, Slip, Ticket
 
 __all__ = ["Facts"]
 
@@ -19,18 +19,25 @@ class Facts:
     answer: Answer | None = None
     """Set when there is nothing to decide: a refusal, a file."""
     room: Room | None = None
-    credential: Ticket | Pass | Rejected | None = None
+    credential: Ticket | Pass | Slip | Rejected | None = None
     wants_page: bool = False
     is_poll: bool = False
     """Asked at the status address: an admission is told, not forwarded."""
     limits: Limits = ()
     """What each request with this head counts for."""
+    premium_until: float = 0.0
+    """Until when these limits are a premium visitor's; 0: they are not. Wall clock, seconds."""
     watched: Watched | None = None
     """What robots are known by in it."""
+    solution: str = ""
+    """Of a challenge (`edge/joining.py`), '' when there is none."""
     is_elsewhere: bool = False
     """The pass was given to another browser or network, and is bound to it."""
+
+    entered: Forward | None = None
+    """What becomes of a request with this head while its pass counts and is not renewed."""
 
     @property
     def is_verified(self) -> bool:
         """Whether a ticket or pass with a good signature vouches for this head: only such heads are remembered."""
-        return isinstance(self.credential, Ticket | Pass)
+        return isinstance(self.credential, (Ticket, Pass))

@@ -1,4 +1,4 @@
-"""Looking at a running edge and at a visitor's cookie: `stanchion status`, `stanchion ticket inspect`."""
+"""Looking at a running edge and at a visitor's cookie: `stanchion status`, `lists`, `ticket inspect`."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import aiohttp
 
@@ -15,9 +15,9 @@ from edge.head import RequestHead
 from edge.loading import load_settings, read_keys
 from edge.settings import SessionSettings, Settings
 from waiting_room.status import timestamp
-from waiting_room.ticket import Keyring, Pass, Rejected, Ticket
+from waiting_room.ticket import Keyring, Pass, Rejected, Slip, Ticket
 
-__all__ = ["inspect_ticket", "show_status"]
+__all__ = ["inspect_ticket", "lists", "show_status"]
 
 TIMEOUT_S = 5.0
 
@@ -31,17 +31,45 @@ def show_status(admin: str, token: str | None = None, *, as_json: bool) -> str |
 
 
 async def _fetch(admin: str, token: str | None) -> dict[str, Any] | None:
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    headers = {"Authorization": f"Bearer {token.strip()}"} if token else {}
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, headers=headers, raise_for_status=True) as session,
-            session.get(f"{admin}/status") as answer,
-        ):
+        async with _session(token) as session, session.get(f"{admin}/status", raise_for_status=True) as answer:
             status: dict[str, Any] = await answer.json()
             return status
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return None
+
+
+def lists(
+    admin: str, token: str | None = None, change: dict[str, Any] | None = None, *, as_json: bool
+) -> tuple[str, bool]:
+    """What operators have put on the lists, after a change if there is one; and whether it could be asked and done."""
+    try:
+        entries = asyncio.run(_change_lists(admin, token, change))
+    except (aiohttp.ClientError, TimeoutError, ValueError) as fault:
+        return f"{admin}/lists: {fault}", False
+    if as_json:
+        return json.dumps(entries, indent=2), True
+    rows = [f"{each['list']:5}  {each['network']:<40}  {each['seconds_left']:8.0f} s left" for each in entries]
+    return "\n".join(rows) or "nothing is on a list but by the settings", True
+
+
+async def _change_lists(admin: str, token: str | None, change: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Raises ValueError with what the edge says against it."""
+    async with _session(token) as session:
+        if change is not None:
+            async with session.post(f"{admin}/lists", json=change) as answer:
+                if answer.status != 200:
+                    raise ValueError((await answer.text()).strip())
+        async with session.get(f"{admin}/lists") as answer:
+            if answer.status != 200:
+                raise ValueError((await answer.text()).strip())
+            entries: list[dict[str, Any]] = (await answer.json())["entries"]
+            return entries
+
+
+def _session(token: str | None) -> aiohttp.ClientSession:
+    headers = {"Authorization": f"Bearer {token.strip()}"} if token else {}
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), headers=headers)
 
 
 def _table(status: dict[str, Any]) -> str:
@@ -89,10 +117,10 @@ def inspect_ticket(
     """
     value = cookie.rpartition("=")[2].strip().strip(";")
     fields = value.split(".")
-    if len(fields) < 3 or fields[0] not in ("t1", "p1"):
-        return "neither a ticket nor a pass: it should start with t1. or p1.", False
+    if len(fields) < 3 or fields[0] not in ("t1", "p1", "j1"):
+        return "neither a ticket, a pass nor a slip: it should start with t1., p1. or j1.", False
     if file is None:
-        times = ["last sign of life (s)"] if fields[0] == "t1" else ["admitted (ms)", "expires (s)"]
+        times = {"t1": ["last sign of life (s)"], "p1": ["admitted (ms)", "expires (s)"], "j1": []}[fields[0]]
         names = ["kind", "room", "id", "first seen (ms)", *times, "signature"]
         said = [f"{name}: {field}" for name, field in zip(names, fields, strict=False)]
         return "\n".join([*said, "not verified: name the settings file whose keys signed it"]), False
@@ -101,11 +129,15 @@ def inspect_ticket(
     opened = keys.read(value, fields[1])
     if isinstance(opened, Rejected):
         return f"rejected: {opened.reason}", False
-    moments = {"first seen": opened.first_seen}
-    if isinstance(opened, Ticket):
-        moments["last sign of life"] = opened.seen
-    else:
-        moments |= {"admitted": opened.admitted_at, "expires": opened.expires}
+    match opened:
+        case Ticket():
+            moments = {"first seen": opened.first_seen, "last sign of life": opened.seen}
+        case Pass():
+            moments = {"first seen": opened.first_seen, "admitted": opened.admitted_at, "expires": opened.expires}
+        case Slip():
+            moments = {"arrived": opened.arrived}
+        case _:
+            assert_never(opened)
     now = time.time()
     said = [f"kind: {type(opened).__name__.lower()}", f"room: {opened.room}", f"id: {opened.id}"]
     said += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]

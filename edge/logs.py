@@ -32,6 +32,7 @@ def configure_logging(settings: LogSettings, node: str, stream: TextIO | None = 
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[settings.level])
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("edge.audit").setLevel(logging.INFO)  # changes are told whatever else is
 
 
 class _Json(logging.Formatter):

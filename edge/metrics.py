@@ -90,6 +90,17 @@ class Metrics:
         self.rejected = counter(
             "stanchion_ticket_rejections", "Tickets and passes not accepted, whose bearers start anew", "room", "reason"
         )
+        self.grants = counter(
+            "stanchion_grants",
+            "What was said when a node asked whether a place was used at another",
+            *("room", "outcome"),
+        )
+        self.joins = counter(
+            "stanchion_joins", "What became of those who were to show some work before they got a place", "room", "how"
+        )
+        self.moved_back = counter(
+            "stanchion_places_moved_back", "Places put back since their visitors were away for too long", "room"
+        )
         self.elsewhere = counter(
             "stanchion_passes_elsewhere",
             "Heads with a pass that was given to another browser or network, and whether it counted all the same",
@@ -123,6 +134,13 @@ class Metrics:
         )
         self.upstream_seconds = Times(seconds, UPSTREAM_BUCKETS)
         self._batched.append(self.upstream_seconds)
+        self.missing = gauge(
+            "stanchion_room_missing_dependency",
+            "1 while a room lets nobody in because this is not there",
+            "room",
+            "dependency",
+            mode="livemax",
+        )
         self.waiting = gauge("stanchion_waiting_visitors", "Visitors in line, as the nodes estimate", "room")
         self.active = gauge("stanchion_active_visitors", "Visitors whose passes have not ended", "room")
         self.capacity = gauge("stanchion_capacity_per_second", "Admissions a second the nodes may make", "room")

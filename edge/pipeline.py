@@ -1,6 +1,7 @@
 """The way of one request, in one place: what is decided, in which order, and nothing else.
 
     head -> guard -> room -> ticket -> gate                              admitted: Forward (stream to the upstream)
+              |        |       |         |                               or: Asking (has another node let them in?)
               |        |       |         '-> page or status              waiting:  Answer ('come back in 4.2 s')
               |        |       '-> a pass: Forward
               |        '-> no room: Forward
@@ -15,27 +16,33 @@ All of it is sync and does no I/O: between reading the state and changing it not
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import assert_never
 
 from controller import Admit, Closed, Wait
-from edge.abuse.shield import Shield, Watched, wait_s
+from edge.abuse.premium import Premium
+from edge.abuse.refusals import Refusals
+from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.binding import Binding
+from edge.clock_steps import ClockSteps
+from edge.cluster.grants import Alone, Granted, Grants, Outcome, Used, admitted_in
+from edge.commands import Commands
+from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.guard import fault_in
 from edge.head import RequestHead
+from edge.joining import Joining
 from edge.logs import facts as told_of
 from edge.metrics import Metrics
-from edge.negotiation import best_coding, wants_page
+from edge.negotiation import wants_page
+from edge.replies import Replies
 from edge.rooms import Room, RoomTable
 from edge.settings import CookieSettings
-from edge.stock import RoomEvent, news_in
-from edge.telling import came_from_itself, room_named, sold_out, waiting
+from edge.stock import RoomEvent
+from edge.telling import room_named, sold_out, solution_in, waiting
 from edge.uses import MOVE_S
-from edge.verdict import Answer, Forward, Headers, Verdict
+from edge.verdict import Answer, Asking, Forward, Headers, Verdict
 from waiting_room.page import STATIC_PATH, STATUS_PATH
 from waiting_room.status import State, Status
 from waiting_room.ticket import (
@@ -44,9 +51,10 @@ from waiting_room.ticket import (
     Pass,
     Rejected,
     Rejection,
+    Slip,
     Ticket,
-    cookie_values,
     judge,
+    new_slip,
     new_ticket,
 )
 
@@ -54,11 +62,10 @@ __all__ = ["Facts", "Pipeline", "RoomEvent"]
 
 log = logging.getLogger("edge.passes")
 
-#: Methods that take nothing from the shelf.
-SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+#: No room covers the path.
+STRAIGHT_ON = Forward(None, (), ())
 #: Paths of the edge's own; they exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
-TOO_OFTEN = "Too many requests came from you or your network in a short time. Your place in line is kept."
 
 
 class Pipeline:
@@ -74,19 +81,34 @@ class Pipeline:
         entropy: Callable[[int], bytes],
         on_room_event: Callable[[RoomEvent], None],
         shield: Shield | None = None,
+        clock_steps: ClockSteps | None = None,
+        grants: Grants | None = None,
     ) -> None:
-        """shield: None when nobody is kept out or limited."""
+        """shield: None when nobody is kept out or limited. clock_steps: None: those from now on.
+
+        grants: None when there are no other nodes to ask.
+        """
         self.rooms = rooms
         self.keys = keys
         self._answers = answers
         self._metrics = metrics
-        self._cookies = cookies
+        self._cookies = Cookies(cookies)
         self._entropy = entropy
-        self._on_room_event = on_room_event
+        self._grants = grants
         self.shield = shield
+        self._clock_steps = clock_steps or ClockSteps()
         self.upstream_is_down = False
         """Told by the data plane: rooms that hold let nobody in meanwhile."""
-        self._refusals: dict[tuple[bool, int], Answer] = {}
+        self._refusals = Refusals(answers, metrics)
+        self._joining = {
+            room.name: Joining(room.name, room.settings.join, keys.challenge_keys)
+            for room in rooms.rooms
+            if room.settings.join.proof != "none"
+        }
+        premium_s = None if shield is None else shield.premium_s
+        self._premium = None if premium_s is None else Premium(keys, self._cookies, premium_s)
+        self._commands = Commands(metrics, self._cookies, entropy, on_room_event, self._premium)
+        self._replies = Replies(answers, self._cookies, keys)
         self._bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
 
     def recognise(self, head: RequestHead) -> Facts:
@@ -95,42 +117,27 @@ class Pipeline:
         fault = fault_in(head)
         if fault:
             return Facts(head, answer=self._answers.problem(fault.status, wants_page=page, detail=fault.detail))
-        return self._recognise(head, page) if self.shield is None else self._guarded(head, page, self.shield)
-
-    def _guarded(self, head: RequestHead, page: bool, shield: Shield) -> Facts:
-        """The same while addresses are kept out or limited."""
-        if shield.refuses(head):
+        if self.shield is None:
+            return self._recognise(head, page)
+        if self.shield.refuses(head):
             self._metrics.shielded.count("denied")
             return Facts(head, answer=self._answers.problem(403, wants_page=page))
-        facts = self._recognise(head, page)
-        held = facts.credential
-        ident = held.id if isinstance(held, Ticket | Pass) else None
-        is_room = facts.room is not None
-        watched = shield.watched(head, ident) if is_room else None
-        return replace(facts, limits=shield.limits(head, ident, is_room=is_room), watched=watched)
+        return self._guarded(self._recognise(head, page), self.shield)
 
-    def _answer_robot(
-        self, watched: Watched, reasons: tuple[str, ...], shield: Shield, facts: Facts, now: float
-    ) -> Answer | None:
-        """The answer to a suspect; None when nothing is to be done but to count."""
-        for reason in reasons:
-            self._metrics.suspected.count(reason)
-        wait = shield.suspect_waits_s(watched, now)
-        if wait is None:
-            self._metrics.shielded.count("robot")
-            return self._answers.problem(403, wants_page=facts.wants_page)
-        if wait > 0.0:
-            self._metrics.shielded.count("suspected")
-            return self._too_often(facts.wants_page, math.ceil(wait))
-        return None
-
-    def _too_often(self, wants_page: bool, wait_s: int) -> Answer:
-        """Made once for each wait of whole seconds, of which there are about sixty: a flood gets ready bytes."""
-        answer = self._refusals.get((wants_page, wait_s))
-        if answer is None:
-            answer = self._answers.problem(403, wants_page=wants_page, detail=TOO_OFTEN, retry_after_s=wait_s)
-            self._refusals[wants_page, wait_s] = answer
-        return answer
+    def _guarded(self, facts: Facts, shield: Shield, now: float = 0.0) -> Facts:
+        """Note what each request with this head counts for, and what to watch. now: later than what is over."""
+        held, head, is_room = facts.credential, facts.head, facts.room is not None
+        ident = held.id if isinstance(held, (Ticket, Pass, Slip)) else None
+        claim = None if self._premium is None else self._premium.read(head)
+        if claim is not None and now < claim.expires:
+            facts.premium_until = claim.expires
+            facts.limits = shield.limits(head, ident, is_room=is_room, claim=claim.id)
+        else:
+            facts.premium_until = 0.0
+            facts.limits = shield.limits(head, ident, is_room=is_room)
+        if is_room:
+            facts.watched = shield.watched(head, ident)
+        return facts
 
     def _recognise(self, head: RequestHead, page: bool) -> Facts:
         if head.target.startswith(OWN_PATHS):
@@ -142,67 +149,160 @@ class Pipeline:
 
     def recognise_again(self, facts: Facts, head: RequestHead) -> Facts:
         """The same for a head that differs from the one of `facts` in its cookies and its sender's address only."""
-        if self.shield is not None:  # it looks at the sender: what holds for one may not hold for another
-            return self.recognise(head)
-        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll)
-        return fresh if facts.room is None else self._with_credential(fresh, facts.room)
+        shield = self.shield
+        if shield is not None and (facts.answer is not None or shield.refuses(head)):
+            return self.recognise(head)  # it looks at the sender: one may be refused where another is not
+        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll, solution=facts.solution)
+        if facts.room is not None:
+            self._with_credential(fresh, facts.room)
+        return fresh if shield is None else self._guarded(fresh, shield)
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
-        if facts.limits and (wait := wait_s(facts.limits, now)) > 0.0:
-            self._metrics.shielded.count("limited")
-            return self._too_often(facts.wants_page, math.ceil(wait))
-        watched = facts.watched
-        if watched is not None and self.shield is not None:
-            reasons = self.shield.suspects(watched, now)
-            if reasons and (answer := self._answer_robot(watched, reasons, self.shield, facts, now)) is not None:
-                return answer
+        if facts.premium_until and now >= facts.premium_until and self.shield is not None:
+            self._guarded(facts, self.shield, now)
+        if (facts.limits or facts.watched is not None) and (
+            answer := self._refusals.kept_out(facts, self.shield, now)
+        ) is not None:
+            return answer
         if facts.answer is not None:
             return facts.answer
         room = facts.room
         if room is None:
-            return Forward(None, (), ())
+            return STRAIGHT_ON
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
-                return self._enter(facts, room, held, now, fresh=room.renew(held, now))
-            held = self._displaced(room, held, now)
-            return self._ask(facts, room, held, held, now, draw)
-        if held is None:
-            return self._ask(facts, room, None, None, now, draw)
+                fresh = room.renew(held, now) if held is facts.credential else held
+                return self._replies.enter(facts, room, held, now, fresh=fresh)
+            returned = self._displaced(room, held, now)
+            if returned is None:
+                return self._newcomer(facts, room, now, draw)
+            return self._ask(facts, room, returned, returned, now, draw)
+        return self._newcomer(facts, room, now, draw) if held is None else self._in_line(facts, room, held, now, draw)
+
+    def _in_line(self, facts: Facts, room: Room, held: Ticket, now: float, draw: float) -> Verdict:
+        """Somebody with a place, which may have been used, or left alone for too long."""
         if (used := room.uses.get(held.id)) is not None:
             if room.uses.is_over(used, now):
                 self._metrics.rejected.count(room.name, Rejection.USED.value)
-                return self._ask(facts, room, None, None, now, draw)
+                return self._newcomer(facts, room, now, draw)
             if now < used.expires and self._is_given_to(used, room, facts.head):
-                return self._enter(facts, room, used, now, fresh=used)
-        return self._ask(facts, room, held, held.renewed(now) if held.needs_renewal(now) else None, now, draw)
+                return self._replies.enter(facts, room, used, now, fresh=used)
+        if not held.needs_renewal(now):
+            return self._ask(facts, room, held, None, now, draw)
+        renewed = held.renewed(now, room.away_s)
+        if renewed.first_seen > held.first_seen:
+            self._metrics.moved_back.count(room.name)
+        return self._ask(facts, room, renewed, renewed, now, draw)
+
+    def _newcomer(self, facts: Facts, room: Room, now: float, draw: float) -> Verdict:
+        """Somebody without a place: they get one, or are to show some work first."""
+        joining = self._joining.get(room.name)
+        if joining is not None and not room.shelf.is_over:
+            points = 0 if self.shield is None else self.shield.points(facts.watched)
+            if joining.settings.proof == "all" or (self.shield is not None and points >= self.shield.suspect_at):
+                return self._join(facts, room, joining, points, now, draw)
+        ticket = new_ticket(room.name, now, self._entropy(ID_BYTES))
+        return self._ask(facts, room, ticket, ticket, now, draw, is_new=True)
+
+    def _join(self, facts: Facts, room: Room, joining: Joining, points: int, now: float, draw: float) -> Verdict:
+        """Whoever has solved their challenge, or waited, gets a place."""
+        known = facts.credential
+        slip = known if isinstance(known, Slip) and joining.is_current(known, now) else None
+        network = self._bindings[room.name].network(facts.head)
+        if slip is not None:
+            ticket, how = joining.ticket(slip, facts.solution, network, now)
+            if how:
+                self._metrics.joins.count(room.name, how)
+            if ticket is not None:
+                return self._ask(facts, room, ticket, ticket, now, draw)
+        made = slip or new_slip(room.name, now, self._entropy(ID_BYTES))
+        status = Status(
+            State.JOINING,
+            room.name,
+            poll_after_s=max(1.0, made.arrived + joining.settings.without_seconds - now),
+            message=room.settings.page.message,
+            challenge=joining.challenge(made, network, now, points),
+        )
+        cookie = self._replies.cookie(facts, room, made, joining.slip_s) if slip is None else ()
+        return self._replies.told(facts, room, status, cookie, now, lost=slip is None)
 
     def _ask(
-        self, facts: Facts, room: Room, held: Ticket | None, given: Ticket | None, now: float, draw: float
+        self,
+        facts: Facts,
+        room: Room,
+        held: Ticket,
+        given: Ticket | None,
+        now: float,
+        draw: float,
+        *,
+        is_new: bool = False,
+        is_alone: bool = False,
     ) -> Verdict:
-        """Ask the gate. held: the visitor's place, None: none yet. given: the ticket to hand out, if there is need."""
+        """Ask the gate. held: the visitor's place. given: the ticket to hand out, if there is need.
+
+        is_new: the place was made for this very request, so nobody else can have it. is_alone: nobody knows whether it
+        was used, and the settings say that this is a reason to wait.
+        """
+        grants = self._grants
+        if grants is not None and grants.open and (room.name, held.id) in grants.open:
+            return self._wait_for_grant(facts, room, held, grants, now, draw)
         self._metrics.polls.count(room.name)
-        if held is None:
-            held = given = new_ticket(room.name, now, self._entropy(ID_BYTES))
         if room.shelf.is_sold_out:
-            return self._keep_waiting(facts, room, sold_out(room, held), held, given, now)
+            return self._replies.keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
-        is_barred = used is not None and now < used.admitted_at + MOVE_S
-        verdict = room.ask(held, now, draw, shut=is_barred or (self.upstream_is_down and room.holds_when_down))
+        is_barred = is_alone or (used is not None and now < used.admitted_at + MOVE_S)
+        is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
+        verdict = room.ask(held, now, draw, shut=is_shut)
         match verdict:
-            case Admit():
-                self._metrics.admissions.count(room.name)
-                self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
-                admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
-                return self._enter(facts, room, admitted, now, fresh=admitted)
             case Wait():
-                return self._keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
+                return self._replies.keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
+            case Admit():
+                if grants is None or is_new:
+                    return self._admit(facts, room, held, now)
+                return self._ask_for_grant(facts, room, held, grants, now, draw)
             case Closed():
                 status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
-                return self._keep_waiting(facts, room, status, held, given, now)
+                return self._replies.keep_waiting(facts, room, status, held, given, now)
             case _:
                 assert_never(verdict)
+
+    def _admit(self, facts: Facts, room: Room, held: Ticket, now: float) -> Verdict:
+        self._metrics.admissions.count(room.name)
+        self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - held.first_seen))
+        admitted = room.admit(held, now, self._bindings[room.name].marks(held.id, facts.head))
+        return self._replies.enter(facts, room, admitted, now, fresh=admitted)
+
+    def _ask_for_grant(self, facts: Facts, room: Room, held: Ticket, grants: Grants, now: float, draw: float) -> Asking:
+        """The gate lets them in; has another node done so with the same ticket?"""
+        is_patient = room.settings.when_redis_down == "hold"
+        wanted = room.pass_for(held, now, self._bindings[room.name].marks(held.id, facts.head))
+
+        def settle(outcome: Outcome) -> Verdict:
+            self._metrics.grants.count(room.name, type(outcome).__name__.lower())
+            if isinstance(outcome, Granted) or (isinstance(outcome, Alone) and not is_patient):
+                return self._admit(facts, room, held, now)
+            room.take_back(now)
+            if isinstance(outcome, Used):
+                room.uses.learn(outcome.given)
+                return self._in_line(facts, room, held, now, draw)
+            return self._ask(facts, room, held, None, now, draw, is_alone=True)
+
+        before = room.uses.get(held.id)
+        return Asking(
+            lambda then: grants.ask(wanted, before, lambda outcome: then(settle(outcome)), is_patient=is_patient)
+        )
+
+    def _wait_for_grant(
+        self, facts: Facts, room: Room, held: Ticket, grants: Grants, now: float, draw: float
+    ) -> Asking:
+        """A request with the same ticket waits for the answer already: what becomes of this one follows from it."""
+
+        def settle(_: Outcome) -> Verdict:
+            return self._in_line(facts, room, held, now, draw)
+
+        return Asking(lambda then: grants.wait(room.name, held.id, lambda outcome: then(settle(outcome))))
 
     def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None) -> Answer:
         """The answer to a request that the upstream failed: 502 or 504."""
@@ -218,22 +318,7 @@ class Pipeline:
 
         headers: the answer's; those named `Stanchion-*` are the edge's own and the shell passes none of them on.
         """
-        room, held = facts.room, forward.held
-        if room is None or held is None:
-            return ()
-        said = list(headers)
-        event = news_in(room.name, said)
-        if event is not None:
-            if facts.head.method not in SAFE and room.end_claim(held, now):
-                event = replace(event, tried=held.id)
-            if room.shelf.hear(event, now) or event.tried is not None:
-                self._on_room_event(event)
-        added: Headers = ()
-        for name, value in said:
-            command = value.strip().lower()
-            if name.lower() == "stanchion-command" and command in ("complete", "revoke"):
-                added = self._end_session(room, facts, held, command, now)
-        return added
+        return self._commands.heed(facts, forward, headers, now)
 
     def apply(self, event: RoomEvent, now: float) -> None:
         """Let this node know what an upstream said at another node."""
@@ -244,6 +329,12 @@ class Pipeline:
         if event.tried is not None:
             room.note_tried(event.tried, now)
 
+    def apply_move(self, name: str, ident: str, record: str) -> None:
+        """Let this node know that a place was used again at another node. Raises ValueError when that is no record."""
+        room = self.rooms.by_name.get(name)
+        if room is not None:
+            room.uses.moved(ident, admitted_in(record))
+
     def _recognise_own(self, head: RequestHead) -> Facts:
         path, _, query = head.target.partition("?")
         if head.method not in ("GET", "HEAD"):
@@ -252,16 +343,17 @@ class Pipeline:
             return Facts(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head))
         if path != STATUS_PATH:
             return Facts(head, answer=self._answers.problem(404, wants_page=False))
-        name = room_named(query)
+        solution = solution_in(query)
+        name = room_named(query.partition("&altcha=")[0])
         room = self.rooms.by_name.get(name)
         if room is None:
             detail = f"there is no room named {name!r}" if name else "name the room: /_stanchion/status?room=NAME"
             return Facts(head, answer=self._answers.problem(404, wants_page=False, detail=detail))
-        return self._with_credential(Facts(head, room=room, is_poll=True), room)
+        return self._with_credential(Facts(head, room=room, is_poll=True, solution=solution), room)
 
     def _with_credential(self, facts: Facts, room: Room) -> Facts:
         """Read the room's cookie, and notice a pass that was given to somebody else."""
-        held = facts.credential = self._credential(room, facts.head.cookie)
+        held = facts.credential = self._credential(room, facts.head)
         if isinstance(held, Pass):
             binding = self._bindings[room.name]
             differing = binding.differing(held, facts.head)
@@ -273,24 +365,31 @@ class Pipeline:
                 log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=seen)
         return facts
 
-    def _credential(self, room: Room, cookie: str) -> Ticket | Pass | Rejected | None:
-        values = cookie_values(cookie, room.cookie)
+    def _credential(self, room: Room, head: RequestHead) -> Ticket | Pass | Slip | Rejected | None:
+        values = self._cookies.read(room.cookie, head)
         if not values:
             return None
         return self.keys.read(values[0], room.name) if len(values) == 1 else Rejected(Rejection.DUPLICATED)
 
-    def _judged(self, room: Room, credential: Ticket | Pass | Rejected | None, now: float) -> Ticket | Pass | None:
+    def _judged(
+        self, room: Room, credential: Ticket | Pass | Slip | Rejected | None, now: float
+    ) -> Ticket | Pass | None:
         """The ticket or pass that counts now. Anything else is counted by its reason, and is a first visit."""
-        if credential is None:
+        if credential is None or isinstance(credential, Slip):
             return None
         rejected: Rejected | None
         if isinstance(credential, Rejected):
             rejected = credential
         else:
             rule = room.settings.ticket
-            rejected = judge(credential, now, skew_s=rule.skew_allowance_seconds, lifetime_s=rule.lifetime_seconds)
+            skew_s, lifetime_s = rule.skew_allowance_seconds, rule.lifetime_seconds
+            rejected = judge(credential, now, skew_s=skew_s, lifetime_s=lifetime_s)
             if rejected is None:
                 return credential
+            if rejected.reason in (Rejection.FUTURE, Rejection.EXPIRED):
+                carried = self._clock_steps.carried(credential, now, skew_s)
+                if carried is not None and judge(carried, now, skew_s=skew_s, lifetime_s=lifetime_s) is None:
+                    return carried
         self._metrics.rejected.count(room.name, rejected.reason.value)
         return None
 
@@ -304,43 +403,3 @@ class Pipeline:
     def _is_given_to(self, used: Pass, room: Room, head: RequestHead) -> bool:
         binding = self._bindings[room.name]
         return not binding.matters(binding.differing(used, head))
-
-    def _enter(self, facts: Facts, room: Room, held: Pass, now: float, *, fresh: Pass | None) -> Verdict:
-        cookie = () if fresh is None else self._set_cookie(facts, room, fresh, fresh.expires - now)
-        if facts.is_poll:
-            status = Status(State.ADMITTED, room.name, first_seen=held.first_seen, stock=room.shelf.free)
-            return self._answers.document(status, 200, cookie)
-        told = (
-            ("X-Stanchion-Room", room.name),
-            ("X-Stanchion-Ticket", held.id),
-            ("X-Stanchion-Admitted-At", f"{held.admitted_at:.3f}"),
-        )
-        return Forward(room.name, told, (("Stanchion-State", State.ADMITTED.value), *cookie), fresh or held, "admitted")
-
-    def _keep_waiting(
-        self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
-    ) -> Answer:
-        cookie: Headers = ()
-        if given is not None:
-            lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
-            cookie = self._set_cookie(facts, room, given, lifetime_s)
-        code = 200 if facts.is_poll else room.settings.page.status_code
-        if not facts.wants_page:
-            return self._answers.document(status, code, cookie)
-        lost = given is not None and facts.credential is None and came_from_itself(facts.head)
-        coding = best_coding(facts.head.accept_encoding)
-        return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
-
-    def _set_cookie(self, facts: Facts, room: Room, what: Ticket | Pass, lifetime_s: float) -> Headers:
-        return (("Set-Cookie", self._cookie(facts, room, self.keys.seal(what), max(1, round(lifetime_s)))),)
-
-    def _end_session(self, room: Room, facts: Facts, held: Pass, command: str, now: float) -> Headers:
-        self._metrics.sessions_ended.count(room.name, command)
-        room.end_session(held, now)
-        return (("Set-Cookie", self._cookie(facts, room, "", 0)),)
-
-    def _cookie(self, facts: Facts, room: Room, value: str, max_age_s: int) -> str:
-        secure = self._cookies.secure == "always" or (self._cookies.secure == "auto" and facts.head.scheme == "https")
-        domain = f"; Domain={self._cookies.domain}" if self._cookies.domain else ""
-        tail = "; Secure" if secure else ""
-        return f"{room.cookie}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{tail}"

@@ -54,14 +54,18 @@ class Room:
         self.name = settings.name
         self.gate = gate
         self.page = page
+        self.message = settings.page.message
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
         adaptive = settings.capacity.adaptive
         self.health = Health(adaptive.latency_target_seconds) if adaptive.enabled else None
         """What its requests come to at the upstream; None: nobody wants to know."""
+        self.missing: tuple[str, ...] = ()
+        """What is not there and the room lets nobody in without (`edge/dependencies.py`)."""
         self.shelf = Shelf(settings.name)
         self._limit = limit
         self._machines = machines
+        self.away_s = settings.ticket.away_seconds
         self._rows = rows or [[0] * CELLS for _ in range(own_row + 1)]
         self._claim_rows = claims or [[0] * CELLS for _ in range(own_row + 1)]
         # A pass ends on a whole second, so a session may last one second longer than it is said to.
@@ -88,13 +92,13 @@ class Room:
         """
         if shut:
             return self.gate.decide(_place(ticket), now, draw, 0)
-        expires, claimed_until = self._expiry(now), now + self._claim_s
         if self._limit is None and not self.shelf.is_followed:
             verdict = self.gate.decide(_place(ticket), now, draw)
             if isinstance(verdict, Admit):
-                self.occupancy.begin(expires, now)
-                self._claims.begin(claimed_until, now)
+                self.occupancy.begin(self._expiry(now), now)
+                self._claims.begin(now + self._claim_s, now)
             return verdict
+        expires, claimed_until = self._expiry(now), now + self._claim_s
         # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
         # same moment both see it taken, so the limit holds without a lock.
         self.occupancy.begin(expires, now)
@@ -134,10 +138,21 @@ class Room:
         tried[ticket_id] = now
         return True
 
+    def pass_for(self, ticket: Ticket, now: float, marks: str) -> Pass:
+        """The pass of a visitor who is let in now."""
+        return Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
+
+    def take_back(self, now: float) -> None:
+        """An `Admit` of this time was for nothing: another node had let the visitor in."""
+        self.occupancy.end(self._expiry(now), now)
+        self._claims.end(now + self._claim_s, now)
+
     def admit(self, ticket: Ticket, now: float, marks: str = "") -> Pass:
         """The pass of a visitor whom the gate let in. marks: whom it is given to."""
-        given = Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), marks)
-        self.uses.note(given)
+        given = self.pass_for(ticket, now, marks)
+        moved = self.uses.note(given)
+        if moved is not None and moved.admitted_at >= self._board_since:
+            self.occupancy.end(moved.expires, now)
         self.fairness.record(ticket.first_seen, now)
         return given
 
@@ -192,7 +207,13 @@ class RoomTable:
         self.by_name = {room.name: room for room in rooms}
         self._bypass = compile_globs(bypass)
         self._matchers = tuple(
-            (compile_globs([match.host]), compile_globs(match.paths), compile_globs(match.bypass), room)
+            (
+                compile_globs([match.host]),
+                compile_globs(match.paths),
+                compile_globs([*match.bypass, *match.callbacks]),
+                compile_globs(match.callbacks),
+                room,
+            )
             for room in rooms
             for match in [room.settings.match]
         )
@@ -202,6 +223,7 @@ class RoomTable:
         """The room that covers a request, whichever way its path is read; None when it goes straight through.
 
         Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
+        Callbacks are for machines that send what they have to say, and for visitors whom they send back by a form.
         """
         forms = readings(target)
         if len(forms) == 1:
@@ -214,9 +236,9 @@ class RoomTable:
             return None
         name = host_name(host)
         for at in self._index.candidates(path):
-            hosts, paths, bypass, room = self._matchers[at]
+            hosts, paths, bypass, callbacks, room = self._matchers[at]
             if hosts.fullmatch(name) and paths.fullmatch(path):
-                return None if changes_nothing and bypass.fullmatch(path) else room
+                return None if (bypass if changes_nothing else callbacks).fullmatch(path) else room
         return None
 
 
@@ -285,7 +307,9 @@ def build_rooms(
         fresh = Room(
             room,
             gate,
-            WaitingPage(assets, room.name, room.page.title),
+            WaitingPage(
+                assets, room.name, room.page.title, away_s=room.ticket.away_seconds, join_s=room.join.without_seconds
+            ),
             limit=None if active is None else max(1, active // settings.cluster.nodes),
             rows=rows,
             claims=claims,

@@ -32,6 +32,7 @@ __all__ = [
     "CapacitySettings",
     "ClusterSettings",
     "CookieSettings",
+    "JoinSettings",
     "LimitSettings",
     "LogSettings",
     "MatchSettings",
@@ -87,6 +88,15 @@ def _is_loopback(listen: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _reaches(host: str, listening: str) -> bool:
+    """Whether who connects to a host of this very machine finds what listens there."""
+    try:
+        asked, own = ipaddress.ip_address(host), ipaddress.ip_address(listening)
+    except ValueError:
+        return host == listening or (host == "localhost" and _is_loopback(f"tcp://{listening}:1"))
+    return asked == own or (asked.is_loopback and own.is_unspecified)
 
 
 def _upstream_url(text: str) -> str:
@@ -171,6 +181,7 @@ class AdminSettings(_Section):
 class UpstreamSettings(_Section):
     url: Annotated[str, AfterValidator(_upstream_url)]
     host_header: Literal["preserve", "upstream"] = "preserve"
+    via: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     connect_timeout_seconds: PositiveSeconds = 5.0
     response_timeout_seconds: PositiveSeconds = 60.0
     idle_timeout_seconds: PositiveSeconds = 60.0
@@ -236,13 +247,24 @@ class AbuseSettings(_Section):
     writes_per_minute: Rate | None = None
     newcomers_per_minute: Rate | None = None
     visitor_per_minute: Rate | None = None
+    premium_per_minute: Rate | None = None
+    premium_seconds: Annotated[float, Field(ge=60, le=86_400 * 365, allow_inf_nan=False)] = 86_400.0
     bots: BotSettings = BotSettings()
+
+    @model_validator(mode="after")
+    def _premium_is_more(self) -> Self:
+        if self.premium_per_minute is None:
+            return self
+        if self.visitor_per_minute is None or self.premium_per_minute < self.visitor_per_minute:
+            raise ValueError("premium_per_minute must be at least visitor_per_minute, which must be set too")
+        return self
 
 
 class MatchSettings(_Section):
     host: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9.*:\[\]_-]+$")] = "*"
     paths: Annotated[tuple[PathGlob, ...], Field(min_length=1, strict=False)]
     bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
+    callbacks: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
 
 
 class AdaptiveCapacitySettings(_Section):
@@ -293,6 +315,14 @@ class StockSettings(_Section):
 class TicketSettings(_Section):
     lifetime_seconds: Annotated[float, Field(ge=60, le=86_400 * 30, allow_inf_nan=False)] = 86_400.0
     skew_allowance_seconds: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 2.0
+    away_seconds: Annotated[float, Field(ge=300, le=86_400 * 30, allow_inf_nan=False)] | None = None
+
+
+class JoinSettings(_Section):
+    proof: Literal["none", "suspects", "all"] = "none"
+    work: Annotated[int, Field(ge=100, le=10_000_000)] = 50_000
+    without_seconds: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 60.0
+    valid_seconds: Annotated[float, Field(ge=10, le=3600, allow_inf_nan=False)] = 120.0
 
 
 class PageSettings(_Section):
@@ -318,9 +348,20 @@ class RoomSettings(_Section):
     polling: PollingSettings = PollingSettings()
     stock: StockSettings = StockSettings()
     ticket: TicketSettings = TicketSettings()
+    join: JoinSettings = JoinSettings()
     page: PageSettings = PageSettings()
     body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
     when_upstream_down: Literal["hold", "admit"] = "hold"
+    when_redis_down: Literal["hold", "admit"] = "admit"
+    when_stock_unknown: Literal["hold", "admit"] = "admit"
+
+    @field_validator("when_stock_unknown")
+    @classmethod
+    def _can_be_known(cls, value: str, info: ValidationInfo) -> str:
+        stock = info.data.get("stock")
+        if value == "hold" and stock is not None and stock.path is None:
+            raise ValueError("'hold' needs stock.path: without being asked, a shop that nobody enters says nothing")
+        return value
 
 
 class Settings(_Section):
@@ -347,6 +388,24 @@ class Settings(_Section):
     def _one_source_of_keys(self) -> Self:
         if (self.secret_keys_env is None) == (self.secret_keys_file is None):
             raise ValueError("exactly one of secret_keys_env and secret_keys_file is required")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_rooms_depend_on(self) -> Self:
+        for at, room in enumerate(self.rooms):
+            if room.when_redis_down == "hold" and self.cluster.redis_url is None:
+                raise ValueError(f"rooms[{at}].when_redis_down: 'hold' needs cluster.redis_url")
+        return self
+
+    @model_validator(mode="after")
+    def _not_its_own_upstream(self) -> Self:
+        """An intermediary must not forward to itself without end (RFC 9110, 7.6)."""
+        target = urlsplit(self.upstream.url)
+        port = target.port or (443 if target.scheme == "https" else 80)
+        for listen in self.listen:
+            own = urlsplit(listen)
+            if own.port == port and _reaches(target.hostname or "", own.hostname or ""):
+                raise ValueError(f"upstream.url {self.upstream.url} is where the edge itself listens ({listen})")
         return self
 
     @property

@@ -69,43 +69,30 @@ def _is_count(text: str) -> bool:
 
 
 class Shelf:
-    """The newest that was heard of a room's stock."""
+    """The newest that was heard of a room's stock, and what it comes to: told rarely, asked at every poll.
 
-    __slots__ = ("_heard_at", "known")
+    free, held: units; None: the shop does not say.
+    is_followed: the line goes by the numbers, for the shop says both of them.
+    is_over: sold out for good, every unit is paid for.
+    is_paused: nothing is free, but not all is paid for.
+    """
+
+    __slots__ = ("_heard_at", "free", "held", "is_followed", "is_over", "is_paused", "is_sold_out", "known")
 
     def __init__(self, room: str) -> None:
-        self.known = RoomEvent(room)
         self._heard_at = 0.0
+        self._know(RoomEvent(room))
 
     def __repr__(self) -> str:
         return f"<Shelf {self.known.room}: {self.known.stock} free, {self.known.held} held>"
 
-    @property
-    def free(self) -> int | None:
-        return self.known.stock
-
-    @property
-    def held(self) -> int | None:
-        return self.known.held
-
-    @property
-    def is_followed(self) -> bool:
-        """Whether the line goes by the numbers: the shop says both of them."""
-        return self.known.held is not None
-
-    @property
-    def is_sold_out(self) -> bool:
-        return bool(self.known.sold_out)
-
-    @property
-    def is_over(self) -> bool:
-        """Sold out for good: every unit is paid for."""
-        return self.known.stock == self.known.held == 0
-
-    @property
-    def is_paused(self) -> bool:
-        """Nothing is free, but not all is paid for."""
-        return self.known.stock == 0 and bool(self.known.held)
+    def _know(self, event: RoomEvent) -> None:
+        self.known = event
+        self.free, self.held = event.stock, event.held
+        self.is_followed = event.held is not None
+        self.is_sold_out = bool(event.sold_out)
+        self.is_over = event.stock == event.held == 0
+        self.is_paused = event.stock == 0 and bool(event.held)
 
     def hear(self, event: RoomEvent, now: float) -> bool:
         """Take in what was said; whether it was news. now: wall clock, seconds."""
@@ -120,5 +107,5 @@ class Shelf:
         if event.sold_out is not None:
             known = replace(known, sold_out=event.sold_out)
         is_news = known != self.known
-        self.known = known
+        self._know(known)
         return is_news

@@ -9,23 +9,24 @@ from edge.rooms import Room
 from waiting_room.status import State, Status
 from waiting_room.ticket import Ticket
 
-__all__ = ["came_from_itself", "room_named", "sold_out", "waiting"]
+__all__ = ["came_from_itself", "room_named", "sold_out", "solution_in", "waiting"]
 
 
 def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
     """Waiting for one's turn; while every unit is held, for one of them to come back. The place is the same."""
-    is_paused = room.shelf.is_paused
-    return Status(
+    shelf = room.shelf
+    is_paused = shelf.is_paused
+    return Status(  # in the order of its fields: names would cost as much as all the rest of it
         State.SOLD_OUT if is_paused else State.WAITING,
         room.name,
-        position=verdict.position,
-        eta_p50_s=None if is_paused else verdict.eta_p50_s,
-        eta_p90_s=None if is_paused else verdict.eta_p90_s,
-        poll_after_s=verdict.poll_after_s,
-        first_seen=ticket.first_seen,
-        message=room.settings.page.message,
-        stock=room.shelf.free,
-        held=room.shelf.held,
+        verdict.position,
+        None if is_paused else verdict.eta_p50_s,
+        None if is_paused else verdict.eta_p90_s,
+        verdict.poll_after_s,
+        ticket.first_seen,
+        room.message,
+        shelf.free,
+        shelf.held,
     )
 
 
@@ -36,7 +37,7 @@ def sold_out(room: Room, ticket: Ticket) -> Status:
         room.name,
         first_seen=ticket.first_seen,
         poll_after_s=None if room.shelf.is_over else room.settings.polling.max_seconds,
-        message=room.settings.page.message,
+        message=room.message,
         stock=room.shelf.free,
         held=room.shelf.held,
     )
@@ -53,4 +54,14 @@ def came_from_itself(head: RequestHead) -> bool:
 
 @lru_cache(maxsize=512)
 def room_named(query: str) -> str:
-    return (parse_qs(query).get("room") or [""])[0]
+    """The room that a query to the status address names."""
+    return _named(query, "room")
+
+
+def solution_in(query: str) -> str:
+    """The solution of a challenge, '' when there is none. Each is another, so none is worth remembering."""
+    return _named(query, "altcha") if "altcha=" in query else ""
+
+
+def _named(query: str, name: str) -> str:
+    return (parse_qs(query).get(name) or [""])[0]

@@ -45,14 +45,26 @@ class Uses:
     def __len__(self) -> int:
         return len(self._used)
 
-    def note(self, given: Pass) -> None:
-        """A pass was given."""
+    def note(self, given: Pass) -> Pass | None:
+        """A pass was given; returns the one that it takes the place of."""
         before = self._used.pop(given.id, None)
         _keep(self._used, given.id, given)
         if before is not None or given.id in self._displaced:
             self._displaced.pop(given.id, None)
-            _keep(self._moved, given.id, given.admitted_at)
-            self.has_moves = True
+            self.moved(given.id, given.admitted_at)
+        return before
+
+    def learn(self, given: Pass) -> None:
+        """Another node gave this pass."""
+        _keep(self._used, given.id, given)
+
+    def moved(self, ident: str, admitted_at: float) -> None:
+        """The bearer was let in again: passes from before that time count no more."""
+        used = self._used.get(ident)
+        if used is not None and used.admitted_at + 0.001 < admitted_at:
+            del self._used[ident]
+        _keep(self._moved, ident, admitted_at)
+        self.has_moves = True
 
     def is_over(self, used: Pass, now: float) -> bool:
         """Whether a ticket whose place was used has no place any more."""
@@ -71,6 +83,8 @@ class Uses:
             _keep(self._used, held.id, held)
         elif used.expires == _ENDED:
             return False
+        elif held.expires > used.expires:  # it was renewed
+            self._used[held.id] = held
         _keep(self._displaced, held.id, now)
         return True
 

@@ -2,15 +2,18 @@
 
     Answer    the edge speaks itself: the page, the status document, a refusal, a file of its own
     Forward   the request goes to the upstream, with what the upstream is told and what the visitor is given
+    Asking    other nodes have a say: the verdict comes later, and the connection waits for it
 
 No I/O happens in a decision; the shell matches on these in one place and does what they say.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 from waiting_room.ticket import Pass
 
-__all__ = ["Answer", "Forward", "Headers", "Verdict"]
+__all__ = ["Answer", "Asking", "Forward", "Headers", "Verdict"]
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -29,7 +32,8 @@ class Answer:
     """This visitor's own `Set-Cookie` fields. All other fields are in `headers`, which many answers share."""
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(slots=True)  # as above
 class Forward:
     """Stream the request to the upstream and its answer back."""
 
@@ -44,4 +48,13 @@ class Forward:
     outcome: str = "forwarded"
 
 
-Verdict = Answer | Forward
+@final
+@dataclass(slots=True)
+class Asking:
+    """Whether the visitor is let in depends on what other nodes say (`edge/cluster/grants.py`)."""
+
+    ask: "Callable[[Callable[[Verdict], None]], None]"
+    """ask(then): then(verdict) is called once, later."""
+
+
+Verdict = Answer | Forward | Asking

@@ -20,7 +20,8 @@
   const AGREEING_ANSWERS = 3; // so many answers in a row must say "worse" before the page does
   const ANNOUNCE_EVERY_MS = 60000;
   const LEAST_WAIT_S = 45; // as in texts.py
-  const STATES = ["waiting", "admitted", "early", "sold_out", "closed"];
+  const SOLUTIONS_TRIED = 3; // then it is left to waiting, or to cookies
+  const STATES = ["joining", "waiting", "admitted", "early", "sold_out", "closed"];
 
   const by = (id) => document.getElementById(id);
   const texts = JSON.parse(by("texts").content.textContent);
@@ -187,12 +188,18 @@
     if (status.stock !== null) put("stock", status.stock > 0 ? number(status.stock) : texts.labels.stock_none);
     show("within", within !== "");
     show("progress-box", progress !== null);
-    notice(shown.slower ? texts.notices.slower : "");
+    notice(shown.slower ? texts.notices.slower : movedBack);
     remember("shown", shown);
     return place;
   };
 
+  let movedBack = ""; // said until the page is loaded again
+
   const showStatus = (status) => {
+    if (status.moved_back_seconds) {
+      movedBack = fill(texts.notices.moved, { wait: waitText(nearestStep(status.moved_back_seconds)) });
+      say(announced.view, movedBack);
+    }
     const isInLine = status.state === "waiting";
     const isAllHeld = viewOf(status) === "all_held";
     if (!shown || shown.firstSeen !== status.first_seen) shown = freshShown(status.first_seen);
@@ -285,12 +292,37 @@
     clearTimeout(timer);
   };
 
+  // A place in line may cost a puzzle. Its solution goes with the next poll; without one we wait as told.
+  let solution = "";
+  let solutionsSent = 0;
+  let worker = null;
+
+  const solve = (challenge) => {
+    if (worker) worker.terminate();
+    worker = null;
+    if (solutionsSent >= SOLUTIONS_TRIED) explainCookies(); // it was for somebody else each time
+    else if (window.isSecureContext) {
+      worker = new Worker(document.body.dataset.worker);
+      worker.onmessage = ({ data }) => {
+        worker.terminate();
+        worker = null;
+        if (!data || isOver || inFlight) return;
+        solution = data;
+        solutionsSent += 1;
+        schedule(0);
+      };
+      worker.postMessage(challenge);
+    }
+  };
+
   const poll = async () => {
     const request = new AbortController();
     inFlight = request;
     const tooLate = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
     try {
-      const response = await fetch(statusUrl, {
+      const solved = solution ? `&altcha=${encodeURIComponent(solution)}` : "";
+      solution = "";
+      const response = await fetch(statusUrl + solved, {
         credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" }, signal: request.signal,
       });
       const status = await response.json().catch(() => null);
@@ -347,6 +379,8 @@
     isLost = false;
     showHeardAt(Date.now());
     showStatus(status);
+    if (status.state === "joining" && status.challenge) solve(status.challenge);
+    if (isOver) return;
     if (status.state === "admitted") goIn();
     else if (status.poll_after_seconds === null) stop();
     else scheduleTold(1000 * status.poll_after_seconds);

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from waiting_room.slots import Coding, Slotted
 from waiting_room.status import State, Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
-from waiting_room.texts import Texts
+from waiting_room.texts import Texts, fill
 
 __all__ = [
     "ASSET_HEADERS",
@@ -38,7 +38,7 @@ STATIC_PATH = "/_stanchion/static/"
 STATUS_PATH = "/_stanchion/status"
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 
@@ -137,15 +137,33 @@ class Assets:
 class WaitingPage:
     """The page of one room, ready in every view; `render` puts in what concerns one visitor at one moment."""
 
-    def __init__(self, assets: Assets, room: str, title: str | None = None, texts: Texts | None = None) -> None:
+    def __init__(
+        self,
+        assets: Assets,
+        room: str,
+        title: str | None = None,
+        texts: Texts | None = None,
+        away_s: float | None = None,
+        join_s: float = 60.0,
+    ) -> None:
+        """away_s: for how long a place is kept for a visitor who does not ask; None: as long as the ticket lasts.
+
+        join_s: how long those wait for a place who do not solve the puzzle.
+        """
         self.room = room
         self._texts = texts or Texts.load()
+        if away_s is not None:
+            said = fill(self._texts.view("waiting", "next_away"), {"away": self._texts.at_most(away_s)})
+            self._texts = self._texts.with_view("waiting", "next", said)
+        puzzled = fill(self._texts.view("joining", "next"), {"wait": self._texts.wait(join_s)})
+        self._texts = self._texts.with_view("joining", "next", puzzled)
         words = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
         template = Template.load("waiting.html").fill(
             words
             | page_frame(assets, self._texts)
             | {
                 "script": html(assets.url("waiting.js")),
+                "worker": html(assets.url("proof.js")),
                 "status_url": html(f"{STATUS_PATH}?room={quote(room, safe='')}"),
                 "shop": html(title or ""),
                 "no_shop": hidden_unless(bool(title)),
@@ -154,6 +172,7 @@ class WaitingPage:
             }
         )
         self._title = html(self._texts.view("waiting", "title"))
+        self._thousands = html(self._texts.data["thousands"])
         self._title_unknown = html(self._texts.get("labels", "place_unknown"))
         self._halves: dict[tuple[object, ...], Half] = {}
         self._variants: dict[tuple[object, ...], Variant] = {}
@@ -187,7 +206,7 @@ class WaitingPage:
         moment = b"" if now is None else timestamp(now).encode()
         if status.position is None:
             return self._title_unknown, moment, b"", document
-        place = html(self._texts.number(status.position))
+        place = f"{status.position:,}".encode().replace(b",", self._thousands)
         return self._title.replace(b"{place}", place), moment, place, document
 
     def _half(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "Half":
@@ -197,8 +216,7 @@ class WaitingPage:
         progress = progress_percent(status, now) if in_line else None
         shared = (
             view,
-            self._texts.wait_step(status.eta_p50_s),
-            self._texts.within_step(status.eta_p50_s, status.eta_p90_s) if in_line else None,
+            self._texts.steps(status.eta_p50_s, status.eta_p90_s),
             status.retry_after_s,
             None if now is None or view == "cookies" else now // 60,
             status.first_seen // 60 if in_line and status.first_seen is not None else None,
@@ -210,6 +228,7 @@ class WaitingPage:
             status.stock,
             status.held if all_held else None,
             status.opens_at,
+            self._texts.wait_step(status.moved_back_s) if status.moved_back_s else None,
         )
         half = self._halves.get(shared)
         if half is None:
@@ -226,6 +245,7 @@ class WaitingPage:
         in_line, all_held = view == "waiting", view == "all_held"
         within = texts.within(status.eta_p50_s, status.eta_p90_s)
         since = status.first_seen if in_line else None
+        moved = texts.get("notices", "moved", wait=texts.wait(status.moved_back_s)) if status.moved_back_s else ""
         fixed = {
             "no_place": hidden_unless((in_line or all_held) and status.position is not None),
             "long_place": b' class="long"' if len(own[2]) > LONG_PLACE else b"",
@@ -238,6 +258,8 @@ class WaitingPage:
             "no_held": hidden_unless(all_held),
             "no_message": hidden_unless(view != "cookies" and bool(status.message)),
             "message": html(status.message or ""),
+            "no_notice": hidden_unless(in_line and bool(status.moved_back_s)),
+            "notice": html(moved) if in_line else b"",
             "no_updated": hidden_unless(now is not None and view != "cookies"),
             "no_since": hidden_unless(since is not None),
         }

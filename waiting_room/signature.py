@@ -13,10 +13,11 @@ import binascii
 from collections.abc import Sequence
 from hashlib import sha256
 from hmac import compare_digest
+from typing import ClassVar
 
 from itsdangerous import Signer
 
-__all__ = ["TO_URL", "Marks", "Signatures"]
+__all__ = ["TO_URL", "Marks", "Signatures", "derived"]
 
 _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -46,8 +47,7 @@ class Signatures:
     """Signs with the first of the keys, accepts all of them. keys: newest first. salt: one for every purpose."""
 
     def __init__(self, keys: Sequence[bytes], salt: bytes) -> None:
-        derive = Signer(list(keys), salt=salt, key_derivation="hmac", digest_method=sha256).derive_key
-        self._macs = tuple(_Mac(derive(key)) for key in keys)
+        self._macs = tuple(_Mac(derived(key, salt)) for key in keys)
 
     def sign(self, payload: bytes) -> bytes:
         return b"%b.%b" % (payload, _text(self._macs[0].digest(payload)))
@@ -63,19 +63,23 @@ class Signatures:
         return None
 
 
+def derived(key: bytes, salt: bytes) -> bytes:
+    """A key of its own for one purpose, as itsdangerous derives it."""
+    return bytes(Signer(key, salt=salt, key_derivation="hmac", digest_method=sha256).derive_key())
+
+
 class Marks:
     """Short keyed digests: they tell those who have the key whether two things are the same, and others nothing.
 
     keys: newest first; it makes marks, all of them are compared with. salt: one for every purpose.
     """
 
-    LENGTH = 4
+    LENGTH: ClassVar = 4
     """Characters, so 24 bits: two different things have the same mark once in 16 million, and only who has the key can
     try them out."""
 
     def __init__(self, keys: Sequence[bytes], salt: bytes) -> None:
-        derive = Signer(list(keys), salt=salt, key_derivation="hmac", digest_method=sha256).derive_key
-        self._macs = tuple(_Mac(derive(key)) for key in keys)
+        self._macs = tuple(_Mac(derived(key, salt)) for key in keys)
 
     def of(self, what: bytes) -> str:
         return _text(self._macs[0].digest(what))[: self.LENGTH].decode()

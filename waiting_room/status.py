@@ -5,12 +5,16 @@
 
 `state` says what the client does next:
 
+    joining   no place in line yet: solve `challenge` (ALTCHA's, SHA-256) and ask the status address again with
+              `altcha=` and the solution, or ask again after `poll_after_seconds`
     waiting   ask again after `poll_after_seconds`
     admitted  repeat the original request; the pass came as a cookie with this very answer
     early     the sale is not open yet; `opens_at` says when it will be; ask again after `poll_after_seconds`
     sold_out  nothing is free; `poll_after_seconds` is null when it is final. With `held` above 0 that many units are
               not paid for yet, and go to the next in line if they come back: keep asking
     closed    the room lets nobody in; `poll_after_seconds` is null when it is final
+
+Once, after a long absence, `moved_back_seconds` says by how much the place was put back (`ticket.away_seconds`).
 """
 
 import json
@@ -26,6 +30,7 @@ __all__ = ["State", "Status"]
 class State(StrEnum):
     __hash__ = str.__hash__  # Enum's own is written in Python, and states are looked up at every answer
 
+    JOINING = "joining"
     WAITING = "waiting"
     ADMITTED = "admitted"
     EARLY = "early"
@@ -53,11 +58,18 @@ class Status:
     held: int | None = None
     """Units that are kept for visitors who are paying. Null: the shop does not say."""
     opens_at: float | None = None
+    challenge: str = ""
+    """What is to be solved before there is a place, as JSON."""
+    moved_back_s: float = 0.0
+    """By how much the place has just been put back, since its visitor was away for too long."""
 
     @property
     def retry_after_s(self) -> int | None:
         """The value of `Retry-After`: whole seconds, rounded up, at least 1 (RFC 9110, 10.2.3)."""
-        return None if self.poll_after_s is None else max(1, ceil(self.poll_after_s))
+        after_s = self.poll_after_s
+        if after_s is None:
+            return None
+        return ceil(after_s) if after_s > 1.0 else 1
 
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
@@ -71,10 +83,16 @@ class Status:
         eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
         return (
             f'{_before(self.state, self.room)}{"null" if position is None else position}, "eta_seconds": {eta}, '
-            f'"poll_after_seconds": {"null" if after is None else round(after, 2)}, '
+            f'"poll_after_seconds": {"null" if after is None else f"{after:.2f}"}, '
             f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
             f"{_behind(self.message, self.stock, self.held, self.opens_at)}"
+            f"{self._rest() if self.challenge or self.moved_back_s else ''}}}"
         ).encode()
+
+    def _rest(self) -> str:
+        """What is seldom said."""
+        challenge = f', "challenge": {self.challenge}' if self.challenge else ""
+        return challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
 
 
 @lru_cache(maxsize=1024)
@@ -87,7 +105,7 @@ def _before(state: State, room: str) -> str:
 def _behind(message: str | None, stock: int | None, held: int | None, opens_at: float | None) -> str:
     kept = "" if held is None else f', "held": {held}'
     opens = "" if opens_at is None else f', "opens_at": "{timestamp(opens_at)}"'
-    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{kept}{opens}}}'
+    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{kept}{opens}'
 
 
 @lru_cache(maxsize=16_384)
@@ -98,8 +116,14 @@ def _first_seen(moment_s: float) -> str:
 
 def timestamp(moment_s: float) -> str:
     """RFC 3339 in UTC with milliseconds, as JavaScript's `Date.prototype.toISOString` writes it."""
-    second, microseconds = divmod(round(moment_s * 1_000_000), 1_000_000)
-    return f"{_second(second)}.{microseconds // 1000:03d}Z"
+    return _stamp(round(moment_s * 1_000_000) // 1000)
+
+
+@lru_cache(maxsize=1024)
+def _stamp(moment_ms: int) -> str:
+    """Of a first visit's page, its date and the first arrival are the same."""
+    second, ms = divmod(moment_ms, 1000)
+    return f"{_second(second)}.{ms:03d}Z"
 
 
 @lru_cache(maxsize=4096)

@@ -60,6 +60,16 @@ class Texts:
         """One text with its `{names}` replaced; replacements are taken as they are, never searched again."""
         return fill(self.data[part][key], values)
 
+    def with_view(self, view: str, key: str, text: str) -> "Texts":
+        """The same words but for one text of a view."""
+        views = self.data["views"]
+        return Texts({**self.data, "views": {**views, view: {**views[view], key: text}}})
+
+    def at_most(self, seconds: float) -> str:
+        """The longest step that is no longer than this, in words; below the first it is the first."""
+        steps = self.data["waits"]["steps"]
+        return str(steps[max(0, bisect_right(self.steps_s, seconds) - 1)][1])
+
     def view(self, view: str, key: str) -> str:
         return str(self.data["views"][view][key])
 
@@ -87,18 +97,20 @@ class Texts:
             return str(waits["most"])
         return fill(waits["about"], {"wait": waits["steps"][step][1]})
 
-    def within_step(self, p50_s: float | None, p90_s: float | None) -> int | None:
-        """The first step that is no shorter than the 90th percentile; None where it would add nothing."""
-        if p50_s is None or p90_s is None:
-            return None
+    def steps(self, p50_s: float | None, p90_s: float | None) -> tuple[int | None, int | None]:
+        """The wording of the wait, and the first step that is no shorter than the 90th percentile.
+
+        The second is None where it would add nothing.
+        """
+        step = self.wait_step(p50_s)
+        if step is None or p90_s is None:
+            return step, None
         bound = bisect_left(self.steps_s, p90_s)
-        if bound == len(self.steps_s) or bound <= max(0, nearest_step(self.steps_s, self.middles_s, p50_s)):
-            return None
-        return bound
+        return step, None if bound == len(self.steps_s) or bound <= max(0, step) else bound
 
     def within(self, p50_s: float | None, p90_s: float | None) -> str | None:
-        """`within_step` in words."""
-        bound = self.within_step(p50_s, p90_s)
+        """The second of `steps` in words."""
+        bound = self.steps(p50_s, p90_s)[1]
         waits = self.data["waits"]
         return None if bound is None else fill(waits["within"], {"wait": waits["steps"][bound][1]})
 

@@ -8,14 +8,18 @@ front proxy that carries one cookie carries all. Both are text, readable by anyb
     |    |          |                        |               last sign of life, whole seconds
     |    |          |                        first_seen, milliseconds
     |    |          id: 128 random bits, base64url
+    |    |          behind it ~a and whole seconds, if the visitor was told to come back only after so many
     |    room
     kind and version: t1 a ticket, p1 a pass
 
     p1 . checkout . <id>~<marks> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
                          |
                          whom it was given to: b and four letters, a keyed digest of the browser's family, n and four,
-                         one of the network. They differ from pass to pass, so they tell no two visitors' likeness.
-                         Passes from before there were marks have none, and older nodes take them for a part of the id.
+                         one of the network. They differ from pass to pass, so they tell no two visitors' likeness
+
+    j1 . checkout . <id> . <arrived ms> . <signature>           a slip: its visitor has yet to join the line
+
+What stands behind a ~ came later: cookies from before have none of it, and older nodes take it for a part of the id.
 
 Times are Unix time. Ticket and pass are signed under keys derived with different salts, so neither can be passed off as
 the other. Keys form a list: the first signs, all verify, so keys are changed without anybody losing their place.
@@ -28,10 +32,10 @@ Any bytes either open or are rejected with a reason; nothing raises. Whoever sho
 
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from waiting_room.signature import TO_URL, Marks, Signatures
+from waiting_room.signature import TO_URL, Marks, Signatures, derived
 
 __all__ = [
     "ID_BYTES",
@@ -40,10 +44,12 @@ __all__ = [
     "Pass",
     "Rejected",
     "Rejection",
+    "Slip",
     "Ticket",
     "cookie_name",
     "cookie_values",
     "judge",
+    "new_slip",
     "new_ticket",
 ]
 
@@ -82,12 +88,24 @@ class Ticket:
     room: str
     first_seen: float
     seen: float
+    told_s: int = 0
+    """So long after `seen` the visitor was told to come back, when that is long."""
+    moved_back_s: float = 0.0
+    """By how much `renewed` has just put it back; the cookie does not say that."""
 
     def needs_renewal(self, now: float) -> bool:
         return now - self.seen >= SIGN_OF_LIFE_S
 
-    def renewed(self, now: float) -> "Ticket":
-        return replace(self, seen=now)
+    def renewed(self, now: float, away_s: float | None = None) -> "Ticket":
+        """The same place with a new sign of life.
+
+        away_s: who was away for longer, beyond the appointment, is put back by what is over; never behind a newcomer,
+        as nobody can be away for longer than they have been in line. None: nobody is put back. A sign of life may be a
+        minute older than the last answer, and the allowance is that much shorter.
+        """
+        over_s = 0.0 if away_s is None else max(0.0, now - self.seen - self.told_s - away_s)
+        first_seen = min(self.first_seen + over_s, now) if over_s else self.first_seen
+        return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen)
 
 
 @dataclass(slots=True)  # as above
@@ -103,6 +121,15 @@ class Pass:
     """Whom it was given to, as in the cookie; '' when it does not say."""
 
 
+@dataclass(slots=True)  # as above
+class Slip:
+    """Of a visitor who is to show some work, or to wait, before they get a place. The place will have this id."""
+
+    id: str
+    room: str
+    arrived: float
+
+
 class Keyring:
     """Signs and opens tickets and passes with a list of secret keys.
 
@@ -114,12 +141,21 @@ class Keyring:
             raise ValueError("at least one secret key is required")
         self._tickets = Signatures(keys, b"stanchion.ticket.v1")
         self._passes = Signatures(keys, b"stanchion.pass.v1")
+        self._slips = Signatures(keys, b"stanchion.slip.v1")
+        self._kinds = {b"t1.": self._tickets, b"p1.": self._passes, b"j1.": self._slips}
         self._marks = Marks(keys, b"stanchion.mark.v1")
+        self.claims = Signatures(keys, b"stanchion.premium.v1")
+        """Of what the shop says of its visitors (`edge/abuse/premium.py`)."""
+        self.challenge_keys = tuple(derived(key, b"stanchion.challenge.v1") for key in keys)
+        """Keys for challenges, newest first."""
 
-    def seal(self, what: Ticket | Pass) -> str:
+    def seal(self, what: Ticket | Pass | Slip) -> str:
         """The cookie's value."""
+        if isinstance(what, Slip):
+            return self._slips.sign(f"j1.{what.room}.{what.id}.{_ms(what.arrived)}".encode()).decode()
         if isinstance(what, Ticket):
-            payload = f"t1.{what.room}.{what.id}.{_ms(what.first_seen)}.{int(what.seen)}"
+            ident = f"{what.id}~a{what.told_s}" if what.told_s else what.id
+            payload = f"t1.{what.room}.{ident}.{_ms(what.first_seen)}.{int(what.seen)}"
             return self._tickets.sign(payload.encode()).decode()
         times = f"{_ms(what.first_seen)}.{_ms(what.admitted_at)}.{int(what.expires)}"
         ident = f"{what.id}~{what.marks}" if what.marks else what.id
@@ -141,22 +177,23 @@ class Keyring:
             differs += ("network",)
         return differs
 
-    def read(self, value: str, room: str) -> Ticket | Pass | Rejected:
+    def read(self, value: str, room: str) -> Ticket | Pass | Slip | Rejected:
         """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
         keys do, so it may be remembered; whether it still counts is `judge`'s to say, at every request.
         """
         if len(value) > MAX_COOKIE_BYTES:
             return Rejected(Rejection.OVERSIZED)
         raw = value.encode("utf-8", "surrogatepass")
-        is_ticket = raw[:3] == b"t1."
-        if not is_ticket and raw[:3] != b"p1.":
+        kind = raw[:3]
+        signatures = self._kinds.get(kind)
+        if signatures is None:
             return Rejected(Rejection.MALFORMED)
-        payload = (self._tickets if is_ticket else self._passes).unsign(raw)
+        payload = signatures.unsign(raw)
         if payload is None:
             return Rejected(Rejection.SIGNATURE)
         try:
             fields = payload.decode("ascii").split(".")
-            opened = _ticket(fields) if is_ticket else _pass(fields)
+            opened = _ticket(fields) if kind == b"t1." else _pass(fields) if kind == b"p1." else _slip(fields)
         except ValueError:
             return Rejected(Rejection.MALFORMED)
         return opened if opened.room == room else Rejected(Rejection.ROOM)
@@ -178,8 +215,9 @@ def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float
 
 
 def _ticket(fields: list[str]) -> Ticket:
-    _, room, ident, first_seen_ms, seen = fields
-    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)))
+    _, room, named, first_seen_ms, seen = fields
+    ident, _, told = named.partition("~a")
+    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)), int(told or 0))
 
 
 def _pass(fields: list[str]) -> Pass:
@@ -188,16 +226,29 @@ def _pass(fields: list[str]) -> Pass:
     return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)), marks)
 
 
+def _slip(fields: list[str]) -> Slip:
+    _, room, ident, arrived_ms = fields
+    return Slip(ident, room, int(arrived_ms) / 1000)
+
+
 def _marked(ident: str, what: str) -> bytes:
     return f"{ident} {what}".encode("utf-8", "surrogatepass")
 
 
 def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:
     """A first visit's ticket. entropy: ID_BYTES random bytes, from the caller."""
+    return Ticket(_new_id(entropy), room, _ms(now) / 1000, float(int(now)))
+
+
+def new_slip(room: str, now: float, entropy: bytes) -> Slip:
+    """The same for a visitor who is to show some work first."""
+    return Slip(_new_id(entropy), room, _ms(now) / 1000)
+
+
+def _new_id(entropy: bytes) -> str:
     if len(entropy) != ID_BYTES:
         raise ValueError(f"a ticket's id takes {ID_BYTES} random bytes, got {len(entropy)}")
-    ident = binascii.b2a_base64(entropy, newline=False).translate(TO_URL)[:ID_CHARACTERS].decode()
-    return Ticket(ident, room, _ms(now) / 1000, float(int(now)))
+    return binascii.b2a_base64(entropy, newline=False).translate(TO_URL)[:ID_CHARACTERS].decode()
 
 
 def cookie_name(room: str) -> str:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 HONEST, GHOST, SLEEPER, FAST, COLLECTOR = range(5)
-KINDS = ("honest", "ghost", "sleeper", "fast", "collector")
 
 
 @dataclass(frozen=True, slots=True)

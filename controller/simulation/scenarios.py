@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from controller.simulation.crowd import COLLECTOR, FAST, GHOST, Crowd, asleep, crowd, impatient, surge
-from controller.simulation.scenario import Kill, Scenario, SetCapacity, SetNodes, Stall
+from controller.simulation.scenario import Client, Kill, Scenario, SetCapacity, SetNodes, Stall
 
 VISITORS = 20_000
 
@@ -60,6 +60,7 @@ _BASE = (
     replace(_FLASH, name="ghosts", what="30 % never poll again after the first request", people=ghost_crowd),
     replace(_FLASH, name="early-ghosts", what="the first 5,000 are ghosts to 80 %", people=early_ghost_crowd),
 )
+_FAR = Client(latency_median_s=0.5)
 _SKEW = (0.55, 0.25, 0.15, 0.05)
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -104,6 +105,8 @@ SCENARIOS: Mapping[str, Scenario] = {
             nodes=2,
             events=(SetCapacity(60.0, 100.0), SetCapacity(120.0, 20.0), SetCapacity(180.0, 50.0)),
         ),
+        replace(_FLASH, name="far", what="half a second each way between visitors and nodes", client=_FAR),
+        replace(_FLASH, name="far-joined", what="half a second each way, joined", client=_FAR, joined=True),
         replace(_FLASH, name="sleepers", what="20 % sleep for a minute at random", people=sleeper_crowd),
         replace(
             _FLASH,

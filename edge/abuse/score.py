@@ -14,6 +14,7 @@ One weak sign is nothing: some connections are even, an office is crowded, a pri
 Robots that use a whole browser, wait as told, and come from many networks are not found: they look like visitors.
 """
 
+from functools import lru_cache
 from math import sqrt
 
 from edge.head import RequestHead
@@ -43,21 +44,45 @@ USUAL_TICKETS, SPAN_S = 30, 600.0
 
 def head_reasons(head: RequestHead, *, has_ticket: bool) -> tuple[str, ...]:
     """What a request's head alone gives away; the same for the same head, so that it is worked out once."""
-    agent = head.user_agent.lower()
+    lacks_fetch_mode = head.scheme == "https" and not head.fetch_mode
+    writes = not has_ticket and head.method not in ("GET", "HEAD", "OPTIONS")
+    return _head_reasons(head.user_agent, not head.accept_language, lacks_fetch_mode, writes)
+
+
+@lru_cache(maxsize=2048)  # a crowd has a few hundred browsers, and a name is looked through for two dozen others
+def _head_reasons(
+    user_agent: str, lacks_language: bool, lacks_fetch_mode: bool, writes_directly: bool
+) -> tuple[str, ...]:
+    agent = user_agent.lower()
     reasons = []
     if not agent or any(tool in agent for tool in TOOLS):
         reasons.append("automation")
-    if not head.accept_language:
+    if lacks_language:
         reasons.append("no_language")
-    if head.scheme == "https" and not head.fetch_mode and any(name in agent for name in BROWSERS):
+    if lacks_fetch_mode and any(name in agent for name in BROWSERS):
         reasons.append("no_fetch_mode")
-    if not has_ticket and head.method not in ("GET", "HEAD", "OPTIONS"):
+    if writes_directly:
         reasons.append("direct_write")
     return tuple(reasons)
 
 
+@lru_cache(maxsize=1024)  # there are fewer sets of reasons than that
 def points_of(reasons: tuple[str, ...]) -> int:
     return sum(POINTS[reason] for reason in reasons)
+
+
+class _Visits:
+    """One visitor's requests: the last one, and the mean and the squares of the distances between them."""
+
+    __slots__ = ("count", "last", "mean_s", "squares")
+
+    def __init__(self, now: float) -> None:
+        self.begin(now)
+
+    def begin(self, now: float) -> None:
+        self.last = now
+        self.count = 0
+        self.mean_s = self.squares = 0.0
 
 
 class Behaviour:
@@ -69,10 +94,12 @@ class Behaviour:
     def __init__(self, asked_s: float, most: int = 32_768) -> None:
         self._asked_s = asked_s
         self._most = most
-        self._young: dict[str, list[float]] = {}
-        self._old: dict[str, list[float]] = {}
+        self._young: dict[str, _Visits] = {}
+        self._old: dict[str, _Visits] = {}
         self._tickets: dict[str, int] = {}
         self._tickets_before: dict[str, int] = {}
+        self._crowded: set[str] = set()
+        """Networks with more than the usual number of tickets."""
         self._span_began = 0.0
 
     def __len__(self) -> int:
@@ -80,36 +107,45 @@ class Behaviour:
 
     def saw(self, visitor: str, network: str, now: float) -> tuple[str, ...]:
         """A request of this visitor at this time (seconds); returns what those so far give away."""
-        count = self._tickets.get(network, 0) + self._tickets_before.get(network, 0)
-        return self._pattern(visitor, now) + (("crowded",) if count > USUAL_TICKETS else ())
+        pattern = self._pattern(visitor, now)
+        return (*pattern, "crowded") if self._crowded and network in self._crowded else pattern
+
+    def is_crowded(self, network: str) -> bool:
+        """Whether more tickets than usual went to this network lately."""
+        return network in self._crowded
 
     def met(self, network: str, now: float) -> None:
         """A new ticket for somebody of this network."""
         if not 0.0 <= now - self._span_began < SPAN_S or len(self._tickets) >= self._most:
             self._tickets_before, self._tickets, self._span_began = self._tickets, {}, now
-        self._tickets[network] = self._tickets.get(network, 0) + 1
+            self._crowded = {each for each, count in self._tickets_before.items() if count > USUAL_TICKETS}
+        count = self._tickets[network] = self._tickets.get(network, 0) + 1
+        if count + self._tickets_before.get(network, 0) > USUAL_TICKETS:
+            self._crowded.add(network)
 
     def _pattern(self, visitor: str, now: float) -> tuple[str, ...]:
         seen = self._young.get(visitor)
         if seen is None:
-            seen = self._old.get(visitor) or [now, 0.0, 0.0, 0.0]
+            seen = self._old.get(visitor) or _Visits(now)
             if len(self._young) >= self._most:
                 self._old, self._young = self._young, {}
             self._young[visitor] = seen
-            if seen[0] == now:
+            if seen.last == now:
                 return ()
-        last, count, mean_s, squares = seen
-        gap_s = now - last
-        if gap_s < 0.0:  # the clock was set back: begin anew
-            seen[:] = (now, 0.0, 0.0, 0.0)
+        gap_s = now - seen.last
+        if gap_s < 0.0:  # the clock was set back
+            seen.begin(now)
             return ()
-        count += 1.0
-        off = gap_s - mean_s
-        mean_s += off / count  # Welford's running mean and variance
-        squares += off * (gap_s - mean_s)
-        seen[:] = (now, count, mean_s, squares)
+        seen.last = now
+        seen.count = count = seen.count + 1
+        off = gap_s - seen.mean_s
+        seen.mean_s = mean_s = seen.mean_s + off / count  # Welford's running mean and variance
+        seen.squares = squares = seen.squares + off * (gap_s - mean_s)
         if count < LEAST_GAPS:
             return ()
         if mean_s < self._asked_s * HASTE:
-            return ("hasty",)
-        return ("regular",) if mean_s < LONG_GAP_S and sqrt(squares / count) < MOST_VARIATION * mean_s else ()
+            return _HASTY
+        return _REGULAR if mean_s < LONG_GAP_S and sqrt(squares / count) < MOST_VARIATION * mean_s else ()
+
+
+_HASTY, _REGULAR = ("hasty",), ("regular",)

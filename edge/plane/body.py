@@ -102,12 +102,26 @@ class EndlessBody:
 
 
 class ChunkedBody:
-    """chunked: whether what goes on is chunked again. most: bytes of content that are taken."""
+    """chunked: whether what goes on is chunked again. most: bytes of content that are taken. keeps_trailers: whether
+    fields behind the last chunk go on; not where `Connection` names fields, which may be among them.
+    """
 
-    __slots__ = ("_held", "_is_chunked", "_left", "_most", "_state", "_trailer_bytes", "_trailers", "is_done", "rest")
+    __slots__ = (
+        "_held",
+        "_is_chunked",
+        "_keeps_trailers",
+        "_left",
+        "_most",
+        "_state",
+        "_trailer_bytes",
+        "_trailers",
+        "is_done",
+        "rest",
+    )
 
-    def __init__(self, *, chunked: bool, most: int | None = None) -> None:
+    def __init__(self, *, chunked: bool, most: int | None = None, keeps_trailers: bool = True) -> None:
         self._is_chunked = chunked
+        self._keeps_trailers = keeps_trailers
         self._most = most
         self._state = _IN_SIZE
         self._left = 0
@@ -174,7 +188,7 @@ class ChunkedBody:
         field = _TRAILER.fullmatch(line)
         if field is None or self._trailer_bytes > MAX_TRAILERS:
             raise BodyFault("the trailer section is malformed")
-        if _NOT_TRAILERS.match(field[1]) is None:
+        if self._keeps_trailers and _NOT_TRAILERS.match(field[1]) is None:
             self._trailers.append(b"%b: %b\r\n" % field.groups())
 
     def _written(self, payload: list[bytes]) -> bytes:

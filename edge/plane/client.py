@@ -11,13 +11,14 @@ the connection, gently: what still comes is read and thrown away for a moment, o
 """
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from edge.plane.asked import Asked
 from edge.plane.exchange import Exchange
 from edge.plane.recognise import Known
 from edge.plane.request import Refusal
-from edge.plane.response import render_again
-from edge.verdict import Answer, Forward
+from edge.plane.response import render_fields
+from edge.verdict import Answer, Asking, Forward, Verdict
 
 if TYPE_CHECKING:
     from edge.plane.server import Plane
@@ -58,7 +59,7 @@ class Client(asyncio.Protocol):
     def __init__(self, plane: "Plane") -> None:
         self._plane = plane
         self._behind = b""
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Asked | None = None
         self._skip = 0
         self._lingers = 0
         self._is_ending = False
@@ -128,6 +129,11 @@ class Client(asyncio.Protocol):
         return self._has_eof
 
     @property
+    def has_ended(self) -> bool:
+        """The visitor has finished writing, and still waits for the answer."""
+        return self._has_eof
+
+    @property
     def may_go_on(self) -> bool:
         """Whether further requests are taken after this one."""
         return self._left > 0 and not self._plane.is_draining
@@ -177,12 +183,14 @@ class Client(asyncio.Protocol):
         else:
             self._end(gently=True)
 
-    def refuse(self, status: int, detail: str, *, is_recorded: bool = False, wants_page: bool = False) -> None:
+    def refuse(
+        self, status: int, detail: str, *, is_recorded: bool = False, wants_page: bool = False, is_head: bool = False
+    ) -> None:
         """Nobody knows where the next request would begin: say so and end the connection."""
         plane = self._plane
         self._exchange_over()
         answer = plane.pipeline.refused(status, detail, wants_page=wants_page)
-        written = plane.writer.write(answer, plane.date, b"Connection: close\r\n")
+        written = plane.writer.write(answer, plane.date, b"Connection: close\r\n", is_head=is_head)
         self.transport.write(written)
         if not is_recorded:
             plane.record(None, answer.outcome, status, len(written), 0.0, to_upstream=False)
@@ -251,8 +259,11 @@ class Client(asyncio.Protocol):
             if type(verdict) is Forward:
                 self._forward(known, verdict, raw, data)
                 return
+            if type(verdict) is Asking:
+                self._wait(known, verdict, raw, data)
+                return
             known.request = None
-            data = self._answer(cast(Answer, verdict), known, data)
+            data = self._answer(verdict, known, data)
 
     def _read(self, data: bytes) -> tuple[Known, bytes, bytes] | None:
         """The first head of data: what it says, its bytes, what lies behind it. None: not (or never) to be served."""
@@ -269,14 +280,14 @@ class Client(asyncio.Protocol):
         if known is None or known.peer != self._peer:
             found = recogniser.know(raw, self._peer)
             if isinstance(found, Refusal):
-                self.refuse(found.status, found.detail)
+                self.refuse(found.status, found.detail, is_head=raw.startswith(b"HEAD "))
                 return None
             known = found
         return known, raw, data[end:]
 
     def _wait_for_more(self, data: bytes, limit: int) -> None:
         if len(data) >= limit:
-            if b"\r\n" in data:
+            if data.find(b"\r\n", 0, limit) >= 0:
                 self.refuse(431, f"the request's head is larger than {limit} bytes")
             else:
                 self.refuse(414, f"the request's target is longer than {limit} bytes")
@@ -288,11 +299,35 @@ class Client(asyncio.Protocol):
                 self._stage = IN_HEAD
                 self.deadline = self._plane.now + self._plane.settings.limits.head_seconds
 
+    def settled(self, known: Known, verdict: Verdict, raw: bytes) -> None:
+        """The verdict that this connection waited for."""
+        self._exchange = None
+        data, self._behind = self._behind, b""
+        if isinstance(verdict, Forward):
+            self.resume_reading()
+            self._forward(known, verdict, raw, data)
+        elif isinstance(verdict, Asking):
+            self._wait(known, verdict, raw, data)
+        else:
+            known.request = None
+            self._behind = self._answer(verdict, known, data)
+            if not self._is_ending:
+                self._next()
+
+    def _wait(self, known: Known, asking: Asking, raw: bytes, data: bytes) -> None:
+        """The verdict comes later; data, what is behind the head, is kept."""
+        if data:
+            self._keep_behind(data)
+        self._exchange = asked = Asked(self, known, raw)
+        self.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+        asked.start(asking)
+
     def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:
         plane = self._plane
         head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
-        told = render_again(forward.request_headers)
-        self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, told))
+        if known.forward is not forward:
+            known.forward, known.told = forward, render_fields(forward.request_headers)
+        self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, known.told))
         behind = exchange.start(data)
         if behind:
             self._keep_behind(behind)

@@ -18,6 +18,8 @@ from edge.settings import Settings
 
 __all__ = ["Entrance", "most_connections", "raise_descriptor_limit"]
 
+#: What a worker holds itself: listeners and their duplicates, loop, channel, board, metrics' files, logs; some 25.
+OWN_DESCRIPTORS = 40
 #: Connections that wait to be taken, while a crowd arrives at once (Linux' somaxconn: 4096).
 BACKLOG = 4096
 #: A connection that was accepted is told to its protocol so many turns of the loop later (uvloop: 1, asyncio: 3).
@@ -25,11 +27,16 @@ ACCEPT_TURNS = 5
 
 
 def most_connections(settings: Settings) -> int:
-    """How many connections of visitors this process may hold: its part of the machine's, and of its descriptors."""
+    """How many connections of visitors this process may hold: its part of the machine's, and of its descriptors.
+
+    Each visitor may need one to the upstream as well, up to `upstream.max_connections`: those take descriptors too.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = settings.limits.connections // settings.workers
     if soft != resource.RLIM_INFINITY:
-        most = min(most, int(soft * settings.limits.descriptors_share))
+        free = soft - OWN_DESCRIPTORS
+        upstream = min(settings.upstream.max_connections, free // 2)
+        most = min(most, int(soft * settings.limits.descriptors_share), free - upstream)
     return max(1, most)
 
 

@@ -25,6 +25,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from edge.plane.body import Body, BodyFault, ChunkedBody, EndlessBody, SizedBody
+from edge.plane.hop import asked_for
 from edge.plane.pace import Pace
 from edge.plane.recognise import Known
 from edge.plane.response import CHUNKED, Response, render_again
@@ -104,7 +105,10 @@ class Exchange:
         if length > most:
             self._blame_client(413, f"a body may have {most} bytes here")
             return b""
-        self._request_body = SizedBody(length) if length > 0 else ChunkedBody(chunked=True, most=most)
+        keeps_trailers = not self._known.names_fields
+        self._request_body = (
+            SizedBody(length) if length > 0 else ChunkedBody(chunked=True, most=most, keeps_trailers=keeps_trailers)
+        )
         self._pending = []
         self._pace = Pace(limits.body_bytes_per_second, limits.body_seconds, now)
         self._client.deadline = self._pace.due
@@ -195,7 +199,8 @@ class Exchange:
             self.fail(504, "timeout")
         else:
             self._over("slow", 408)
-            self._client.refuse(408, "the request took too long to arrive", is_recorded=True)
+            is_head = self._known.method == "HEAD"
+            self._client.refuse(408, "the request took too long to arrive", is_recorded=True, is_head=is_head)
 
     # from the pool and the upstream
 
@@ -216,7 +221,7 @@ class Exchange:
 
     def interim(self, response: Response) -> None:
         """A 1xx, but not 101."""
-        if self._known.is_http10 or response.status == 100:
+        if self._known.is_http10 or (response.status == 100 and self._known.expects_continue):
             return  # who expected a 100 has had the edge's
         self._client.transport.write(b"%b%b\r\n" % (response.line, response.kept))
 
@@ -262,7 +267,7 @@ class Exchange:
         if is_http10:
             self._keep_alive = False
         if length == CHUNKED:
-            return ChunkedBody(chunked=not is_http10), chunked
+            return ChunkedBody(chunked=not is_http10, keeps_trailers=not response.names_fields), chunked
         self._response_keeps_alive = False
         return EndlessBody(chunked=not is_http10), chunked
 
@@ -285,7 +290,7 @@ class Exchange:
     def upgrade(self, response: Response, data: bytes) -> None:
         """A 101: leave HTTP on both sides. data: what came behind its head."""
         upstream = self._upstream
-        if upstream is None or not self._known.upgrades or not response.upgrade:
+        if upstream is None or not self._known.upgrades or not asked_for(response.upgrade, self._head):
             self.fail(502, "upgrade")
             return
         self._has_answered = True
@@ -312,6 +317,8 @@ class Exchange:
         client.transport.write(b"".join((response.line, response.kept, added, connection, data)))
         if early:
             transport.write(early)
+        if client.has_ended:
+            splice.client_has_ended()
 
     def _spliced(self, splice: Splice, sent: int) -> None:
         self._sent = sent
@@ -358,7 +365,14 @@ class Exchange:
         if has_answered:
             self._client.transport.abort()
         else:
-            self._client.refuse(status, detail, is_recorded=True, wants_page=self._known.facts.wants_page)
+            known = self._known
+            self._client.refuse(
+                status,
+                detail,
+                is_recorded=True,
+                wants_page=known.facts.wants_page,
+                is_head=known.method == "HEAD",
+            )
 
     def _over(self, outcome: str, status: int) -> None:
         self.is_over = True

@@ -21,9 +21,10 @@ from edge.client_address import Origin, TrustedProxies
 from edge.facts import Facts
 from edge.head import RequestHead
 from edge.plane.decider import Decider
-from edge.plane.hop import forwarded, upstream_head
+from edge.plane.hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.plane.memory import HeadMemory
-from edge.plane.request import Refusal, Request, RequestParser
+from edge.plane.request import CHUNKED, Refusal, Request, RequestParser
+from edge.verdict import Answer, Forward
 
 __all__ = ["Known", "Recogniser"]
 
@@ -32,6 +33,13 @@ __all__ = ["Known", "Recogniser"]
 _TOLD = (
     *(b"host", b"cookie", b"accept", b"sec-fetch-mode", b"referer", b"if-none-match", b"accept-encoding"),
     *(b"user-agent", b"accept-language"),
+)
+#: To OPTIONS that asks to be passed on no further.
+_LAST_HOP = Answer(
+    200,
+    (("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")),
+    b"",
+    "static",
 )
 #: How browsers and proxies spell it. Other spellings are legal, and rare.
 _COOKIE, _LOWER_COOKIE = b"\r\nCookie: ", b"\r\ncookie: "
@@ -50,11 +58,16 @@ class Known:
     length: int
     expects_continue: bool
     upgrades: bool
+    names_fields: bool = False
+    """`Connection` names fields, which end here; looked at where trailers may come, which it may name too."""
     request: Request | None = None
     """All fields, for the upstream; kept only until the first verdict."""
     shape: "Shape | None" = None
     upstream_head: bytes = b""
     """What the upstream gets, without the empty line; made when first needed."""
+    forward: Forward | None = None
+    told: bytes = b""
+    """What the upstream is told besides by this verdict, the last one: while a pass counts it is the same."""
 
     @property
     def method(self) -> str:
@@ -78,11 +91,13 @@ class Recogniser:
         max_fields: int,
         max_target: int,
         upstream_host: bytes | None,
+        via: bytes | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._trusted = trusted
         self._parser = RequestParser(max_fields, max_target)
         self._upstream_host = upstream_host
+        self._via = via
         self.memory: HeadMemory[Known] = HeadMemory()
         self.shapes: HeadMemory[Shape] = HeadMemory(MOST_SHAPES)
 
@@ -106,7 +121,8 @@ class Recogniser:
                 return request
             known = self._known(request, peer)
             # As it was cut: one field of that name, or none. Two would be joined here.
-            if request.values.get(b"cookie") == (cookie if at < len(raw) else None):
+            is_whole = request.values.get(b"cookie") == (cookie if at < len(raw) else None)
+            if is_whole and known.facts.answer is not _LAST_HOP:
                 known.shape = Shape(known)
                 self.shapes.keep(outline, known.shape)
         if known.facts.is_verified:
@@ -128,7 +144,7 @@ class Recogniser:
             if isinstance(parsed, Refusal):
                 raise ValueError(f"a head that was known is refused now: {parsed}")
             request = parsed
-        fields = upstream_head(request, self._upstream_host)
+        fields = upstream_head(request, self._upstream_host, self._via)
         if shape is not None:
             at, end = _cookie_at(fields)
             shape.upstream = fields[:at], fields[end:]
@@ -142,8 +158,14 @@ class Recogniser:
         texts = [value.decode("latin-1") if (value := get(name)) else "" for name in _TOLD]
         head = RequestHead(request.method, request.target, texts[0], origin.scheme, origin.ip, *texts[1:])
         is_plain = request.keep_alive and not request.is_http10 and request.length == 0 and request.method != "HEAD"
+        facts = self._pipeline.recognise(head)
+        if is_last_hop(request) and facts.answer is None:
+            facts.answer = _LAST_HOP
+        names_fields = request.length == CHUNKED and bool(
+            connection_options(request.values.get(b"connection", b"")) - HARMLESS_OPTIONS
+        )
         return Known(
-            self._pipeline.recognise(head),
+            facts,
             peer,
             is_plain,
             request.is_http10,
@@ -151,6 +173,7 @@ class Recogniser:
             request.length,
             request.expects_continue,
             request.upgrades,
+            names_fields,
             request,
         )
 
@@ -182,6 +205,7 @@ class Recogniser:
             like.length,
             like.expects_continue,
             like.upgrades,
+            like.names_fields,
             None,
             shape,
         )

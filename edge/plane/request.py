@@ -65,10 +65,6 @@ class Request:
     upgrades: bool
     """Asks to leave HTTP on this connection (RFC 9110, 7.8)."""
 
-    @property
-    def has_body(self) -> bool:
-        return self.length != 0
-
     def text(self, name: bytes) -> str:
         return self.values.get(name, b"").decode("latin-1")
 

@@ -18,7 +18,7 @@ from http import HTTPStatus
 
 import httptools
 
-from edge.plane.hop import NOT_FORWARDED, connection_options
+from edge.plane.hop import HARMLESS_OPTIONS, NOT_FORWARDED, connection_options
 from edge.verdict import Answer, Headers
 
 __all__ = [
@@ -58,6 +58,8 @@ class Response:
     has_date: bool
     upgrade: bytes
     """The `Upgrade` field of a 101."""
+    names_fields: bool
+    """`Connection` names fields of this answer, which end here."""
 
 
 class _Collector:
@@ -120,7 +122,8 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
         elif low not in NOT_FORWARDED:
             to_edge.append((name.decode(), value.decode("latin-1")))
     options = connection_options(connection) if connection else frozenset[bytes]()
-    if options - _HARMLESS:
+    names_fields = bool(options - HARMLESS_OPTIONS)
+    if names_fields:
         kept = _without(kept, options)
     return Response(
         status,
@@ -131,11 +134,11 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
         b"close" not in options and (not is_http10 or b"keep-alive" in options),
         has_date,
         upgrade,
+        names_fields,
     )
 
 
 _LOOKED_AT = NOT_FORWARDED | {b"date", b"content-length"}
-_HARMLESS = frozenset((b"close", b"keep-alive", b"upgrade"))
 #: What `Connection` cannot take away, whatever it names.
 _ENDS_OWN = frozenset((b"set-cookie", b"content-type", b"content-encoding", b"location", b"cache-control", b"date"))
 
@@ -166,8 +169,8 @@ def render_fields(headers: Headers) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
 
 
-#: The same for fields that come again: what a visitor's pass tells the upstream at each of their requests.
-render_again = lru_cache(maxsize=4096)(render_fields)
+#: The same for fields that come again: what is added to the upstream's answers is the same for most visitors.
+render_again = lru_cache(maxsize=1024)(render_fields)
 
 
 class AnswerWriter:
@@ -187,8 +190,8 @@ class AnswerWriter:
         status, headers, body = answer.status, answer.headers, answer.body
         known = self._rendered.get((id(headers), status))
         head = self._render(status, headers) if known is None else known[1]
-        if answer.cookies:
-            head += render_fields(answer.cookies)
+        for name, value in answer.cookies:
+            head += f"{name}: {value}\r\n".encode("latin-1")
         if status == 304:
             return b"%b%b%b\r\n" % (head, date, connection)
         if is_head:

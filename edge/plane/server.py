@@ -114,6 +114,7 @@ class Plane:
             max_fields=settings.limits.headers,
             max_target=settings.limits.target_bytes,
             upstream_host=upstream_host,
+            via=None if settings.upstream.via is None else settings.upstream.via.encode(),
         )
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:

@@ -88,6 +88,12 @@ class Splice:
         if not from_client:
             self._sent += count
 
+    def client_has_ended(self) -> None:
+        """The visitor had finished writing before the connection left HTTP."""
+        self.has_eof = True
+        if self.upstream.can_write_eof():
+            self.upstream.write_eof()
+
     def over(self) -> None:
         if self._on_over is not None:
             on_over, self._on_over = self._on_over, None

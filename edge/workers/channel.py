@@ -4,12 +4,18 @@
                              event       what an upstream told another worker about a room
                              news        what another node told the fleet about its line
                              bus         whether other machines can be heard
+                             moved       a place was used again, elsewhere: passes from before end
+                             spent       what other nodes let through of limits that are shared
+                             granted     whether a place may be used, to whoever asked
+                             stock       of which rooms the shop says its stock
                              adapt       parts of their capacities that rooms may use
                              drain       stop accepting, finish what is under way, end
     worker -> supervisor     ready       listening by the newest settings
                              report      every half second: the rooms' state and checkpoints
                              event       what an upstream told this worker about a room
                              news        what the other nodes should know about this one's line
+                             spent       what this node let through of limits that are shared
+                             grant       whether a place was used at another node
 
 An end that closes means that the other process is gone: a worker whose supervisor is gone drains and ends.
 """

@@ -29,10 +29,19 @@ JITTER = 0.1
 
 
 class StockWatch:
-    """hear(event): called with whatever the shop says. One a process."""
+    """One a process. hear(event): called with whatever the shop says. changed({room: known}): called when it begins or
+    ceases to say it."""
 
-    def __init__(self, hear: Callable[[RoomEvent], None], registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        hear: Callable[[RoomEvent], None],
+        changed: Callable[[dict[str, bool]], None],
+        registry: CollectorRegistry,
+    ) -> None:
         self._hear = hear
+        self._tell_changed = changed
+        self.known: dict[str, bool] = {}
+        """Of which rooms the stock is known: the last time the shop was asked it answered."""
         self._changed = asyncio.Event()
         self._settings: Settings | None = None
         self._faults: dict[str, str | None] = {}
@@ -65,6 +74,7 @@ class StockWatch:
             settings = self._settings
             watched = [room for room in settings.rooms if room.stock.path is not None] if settings else []
             self._faults = {room.name: self._faults.get(room.name) for room in watched}
+            self.known = {name: known for name, known in self.known.items() if name in self._faults}
             if settings is None or not watched:
                 continue
             async with aiohttp.ClientSession(settings.upstream.url) as session, asyncio.TaskGroup() as group:
@@ -98,6 +108,9 @@ class StockWatch:
     def _note(self, room: str, fault: str | None) -> None:
         was, self._faults[room] = self._faults.get(room), fault
         self._up.labels(room).set(fault is None)
+        if self.known.get(room) != (fault is None):
+            self.known[room] = fault is None
+            self._tell_changed({room: fault is None})
         if fault is None:
             self._answered_at[room] = time.monotonic()
             if was is not None:

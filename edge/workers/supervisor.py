@@ -17,27 +17,26 @@ import logging
 import os
 import secrets
 import signal
-import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, multiprocess
 
-from edge.cluster.redis_bus import RedisBus
+from edge.audit import audit, changes
+from edge.clock_steps import ClockSteps
 from edge.faults import ConfigurationError
 from edge.logs import facts
 from edge.settings import Settings
-from edge.stock import RoomEvent, Shelf
 from edge.workers.adaptation import Adaptation
 from edge.workers.board import MAX_ROOMS, create_board_file
-from edge.workers.channel import Channel
+from edge.workers.listing import Listing
+from edge.workers.overview import room_status
+from edge.workers.relay import Relay
+from edge.workers.seat import QUICK_GRACE_S, Seat
 from edge.workers.sockets import address_of, open_sockets
 from edge.workers.stalls import StallWatch
 from edge.workers.stock_watch import StockWatch
@@ -60,32 +59,10 @@ NEEDS_RESTART = (
 MAX_RESTART_PAUSE_S = 5.0
 #: A worker that lived this long is restarted at once when it dies.
 SETTLED_S = 10.0
-#: What INT leaves streams to finish.
-QUICK_GRACE_S = 1.0
-#: Nobody is in a hurry while workers are replaced: idle connections get that long to send what is on its way.
-ROLL_LAST_WORD_S = 4.0
 #: A worker that has not ended so long after its grace time hangs, and is killed.
 HANGS_AFTER_S = 3.0
 
 Source = Callable[[], tuple[Settings, tuple[bytes, ...]]]
-
-
-@dataclass
-class _Seat:
-    """A worker's place: its sockets outlive the processes that serve them."""
-
-    index: int
-    sockets: list[socket.socket]
-    pid: int | None = None
-    channel: Channel | None = None
-    is_ready: bool = False
-    is_rolled: bool = False
-    """Told to end so that a fresh worker takes its place."""
-    serves: asyncio.Event = field(default_factory=asyncio.Event)
-    has_ended: asyncio.Event = field(default_factory=asyncio.Event)
-    restarts: int = 0
-    report: dict[str, Any] = field(default_factory=dict)
-    reported_at: float = 0.0
 
 
 class Supervisor:
@@ -95,19 +72,23 @@ class Supervisor:
         self._source = source
         self.settings, self._keys = source()
         sockets = open_sockets(self.settings.listen, self.settings.workers)
-        self._seats = [_Seat(index, listening) for index, listening in enumerate(sockets)]
+        self._seats = [Seat(index, listening) for index, listening in enumerate(sockets)]
         self.addresses = [address_of(listening) for listening in sockets[0]]
         self._board = create_board_file(self.settings.workers)
         self._board_since = time.time()
         self._machine = secrets.token_hex(6)
         self.registry = CollectorRegistry()
-        self._bus = self._join()
         self._slots: dict[str, int] = {}
-        self._shelves: dict[str, Shelf] = {}  # what upstreams said, for workers that start later
-        self._stock_watch = StockWatch(self._hear_shop, self.registry)
+        self._relay = Relay(self._seats, self.settings, self._machine, self.registry)
+        self._stock_watch = StockWatch(self._relay.hear_shop, self._relay.tell_stock, self.registry)
         self._stock_watch.use(self.settings)
-        self._adaptation = Adaptation(lambda factors: self._tell({"kind": "adapt", "factors": factors}), self.registry)
+        self._adaptation = Adaptation(
+            lambda factors: self._relay.tell({"kind": "adapt", "factors": factors}), self.registry
+        )
         self._adaptation.use(self.settings)
+        self.listing = Listing(self._configure_all, self._relay.tell_machines, self.registry)
+        self._relay.on_lists = self.listing.hear
+        self._clock_steps = ClockSteps()
         self._stalls = StallWatch(self.settings.worker_stall_seconds)
         self._stopping = asyncio.Event()
         self._quick = asyncio.Event()
@@ -134,12 +115,16 @@ class Supervisor:
         if quick:
             self._quick.set()
 
+    def _stop_on(self, name: str) -> None:
+        audit(f"signal {name}", "stop", "done")
+        self.stop(quick=name != "TERM")
+
     async def serve(self) -> None:
         """Until told to stop and every worker has ended."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.stop)
-        for name in (signal.SIGINT, signal.SIGQUIT):
-            loop.add_signal_handler(name, lambda: self.stop(quick=True))
+        loop.add_signal_handler(signal.SIGTERM, self._stop_on, "TERM")
+        loop.add_signal_handler(signal.SIGINT, self._stop_on, "INT")
+        loop.add_signal_handler(signal.SIGQUIT, self._stop_on, "QUIT")
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         loop.add_signal_handler(signal.SIGUSR2, self._roll_asked.set)
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as metrics_folder:
@@ -148,8 +133,7 @@ class Supervisor:
                 filled = [group.create_task(self._keep_filled(seat)) for seat in self._seats]
                 helpers = [group.create_task(self._stock_watch.run()), group.create_task(self._watch_stalls())]
                 helpers += [group.create_task(self._roll()), group.create_task(self._adaptation.run())]
-                if self._bus is not None:
-                    helpers.append(group.create_task(self._bus.run()))
+                helpers += [group.create_task(self._relay.run()), group.create_task(self.listing.run())]
                 await self._stopping.wait()
                 await self._drain()
                 ending = group.create_task(self._end_workers())
@@ -158,12 +142,13 @@ class Supervisor:
                 for helper in helpers:
                     helper.cancel()
 
-    def reload(self) -> bool:
+    def reload(self, who: str = "signal HUP") -> bool:
         """Read the settings again and hand them to the workers. False, and nothing changed, when they are faulty."""
         try:
             fresh, keys = self._source()
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
+            audit(who, "reload", f"refused: {fault}")
             return False
         changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
         # A section is kept as a whole: `cluster.nodes` without the Redis that was to come with it means another share.
@@ -172,64 +157,31 @@ class Supervisor:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
         if len(self._slots.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
             log.error("reload refused: more than %d rooms in the life of a process, restart it", MAX_ROOMS)
+            audit(who, "reload", f"refused: more than {MAX_ROOMS} rooms")
             return False
-        self.settings, self._keys = fresh.model_copy(update=keep), keys
+        result = f"done, but for {', '.join(changed)}, until the next start" if changed else "done"
+        fresh = fresh.model_copy(update=keep)
+        audit(who, "reload", result, *changes(self.settings, fresh, self._keys, keys))
+        self.settings, self._keys = fresh, keys
         self._assign_slots()
         self._stock_watch.use(self.settings)
         self._adaptation.use(self.settings)
-        for seat in self._seats:
-            self._configure(seat)
+        self._configure_all()
         log.info("settings reloaded", extra=facts(rooms=[room.name for room in fresh.rooms]))
         return True
 
     def status(self) -> dict[str, Any]:
-        """Every room over all nodes of this machine, and every node's own view."""
+        """Every room over all nodes of this machine, and every node's own view; JSON-able."""
         now = time.time()
-        nodes = [
-            {
-                "node": seat.index,
-                "pid": seat.pid,
-                "ready": seat.is_ready,
-                "restarts": seat.restarts,
-                "report_age_seconds": round(now - seat.reported_at, 2) if seat.reported_at else None,
-            }
-            for seat in self._seats
-        ]
-        rooms = [self._room_status(room.name) for room in self.settings.rooms]
-        return {"ready": self.is_ready, "time": now, "nodes": nodes, "rooms": rooms}
-
-    def _room_status(self, name: str) -> dict[str, Any]:
-        views = [{"node": seat.index, **seat.report[name]} for seat in self._seats if name in seat.report]
-        total = {
-            key: sum(view[key] for view in views)
-            for key in (
-                "waiting", "active", "admitted", "polled", "bucket_level", "bucket_depth",
-                "admitted_per_s", "polls_per_s", "arrivals_per_s",
-            )
-        }  # fmt: skip
-        lags = [view["lag_s"] for view in views]
-        capacity = self._capacity(name)
-        shelf = self._shelves.get(name) or Shelf(name)
+        parts = self.settings, self._seats, self._relay, self._stock_watch, self._adaptation
         return {
-            "room": name,
-            "admissions_per_second": capacity,
-            **total,
-            "lag_s": max(lags, default=0.0),
-            "eta_last_s": total["waiting"] / capacity if capacity > 0 else None,
-            "stock": shelf.free,
-            "held": shelf.held,
-            "sold_out": shelf.is_sold_out,
-            "stock_watch": self._stock_watch.status(name),
-            "adaptive": self._adaptation.status(name),
-            "nodes": views,
+            "ready": self.is_ready,
+            "time": now,
+            "nodes": [seat.status(now) for seat in self._seats],
+            "rooms": [room_status(room.name, *parts) for room in self.settings.rooms],
         }
 
-    def _capacity(self, name: str) -> float:
-        """What this machine's nodes may admit a second together; how they divide it changes with every heartbeat."""
-        [rate] = [room.capacity.admissions_per_second for room in self.settings.rooms if room.name == name]
-        return rate / self.settings.cluster.nodes * self._adaptation.factor(name)
-
-    async def _keep_filled(self, seat: _Seat) -> None:
+    async def _keep_filled(self, seat: Seat) -> None:
         """Start a worker in this seat, and another whenever it dies, until workers are told to end."""
         pause_s = 0.0
         while not self._is_told_to_end():
@@ -253,56 +205,35 @@ class Supervisor:
     def _is_told_to_end(self) -> bool:
         return self._is_draining
 
-    async def _run_worker(self, seat: _Seat) -> int:
-        ours, theirs = socket.socketpair()
-        try:
-            process = await self._spawn(seat, theirs)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        seat.pid, seat.channel = process.pid, await Channel.over(ours)
+    async def _run_worker(self, seat: Seat) -> int:
+        process = await seat.fill(self._board, len(self._seats), self.metrics_folder)
         self._stalls.heard(seat.index, time.monotonic())
-        seat.has_ended.clear()
         self._configure(seat)
         if self._is_draining:  # told to stop while this worker was starting
-            self._tell_to_end(seat)
+            seat.end(quick=self._quick.is_set())
         try:
             await self._hear(seat)
             return await process.wait()
         finally:
             self._stalls.forget(seat.index)
-            seat.serves.clear()
-            seat.has_ended.set()
-            seat.is_ready, seat.pid = False, None
-            seat.channel.close()
+            seat.empty()
             multiprocess.mark_process_dead(seat.index, self.metrics_folder)  # type: ignore[no-untyped-call]
-
-    async def _spawn(self, seat: _Seat, theirs: socket.socket) -> asyncio.subprocess.Process:
-        descriptors = [theirs.fileno(), self._board, *(listening.fileno() for listening in seat.sockets)]
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edge.workers.worker",
-            "--index", str(seat.index), "--workers", str(len(self._seats)),
-            "--control", str(theirs.fileno()), "--board", str(self._board),
-            "--listen", *(str(listening.fileno()) for listening in seat.sockets),
-            pass_fds=descriptors, env=self._worker_environment(),
-            start_new_session=True,  # what a terminal or `kill -- -PID` says to all is for the supervisor to hear
-        )  # fmt: skip
 
     async def _roll(self) -> None:
         """Replace the workers one after the other, whenever that is asked for."""
         while True:
             await self._roll_asked.wait()
             self._roll_asked.clear()
+            before = self.worker_pids
             for seat in self._seats:
                 if seat.pid is None or self._is_draining:
                     continue
                 seat.is_rolled = True
-                self._tell_to_end(seat)
+                seat.end(quick=self._quick.is_set())
                 await seat.has_ended.wait()
                 await seat.serves.wait()
             log.info("all workers were replaced", extra=facts(pids=self.worker_pids))
+            audit("signal USR2", "replace the workers", "done", before, self.worker_pids)
 
     async def _watch_stalls(self) -> None:
         """Kill workers that hang; what ends them in `_keep_filled` starts the next ones."""
@@ -315,38 +246,27 @@ class Supervisor:
                     log.error("worker %d hangs and is killed", index, extra=facts(pid=pid))
                     os.kill(pid, signal.SIGKILL)
 
-    def _worker_environment(self) -> dict[str, str]:
-        """The worker runs the very code of its supervisor, wherever that was imported from."""
-        here = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-        return {**os.environ, "PYTHONPATH": path, "PROMETHEUS_MULTIPROC_DIR": self.metrics_folder}
+    def _configure_all(self) -> None:
+        for seat in self._seats:
+            self._configure(seat)
 
-    def _configure(self, seat: _Seat) -> None:
-        if seat.channel is None:
-            return
-        # A bucket that filled while its worker was dead would be a second burst.
-        reported, now = seat.report.get("", {}), time.time()
-        checkpoints = {
-            room.name: {"open": 1.0, **reported.get(room.name, {}), "level": 0.0, "at": now}
-            for room in self.settings.rooms
-            if seat.restarts or room.name in reported
-        }
-        seat.channel.send(
+    def _configure(self, seat: Seat) -> None:
+        self._clock_steps.look()
+        seat.send(
             "configure",
-            settings=self.settings.model_dump(mode="json"),
+            settings=self.listing.extended(self.settings).model_dump(mode="json"),
             keys=[key.decode() for key in self._keys],
             slots=self._slots,
             board_since=self._board_since,
             machine=self._machine,
-            resume=checkpoints,
+            clock_steps=self._clock_steps.steps,
+            resume=seat.checkpoints((room.name for room in self.settings.rooms), time.time()),
             factors=self._adaptation.factors,
+            stock_known=self._stock_watch.known,
         )
-        if self._bus is not None:
-            seat.channel.send("bus", up=self._bus.is_up)
-        for shelf in self._shelves.values():
-            seat.channel.send("event", event=asdict(shelf.known))
+        self._relay.greet(seat)
 
-    async def _hear(self, seat: _Seat) -> None:
+    async def _hear(self, seat: Seat) -> None:
         if seat.channel is None:
             raise RuntimeError("no worker sits there")
         async for message in seat.channel.messages():
@@ -357,43 +277,15 @@ class Supervisor:
                     if all(other.is_ready for other in self._seats):
                         self._all_ready.set()
                 case "report":
-                    # Rooms in which nothing happens are not in every report: what was last said of them holds.
-                    checkpoints = seat.report.get("", {}) | message["checkpoints"]
-                    seat.report |= {**message["rooms"], "": checkpoints}
-                    seat.reported_at = time.time()
+                    seat.hear_report(message)
                     self._stalls.heard(seat.index, time.monotonic())
                     self._adaptation.hear(message["upstream"])
-                case "event":
-                    if self._spread(RoomEvent(**message["event"]), seat) and self._bus is not None:
-                        self._bus.send(message)
-                case "news":
-                    self._tell(message, seat)
-                    if self._bus is not None:
-                        self._bus.send(message)
+                case "event" | "news" | "spent":
+                    self._relay.hear_worker(message, seat)
+                case "grant":
+                    self._relay.hear_question(message, seat)
                 case kind:
                     raise ValueError(f"worker {seat.index} said {kind!r}, which no supervisor knows")
-
-    def _tell(self, message: dict[str, Any], origin: _Seat | None = None) -> None:
-        """Pass a node's news on to the others here."""
-        for seat in self._seats:
-            if seat is not origin and seat.channel is not None:
-                seat.channel.send(**message)
-
-    def _spread(self, event: RoomEvent, origin: _Seat | None = None) -> bool:
-        """Tell the other workers what an upstream said of a room, and remember it for those that start later.
-
-        False, and nobody is told, when it is no news.
-        """
-        is_news = self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())
-        is_news |= event.tried is not None
-        if is_news:
-            self._tell({"kind": "event", "event": asdict(event)}, origin)
-        return is_news
-
-    def _hear_shop(self, event: RoomEvent) -> None:
-        """The shop was asked for its stock. Workers are told, news or not: it puts right what crossed on its way."""
-        self._shelves.setdefault(event.room, Shelf(event.room)).hear(event, time.time())
-        self._tell({"kind": "event", "event": asdict(event)})
 
     async def _drain(self) -> None:
         """Readiness has failed already; let whoever looks at it notice, then let the workers finish."""
@@ -403,46 +295,18 @@ class Supervisor:
         for seat in self._seats:
             for listening in seat.sockets:
                 listening.close()
-            self._tell_to_end(seat)
-
-    def _tell_to_end(self, seat: _Seat) -> None:
-        if seat.channel is not None:
-            seat.channel.send(
-                "drain",
-                grace_s=QUICK_GRACE_S if self._quick.is_set() else None,
-                last_word_s=ROLL_LAST_WORD_S if seat.is_rolled else None,
-            )
+            seat.end(quick=self._quick.is_set())
 
     async def _end_workers(self) -> None:
         """See to it that workers that were told to end do so in time: an INT makes it short, who hangs is killed."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._quick.wait(), self.settings.shutdown.grace_seconds + HANGS_AFTER_S)
             for seat in self._seats:
-                self._tell_to_end(seat)
+                seat.end(quick=self._quick.is_set())
             await asyncio.sleep(QUICK_GRACE_S + HANGS_AFTER_S)
         for pid in self.worker_pids:
             log.error("a worker did not end in time and is killed", extra=facts(pid=pid))
             os.kill(pid, signal.SIGKILL)
-
-    def _join(self) -> RedisBus | None:
-        """The way to the other machines, if the settings name one."""
-        cluster = self.settings.cluster
-        if cluster.redis_url is None:
-            return None
-        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
-
-        def changed(up: bool) -> None:
-            self._tell({"kind": "bus", "up": up})
-
-        channel = f"stanchion:{cluster.name}"
-        return RedisBus(cluster.redis_url, password, channel, self._machine, self._hear_machine, changed, self.registry)
-
-    def _hear_machine(self, message: dict[str, Any]) -> None:
-        """Another machine speaks."""
-        if message["kind"] == "event":
-            self._spread(RoomEvent(**message["event"]))
-        else:
-            self._tell(message)
 
     def _assign_slots(self) -> None:
         for room in self.settings.rooms:

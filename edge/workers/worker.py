@@ -21,7 +21,10 @@ from prometheus_client import values
 from edge.abuse.shield import Shield
 from edge.access import Access
 from edge.answers import Answers
+from edge.clock_steps import ClockSteps
+from edge.cluster.grants import Grants
 from edge.cluster.heartbeat import Heartbeat
+from edge.dependencies import Dependencies
 from edge.entropy import Entropy
 from edge.logs import configure_logging, facts
 from edge.metrics import Metrics
@@ -36,7 +39,7 @@ from edge.workers.channel import Channel, Message
 from waiting_room.page import Assets
 from waiting_room.ticket import Keyring
 
-__all__ = ["main", "run_loop"]
+__all__ = ["calm_collector", "main", "run_loop"]
 
 log = logging.getLogger("edge.worker")
 
@@ -60,8 +63,11 @@ class Worker:
         self._rooms: RoomTable | None = None
         self._access: Access
         self._pipeline: Pipeline | None = None
+        self._clock_steps: ClockSteps
         self._plane: Plane | None = None
         self._heartbeat: Heartbeat | None = None
+        self._grants: Grants | None = None
+        self._dependencies = Dependencies()
         self._reports = 0
         self._draining = asyncio.Event()
         self._grace_s = 30.0
@@ -87,21 +93,40 @@ class Worker:
                 case "configure":
                     await self._configure(message)
                     self._channel.send("ready")
-                case "event" if self._pipeline is not None:
-                    self._pipeline.apply(RoomEvent(**message["event"]), time.time())
-                case "news" if self._heartbeat is not None:
-                    self._heartbeat.hear(message["room"], message["summary"])
+                case "event" | "news" | "granted" | "moved" | "spent":
+                    self._hear_node(message)
                 case "adapt":
                     self._adapt(message["factors"])
-                case "bus" if self._heartbeat is not None:
-                    self._heartbeat.is_connected = message["up"]
-                case "news" | "bus" | "event":
-                    pass  # came before the first settings
+                case "bus":
+                    self._hear_bus(message["up"])
+                case "stock":
+                    self._dependencies.hear_stock(message["known"])
+                    self._note_missing()
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
                 case _:
                     raise ValueError(f"the supervisor said {message['kind']!r}, which no worker knows")
         self._draining.set()
+
+    def _hear_node(self, message: Message) -> None:
+        """What comes from other nodes. Before the first settings there is nobody here to hear it."""
+        match message["kind"]:
+            case "event" if self._pipeline is not None:
+                self._pipeline.apply(RoomEvent(**message["event"]), time.time())
+            case "news" if self._heartbeat is not None:
+                self._heartbeat.hear(message["room"], message["summary"])
+            case "granted" if self._grants is not None:
+                self._grants.hear(message)
+            case "moved" if self._pipeline is not None:
+                self._pipeline.apply_move(message["room"], message["ticket"], message["record"])
+            case "spent" if self._pipeline is not None and self._pipeline.shield is not None:
+                self._pipeline.shield.charge(message["limits"], time.time())
+
+    def _hear_bus(self, up: bool) -> None:
+        self._dependencies.has_redis = up
+        if self._heartbeat is not None:
+            self._heartbeat.is_connected = up
+        self._note_missing()
 
     async def _hear_drain(self, grace_s: float | None, last_word_s: float | None) -> None:
         """grace_s: None is what the settings say. Said again while draining, it shortens the time that is left."""
@@ -131,6 +156,11 @@ class Worker:
             lambda name: self._board.claims(slots[name]),
         )
         self._adapt(message["factors"])
+        self._dependencies.needs_redis = settings.cluster.redis_url is not None
+        self._dependencies.hear_stock(message["stock_known"])
+        self._note_missing()
+        if self._pipeline is None:
+            self._clock_steps = ClockSteps(message["clock_steps"])
         self._pipeline = pipeline = Pipeline(
             self._rooms,
             Keyring([key.encode() for key in message["keys"]]),
@@ -140,17 +170,15 @@ class Worker:
             Entropy(os.urandom),
             lambda event: self._channel.send("event", event=asdict(event)),
             self._shield(settings),
+            self._clock_steps,
+            self._grants_for(settings),
         )
         self._join(settings, message["machine"])
         if self._plane is None:
             self._access = Access(self._metrics, settings.log)
             self._plane = Plane(settings, pipeline, self._access, time.time, self._random.random)
             await self._plane.listen(self._listening)
-            # What was made so far stays for good: the collector need not look at it again. And it looks less often: a
-            # crowd's remembered heads are many, long-lived, and in no cycles.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(20_000, 20, 50)
+            calm_collector()
         else:
             self._access.use(settings.log)
             self._plane.use(settings, pipeline)
@@ -159,8 +187,19 @@ class Worker:
         """What is asked before the room; None when the settings ask for nothing. Counts go on over a reload."""
         before = None if self._pipeline is None else self._pipeline.shield
         asked_s = min(room.polling.min_seconds for room in settings.rooms)
-        shield = Shield(settings.abuse, before, asked_s=asked_s)
+        shield = Shield(settings.abuse, before, asked_s=asked_s, shares=settings.is_joined)
         return None if shield.is_off else shield
+
+    def _grants_for(self, settings: Settings) -> Grants | None:
+        """Ask before a ticket is let in, when other nodes may have let it in too. Questions go on over a reload."""
+        if settings.cluster.redis_url is None and settings.workers == 1:
+            self._grants = None
+        elif self._grants is None:
+            self._grants = Grants(
+                lambda question: self._channel.send("grant", **question),
+                asyncio.get_running_loop().call_later,
+            )
+        return self._grants
 
     def _join(self, settings: Settings, machine: str) -> None:
         """Tell and hear the other nodes when there are any."""
@@ -192,8 +231,17 @@ class Worker:
             if time.monotonic() >= next_report:
                 next_report = time.monotonic() + REPORT_S
                 self._report(now)
+                self._tell_spent()
+
+    def _tell_spent(self) -> None:
+        """Limits hold over all nodes: the others charge what was let through here."""
+        shield = None if self._pipeline is None else self._pipeline.shield
+        if shield is not None and (spent := shield.spent()):
+            self._channel.send("spent", limits=spent)
 
     def _report(self, now: float) -> None:
+        if self._rooms is not None and (by_s := self._clock_steps.look()) is not None:
+            log.warning("the clock was set: places and passes are carried over", extra=facts(by_s=round(by_s, 1)))
         if self._plane is not None:
             self._metrics.connections.set(len(self._plane.connections))
             self._metrics.accept_pauses.set(self._plane.entrance.times_shut)
@@ -219,6 +267,7 @@ class Worker:
                 "stock": room.shelf.free,
                 "held": room.shelf.held,
                 "sold_out": room.shelf.is_sold_out,
+                "missing": self._missing(room),
             }
             checkpoints[room.name] = room.gate.checkpoint(now)
         self._reports += 1
@@ -230,6 +279,18 @@ class Worker:
         is_down = self._pipeline is not None and self._pipeline.upstream_is_down
         answered = {room.name: astuple(room.health.take(now)) for room in rooms if room.health is not None}
         return {"down": is_down, "rooms": answered}
+
+    def _note_missing(self) -> None:
+        for room in self._rooms.rooms if self._rooms else ():
+            room.missing = self._dependencies.missing(room.settings)
+
+    def _missing(self, room: Room) -> list[str]:
+        """What keeps a room shut, counted as well."""
+        is_down = room.holds_when_down and self._pipeline is not None and self._pipeline.upstream_is_down
+        missing = [*room.missing, *(["upstream"] if is_down else [])]
+        for name in ("redis", "stock", "upstream"):
+            self._metrics.missing.labels(room.name, name).set(name in missing)
+        return missing
 
     def _adapt(self, factors: Mapping[str, float]) -> None:
         """Let rooms use these parts of their capacities."""
@@ -249,6 +310,17 @@ def due_at(rooms: Sequence[Room], step: int) -> list[Room]:
     """Whose turn it is: all rooms in which something happens, and of the quiet ones another part at each step."""
     parts = -(-len(rooms) // QUIET_AT_ONCE)
     return [room for at, room in enumerate(rooms) if (at + step) % parts == 0 or not room.gate.is_quiet]
+
+
+def calm_collector() -> None:
+    """What was made so far stays for good: the collector need not look at it again.
+
+    And it looks less often. Of each remembered head it sees five objects, in no cycles, and of heads that do not come
+    again two generations are held: 80,000 objects. Below that number it would look at each of them once, for nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def run_loop(main: Any) -> Any:

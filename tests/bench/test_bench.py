@@ -6,6 +6,8 @@ import pytest
 
 from tests.bench.__main__ import WORKS, every, half_load, measure
 from tests.bench.idle import idle_bytes
+from tests.bench.in_process import WORKS as IN_PROCESS
+from tests.bench.in_process import Node, run
 from tests.bench.report import write_report
 from tests.bench.servers import Servers, missing
 
@@ -26,3 +28,12 @@ def test_every_server_does_all_the_work(tmp_path: Path) -> None:
     assert len(results) == len(WORKS)
     report = write_report({"command": "test"}, results, calm, idle, {"x": 1.0})
     assert all(work in report for work in results)
+
+
+def test_all_the_work_is_done_without_sockets_too() -> None:
+    node = Node()
+    for work in IN_PROCESS:
+        for sink in node.sinks:
+            sink.last = b""
+        assert run(work, 1000, node) > 0.0, work
+        assert {sink.last[:15] for sink in node.sinks} == {b"HTTP/1.1 200 OK"}, work

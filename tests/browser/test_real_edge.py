@@ -7,29 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 from playwright.async_api import Error as PlaywrightError
 
 from edge.demo.crowd import Crowd, CrowdPlan
 from edge.demo.shop import running_shop
 from tests.browser.conftest import Watch
-from tests.edge.running import RunningEdge, running_edge, wait_until
+from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-workers: 2
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "{upstream}"}}
-log: {{format: json, access: none}}
-rooms:
-  - name: checkout
-    match: {{paths: ["/checkout*"]}}
-    capacity: {{admissions_per_second: 3, burst_seconds: 1.0}}
-    page: {{title: Meridian}}
-"""
 #: Long enough for a line of some seconds on a busy machine.
 PATIENCE_MS = 30_000
 
@@ -39,7 +27,10 @@ async def a_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
     """An edge before a shop, with that many people waiting already."""
     async with (
         running_shop(stock=500, checkouts_per_second=10, seconds_per_checkout=0.1) as shop,
-        running_edge(SETTINGS.format(upstream=shop), folder) as edge,
+        running_edge(
+            one_room(shop, capacity={"admissions_per_second": 3, "burst_seconds": 1.0}, page={"title": "Meridian"}),
+            folder,
+        ) as edge,
         asyncio.TaskGroup() as group,
     ):
         plan = CrowdPlan(rush=people, rush_s=0.5, total=people, impatient=0.0, buy=False)
@@ -91,3 +82,41 @@ async def test_a_visitor_waits_in_line_and_gets_in(chromium: Browser, tmp_path: 
         await expect(page.get_by_text("A Visitor").or_(page.get_by_text("Thank you")).first).to_be_visible()
         assert watch.faults == []
         await context.close()
+
+
+async def test_a_payment_provider_sends_a_visitor_back_by_a_form(chromium: Browser, tmp_path: Path) -> None:
+    """Another site's form comes without SameSite=Lax cookies: a callback passes all the same, and the page behind it is
+    reached by the pass. Any other path of the room is the waiting page, for the form has no place.
+    """
+    cookies: dict[str, str] = {}
+
+    async def shop(request: web.BaseRequest) -> web.StreamResponse:
+        cookies[request.path] = request.headers.get("Cookie", "")
+        if request.path == "/checkout/paid":
+            return web.Response(status=303, headers={"Location": "/checkout/thanks"})
+        return web.Response(text=f"<h1>the shop: {request.path}</h1>", content_type="text/html")
+
+    async def provider(request: web.BaseRequest) -> web.StreamResponse:
+        back = f"{edge.url}{request.query['to']}"
+        form = f'<form method="post" action="{back}"><button name="paid" value="yes">Back to the shop</button></form>'
+        return web.Response(text=form, content_type="text/html")
+
+    async with running_upstream(shop) as address, running_upstream(provider) as elsewhere:
+        capacity = {"admissions_per_second": 0.001, "burst_seconds": 1.0, "burst_floor": 1.0}
+        room = {"match": {"paths": ["/checkout*"], "callbacks": ["/checkout/paid"]}, "capacity": capacity}
+        async with running_edge(one_room(address, **room).replace("workers: 2", "workers: 1"), tmp_path) as edge:
+            context = await chromium.new_context()
+            page = await context.new_page()
+            await page.goto(f"{edge.url}/checkout")
+            await expect(page.get_by_text("the shop: /checkout")).to_be_visible(timeout=PATIENCE_MS)
+            other_site = elsewhere.replace("127.0.0.1", "localhost")
+            await page.goto(f"{other_site}/?to=/checkout/paid")
+            await page.click("button")
+            await expect(page.get_by_text("the shop: /checkout/thanks")).to_be_visible(timeout=PATIENCE_MS)
+            assert "stanchion_" not in cookies["/checkout/paid"]
+            assert "stanchion_checkout=p" in cookies["/checkout/thanks"]
+            await page.goto(f"{other_site}/?to=/checkout/other")
+            await page.click("button")
+            await expect(page.locator("#wait")).to_be_visible(timeout=PATIENCE_MS)
+            assert "/checkout/other" not in cookies
+            await context.close()

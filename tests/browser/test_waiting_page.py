@@ -4,6 +4,7 @@ The visitor's clock is moved, not waited for.
 """
 
 import re
+from dataclasses import replace
 from time import time
 
 import pytest
@@ -129,6 +130,18 @@ async def test_tells_a_real_slow_down(arrive: Arrive, edge: ScriptedEdge) -> Non
         await poll(page, 6)
     await expect(page.locator("#notice")).to_have_text("The line is moving more slowly than before.")
     await expect(page.locator("#wait")).to_have_text("about 10 minutes")
+
+
+async def test_tells_that_a_place_has_moved_back(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """Whoever was away for too long reads so on the page, until it is loaded again; with scripts off at once."""
+    edge.answers = [replace(waiting(700, 300), moved_back_s=430.0), waiting(690, 290)]
+    page = await arrive()
+    for _ in range(2):
+        await poll(page, 6)
+    await expect(page.locator("#notice")).to_have_text(re.compile("yours has moved back by about 7 minutes"))
+    edge.pages = [replace(waiting(700, 300), moved_back_s=430.0)]
+    plain = await arrive(java_script_enabled=False)
+    await expect(plain.locator("#notice")).to_have_text(re.compile("yours has moved back by about 7 minutes"))
 
 
 async def test_a_reload_does_not_jump_either(arrive: Arrive, edge: ScriptedEdge) -> None:

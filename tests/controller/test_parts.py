@@ -57,14 +57,6 @@ def test_the_pid_is_independent_of_the_step(error: float, parts: int) -> None:
     assert many.output == pytest.approx(one.output, abs=1e-9)
 
 
-def test_track_takes_over_without_a_bump() -> None:
-    """After `track` the next step starts from the tracked output."""
-    pid = Pid(Gains(kp=1.0, ki=0.1))
-    pid.step(0.2, 0.1)
-    pid.track(0.7)
-    assert pid.step(0.2, 0.0) == pytest.approx(0.7)
-
-
 def test_rates_do_not_depend_on_the_tick() -> None:
     """Ten events a second are ten a second at any tick."""
     for dt in (0.05, 0.1, 1.0):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from controller import Gate, GateSettings
 from controller.decisions import Admit, Wait
 from controller.fleet import HEARTBEAT_S
+from controller.line import Line
 from controller.profile import KNOTS, FarLine
 
 CAPACITY = 20.0
@@ -163,3 +164,21 @@ def test_everybody_is_told_the_place_in_the_whole_line() -> None:
     told = fleet.poll(1, people[1501])
     assert isinstance(told, Wait)
     assert told.position == pytest.approx(1502 - gone, rel=0.04)
+
+
+def test_places_go_on_behind_a_shared_front_that_holds_few() -> None:
+    """Many near the front have left, and those behind them have not asked since they came near: nobody's place, nor
+    the number of those who are called, ends where what the nodes share ends."""
+    line = Line(1024, 0.0, 17.0, nodes=2)
+    people = [float(k) for k in range(100)]
+    for first_seen in people[::2]:
+        line.expect(first_seen, 90.0, is_first=False)
+    front = line.join(sample=0.5, zone=60.0)
+    for first_seen in people[:50]:
+        front.expect(first_seen, 90.0, is_first=False)
+    line.far.merge((50.0, tuple(people[start::4])) for start in (0, 2))
+    line.tick(1.0, 1.0)
+    assert line.ahead(100.0) == pytest.approx(100.0, abs=4.0)
+    seventieth = line.nth(70.0)
+    assert seventieth is not None
+    assert seventieth == pytest.approx(70.0, abs=4.0)

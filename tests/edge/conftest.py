@@ -18,6 +18,7 @@ import uvloop
 
 from edge.abuse.shield import Shield
 from edge.answers import Answers
+from edge.cluster.grants import Grants
 from edge.loading import parse_settings
 from edge.metrics import Metrics
 from edge.pipeline import Pipeline
@@ -236,7 +237,12 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            upstream: Upstream, upstream_settings: str = "", settings: str = "", rate: float = 1e5, room: str = ""
+            upstream: Upstream,
+            upstream_settings: str = "",
+            settings: str = "",
+            rate: float = 1e5,
+            room: str = "",
+            grants: Grants | None = None,
         ) -> Edge:
             text = SETTINGS % (upstream.url, upstream_settings, settings, rate)
             parsed = parse_settings(text + (f"    {room}\n" if room else ""))
@@ -253,6 +259,7 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
                 os.urandom,
                 lambda event: None,
                 None if (shield := Shield(parsed.abuse)).is_off else shield,
+                grants=grants,
             )
             watcher = Recorder()
             plane = Plane(parsed, pipeline, watcher, time.time, random.random)

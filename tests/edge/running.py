@@ -6,15 +6,30 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from aiohttp import web
 
 #: Long enough for a machine that is busy with something else; no test waits this long when all is well.
 DEADLINE_S = 30.0
+
+
+def one_room(upstream: str, paths: Sequence[str] = ("/checkout*",), **room: Any) -> str:
+    """Settings of two workers with one room before `upstream`; `room`: its further sections, such as `capacity`."""
+    tree = {
+        "listen": ["tcp://127.0.0.1:0"],
+        "admin": {"listen": "tcp://127.0.0.1:0"},
+        "workers": 2,
+        "secret_keys_env": "STANCHION_KEYS",
+        "upstream": {"url": upstream},
+        "log": {"format": "json", "access": "none"},
+        "rooms": [{"name": "checkout", "match": {"paths": list(paths)}, **room}],
+    }
+    return yaml.safe_dump(tree)
 
 
 class RunningEdge:
@@ -70,12 +85,17 @@ class RunningEdge:
 
 
 @contextlib.asynccontextmanager
-async def running_edge(settings: str, folder: Path, **environment: str) -> AsyncIterator[RunningEdge]:
-    """`stanchion run` on a settings text (its listen addresses should have port 0), ready when entered."""
+async def running_edge(
+    settings: str, folder: Path, *, prefix: Sequence[str] = (), **environment: str
+) -> AsyncIterator[RunningEdge]:
+    """`stanchion run` on a settings text (its listen addresses should have port 0), ready when entered.
+
+    prefix: what the command is run by, such as `prlimit --nofile=64`; it must become the command by exec.
+    """
     file = folder / "edge.yaml"
     file.write_text(settings)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edge.cli", "run", str(file)),
+        *(*prefix, sys.executable, "-m", "edge.cli", "run", str(file)),
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "STANCHION_KEYS": "a-key-for-tests-only-" + "x" * 22, **environment},
         limit=1024 * 1024,

@@ -215,6 +215,19 @@ def test_every_address_is_in_one_network(address: str) -> None:
     assert network_prefix("2001:db8:1::1", 24, 48) == network_prefix("2001:db8:1:ffff::2", 24, 48)
 
 
+def test_what_has_moved_to_another_node_is_forgotten_here() -> None:
+    """Neither the pass nor its ticket gives the old pass again; a move that comes late undoes nothing."""
+    uses = Uses()
+    held = Pass("i" * 22, "checkout", NOW, NOW + 10, NOW + 600)
+    uses.note(held)
+    uses.moved(held.id, NOW + 5)
+    assert uses.get(held.id) == held
+    assert not uses.supersedes(held)
+    uses.moved(held.id, NOW + 100)
+    assert uses.get(held.id) is None
+    assert uses.supersedes(held)
+
+
 def test_uses_are_bounded() -> None:
     uses = Uses()
     for at in range(2 * MOST):

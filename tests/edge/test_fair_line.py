@@ -23,20 +23,7 @@ from controller.simulation.world import play
 from edge.cluster.heartbeat import HEARTBEAT_S
 from edge.demo.crowd import Crowd, CrowdPlan, Visit
 from tests.edge.observed import BURST_S, CAPACITY, Shop, check_the_bounds, used_share
-from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
-
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-workers: 2
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "{upstream}"}}
-log: {{format: json, access: none}}
-rooms:
-  - name: checkout
-    match: {{paths: ["/checkout*"]}}
-    capacity: {{admissions_per_second: 40, burst_seconds: 1.0}}
-"""
+from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream, wait_until
 
 
 async def visit_all(
@@ -45,7 +32,9 @@ async def visit_all(
     shop = Shop()
     async with (
         running_upstream(shop.handle) as upstream,
-        running_edge(SETTINGS.format(upstream=upstream), folder) as edge,
+        running_edge(
+            one_room(upstream, capacity={"admissions_per_second": CAPACITY, "burst_seconds": BURST_S}), folder
+        ) as edge,
     ):
         crowd = Crowd(edge.url, "/checkout", plan, random.Random(20261121))
         async with asyncio.TaskGroup() as group:

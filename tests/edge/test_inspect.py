@@ -7,10 +7,10 @@ import pytest
 
 from edge.cli import main
 from tests.edge.observed import Shop
-from tests.edge.running import running_edge, running_upstream
-from tests.edge.test_fair_line import SETTINGS
+from tests.edge.running import one_room, running_edge, running_upstream
 from waiting_room.ticket import Keyring, Pass, new_ticket
 
+ROOM = {"capacity": {"admissions_per_second": 40}}
 KEY = "a-key-for-tests-only-" + "x" * 22
 
 
@@ -18,7 +18,7 @@ KEY = "a-key-for-tests-only-" + "x" * 22
 def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("STANCHION_KEYS", KEY)
     file = tmp_path / "edge.yaml"
-    file.write_text(SETTINGS.format(upstream="http://127.0.0.1:9"))
+    file.write_text(one_room("http://127.0.0.1:9", **ROOM))
     return str(file)
 
 
@@ -63,7 +63,7 @@ async def test_status_shows_every_room(tmp_path: Path, capsys: pytest.CaptureFix
     """A table for people; an edge that cannot be reached is a failure with a sentence."""
     async with (
         running_upstream(Shop().handle) as upstream,
-        running_edge(SETTINGS.format(upstream=upstream), tmp_path) as edge,
+        running_edge(one_room(upstream, **ROOM), tmp_path) as edge,
     ):
         assert await asyncio.to_thread(main, ["status", "--admin", edge.admin]) == 0
         said = capsys.readouterr().out

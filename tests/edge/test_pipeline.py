@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from controller import GateSettings
 from edge.answers import Answers
+from edge.cluster.grants import Grants
 from edge.head import RequestHead
 from edge.loading import parse_settings
 from edge.metrics import Metrics
@@ -45,7 +46,7 @@ rooms:
 class Edge:
     """A pipeline with a clock in hand."""
 
-    def __init__(self, yaml: str = YAML, **changes: Any) -> None:
+    def __init__(self, yaml: str = YAML, grants: Grants | None = None) -> None:
         self.settings: Settings = parse_settings(yaml)
         self.now = NOW
         self.events: list[RoomEvent] = []
@@ -53,7 +54,14 @@ class Edge:
         self.chance = random.Random(7)
         rooms = build_rooms(self.settings, ASSETS, lambda name: [[0] * 69], 0, NOW, 0.0)
         self.pipeline = Pipeline(
-            rooms, KEYS, Answers(ASSETS), self.metrics, self.settings.cookies, self.chance.randbytes, self.events.append
+            rooms,
+            KEYS,
+            Answers(ASSETS),
+            self.metrics,
+            self.settings.cookies,
+            self.chance.randbytes,
+            self.events.append,
+            grants=grants,
         )
 
     def ask(

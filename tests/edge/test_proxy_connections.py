@@ -153,6 +153,25 @@ async def test_an_upgrade_is_spliced(edge_in_front_of, upstream):
     assert edge.outcomes == ["admitted"]
 
 
+async def test_an_upgrade_of_a_visitor_who_has_ended_ends_with_the_upstream(edge_in_front_of, upstream):
+    """Nothing more can come from them: it is over when the upstream has no more to say, not when it has idled."""
+
+    async def says_one_thing(reader, writer):
+        await upstream.read(reader)
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n")
+        assert await reader.read() == b""
+        writer.write(b"bye")
+
+    upstream.handler = says_one_thing
+    edge = await edge_in_front_of(upstream)
+    visitor = await edge.connect()
+    visitor.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
+    visitor.writer.write_eof()
+    assert (await visitor.response()).status == 101
+    assert await visitor.wait_closed() == b"bye"
+    assert edge.outcomes == ["forwarded"]
+
+
 async def test_nothing_behind_an_upgrade_is_sent_before_the_upstream_agrees(edge_in_front_of, upstream):
     """Bytes behind the head are the next request, until a 101 makes them the tunnel's (CVE-2026-2833)."""
     visitor = await (await edge_in_front_of(upstream)).connect()

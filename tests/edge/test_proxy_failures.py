@@ -87,7 +87,10 @@ async def test_an_answer_that_cannot_be_read_is_a_502(edge_in_front_of, upstream
     upstream.handler = broken
     edge = await edge_in_front_of(upstream)
     visitor = await edge.connect()
-    assert (await visitor.get("/")).status == 502
+    answered = await visitor.get("/")
+    while answered.status < 200:
+        answered = await visitor.response()
+    assert answered.status == 502
     assert (await visitor.get("/good")).body == b"ok"
     assert edge.outcomes == ["broken", "forwarded"]
 

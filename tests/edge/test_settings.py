@@ -176,6 +176,13 @@ def test_the_least_settings():
         ({"rooms": [room(polling={"min_seconds": 20})]}, "rooms[0].polling.max_seconds", ">= min_seconds (20)"),
         ({"rooms": [room(page={"status_code": 429})]}, "rooms[0].page.status_code", "must be 200, 202 or 503"),
         ({"rooms": [room(session={"renew": "yes"})]}, "rooms[0].session.renew", "must be true or false"),
+        (
+            {"listen": ["tcp://0.0.0.0:80"], "upstream": {"url": "http://127.0.0.1"}},
+            "",
+            "where the edge itself listens",
+        ),
+        ({"listen": ["tcp://[::]:81"], "upstream": {"url": "http://[::1]:81"}}, "", "where the edge itself listens"),
+        ({"listen": ["tcp://127.0.0.1:81"], "upstream": {"url": "http://localhost:81"}}, "", "the edge itself listens"),
         ({"secret_keys_file": "/k"}, "", "exactly one of secret_keys_env and secret_keys_file"),
     ],
 )

@@ -6,29 +6,19 @@ import sys
 from pathlib import Path
 
 from edge.demo.shop import running_shop
-from tests.edge.running import running_edge, wait_until
+from tests.edge.running import one_room, running_edge, wait_until
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-workers: 2
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "{shop}"}}
-log: {{format: json, access: none}}
-rooms:
-  - name: checkout
-    match: {{paths: ["/checkout*"]}}
-    capacity: {{admissions_per_second: 8}}
-    polling: {{min_seconds: 0.5, max_seconds: 2}}
-"""
 
 
 async def test_a_crowd_of_locusts_waits_gets_in_and_buys(tmp_path: Path):
     """Nobody sees a failure, some wait, about as many get in as the room admits, and orders are made."""
     async with (
         running_shop(stock=10_000, checkouts_per_second=50, seconds_per_checkout=0.05) as shop,
-        running_edge(SETTINGS.format(shop=shop), tmp_path) as edge,
+        running_edge(
+            one_room(shop, capacity={"admissions_per_second": 8}, polling={"min_seconds": 0.5, "max_seconds": 2}),
+            tmp_path,
+        ) as edge,
     ):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", "--json"),

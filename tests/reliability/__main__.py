@@ -1,10 +1,13 @@
-"""Measure what `docs/reliability.md` says, and write it there: `make reliability`.
+"""Measure what `docs/reliability.md` and `docs/conformance.md` say, and write it there: `make reliability`.
 
+conformance what RFC 9110 and 9112 demand, of the edge, nginx and HAProxy           a quarter of a minute
 smuggling   the corpus through the edge, nginx and HAProxy                          half a minute
 fuzz        a million mutations of heads, chunks and cookies                        some two minutes
+sockets     40,000 connections with mutated requests and answers                    some three minutes
 tampered    a million tampered tickets and passes                                  half a minute
 crowd       5,000 slow connections, and what other visitors notice of them          a minute
 tools       slowhttptest in its four modes                                          two minutes
+partition   a machine whose way to Redis is slow or loses a direction               two minutes
 """
 
 import argparse
@@ -13,7 +16,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.reliability.conformance.table import compare as compare_conformance
+from tests.reliability.conformance.table import page
+from tests.reliability.document import replace_table
 from tests.reliability.fuzz import fuzz
+from tests.reliability.fuzz_sockets import fuzz_sockets
+from tests.reliability.partition import CAPACITY, WINDOW_S, partitions
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
 from tests.reliability.tampered import tamper
@@ -32,11 +40,27 @@ def smuggling() -> str:
     return "\n".join(rows)
 
 
+def conformance() -> str:
+    return page(asyncio.run(compare_conformance()))
+
+
 def fuzzing() -> str:
     rows = ["| what | mutations | taken as valid | exceptions | slowest / mean |", "| --- | --- | --- | --- | --- |"]
     for kind, found in fuzz(340_000, SEED).items():
         times = f"{found.slowest_s * 1000:.1f} ms / {found.mean_s * 1e6:.0f} us"
         rows.append(f"| {kind} | {found.mutations:,} | {found.accepted:,} | 0 | {times} |")
+    return "\n".join(rows)
+
+
+def sockets() -> str:
+    rows = [
+        "| mutated | connections | forwarded | faults | a good visitor meanwhile |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for kind, found in asyncio.run(fuzz_sockets(20_000, SEED)).items():
+        served = f"served {found.served:,} times of {found.served:,}"
+        assert not found.faults, found.faults[:5]
+        rows.append(f"| {kind} | {found.sent:,} | {found.forwarded:,} | {len(found.faults)} | {served} |")
     return "\n".join(rows)
 
 
@@ -67,30 +91,44 @@ def tools() -> str:
     return "\n".join(rows)
 
 
+def partitioned() -> str:
+    allowed = f"{CAPACITY * (WINDOW_S + 1):.0f}"
+    rows = [
+        f"| one machine's way to Redis | its `stanchion_redis_up` | `hold`: a second | within 3 s ({allowed}) |"
+        f" `admit`: a second | within 3 s ({allowed}) | errors |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for seen in asyncio.run(partitions()):
+        wrong = sum(n for state, n in seen.states.items() if state not in ("200 waiting", "200 admitted"))
+        rates = " | ".join(f"{seen.rate[name]:.1f} | {seen.most[name]}" for name in ("hold", "admit"))
+        rows.append(f"| {seen.trouble} | {seen.up:g} | {rates} | {wrong} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    "conformance": conformance,
     "smuggling": smuggling,
     "fuzz": fuzzing,
+    "sockets": sockets,
     "tampered": tampered,
     "crowd": crowded,
     "tools": tools,
+    "partition": partitioned,
 }
+#: In which document a part's table stands; all others in the last one.
+DOCUMENTS = {"conformance": "conformance.md", "": "reliability.md"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="which; all by default")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="the document whose tables are replaced")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="the documents whose tables are replaced")
     options = parser.parse_args()
     for part in options.parts or PARTS:
         table = PARTS[part]()
         print(table, flush=True)
         if options.write:
-            text = options.write.read_text()
-            before, begin, rest = text.partition(f"<!-- {part} -->\n")
-            _, end, after = rest.partition(f"<!-- end of {part} -->")
-            if not begin or not end:
-                raise SystemExit(f"{options.write} has no place for {part}")
-            options.write.write_text(f"{before}{begin}{table}\n{end}{after}")
+            replace_table(options.write / DOCUMENTS.get(part, DOCUMENTS[""]), part, table)
     return 0
 
 

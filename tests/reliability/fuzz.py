@@ -25,7 +25,7 @@ from edge.plane.request import Refusal, Request, RequestParser
 from tests.reliability.judge import judge
 from waiting_room.ticket import Keyring, Rejected, Ticket, cookie_values, new_ticket
 
-__all__ = ["Fuzzed", "fuzz"]
+__all__ = ["Fuzzed", "checks", "fuzz", "mutations", "seeds"]
 
 SEEDS = Path(__file__).parent / "seeds"
 #: Pieces that mutations are spliced with: what parsers trip over.
@@ -69,25 +69,29 @@ class Fuzzed:
 
 def fuzz(count: int, seed: int) -> dict[str, Fuzzed]:
     """count mutations of each kind. Raises AssertionError, or what the parsers raised, with the bytes in its notes."""
+    return {kind: _run(count, random.Random(f"{seed} {kind}"), *check) for kind, check in checks().items()}
+
+
+def checks() -> dict[str, tuple[list[bytes], Callable[[bytes], object]]]:
+    """By kind: the seeds, and what must hold for any bytes; it returns what became of them."""
     keys = Keyring([b"k" * 32])
     sealed = keys.seal(new_ticket("sale", 1e9, bytes(16)))
     shared = RequestParser()
-    checks: dict[str, tuple[list[bytes], Callable[[bytes], object]]] = {
-        "head": (_seeds("head"), lambda raw: _check_head(raw, shared)),
-        "chunks": (_seeds("chunks"), _check_chunks),
+    return {
+        "head": (seeds("head"), lambda raw: _check_head(raw, shared)),
+        "chunks": (seeds("chunks"), _check_chunks),
         "cookie": (
-            [b"a=1; lang=de; " * 40 + b"stanchion_sale=" + sealed.encode(), *_seeds("cookie")],
+            [b"a=1; lang=de; " * 40 + b"stanchion_sale=" + sealed.encode(), *seeds("cookie")],
             lambda raw: _check_cookie(raw, keys, sealed),
         ),
     }
-    return {kind: _run(count, random.Random(f"{seed} {kind}"), *check) for kind, check in checks.items()}
 
 
 def _run(count: int, chance: random.Random, pool: list[bytes], check: Callable[[bytes], object]) -> Fuzzed:
     seen: set[object] = set()
     accepted = kept = 0
     slowest_s, began = 0.0, time.thread_time()
-    for raw in _mutations(count, chance, pool):
+    for raw in mutations(count, chance, pool):
         start = time.thread_time()
         try:
             said = check(raw)
@@ -105,7 +109,7 @@ def _run(count: int, chance: random.Random, pool: list[bytes], check: Callable[[
     return Fuzzed(count, accepted, kept, slowest_s, mean_s)
 
 
-def _mutations(count: int, chance: random.Random, pool: list[bytes]) -> Iterator[bytes]:
+def mutations(count: int, chance: random.Random, pool: list[bytes]) -> Iterator[bytes]:
     for _ in range(count):
         raw = bytearray(chance.choice(pool))
         for _ in range(chance.choice((1, 1, 1, 2, 3, 8))):
@@ -128,7 +132,7 @@ def _mutations(count: int, chance: random.Random, pool: list[bytes]) -> Iterator
         yield bytes(raw[:20_000])
 
 
-def _seeds(kind: str) -> list[bytes]:
+def seeds(kind: str) -> list[bytes]:
     found = [file.read_bytes() for file in sorted(SEEDS.glob(f"{kind}-*"))]
     assert found, f"no seeds of {kind} in {SEEDS}"
     return found

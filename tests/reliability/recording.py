@@ -23,8 +23,7 @@ class Recorder(asyncio.Protocol):
         self._answered = 0
         taken.append(self._bytes)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

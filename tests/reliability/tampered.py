@@ -1,12 +1,12 @@
 """Tampered tickets and passes through the function that opens them for the edge. Seeded, so repeatable.
 
-A forger is given whatever a visitor can hold: tickets and passes of two rooms under the newest key and the one before,
+A forger is given whatever a visitor can hold: tickets, passes and slips of two rooms under the newest key and the last,
 and a keyring of his own. Every kind of tampering begins with a genuine cookie and ends with other bytes:
 
     letters      one to three letters changed, dropped or added anywhere
     times        another moment in a field of time, the signature kept
     exchanged    the fields of one cookie with the signature of another
-    relabelled   a ticket as a pass, a pass as a ticket, another room, another id
+    relabelled   one kind as another, another room, another id
     cut          any part of the front or of the end is missing
     own key      signed well, by a key that is not ours; or by ours for another purpose
     spelled      the signature in another spelling of base64: padding, other alphabet, junk between letters
@@ -20,12 +20,13 @@ from collections.abc import Callable
 
 from itsdangerous import Signer
 
-from waiting_room.ticket import Keyring, Pass, Rejected, Ticket, cookie_values, new_ticket
+from waiting_room.ticket import Keyring, Pass, Rejected, Slip, Ticket, cookie_values, new_ticket
 
 __all__ = ["tamper"]
 
 NEWEST, BEFORE = b"n" * 32, b"b" * 32
 ROOMS = ("sale", "tickets")
+KINDS = ("t1", "p1", "j1")
 LETTERS = string.ascii_letters + string.digits + "-_.=~%+/ "
 #: Cookies that are tampered with; and every so many of them are shown untouched, so that the check can fail.
 GENUINE, SHOWN = 400, 1000
@@ -60,19 +61,23 @@ def tamper(count: int, seed: int) -> dict[str, Counter[str]]:
             opened = keys.read(forged, room)
             assert isinstance(opened, Rejected), f"{kind}: {forged!r} opened as {opened}"
         found = cookie_values(f"a=1; stanchion_sale={forged}; b=2", "stanchion_sale")
-        assert not any(isinstance(keys.read(each, "sale"), Ticket | Pass) for each in found if each not in known)
+        assert not any(isinstance(keys.read(each, "sale"), Ticket | Pass | Slip) for each in found if each not in known)
         said[kind][opened.reason.value] += 1
         if tried % SHOWN == 0:
-            assert isinstance(keys.read(value, value.split(".")[1]), Ticket | Pass), f"{value!r} is genuine"
+            assert isinstance(keys.read(value, value.split(".")[1]), Ticket | Pass | Slip), f"{value!r} is genuine"
     return said
 
 
 def _cookie(chance: random.Random, keys: Keyring) -> str:
     ticket = new_ticket(chance.choice(ROOMS), chance.uniform(1.7e9, 1.8e9), chance.randbytes(16))
-    if chance.random() < 0.5:
-        return keys.seal(ticket)
+    match chance.randrange(5):
+        case 0:
+            return keys.seal(Slip(ticket.id, ticket.room, ticket.first_seen))
+        case 1 | 2:
+            return keys.seal(ticket)
     admitted_at = ticket.first_seen + chance.uniform(0, 4000)
-    return keys.seal(Pass(ticket.id, ticket.room, ticket.first_seen, admitted_at, admitted_at // 1 + 600))
+    marks = chance.choice(("", keys.marks(ticket.id, "chrome android", "192.0.2.0/24")))
+    return keys.seal(Pass(ticket.id, ticket.room, ticket.first_seen, admitted_at, admitted_at // 1 + 600, marks))
 
 
 def _body(value: str) -> str:
@@ -98,7 +103,7 @@ def _relabelled(value: str, chance: random.Random) -> str:
     fields = value.split(".")
     match chance.randrange(4):
         case 0:
-            fields[0] = "p1" if fields[0] == "t1" else "t1"
+            fields[0] = chance.choice([kind for kind in KINDS if kind != fields[0]])
         case 1:
             fields[1] = ROOMS[fields[1] == ROOMS[0]]
         case 2:
@@ -113,10 +118,10 @@ def _cut(value: str, chance: random.Random) -> str:
 
 
 def _own_key(value: str, chance: random.Random) -> str:
-    salts = (b"stanchion.ticket.v1", b"stanchion.pass.v1")
+    salts = {"t1": b"stanchion.ticket.v1", "p1": b"stanchion.pass.v1", "j1": b"stanchion.slip.v1"}
     is_ours = chance.random() < 0.5
     key = NEWEST if is_ours else chance.randbytes(32)
-    salt = salts[value.startswith("t1")] if is_ours else chance.choice(salts)  # ours: the other purpose's
+    salt = salts[chance.choice([kind for kind in KINDS if not is_ours or kind != value[:2]])]  # ours: another purpose's
     return Signer(key, salt=salt, key_derivation="hmac", digest_method="sha256").sign(_body(value).encode()).decode()
 
 

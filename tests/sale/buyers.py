@@ -202,5 +202,5 @@ class Buyers:
         async with self._session.request(method, self._url + path, data=body, headers=headers) as answer:
             if cookie := answer.cookies.get(ROOM_COOKIE):
                 buyer.cookie = f"{ROOM_COOKIE}={cookie.value}" if cookie.value else ""
-                buyer.ticket = cookie.value.split(".")[2] if cookie.value else buyer.ticket
+                buyer.ticket = cookie.value.split(".")[2].partition("~")[0] if cookie.value else buyer.ticket
             return answer.status, answer.headers.get("Stanchion-State", ""), json.loads(await answer.read())

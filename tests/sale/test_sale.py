@@ -22,27 +22,22 @@ from checkout.tasks import beside
 from tests.checkout.chaos import SALE, Plan, ShopProcess, serving_app
 from tests.checkout.servers import free_port
 from tests.edge.observed import overtaken_share
-from tests.edge.running import RunningEdge, running_edge, wait_until
+from tests.edge.running import RunningEdge, one_room, running_edge, wait_until
 from tests.sale.buyers import Buyer, Buyers, BuyersPlan
 
 STOCK = 500
 HOLD_S = 12.0
 CAPACITY = 60
 
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-workers: 2
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "{upstream}"}}
-log: {{format: json, access: none}}
-rooms:
-  - name: checkout
-    match: {{paths: ["/checkout*", "/api/*"]}}
-    capacity: {{admissions_per_second: {capacity}, burst_seconds: 1.0}}
-    polling: {{min_seconds: 1, max_seconds: 4}}
-    stock: {{path: /stock, every_seconds: 0.5, claim_seconds: 10}}
-"""
+
+def settings(shop_url: str) -> str:
+    return one_room(
+        shop_url,
+        paths=["/checkout*", "/api/*"],
+        capacity={"admissions_per_second": CAPACITY, "burst_seconds": 1.0},
+        polling={"min_seconds": 1, "max_seconds": 4},
+        stock={"path": "/stock", "every_seconds": 0.5, "claim_seconds": 10},
+    )
 
 
 @dataclass
@@ -67,9 +62,7 @@ async def play(folder: Path) -> Sale:
         shop = ShopProcess(folder, free_port(), {"kind": "sqlite", "path": str(database)}, plan, bank_url)
         stack.callback(shop.kill, 15)
         shop.start()
-        edge = await stack.enter_async_context(
-            running_edge(SETTINGS.format(upstream=shop.url, capacity=CAPACITY), folder)
-        )
+        edge = await stack.enter_async_context(running_edge(settings(shop.url), folder))
 
         async def shop_answers() -> bool:
             return (await edge.status())["rooms"][0]["stock"] == STOCK

@@ -9,7 +9,7 @@ import controller
 from controller.simulation import crowd, ideal
 from controller.simulation.measures import inversions, measure
 from controller.simulation.policies import POLICIES
-from controller.simulation.scenario import Scenario, SetCapacity, Stall
+from controller.simulation.scenario import Client, Scenario, SetCapacity, Stall
 from controller.simulation.told import told
 from controller.simulation.world import play, real_gate
 
@@ -57,6 +57,16 @@ def test_the_line_is_close_to_the_ideal(
     assert got.p99_s <= p99_s
     assert got.kendall <= kendall
     assert got.overshoot == 0.0
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_visitors_on_slow_networks_are_missed_by_nobody(joined: bool) -> None:
+    """Half a second each way: who comes a second late has not left, nor gone to another node, and is called earlier."""
+    run = play(small("far", 4, client=Client(latency_median_s=0.5), joined=joined), seed=1)
+    got = measure(run, ideal.fifo(run.people, run.scenario.plan()))
+    assert got.use >= 0.97
+    assert got.median_s <= 3.0
+    assert got.p99_s <= 10.0
 
 
 def test_a_stall_and_a_step_are_survived() -> None:

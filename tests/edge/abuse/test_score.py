@@ -3,7 +3,7 @@
 from collections import Counter
 from random import Random
 
-from edge.abuse.score import Behaviour, head_reasons, points_of
+from edge.abuse.score import SPAN_S, Behaviour, head_reasons, points_of
 from tests.edge.abuse.population import ROBOTS, people, robots
 
 SUSPECT_AT = 60
@@ -58,6 +58,19 @@ def test_its_memory_is_bounded():
         behaviour.saw(str(at), str(at), at / 100)
         behaviour.met(str(at), at / 100)
     assert len(behaviour) <= 2000
+
+
+def test_a_network_is_crowded_by_the_tickets_of_the_present_and_the_last_span():
+    behaviour = Behaviour(asked_s=1.0)
+    for at in range(20):
+        behaviour.met("office", at)
+    assert behaviour.saw("a", "office", 30.0) == ()
+    for at in range(20):
+        behaviour.met("office", SPAN_S + at)
+    assert behaviour.saw("b", "office", SPAN_S + 30.0) == ("crowded",)
+    assert behaviour.saw("b", "home", SPAN_S + 30.0) == ()
+    behaviour.met("home", 2 * SPAN_S + 1.0)
+    assert behaviour.saw("c", "office", 2 * SPAN_S + 2.0) == ()
 
 
 def test_one_weak_sign_is_nothing():

@@ -51,7 +51,7 @@ def said(by: Recogniser, raw: bytes, peer: str) -> tuple[object, ...]:
         facts.credential,
         facts.room and facts.room.name,
         facts.answer,
-        (facts.wants_page, facts.is_poll, facts.limits),
+        (facts.wants_page, facts.is_poll, facts.limits, facts.watched),
         (known.peer, known.is_plain, known.is_http10, known.keep_alive, known.length),
         (known.expects_continue, known.upgrades),
         (line, sorted(lines)),

@@ -17,7 +17,7 @@ from tests.edge.running import wait_until
 from tests.edge.workers.whole import Visitor, settings, whole_edge
 
 #: All that may tell samples apart: none of them takes a value that a visitor chooses.
-LABELS = {"outcome", "room", "reason", "kind", "command", "version", "le"}
+LABELS = {"outcome", "room", "reason", "kind", "command", "version", "le", "dependency"}
 PLACES = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
@@ -152,7 +152,7 @@ async def test_with_a_token_only_probes_go_without(tmp_path: Path):
     token = "a-token-for-tests-only"
     async with whole_edge(tmp_path, environment={"ADMIN_TOKEN": token}, admin=admin, workers=1) as edge:
         assert [(await edge.ask_admin(path))[0] for path in ("/livez", "/readyz")] == [200, 200]
-        for path in ("/status", "/metrics", "//status", "/nothing", "/livez/../status"):
+        for path in ("/status", "/metrics", "/lists", "//status", "/nothing", "/livez/../status"):
             for said in (
                 "",
                 token,
@@ -172,5 +172,12 @@ async def test_with_a_token_only_probes_go_without(tmp_path: Path):
                 headers = {"Authorization": f"Bearer {token}"}
                 async with session.get(edge.running.admin + path, headers=headers) as answer:
                     assert answer.status == 200
+            change = {"list": "deny", "networks": ["192.0.2.0/24"]}
+            async with session.post(edge.running.admin + "/lists", json=change) as answer:
+                assert answer.status == 401
+            async with session.post(edge.running.admin + "/lists", json=change, headers=headers) as answer:
+                assert answer.status == 200
+        [line] = edge.said("audit")
+        assert line["who"].startswith("127.0.0.1, token ")
         assert token not in edge.running.output.decode(), "a secret in the log"
         assert edge.said("refused without the token")

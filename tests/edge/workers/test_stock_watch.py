@@ -112,3 +112,44 @@ async def test_what_is_asked_changes_with_the_settings(tmp_path: Path):
         asked = shop.asked
         await states(edge)
         assert shop.asked <= asked + 1
+
+
+async def test_an_unknown_stock_holds_the_rooms_that_say_so(tmp_path: Path):
+    """Fail open and fail closed, side by side: no answer from the start, then one, then none again. Who waits in the
+    closed room keeps the place, who is in stays in, and status and metrics name what is missing."""
+    shop = Shop(100, 0)
+    shop.status = 500
+    shared = {"capacity": {"admissions_per_second": 100.0}, "polling": {"min_seconds": 0.2, "max_seconds": 1.0}}
+    rooms = [
+        {"name": rule, "match": {"paths": [f"/{rule}*"]}, "when_stock_unknown": rule, **shared, **WATCHED}
+        for rule in ("hold", "admit")
+    ]
+    async with whole_edge(tmp_path, shop, rooms=rooms) as edge:
+        opened, closed = Visitor(edge), Visitor(edge)
+        assert (await opened.ask("/admit"))[0] == "admitted"
+        state, told = await closed.ask("/hold")
+        assert state == "waiting"
+        shop.status = 200
+
+        async def is_in() -> bool:
+            return (await closed.ask("/hold"))[0] == "admitted"
+
+        async def wait_missing(missing: list[str]) -> None:
+            metric = 'stanchion_room_missing_dependency{dependency="stock",room="%s"}'
+
+            async def is_said() -> bool:
+                metrics = await edge.metrics()
+                said = {room["room"]: room["missing"] for room in (await edge.running.status())["rooms"]}
+                counted = metrics.get(metric % "hold"), metrics.get(metric % "admit")
+                return counted == (len(missing), 0) and said == {"hold": missing, "admit": []}
+
+            await wait_until(is_said, f"status and metrics say that {missing} is missing")
+
+        await wait_until(is_in, "the stock is known and the closed room opens")
+        await wait_missing([])
+        shop.status = 500
+        await wait_missing(["stock"])
+        assert {(await Visitor(edge).ask("/hold"))[0] for _ in range(6)} == {"waiting"}
+        assert {(await Visitor(edge).ask("/admit"))[0] for _ in range(6)} == {"admitted"}
+        assert (await closed.ask("/hold"))[0] == "admitted", "who is in stays in"
+        assert told["first_seen"]

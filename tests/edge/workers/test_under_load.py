@@ -24,12 +24,17 @@ class Load:
         self._url = url
         self.seen: Counter[str] = Counter()
 
+    @property
+    def target(self) -> str:
+        """What the next request is for."""
+        return "/"
+
     async def visit(self, *, keeps: bool) -> None:
         connector = aiohttp.TCPConnector(force_close=not keeps)
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
             while True:
                 try:
-                    async with session.post(f"{self._url}/", data=b"order") as answer:
+                    async with session.post(self._url + self.target, data=b"order") as answer:
                         await answer.read()
                         self.seen[str(answer.status)] += 1
                 except aiohttp.ClientError as fault:
@@ -38,8 +43,8 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def under_load(edge: Edge) -> AsyncIterator[Load]:
-    load = Load(edge.running.url)
+async def under_load(edge: Edge, kind: type[Load] = Load) -> AsyncIterator[Load]:
+    load = kind(edge.running.url)
     visitors = [asyncio.ensure_future(load.visit(keeps=at % 2 == 0)) for at in range(8)]
     try:
         yield load

@@ -12,7 +12,7 @@ import yaml
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.edge.running import RunningEdge, running_edge, running_upstream
+from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
 
 Tree = dict[str, Any]
 
@@ -78,6 +78,15 @@ class Edge:
     def said(self, text: str) -> list[Tree]:
         """The log lines that hold a text."""
         return [line for line in self.running.log if text in line["message"]]
+
+    async def wait_restarted(self) -> None:
+        """Until every worker that was killed has a successor that serves."""
+
+        async def is_whole() -> bool:
+            nodes = (await self.running.status())["nodes"]
+            return all(node["ready"] and node["restarts"] for node in nodes)
+
+        await wait_until(is_whole, "the workers are back")
 
     async def room(self) -> Tree:
         [room] = (await self.running.status())["rooms"]

@@ -1,0 +1,63 @@
+"""How much later than asked visitors come: the way there and back, and what their device takes.
+
+A lease that ends before its visitor can be back makes a node believe that nobody comes back, and visitors who are
+called too late find somebody else's second. So it is measured, on the visitors far from the front: all nodes give them
+the longest interval, so who comes to this node after it, within SHARE of it, comes for the first time since they were
+asked; near the front they might have been elsewhere in between.
+
+    mean += GAIN * (came - (asked + interval) - mean)           of visits within SHARE of the interval after it
+
+With the first FEW it is the plain mean, and until then nothing is concluded from who came back here.
+"""
+
+__all__ = ["USUAL_S", "Lateness"]
+
+#: A quick network and an honest browser: what the law's constants are made for.
+USUAL_S = 0.06
+GAIN = 1 / 64
+SHARE = 0.2
+FEW = 16
+MOST = 1024  # appointments that are watched
+
+
+class Lateness:
+    """Times are of one monotone clock, seconds."""
+
+    __slots__ = ("_asked", "_seen", "_swept_at", "mean_s")
+
+    def __init__(self) -> None:
+        self._asked: dict[float, float] = {}
+        self._swept_at = 0.0
+        self._seen = 0
+        self.mean_s = USUAL_S
+
+    def __repr__(self) -> str:
+        return f"<Lateness {self.mean_s:.2f} s, {len(self._asked)} watched>"
+
+    @property
+    def is_known(self) -> bool:
+        return self._seen >= FEW
+
+    @property
+    def extra_s(self) -> float:
+        """Later than usual by so much."""
+        return max(0.0, self.mean_s - USUAL_S)
+
+    def asked(self, first_seen: float, back_at: float) -> None:
+        """Somebody far from the front was asked to come back at that time."""
+        if len(self._asked) < MOST:
+            self._asked[first_seen] = back_at
+
+    def came(self, first_seen: float, clock: float, interval_s: float) -> None:
+        """Somebody polls who may have been asked to. interval_s: the longest."""
+        back_at = self._asked.pop(first_seen, None)
+        if back_at is not None and -SHARE * interval_s < clock - back_at < SHARE * interval_s:
+            self._seen += 1
+            self.mean_s += max(GAIN, 1.0 / (self._seen + 1)) * (clock - back_at - self.mean_s)
+
+    def tick(self, clock: float, interval_s: float) -> None:
+        """Forget those who have not come; at every longest interval or so."""
+        if clock - self._swept_at > interval_s:
+            self._swept_at = clock
+            last = clock - SHARE * interval_s
+            self._asked = {first_seen: at for first_seen, at in self._asked.items() if at > last}

@@ -1,0 +1,52 @@
+"""A request whose verdict comes later: its connection waits, and what comes behind the head is kept.
+
+It stands in the place of an `Exchange` at its connection, which it treats like one whose request is complete.
+"""
+
+from typing import TYPE_CHECKING
+
+from edge.plane.recognise import Known
+from edge.verdict import Asking, Verdict
+
+if TYPE_CHECKING:
+    from edge.plane.client import Client
+
+__all__ = ["Asked"]
+
+
+class Asked:
+    __slots__ = ("_client", "_known", "_raw", "is_over")
+
+    is_request_done = True
+
+    def __init__(self, client: "Client", known: Known, raw: bytes) -> None:
+        self._client = client
+        self._known = known
+        self._raw = raw
+        self.is_over = False
+
+    def start(self, asking: Asking) -> None:
+        asking.ask(self._settle)
+
+    def _settle(self, verdict: Verdict) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self._client.settled(self._known, verdict, self._raw)
+
+    def receive(self, data: bytes) -> bytes:
+        return data
+
+    def abandon(self, outcome: str = "abandoned") -> None:  # noqa: ARG002
+        """The visitor has gone. Whoever was let in meanwhile is given the same pass when they come back."""
+        self.is_over = True
+
+    def expire(self) -> None:
+        """No answer at all: those who give them have a time limit of their own."""
+        self.is_over = True
+        self._client.abort()
+
+    def client_is_full(self) -> None:
+        """Nothing is being written for them."""
+
+    def client_has_room(self) -> None:
+        """As above."""

@@ -1,0 +1,169 @@
+"""What a request costs without sockets: `python -m tests.bench.in_process`, microseconds of CPU.
+
+The very heads of the bench are handed to the protocol of a connection, and what it writes is thrown away. All between
+is what a worker has: pipeline, gate, shield, metrics, access counters, the control steps, the collector's thresholds.
+What this takes and what the bench says differ by the kernel's part and the loop's.
+
+`--only WORK --requests N` does one work once and nothing else: for `perf record`, or for counting instructions, which
+are the same on a busy machine: `valgrind --tool=callgrind python -m tests.bench.in_process --only ...`.
+"""
+
+import argparse
+import itertools
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from edge.abuse.shield import Shield
+from edge.access import Access
+from edge.answers import Answers
+from edge.entropy import Entropy
+from edge.loading import parse_settings
+from edge.metrics import Metrics
+from edge.pipeline import Pipeline
+from edge.plane.client import Client
+from edge.plane.server import Plane
+from edge.plane.upstream import Upstream
+from edge.rooms import build_rooms
+from edge.workers.worker import calm_collector
+from tests.bench.heads import COUNTER, KEY, Heads
+from tests.bench.servers import EDGE, ROOM
+from waiting_room.page import Assets
+from waiting_room.ticket import Keyring
+
+#: Connections the heads are sent over in turn, as wrk does.
+CONNECTIONS = 64
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n" + b"x" * 1024
+)
+
+
+class Sink:
+    """A transport that takes all that is written. last: what was written last."""
+
+    last = b""
+
+    def write(self, data: bytes) -> None:
+        self.last = data
+
+    def get_extra_info(self, _: str) -> tuple[str, int]:
+        return "127.0.0.1", 40_000
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Shop(Sink):
+    """The same for a connection to the upstream, which answers at once."""
+
+    upstream: Upstream
+
+    def write(self, data: bytes) -> None:
+        self.upstream.data_received(ANSWER)
+
+
+class Node:
+    """What a worker is made of, and its connections."""
+
+    def __init__(self) -> None:
+        room = ROOM.format(name="checkout", path="/checkout*", rate=0.01)
+        settings = parse_settings(EDGE.format(port=1, workers=1, origin=2, rooms=room))
+        self.metrics = metrics = Metrics()
+        assets = Assets.load()
+        self.rooms = build_rooms(settings, assets, lambda _: (), 0, time.time(), time.time())
+        pipeline = Pipeline(
+            self.rooms, Keyring([KEY.encode()]), Answers(assets), metrics, settings.cookies, Entropy(os.urandom),
+            lambda _: None, Shield(settings.abuse),
+        )  # fmt: skip
+        self.plane = Plane(settings, pipeline, Access(metrics, settings.log), time.time, random.Random().random)
+        self.plane.date = b"Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n"
+        self.clients = [Client(self.plane) for _ in range(CONNECTIONS)]
+        self.sinks = [Sink() for _ in self.clients]
+        for client, sink in zip(self.clients, self.sinks, strict=True):
+            client.connection_made(sink)  # type: ignore[arg-type]
+        self._connect_shop()
+        self._ticked = self._flushed = 0.0
+
+    def _connect_shop(self) -> None:
+        """One connection that is idle when it is asked for: the shop answers at once, so no second is needed."""
+        pool, transport = self.plane.pool, Shop()
+        transport.upstream = upstream = Upstream(pool)
+        upstream.connection_made(transport)  # type: ignore[arg-type]
+        pool._open.add(upstream)
+        pool._idle.append(upstream)
+
+    def tick(self) -> None:
+        """What a worker does beside: control steps, and counts carried over."""
+        now = time.time()
+        if now - self._ticked > 0.1:
+            self._ticked = now
+            for room in self.rooms.rooms:
+                room.gate.tick(now)
+        if now - self._flushed > 0.5:
+            self._flushed = now
+            self.metrics.flush()
+
+
+def sent(heads: list[bytes]) -> Iterator[bytes]:
+    """The heads in turn; those with the counter's mark are new each time."""
+    mark = COUNTER.encode()
+    for count, head in enumerate(itertools.cycle(heads)):
+        # A read gives new bytes each time, so their hash is not known yet.
+        yield head.replace(mark, b"%010d" % count, 1) if mark in head else bytes(bytearray(head))
+
+
+Work = Callable[[Heads], list[bytes]]
+WORKS: dict[str, Work] = {
+    "poll, one visitor a connection": lambda h: h.polls(visitors=64),
+    "poll, 2,000 visitors mixed": lambda h: h.polls(),
+    "poll, every head new": lambda h: h.polls(new=True),
+    "page, first visits": lambda h: h.pages(),
+    "GET 1 kB, proxied": lambda h: h.passes("/checkout/1k"),
+    "POST 10 kB, proxied": lambda h: h.passes("/checkout/post", method="POST", body=10_240),
+}
+
+
+def run(work: str, requests: int, node: Node | None = None) -> float:
+    """Microseconds of CPU a request."""
+    node = node or Node()
+    source = sent(WORKS[work](Heads()))
+    clients = itertools.cycle(node.clients)
+    spent = 0.0
+    for _ in range(0, requests, 1000):
+        batch = list(itertools.islice(source, 1000))
+        began = time.process_time()
+        for data in batch:
+            next(clients).data_received(data)
+        node.tick()
+        spent += time.process_time() - began
+    return spent / requests * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--only", choices=WORKS, help="this work once")
+    options = parser.parse_args()
+    node = Node()
+    calm_collector()
+    if options.only:
+        print(f"{options.only:36} {run(options.only, options.requests, node):6.2f} us")
+        return
+    found: dict[str, Any] = {work: [] for work in WORKS}
+    for _ in range(options.rounds):
+        for work in WORKS:
+            found[work].append(run(work, options.requests, node))
+    for work, several in found.items():
+        print(f"{work:36} {statistics.median(several):6.2f} us  (least {min(several):.2f})")
+
+
+if __name__ == "__main__":
+    main()

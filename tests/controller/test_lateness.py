@@ -1,0 +1,57 @@
+"""How late visitors come, learnt from those for whom it can be told."""
+
+from random import Random
+
+import pytest
+
+from controller.lateness import FEW, USUAL_S, Lateness
+
+INTERVAL_S = 15.0
+
+
+def asked_and_came(lateness: Lateness, late: list[float]) -> None:
+    clock = 1000.0
+    for k, late_s in enumerate(late):
+        clock += 0.1
+        lateness.asked(float(k), clock + INTERVAL_S)
+        lateness.came(float(k), clock + INTERVAL_S + late_s, INTERVAL_S)
+
+
+def test_it_is_the_mean_of_what_is_seen():
+    draws, lateness = Random(1), Lateness()
+    assert not lateness.is_known
+    asked_and_came(lateness, [draws.uniform(0.5, 1.5) for _ in range(2000)])
+    assert lateness.is_known
+    assert lateness.mean_s == pytest.approx(1.0, abs=0.15)
+    assert lateness.extra_s == pytest.approx(lateness.mean_s - USUAL_S)
+
+
+def test_it_follows():
+    lateness = Lateness()
+    asked_and_came(lateness, [1.0] * 300)
+    asked_and_came(lateness, [0.05] * 400)
+    assert lateness.mean_s == pytest.approx(0.05, abs=0.01)
+    assert lateness.extra_s == 0.0
+
+
+def test_who_sleeps_or_hurries_tells_nothing_of_the_others():
+    lateness = Lateness()
+    asked_and_came(lateness, [60.0, -10.0, 5.0] * 100)
+    assert lateness.mean_s == USUAL_S
+    assert not lateness.is_known
+
+
+def test_few_do_not_count_as_knowing():
+    lateness = Lateness()
+    asked_and_came(lateness, [1.0] * (FEW - 1))
+    assert not lateness.is_known
+
+
+def test_those_who_never_come_are_forgotten():
+    lateness = Lateness()
+    for k in range(5000):
+        lateness.asked(float(k), k * 0.1 + INTERVAL_S)
+        lateness.tick(k * 0.1, INTERVAL_S)
+    lateness.asked(-1.0, 600.0)
+    lateness.came(-1.0, 600.5, INTERVAL_S)
+    assert lateness.mean_s > USUAL_S

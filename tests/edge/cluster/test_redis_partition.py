@@ -1,0 +1,95 @@
+"""A Redis that is slow, far too slow, or behind a network that loses one direction or both: real Redis, toxic proxy."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from controller.fleet import TTL_S
+from edge.cluster.redis_bus import BEAT_S, MAX_DELAY_S, TIMEOUT_S
+from tests.edge.cluster.redis_server import running_redis
+from tests.edge.cluster.test_redis_bus import Machine, both_hear
+from tests.edge.cluster.toxic_proxy import toxic_proxy
+from tests.edge.running import wait_until
+
+
+def test_a_machine_leaves_before_the_others_forget_it() -> None:
+    """The bound that `when_redis_down: hold` rests on: what a machine that is cut off may still hand out is what the
+    others leave to it."""
+    assert max(MAX_DELAY_S, TIMEOUT_S) + 2 * BEAT_S < TTL_S
+
+
+async def wait_up(machine: Machine, *, up: bool) -> None:
+    async def is_so() -> bool:
+        return machine.bus.is_up is up
+
+    await wait_until(is_so, f"the way of {machine.bus!r} is {'open' if up else 'broken'}")
+
+
+@contextlib.asynccontextmanager
+async def sending(*machines: Machine):
+    """The machines' buses run, and each sends forty messages a second."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(0.025)
+            for machine in machines:
+                machine.beat()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(beat()), *(group.create_task(machine.bus.run()) for machine in machines)]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def test_a_slow_redis_carries_everything_a_little_later(tmp_path: Path) -> None:
+    """A third of a second there and back, forty messages a second: nothing is lost, overtaken, or ever later. Five
+    times as slow it is as good as gone, says so once, and is found again."""
+    async with running_redis(tmp_path) as server, toxic_proxy(int(urlsplit(server.url).port or 0)) as toxic:
+        toxic.delay_s = 0.15
+        near, far = Machine(server.url, "near"), Machine(f"redis://127.0.0.1:{toxic.port}/0", "far")
+        async with sending(near, far):
+            await both_hear(near, far)
+            marks = len(near.heard), len(far.heard)
+
+            async def sixty_more() -> bool:
+                return len(near.heard) > marks[0] + 60 and len(far.heard) > marks[1] + 60
+
+            await wait_until(sixty_more, "news comes as fast as it is sent")
+            for machine in (near, far):
+                numbers = [message["number"] for message in machine.heard]
+                assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert far.metric("stanchion_redis_dropped_messages_total") == 0
+            assert 0.3 <= (far.metric("stanchion_redis_delay_seconds") or 0.0) <= MAX_DELAY_S
+            toxic.delay_s = 1.0
+            await wait_up(far, up=False)
+            assert near.bus.is_up
+            assert far.metric("stanchion_redis_up") == 0
+            toxic.delay_s = 0.0
+            await wait_up(far, up=True)
+            await both_hear(near, far)
+        assert far.changes == [True, False, True]
+
+
+async def test_a_network_that_loses_either_direction_is_noticed_by_who_is_cut_off(tmp_path: Path) -> None:
+    """Nothing there, nothing back, neither: each of these machines leaves and comes back, the fourth stays."""
+    async with running_redis(tmp_path) as server, contextlib.AsyncExitStack() as stack:
+        port = int(urlsplit(server.url).port or 0)
+        toxics = [await stack.enter_async_context(toxic_proxy(port)) for _ in range(3)]
+        cut = [Machine(f"redis://127.0.0.1:{toxic.port}/0", f"cut {at}") for at, toxic in enumerate(toxics)]
+        well = Machine(server.url, "well")
+        async with sending(well, *cut):
+            for machine in cut:
+                await both_hear(well, machine)
+            for toxic, lost in zip(toxics, ({"there"}, {"back"}, {"there", "back"}), strict=True):
+                toxic.lost = lost
+            for machine in cut:
+                await wait_up(machine, up=False)
+            for toxic in toxics:
+                toxic.lost = set()
+            for machine in cut:
+                await wait_up(machine, up=True)
+                await both_hear(well, machine)
+        assert well.changes == [True]
+        assert [machine.changes for machine in cut] == [[True, False, True]] * 3

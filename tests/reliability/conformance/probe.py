@@ -1,0 +1,222 @@
+"""One check: bytes go to a proxy, its upstream answers as it is told, and what was seen on both sides is judged.
+
+    Probe -> ask(port, origin) -> Seen -> probe.holds(seen)
+
+A requirement holds when each of its probes does. Time plays no part in a judgement but one: a server that does not
+close a connection is waited for PATIENCE_S at most, and one that has said all it was asked for is not waited for.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.reliability.conformance.messages import Message, read_messages
+
+__all__ = ["OK", "Origin", "Probe", "Reply", "Requirement", "Seen", "ask"]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#: So long an answer, or the end of a connection, is waited for. Only those that fail take it.
+PATIENCE_S = 4.0
+#: Asked after every probe, on a connection of its own: when it is answered, the upstream has all that came before.
+SENTINEL = b"GET /sentinel HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the upstream says to a request. closes: and then ends the connection."""
+
+    raw: bytes = OK
+    closes: bool = False
+
+
+@dataclass
+class Seen:
+    answers: list[Message]
+    """The proxy's, without interim ones."""
+    interim: list[Message]
+    rest: bytes
+    """What belongs to no answer."""
+    is_closed: bool
+    """The proxy has closed the visitor's connection."""
+    forwarded: list[Message]
+    """What reached the upstream, of all its connections."""
+    connections: list[bytes]
+    """The same as bytes, by connection."""
+
+    @property
+    def status(self) -> int:
+        """Of the first answer; 0 when there is none."""
+        return self.answers[0].status if self.answers else 0
+
+    @property
+    def first(self) -> Message:
+        """What reached the upstream first; an empty message when nothing did."""
+        return self.forwarded[0] if self.forwarded else Message(b"", [], is_whole=False)
+
+    @property
+    def answer(self) -> Message:
+        return self.answers[0] if self.answers else Message(b"", [], is_whole=False)
+
+    @property
+    def is_refused(self) -> bool:
+        """Nothing reached the upstream, and the visitor was told so or cut off."""
+        return not self.forwarded and (400 <= self.status < 600 or self.is_closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    sent: bytes
+    holds: Callable[[Seen], bool]
+    replies: tuple[Reply, ...] = (Reply(),)
+    """The upstream's, one for each request; the last one is said again and again."""
+    answers: int = 1
+    """So many final answers are waited for; 0: until the connection is closed."""
+    then: bytes = b""
+    """Sent after the first bytes that came back, or, without any, after the upstream has seen the request."""
+    ends: bool = False
+    """Nothing more is sent: the writing side is closed."""
+    is_head: bool = False
+    """All requests are HEAD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    section: str
+    """As in '9112 3.2'."""
+    says: str
+    probes: tuple[Probe, ...]
+    reason: str = ""
+    """Why the edge fails it, where it does."""
+
+
+@dataclass
+class Origin:
+    """An upstream that answers by `replies`, in their order, once a request is whole."""
+
+    replies: tuple[Reply, ...] = (Reply(),)
+    connections: list[bytearray] = field(default_factory=list)
+    said: int = 0
+    saw: asyncio.Event = field(default_factory=asyncio.Event)
+    transports: set[asyncio.Transport] = field(default_factory=set)
+
+    def reset(self, replies: tuple[Reply, ...]) -> None:
+        self.replies, self.said = replies, 0
+        self.connections.clear()
+        self.saw.clear()
+
+    def close(self) -> None:
+        for transport in self.transports:
+            transport.abort()
+
+    def protocol(self) -> "_OriginConnection":
+        return _OriginConnection(self)
+
+
+class _OriginConnection(asyncio.Protocol):
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._bytes = bytearray()
+        self._answered = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._origin.transports.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._origin.transports.discard(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        origin = self._origin
+        if data.startswith(SENTINEL[:13]):
+            self._transport.write(OK)
+            return
+        if not any(each is self._bytes for each in origin.connections):  # kept by the proxy since an earlier probe
+            self._bytes, self._answered = bytearray(), 0
+            origin.connections.append(self._bytes)
+        self._bytes += data
+        origin.saw.set()
+        requests, _ = read_messages(bytes(self._bytes))
+        for request in requests[self._answered :]:
+            if not request.is_whole or self._transport.is_closing():
+                break
+            self._answered += 1
+            reply = origin.replies[min(origin.said, len(origin.replies) - 1)]
+            origin.said += 1
+            self._transport.write(reply.raw)
+            if reply.closes:
+                self._transport.close()
+
+
+async def ask(port: int, origin: Origin, probe: Probe) -> Seen:
+    """Put a probe to a proxy that listens on this port, in front of this upstream."""
+    origin.reset(probe.replies)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answered, is_closed = b"", False
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            writer.write(probe.sent)
+            if probe.then:
+                answered = await _first_sign(reader, origin)
+                writer.write(probe.then)
+            if probe.ends:
+                writer.write_eof()
+            while not _is_all(answered, probe):
+                data = await reader.read(65_536)
+                if not data:
+                    is_closed = True
+                    break
+                answered += data
+    except TimeoutError:
+        pass
+    except ConnectionError:
+        is_closed = True
+    finally:
+        writer.transport.abort()
+    await _let_pass(port)
+    found, rest = read_messages(answered, bodiless=probe.is_head, ended=is_closed)
+    raw = [bytes(each) for each in origin.connections]
+    return Seen(
+        [each for each in found if each.status >= 200],
+        [each for each in found if each.status < 200],
+        rest,
+        is_closed,
+        [message for each in raw for message in read_messages(each)[0]],
+        raw,
+    )
+
+
+async def _let_pass(port: int) -> None:
+    """Until the proxy and its upstream have seen to everything that was sent before."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            writer.write(SENTINEL)
+            await reader.read()
+    except (TimeoutError, ConnectionError):
+        pass
+    finally:
+        writer.transport.abort()
+
+
+async def _first_sign(reader: asyncio.StreamReader, origin: Origin) -> bytes:
+    """Wait until the proxy answers or the upstream sees something; what was answered."""
+    reading = asyncio.ensure_future(reader.read(65_536))
+    seeing = asyncio.ensure_future(origin.saw.wait())
+    try:
+        await asyncio.wait((reading, seeing), return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            return reading.result()
+    finally:
+        seeing.cancel()
+        if not reading.done():
+            reading.cancel()
+            await asyncio.wait((reading,))
+    return b""
+
+
+def _is_all(answered: bytes, probe: Probe) -> bool:
+    """Whether everything came that was asked for."""
+    if not probe.answers:
+        return False
+    found, _ = read_messages(answered, bodiless=probe.is_head)
+    return sum(each.status >= 200 and each.is_whole for each in found) >= probe.answers
