@@ -20,7 +20,7 @@ from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
-from controller.lateness import Lateness
+from controller.lateness import USUAL_S, Lateness
 from controller.law import RESERVE_S, ThresholdLaw
 from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
@@ -341,7 +341,7 @@ class Gate:
         self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
         self._new_s = 0.5 * s.poll_min_s
         extra_s = self._lateness.extra_s
-        self._grace_s = self._lateness.mean_s + MARGIN_S
+        self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
         self._law.late_s = line.late_s = extra_s
         line.knows_lateness = self._lateness.is_known
         self._grown_up = self._born + s.poll_max_s
