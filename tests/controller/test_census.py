@@ -9,6 +9,7 @@ import pytest
 from controller import Gate, GateSettings, Wait
 from controller.census import Census
 from controller.line import Line
+from controller.showup import SelfReturns
 
 INTERVAL_S = 15.0
 
@@ -143,3 +144,13 @@ def test_the_interval_is_wide_while_nobody_knows_who_comes_back() -> None:
         gate._line.book.add(first_seen, now + 30.0)
     gate._line.book.refresh()
     assert share(39.0) > share(20.0) + 0.3
+
+
+def test_who_is_back_counts_no_sooner_than_who_is_lost() -> None:
+    """Where a line has just begun to come back, those who are back are known at once and those who are not later."""
+    returns = SelfReturns(4)
+    for step in range(20):
+        for _ in range(40):
+            returns.kept()
+        returns.missed([step + i * 1e-3 for i in range(120)], clock=step * 0.1)
+        assert returns.share == 0.25
