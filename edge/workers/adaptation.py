@@ -33,7 +33,7 @@ class Adaptation:
         self._laws: dict[str, AdaptiveLaw] = {}
         self._told: dict[str, float] = {}
         self._down_until = 0.0
-        self._stepped_at = time.monotonic()
+        self._stepped_at = 0.0
         self._has_laws = asyncio.Event()
         self._factor = Gauge(
             "stanchion_adaptive_capacity_ratio",
@@ -75,8 +75,8 @@ class Adaptation:
         law = self._laws.get(room)
         return 1.0 if law is None else law.factor
 
-    def status(self, room: str) -> dict[str, Any] | None:
-        """How the loop does, for operators; None: the room has none."""
+    def status(self, room: str, now: float) -> dict[str, Any] | None:
+        """How the loop does, for operators; None: the room has none. now: monotonic seconds, as everywhere here."""
         law = self._laws.get(room)
         if law is None:
             return None
@@ -85,19 +85,19 @@ class Adaptation:
             "strain": round(law.strain, 3),
             "slowness": round(law.slowness, 3),
             "error_share": round(law.failures, 4),
-            "is_held": time.monotonic() < self._down_until,
+            "is_held": now < self._down_until,
         }
 
-    def hear(self, upstream: Mapping[str, Any]) -> None:
+    def hear(self, upstream: Mapping[str, Any], now: float) -> None:
         """A worker's report of the upstream: `down`, and by room what came of its requests."""
         if upstream["down"]:
-            self._down_until = time.monotonic() + BELIEVED_S
+            self._down_until = now + BELIEVED_S
         for name, (count, slowness, failed) in upstream["rooms"].items():
             if name in self._laws:
                 self._laws[name].observe(Answered(count, slowness, failed))
 
     def step(self, now: float) -> None:
-        """now: monotonic seconds."""
+        """The control step of every loop; the time since the last one may be anything."""
         dt_s, self._stepped_at = now - self._stepped_at, now
         is_held = now < self._down_until
         changed = {}

@@ -1,5 +1,6 @@
 """The status that operators read: every room over all nodes of this machine, and every node's own view of it."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,6 @@ def room_status(
         "sold_out": shelf.is_sold_out,
         "missing": sorted({each for view in views for each in view["missing"]}),
         "stock_watch": stock_watch.status(name),
-        "adaptive": adaptation.status(name),
+        "adaptive": adaptation.status(name, time.monotonic()),
         "nodes": views,
     }

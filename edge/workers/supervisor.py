@@ -279,7 +279,7 @@ class Supervisor:
                 case "report":
                     seat.hear_report(message)
                     self._stalls.heard(seat.index, time.monotonic())
-                    self._adaptation.hear(message["upstream"])
+                    self._adaptation.hear(message["upstream"], time.monotonic())
                 case "event" | "news" | "spent":
                     self._relay.hear_worker(message, seat)
                 case "grant":

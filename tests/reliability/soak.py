@@ -5,7 +5,8 @@
     catalogue    a room without a line, BROWSERS newcomers a second, two requests each
 
 What a worker remembers of visitors is bounded by number, not by time, so its tables are filled first: in both rooms so
-many come in, through doors that are wide open, that every table is at its bound. Memory is each worker's resident set
+many come in, through doors that are wide open, and so many are told that all is sold out, that every table and cache is
+at its bound. Memory is each worker's resident set
 after that; its slope is fitted over the second half. Prints a table; ends with 1 when a bound does not hold. Runs under
 JUDGED_MINUTES neither fill nor judge the memory.
 """
@@ -24,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from statistics import linear_regression
 
+import aiohttp
 import psutil
 from aiohttp import web
 
@@ -40,6 +42,8 @@ BROWSERS = 100.0
 CONNECTIONS = 20
 #: After so many visits a connection is made anew, so that both workers get their part.
 VISITS_A_CONNECTION = 50
+#: 16,384 at each worker, however unevenly twenty connections fall to the two.
+TOLD = 60_000
 SEED = 20_261_121
 SAMPLE_S = 5.0
 JUDGED_MINUTES = 20.0
@@ -138,13 +142,17 @@ async def soak(folder: Path, minutes: float, seed: int) -> Soaked:
     soaked, shop, chance = Soaked(minutes), Shop(), random.Random(seed)
 
     async def handle(request: web.BaseRequest) -> web.Response:
-        return await shop.handle(request) if request.path.startswith("/checkout") else web.Response(text="catalogue")
+        if request.path.startswith("/checkout"):
+            return await shop.handle(request)
+        said = request.path.partition("/say/")[2]
+        return web.Response(text="catalogue", headers={"Stanchion-Command": said} if said else {})
 
     async with running_upstream(handle) as upstream:
         text = SETTINGS.format(upstream=upstream, capacity=CAPACITY)
         async with running_edge(text, folder) as edge, asyncio.TaskGroup() as group:
             if minutes >= JUDGED_MINUTES:
                 await _fill(edge, soaked)
+                print(f"{soaked.requests:,} requests have filled the tables", file=sys.stderr)
                 shop.admitted_at.clear()
             browses = partial(_browse, edge, soaked, "/catalogue", CONNECTIONS / BROWSERS)
             others = [group.create_task(browses()) for _ in range(CONNECTIONS)]
@@ -185,7 +193,28 @@ async def _fill(edge: RunningEdge, soaked: Soaked) -> None:
         for task in newcomers:
             task.cancel()
         await asyncio.gather(*newcomers, return_exceptions=True)
+    await _tell_many(edge)
     await _reload(edge, settings)
+
+
+async def _tell_many(edge: RunningEdge) -> None:
+    """Tell visitors that all is sold out and when they first came: texts of that are kept, so many."""
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+    async with (
+        aiohttp.ClientSession(edge.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as insider,
+        aiohttp.ClientSession(edge.url, cookie_jar=aiohttp.DummyCookieJar(), connector=connector) as others,
+    ):
+        for command, count in (("sold-out", TOLD), ("restock", 0)):
+            async with insider.get(f"/catalogue/say/{command}") as answer:
+                assert answer.status == 200
+            await asyncio.sleep(1.0)
+            for _ in range(count // CONNECTIONS):
+                await asyncio.gather(*(_poll(others) for _ in range(CONNECTIONS)))
+
+
+async def _poll(session: aiohttp.ClientSession) -> None:
+    async with session.get("/catalogue", headers={"Accept": "application/json"}) as answer:
+        assert (await answer.json())["state"] == "sold_out"
 
 
 async def _reload(edge: RunningEdge, settings: str) -> None:

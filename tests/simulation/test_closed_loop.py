@@ -42,6 +42,15 @@ def test_a_shop_that_is_slow_at_any_load_is_left_nearly_alone_and_found_again() 
     assert played.factor[-1] == 1.0
 
 
+def test_a_shop_that_hangs_is_noticed_before_anybody_has_waited_in_vain() -> None:
+    """It answers nothing at all; requests fail after ten seconds, the factor is under a half before that."""
+    trouble = Trouble(begin_s=60.0, end_s=120.0, servers=0)
+    played = play(trouble, 600.0)
+    assert played.between(played.factor, 60.0, 69.0)[-1] < 0.5
+    assert played.between(played.factor, 110.0, 120.0)[-1] < 0.3
+    assert played.factor[-1] == 1.0
+
+
 def test_a_shop_that_is_well_notices_nothing() -> None:
     played = play(Trouble(begin_s=1e9, end_s=1e9), 200.0)
     assert set(played.factor) == {1.0}

@@ -1,4 +1,4 @@
-"""A room whose capacity follows its upstream: real workers, and a real upstream that becomes slow, hangs, recovers."""
+"""A room whose capacity follows its upstream: real workers, and a real upstream that becomes slow, fails, recovers."""
 
 import asyncio
 import contextlib
@@ -20,17 +20,12 @@ ROOM = {"capacity": {"admissions_per_second": CAPACITY, "adaptive": ADAPTIVE}}
 
 
 class Moody(Upstream):
-    """After `delay_s` it answers with `status`, if it is awake."""
+    """After `delay_s` it answers with `status`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.delay_s, self.status = 0.0, 200
-        self.is_awake = asyncio.Event()
-        self.is_awake.set()
+    delay_s, status = 0.0, 200
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         await asyncio.sleep(self.delay_s)
-        await self.is_awake.wait()
         return web.Response(status=self.status)
 
 
@@ -72,14 +67,15 @@ async def wait_factor(edge: Edge, low: float, high: float) -> None:
 
 async def test_the_capacity_follows_the_upstream_down_and_up(tmp_path: Path) -> None:
     """Slow, it takes both workers down together, and well again up; status and metrics say so. What an operator changes
-    meanwhile is changed in proportion. A shop that hangs answers nothing, and is noticed all the same."""
+    meanwhile is changed in proportion. Failures count however fast they come; switched off, the loop is gone."""
     shop = Moody()
     async with whole_edge(tmp_path, shop, room=copy.deepcopy(ROOM)) as edge, visitors_inside(edge):
         await wait_factor(edge, 1.0, 1.0)
         shop.delay_s = 0.3
         await wait_factor(edge, 0.2, 0.4)
         assert (await edge.metrics())['stanchion_adaptive_strain_ratio{room="checkout"}'] > 1.0
-        edge.tree["rooms"][0]["capacity"]["admissions_per_second"] = CAPACITY / 2
+        capacity = edge.tree["rooms"][0]["capacity"]
+        capacity["admissions_per_second"] = CAPACITY / 2
         edge.rewrite(edge.tree)
         await reload(edge)
         await wait_factor(edge, 0.2, 0.4)
@@ -88,23 +84,16 @@ async def test_the_capacity_follows_the_upstream_down_and_up(tmp_path: Path) -> 
         shop.delay_s = 0.0
         await wait_factor(edge, 1.0, 1.0)
         assert (await edge.metrics())['stanchion_adaptive_capacity_ratio{room="checkout"}'] == 1.0
-        shop.is_awake.clear()
+        shop.status = 500
         await wait_factor(edge, 0.2, 0.4)
-        shop.is_awake.set()
-
-
-async def test_failures_take_it_down_and_switching_it_off_gives_all(tmp_path: Path) -> None:
-    """However fast they come; a reload without the loop is a reload with the whole capacity."""
-    shop = Moody()
-    shop.status = 500
-    async with whole_edge(tmp_path, shop, room=copy.deepcopy(ROOM)) as edge, visitors_inside(edge):
-        await wait_factor(edge, 0.2, 0.4)
-        edge.tree["rooms"][0]["capacity"]["adaptive"]["enabled"] = False
+        capacity["adaptive"]["enabled"] = False
         edge.rewrite(edge.tree)
         await reload(edge)
 
         async def is_off() -> bool:
             room = await edge.room()
-            return room["adaptive"] is None and sum(n["admissions_per_second"] for n in room["nodes"]) > 0.9 * CAPACITY
+            return (
+                room["adaptive"] is None and sum(n["admissions_per_second"] for n in room["nodes"]) > 0.9 * CAPACITY / 2
+            )
 
         await wait_until(is_off, "all of the capacity is used")
