@@ -161,11 +161,12 @@ class Buyers:
         return after_s
 
     async def _buy(self, buyer: Buyer) -> None:
-        """Reserve, then pay, be declined, or walk away. Who finds nothing free tries again a few times."""
+        """Reserve, then pay, be declined, or walk away. Who finds nothing free tries again a few times. Whoever is told
+        that the shop took too long asks again with the same key, which can neither take nor charge twice."""
         for attempt in range(TRIES_INSIDE):
             await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
             key = f"{attempt}-{self._chance.getrandbits(64):x}"
-            status, _, body = await self._request(buyer, "POST", f"/api/sales/{self._sale}/holds", key)
+            status, body = await self._send(buyer, f"/api/sales/{self._sale}/holds", key)
             if status == 201:
                 buyer.answers["held"] += 1
                 self._note("held", buyer, key, body["hold"])
@@ -182,12 +183,21 @@ class Buyers:
             return
         await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
         card = "decline" if buyer.fate == "decline" else "ok"
-        status, _, body = await self._request(buyer, "POST", f"/api/holds/{hold}/payment", key + "p", card=card)
+        status, body = await self._send(buyer, f"/api/holds/{hold}/payment", key + "p", card=card)
         buyer.answers[f"paid {status}"] += 1
         if status == 201:
             buyer.orders.append(body["order"])
             self._note("sold", buyer, key, body["order"])
             self._on_order()
+
+    async def _send(self, buyer: Buyer, path: str, key: str, **fields: str) -> tuple[int, dict[str, Any]]:
+        for _ in range(TRIES_INSIDE):
+            status, _, body = await self._request(buyer, "POST", path, key, **fields)
+            if status not in (502, 503, 504):
+                break
+            buyer.answers[f"asked again after {status}"] += 1
+            await asyncio.sleep(1.0)
+        return status, body
 
     def _note(self, kind: str, buyer: Buyer, key: str, hold: str) -> None:
         """What the checker compares the shop's own records with."""
