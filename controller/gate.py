@@ -17,11 +17,12 @@ from dataclasses import replace
 from math import inf, isfinite
 
 from controller.bucket import LeakyBucket
+from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
-from controller.lateness import Lateness
+from controller.lateness import USUAL_S, Lateness
 from controller.law import RESERVE_S, ThresholdLaw
-from controller.line import YOUNG_S, Line
+from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
 from controller.meter import RateMeter
 from controller.pacing import appointment, calm, far_eta, first_appointment, newcomers_seats, stretched
@@ -29,11 +30,12 @@ from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
 MARGIN_S = 0.04  # a client is expected this much later than clients come on average
-ZONE_S = 6.0  # the line is counted this far beyond the longest interval
-SETTLE_S = 3.0  # newcomers are counted this long after their arrival
-COLD_S = 1.5  # a node that joins a running sale first listens for this many shortest intervals
+# A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
+# it listens beyond the burst is lost to everybody.
+COLD_S = 1.0
 LEAD_S = 0.4
 DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.08, 1.2, 2.6  # ETA interval, fitted to the scenarios
+DOUBT_GUESSED = 0.5  # instead of DOUBT_SHARE while it is not known who of those before them comes back
 BLOCKED_S = 5.0  # memory of places having been scarce
 QUIET_PER_S = 0.01  # polls a second: some 15 s after a single one
 BACKWARD_S = 1.0  # a clock that steps back by more has been set
@@ -246,18 +248,19 @@ class Gate:
 
     def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool) -> Wait:
         s, line, law = self._settings, self._line, self._law
-        ahead = line.ahead(first_seen)
-        position = int(ahead / self._sample) + 1
         flow = self._flow
         if flow <= 0.0:
             after = calm(s, self._stretch, draw)
             line.expect(first_seen, clock + after + self._grace_s, is_first)
-            return Wait(after, position, None, None)
+            return Wait(after, int(line.ahead(first_seen) / self._sample) + 1, None, None)
         is_exact = self._is_exact
         if is_exact or first_seen <= law.threshold:
+            ahead = line.ahead(first_seen)
             before = ahead + 1.0 - law.ahead
         else:
-            before = line.place(first_seen, law.threshold, ahead)
+            before = line.place(first_seen, law.threshold)
+            ahead = before + law.ahead
+        position = max(1, int(ahead / self._sample) + 1)
         eta = law.depth_s + RESERVE_S + before / flow
         if eta < 0.0:
             eta = 0.0
@@ -279,9 +282,11 @@ class Gate:
 
     def _doubt(self, first_seen: float, eta_s: float) -> float:
         """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
-        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come."""
+        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come. While that is
+        being found out nodes that share nothing differ in their guesses, so in their appointments and counts."""
         flow = self._flow
-        doubt = DOUBT_SHARE * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
+        share = DOUBT_SHARE if first_seen <= self._line.guessed_from else DOUBT_GUESSED
+        doubt = share * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
         if self._line.front is not None:
             return doubt + DOUBT_SD * self._line.blurred(first_seen) / flow
         return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
@@ -313,8 +318,8 @@ class Gate:
                 bucket.fill_to(bucket.depth, now)
                 law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._flow, dt, is_blocked)
             far_s = s.poll_max_s * self._stretch
-            if self._clock - self._born > far_s + SETTLE_S:
-                line.freeze(min(law.threshold, now), (far_s + ZONE_S) * self._flow, now - SETTLE_S)
+            if not self._is_exact and self._clock - self._born > far_s + SETTLE_S:
+                line.survey(min(law.threshold, now), self._flow, far_s, now)
 
     def _retune(self) -> None:
         """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""
@@ -336,7 +341,7 @@ class Gate:
         self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
         self._new_s = 0.5 * s.poll_min_s
         extra_s = self._lateness.extra_s
-        self._grace_s = self._lateness.mean_s + MARGIN_S
+        self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
         self._law.late_s = line.late_s = extra_s
         line.knows_lateness = self._lateness.is_known
         self._grown_up = self._born + s.poll_max_s

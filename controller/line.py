@@ -3,23 +3,21 @@
 Three views, all of this node's sample of the line (one visitor in `nodes`):
 
     ahead(x)    leases older than x, each newcomer's counted with the share of newcomers who come back at all
-    place(x)    the same without length bias: what lies between the front and the `edge`, ZONE_S away from it,
-                is counted at the moment the edge passes over it, while everybody there still polls at the
-                longest interval
+    place(x)    the same between the front and x, by the census: without length bias and with less noise
     nth(k)      the inverse of `ahead`
 
-Why `place`: a node that sets longer appointments than the others holds more leases, takes the line for longer
-and sets still longer ones; nodes that share nothing then drift apart. Far from the front all nodes give the
-same interval, so a lease count is fair there, and what was fairly counted at the edge is only moved along
-afterwards.
+While joined, `ahead` counts whole visitors: near the front by the leases of all nodes (`controller/front.py`), further
+back by their lists in quantiles (`controller/profile.py`); nobody needs a census then.
 
-    front                              edge                                            youngest
-      |---- frozen counts, in order -----|---- live leases, fair because all T equal -----|
+A count of newcomers who have not come back yet is a guess. While many of them do not, the census takes in nobody
+younger than the longest interval: a stretch that was counted as mostly ghosts and moved to the front as such would
+mislead this node about everybody behind it until it is over, and, through shorter appointments, about the stretch.
 """
 
-from bisect import bisect_right
 from math import inf, sqrt
 
+from controller.census import Census
+from controller.front import SharedFront, expected_nth
 from controller.leases import LeaseBook
 from controller.profile import KNOTS, FarLine
 from controller.showup import SelfReturns, ShowUp
@@ -29,68 +27,9 @@ PROBED = 24  # first leases that must have come due before newcomers are trusted
 
 SETTLED_S = 1.0
 TRUSTED = 0.9
-NEWS_S = 0.4  # a heartbeat and its delay
+SETTLE_S = 3.0  # newcomers are counted this long after their arrival
 HASTY_S = 60.0  # who polled faster than asked is known that long at most
 GOLDEN = 2654435769  # 2^32 / golden ratio: spreads consecutive numbers evenly
-
-
-def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:
-    """first_seen of who has `place` visitors before them who will come, newcomers counted by `show_up`."""
-    at = book.nth(int(place))
-    for _ in range(4):
-        if at is None:
-            return None
-        short = place - book.rank(at) + (1.0 - show_up) * fresh.rank(at)
-        if short < 1.0:
-            return at
-        at = book.nth(int(book.rank(at) + short))
-    return at
-
-
-class SharedFront:
-    """The leases of all joined nodes near the front, one heartbeat old; whole visitors, not a sample."""
-
-    __slots__ = ("_limbo", "book", "fresh")
-
-    def __init__(self, capacity: int, clock: float) -> None:
-        self._limbo: set[float] = set()
-        self.book = LeaseBook(capacity, clock)
-        self.fresh = LeaseBook(capacity, clock)
-
-    def expect(self, first_seen: float, due: float, is_first: bool) -> None:
-        """News of a lease, from here or from another node; an appointment never moves to an earlier time."""
-        if not self.book.add_later(first_seen, due):
-            return
-        self._limbo.discard(first_seen)
-        if is_first:
-            self.fresh.add(first_seen, due)
-        else:
-            self.fresh.remove(first_seen)
-
-    def leave(self, first_seen: float) -> None:
-        self.book.remove(first_seen)
-        self.fresh.remove(first_seen)
-
-    def tick(self, clock: float, threshold: float) -> None:
-        """Leases run out. Whose turn had come is in, on whatever node; the others have polled elsewhere,
-        still wait, and are kept until the news of their next lease must have arrived."""
-        for first_seen in self.book.expire(clock):
-            if first_seen in self._limbo:
-                self._limbo.discard(first_seen)
-            elif first_seen > threshold and first_seen not in self.fresh:
-                self._limbo.add(first_seen)
-                self.book.add(first_seen, clock + NEWS_S)
-        self.fresh.expire(clock)
-        if len(self._limbo) > self.book.capacity:
-            self._limbo.clear()
-        self.book.refresh()
-        self.fresh.refresh()
-
-    def ahead(self, first_seen: float, show_up: float) -> float:
-        return self.book.rank(first_seen) - (1.0 - show_up) * self.fresh.rank(first_seen)
-
-    def nth(self, place: float, show_up: float) -> float | None:
-        return expected_nth(self.book, self.fresh, place, show_up)
 
 
 class Line:
@@ -98,16 +37,15 @@ class Line:
 
     __slots__ = (
         "_beyond",
-        "_edges",
+        "_census",
         "_end",
         "_end_far",
         "_end_own",
         "_forget_at",
         "_fresh",
         "_freshest",
-        "_front_mass",
+        "_guessed_until",
         "_hasty",
-        "_masses",
         "_muted_until",
         "_probed_s",
         "_sample",
@@ -120,6 +58,7 @@ class Line:
         "book",
         "far",
         "front",
+        "guessed_from",
         "knows_lateness",
         "late_s",
         "returns",
@@ -137,13 +76,14 @@ class Line:
         self.knows_lateness = False
         self._hasty: set[float] = set()  # they poll faster than asked
         self._forget_at = clock + HASTY_S
+        self._guessed_until = -inf
+        self.guessed_from = inf  # first_seen from which on nobody knows yet how many come back
         self._probed_s = 0.0  # time since enough first leases have come due
         self._ticked_at = clock
         self._muted_until = clock
-        self._edges: list[float] = []  # first_seen, ascending; the frozen profile
-        self._masses: list[float] = []  # cumulative visitors up to each edge
+        self._census = Census()
         self.front: SharedFront | None = None  # only while joined with other nodes
-        self._front_mass = self._beyond = 0.0
+        self._beyond = 0.0
         self._freshest = -inf  # first_seen of the oldest newcomer
         self._sample = self._zone = 1.0
         self._seam = inf
@@ -247,6 +187,7 @@ class Line:
         """Count whole visitors from now on: up to `zone` in the shared front, beyond it by the sample."""
         if self.front is None:
             self.front = SharedFront(self.book.capacity, self._ticked_at)
+            self._census.clear()
         self._sample, self._zone = sample, zone
         self._meet()
         return self.front
@@ -284,7 +225,7 @@ class Line:
         """The number of nodes has changed: this node now sees `ratio` times the share it saw."""
         self.book.resample(ratio)
         self._fresh.resample(ratio)
-        self._masses = [mass * ratio for mass in self._masses]
+        self._census.scale(ratio)
         self.returns = SelfReturns(nodes)
         self._muted_until = self._ticked_at + self.young_s  # stand-ins keep no appointments
 
@@ -330,52 +271,25 @@ class Line:
             return ahead - (1.0 - self.showup.share) * self._fresh.rank(first_seen)
         return ahead
 
-    def place(self, first_seen: float, front: float, ahead: float) -> float:
-        """Expected visitors between `front`, as of the last `freeze`, and `first_seen`, without length bias;
-        `ahead` is what `ahead(first_seen)` has told."""
-        edges = self._edges
-        if not edges or self.front is not None or front >= edges[-1]:
-            return ahead - self.ahead(front)
-        if first_seen > edges[-1]:
-            return self._beyond + ahead
-        return self._mass(first_seen) - self._front_mass
+    def place(self, first_seen: float, front: float) -> float:
+        """Expected visitors between `front`, as of the last `survey`, and `first_seen`, without length bias."""
+        census = self._census
+        if census.newest <= front:
+            return self.ahead(first_seen) - self.ahead(front)
+        if first_seen > census.newest:
+            return self._beyond + self._own(first_seen)
+        return census.between(first_seen)
 
-    def freeze(self, front: float, zone: float, youngest: float) -> None:
-        """Move the edge to where `zone` visitors stand before it, but over nobody younger than `youngest`."""
-        if self.showup.share < TRUSTED:  # newcomers are counted by guess until they have come back
-            youngest = min(youngest, self._freshest)
-        self._advance(front, zone, youngest)
-        edges, masses = self._edges, self._masses
-        if edges:
-            self._front_mass = self._mass(front)
-            self._beyond = masses[-1] - self._front_mass - self._own(edges[-1])
-
-    def _advance(self, front: float, zone: float, youngest: float) -> None:
-        edges, masses = self._edges, self._masses
-        start = edges[-1] if edges else front
-        missing = zone - (masses[-1] - self._mass(front) if edges else 0.0)
-        if missing < 1.0:
-            return
-        base = self.ahead(start)
-        at = self.nth(base + missing)
-        edge = youngest if at is None else min(at, youngest)
-        if edge <= start:
-            return
-        if not edges:
-            edges.append(start)
-            masses.append(0.0)
-        edges.append(edge)
-        masses.append(masses[-1] + max(0.0, self.ahead(edge) - base))
-        passed = bisect_right(edges, front) - 2
-        if passed > 64:
-            del edges[:passed]
-            del masses[:passed]
-
-    def _mass(self, first_seen: float) -> float:
-        edges, masses = self._edges, self._masses
-        i = bisect_right(edges, first_seen)
-        if i == 0:
-            return masses[0]
-        if i == len(edges):
-            return masses[-1]
-        return masses[i - 1] + (masses[i] - masses[i - 1]) * (first_seen - edges[i - 1]) / (edges[i] - edges[i - 1])
+    def survey(self, front: float, flow: float, interval_s: float, now: float) -> None:
+        """Keep the census of a node that shares nothing up to date; once a tick."""
+        youngest = now - SETTLE_S
+        if self.showup.share < TRUSTED:
+            self._guessed_until = self._ticked_at + self.young_s
+        if self._ticked_at < self._guessed_until:  # newcomers are counted by guess until they have come back
+            self.guessed_from = now - self.young_s
+            youngest = min(youngest, self._freshest, self.guessed_from)
+        else:
+            self.guessed_from = inf
+        census = self._census
+        census.step(self, front, flow, youngest, self._ticked_at, interval_s)
+        self._beyond = census.between(census.newest) - self._own(census.newest)

@@ -66,14 +66,15 @@ class SelfReturns:
     by four standard deviations, so that noise never moves the estimate of an evenly spread line.
     """
 
-    __slots__ = ("_expected", "_kept", "_late", "_lost", "_waiting")
+    __slots__ = ("_back", "_expected", "_kept", "_late", "_lost", "_waiting")
 
     def __init__(self, nodes: int) -> None:
         self._expected = 1.0 / nodes
         self._kept = 0.0
+        self._back = 0  # came back since the last tick
         self._lost = 0.0
         self._late: set[float] = set()
-        self._waiting: deque[tuple[float, list[float]]] = deque()
+        self._waiting: deque[tuple[float, list[float], int]] = deque()
 
     def __repr__(self) -> str:
         return f"<SelfReturns {self.share:.3f}>"
@@ -91,7 +92,8 @@ class SelfReturns:
         return max(seen, 1e-3)
 
     def kept(self) -> None:
-        self._kept += 1.0
+        """Somebody is back in time; counted when those who are not are, or a growing line would look kept."""
+        self._back += 1
 
     def maybe_late(self, first_seen: float) -> None:
         if first_seen in self._late:
@@ -102,11 +104,14 @@ class SelfReturns:
         """These proven leases ran out; those not back within LATE_S, or half of `late_s` later, went elsewhere."""
         if self._expected >= 1.0:
             return
-        if gone:
+        if gone or self._back:
             self._late.update(gone)
-            self._waiting.append((clock + LATE_S + 0.5 * late_s, gone))
+            self._waiting.append((clock + LATE_S + 0.5 * late_s, gone, self._back))
+            self._back = 0
         while self._waiting and self._waiting[0][0] <= clock:
-            for first_seen in self._waiting.popleft()[1]:
+            _, lost, kept = self._waiting.popleft()
+            self._kept += kept
+            for first_seen in lost:
                 if first_seen in self._late:
                     self._late.discard(first_seen)
                     self._lost += 1.0

@@ -96,3 +96,23 @@ class Scenario:
         steps = [(0.0, self.capacity)]
         steps += [(e.at_s, e.admissions_per_second) for e in self.events if isinstance(e, SetCapacity)]
         return Capacity(tuple(steps), self.burst_s)
+
+    def available(self) -> Capacity:
+        """The same less what nobody can hand out: the share of a node that is away, beyond what its bucket keeps.
+
+        Nodes that share nothing must not make up for it (each would, also when none is away), and a bucket deeper than
+        its part of the burst would break the room's promise. The capacity must not change during an outage.
+        """
+        plan = self.plan()
+        steps, nodes = list(plan.rates), self.nodes
+        for event in sorted(self.events, key=lambda e: e.at_s):
+            if isinstance(event, SetNodes):
+                nodes = event.nodes
+            elif isinstance(event, Kill | Stall):
+                away_s = event.down_s if isinstance(event, Kill) else event.seconds
+                rate = plan.at(event.at_s)
+                share = rate / nodes
+                kept_s = self.settings(nodes, rate).depth_at(share) / share
+                if away_s > kept_s:
+                    steps += [(event.at_s + kept_s, rate - share), (event.at_s + away_s, rate)]
+        return Capacity(tuple(sorted(steps)), self.burst_s)

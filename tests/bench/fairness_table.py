@@ -56,6 +56,9 @@ def extras(run: Run, plan: Any) -> dict[str, float]:
             calm &= ~((plan >= at) & (plan < at + AFTER_S))
         out["calm_median_s"] = float(np.nanmedian(gap[calm]))
         out["calm_p99_s"] = float(np.nanpercentile(gap[calm], 99))
+        gap_then = np.abs(run.admitted_s - ideal.fifo(run.people, run.scenario.available()))
+        out["calm_less_outage_median_s"] = float(np.nanmedian(gap_then[calm]))
+        out["calm_less_outage_p99_s"] = float(np.nanpercentile(gap_then[calm], 99))
     if (kind == SLEEPER).any():
         awake = kind != SLEEPER
         out["others_median_s"] = float(np.nanmedian(gap[awake]))

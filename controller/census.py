@@ -1,0 +1,151 @@
+"""The far line of a node that shares nothing, counted again and again: how many stand between two first arrivals.
+
+A node's leases are a sample of the line (one visitor in `nodes`), and two things spoil a single count of them:
+
+    noise         a sample of n is known to sqrt(n), a tenth of a place of 100 leases
+    length bias   a node that sets longer appointments than the others holds more leases, takes the line for longer
+                  and sets still longer ones; nodes that share nothing then drift apart
+
+So the line is cut into bins of equal numbers of visitors, and each bin is counted once a second for as long as it
+is so far away that all nodes ask everybody in it back after the same, longest interval, where a count is fair. Every
+interval the visitors are dealt out to the nodes anew, so k intervals are k samples, and their mean has 1/sqrt(k) of the
+noise. What comes within `zone` of the front is counted no more and only moved along, in order.
+
+    front            zone                                                 newest            youngest
+      |--- frozen ------|--- counted every second: m += (count - m) / k -----|--- the live leases ---|
+
+    E      = sum(count) / sum(m) - 1                 of the bins that are counted
+    v     += (LEVEL / 2)^2 * E * dt                  share that leaves in an interval (people who give up)
+    m     *= 1 + (LEVEL * E + v) * dt                times in intervals: a critically damped observer of level and trend
+
+so people who give up are seen by all bins together within an interval or two, while the shape is a mean over MEMORY of
+them. E is trusted by SURE: it counts n / (n + SURE) of itself. Who has left keeps a lease until it is due, half an
+interval on average, so counts are lowered by v / 2. Memory: some BINS bins of three floats, at most MAX_BINS.
+"""
+
+from bisect import bisect_left, bisect_right
+from itertools import accumulate, pairwise
+from math import inf
+from typing import Protocol
+
+STEP_S = 1.0
+ZONE_S = 6.0  # the zone is this much longer than the longest interval
+MEMORY = 6.0  # intervals: 90 s of the usual 15
+LEVEL = 3.0
+BINS = 128
+MAX_BINS = 1024
+BIN_S = 0.5  # of the flow: no bin is smaller,
+LEAST = 2.0  # nor holds fewer leases
+PASSED = 16  # bins kept behind the front, for a threshold that goes back a little
+SURE = 1000.0  # leases from which on their sum is worth more than its noise
+
+
+class Counted(Protocol):
+    """The node's live list."""
+
+    def ahead(self, first_seen: float) -> float: ...
+    def nth(self, place: float) -> float | None: ...
+
+
+class Census:
+    """Bins of first_seen with their visitors, in leases of this node's sample."""
+
+    __slots__ = ("_edges", "_front", "_masses", "_stepped_at", "_sums", "_trend", "_weights", "newest")
+
+    def __init__(self) -> None:
+        self._edges: list[float] = []  # one more than bins
+        self._masses: list[float] = []
+        self._weights: list[float] = []  # intervals that each mass rests on
+        self._sums: list[float] = []  # visitors before each edge
+        self._front = self._trend = 0.0
+        self._stepped_at = -inf
+        self.newest = -inf  # first_seen up to which bins go
+
+    def __repr__(self) -> str:
+        return f"<Census of {self._sums[-1] if self._sums else 0:.0f} in {len(self._masses)} bins, {self._trend:+.3f}>"
+
+    def clear(self) -> None:
+        """Start anew."""
+        self._edges, self._masses, self._weights, self._sums = [], [], [], []
+        self._front = self._trend = 0.0
+        self.newest = -inf
+
+    def scale(self, ratio: float) -> None:
+        """The node now sees `ratio` times the share of the line that it saw."""
+        self._masses = [mass * ratio for mass in self._masses]
+        self._sum()
+
+    def between(self, first_seen: float) -> float:
+        """Visitors between the front, as of the last `step`, and `first_seen`, which is no younger than `newest`."""
+        return self._before(first_seen) - self._front
+
+    def step(self, line: Counted, front: float, flow: float, youngest: float, clock: float, interval_s: float) -> None:
+        """Once a tick: the line moves `flow` of this node's leases a second at `front`, bins end at `youngest`, and
+        who is far is polled every `interval_s`."""
+        if not self._edges or self.newest <= front:
+            self.clear()
+            self._edges, self._sums, self.newest, self._stepped_at = [front], [0.0], front, clock
+        since = clock - self._stepped_at
+        if since >= STEP_S:
+            self._stepped_at = clock
+            self._forget(front)
+            self._count(line, self._before(front) + (interval_s + ZONE_S) * flow, min(since / interval_s, 1.0))
+        self._grow(line, youngest, max(BIN_S * flow, LEAST))
+        if not self._masses:  # nobody to count yet
+            self.clear()
+        self._front = self._before(front)
+
+    def _count(self, line: Counted, zone_end: float, dt: float) -> None:
+        """Count what is beyond the zone once more; `dt` in intervals."""
+        first = bisect_left(self._sums, zone_end)
+        masses, weights = self._masses, self._weights
+        if first >= len(masses):
+            return
+        here = 1.0 + 0.5 * max(min(self._trend, 0.0), -1.0)
+        counts = [here * max(0.0, b - a) for a, b in pairwise(line.ahead(edge) for edge in self._edges[first:])]
+        known = sum(masses[first:])
+        if known <= 0.0:
+            return
+        seen = sum(counts)
+        error = min(max(seen / known - 1.0, -0.5), 0.5) * known / (known + SURE)
+        self._trend += (0.5 * LEVEL) ** 2 * error * dt
+        factor = 1.0 + (LEVEL * error + self._trend) * dt
+        for i, found in enumerate(counts, first):
+            weights[i] = min(weights[i] + dt, MEMORY)
+            mass = masses[i] * factor
+            masses[i] = max(0.0, mass + (found - mass) * dt / weights[i])
+        self._sum()
+
+    def _grow(self, line: Counted, youngest: float, least: float) -> None:
+        """New bins for those who have arrived, of `least` visitors and as many as make BINS of them all."""
+        base = line.ahead(self.newest)
+        least = max(least, (self._sums[-1] + line.ahead(youngest) - base) / BINS)
+        while len(self._masses) < MAX_BINS:
+            edge = line.nth(base + least)
+            if edge is None or edge > youngest or edge <= self.newest:
+                return
+            reached = line.ahead(edge)
+            mass = max(0.0, reached - base)
+            self._edges.append(edge)
+            self._masses.append(mass)
+            self._weights.append(1.0)
+            self._sums.append(self._sums[-1] + mass)
+            self.newest, base = edge, reached
+
+    def _forget(self, front: float) -> None:
+        passed = bisect_right(self._edges, front) - 1 - PASSED
+        if passed > 0:
+            del self._edges[:passed], self._masses[:passed], self._weights[:passed]
+            self._sum()
+
+    def _sum(self) -> None:
+        self._sums = list(accumulate(self._masses, initial=0.0))
+
+    def _before(self, first_seen: float) -> float:
+        edges, sums = self._edges, self._sums
+        i = bisect_right(edges, first_seen)
+        if i == 0:
+            return 0.0
+        if i == len(edges):
+            return sums[-1]
+        return sums[i - 1] + (sums[i] - sums[i - 1]) * (first_seen - edges[i - 1]) / (edges[i] - edges[i - 1])

@@ -1,0 +1,156 @@
+"""The far line is counted better than once, follows people who give up, and is left alone near the front."""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from controller import Gate, GateSettings, Wait
+from controller.census import Census
+from controller.line import Line
+from controller.showup import SelfReturns
+
+INTERVAL_S = 15.0
+
+
+class Sample:
+    """One visitor in `nodes`, drawn anew every interval, as leases that all run for one interval are."""
+
+    def __init__(self, line: list[float], nodes: int, seed: int) -> None:
+        self._line, self._nodes, self._chance = line, nodes, Random(seed)
+        self._node = [self._chance.randrange(nodes) for _ in line]
+        self._here: list[float] = []
+        self.is_there: Callable[[int], bool] = lambda _: True
+        self._next = 0
+        self.look(0)
+
+    def look(self, polls: int) -> None:
+        """The next so many visitors come back, to whatever node; who has left does not."""
+        for _ in range(polls):
+            visitor = self._next
+            self._node[visitor] = self._chance.randrange(self._nodes) if self.is_there(visitor) else -1
+            self._next = (visitor + 1) % len(self._line)
+        self._here = [x for x, node in zip(self._line, self._node, strict=True) if node == 0]
+
+    def ahead(self, first_seen: float) -> float:
+        return float(bisect_left(self._here, first_seen))
+
+    def nth(self, place: float) -> float | None:
+        return self._here[int(place)] if int(place) < len(self._here) else None
+
+
+def played(sample: Sample, census: Census, seconds: int, flow: float = 1.0, since: int = 0) -> None:
+    """The far part of a line, one second after the other; nobody is admitted meanwhile."""
+    for second in range(since, since + seconds):
+        sample.look(round(len(sample._line) / INTERVAL_S))
+        census.step(sample, 0.0, flow, 30.0, float(second), INTERVAL_S)
+
+
+def test_counting_again_and_again_takes_the_noise_out() -> None:
+    """After six intervals the error of the places is less than two thirds of that of the leases at hand."""
+    line = [i * 3e-3 for i in range(10_000)]
+    by_census = by_leases = 0.0
+    for seed in range(12):
+        sample, census = Sample(line, 50, seed), Census()
+        played(sample, census, 90)
+        for x in (10.0, 16.0, 24.0):  # from 4.0 on: what is nearer is in the zone
+            true = 10_000 * (x - 4.0) / 30.0
+            by_census += (50 * (census.between(x) - census.between(4.0)) / true - 1.0) ** 2
+            by_leases += (50 * (sample.ahead(x) - sample.ahead(4.0)) / true - 1.0) ** 2
+    assert by_census < 0.44 * by_leases
+
+
+def test_people_who_give_up_are_followed() -> None:
+    """Half an hour's patience or two minutes': the count is that of those who are still there."""
+    line = [i * 3e-3 for i in range(10_000)]
+    sample, census = Sample(line, 2, 1), Census()
+    patience_s = [Random(7 + i).expovariate(1 / 120.0) for i in range(10_000)]
+    now = 0
+    sample.is_there = lambda visitor: patience_s[visitor] > now
+    for now in range(120):
+        played(sample, census, 1, since=now)
+    still = sum(patience > now for patience in patience_s)
+    assert 2.0 * census.between(census.newest) == pytest.approx(still, rel=0.06)
+
+
+def test_the_zone_next_to_the_front_is_counted_no_more() -> None:
+    """Leases near the front say more about appointments than about people, so only what is behind follows them."""
+    line = [i * 3e-3 for i in range(10_000)]
+    sample, census = Sample(line, 2, 1), Census()
+    played(sample, census, 30, flow=100.0)
+    near, far = census.between(5.0), census.between(25.0) - census.between(10.0)
+    sample.is_there = lambda visitor: visitor % 2 == 0
+    played(sample, census, 30, flow=100.0, since=30)
+    assert census.between(5.0) == near
+    assert census.between(25.0) - census.between(10.0) < 0.7 * far
+
+
+def test_a_census_of_nobody_stands_in_nobodys_way() -> None:
+    """While everybody is called the front is now: no bin may begin there, before the threshold has come back."""
+    census = Census()
+    census.step(Sample([], 1, 1), 100.0, 10.0, 97.0, 100.0, INTERVAL_S)
+    assert census.newest < 100.0
+    line = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=4)
+    for i in range(20):
+        line.expect(90.0 + i, 110.0, is_first=False)
+    line.book.refresh()
+    line.survey(100.0, 1e-3, INTERVAL_S, 100.0)
+    assert line.place(105.0, 95.0) == pytest.approx(10.0)
+
+
+def test_another_number_of_nodes_scales_it() -> None:
+    sample, census = Sample([i * 1e-2 for i in range(3000)], 1, 1), Census()
+    played(sample, census, 2)
+    assert len(census._masses) < 300  # however many are there at first
+    before = census.between(20.0)
+    census.scale(0.5)
+    census.step(sample, 0.0, 1.0, 30.0, 1.5, INTERVAL_S)
+    assert census.between(20.0) == pytest.approx(0.5 * before, rel=0.01)
+
+
+@pytest.mark.parametrize(("share", "newest"), [(1.0, 97.0), (0.2, 83.0)])
+def test_who_may_be_a_ghost_is_not_moved_to_the_front(share: float, newest: float) -> None:
+    """While many newcomers do not come back, only who is older than the longest interval is counted for good."""
+    line = Line(capacity=10_000, clock=0.0, young_s=17.0, nodes=4)
+    for i in range(1000):
+        line.expect(i * 0.1, 110.0, is_first=False)
+    line.tick(100.0, 100.0)
+    line.showup.share = share
+    line.survey(1.0, 1.0, INTERVAL_S, 100.0)
+    assert newest - 2.0 < line._census.newest <= newest
+
+
+def test_the_interval_is_wide_while_nobody_knows_who_comes_back() -> None:
+    """A newcomer behind people of whom most did not come back is told a wider P90 than who is older than those."""
+    gate = Gate(GateSettings(admissions_per_second=10.0, nodes=4), now=0.0)
+    now = 0.0
+    while now < 40.0:  # twenty arrive every second, and nobody comes back
+        for i in range(2):
+            gate.decide(now + i * 0.05, now + i * 0.05, 0.5)
+        now += 0.1
+        gate.tick(now)
+
+    def share(first_seen: float) -> float:
+        verdict = gate.decide(first_seen, now, 0.5)
+        assert isinstance(verdict, Wait)
+        assert verdict.eta_p50_s is not None
+        assert verdict.eta_p90_s is not None
+        return (verdict.eta_p90_s - verdict.eta_p50_s) / verdict.eta_p50_s
+
+    gate._line.showup.share = 0.2
+    gate._law.threshold = 1.0
+    for first_seen in [5.0 + i * 0.01 for i in range(3000)]:
+        gate._line.book.add(first_seen, now + 30.0)
+    gate._line.book.refresh()
+    assert share(39.0) > share(20.0) + 0.3
+
+
+def test_who_is_back_counts_no_sooner_than_who_is_lost() -> None:
+    """Where a line has just begun to come back, those who are back are known at once and those who are not later."""
+    returns = SelfReturns(4)
+    for step in range(20):
+        for _ in range(40):
+            returns.kept()
+        returns.missed([step + i * 1e-3 for i in range(120)], clock=step * 0.1)
+        assert returns.share == 0.25
