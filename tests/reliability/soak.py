@@ -5,9 +5,9 @@
     catalogue    a room without a line, BROWSERS newcomers a second, two requests each
 
 What a worker remembers of visitors is bounded by number, not by time, so its tables are filled first: in both rooms so
-many come in, through doors that are wide open, and so many are told that all is sold out, that every table and cache is
-at its bound. Memory is each worker's resident set
-after that; its slope is fitted over the second half. Prints a table; ends with 1 when a bound does not hold. Runs under
+many come in, through doors that are wide open, and so many are told that all is sold out, as the longest tables hold.
+Memory is each worker's resident set after that; its slope is fitted over the second half. Prints a table; ends with 1
+when a bound does not hold. Runs under
 JUDGED_MINUTES neither fill nor judge the memory.
 """
 
