@@ -15,7 +15,10 @@ from setuptools import Extension, errors, setup
 from setuptools.command.build_ext import build_ext
 
 #: What runs for every request, and what that calls. Commands, settings and workers stay as they are.
-CONTROLLER = "bucket census decisions fairness fleet front gate lateness law leases line membership meter occupancy pacing pid pool profile showup"
+CONTROLLER = (
+    "bucket census decisions fairness fleet front gate lateness law leases line membership meter occupancy pacing pid "
+    "pool profile showup"
+)
 WAITING_ROOM = "page signature slots status template texts ticket"
 EDGE = (
     "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
