@@ -29,7 +29,7 @@ from controller.pacing import appointment, calm, far_eta, first_appointment, new
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 
-MARGIN_S = 0.04  # a client is expected this much later than clients come on average
+MARGIN_S = 0.03  # a client is expected this much later than clients come on average
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
 COLD_S = 1.0

@@ -13,7 +13,7 @@ With the first FEW it is the plain mean, and until then nothing is concluded fro
 __all__ = ["USUAL_S", "Lateness"]
 
 #: A quick network and an honest browser: what the law's constants are made for.
-USUAL_S = 0.06
+USUAL_S = 0.07
 GAIN = 1 / 64
 SHARE = 0.2
 FEW = 16
