@@ -42,6 +42,8 @@ BROWSERS = 100.0
 CONNECTIONS = 20
 #: After so many visits a connection is made anew, so that both workers get their part.
 VISITS_A_CONNECTION = 50
+#: Tables of two generations are as large as they get, and their memory as scattered, when both have been replaced.
+GENERATIONS = 8
 #: 16,384 at each worker, however unevenly twenty connections fall to the two.
 TOLD = 60_000
 SEED = 20_261_121
@@ -188,7 +190,7 @@ async def _fill(edge: RunningEdge, soaked: Soaked) -> None:
         while True:
             await asyncio.sleep(1.0)
             [room] = [room for room in (await edge.status())["rooms"] if room["room"] == name]
-            if min(node["admitted"] for node in room["nodes"]) > MOST:
+            if min(node["admitted"] for node in room["nodes"]) > GENERATIONS * MOST:
                 break
         for task in newcomers:
             task.cancel()
