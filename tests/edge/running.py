@@ -20,16 +20,20 @@ DEADLINE_S = 30.0
 
 def one_room(upstream: str, paths: Sequence[str] = ("/checkout*",), **room: Any) -> str:
     """Settings of two workers with one room before `upstream`; `room`: its further sections, such as `capacity`."""
-    tree = {
+    return yaml.safe_dump(with_rooms(upstream, {"name": "checkout", "match": {"paths": list(paths)}, **room}))
+
+
+def with_rooms(upstream: str, *rooms: dict[str, Any]) -> dict[str, Any]:
+    """Settings of two workers on free ports with these rooms before `upstream`."""
+    return {
         "listen": ["tcp://127.0.0.1:0"],
         "admin": {"listen": "tcp://127.0.0.1:0"},
         "workers": 2,
         "secret_keys_env": "STANCHION_KEYS",
         "upstream": {"url": upstream},
         "log": {"format": "json", "access": "none"},
-        "rooms": [{"name": "checkout", "match": {"paths": list(paths)}, **room}],
+        "rooms": list(rooms),
     }
-    return yaml.safe_dump(tree)
 
 
 class RunningEdge:

@@ -12,7 +12,7 @@ import yaml
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
+from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until, with_rooms
 
 Tree = dict[str, Any]
 
@@ -25,15 +25,7 @@ def settings(upstream: str, **changes: Any) -> Tree:
         "capacity": {"admissions_per_second": 100.0},
         "polling": {"min_seconds": 0.2, "max_seconds": 1.0},
     }
-    return {
-        "listen": ["tcp://127.0.0.1:0"],
-        "admin": {"listen": "tcp://127.0.0.1:0"},
-        "workers": 2,
-        "secret_keys_env": "STANCHION_KEYS",
-        "upstream": {"url": upstream},
-        "log": {"format": "json", "access": "none"},
-        "rooms": [room | changes.pop("room", {})],
-    } | changes
+    return with_rooms(upstream, room | changes.pop("room", {})) | changes
 
 
 class Upstream:
