@@ -10,6 +10,7 @@ What follows is the settings' choice (`session.bind`): nothing, or the pass does
 import ipaddress
 from functools import lru_cache
 
+from edge.client_address import parse_address
 from edge.head import RequestHead
 from edge.settings import SessionSettings
 from waiting_room.ticket import Keyring, Pass
@@ -61,11 +62,8 @@ def browser_family(user_agent: str) -> str:
 @lru_cache(maxsize=4096)
 def network_prefix(address: str, ipv4_bits: int, ipv6_bits: int) -> str:
     """The network that an address is in; what is no address is a network of its own."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
     bits = ipv4_bits if parsed.version == 4 else ipv6_bits
     return str(ipaddress.ip_network((parsed, bits), strict=False))

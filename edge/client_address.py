@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Origin", "TrustedProxies", "network_of"]
+__all__ = ["Origin", "TrustedProxies", "network_of", "parse_address"]
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -36,7 +36,7 @@ class TrustedProxies:
         """Nobody is trusted: where a request came from, its fields have no say in."""
 
     def trusts(self, address: str) -> bool:
-        parsed = _parse(address)
+        parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
     def origin(self, peer: str, scheme: str, forwarded_for: str, forwarded_proto: str, forwarded_host: str) -> Origin:
@@ -45,7 +45,7 @@ class TrustedProxies:
             return Origin(peer, scheme, peer, None)
         believed, visitor = [peer], peer
         for hop in reversed([entry.strip() for entry in forwarded_for.split(",") if entry.strip()]):
-            parsed = _parse(hop)
+            parsed = parse_address(hop)
             if parsed is None:
                 break  # an entry that is no address ends what can be believed
             visitor = str(parsed)
@@ -64,14 +64,14 @@ def network_of(address: str) -> str:
     """What limits count by: an IPv4 address itself, an IPv6 address' /64, which is what one customer is given."""
     if ":" not in address:
         return address
-    parsed = _parse(address)
+    parsed = parse_address(address)
     if not isinstance(parsed, ipaddress.IPv6Address):
         return str(parsed) if parsed else address
     return str(ipaddress.IPv6Address(int(parsed) >> 64 << 64)) + "/64"
 
 
-def _parse(text: str) -> _Address | None:
-    """An address, with or without a port or brackets."""
+def parse_address(text: str) -> _Address | None:
+    """An address, with or without a port or brackets; None when it is none. IPv4 in an IPv6 disguise is IPv4."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

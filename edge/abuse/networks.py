@@ -8,6 +8,8 @@ IPv4-mapped IPv6 addresses are IPv4 addresses. What is no address is in no netwo
 import ipaddress
 from collections.abc import Iterable
 
+from edge.client_address import parse_address
+
 __all__ = ["NetworkSet", "networks_in"]
 
 
@@ -26,12 +28,9 @@ class NetworkSet:
         return sum(len(each) for lengths in self._by_version.values() for each in lengths.values())
 
     def __contains__(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
+        parsed = parse_address(address)
+        if parsed is None:
             return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-            parsed = parsed.ipv4_mapped
         bits = int(parsed)
         return any(bits >> shift in prefixes for shift, prefixes in self._by_version[parsed.version].items())
 
