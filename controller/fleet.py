@@ -55,6 +55,7 @@ class Share:
 
     rate: float  # tokens a second; adds up to the room's
     fair: float  # the same without the levelling of buckets: what the bucket's depth goes by
+    due: float  # tokens that its bucket should hold, f_i
 
 
 def shares(summaries: Iterable[Summary], room_rate: float, cushion: Callable[[float], float]) -> Mapping[str, Share]:
@@ -73,13 +74,14 @@ def shares(summaries: Iterable[Summary], room_rate: float, cushion: Callable[[fl
     kept = {name: cushion(rate) for name, rate in base.items()}
     cushions = sum(kept.values())
     spare = tokens - cushions
-    wanted = {}
+    wanted, due = {}, {}
     for name, rate in base.items():
         fair = 0.0
         if room_rate > 0.0:
             part = rate / room_rate
             fair = kept[name] + spare * part if spare >= 0.0 or not cushions else tokens * kept[name] / cushions
+        due[name] = fair
         wanted[name] = min(max(rate + (fair - level[name]) / TAU_S, 0.1 * rate), 3.0 * rate)
     total = sum(wanted.values())
     scale = room_rate / total if total > 0.0 else 0.0
-    return {name: Share(rate * scale, base[name]) for name, rate in wanted.items()}
+    return {name: Share(rate * scale, base[name], due[name]) for name, rate in wanted.items()}

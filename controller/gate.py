@@ -28,6 +28,7 @@ from controller.meter import RateMeter
 from controller.pacing import appointment, calm, far_eta, first_appointment, newcomers_seats, stretched
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
+from controller.standstill import Standstill
 
 MARGIN_S = 0.03  # a client is expected this much later than clients come on average
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
@@ -69,6 +70,7 @@ class Gate:
         "_sample",
         "_settings",
         "_shift",
+        "_standstill",
         "_stretch",
         "_ticked_at",
     )
@@ -87,6 +89,7 @@ class Gate:
         self._is_full = False  # no free place was seen since the last tick
         self._fleet = Membership(self._line)
         self._lateness = Lateness()
+        self._standstill = Standstill()
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
         self._flow, self._sample, self._is_exact = 0.0, 1.0, False
@@ -144,7 +147,12 @@ class Gate:
             return
         self._ticked_at = clock
         s = self._settings
-        self._line.tick(clock, now, self._law.threshold)
+        is_still = False
+        if self._is_exact:
+            is_still = self._standstill.step(dt, self._polls.count, self._line.book, clock)
+        else:
+            self._standstill.clear()
+        self._line.tick(clock, now, self._law.threshold, self._standstill.behind_s)
         newcomers = self._arrivals
         seats = newcomers_seats(newcomers.count, newcomers.rate, self._line.showup.share, s.poll_budget_per_s)
         self._stretch = stretched(self._stretch, seats + self._polls.count, s, dt)
@@ -160,7 +168,7 @@ class Gate:
             self._part(now)
         self._retune()
         if clock >= self._cold_until:
-            self._move(now, dt, is_blocked)
+            self._move(now, dt, is_blocked or is_still)
 
     def reconfigure(self, settings: GateSettings, now: float) -> None:
         """New settings from now on; nothing jumps: threshold, bucket level and line stay."""

@@ -2,8 +2,7 @@
 
 A lease says "somebody who first arrived at `first_seen` was told to come back at `due`". It is all a node
 remembers of a visitor, for the few seconds until they come back or do not, and it names nobody. The book
-answers, in O(log n): how many of those who wait are older than this one (`rank`), who stands at place k
-(`nth`), and who is due within the next h seconds (`due_before`).
+answers, in O(log n): how many of those who wait are older than this one (`rank`), and who stands at place k (`nth`).
 
     first_seen  ---->  |.....|......|....|........|      sorted, in chunks of at most 2 * CHUNK
     due         ---->  wheel of slots of SLOT_S; a slot that is over takes its leases with it
@@ -117,6 +116,15 @@ class LeaseBook:
             return False
         self._delete(first_seen)
         return True
+
+    def overdue(self, now: float) -> int:
+        """Leases that `expire` would forget."""
+        due = self._due
+        return sum(
+            due.get(first_seen) == slot
+            for slot in range(self._next_slot, int(now / SLOT_S))
+            for first_seen in self._wheel.get(slot, ())
+        )
 
     def expire(self, now: float) -> list[float]:
         """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""

@@ -157,10 +157,10 @@ class Line:
         if self.front is not None:
             self.front.leave(first_seen)
 
-    def tick(self, clock: float, wall: float, threshold: float = inf) -> None:
-        """Let the leases run out whose time has come."""
-        ghosts = self._fresh.expire(clock)
-        gone = self.book.expire(clock)
+    def tick(self, clock: float, wall: float, threshold: float = inf, behind_s: float = 0.0) -> None:
+        """Let the leases run out whose time has come; behind_s: those of so long ago, for nobody could come."""
+        ghosts = self._fresh.expire(clock - behind_s)
+        gone = self.book.expire(clock - behind_s)
         fresh = set(ghosts)
         proven = [first_seen for first_seen in gone if first_seen not in fresh]
         if clock >= self._muted_until:
@@ -180,7 +180,7 @@ class Line:
         oldest = self._fresh.nth(0)
         self._freshest = inf if oldest is None else oldest
         if self.front is not None:
-            self.front.tick(clock, threshold)
+            self.front.tick(clock - behind_s, threshold)
             self._meet()
 
     def join(self, sample: float, zone: float) -> SharedFront:

@@ -11,7 +11,8 @@ visitors who come by chance, and the *sum* of all is what the law regulates and 
 
 P hovers at a reserve that grows with the root of the *room's* inflow in a heartbeat, however many nodes there are:
 fifty nodes of 1/s are late by 0.5 s instead of 1.4. `controller/fleet.py` sees to it that tokens flow to where they
-are taken.
+are taken; what a node holds beyond its part and another cushion, because nobody asks for it there, it gives up at the
+same pace, and the others' buckets become deeper by as much.
 
 What bounds it: sum(l_i) <= burst + sum(k_i), so at the very worst, if all nodes were blind for a heartbeat, sum(k_i)
 more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet.
@@ -23,7 +24,7 @@ With a strict `bucket_floor` of 1 there are no cushions.
 from collections.abc import Mapping
 from math import inf, sqrt
 
-from controller.fleet import Share
+from controller.fleet import HEARTBEAT_S, TAU_S, Share
 from controller.settings import GateSettings
 
 ALONE_S = 0.6  # three heartbeats: by then everybody's view is of after the line began
@@ -75,6 +76,9 @@ class Pool:
         others = sum(level for name, level in levels.items() if name != node)
         self._others = others - kept
         free = self.depth + kept - others - own
+        over = own - shares[node].due - self._cushion
+        if over > 0.0 and not is_idle:  # nobody asks for them here, and the room's bucket is full of them
+            own -= over * HEARTBEAT_S / TAU_S
         return max(0.0, own + free * self.part)
 
     @property

@@ -1,7 +1,7 @@
 // The waiting page's script: asks for the status document when told to, shows it, and goes in once.
 //
-// Rules: never earlier than told, never two polls in flight, no word of its own (all words come with the page), and
-// what is shown does not jump: a place grows, or a wait gets longer, only after several answers have said so.
+// Rules: never at the server earlier than told, never two polls in flight, no word of its own (all words come with the
+// page), and what is shown does not jump: a place grows, or a wait gets longer, only after several answers have said so.
 // Without this script the page does the same by reloading itself; should the script not arrive, a slower reload rescues
 // the visitor, which `window.stop()` calls off when the script is there.
 (() => {
@@ -12,7 +12,11 @@
   const LONGEST_MS = 2 ** 31 - 1; // a timer cannot be set for longer (25 days): it would fire at once
   const BACK_OFF_FIRST_MS = 2000;
   const BACK_OFF_MOST_MS = 60000; // nobody waits longer than a minute to be found again
-  const JITTER = 0.1; // an appointment is kept up to 10 % late, so that pages opened together drift apart
+  const JITTER = 0.05; // an appointment is kept up to 5 % late, so that pages opened together drift apart,
+  const JITTER_MOST_MS = 100; // but no later than this: it is somebody's turn
+  const ALLOWANCE = 0.8; // of the quickest way there and back of late: what is on the way is not waited for twice
+  const ALLOWANCE_MOST_MS = 2000;
+  const FORGETS = 1.1; // a way that has become slower is believed after a while
   const RELOADS_ALLOWED = 3; // within RELOADS_WINDOW_MS; more mean that the shop sends us back
   const RELOADS_WINDOW_MS = 120000;
   const SENT_BACK_PAUSE_MS = 30000;
@@ -282,9 +286,18 @@
     timer = setTimeout(() => action(), delayMs);
   };
 
+  let quickestMs = Infinity; // there and back, of late
+
+  const learnWay = (milliseconds) => {
+    quickestMs = Math.min(Math.max(milliseconds, 1), FORGETS * quickestMs);
+  };
+
+  /** So that we are *there* when told: the answer was on the way to us, and the next request will be on the way back. */
   const scheduleTold = (afterMs) => {
-    toldAt = Date.now() + afterMs;
-    schedule(Math.max(SHORTEST_MS, afterMs * (1 + Math.random() * JITTER)));
+    const onTheWayMs = Number.isFinite(quickestMs) ? ALLOWANCE * quickestMs : 0;
+    const leftMs = afterMs - Math.min(onTheWayMs, afterMs / 2, ALLOWANCE_MOST_MS);
+    toldAt = Date.now() + leftMs;
+    schedule(Math.max(SHORTEST_MS, leftMs + Math.random() * Math.min(JITTER * afterMs, JITTER_MOST_MS)));
   };
 
   const stop = () => {
@@ -319,12 +332,14 @@
     const request = new AbortController();
     inFlight = request;
     const tooLate = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
+    const askedAt = performance.now();
     try {
       const solved = solution ? `&altcha=${encodeURIComponent(solution)}` : "";
       solution = "";
       const response = await fetch(statusUrl + solved, {
         credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" }, signal: request.signal,
       });
+      learnWay(performance.now() - askedAt);
       const status = await response.json().catch(() => null);
       if (inFlight === request) answered(response, status);
     } catch {
@@ -447,6 +462,8 @@
     }
     const before = recall("shown");
     if (before && before.firstSeen === firstStatus.first_seen) shown = before;
+    const loading = performance.getEntriesByType("navigation")[0];
+    if (loading && loading.responseStart > loading.requestStart) learnWay(loading.responseStart - loading.requestStart);
     action = poll;
     act(firstStatus);
   };

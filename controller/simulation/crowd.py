@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-HONEST, GHOST, SLEEPER, FAST, COLLECTOR = range(5)
+HONEST, GHOST, SLEEPER, FAST, COLLECTOR, PLAIN = range(6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,17 +40,28 @@ class Stall:
     seconds: float
 
 
-Event = SetCapacity | SetNodes | Kill | Stall
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Nobody reaches any node: clients try again as the page does, later and later."""
+
+    at_s: float
+    seconds: float
+
+
+Event = SetCapacity | SetNodes | Kill | Stall | Cut
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """How a client keeps an appointment: latency each way is lognormal, the page adds a jitter of its own."""
+    """How a client keeps an appointment: as the page does (static/waiting.js)."""
 
-    latency_median_s: float = 0.03
-    latency_sigma: float = 0.5
-    jitter: float = 0.05  # +- this share of the interval,
-    jitter_max_s: float = 0.25  # and never more than this
+    latency_median_s: float = 0.03  # each way
+    latency_sigma: float = 0.5  # lognormal, among visitors
+    wobble_sigma: float = 0.25  # and from one request to the next
+    jitter: float = 0.05  # late by up to this share of the interval,
+    jitter_max_s: float = 0.1  # and never by more than this
+    allowance: float = 0.8  # of the quickest way there and back of late, which is not waited for twice; 0: it is
+    allowance_max_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,7 @@ class Scenario:
         return Capacity(tuple(steps), self.burst_s)
 
     def available(self) -> Capacity:
-        """The same less what nobody can hand out: the share of a node that is away, beyond what its bucket keeps.
+        """The same less what nobody can hand out: the share of nodes that are away, beyond what their buckets keep.
 
         Nodes that share nothing must not make up for it (each would, also when none is away), and a bucket deeper than
         its part of the burst would break the room's promise. The capacity must not change during an outage.
@@ -108,11 +119,11 @@ class Scenario:
         for event in sorted(self.events, key=lambda e: e.at_s):
             if isinstance(event, SetNodes):
                 nodes = event.nodes
-            elif isinstance(event, Kill | Stall):
+            elif isinstance(event, Kill | Stall | Cut):
                 away_s = event.down_s if isinstance(event, Kill) else event.seconds
                 rate = plan.at(event.at_s)
-                share = rate / nodes
-                kept_s = self.settings(nodes, rate).depth_at(share) / share
+                kept_s = self.settings(nodes, rate).depth_at(rate / nodes) / (rate / nodes)
+                share = rate if isinstance(event, Cut) else rate / nodes
                 if away_s > kept_s:
                     steps += [(event.at_s + kept_s, rate - share), (event.at_s + away_s, rate)]
         return Capacity(tuple(sorted(steps)), self.burst_s)

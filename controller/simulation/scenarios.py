@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from controller.simulation.crowd import COLLECTOR, FAST, GHOST, Crowd, asleep, crowd, impatient, surge
-from controller.simulation.scenario import Client, Kill, Scenario, SetCapacity, SetNodes, Stall
+from controller.simulation.crowd import COLLECTOR, FAST, GHOST, PLAIN, Crowd, asleep, crowd, impatient, surge
+from controller.simulation.scenario import Client, Cut, Kill, Scenario, SetCapacity, SetNodes, Stall
 
 VISITORS = 20_000
 
@@ -31,6 +31,10 @@ def early_ghost_crowd(rng: np.random.Generator) -> Crowd:
 
 def sleeper_crowd(rng: np.random.Generator) -> Crowd:
     return asleep(rng, crowd(surge(rng, VISITORS)), share=0.2, sleep_s=60.0, until_s=400.0)
+
+
+def plain_crowd(rng: np.random.Generator) -> Crowd:
+    return crowd(surge(rng, VISITORS), kind=np.where(rng.random(VISITORS) < 0.2, PLAIN, 0).astype(np.int8))
 
 
 def wave_crowd(rng: np.random.Generator) -> Crowd:
@@ -61,6 +65,8 @@ _BASE = (
     replace(_FLASH, name="early-ghosts", what="the first 5,000 are ghosts to 80 %", people=early_ghost_crowd),
 )
 _FAR = Client(latency_median_s=0.5)
+_FAR_APPS = Client(latency_median_s=0.5, allowance=0.0)
+_CUT = Cut(100.0, 5.0)
 _SKEW = (0.55, 0.25, 0.15, 0.05)
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -107,6 +113,8 @@ SCENARIOS: Mapping[str, Scenario] = {
         ),
         replace(_FLASH, name="far", what="half a second each way between visitors and nodes", client=_FAR),
         replace(_FLASH, name="far-joined", what="half a second each way, joined", client=_FAR, joined=True),
+        replace(_FLASH, name="far-apps", what="the same with clients that do not allow for the way", client=_FAR_APPS),
+        replace(_FLASH, name="plain", what="20 % have scripts off: whole seconds, rounded up", people=plain_crowd),
         replace(_FLASH, name="sleepers", what="20 % sleep for a minute at random", people=sleeper_crowd),
         replace(
             _FLASH,
@@ -115,6 +123,9 @@ SCENARIOS: Mapping[str, Scenario] = {
             clock_off_s=0.05,
             events=(Stall(100.0, 1, 3.0),),
         ),
+        replace(_FLASH, name="stall-1", what="one node, stalls 3 s at 100 s", nodes=1, events=(Stall(100.0, 0, 3.0),)),
+        replace(_FLASH, name="cut-1", what="one node, nobody reaches it for 5 s at 100 s", nodes=1, events=(_CUT,)),
+        replace(_FLASH, name="cut-joined", what="nobody reaches any node for 5 s, joined", joined=True, events=(_CUT,)),
         replace(_FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2),
         replace(
             _FLASH,

@@ -1,6 +1,6 @@
 """The virtual clock: every request of every visitor, one after the other, against real gates.
 
-    client --latency--> node.decide --latency--> client --sleeps poll_after (1 +- jitter)--> ...
+    client --latency--> node.decide --latency--> client --sleeps poll_after + jitter - allowance--> ...
 
 Requests lie in a wheel of 10 ms slots (no interval is shorter than that), each slot is sorted when its time
 comes: cheaper than a heap and exact. Everything is drawn from one seeded generator, so a run can be repeated
@@ -10,6 +10,7 @@ to the last bit.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil, inf
 from typing import Protocol
 
 import numpy as np
@@ -19,12 +20,14 @@ from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import Summary
 from controller.gate import Gate
 from controller.settings import GateSettings
-from controller.simulation.crowd import COLLECTOR, FAST, Crowd, Floats
-from controller.simulation.scenario import Kill, Scenario, SetCapacity, SetNodes, Stall
+from controller.simulation.crowd import COLLECTOR, FAST, PLAIN, Crowd, Floats
+from controller.simulation.scenario import Cut, Event, Kill, Scenario, SetCapacity, SetNodes, Stall
 
 WHEEL_S = 0.01
 HEARTBEAT_DELAY_S = 0.05
 FAST_POLL_S = 0.1
+BACK_OFF_S, BACK_OFF_MOST_S = 2.0, 60.0  # of clients that reach nobody, and half of it is chance
+FORGETS = 1.1  # the quickest way there and back of late: a slower one is believed in the end
 DRAWS = 1 << 16
 WARM_S = 2.0  # the nodes run before the first visitor comes, as they would
 
@@ -111,11 +114,15 @@ class _World:
         self.board: deque[tuple[float, Summary]] = deque()
         self.stalled_until: dict[int, float] = {}
         self.down_until: dict[int, float] = {}
+        self.cut_until = -WARM_S
         n = len(people)
         self.admitted = [float("nan")] * n
         self.by = [-1] * n
         self.polls = [0] * n
         self.home = self._choose_nodes(n)
+        c = scenario.client
+        self.way = (2.0 * c.latency_median_s * np.exp(c.latency_sigma * rng.standard_normal(n))).tolist()
+        self.quickest = [inf] * n  # there and back, as each client has seen it
         self.wheel: dict[int, list[tuple[float, int]]] = {}
         self.events = sorted(scenario.events, key=lambda e: e.at_s)
         self.by_second: dict[int, int] = {}
@@ -133,9 +140,7 @@ class _World:
         return [int(x) for x in self.rng.choice(len(weights), n, p=np.array(weights) / sum(weights))]
 
     def _refill(self) -> None:
-        c = self.scenario.client
-        trips = c.latency_median_s * np.exp(c.latency_sigma * self.rng.standard_normal((DRAWS, 2)))
-        self.latency = np.sum(trips, axis=1).tolist()
+        self.wobble = np.exp(self.scenario.client.wobble_sigma * self.rng.standard_normal(DRAWS)).tolist()
         self.uniform = self.rng.random(DRAWS).tolist()
         self.chance = self.rng.random(DRAWS).tolist()
         self.pick = self._choose_nodes(DRAWS)
@@ -202,7 +207,7 @@ class _World:
         while self.board and self.board[0][0] < now - 3.0 * every:
             self.board.popleft()
 
-    def _happen(self, event: SetCapacity | SetNodes | Kill | Stall, now: float) -> None:
+    def _happen(self, event: Event, now: float) -> None:
         if isinstance(event, SetCapacity):
             self.capacity = event.admissions_per_second
         elif isinstance(event, SetNodes):
@@ -213,6 +218,9 @@ class _World:
             self._refill()
         elif isinstance(event, Stall):
             self.stalled_until[event.node] = event.at_s + event.seconds
+            return
+        elif isinstance(event, Cut):
+            self.cut_until = event.at_s + event.seconds
             return
         else:
             self._kill(event, now)
@@ -243,6 +251,9 @@ class _World:
         if self.drawn >= DRAWS - 4:
             self._refill()
         k = self.drawn = self.drawn + 1
+        if t < self.cut_until:
+            self._put(self._try_again(t, k), visitor)
+            return
         node = self.home[visitor] if self.scenario.sticky else self.pick[k]
         node = self._alive(node, t)
         wait_until = self.stalled_until.get(node, 0.0)
@@ -263,6 +274,13 @@ class _World:
         elif isinstance(verdict, Wait):
             self._come_back(t, visitor, verdict, k)
 
+    def _try_again(self, t: float, k: int) -> float:
+        back_off_s = BACK_OFF_S
+        while t < self.cut_until:
+            t += back_off_s * (0.5 + 0.5 * self.uniform[k])
+            back_off_s = min(2.0 * back_off_s, BACK_OFF_MOST_S)
+        return t
+
     def _alive(self, node: int, t: float) -> int:
         if node >= len(self.nodes):
             node %= len(self.nodes)
@@ -276,14 +294,24 @@ class _World:
             return
         if visitor % self.sample_every == 0:
             self.samples.append(Sample(visitor, t, verdict.position, verdict.eta_p50_s, verdict.eta_p90_s))
-        c = self.scenario.client
-        after = verdict.poll_after_s
-        if people.kind[visitor] == FAST:
-            after = FAST_POLL_S
-        back = t + self.latency[k] + after + (2.0 * self.uniform[k] - 1.0) * min(c.jitter * after, c.jitter_max_s)
+        back = t + self._interval(visitor, verdict.poll_after_s, k)
         if people.sleep_from_s[visitor] < back < people.sleep_to_s[visitor]:
             back = people.sleep_to_s[visitor]
         self._put(back, visitor)
+
+    def _interval(self, visitor: int, after: float, k: int) -> float:
+        """Seconds between the arrivals of two requests at the nodes."""
+        c, kind = self.scenario.client, self.people.kind[visitor]
+        trip: float = self.way[visitor] * self.wobble[k]
+        if kind == PLAIN:
+            return trip + ceil(after)
+        if kind == FAST:
+            after = FAST_POLL_S
+        quickest = self.quickest[visitor]
+        allowed = min(c.allowance * quickest, 0.5 * after, c.allowance_max_s) if quickest < inf else 0.0
+        self.quickest[visitor] = min(trip, FORGETS * quickest)
+        late: float = self.uniform[k] * min(c.jitter * after, c.jitter_max_s)
+        return trip + after + late - allowed
 
     def _put(self, t: float, visitor: int) -> None:
         slot = int(t / WHEEL_S)

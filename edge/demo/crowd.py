@@ -22,12 +22,13 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-__all__ = ["Crowd", "CrowdPlan", "Visit"]
+__all__ = ["Crowd", "CrowdPlan", "Visit", "pause_s"]
 
 #: What a person takes to read and fill in a form, seconds, at least and at most.
 FORM_S = (0.5, 3.0)
-#: The page adds up to this part of an interval, never less than nothing: appointments are not for coming early.
+#: The page is late by up to this part of an interval, and by no more than so many seconds.
 JITTER = 0.05
+JITTER_MOST_S = 0.1
 #: The page's first pause after an edge could not be reached.
 RETRY_S = 1.0
 
@@ -60,6 +61,11 @@ class Visit:
     """Connections that broke; the visitor tried again, as the page does."""
     states: Counter[str] = field(default_factory=Counter)
     """Answers by status code and `Stanchion-State`."""
+
+
+def pause_s(after_s: float, chance: random.Random) -> float:
+    """How long the page waits that was told to wait for `after_s`: appointments are not for coming early."""
+    return after_s + min(JITTER * after_s, JITTER_MOST_S) * chance.random()
 
 
 class Crowd:
@@ -117,7 +123,7 @@ class Crowd:
             if after_s is None or now() - visit.arrived + after_s > patience_s:
                 visit.left = now()
                 return
-            await asyncio.sleep(after_s * (1 + JITTER * self._chance.random()))
+            await asyncio.sleep(pause_s(after_s, self._chance))
 
     async def _poll(self, visit: Visit, session: aiohttp.ClientSession) -> float | None:
         """Ask once; the seconds until the next time, None when it is over."""

@@ -18,7 +18,7 @@ from controller.simulation import ideal
 from controller.simulation.crowd import COLLECTOR, FAST, HONEST, SLEEPER
 from controller.simulation.measures import measure
 from controller.simulation.policies import POLICIES
-from controller.simulation.scenario import Kill, SetNodes, Stall
+from controller.simulation.scenario import Cut, Kill, SetNodes, Stall
 from controller.simulation.scenarios import SCENARIOS
 from controller.simulation.told import told
 from controller.simulation.world import Run, play, real_gate
@@ -49,7 +49,7 @@ def extras(run: Run, plan: Any) -> dict[str, float]:
     gap = np.abs(run.admitted_s - plan)
     kind = run.people.kind
     out: dict[str, float] = {}
-    moments = [e.at_s for e in run.scenario.events if isinstance(e, SetNodes | Kill | Stall)]
+    moments = [e.at_s for e in run.scenario.events if isinstance(e, SetNodes | Kill | Stall | Cut)]
     if moments:
         calm = np.ones(len(plan), dtype=bool)
         for at in moments:

@@ -15,6 +15,8 @@ from controller.line import Line
 from controller.profile import KNOTS, FarLine
 
 CAPACITY = 20.0
+TICKS_A_BEAT = 2
+TICK_S = HEARTBEAT_S / TICKS_A_BEAT
 
 
 class Fleet:
@@ -23,20 +25,22 @@ class Fleet:
     def __init__(self, nodes: int, burst_s: float = 1.0) -> None:
         s = GateSettings(admissions_per_second=CAPACITY / nodes, burst_seconds=burst_s, nodes=nodes)
         self.gates = [Gate(s, now=0.0) for _ in range(nodes)]
-        self.beat = 0
+        self.ticks = 0
         self.now = 0.0
         self.admitted: list[float] = []
 
     def run(self, until: float) -> None:
         """Heartbeats and ticks up to that time."""
-        while self.now + HEARTBEAT_S <= until:
-            self.now += HEARTBEAT_S
-            self.beat += 1
+        while self.now + TICK_S <= until:
+            self.now += TICK_S
+            self.ticks += 1
             for gate in self.gates:
                 gate.tick(self.now)
-            told = [gate.summary(str(i), self.beat, self.now) for i, gate in enumerate(self.gates)]
-            for i, gate in enumerate(self.gates):
-                gate.observe(str(i), told, self.now)
+            if self.ticks % TICKS_A_BEAT == 0:
+                beat = self.ticks // TICKS_A_BEAT
+                told = [gate.summary(str(i), beat, self.now) for i, gate in enumerate(self.gates)]
+                for i, gate in enumerate(self.gates):
+                    gate.observe(str(i), told, self.now)
 
     def poll(self, node: int, first_seen: float) -> Admit | Wait:
         verdict = self.gates[node].decide(first_seen, self.now, 0.5)
@@ -76,7 +80,7 @@ def crowd(fleet: Fleet, waiting: dict[float, float], until: float, node: Callabl
     """Everybody keeps their appointments ({first_seen: due}) until then; `node` picks where the k-th poll goes."""
     polls = 0
     while waiting and fleet.now < until:
-        fleet.run(fleet.now + 1.01 * HEARTBEAT_S)
+        fleet.run(fleet.now + 1.01 * TICK_S)
         for first_seen in sorted(v for v, due in waiting.items() if due <= fleet.now):
             polls += 1
             verdict = fleet.poll(node(polls), first_seen)

@@ -16,8 +16,9 @@ from typing import Any
 import gevent
 from locust import FastHttpUser, events, task
 
-#: The page adds up to this part of an interval, never less than nothing.
+#: The page is late by up to this part of an interval, and by no more than so many seconds.
 JITTER = 0.05
+JITTER_MOST_S = 0.1
 PAGE = {"Accept": "text/html"}
 DOCUMENT = {"Accept": "application/json"}
 
@@ -60,7 +61,7 @@ class Visitor(FastHttpUser):
                 return True
             if after_s is None or monotonic() - began + after_s > patience_s:
                 return False
-            gevent.sleep(after_s * (1 + JITTER * random.random()))
+            gevent.sleep(after_s + min(JITTER * after_s, JITTER_MOST_S) * random.random())
 
     def _poll(self, path: str) -> float | None:
         """Ask once. Seconds to the next time, 0: one is in, None: it is over."""

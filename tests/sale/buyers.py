@@ -16,11 +16,10 @@ from typing import Any
 import aiohttp
 
 from checkout.evidence import Told
-from edge.demo.crowd import Visit
+from edge.demo.crowd import Visit, pause_s
 
 JSON = {"Accept": "application/json"}
 ROOM_COOKIE = "stanchion_checkout"
-JITTER = 0.05
 TRIES_INSIDE = 3
 
 
@@ -143,8 +142,8 @@ class Buyers:
             if now() + after_s - visit.arrived > buyer.patience_s:
                 visit.left = now()
                 return False
-            pause_s = self._plan.bot_every_s if buyer.kind == "bot" else after_s * (1 + JITTER * self._chance.random())
-            await asyncio.sleep(pause_s)
+            is_bot = buyer.kind == "bot"
+            await asyncio.sleep(self._plan.bot_every_s if is_bot else pause_s(after_s, self._chance))
 
     async def _ask(self, buyer: Buyer) -> float | None:
         """Ask once: 0.0 is let in, None is over, else the seconds until the next time."""

@@ -1,6 +1,7 @@
 """The simulator and the law: small seeded sales, asserted. The whole table is `make fairness`."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -50,13 +51,13 @@ def test_the_line_is_close_to_the_ideal(
     scenario: Scenario, use: float, median_s: float, p99_s: float, kendall: float
 ) -> None:
     """Use, displacement and order stay near one central queue, and no second admits too many."""
-    run = play(scenario, seed=1)
-    got = measure(run, ideal.fifo(run.people, scenario.plan()))
-    assert got.use >= use
-    assert got.median_s <= median_s
-    assert got.p99_s <= p99_s
-    assert got.kendall <= kendall
-    assert got.overshoot == 0.0
+    runs = [play(scenario, seed) for seed in range(3 if scenario.nodes < 10 else 1)]  # many nodes take their time
+    got = [measure(run, ideal.fifo(run.people, scenario.plan())) for run in runs]
+    assert fmean(one.use for one in got) >= use
+    assert fmean(one.median_s for one in got) <= median_s
+    assert fmean(one.p99_s for one in got) <= p99_s
+    assert fmean(one.kendall for one in got) <= kendall
+    assert max(one.overshoot for one in got) == 0.0
 
 
 @pytest.mark.parametrize("joined", [False, True])
