@@ -7,8 +7,8 @@
     leases run out at  clock - behind
 
 Otherwise a node that was cut off for longer than the longest interval would take everybody for gone, and open its
-doors to whoever comes back first: with intervals of up to 4 s a cut of 5 s let in fifty who were minutes too early. Only
-for a node that sees the whole line: whom another one has not heard of for so long may well have been served elsewhere.
+doors to whoever comes back first: with intervals of up to 4 s a cut of 5 s let in fifty who were minutes too early.
+Only for a node that sees the whole line: whom another one has not heard of for so long may have been served elsewhere.
 """
 
 from controller.leases import LeaseBook
