@@ -351,6 +351,7 @@ class Gate:
         extra_s = self._lateness.extra_s
         self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
         self._law.late_s = line.late_s = extra_s
+        self._law.is_exact = is_own and line.front is None
         line.knows_lateness = self._lateness.is_known
         self._grown_up = self._born + s.poll_max_s
 

@@ -32,6 +32,7 @@ from controller.pid import Gains, Pid, PidTerms
 
 RESERVE_S = 0.12  # late by this much; more than twice the 50 ms by which appointments are typically missed
 DEPTH_S = 0.6  # called ahead when all is well: about half the shortest interval
+EXACT_DEPTH_S = 0.2  # where everybody comes when told, the more are called, the more wins who asks all the time
 REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on average
 BOOST_S = 6.0
 POOLED_ERROR_S = 0.4  # joined nodes all see the same error at once, and react to it all at once
@@ -45,7 +46,7 @@ GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 class ThresholdLaw:
     """Feedback from the bucket to the threshold of one node."""
 
-    __slots__ = ("_idle_s", "_pid", "_refused", "ahead", "hold", "late_s", "overdue", "threshold")
+    __slots__ = ("_idle_s", "_pid", "_refused", "ahead", "hold", "is_exact", "late_s", "overdue", "threshold")
 
     def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
         self._pid = Pid(GAINS, integral)
@@ -56,6 +57,7 @@ class ThresholdLaw:
         self.hold = 0.0  # tokens that the others leave in the bucket
         self.ahead = 0.0  # visitors of the node's line who are called
         self.late_s = 0.0  # so much later than usual visitors come
+        self.is_exact = False  # this node knows the whole line by itself, so its appointments are exact
 
     def __repr__(self) -> str:
         return f"<ThresholdLaw {self.threshold:.3f} {self._pid!r}>"
@@ -67,7 +69,7 @@ class ThresholdLaw:
     @property
     def depth_s(self) -> float:
         """Called ahead when all is well, seconds of the flow: who is asked back every second is on the way longer."""
-        return DEPTH_S + LATE * self.late_s
+        return (EXACT_DEPTH_S if self.is_exact else DEPTH_S) + LATE * self.late_s
 
     def refuse(self) -> None:
         """A called visitor found the bucket empty."""

@@ -58,6 +58,7 @@ class Membership:
     def admitted(self, first_seen: float) -> None:
         if self._line.front is not None:
             self._gone.append(first_seen)
+            self.pool.took()
 
     def tell(
         self, node: str, beat: int, clock: float, now: float, polls_per_s: float, level: float, rate: float

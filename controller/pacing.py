@@ -16,7 +16,7 @@ from math import inf
 from controller.settings import GateSettings
 
 APPROACH_S = 2.0
-FAR = 0.8
+FAR = 0.77
 SPREAD = 0.3
 PROBE = 0.5  # first appointments while newcomers are unknown: poll_min * (1 .. 1 + PROBE)
 CALM_POLL_S = 5.0  # while the room is held

@@ -15,7 +15,9 @@ are taken; what a node holds beyond its part and another cushion, because nobody
 same pace, and the others' buckets become deeper by as much.
 
 What bounds it: sum(l_i) <= burst + sum(k_i), so at the very worst, if all nodes were blind for a heartbeat, sum(k_i)
-more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet.
+more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet. A
+crowd that falls upon all nodes between two heartbeats is noticed by each: who hands out more than chance explains takes
+the others to do so too.
 A small room, whose burst is less than two times `bucket_floor`, is that deep while somebody waits.
 While nobody waits, and until all have heard that somebody does, a node takes from its part of the burst alone.
 With a strict `bucket_floor` of 1 there are no cushions.
@@ -34,17 +36,19 @@ FLOORS = 2  # the room's least depth while somebody waits, in `bucket_floor`s
 RESERVE_S = 0.15
 RESERVE_SD = 0.5  # and so many standard deviations of what the others take before it is heard of
 NEWS_S = 0.4  # a heartbeat and its delay
+RUSH_SD = 2.0  # more than that in NEWS_S is no chance
 
 
 class Pool:
     """One node's view of the room's tokens."""
 
-    __slots__ = ("_alone_until", "_cushion", "_others", "depth", "fair", "lent", "room")
+    __slots__ = ("_alone_until", "_cushion", "_others", "_taken", "_taken_before", "depth", "fair", "lent", "room")
 
     def __init__(self) -> None:
         self._alone_until = -inf
         self._cushion = 0.0
         self._others = 0.0  # tokens of the others less all cushions
+        self._taken = self._taken_before = 0  # here, in this heartbeat and the one before
         self.room = 0.0  # the room's rate
         self.fair = 0.0  # this node's part of it, tokens a second
         self.depth = 0.0  # most tokens P can have
@@ -65,6 +69,7 @@ class Pool:
     ) -> float:
         """A heartbeat's news; `levels`: latest tokens of each node, `own`: this one's now; `is_idle`: nobody waits.
         Returns how many tokens this node's bucket may hold until the next: its own and its part of what is free."""
+        self._taken, self._taken_before = 0, self._taken
         self.room = sum(share.fair for share in shares.values())
         self.fair = shares[node].fair
         self._cushion = s.cushion_at(self.fair)
@@ -91,6 +96,23 @@ class Pool:
         """What P should be, in seconds of the room's rate."""
         return RESERVE_S + RESERVE_SD * sqrt(NEWS_S * (1.0 - self.part) / self.room)
 
+    @property
+    def _rush(self) -> float:
+        """Tokens that the others must be taken to have handed out before they are heard of: as many for their part as
+        went here beyond chance."""
+        if self.part <= 0.0:
+            return 0.0
+        usual = self.fair * NEWS_S
+        return (
+            max(0.0, self._taken + self._taken_before - usual - RUSH_SD * sqrt(usual)) * (1.0 - self.part) / self.part
+        )
+
+    def took(self) -> None:
+        """A token was taken here."""
+        self._taken += 1
+        if self.lent > -self._cushion:
+            self.lent = max(self._others - self._rush, -self._cushion)
+
     def level(self, own: float) -> float:
         """P, given this node's tokens."""
         return own + self._others
@@ -101,4 +123,6 @@ class Pool:
 
     def work(self, clock: float) -> None:
         """Somebody waits."""
-        self.lent = self._others if clock > self._alone_until else -self._cushion
+        self.lent = -self._cushion
+        if clock > self._alone_until:
+            self.lent = max(self._others - self._rush, self.lent)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from controller import Gate, GateSettings
 from controller.decisions import Admit, Wait
-from controller.fleet import HEARTBEAT_S
+from controller.fleet import HEARTBEAT_S, Share
 from controller.line import Line
+from controller.pool import Pool
 from controller.profile import KNOTS, FarLine
 
 CAPACITY = 20.0
@@ -186,3 +187,28 @@ def test_places_go_on_behind_a_shared_front_that_holds_few() -> None:
     seventieth = line.nth(70.0)
     assert seventieth is not None
     assert seventieth == pytest.approx(70.0, abs=4.0)
+
+
+def test_a_rush_is_taken_to_be_everybodys() -> None:
+    """Between two heartbeats nobody hears of anybody. Who hands out far more than usual stops before the room's tokens
+    are gone four times over; a few more by chance change nothing, and the next heartbeats tell how it is."""
+    s = GateSettings(admissions_per_second=CAPACITY / 4, nodes=4)
+    names = "abcd"
+    shares = {name: Share(CAPACITY / 4, CAPACITY / 4, 8.0) for name in names}
+    pool = Pool()
+
+    def hear(clock: float) -> float:
+        pool.learn("a", shares, dict.fromkeys(names, 8.0), 8.0, s, is_idle=False)
+        pool.work(clock)
+        return pool.lent
+
+    lent = hear(10.0)
+    assert lent > 0.0
+    for _ in range(4):
+        pool.took()
+    assert pool.lent == lent
+    for _ in range(8):
+        pool.took()
+    assert pool.lent == -s.cushion_at(CAPACITY / 4)  # its own part of the burst alone
+    hear(10.2)
+    assert hear(10.4) == lent

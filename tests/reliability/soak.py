@@ -6,9 +6,9 @@
 
 What a worker remembers of visitors is bounded by number, not by time, so its tables are filled first: in both rooms so
 many come in, through doors that are wide open, and so many are told that all is sold out, as the longest tables hold.
-Memory is each worker's resident set after that; its slope is fitted over the second half. Prints a table; ends with 1
-when a bound does not hold. Runs under
-JUDGED_MINUTES neither fill nor judge the memory.
+Most tables are two generations, so what they hold goes up and down; there are so many newcomers that the slowest of
+them is replaced some times within the second half, over which the slope of each worker's resident set is fitted. Prints
+a table; ends with 1 when a bound does not hold. Runs under JUDGED_MINUTES neither fill nor judge the memory.
 """
 
 import argparse
@@ -38,12 +38,12 @@ from tests.reliability.document import replace_table
 __all__ = ["Soaked", "soak"]
 
 CAPACITY = 40.0
-BROWSERS = 100.0
+BROWSERS = 500.0
 CONNECTIONS = 20
 #: After so many visits a connection is made anew, so that both workers get their part.
 VISITS_A_CONNECTION = 50
 #: Tables of two generations are as large as they get, and their memory as scattered, when both have been replaced.
-GENERATIONS = 8
+GENERATIONS = 3
 #: 16,384 at each worker, however unevenly twenty connections fall to the two.
 TOLD = 60_000
 SEED = 20_261_121
