@@ -69,6 +69,13 @@ _FAR_APPS = Client(latency_median_s=0.5, allowance=0.0)
 _CUT = Cut(100.0, 5.0)
 _SKEW = (0.55, 0.25, 0.15, 0.05)
 
+_BOTS = replace(
+    _FLASH,
+    name="bots",
+    what="5 % poll ten times a second, 5 % of the tickets are held by fifties",
+    people=bot_crowd,
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
     s.name: s
     for s in (
@@ -127,12 +134,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(_FLASH, name="cut-1", what="one node, nobody reaches it for 5 s at 100 s", nodes=1, events=(_CUT,)),
         replace(_FLASH, name="cut-joined", what="nobody reaches any node for 5 s, joined", joined=True, events=(_CUT,)),
         replace(_FLASH, name="waves", what="three bursts ten minutes apart; 2 nodes", people=wave_crowd, nodes=2),
-        replace(
-            _FLASH,
-            name="bots",
-            what="5 % poll ten times a second, 5 % of the tickets are held by fifties",
-            people=bot_crowd,
-        ),
+        _BOTS,
+        replace(_BOTS, name="bots-1", what="bots, one node", nodes=1),
+        replace(_BOTS, name="bots-joined", what="bots, joined", joined=True),
         replace(
             _FLASH,
             name="million",
