@@ -16,7 +16,7 @@
   const JITTER_MOST_MS = 100; // but no later than this: it is somebody's turn
   const ALLOWANCE = 0.8; // of the quickest way there and back of late: what is on the way is not waited for twice
   const ALLOWANCE_MOST_MS = 2000;
-  const FORGETS = 1.1; // a way that has become slower is believed after a while
+  const FORGETS = 1.02; // a way that has become slower is believed after a while, a server that is slow now is not
   const RELOADS_ALLOWED = 3; // within RELOADS_WINDOW_MS; more mean that the shop sends us back
   const RELOADS_WINDOW_MS = 120000;
   const SENT_BACK_PAUSE_MS = 30000;

@@ -105,6 +105,9 @@ class ScriptedEdge:
         """False: the pass is not honoured, as when the shop sends people back."""
         self.gives_tickets = True
         """False: as if the visitor's browser kept no cookie."""
+        self.answering = asyncio.Event()
+        """Polls are answered while it is set."""
+        self.answering.set()
         self.cookies_missing = False
         """True: the page is the one that explains cookies."""
         self._newcomers = count(1)
@@ -159,6 +162,7 @@ class ScriptedEdge:
 
     async def _status(self, request: web.Request) -> web.Response:
         self.polls.append(TICKET in request.cookies)
+        await self.answering.wait()
         match take(self.answers):
             case Fault.DROPPED:
                 assert request.transport is not None

@@ -194,6 +194,26 @@ async def test_never_asks_earlier_than_told(arrive: Arrive, edge: ScriptedEdge) 
     assert len(edge.polls) == 1
 
 
+async def test_what_is_on_the_way_is_not_waited_for_twice(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """An answer took a second to come, so the next request leaves 0.8 s before the time it was told to be there at."""
+    edge.answers = [waiting(7, 20, poll_after_s=10)]
+    page = await arrive()
+    await page.clock.pause_at((await page.evaluate("Date.now()") + 500) / 1000)
+    edge.answering.clear()
+    async with page.expect_request(STATUS):
+        await page.clock.fast_forward(6000)
+    await page.clock.fast_forward(1000)
+    async with page.expect_response(STATUS) as response:
+        edge.answering.set()
+    await (await response.value).finished()
+    await settle(page)
+    await page.clock.fast_forward(9000)
+    await settle(page)
+    assert len(edge.polls) == 1
+    await poll(page, 0.5)
+    assert len(edge.polls) == 2
+
+
 async def test_never_two_polls_in_flight(arrive: Arrive, edge: ScriptedEdge) -> None:
     """A poll that hangs is given up after its time, and nothing makes the page ask a second time meanwhile."""
     edge.answers = [Fault.SILENT, waiting(7, 20)]
