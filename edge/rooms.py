@@ -18,7 +18,8 @@ from edge.room_settings import RoomSettings
 from edge.settings import Settings
 from edge.stock import Shelf
 from edge.uses import Uses
-from waiting_room.page import Assets, WaitingPage
+from waiting_room.assets import Assets
+from waiting_room.page import WaitingPage
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
 __all__ = ["Room", "RoomTable", "build_rooms"]
