@@ -43,7 +43,8 @@ from edge.stock import RoomEvent
 from edge.telling import room_named, sold_out, solution_in, waiting
 from edge.uses import MOVE_S
 from edge.verdict import Answer, Asking, Forward, Headers, Verdict
-from waiting_room.page import STATIC_PATH, STATUS_PATH
+from waiting_room.assets import STATIC_PATH
+from waiting_room.page import STATUS_PATH
 from waiting_room.status import State, Status
 from waiting_room.ticket import (
     ID_BYTES,

@@ -14,10 +14,12 @@ from controller import Admit, FairnessRecorder, Gate, GateSettings, Verdict
 from controller.occupancy import CELLS, Occupancy
 from edge.health import Health
 from edge.paths import PrefixIndex, compile_globs, readings
-from edge.settings import RoomSettings, Settings
+from edge.room_settings import RoomSettings
+from edge.settings import Settings
 from edge.stock import Shelf
 from edge.uses import Uses
-from waiting_room.page import Assets, WaitingPage
+from waiting_room.assets import Assets
+from waiting_room.page import WaitingPage
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
 __all__ = ["Room", "RoomTable", "build_rooms"]

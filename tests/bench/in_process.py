@@ -31,7 +31,7 @@ from edge.rooms import build_rooms
 from edge.workers.worker import calm_collector
 from tests.bench.heads import COUNTER, KEY, Heads
 from tests.bench.servers import EDGE, ROOM
-from waiting_room.page import Assets
+from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
 #: Connections the heads are sent over in turn, as wrk does.
