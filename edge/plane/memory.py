@@ -24,8 +24,10 @@ T = TypeVar("T")
 
 
 class HeadMemory(Generic[T]):
-    """most: how many heads a generation holds; twice as many are held at most, some 27 MB in all. met: how many hashes a
-    generation of those that came once holds, 64 bytes each."""
+    """most: how many heads a generation holds; twice as many are held at most, some 27 MB in all.
+
+    met: how many hashes of heads that came once a generation holds, 64 bytes each.
+    """
 
     def __init__(self, most: int = 8192, longest: int = 4096, met: int = 32_768) -> None:
         self._most = most
