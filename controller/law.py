@@ -96,6 +96,8 @@ class ThresholdLaw:
         joined nodes, whose level is that of the room; None: this node is on its own."""
         refused = self._refused.tick(dt)
         is_alone = reserve_s is None
+        excess = max(0.0, 2.0 * level / brim - 1.0)
+        self._idle_s = self._idle_s + dt if excess > 0.0 else 0.0
         if is_blocked:
             u = self._pid.hold()
         else:
@@ -105,8 +107,6 @@ class ThresholdLaw:
             most = 1.0 if is_alone else POOLED_ERROR_S
             target = min(RESERVE_S if reserve_s is None else reserve_s, 0.5 * brim / rate)
             u = self._pid.step(min(max((level - owed) / rate - target, -most), most), dt)
-            excess = max(0.0, 2.0 * level / brim - 1.0)
-            self._idle_s = self._idle_s + dt if excess > 0.0 else 0.0
             if is_alone or self._idle_s > PATIENCE_S:
                 u += BOOST_S * excess**2
         overdue = line.nth(OVERDUE_S * flow)

@@ -115,7 +115,7 @@ class Line:
     def visit(self, first_seen: float, age_s: float) -> None:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
         if self.book.is_early(first_seen, self._ticked_at + self.late_s):  # faster than asked: no sign of anything
-            if self.front is None and len(self._hasty) < self.book.capacity:
+            if len(self._hasty) < self.book.capacity:
                 self._hasty.add(first_seen)
             return
         muted = self._ticked_at < self._muted_until
