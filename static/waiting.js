@@ -13,7 +13,7 @@
   const BACK_OFF_FIRST_MS = 2000;
   const BACK_OFF_MOST_MS = 60000; // nobody waits longer than a minute to be found again
   const JITTER = 0.05; // an appointment is kept up to 5 % late, so that pages opened together drift apart,
-  const JITTER_MOST_MS = 100; // but no later than this: it is somebody's turn
+  const JITTER_MOST_MS = 250; // but no later than this: it is somebody's turn
   const ALLOWANCE = 0.8; // of the quickest way there and back of late: what is on the way is not waited for twice
   const ALLOWANCE_MOST_MS = 2000;
   const FORGETS = 1.02; // a way that has become slower is believed after a while, a server that is slow now is not

@@ -28,7 +28,7 @@ __all__ = ["Crowd", "CrowdPlan", "Visit", "pause_s"]
 FORM_S = (0.5, 3.0)
 #: The page is late by up to this part of an interval, and by no more than so many seconds.
 JITTER = 0.05
-JITTER_MOST_S = 0.1
+JITTER_MOST_S = 0.25
 #: The page's first pause after an edge could not be reached.
 RETRY_S = 1.0
 
