@@ -24,7 +24,10 @@ EDGE = (
     "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
     "pipeline recognition replies rooms stock telling uses verdict"
 )
-PLANE = "asked body breaker census client exchange hop memory pace recognise request response server splice upstream"
+PLANE = (
+    "asked body breaker census client exchange hop memory pace pool recognise request response server splice "
+    "upstream"
+)
 MODULES = [
     f"{package}/{name}.py"
     for package, names in (
