@@ -26,7 +26,7 @@ EDGE = (
 )
 PLANE = (
     "asked body breaker census client exchange hop memory pace pool recognise request response server splice "
-    "upstream"
+    "upload upstream"
 )
 MODULES = [
     f"{package}/{name}.py"

@@ -17,7 +17,7 @@ from edge.plane.asked import Asked
 from edge.plane.exchange import Exchange
 from edge.plane.recognise import Known
 from edge.plane.request import Refusal
-from edge.plane.response import render_fields
+from edge.plane.response import connection_field, render_fields
 from edge.verdict import Answer, Asking, Forward, Verdict
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ class Client(asyncio.Protocol):
         plane = self._plane
         self._exchange_over()
         answer = plane.pipeline.refused(status, detail, wants_page=wants_page)
-        written = plane.writer.write(answer, plane.date, b"Connection: close\r\n", is_head=is_head)
+        connection = connection_field(keep_alive=False, is_http10=False)
+        written = plane.writer.write(answer, plane.date, connection, is_head=is_head)
         self.transport.write(written)
         if not is_recorded:
             plane.record(None, answer.outcome, status, len(written), 0.0, to_upstream=False)
@@ -366,11 +367,7 @@ class Client(asyncio.Protocol):
         return data
 
     def _written(self, answer: Answer, known: Known, *, keep_alive: bool) -> bytes:
-        connection = b""
-        if not keep_alive:
-            connection = b"Connection: close\r\n"
-        elif known.is_http10:
-            connection = b"Connection: keep-alive\r\n"
+        connection = connection_field(keep_alive=keep_alive, is_http10=known.is_http10)
         return self._plane.writer.write(answer, self._plane.date, connection, is_head=known.method == "HEAD")
 
     def _keep_behind(self, data: bytes) -> None:
