@@ -25,8 +25,8 @@ EDGE = (
     "pipeline recognition replies rooms stock telling uses verdict"
 )
 PLANE = (
-    "asked body breaker census client exchange hop memory pace pool recognise request response server splice "
-    "upload upstream"
+    "asked body breaker census client connection exchange hop memory pace pool recognise request response server "
+    "splice upload upstream"
 )
 MODULES = [
     f"{package}/{name}.py"
