@@ -36,7 +36,8 @@ from edge.metrics import Metrics
 from edge.negotiation import wants_page
 from edge.recognition import Recognition
 from edge.replies import Replies
-from edge.rooms import Room, RoomTable
+from edge.room import Room
+from edge.rooms import RoomTable
 from edge.settings import CookieSettings
 from edge.stock import RoomEvent
 from edge.telling import sold_out, waiting

@@ -23,7 +23,8 @@ from edge.head import RequestHead
 from edge.logs import facts as told_of
 from edge.metrics import Metrics
 from edge.negotiation import wants_page
-from edge.rooms import Room, RoomTable
+from edge.room import Room
+from edge.rooms import RoomTable
 from edge.telling import room_named, solution_in
 from waiting_room.page import STATIC_PATH, STATUS_PATH
 from waiting_room.ticket import Keyring, Pass, Rejected, Rejection, Slip, Ticket

@@ -31,7 +31,8 @@ from edge.metrics import Metrics
 from edge.pipeline import Pipeline
 from edge.plane.entrance import raise_descriptor_limit
 from edge.plane.server import LAST_WORD_S, Plane
-from edge.rooms import Room, RoomTable, build_rooms
+from edge.room import Room
+from edge.rooms import RoomTable, build_rooms
 from edge.settings import Settings
 from edge.stock import RoomEvent
 from edge.workers.board import Board
