@@ -19,7 +19,7 @@ CONTROLLER = (
     "bucket census decisions fairness fleet front gate lateness law leases line membership meter occupancy pacing pid "
     "pool profile showup"
 )
-WAITING_ROOM = "page signature slots status template texts ticket"
+WAITING_ROOM = "assets error_page frame page signature slots status template texts ticket"
 EDGE = (
     "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
     "pipeline recognition replies room rooms stock telling uses verdict"

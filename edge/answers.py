@@ -11,7 +11,10 @@ from http import HTTPStatus
 from edge.head import RequestHead
 from edge.negotiation import accepts_gzip
 from edge.verdict import Answer, Headers
-from waiting_room.page import ASSET_HEADERS, PAGE_HEADERS, Assets, ErrorPage, WaitingPage
+from waiting_room.assets import ASSET_HEADERS, Assets
+from waiting_room.error_page import ErrorPage
+from waiting_room.frame import PAGE_HEADERS
+from waiting_room.page import WaitingPage
 from waiting_room.slots import Coding
 from waiting_room.status import State, Status
 

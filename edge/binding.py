@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from edge.client_address import parse_address
 from edge.head import RequestHead
-from edge.settings import SessionSettings
+from edge.room_settings import SessionSettings
 from waiting_room.ticket import Keyring, Pass
 
 __all__ = ["Binding", "browser_family", "network_prefix"]

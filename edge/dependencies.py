@@ -10,7 +10,7 @@
 
 from collections.abc import Mapping
 
-from edge.settings import RoomSettings
+from edge.room_settings import RoomSettings
 
 __all__ = ["Dependencies"]
 

@@ -13,7 +13,8 @@ import aiohttp
 from edge.binding import Binding
 from edge.head import RequestHead
 from edge.loading import load_settings, read_keys
-from edge.settings import SessionSettings, Settings
+from edge.room_settings import SessionSettings
+from edge.settings import Settings
 from waiting_room.status import timestamp
 from waiting_room.ticket import Keyring, Pass, Rejected, Slip, Ticket
 

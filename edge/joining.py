@@ -22,7 +22,7 @@ from typing import Any
 
 from altcha.v1 import create_challenge, extract_params, verify_solution
 
-from edge.settings import JoinSettings
+from edge.room_settings import JoinSettings
 from waiting_room.ticket import Slip, Ticket
 
 __all__ = ["POINTS_A_SHARE", "Joining"]

@@ -26,7 +26,8 @@ from edge.negotiation import wants_page
 from edge.room import Room
 from edge.rooms import RoomTable
 from edge.telling import room_named, solution_in
-from waiting_room.page import STATIC_PATH, STATUS_PATH
+from waiting_room.assets import STATIC_PATH
+from waiting_room.page import STATUS_PATH
 from waiting_room.ticket import Keyring, Pass, Rejected, Rejection, Slip, Ticket
 
 __all__ = ["Recognition"]

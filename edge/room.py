@@ -12,7 +12,7 @@ from zlib import crc32
 from controller import Admit, FairnessRecorder, Gate, Verdict
 from controller.occupancy import CELLS, Occupancy
 from edge.health import Health
-from edge.settings import RoomSettings
+from edge.room_settings import RoomSettings
 from edge.stock import Shelf
 from edge.uses import Uses
 from waiting_room.page import WaitingPage

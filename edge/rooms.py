@@ -6,8 +6,10 @@ from controller import Gate, GateSettings
 from controller.occupancy import CELLS
 from edge.paths import PrefixIndex, compile_globs, readings
 from edge.room import Room
-from edge.settings import RoomSettings, Settings
-from waiting_room.page import Assets, WaitingPage
+from edge.room_settings import RoomSettings
+from edge.settings import Settings
+from waiting_room.assets import Assets
+from waiting_room.page import WaitingPage
 
 __all__ = ["RoomTable", "build_rooms"]
 

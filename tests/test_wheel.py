@@ -21,7 +21,8 @@ import checkout, configs, controller, edge, static, waiting_room
 site = Path(sys.argv[1])
 for package in (checkout, configs, controller, edge, static, waiting_room):
     assert Path(package.__file__).is_relative_to(site), package.__file__
-from waiting_room.page import Assets, WaitingPage
+from waiting_room.assets import Assets
+from waiting_room.page import WaitingPage
 from edge.loading import parse_settings
 page = WaitingPage(Assets.load(), "checkout", "Shop")
 parse_settings((files("configs") / "demo.yaml").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""The pages a visitor may see, as bytes, and the static files they load.
+"""The page of those who wait, as bytes: in every view of a room, in every coding.
 
 Rule: no template work and no compression while serving. At the start the template is cut at its `{{slots}}`, and all
 that does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room. What
@@ -11,54 +11,19 @@ The page carries the visitor's first status document and all words for the scrip
 it is right before, without and with the script, and both say the same.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from gzip import compress
-from hashlib import sha256
-from importlib.resources import files
+from collections.abc import Mapping
 from urllib.parse import quote
 
+from waiting_room.assets import Assets
+from waiting_room.frame import page_frame
 from waiting_room.slots import Coding, Slotted
 from waiting_room.status import State, Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
 from waiting_room.texts import Texts, fill
 
-__all__ = [
-    "ASSET_HEADERS",
-    "PAGE_HEADERS",
-    "STATIC_PATH",
-    "STATUS_PATH",
-    "Asset",
-    "Assets",
-    "ErrorPage",
-    "WaitingPage",
-]
+__all__ = ["STATUS_PATH", "WaitingPage"]
 
-STATIC_PATH = "/_stanchion/static/"
 STATUS_PATH = "/_stanchion/status"
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-)
-
-PAGE_HEADERS: Mapping[str, str] = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
-"""Fixed headers of the waiting page and of every error page."""
-
-ASSET_HEADERS: Mapping[str, str] = {
-    "Cache-Control": "public, max-age=31536000, immutable",
-    "Vary": "Accept-Encoding",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
-"""Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
 
 LONG_PLACE = 7
 """A place with more characters than "999,999" is set smaller, so that it fits a phone."""
@@ -79,59 +44,6 @@ COOKIES_REFRESH_S = 60
 
 RESCUE_REFRESH_S = 60
 """How soon the page loads itself again when its script never came."""
-
-CONTENT_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """One static file as it is served."""
-
-    url: str
-    content_type: str
-    body: bytes
-    etag: str
-    """Quoted, ready for the header."""
-    gzipped: bytes
-    """The body for clients that accept gzip, packed once; about a third of the size."""
-
-
-class Assets:
-    """Every static file of the pages under a name that carries its content's hash: `waiting.3f2a9c1b.css`."""
-
-    def __init__(self, sources: Mapping[str, bytes]) -> None:
-        self._served: dict[str, Asset] = {}
-        self._urls: dict[str, str] = {}
-        for name, body in sources.items():
-            stem, _, ending = name.rpartition(".")
-            digest = sha256(body).hexdigest()
-            served = f"{stem}.{digest[:8]}.{ending}"
-            asset = Asset(
-                STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', compress(body, mtime=0)
-            )
-            self._served[served] = asset
-            self._urls[name] = asset.url
-
-    @classmethod
-    def load(cls) -> "Assets":
-        """Read the package `static`, from a checkout or an installed wheel alike."""
-        entries = sorted(files("static").iterdir(), key=lambda entry: entry.name)
-        return cls({e.name: e.read_bytes() for e in entries if e.name.rpartition(".")[2] in CONTENT_TYPES})
-
-    def get(self, name: str) -> Asset | None:
-        """The file of that served name (the last part of its URL), or None."""
-        return self._served.get(name)
-
-    def url(self, name: str) -> str:
-        """The path under which the source file `name` is served; `KeyError` when there is none."""
-        return self._urls[name]
-
-    def __iter__(self) -> Iterator[Asset]:
-        return iter(self._served.values())
 
 
 class WaitingPage:
@@ -317,34 +229,6 @@ class Half:
         return self._page.finish(parts, coding)
 
 
-class ErrorPage:
-    """The page for a request that failed: what happened, whose fault it is, when another try makes sense."""
-
-    def __init__(self, assets: Assets, texts: Texts | None = None) -> None:
-        self._texts = texts or Texts.load()
-        words = {"label_try_again": html(self._texts.get("labels", "try_again"))}
-        self._template = Template.load("error.html").fill(words | page_frame(assets, self._texts))
-
-    def render(
-        self,
-        status_code: int,
-        title: str | None = None,
-        explanation: str | None = None,
-        retry_after_s: float | None = None,
-    ) -> bytes:
-        """The page of that code; title and explanation come from the language's file unless given."""
-        texts = self._texts
-        return self._template.join(
-            {
-                "title": html(title or texts.error(status_code, "title")),
-                "explanation": html(explanation or texts.error(status_code, "explanation")),
-                "no_retry": hidden_unless(retry_after_s is not None or status_code >= 500),
-                "retry": html(texts.retry(retry_after_s)),
-                "code": html(texts.get("errors", "code", code=str(status_code))),
-            }
-        )
-
-
 def view_of(status: Status) -> str:
     """Which of the page's views shows this state; "over for good" looks different from "not now" and "not all paid"."""
     if status.state in (State.SOLD_OUT, State.CLOSED) and status.poll_after_s is None:
@@ -386,13 +270,3 @@ def refresh(view: str, status: Status) -> bytes:
         b'<noscript><meta http-equiv="refresh" content="%d"></noscript>\n'
         b'<meta http-equiv="refresh" content="%d">\n' % (after_s, max(RESCUE_REFRESH_S, after_s))
     )
-
-
-def page_frame(assets: Assets, texts: Texts) -> dict[str, bytes]:
-    """What both templates need around their words."""
-    return {
-        "language": html(texts.language),
-        "direction": html(texts.direction),
-        "css": html(assets.url("waiting.css")),
-        "icon": html(assets.url("icon.svg")),
-    }

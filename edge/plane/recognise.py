@@ -3,7 +3,7 @@
     Known   what a head says to this peer: for the pipeline (`facts`), for the connection (framing), for the upstream
     Shape   a head without the value of its `Cookie` field: what browsers of one kind have in common
 
-    bytes -> memory, the same head again                 -> Known
+    bytes -> memory, the same head for the third time    -> Known
           -> shapes, the same but for cookies and sender -> Known: only the ticket is read
           -> parser                                      -> Known or Refusal
 
@@ -125,7 +125,7 @@ class Recogniser:
             if is_whole and known.facts.answer is not _LAST_HOP:
                 known.shape = Shape(known)
                 self.shapes.keep(outline, known.shape)
-        if known.facts.is_verified:
+        if known.facts.is_verified and self.memory.has_met(raw):
             self.memory.keep(raw, known)
         return known
 

@@ -14,7 +14,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge
 
 from controller.adaptive import AdaptiveLaw, AdaptiveSettings, Answered
-from edge.settings import RoomSettings, Settings
+from edge.room_settings import RoomSettings
+from edge.settings import Settings
 
 __all__ = ["Adaptation"]
 

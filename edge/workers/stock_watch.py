@@ -17,7 +17,8 @@ import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edge.logs import facts
-from edge.settings import RoomSettings, Settings
+from edge.room_settings import RoomSettings
+from edge.settings import Settings
 from edge.stock import RoomEvent, news_in
 
 __all__ = ["StockWatch"]

@@ -37,7 +37,7 @@ from edge.settings import Settings
 from edge.stock import RoomEvent
 from edge.workers.board import Board
 from edge.workers.channel import Channel, Message
-from waiting_room.page import Assets
+from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
 __all__ = ["calm_collector", "main", "run_loop"]

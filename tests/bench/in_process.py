@@ -31,7 +31,7 @@ from edge.rooms import build_rooms
 from edge.workers.worker import calm_collector
 from tests.bench.heads import COUNTER, KEY, Heads
 from tests.bench.servers import EDGE, ROOM
-from waiting_room.page import Assets
+from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
 #: Connections the heads are sent over in turn, as wrk does.
@@ -84,12 +84,15 @@ class Node:
         )  # fmt: skip
         self.plane = Plane(settings, pipeline, Access(metrics, settings.log), time.time, random.Random().random)
         self.plane.date = b"Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n"
-        self.clients = [Client(self.plane) for _ in range(CONNECTIONS)]
-        self.sinks = [Sink() for _ in self.clients]
-        for client, sink in zip(self.clients, self.sinks, strict=True):
-            client.connection_made(sink)  # type: ignore[arg-type]
         self._connect_shop()
         self._ticked = self._flushed = 0.0
+
+    def clients(self) -> list[Client]:
+        """New connections: each serves so many requests and no more."""
+        made = [Client(self.plane) for _ in range(CONNECTIONS)]
+        for client in made:
+            client.connection_made(Sink())  # type: ignore[arg-type]
+        return made
 
     def _connect_shop(self) -> None:
         """One connection that is idle when it is asked for: the shop answers at once, so no second is needed."""
@@ -134,7 +137,7 @@ def run(work: str, requests: int, node: Node | None = None) -> float:
     """Microseconds of CPU a request."""
     node = node or Node()
     source = sent(WORKS[work](Heads()))
-    clients = itertools.cycle(node.clients)
+    clients = itertools.cycle(node.clients())
     spent = 0.0
     for _ in range(0, requests, 1000):
         batch = list(itertools.islice(source, 1000))

@@ -22,15 +22,10 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from waiting_room.page import (
-    ASSET_HEADERS,
-    PAGE_HEADERS,
-    STATIC_PATH,
-    STATUS_PATH,
-    Assets,
-    ErrorPage,
-    WaitingPage,
-)
+from waiting_room.assets import ASSET_HEADERS, STATIC_PATH, Assets
+from waiting_room.error_page import ErrorPage
+from waiting_room.frame import PAGE_HEADERS
+from waiting_room.page import STATUS_PATH, WaitingPage
 from waiting_room.status import State, Status
 
 ROOM = "checkout"

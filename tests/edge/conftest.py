@@ -26,7 +26,7 @@ from edge.plane.server import Plane
 from edge.rooms import build_rooms
 from edge.workers.board import Board, create_board_file
 from edge.workers.sockets import open_sockets
-from waiting_room.page import Assets
+from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
 KEYS = (b"k" * 32,)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from edge.abuse.shield import Shield
 from edge.joining import MOST_SOLUTIONS, Joining
-from edge.settings import AbuseSettings, JoinSettings
+from edge.room_settings import JoinSettings
+from edge.settings import AbuseSettings
 from edge.verdict import Answer, Forward, Verdict
 from tests.edge import conftest
 from tests.edge.test_pipeline import HTML, NOW, YAML, Edge, cookie_of, header, status

@@ -21,7 +21,7 @@ from edge.rooms import build_rooms
 from edge.settings import Settings
 from edge.stock import RoomEvent
 from edge.verdict import Answer, Forward, Verdict
-from waiting_room.page import Assets
+from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring, Pass, new_ticket
 
 NOW = 1_795_000_000.0

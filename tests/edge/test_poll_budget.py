@@ -5,26 +5,23 @@ import json
 import time
 from pathlib import Path
 
-from tests.edge.running import running_edge
+import yaml
 
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {listen: "tcp://127.0.0.1:0"}
-secret_keys_env: STANCHION_KEYS
-upstream: {url: "http://127.0.0.1:9"}
-log: {access: none, level: info, format: json}
-rooms:
-  - name: checkout
-    match: {paths: ["/checkout*"]}
-    capacity: {admissions_per_second: 0.5}
-    polling: {min_seconds: 1, max_seconds: 2, budget_per_second: 250}
-"""
+from tests.edge.running import running_edge, with_rooms
+
 VISITORS, BUDGET, SETTLED_S, COUNTED_S = 2000, 250.0, 12.0, 8.0
 
 
 async def test_2000_connections_keep_the_budget(tmp_path: Path) -> None:
     """2,000 visitors at one poll in 2 s would be 1,000 polls a second; the budget is 250."""
-    async with running_edge(SETTINGS, tmp_path) as edge:
+    room = {
+        "name": "checkout",
+        "match": {"paths": ["/checkout*"]},
+        "capacity": {"admissions_per_second": 0.5},
+        "polling": {"min_seconds": 1, "max_seconds": 2, "budget_per_second": BUDGET},
+    }
+    settings = yaml.safe_dump(with_rooms("http://127.0.0.1:9", room) | {"workers": 1})
+    async with running_edge(settings, tmp_path) as edge:
         port = int(edge.url.rpartition(":")[2])
         polls: list[float] = []
         began = time.monotonic()

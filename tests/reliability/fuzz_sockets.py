@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import yaml
 
-from tests.edge.running import RunningEdge, running_edge, wait_until
+from tests.edge.running import RunningEdge, running_edge, wait_until, with_rooms
 from tests.reliability.conformance.messages import read_messages
 from tests.reliability.fuzz import mutations, seeds
 from tests.reliability.judge import judge
@@ -38,15 +39,6 @@ CLEAN = (
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n",
 )
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-workers: 2
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "http://127.0.0.1:{port}", breaker_failures: null}}
-log: {{format: json, access: none}}
-rooms: [{{name: sale, match: {{paths: ["/sale*"]}}, capacity: {{admissions_per_second: 1}}}}]
-"""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d) ")
 
 
@@ -226,7 +218,9 @@ class _Origin(asyncio.Protocol):
 async def _edge_before(origin: Callable[[], asyncio.Protocol]) -> AsyncIterator[RunningEdge]:
     """An edge of two workers in front of such an upstream."""
     server = await asyncio.get_running_loop().create_server(origin, "127.0.0.1", 0)
-    settings = SETTINGS.format(port=server.sockets[0].getsockname()[1])
+    room = {"name": "sale", "match": {"paths": ["/sale*"]}, "capacity": {"admissions_per_second": 1}}
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    settings = yaml.safe_dump(with_rooms(url, room) | {"upstream": {"url": url, "breaker_failures": None}})
     with tempfile.TemporaryDirectory() as folder:
         async with running_edge(settings, Path(folder)) as edge:
             yield edge

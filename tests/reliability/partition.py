@@ -14,30 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import yaml
 from aiohttp import web
 
 from edge.demo.crowd import Crowd, CrowdPlan
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.cluster.toxic_proxy import ToxicProxy, toxic_proxy
 from tests.edge.observed import Shop, most_in_a_window
-from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
+from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until, with_rooms
 
 __all__ = ["CAPACITY", "WINDOW_S", "Seen", "partitions"]
 
 CAPACITY = 40.0
 BEFORE_S, TROUBLE_S, AFTER_S = 3.0, 9.0, 5.0
 WINDOW_S = 3.0
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "{upstream}"}}
-log: {{format: json, access: none}}
-cluster: {{nodes: 2, redis_url: "{redis}"}}
-rooms:
-  - {{name: hold, match: {{paths: ["/hold*"]}}, capacity: {{admissions_per_second: 40}}, when_redis_down: hold}}
-  - {{name: admit, match: {{paths: ["/admit*"]}}, capacity: {{admissions_per_second: 40}}, when_redis_down: admit}}
-"""
 TROUBLES: dict[str, tuple[float, set[str]]] = {
     "none": (0.0, set()),
     "0.3 s there and back": (0.15, set()),
@@ -80,8 +70,8 @@ async def _play(trouble: str, folder: Path) -> Seen:
         redis = await stack.enter_async_context(running_redis(folders[0]))
         upstream = await stack.enter_async_context(running_upstream(handle))
         toxic = await stack.enter_async_context(toxic_proxy(int(urlsplit(redis.url).port or 0)))
-        near = SETTINGS.format(upstream=upstream, redis=redis.url)
-        far = SETTINGS.format(upstream=upstream, redis=f"redis://127.0.0.1:{toxic.port}/0")
+        near = _settings(upstream, redis.url)
+        far = _settings(upstream, f"redis://127.0.0.1:{toxic.port}/0")
         async with running_edge(near, folders[1]) as one, running_edge(far, folders[2]) as two:
 
             async def joined() -> bool:
@@ -108,6 +98,21 @@ async def _play(trouble: str, folder: Path) -> Seen:
         seen.rate[name] = len(late) / (TROUBLE_S * 2 / 3)
         seen.most[name] = most_in_a_window(moments, WINDOW_S)
     return seen
+
+
+def _settings(upstream: str, redis: str) -> str:
+    """Of one of the two machines: a worker, and a room for each way of doing without Redis, named after it."""
+    rooms = [
+        {
+            "name": way,
+            "match": {"paths": [f"/{way}*"]},
+            "capacity": {"admissions_per_second": CAPACITY},
+            "when_redis_down": way,
+        }
+        for way in ("hold", "admit")
+    ]
+    cluster = {"nodes": 2, "redis_url": redis}
+    return yaml.safe_dump(with_rooms(upstream, *rooms) | {"workers": 1, "cluster": cluster})
 
 
 async def _trouble(toxic: ToxicProxy, seen: Seen, far: RunningEdge) -> float:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from tests.reliability.corpus import SMUGGLED, Payload
 from tests.reliability.judge import judge
+from tests.reliability.talk import OK, talking
 
 __all__ = ["Outcome", "Recorder", "provoke"]
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #: Statuses with which a request may be refused.
 REFUSALS = frozenset((400, 405, 408, 411, 413, 414, 417, 421, 431, 501, 505))
 #: So long nothing may come before a case counts as over; only servers that do not close are waited for.
@@ -58,29 +58,17 @@ class Outcome:
 async def provoke(port: int, taken: list[bytearray], payload: Payload) -> Outcome:
     """Send a payload with SMUGGLED behind it to a proxy whose upstream fills `taken`."""
     taken.clear()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answered, is_closed = b"", False
-    try:
-        writer.write(payload.raw + SMUGGLED)
-        while True:
+    async with talking(port) as talk:
+        talk.writer.write(payload.raw + SMUGGLED)
+        while not talk.is_closed:
             async with asyncio.timeout(SILENCE_S):
-                data = await reader.read(65_536)
-            if not data:
-                is_closed = True
-                break
-            answered += data
-    except TimeoutError:
-        pass
-    except ConnectionError:
-        is_closed = True
-    finally:
-        writer.close()
+                await talk.hear()
     judged = [judge(bytes(received)) for received in taken]
-    status = answered.split(b" ", 2)[1][:3] if answered.startswith(b"HTTP/1.") else b"0"
+    status = talk.answered.split(b" ", 2)[1][:3] if talk.answered.startswith(b"HTTP/1.") else b"0"
     return Outcome(
         payload,
         int(status),
-        is_closed,
+        talk.is_closed,
         tuple(line for each in judged for line in each.requests),
         tuple(fault for each in judged for fault in each.faults),
     )

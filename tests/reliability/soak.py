@@ -27,12 +27,13 @@ from statistics import linear_regression
 
 import aiohttp
 import psutil
+import yaml
 from aiohttp import web
 
 from edge.demo.crowd import Crowd, CrowdPlan, Visit
 from edge.uses import MOST
 from tests.edge.observed import Shop, most_in_a_window, overtaken_share
-from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
+from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until, with_rooms
 from tests.reliability.document import replace_table
 
 __all__ = ["Soaked", "soak"]
@@ -52,21 +53,6 @@ JUDGED_MINUTES = 20.0
 #: A worker may grow by so much in an hour, as the second half has it; and that share of pairs may be overtaken.
 MOST_KIB_AN_HOUR = 2048.0
 MOST_OVERTAKEN = 0.05
-SETTINGS = """
-listen: ["tcp://127.0.0.1:0"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
-workers: 2
-secret_keys_env: STANCHION_KEYS
-upstream: {{url: "{upstream}"}}
-log: {{format: json, access: none}}
-rooms:
-  - name: checkout
-    match: {{paths: ["/checkout*"]}}
-    capacity: {{admissions_per_second: {capacity}}}
-  - name: catalogue
-    match: {{paths: ["/catalogue*"]}}
-    capacity: {{admissions_per_second: 100000.0}}
-"""
 
 
 @dataclass
@@ -150,7 +136,11 @@ async def soak(folder: Path, minutes: float, seed: int) -> Soaked:
         return web.Response(text="catalogue", headers={"Stanchion-Command": said} if said else {})
 
     async with running_upstream(handle) as upstream:
-        text = SETTINGS.format(upstream=upstream, capacity=CAPACITY)
+        rooms = [
+            {"name": name, "match": {"paths": [f"/{name}*"]}, "capacity": {"admissions_per_second": capacity}}
+            for name, capacity in (("checkout", CAPACITY), ("catalogue", 100_000.0))
+        ]
+        text = yaml.safe_dump(with_rooms(upstream, *rooms))
         async with running_edge(text, folder) as edge, asyncio.TaskGroup() as group:
             if minutes >= JUDGED_MINUTES:
                 await _fill(edge, soaked)

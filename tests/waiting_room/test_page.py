@@ -1,48 +1,25 @@
-"""The page's bytes: whatever is put in, it stays the same document, and it loads only what is there."""
+"""The waiting page's bytes: whatever is put in, it stays the same document, and what stands in it is right."""
 
 import gzip
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import brotli
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiting_room.page import (
-    PAGE_HEADERS,
-    STATIC_PATH,
-    Assets,
-    ErrorPage,
-    Template,
-    WaitingPage,
-    progress_percent,
-)
+from tests.waiting_room.documents import Outline, messages, outline, texts
+from waiting_room.assets import STATIC_PATH, Assets
+from waiting_room.page import WaitingPage, progress_percent
 from waiting_room.status import State, Status
 
-SLOTS = {"place", "wait", "within", "held", "stock", "updated", "since"}
 ASSETS = Assets.load()
 PAGE = WaitingPage(ASSETS, "checkout", "Lumen Records")
 PLAIN = Status(State.WAITING, "checkout", 1240, 95.0, 130.0, 4.2, first_seen=1_000_000.0)
 NOW = 1_000_060.0
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-hostile = st.sampled_from(
-    [
-        "</template>",
-        "</p><script>alert(1)</script>",
-        '" onload="x',
-        "{{status}}",
-        "{{",
-        "&lt;",
-        "\x00",
-        "--><!--",
-        "'",
-    ]
-)
-messages = st.none() | texts | st.builds(lambda a, b, c: a + b + c, texts, hostile, texts)
 seconds = st.none() | st.floats(0, 1e7)
 statuses = st.builds(
     Status,
@@ -58,43 +35,6 @@ statuses = st.builds(
     held=st.none() | st.integers(0, 10**9),
     opens_at=st.none() | st.floats(0, 4e9),
 )
-
-
-class Outline(HTMLParser):
-    """The tags with the names of their attributes, and the text of every element with an id."""
-
-    VOID = frozenset({"meta", "link"})
-
-    def __init__(self, document: bytes) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, tuple[str, ...]]] = []
-        self.attributes: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, str] = {}
-        self._open: list[str | None] = []
-        self.feed(document.decode())
-        self.close()
-        assert self._open == [], "every element is closed"
-        for name in SLOTS & self.texts.keys():  # these may be wider than what stands in them
-            self.texts[name] = self.texts[name].rstrip(" ")
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, tuple(name for name, _ in attrs if name not in ("hidden", "class"))))
-        self.attributes.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self._open.append(dict(attrs).get("id"))
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self._open and (name := self._open[-1]):
-            self.texts[name] = self.texts.get(name, "") + data
-
-
-def outline(document: bytes) -> list[tuple[str, tuple[str, ...]]]:
-    """The structure, without the refresh that comes and goes with the state."""
-    tags = Outline(document).tags
-    return [(tag, names) for tag, names in tags if tag != "noscript" and names != ("http-equiv", "content")]
 
 
 @given(status=statuses, cookies_missing=st.booleans(), now=st.none() | st.floats(0, 4e9))
@@ -129,36 +69,6 @@ def test_no_name_changes_the_document(title: str, room: str) -> None:
     assert outline(page.render(replace(PLAIN, room=room))) == outline(PAGE.render(PLAIN))
 
 
-@given(
-    code=st.integers(400, 599),
-    title=st.none() | texts,
-    explanation=messages,
-    after=st.none() | st.floats(0, 1e6),
-)
-def test_no_error_changes_the_document(
-    code: int, title: str | None, explanation: str | None, after: float | None
-) -> None:
-    page = ErrorPage(ASSETS)
-    assert outline(page.render(code, title, explanation, after)) == outline(page.render(502))
-
-
-@pytest.mark.parametrize("document", [PAGE.render(PLAIN), ErrorPage(ASSETS).render(504)])
-def test_nothing_inline_and_every_reference_resolves(document: bytes) -> None:
-    """The content security policy allows only files of our own, and each of them is served."""
-    references = []
-    for tag, attributes in Outline(document).attributes:
-        assert tag != "style"
-        assert not [name for name in attributes if name == "style" or name.startswith("on")]
-        assert tag != "script" or attributes.keys() == {"src", "defer"}
-        references += [v for name in ("src", "href") if (v := attributes.get(name))]
-    assert len(references) >= 2
-    for reference in references:
-        asset = ASSETS.get(reference.removeprefix(STATIC_PATH))
-        assert asset is not None
-        assert asset.url == reference
-    assert "unsafe" not in PAGE_HEADERS["Content-Security-Policy"]
-
-
 def test_the_script_shows_nothing_that_is_not_there() -> None:
     """Every element that the script looks up is in the page."""
     script = ASSETS.get(ASSETS.url("waiting.js").removeprefix(STATIC_PATH))
@@ -167,20 +77,6 @@ def test_the_script_shows_nothing_that_is_not_there() -> None:
     there = {(attributes.get("id") or "").encode() for _, attributes in Outline(PAGE.render(PLAIN)).attributes}
     assert used
     assert used <= there
-
-
-def test_assets_are_small_and_named_by_content() -> None:
-    """A name changes with its content, so a browser may keep what it has for a year."""
-    before, after = Assets({"a.css": b"1"}), Assets({"a.css": b"2"})
-    assert before.url("a.css") != after.url("a.css")
-    assert before.url("a.css") == Assets({"a.css": b"1"}).url("a.css")
-    assert ASSETS.get("waiting.css") is None
-    assert ASSETS.get("../page.py") is None
-    for asset in ASSETS:
-        assert gzip.decompress(asset.gzipped) == asset.body
-    page = [asset for asset in ASSETS if asset.url.startswith((STATIC_PATH + "waiting.", STATIC_PATH + "icon."))]
-    assert len(page) == 3
-    assert sum(len(asset.gzipped) for asset in page) <= 10_000
 
 
 @pytest.mark.parametrize(
@@ -244,8 +140,3 @@ def test_says_how_many_still_pay_while_all_is_held() -> None:
 def test_progress_is_a_part(status: Status, now: float) -> None:
     """Never all of it while anybody waits, never less than nothing."""
     assert progress_percent(status, now) is None or 0 <= progress_percent(status, now) <= 99  # type: ignore[operator]
-
-
-def test_a_slot_without_a_value_is_a_mistake() -> None:
-    with pytest.raises(KeyError):
-        Template([b"a", b"b"], ["missing"]).join({})

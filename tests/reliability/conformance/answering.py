@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 
-from tests.reliability.conformance.probe import OK, Probe, Reply, Requirement, Seen
+from tests.reliability.conformance.probe import Probe, Reply, Requirement, Seen
 from tests.reliability.conformance.reading import get, post
+from tests.reliability.talk import OK
 
 __all__ = ["REQUIREMENTS"]
 
@@ -59,6 +60,15 @@ def no_content(status: bytes, fields: bytes, *absent: bytes) -> Probe:
         )
 
     return Probe(get() + AGAIN, holds, (answered(fields, b"", status), Reply()), answers=2)
+
+
+def breaks_off(fields: bytes, body: bytes) -> Probe:
+    """An answer that ends too early: the visitor can tell, and the next request on that connection has no answer."""
+
+    def holds(seen: Seen) -> bool:
+        return seen.is_closed and (seen.status >= 500 or not seen.answer.is_whole)
+
+    return Probe(get() + AGAIN, holds, (Reply(answered(fields, body).raw, closes=True), Reply(POISON)), answers=0)
 
 
 def dated(seen: Seen) -> bool:
@@ -277,26 +287,12 @@ REQUIREMENTS = (
     Requirement(
         "9112 8",
         "an answer that ends before its length does not pass for whole, and the connection ends",
-        (
-            Probe(
-                get() + AGAIN,
-                lambda s: s.is_closed and (s.status >= 500 or not s.answer.is_whole),
-                (Reply(answered(b"Content-Length: 50\r\n", b"hello").raw, closes=True), Reply(POISON)),
-                answers=0,
-            ),
-        ),
+        (breaks_off(b"Content-Length: 50\r\n", b"hello"),),
     ),
     Requirement(
         "9112 8",
         "one in chunks without the last one likewise",
-        (
-            Probe(
-                get() + AGAIN,
-                lambda s: s.is_closed and (s.status >= 500 or not s.answer.is_whole),
-                (Reply(answered(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n").raw, closes=True), Reply(POISON)),
-                answers=0,
-            ),
-        ),
+        (breaks_off(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n"),),
     ),
     Requirement(
         "9112 9.2",

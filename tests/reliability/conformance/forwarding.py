@@ -1,7 +1,8 @@
 """What an intermediary passes on of a request, what it keeps to itself, and what it does itself."""
 
-from tests.reliability.conformance.probe import OK, Probe, Reply, Requirement, Seen
+from tests.reliability.conformance.probe import Probe, Reply, Requirement, Seen
 from tests.reliability.conformance.reading import CHUNKED, get, post
+from tests.reliability.talk import OK
 
 __all__ = ["REQUIREMENTS"]
 

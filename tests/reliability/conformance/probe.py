@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.reliability.conformance.messages import Message, read_messages
+from tests.reliability.talk import OK, talking
 
-__all__ = ["OK", "Origin", "Probe", "Reply", "Requirement", "Seen", "ask"]
+__all__ = ["Origin", "Probe", "Reply", "Requirement", "Seen", "ask"]
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #: So long an answer, or the end of a connection, is waited for. Only those that fail take it.
 PATIENCE_S = 4.0
 #: Asked after every probe, on a connection of its own: when it is answered, the upstream has all that came before.
@@ -150,36 +150,23 @@ class _OriginConnection(asyncio.Protocol):
 async def ask(port: int, origin: Origin, probe: Probe) -> Seen:
     """Put a probe to a proxy that listens on this port, in front of this upstream."""
     origin.reset(probe.replies)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answered, is_closed = b"", False
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            writer.write(probe.sent)
-            if probe.then:
-                answered = await _first_sign(reader, origin)
-                writer.write(probe.then)
-            if probe.ends:
-                writer.write_eof()
-            while not _is_all(answered, probe):
-                data = await reader.read(65_536)
-                if not data:
-                    is_closed = True
-                    break
-                answered += data
-    except TimeoutError:
-        pass
-    except ConnectionError:
-        is_closed = True
-    finally:
-        writer.transport.abort()
+    async with talking(port) as talk, asyncio.timeout(PATIENCE_S):
+        talk.writer.write(probe.sent)
+        if probe.then:
+            talk.answered = await _first_sign(talk.reader, origin)
+            talk.writer.write(probe.then)
+        if probe.ends:
+            talk.writer.write_eof()
+        while not talk.is_closed and not _is_all(talk.answered, probe):
+            await talk.hear()
     await _let_pass(port)
-    found, rest = read_messages(answered, bodiless=probe.is_head, ended=is_closed)
+    found, rest = read_messages(talk.answered, bodiless=probe.is_head, ended=talk.is_closed)
     raw = [bytes(each) for each in origin.connections]
     return Seen(
         [each for each in found if each.status >= 200],
         [each for each in found if each.status < 200],
         rest,
-        is_closed,
+        talk.is_closed,
         [message for each in raw for message in read_messages(each)[0]],
         raw,
     )
@@ -187,15 +174,9 @@ async def ask(port: int, origin: Origin, probe: Probe) -> Seen:
 
 async def _let_pass(port: int) -> None:
     """Until the proxy and its upstream have seen to everything that was sent before."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            writer.write(SENTINEL)
-            await reader.read()
-    except (TimeoutError, ConnectionError):
-        pass
-    finally:
-        writer.transport.abort()
+    async with talking(port) as talk, asyncio.timeout(PATIENCE_S):
+        talk.writer.write(SENTINEL)
+        await talk.reader.read()
 
 
 async def _first_sign(reader: asyncio.StreamReader, origin: Origin) -> bytes:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tests.reliability.conformance.probe import OK, Probe, Reply, Requirement, Seen
+from tests.reliability.conformance.probe import Probe, Reply, Requirement, Seen
+from tests.reliability.talk import OK
 
 __all__ = ["HOST", "REQUIREMENTS", "get", "post"]
 

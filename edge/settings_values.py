@@ -1,0 +1,110 @@
+"""The values that settings are made of: what each may be, and what is said of one that may not.
+
+A type here is a plain type of Python with its rule, so every key that holds such a value refuses the same in the same
+words. `Section` is what every mapping of the file is read into.
+"""
+
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+__all__ = [
+    "ListenAddress",
+    "Network",
+    "PathGlob",
+    "PositiveSeconds",
+    "Rate",
+    "RedisUrl",
+    "RequestPath",
+    "Seconds",
+    "Section",
+    "Text",
+    "UpstreamUrl",
+    "VariableName",
+]
+
+Seconds = Annotated[float, Field(ge=0, le=86_400 * 30, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+#: Of an environment variable.
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _listen_address(text: str) -> str:
+    if (
+        not re.fullmatch(r"tcp://(\[[0-9a-fA-F:.]+\]|[^\[\]/:@\s]+):\d{1,5}", text)
+        or int(text.rsplit(":", 1)[1]) > 65_535
+    ):
+        raise ValueError(f"must look like tcp://HOST:PORT (for IPv6 tcp://[::1]:8080), got {text!r}")
+    return text
+
+
+def _upstream_url(text: str) -> str:
+    fault = ValueError(f"must look like http://HOST:PORT, got {text!r}")
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise fault from None
+    if not is_address:
+        raise fault
+    if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise ValueError(f"must hold scheme, host and port only (paths are passed through unchanged), got {text!r}")
+    return text.rstrip("/")
+
+
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+        raise ValueError("must look like redis://HOST:PORT/DATABASE (rediss:// for TLS, unix:///PATH for a socket)")
+    if parts.password:
+        raise ValueError("must hold no password: put it into an environment variable and name it in redis_password_env")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as fault:
+        raise ValueError(f"must be an address or a CIDR range such as 10.0.0.0/8: {fault}") from None
+    return text
+
+
+def _path_glob(text: str) -> str:
+    if not text.startswith(("/", "*")):
+        raise ValueError(f"must start with '/' or '*', got {text!r}")
+    if "?" in text or "#" in text:
+        raise ValueError(f"matches paths only: '?' and '#' never occur in one, got {text!r}")
+    return text
+
+
+def _request_path(text: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
+        raise ValueError(f"must be a path of the upstream, with or without a query, such as /stock, got {text!r}")
+    return text
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a surrogate pair, which is no text") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+ListenAddress = Annotated[str, AfterValidator(_listen_address)]
+UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Network = Annotated[str, AfterValidator(_network)]
+PathGlob = Annotated[str, AfterValidator(_path_glob)]
+RequestPath = Annotated[str, AfterValidator(_request_path)]
+
+
+class Section(BaseModel):
+    """A frozen part of the settings; unknown keys and values of another type are faults, nothing is converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

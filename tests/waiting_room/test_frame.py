@@ -1,0 +1,32 @@
+"""What every page has around its words."""
+
+import pytest
+
+from tests.waiting_room.documents import Outline
+from waiting_room.assets import STATIC_PATH, Assets
+from waiting_room.error_page import ErrorPage
+from waiting_room.frame import PAGE_HEADERS
+from waiting_room.page import WaitingPage
+from waiting_room.status import State, Status
+
+ASSETS = Assets.load()
+WAITING = WaitingPage(ASSETS, "checkout", "Lumen Records").render(
+    Status(State.WAITING, "checkout", 1240, 95.0, 130.0, 4.2, first_seen=1_000_000.0)
+)
+
+
+@pytest.mark.parametrize("document", [WAITING, ErrorPage(ASSETS).render(504)])
+def test_nothing_inline_and_every_reference_resolves(document: bytes) -> None:
+    """The content security policy allows only files of our own, and each of them is served."""
+    references = []
+    for tag, attributes in Outline(document).attributes:
+        assert tag != "style"
+        assert not [name for name in attributes if name == "style" or name.startswith("on")]
+        assert tag != "script" or attributes.keys() == {"src", "defer"}
+        references += [v for name in ("src", "href") if (v := attributes.get(name))]
+    assert len(references) >= 2
+    for reference in references:
+        asset = ASSETS.get(reference.removeprefix(STATIC_PATH))
+        assert asset is not None
+        assert asset.url == reference
+    assert "unsafe" not in PAGE_HEADERS["Content-Security-Policy"]

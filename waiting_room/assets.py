@@ -1,0 +1,76 @@
+"""The static files that the pages load, as they are served.
+
+Rule: a file's name carries its content's hash, so a browser may keep what it has, and packing is done once, at the
+start.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from gzip import compress
+from hashlib import sha256
+from importlib.resources import files
+
+__all__ = ["ASSET_HEADERS", "STATIC_PATH", "Asset", "Assets"]
+
+STATIC_PATH = "/_stanchion/static/"
+
+ASSET_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+"""Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
+
+CONTENT_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One static file as it is served."""
+
+    url: str
+    content_type: str
+    body: bytes
+    etag: str
+    """Quoted, ready for the header."""
+    gzipped: bytes
+    """The body for clients that accept gzip, packed once; about a third of the size."""
+
+
+class Assets:
+    """Every static file of the pages under a name that carries its content's hash: `waiting.3f2a9c1b.css`."""
+
+    def __init__(self, sources: Mapping[str, bytes]) -> None:
+        self._served: dict[str, Asset] = {}
+        self._urls: dict[str, str] = {}
+        for name, body in sources.items():
+            stem, _, ending = name.rpartition(".")
+            digest = sha256(body).hexdigest()
+            served = f"{stem}.{digest[:8]}.{ending}"
+            asset = Asset(
+                STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', compress(body, mtime=0)
+            )
+            self._served[served] = asset
+            self._urls[name] = asset.url
+
+    @classmethod
+    def load(cls) -> "Assets":
+        """Read the package `static`, from a checkout or an installed wheel alike."""
+        entries = sorted(files("static").iterdir(), key=lambda entry: entry.name)
+        return cls({e.name: e.read_bytes() for e in entries if e.name.rpartition(".")[2] in CONTENT_TYPES})
+
+    def get(self, name: str) -> Asset | None:
+        """The file of that served name (the last part of its URL), or None."""
+        return self._served.get(name)
+
+    def url(self, name: str) -> str:
+        """The path under which the source file `name` is served; `KeyError` when there is none."""
+        return self._urls[name]
+
+    def __iter__(self) -> Iterator[Asset]:
+        return iter(self._served.values())

@@ -1,0 +1,37 @@
+"""What every page has around its words, the waiting page and that of an error alike: headers, and links to files.
+
+Rule: a page loads nothing that is not the edge's own, and the headers make the browser see to it.
+"""
+
+from collections.abc import Mapping
+
+from waiting_room.assets import Assets
+from waiting_room.template import html
+from waiting_room.texts import Texts
+
+__all__ = ["PAGE_HEADERS", "page_frame"]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+
+PAGE_HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+"""Fixed headers of the waiting page and of every error page."""
+
+
+def page_frame(assets: Assets, texts: Texts) -> dict[str, bytes]:
+    """What both templates need around their words."""
+    return {
+        "language": html(texts.language),
+        "direction": html(texts.direction),
+        "css": html(assets.url("waiting.css")),
+        "icon": html(assets.url("icon.svg")),
+    }
