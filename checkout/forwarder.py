@@ -12,6 +12,7 @@ sold: Redis may refuse too early, never sell twice.
 
 import asyncpg
 
+from checkout.changes import Changes
 from checkout.clock import wall_ms
 from checkout.engines.postgres import LOST, PATIENCE_MS, read_evidence, write
 from checkout.engines.redis import RedisEngine
@@ -19,7 +20,6 @@ from checkout.engines.rows import HOLD, hold_of
 from checkout.engines.schema import schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence
-from checkout.ledger import Changes
 from checkout.values import Event, Hold, Money, Sale, State, Stock
 
 LOCK = 0x466F7277  # "Forw": the advisory lock of the one forwarder

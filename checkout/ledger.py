@@ -11,8 +11,10 @@ calls expiry on access): first of the three layers of expiry.
 
 import heapq
 from collections.abc import Iterable
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
+from checkout.changes import Answer, Changes
+from checkout.shelf import Shelf
 from checkout.values import (
     LIVE,
     NOTHING,
@@ -40,52 +42,13 @@ from checkout.values import (
 KEEP_KEYS_MS = 24 * 3_600_000  # the promise of Stripe and of most who followed it
 
 
-class Answer(NamedTuple):
-    """What a key was told first: the hold it made or paid for, or the reason of its refusal."""
-
-    fingerprint: str
-    hold: str
-    reason: str
-    at_ms: int
-
-
-class Changes(NamedTuple):
-    """What a batch leaves to write."""
-
-    sales: list[Sale]
-    holds: dict[str, Hold]
-    events: list[Event]
-    answers: dict[str, Answer]
-
-    def __bool__(self) -> bool:
-        return bool(self.sales or self.events or self.answers)
-
-
-class _Shelf:
-    """The mutable numbers of one sale."""
-
-    __slots__ = ("due", "free", "held", "sale", "sold", "units", "version")
-
-    def __init__(self, sale: Sale) -> None:
-        self.sale = sale
-        self.free = sale.total
-        self.held = 0
-        self.sold = 0
-        self.version = 0
-        self.due: list[tuple[int, str]] = []
-        self.units: dict[str, list[str]] = {}
-
-    def stock(self) -> Stock:
-        return Stock(self.free, self.held, self.sold, self.version)
-
-
 class Ledger:
     """All sales and holds of one store. `decide` is the only way in."""
 
     def __init__(self, *, lazy_expiry: bool = True, keep_keys_ms: int = KEEP_KEYS_MS) -> None:
         self._lazy = lazy_expiry
         self._keep_keys_ms = keep_keys_ms
-        self._shelves: dict[str, _Shelf] = {}
+        self._shelves: dict[str, Shelf] = {}
         self._holds: dict[str, Hold] = {}
         self._answers: dict[str, Answer] = {}
         self._seq = 0
@@ -102,20 +65,11 @@ class Ledger:
         never taken from a counter.
         """
         for sale, version in sales:
-            self._shelves[sale.id] = _Shelf(sale)
+            self._shelves[sale.id] = Shelf(sale)
             self._shelves[sale.id].version = version
         for hold in holds:
             self._holds[hold.id] = hold
-            shelf = self._shelves[hold.sale]
-            if hold.state in LIVE:
-                shelf.held += 1
-                heapq.heappush(shelf.due, (hold.ends_ms, hold.id))
-            elif hold.state is State.SOLD:
-                shelf.sold += 1
-            else:
-                continue
-            shelf.free -= 1
-            shelf.units.setdefault(hold.user, []).append(hold.id)
+            self._shelves[hold.sale].count(hold)
         self._answers.update(answers)
         self._seq = seq
 
@@ -182,7 +136,7 @@ class Ledger:
             if shelf.sale == sale:
                 return Done(shelf.stock(), repeated=True)
             return Refused(Reason.SALE_EXISTS, shelf.stock())
-        shelf = self._shelves[sale.id] = _Shelf(sale)
+        shelf = self._shelves[sale.id] = Shelf(sale)
         self._changes.sales.append(sale)
         self._seq += 1
         shelf.version = self._seq
@@ -211,15 +165,8 @@ class Ledger:
             return self._refuse(Reason.PER_USER, command, stock, now_ms, self._holds[mine[-1]])
         if shelf.free == 0:
             return self._refuse(Reason.SOLD_OUT, command, stock, now_ms)
-        ends_ms = now_ms + sale.hold_ms
-        hold = Hold(command.hold, sale.id, command.user, State.HELD, Money.NONE, now_ms, ends_ms, "")
-        shelf.free -= 1
-        shelf.held += 1
-        if mine is None:
-            shelf.units[command.user] = [hold.id]
-        else:
-            mine.append(hold.id)
-        heapq.heappush(shelf.due, (ends_ms, hold.id))
+        hold = Hold(command.hold, sale.id, command.user, State.HELD, Money.NONE, now_ms, now_ms + sale.hold_ms, "")
+        shelf.take(hold)
         if command.key:
             self._answers[command.key] = Answer(command.fingerprint, hold.id, "", now_ms)
         self._note(shelf, hold, "held", "user", "", now_ms, stock, command.key, command.fingerprint)
@@ -266,8 +213,7 @@ class Ledger:
         if hold.state is not State.PAYING:
             reason = Reason.NOT_PAYING if hold.state is State.HELD else Reason.ENDED
             return Refused(reason, stock, hold)
-        shelf.held -= 1
-        shelf.sold += 1
+        shelf.sell()
         hold = hold._replace(state=State.SOLD, money=Money.CHARGED, charge=command.charge)
         self._note(shelf, hold, "sold", command.actor, "", now_ms, stock)
         return Done(shelf.stock(), hold)
@@ -313,7 +259,7 @@ class Ledger:
 
     # -- the numbers -----------------------------------------------------------------------------------------
 
-    def _find(self, hold_id: str, now_ms: int) -> tuple[Hold | None, _Shelf | None, Stock]:
+    def _find(self, hold_id: str, now_ms: int) -> tuple[Hold | None, Shelf | None, Stock]:
         hold = self._holds.get(hold_id)
         if hold is None:
             return None, None, NOTHING
@@ -321,7 +267,7 @@ class Ledger:
         assert shelf is not None  # a hold is only ever made on a shelf
         return self._holds[hold_id], shelf, shelf.stock()
 
-    def _shelf(self, sale_id: str, now_ms: int) -> _Shelf | None:
+    def _shelf(self, sale_id: str, now_ms: int) -> Shelf | None:
         shelf = self._shelves.get(sale_id)
         if shelf is not None and self._lazy:
             due = shelf.due
@@ -331,20 +277,15 @@ class Ledger:
                     self._end(shelf, hold, State.EXPIRED, "ttl", "time over", now_ms, hold.money)
         return shelf
 
-    def _end(self, shelf: _Shelf, hold: Hold, end: State, actor: str, cause: str, now_ms: int, money: Money) -> Hold:
+    def _end(self, shelf: Shelf, hold: Hold, end: State, actor: str, cause: str, now_ms: int, money: Money) -> Hold:
         before = shelf.stock()
-        shelf.held -= 1
-        shelf.free += 1
-        mine = shelf.units[hold.user]
-        mine.remove(hold.id)
-        if not mine:
-            del shelf.units[hold.user]
+        shelf.give_back(hold)
         hold = hold._replace(state=end, money=money)
         self._note(shelf, hold, end.value, actor, cause, now_ms, before)
         return hold
 
     def _note(
-        self, shelf: _Shelf, hold: Hold, kind: str, actor: str, cause: str, now_ms: int,
+        self, shelf: Shelf, hold: Hold, kind: str, actor: str, cause: str, now_ms: int,
         before: Stock, key: str = "", fingerprint: str = "",
     ) -> None:  # fmt: skip
         self._seq += 1

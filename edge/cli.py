@@ -133,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, lambda *_: early.set())
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # fresh workers are on their way anyway
 
-    from edge.workers.worker import run_loop
+    from edge.workers.loop import run_loop
 
     def source() -> tuple[Settings, tuple[bytes, ...]]:
         settings = load_settings(options.file)

@@ -16,12 +16,13 @@ from typing import Any
 
 import asyncpg
 
+from checkout.changes import Changes
 from checkout.clock import AnchoredClock, ClockMs
 from checkout.engines.rows import HOLD, KEYS, SALES, fill, hold_of
 from checkout.engines.schema import schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence, Order
-from checkout.ledger import KEEP_KEYS_MS, Changes, Ledger
+from checkout.ledger import KEEP_KEYS_MS, Ledger
 from checkout.values import Command, Event, Hold, Outcome, Sale, State, Stock
 
 LOCK = 0x5374616E  # "Stan": the advisory lock of the one writer

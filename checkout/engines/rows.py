@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
-from checkout.ledger import Answer, Ledger
+from checkout.changes import Answer
+from checkout.ledger import Ledger
 from checkout.values import Hold, Money, Sale, State
 
 HOLD = "id, sale, buyer, state, money, made_ms, ends_ms, charge"

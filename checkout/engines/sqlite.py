@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, TypeVar
 
+from checkout.changes import Changes
 from checkout.clock import AnchoredClock, ClockMs, wall_ms
 from checkout.engines.rows import HOLD, KEYS, SALES, fill, hold_of
 from checkout.engines.schema import schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence, Order
-from checkout.ledger import KEEP_KEYS_MS, Changes, Ledger
+from checkout.ledger import KEEP_KEYS_MS, Ledger
 from checkout.values import Command, Event, Hold, Outcome, Sale, State, Stock
 
 T = TypeVar("T")

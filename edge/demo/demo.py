@@ -21,8 +21,8 @@ from edge.faults import ConfigurationError, Fault
 from edge.loading import parse_settings
 from edge.logs import configure_logging
 from edge.settings import Settings
+from edge.workers.loop import run_loop
 from edge.workers.supervisor import Supervisor
-from edge.workers.worker import run_loop
 
 __all__ = ["demo"]
 

@@ -119,7 +119,8 @@ class Exchange:
         except BodyFault as fault:
             self._blame_client(fault.status, str(fault))
             return b""
-        self.is_request_done = is_done = upload.is_done
+        body = upload.body
+        self.is_request_done = is_done = body.is_done
         if upload.is_kept:
             if upload.keep(out):
                 self._acquire()
@@ -128,7 +129,7 @@ class Exchange:
                 self._upstream.transport.write(out)
             if is_done and not self._has_answered:
                 self._client.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
-        return upload.rest
+        return body.rest
 
     def _acquire(self) -> None:
         """Ask for a connection to the upstream; the time to get one is bounded, the wait for a free one included."""
@@ -186,8 +187,8 @@ class Exchange:
         upload, head = self._upload, self._head
         if upload is not None:
             head += upload.take()
-            # Before the write, which may find the upstream full and pause the visitor again.
-            upload.go_on(is_timed=not self._has_answered)
+            if upload.is_pausing:  # before the write, which may find the upstream full and pause the visitor again
+                upload.go_on(is_timed=not self._has_answered)
         upstream.transport.write(head)
 
     def upstream_is_full(self) -> None:
@@ -195,7 +196,7 @@ class Exchange:
             self._upload.pause()
 
     def upstream_has_room(self) -> None:
-        if self._upload is not None:
+        if self._upload is not None and self._upload.is_pausing:
             self._upload.go_on(is_timed=not self._has_answered)
 
     def interim(self, response: Response) -> None:

@@ -23,53 +23,39 @@ __all__ = ["Upload"]
 class Upload:
     """It sets the deadline of the visitor's connection while the next byte is theirs to send."""
 
-    __slots__ = ("_body", "_client", "_kept", "_kept_bytes", "_pace", "_plane", "is_pausing")
+    __slots__ = ("_client", "_kept", "_kept_bytes", "_pace", "_plane", "body", "is_kept", "is_pausing")
 
     def __init__(self, client: "Client", plane: "Plane", known: Known, most: int) -> None:
         """most: bytes of content that are taken."""
         limits, length = plane.settings.limits, known.length
         self._client = client
         self._plane = plane
-        self._body: Body = (
+        self.body: Body = (
             SizedBody(length)
             if length > 0
             else ChunkedBody(chunked=True, most=most, keeps_trailers=not known.names_fields)
         )
         self._pace = Pace(limits.body_bytes_per_second, limits.body_seconds, plane.now)
-        self._kept: list[bytes] | None = []
+        self._kept: list[bytes] = []
         self._kept_bytes = 0
+        self.is_kept = True
+        """There is no connection yet that would take it."""
         self.is_pausing = False
         """The visitor is not read, for nobody takes what they send."""
         client.deadline = self._pace.due
 
-    @property
-    def is_done(self) -> bool:
-        return self._body.is_done
-
-    @property
-    def rest(self) -> bytes:
-        """What came behind the body."""
-        return self._body.rest
-
     def feed(self, data: bytes, *, is_timed: bool) -> bytes:
         """What goes on of data. is_timed: the visitor has to keep the pace still. Raises BodyFault."""
-        out = self._body.feed(data)
+        out = self.body.feed(data)
         if is_timed:
             self._client.deadline = self._pace.came(len(data), self._plane.now)
         return out
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether what is to go on has to wait for a connection."""
-        return self._kept is not None
-
     def keep(self, out: bytes) -> bool:
         """Keep what is to go on. Returns whether it is time to get a connection for it."""
-        if self._kept is None:
-            raise RuntimeError("a connection is there")
         self._kept.append(out)
         self._kept_bytes += len(out)
-        if self._body.is_done:
+        if self.body.is_done:
             return True
         if self._kept_bytes <= self._plane.settings.limits.body_buffer_bytes or self.is_pausing:
             return False
@@ -78,8 +64,9 @@ class Upload:
 
     def take(self) -> bytes:
         """All that was kept, for the connection that is there now."""
-        kept, self._kept = self._kept, None
-        return b"".join(kept) if kept else b""
+        kept, self._kept = self._kept, []
+        self.is_kept = False
+        return b"".join(kept)
 
     def pause(self) -> None:
         """Read the visitor no further; that they do not send is no fault of theirs now."""
@@ -90,9 +77,8 @@ class Upload:
             self._client.deadline = self._plane.now + self._plane.settings.upstream.idle_timeout_seconds
 
     def go_on(self, *, is_timed: bool) -> None:
-        """Read the visitor again. is_timed: as for `feed`."""
-        if self.is_pausing:
-            self.is_pausing = False
-            self._client.resume_reading()
-            if is_timed and not self._body.is_done:
-                self._client.deadline = self._pace.go_on(self._plane.now)
+        """Read the visitor again, who was paused. is_timed: as for `feed`."""
+        self.is_pausing = False
+        self._client.resume_reading()
+        if is_timed and not self.body.is_done:
+            self._client.deadline = self._pace.go_on(self._plane.now)

@@ -5,7 +5,6 @@ This is the composition root of a serving process: everything is made here and h
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import random
@@ -13,8 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple
-from typing import Any
+from dataclasses import asdict
 
 from prometheus_client import values
 
@@ -31,24 +29,24 @@ from edge.metrics import Metrics
 from edge.pipeline import Pipeline
 from edge.plane.entrance import raise_descriptor_limit
 from edge.plane.server import LAST_WORD_S, Plane
-from edge.room import Room
 from edge.rooms import RoomTable, build_rooms
 from edge.settings import Settings
 from edge.stock import RoomEvent
 from edge.workers.board import Board
 from edge.workers.channel import Channel, Message
+from edge.workers.loop import calm_collector, run_loop
+from edge.workers.reporting import Reporter
+from edge.workers.turns import due_at
 from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
-__all__ = ["calm_collector", "main", "run_loop"]
+__all__ = ["main"]
 
 log = logging.getLogger("edge.worker")
 
 #: How often the gates take a control step, and how often the supervisor is told.
 TICK_S = 0.1
 REPORT_S = 0.5
-#: So many rooms in which nothing happens take part in a step or report, in turn: hundreds cost hardly more than these.
-QUIET_AT_ONCE = 32
 
 
 class Worker:
@@ -69,7 +67,7 @@ class Worker:
         self._heartbeat: Heartbeat | None = None
         self._grants: Grants | None = None
         self._dependencies = Dependencies()
-        self._reports = 0
+        self._reporter = Reporter(self._metrics, channel)
         self._draining = asyncio.Event()
         self._grace_s = 30.0
         self._last_word_s = LAST_WORD_S
@@ -143,7 +141,7 @@ class Worker:
         settings = Settings.model_validate(message["settings"])
         configure_logging(settings.log, f"worker {self._index}")
         self._grace_s = settings.shutdown.grace_seconds
-        self._reports = 0  # the first one tells of all rooms
+        self._reporter.start_over()
         slots: dict[str, int] = message["slots"]
         self._rooms = build_rooms(
             settings,
@@ -247,51 +245,12 @@ class Worker:
             self._metrics.connections.set(len(self._plane.connections))
             self._metrics.accept_pauses.set(self._plane.entrance.times_shut)
         self._metrics.flush()
-        rooms: dict[str, Any] = {}
-        checkpoints: dict[str, Any] = {}
-        all_rooms = self._rooms.rooms if self._rooms else ()
-        for room in due_at(all_rooms, self._reports) if self._reports else all_rooms:
-            seen = room.gate.snapshot(now)
-            room.occupancy.advance(now)
-            self._metrics.waiting.labels(room.name).set(seen.waiting)
-            self._metrics.active.labels(room.name).set(room.occupancy.total)
-            self._metrics.capacity.labels(room.name).set(seen.admissions_per_second)
-            self._metrics.bucket_level.labels(room.name).set(seen.bucket_level)
-            self._metrics.lag.labels(room.name).set(seen.lag_s)
-            fairness = room.fairness.snapshot()
-            self._metrics.overtaken.labels(room.name).set(fairness.kendall)
-            self._metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
-            rooms[room.name] = {
-                **asdict(seen),
-                "fairness": asdict(fairness),
-                "active": room.occupancy.total,
-                "stock": room.shelf.free,
-                "held": room.shelf.held,
-                "sold_out": room.shelf.is_sold_out,
-                "missing": self._missing(room),
-            }
-            checkpoints[room.name] = room.gate.checkpoint(now)
-        self._reports += 1
-        self._channel.send("report", rooms=rooms, checkpoints=checkpoints, upstream=self._upstream_report())
-
-    def _upstream_report(self) -> dict[str, Any]:
-        """How the upstream does, for rooms whose capacity follows it."""
-        now, rooms = time.monotonic(), self._rooms.rooms if self._rooms else ()
         is_down = self._pipeline is not None and self._pipeline.upstream_is_down
-        answered = {room.name: astuple(room.health.take(now)) for room in rooms if room.health is not None}
-        return {"down": is_down, "rooms": answered}
+        self._reporter.report(self._rooms.rooms if self._rooms else (), now, upstream_is_down=is_down)
 
     def _note_missing(self) -> None:
         for room in self._rooms.rooms if self._rooms else ():
             room.missing = self._dependencies.missing(room.settings)
-
-    def _missing(self, room: Room) -> list[str]:
-        """What keeps a room shut, counted as well."""
-        is_down = room.holds_when_down and self._pipeline is not None and self._pipeline.upstream_is_down
-        missing = [*room.missing, *(["upstream"] if is_down else [])]
-        for name in ("redis", "stock", "upstream"):
-            self._metrics.missing.labels(room.name, name).set(name in missing)
-        return missing
 
     def _adapt(self, factors: Mapping[str, float]) -> None:
         """Let rooms use these parts of their capacities."""
@@ -305,32 +264,6 @@ class Worker:
         log.info("draining", extra=facts(grace_s=self._grace_s))
         if self._plane is not None:
             await self._plane.drain(self._grace_s, self._last_word_s)
-
-
-def due_at(rooms: Sequence[Room], step: int) -> list[Room]:
-    """Whose turn it is: all rooms in which something happens, and of the quiet ones another part at each step."""
-    parts = -(-len(rooms) // QUIET_AT_ONCE)
-    return [room for at, room in enumerate(rooms) if (at + step) % parts == 0 or not room.gate.is_quiet]
-
-
-def calm_collector() -> None:
-    """What was made so far stays for good: the collector need not look at it again.
-
-    And it looks less often. Of each remembered head it sees five objects, in no cycles, and of heads that do not come
-    again two generations are held: 80,000 objects. Below that number it would look at each of them once, for nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
-
-
-def run_loop(main: Any) -> Any:
-    """`asyncio.run`, on uvloop where it imports: it serves about twice as many requests."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)
 
 
 def main() -> None:

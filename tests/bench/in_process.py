@@ -28,7 +28,7 @@ from edge.plane.client import Client
 from edge.plane.server import Plane
 from edge.plane.upstream import Upstream
 from edge.rooms import build_rooms
-from edge.workers.worker import calm_collector
+from edge.workers.loop import calm_collector
 from tests.bench.heads import COUNTER, KEY, Heads
 from tests.bench.servers import EDGE, ROOM
 from waiting_room.assets import Assets

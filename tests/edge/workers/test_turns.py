@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from controller import Gate, GateSettings
-from edge.workers.worker import QUIET_AT_ONCE, due_at
+from edge.workers.turns import QUIET_AT_ONCE, due_at
 
 
 def rooms(count: int, busy: tuple[int, ...] = ()) -> list[SimpleNamespace]:
