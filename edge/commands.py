@@ -11,7 +11,7 @@ from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.head import RequestHead
 from edge.metrics import Metrics
-from edge.rooms import Room
+from edge.room import Room
 from edge.stock import RoomEvent, news_in
 from edge.verdict import Forward, Headers
 from waiting_room.ticket import ID_BYTES, Pass

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from edge.abuse.shield import Limits, Watched
 from edge.head import RequestHead
-from edge.rooms import Room
+from edge.room import Room
 from edge.verdict import Answer, Forward
 from waiting_room.ticket import Pass, Rejected, Slip, Ticket
 

@@ -10,13 +10,13 @@
 Two steps, so that what a head says can be remembered while what follows from it cannot:
 
     recognise(head) -> Facts       reads no clock and no state that changes: the room, what the cookie says
+                                   (`recognition.py`)
     decide(facts, now, draw)       judges the facts at this moment: expiry, stock, gate
 
 All of it is sync and does no I/O: between reading the state and changing it nothing else can happen.
 """
 
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import assert_never
 
 from controller import Admit, Closed, Wait
@@ -30,21 +30,19 @@ from edge.cluster.grants import Alone, Granted, Grants, Outcome, Used, admitted_
 from edge.commands import Commands
 from edge.cookies import Cookies
 from edge.facts import Facts
-from edge.guard import fault_in
 from edge.head import RequestHead
 from edge.joining import Joining
-from edge.logs import facts as told_of
 from edge.metrics import Metrics
 from edge.negotiation import wants_page
+from edge.recognition import Recognition
 from edge.replies import Replies
-from edge.rooms import Room, RoomTable
+from edge.room import Room
+from edge.rooms import RoomTable
 from edge.settings import CookieSettings
 from edge.stock import RoomEvent
-from edge.telling import room_named, sold_out, solution_in, waiting
+from edge.telling import sold_out, waiting
 from edge.uses import MOVE_S
-from edge.verdict import Answer, Asking, Forward, Headers, Verdict
-from waiting_room.assets import STATIC_PATH
-from waiting_room.page import STATUS_PATH
+from edge.verdict import Answer, Asking, Forward, Verdict
 from waiting_room.status import State, Status
 from waiting_room.ticket import (
     ID_BYTES,
@@ -59,14 +57,10 @@ from waiting_room.ticket import (
     new_ticket,
 )
 
-__all__ = ["Facts", "Pipeline", "RoomEvent"]
-
-log = logging.getLogger("edge.passes")
+__all__ = ["Pipeline"]
 
 #: No room covers the path.
 STRAIGHT_ON = Forward(None, (), ())
-#: Paths of the edge's own; they exist on every host and never reach the upstream.
-OWN_PATHS = "/_stanchion/"
 
 
 class Pipeline:
@@ -90,10 +84,8 @@ class Pipeline:
         grants: None when there are no other nodes to ask.
         """
         self.rooms = rooms
-        self.keys = keys
         self._answers = answers
         self._metrics = metrics
-        self._cookies = Cookies(cookies)
         self._entropy = entropy
         self._grants = grants
         self.shield = shield
@@ -106,62 +98,21 @@ class Pipeline:
             for room in rooms.rooms
             if room.settings.join.proof != "none"
         }
+        named = Cookies(cookies)
         premium_s = None if shield is None else shield.premium_s
-        self._premium = None if premium_s is None else Premium(keys, self._cookies, premium_s)
-        self._commands = Commands(metrics, self._cookies, entropy, on_room_event, self._premium)
-        self._replies = Replies(answers, self._cookies, keys)
+        premium = None if premium_s is None else Premium(keys, named, premium_s)
+        self._replies = Replies(answers, named, keys)
         self._bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
-
-    def recognise(self, head: RequestHead) -> Facts:
-        """What this head says, whenever it comes: may be remembered for as long as rooms and keys stay as they are."""
-        page = wants_page(head.accept, head.fetch_mode)
-        fault = fault_in(head)
-        if fault:
-            return Facts(head, answer=self._answers.problem(fault.status, wants_page=page, detail=fault.detail))
-        if self.shield is None:
-            return self._recognise(head, page)
-        if self.shield.refuses(head):
-            self._metrics.shielded.count("denied")
-            return Facts(head, answer=self._answers.problem(403, wants_page=page))
-        return self._guarded(self._recognise(head, page), self.shield)
-
-    def _guarded(self, facts: Facts, shield: Shield, now: float = 0.0) -> Facts:
-        """Note what each request with this head counts for, and what to watch. now: later than what is over."""
-        held, head, is_room = facts.credential, facts.head, facts.room is not None
-        ident = held.id if isinstance(held, (Ticket, Pass, Slip)) else None
-        claim = None if self._premium is None else self._premium.read(head)
-        if claim is not None and now < claim.expires:
-            facts.premium_until = claim.expires
-            facts.limits = shield.limits(head, ident, is_room=is_room, claim=claim.id)
-        else:
-            facts.premium_until = 0.0
-            facts.limits = shield.limits(head, ident, is_room=is_room)
-        if is_room:
-            facts.watched = shield.watched(head, ident)
-        return facts
-
-    def _recognise(self, head: RequestHead, page: bool) -> Facts:
-        if head.target.startswith(OWN_PATHS):
-            return self._recognise_own(head)
-        room = self.rooms.match(head.method, head.host, head.target)
-        if room is None:
-            return Facts(head, wants_page=page)
-        return self._with_credential(Facts(head, room=room, wants_page=page), room)
-
-    def recognise_again(self, facts: Facts, head: RequestHead) -> Facts:
-        """The same for a head that differs from the one of `facts` in its cookies and its sender's address only."""
-        shield = self.shield
-        if shield is not None and (facts.answer is not None or shield.refuses(head)):
-            return self.recognise(head)  # it looks at the sender: one may be refused where another is not
-        fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll, solution=facts.solution)
-        if facts.room is not None:
-            self._with_credential(fresh, facts.room)
-        return fresh if shield is None else self._guarded(fresh, shield)
+        self._recognition = Recognition(rooms, keys, answers, metrics, named, self._bindings, shield, premium)
+        # Held as they are, so that no call is spent on passing them on.
+        self.recognise = self._recognition.recognise
+        self.recognise_again = self._recognition.recognise_again
+        self.observe = Commands(metrics, named, entropy, on_room_event, premium).heed
 
     def decide(self, facts: Facts, now: float, draw: float) -> Verdict:
         """What becomes of the request. now: wall clock, seconds. draw: uniform in [0, 1)."""
         if facts.premium_until and now >= facts.premium_until and self.shield is not None:
-            self._guarded(facts, self.shield, now)
+            self._recognition.guard(facts, self.shield, now)
         if (facts.limits or facts.watched is not None) and (
             answer := self._refusals.kept_out(facts, self.shield, now)
         ) is not None:
@@ -314,13 +265,6 @@ class Pipeline:
         """The answer to what is no request, or not one to be served: 4xx, 501 or 505."""
         return self._answers.problem(code, wants_page=wants_page, detail=detail)
 
-    def observe(self, facts: Facts, forward: Forward, headers: Iterable[tuple[str, str]], now: float) -> Headers:
-        """Act on what the upstream's answer says to the edge; returns headers to add for the visitor.
-
-        headers: the answer's; those named `Stanchion-*` are the edge's own and the shell passes none of them on.
-        """
-        return self._commands.heed(facts, forward, headers, now)
-
     def apply(self, event: RoomEvent, now: float) -> None:
         """Let this node know what an upstream said at another node."""
         room = self.rooms.by_name.get(event.room)
@@ -335,42 +279,6 @@ class Pipeline:
         room = self.rooms.by_name.get(name)
         if room is not None:
             room.uses.moved(ident, admitted_in(record))
-
-    def _recognise_own(self, head: RequestHead) -> Facts:
-        path, _, query = head.target.partition("?")
-        if head.method not in ("GET", "HEAD"):
-            return Facts(head, answer=self._answers.problem(405, wants_page=False))
-        if path.startswith(STATIC_PATH):
-            return Facts(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head))
-        if path != STATUS_PATH:
-            return Facts(head, answer=self._answers.problem(404, wants_page=False))
-        solution = solution_in(query)
-        name = room_named(query.partition("&altcha=")[0])
-        room = self.rooms.by_name.get(name)
-        if room is None:
-            detail = f"there is no room named {name!r}" if name else "name the room: /_stanchion/status?room=NAME"
-            return Facts(head, answer=self._answers.problem(404, wants_page=False, detail=detail))
-        return self._with_credential(Facts(head, room=room, is_poll=True, solution=solution), room)
-
-    def _with_credential(self, facts: Facts, room: Room) -> Facts:
-        """Read the room's cookie, and notice a pass that was given to somebody else."""
-        held = facts.credential = self._credential(room, facts.head)
-        if isinstance(held, Pass):
-            binding = self._bindings[room.name]
-            differing = binding.differing(held, facts.head)
-            if differing:
-                facts.is_elsewhere = binding.matters(differing)
-                differs, honoured = " and ".join(differing), "no" if facts.is_elsewhere else "yes"
-                self._metrics.elsewhere.count(room.name, differs, honoured)
-                seen = told_of(room=room.name, ticket=held.id, client=facts.head.client_ip)
-                log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=seen)
-        return facts
-
-    def _credential(self, room: Room, head: RequestHead) -> Ticket | Pass | Slip | Rejected | None:
-        values = self._cookies.read(room.cookie, head)
-        if not values:
-            return None
-        return self.keys.read(values[0], room.name) if len(values) == 1 else Rejected(Rejection.DUPLICATED)
 
     def _judged(
         self, room: Room, credential: Ticket | Pass | Slip | Rejected | None, now: float

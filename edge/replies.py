@@ -7,7 +7,7 @@ from edge.answers import Answers
 from edge.cookies import Cookies
 from edge.facts import Facts
 from edge.negotiation import best_coding
-from edge.rooms import Room
+from edge.room import Room
 from edge.telling import came_from_itself
 from edge.verdict import Answer, Forward, Headers, Verdict
 from waiting_room.status import State, Status

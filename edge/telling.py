@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from controller import Wait
 from edge.head import RequestHead
-from edge.rooms import Room
+from edge.room import Room
 from waiting_room.status import State, Status
 from waiting_room.ticket import Ticket
 

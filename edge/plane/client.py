@@ -4,20 +4,21 @@
                                                     '-> Forward: an Exchange owns the connection until it is over
 
 What needs no waiting is done in one go, without task or future. While an exchange is under way, what comes behind its
-request is kept, up to MAX_BEHIND bytes, and served after it.
+request is kept, and served after it (`connection.py`).
 
 A request's body that nobody wants (its answer is the waiting page) is skipped if it is short. Otherwise the answer ends
-the connection, gently: what still comes is read and thrown away for a moment, or a reset would overtake the answer.
+the connection, gently.
 """
 
 import asyncio
 from typing import TYPE_CHECKING
 
 from edge.plane.asked import Asked
+from edge.plane.connection import Connection
 from edge.plane.exchange import Exchange
 from edge.plane.recognise import Known
-from edge.plane.request import Refusal
-from edge.plane.response import render_fields
+from edge.plane.request import Refusal, end_of_head
+from edge.plane.response import connection_field, render_fields
 from edge.verdict import Answer, Asking, Forward, Verdict
 
 if TYPE_CHECKING:
@@ -27,51 +28,20 @@ __all__ = ["Client"]
 
 #: What a connection is doing that has no exchange: nothing yet, receiving a head, nothing for a while.
 QUIET, IN_HEAD, LONG_QUIET = range(3)
-#: How long and how much is read after the last answer (nginx: 5 s between reads, 30 s in all; Go: 256 KiB).
-LINGER_S, LINGER_BYTES = 2.0, 262_144
 #: A body of this size is skipped rather than paid with a new connection (HAProxy and Envoy: what is in the buffer).
 SKIP_BYTES = 65_536
-#: What is kept of pipelined requests while one is served.
-MAX_BEHIND = 65_536
 
 
-class Client(asyncio.Protocol):
-    __slots__ = (
-        "_behind",
-        "_exchange",
-        "_has_eof",
-        "_is_ending",
-        "_is_paused",
-        "_left",
-        "_lingers",
-        "_peer",
-        "_plane",
-        "_skip",
-        "_stage",
-        "deadline",
-        "is_full",
-        "network",
-        "transport",
-    )
-
-    transport: asyncio.Transport
+class Client(Connection):
+    __slots__ = ("_exchange", "_left", "_peer", "_skip", "_stage")
 
     def __init__(self, plane: "Plane") -> None:
-        self._plane = plane
-        self._behind = b""
+        super().__init__(plane)
         self._exchange: Exchange | Asked | None = None
-        self._skip = 0
-        self._lingers = 0
-        self._is_ending = False
-        self._has_eof = False
-        self._is_paused = False
-        self.is_full = False
         self._peer = ""
-        self.network = ""
-        """Under which this connection is counted; '' when it is not."""
+        self._skip = 0
         self._stage = LONG_QUIET
         self._left = plane.settings.limits.requests_per_connection
-        self.deadline = plane.now + plane.settings.limits.head_seconds
 
     def __repr__(self) -> str:
         state = "forwarding" if self._exchange else "ending" if self._is_ending else "reading"
@@ -104,9 +74,7 @@ class Client(asyncio.Protocol):
             if data:
                 self._keep_behind(data)
         elif self._is_ending:
-            self._lingers += len(data)
-            if self._lingers > LINGER_BYTES:
-                self.transport.close()
+            self._throw_away(data)
         elif self.is_full:
             self._keep_behind(data)
         else:
@@ -126,11 +94,6 @@ class Client(asyncio.Protocol):
         exchange = self._exchange
         serves = self._plane.settings.limits.serve_half_closed
         self._has_eof = serves and exchange is not None and exchange.is_request_done
-        return self._has_eof
-
-    @property
-    def has_ended(self) -> bool:
-        """The visitor has finished writing, and still waits for the answer."""
         return self._has_eof
 
     @property
@@ -154,16 +117,6 @@ class Client(asyncio.Protocol):
             self._next()
 
     # from the exchange
-
-    def pause_reading(self) -> None:
-        if not self._is_paused and not self.transport.is_closing():
-            self._is_paused = True
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self._is_paused and not self._has_eof and not self.transport.is_closing():
-            self._is_paused = False
-            self.transport.resume_reading()
 
     def finished(self, *, keep_alive: bool) -> None:
         """The exchange is over, its answer written."""
@@ -190,7 +143,8 @@ class Client(asyncio.Protocol):
         plane = self._plane
         self._exchange_over()
         answer = plane.pipeline.refused(status, detail, wants_page=wants_page)
-        written = plane.writer.write(answer, plane.date, b"Connection: close\r\n", is_head=is_head)
+        connection = connection_field(keep_alive=False, is_http10=False)
+        written = plane.writer.write(answer, plane.date, connection, is_head=is_head)
         self.transport.write(written)
         if not is_recorded:
             plane.record(None, answer.outcome, status, len(written), 0.0, to_upstream=False)
@@ -233,9 +187,6 @@ class Client(asyncio.Protocol):
         if self._exchange is None and not self._is_ending:
             self.deadline = min(self.deadline, self._plane.now + self._plane.last_word_s)
 
-    def abort(self) -> None:
-        self.transport.abort()
-
     # inside
 
     def _serve(self, data: bytes) -> None:
@@ -269,10 +220,12 @@ class Client(asyncio.Protocol):
         """The first head of data: what it says, its bytes, what lies behind it. None: not (or never) to be served."""
         if data[:2] == b"\r\n":  # an empty line before a request is tolerated (RFC 9112, 2.2)
             data = data[2:]
-        limit = self._plane.settings.limits.head_bytes
-        end = data.find(b"\r\n\r\n", 0, limit) + 4
-        if end < 4:
-            self._wait_for_more(data, limit)
+        end = end_of_head(data, self._plane.settings.limits.head_bytes)
+        if isinstance(end, Refusal):
+            self.refuse(end.status, end.detail)
+            return None
+        if not end:
+            self._wait_for_more(data)
             return None
         raw = data[:end]
         recogniser = self._plane.recogniser
@@ -285,19 +238,12 @@ class Client(asyncio.Protocol):
             known = found
         return known, raw, data[end:]
 
-    def _wait_for_more(self, data: bytes, limit: int) -> None:
-        if len(data) >= limit:
-            if data.find(b"\r\n", 0, limit) >= 0:
-                self.refuse(431, f"the request's head is larger than {limit} bytes")
-            else:
-                self.refuse(414, f"the request's target is longer than {limit} bytes")
-        elif data.count(b"\n") != data.count(b"\r\n") or not b"!" <= data[:1] + b"!" <= b"~!":
-            self.refuse(400, "the request is malformed")
-        else:
-            self._behind = data
-            if self._stage != IN_HEAD:
-                self._stage = IN_HEAD
-                self.deadline = self._plane.now + self._plane.settings.limits.head_seconds
+    def _wait_for_more(self, data: bytes) -> None:
+        """Keep the beginning of a head; the rest of it has its time."""
+        self._behind = data
+        if self._stage != IN_HEAD:
+            self._stage = IN_HEAD
+            self.deadline = self._plane.now + self._plane.settings.limits.head_seconds
 
     def settled(self, known: Known, verdict: Verdict, raw: bytes) -> None:
         """The verdict that this connection waited for."""
@@ -366,18 +312,8 @@ class Client(asyncio.Protocol):
         return data
 
     def _written(self, answer: Answer, known: Known, *, keep_alive: bool) -> bytes:
-        connection = b""
-        if not keep_alive:
-            connection = b"Connection: close\r\n"
-        elif known.is_http10:
-            connection = b"Connection: keep-alive\r\n"
+        connection = connection_field(keep_alive=keep_alive, is_http10=known.is_http10)
         return self._plane.writer.write(answer, self._plane.date, connection, is_head=known.method == "HEAD")
-
-    def _keep_behind(self, data: bytes) -> None:
-        """What came too early is served later; a visitor who sends on and on is not read meanwhile."""
-        self._behind += data
-        if len(self._behind) > MAX_BEHIND:
-            self.pause_reading()
 
     def _go_on(self) -> None:
         """Serve what came meanwhile, and read again."""
@@ -405,15 +341,3 @@ class Client(asyncio.Protocol):
     def _exchange_over(self) -> None:
         self._exchange = None
         self.resume_reading()
-
-    def _end(self, *, gently: bool) -> None:
-        """End the connection after what is written. gently: read on for a moment, so that no reset overtakes it."""
-        self._is_ending = True
-        self._behind = b""
-        if gently and self.transport.can_write_eof() and not self.transport.is_closing():
-            self.deadline = self._plane.now + LINGER_S
-            self.transport.write_eof()
-            self.resume_reading()
-        else:
-            self.deadline = self._plane.now + self._plane.settings.limits.write_seconds
-            self.transport.close()

@@ -15,21 +15,19 @@ What can go wrong, and what the visitor then sees:
     the answer comes before the body's end                 the answer, then the connection ends
     the upstream has failed many in a row                  503 with `Retry-After`, at once (breaker.py)
 
-A body waits in memory until it is whole or larger than `limits.body_buffer_bytes`, and only then a connection to the
-upstream is taken for it: a sender who trickles costs the edge some KiB, and the upstream nothing. One who outgrows the
-buffer has shown to be fast enough, and must stay so (`pace.py`). For the same reason the edge itself answers
-`Expect: 100-continue`, as nginx does: the upstream would have to hold a connection to say so.
+A request's body is received before a connection to the upstream is taken for it (`upload.py`). So the edge itself
+answers `Expect: 100-continue`, as nginx does: the upstream would have to hold a connection to say so.
 """
 
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from edge.plane.body import Body, BodyFault, ChunkedBody, EndlessBody, SizedBody
+from edge.plane.body import Body, BodyFault, EndlessBody, SizedBody
 from edge.plane.hop import asked_for
-from edge.plane.pace import Pace
 from edge.plane.recognise import Known
-from edge.plane.response import CHUNKED, Response, render_again
+from edge.plane.response import Response, body_of, connection_field, render_again
 from edge.plane.splice import Splice
+from edge.plane.upload import Upload
 from edge.plane.upstream import Upstream
 from edge.verdict import Forward
 
@@ -53,17 +51,13 @@ class Exchange:
         "_has_answered",
         "_head",
         "_health",
-        "_is_pausing_client",
         "_keep_alive",
         "_known",
-        "_pace",
-        "_pending",
-        "_pending_bytes",
         "_plane",
-        "_request_body",
         "_response_keeps_alive",
         "_sent",
         "_status",
+        "_upload",
         "_upstream",
         "_was_retried",
         "is_over",
@@ -79,15 +73,11 @@ class Exchange:
         self._head = head
         self._began = monotonic()
         self._upstream: Upstream | None = None
-        self._request_body: Body | None = None
-        self._pace: Pace | None = None
-        self._pending: list[bytes] | None = None
-        self._pending_bytes = 0
+        self._upload: Upload | None = None
         room = known.facts.room
         self._health = None if room is None else room.health
         self._has_answered = False
         self._keep_alive = self._response_keeps_alive = False
-        self._is_pausing_client = False
         self._was_retried = False
         self._status = 0
         self._sent = 0
@@ -100,18 +90,12 @@ class Exchange:
         if not length:
             self._acquire()
             return data
-        room, limits, now = self._known.facts.room, self._plane.settings.limits, self._plane.now
+        room, limits = self._known.facts.room, self._plane.settings.limits
         most = limits.body_bytes if room is None or room.settings.body_bytes is None else room.settings.body_bytes
         if length > most:
             self._blame_client(413, f"a body may have {most} bytes here")
             return b""
-        keeps_trailers = not self._known.names_fields
-        self._request_body = (
-            SizedBody(length) if length > 0 else ChunkedBody(chunked=True, most=most, keeps_trailers=keeps_trailers)
-        )
-        self._pending = []
-        self._pace = Pace(limits.body_bytes_per_second, limits.body_seconds, now)
-        self._client.deadline = self._pace.due
+        self._upload = Upload(self._client, self._plane, self._known, most)
         if data:
             return self.receive(data)
         if self._known.expects_continue:
@@ -127,33 +111,25 @@ class Exchange:
 
     def receive(self, data: bytes) -> bytes:
         """More of the request's body; returns what lies behind it."""
-        body, plane = self._request_body, self._plane
-        if body is None or self._pace is None:
+        upload = self._upload
+        if upload is None or self.is_request_done:
             return data
         try:
-            out = body.feed(data)
+            out = upload.feed(data, is_timed=not self._has_answered)
         except BodyFault as fault:
             self._blame_client(fault.status, str(fault))
             return b""
-        if not self._has_answered:
-            self._client.deadline = self._pace.came(len(data), plane.now)
-        if body.is_done:
-            self.is_request_done = True
-            self._request_body = None
-        if self._pending is not None:
-            self._pending.append(out)
-            self._pending_bytes += len(out)
-            if body.is_done:
-                self._acquire()
-            elif self._pending_bytes > plane.settings.limits.body_buffer_bytes and not self._is_pausing_client:
-                self._pause_client()
+        body = upload.body
+        self.is_request_done = is_done = body.is_done
+        if upload.is_kept:
+            if upload.keep(out):
                 self._acquire()
         elif self._upstream is not None:
             if out:
                 self._upstream.transport.write(out)
-            if body.is_done and not self._has_answered:
-                self._client.deadline = plane.now + plane.settings.upstream.response_timeout_seconds
-        return body.rest if body.is_done else b""
+            if is_done and not self._has_answered:
+                self._client.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+        return body.rest
 
     def _acquire(self) -> None:
         """Ask for a connection to the upstream; the time to get one is bounded, the wait for a free one included."""
@@ -195,7 +171,7 @@ class Exchange:
         """A deadline has passed."""
         if self._has_answered:
             self.cut()
-        elif self.is_request_done or self._is_pausing_client:
+        elif self.is_request_done or self._upload is None or self._upload.is_pausing:
             self.fail(504, "timeout")
         else:
             self._over("slow", 408)
@@ -207,17 +183,21 @@ class Exchange:
     def connected(self, upstream: Upstream) -> None:
         """A connection is there: send what there is."""
         self._upstream = upstream
-        pending, self._pending = self._pending, None
         self._client.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
-        self._resume_client()  # before the write, which may find the upstream full and pause the visitor again
-        upstream.transport.write(self._head + b"".join(pending) if pending else self._head)
+        upload, head = self._upload, self._head
+        if upload is not None:
+            head += upload.take()
+            if upload.is_pausing:  # before the write, which may find the upstream full and pause the visitor again
+                upload.go_on(is_timed=not self._has_answered)
+        upstream.transport.write(head)
 
     def upstream_is_full(self) -> None:
-        if not self.is_request_done:
-            self._pause_client()
+        if self._upload is not None and not self.is_request_done:
+            self._upload.pause()
 
     def upstream_has_room(self) -> None:
-        self._resume_client()
+        if self._upload is not None and self._upload.is_pausing:
+            self._upload.go_on(is_timed=not self._has_answered)
 
     def interim(self, response: Response) -> None:
         """A 1xx, but not 101."""
@@ -244,32 +224,16 @@ class Exchange:
         added = self._forward.response_headers
         if response.to_edge:
             added += plane.pipeline.observe(known.facts, self._forward, response.to_edge, plane.clock())
-        body, framing = self._framing(response)
-        connection = b""
-        if not self._keep_alive:
-            connection = b"Connection: close\r\n"
-        elif known.is_http10:
-            connection = b"Connection: keep-alive\r\n"
+        body, framing = body_of(response, known.method, is_http10=known.is_http10)
+        if not isinstance(body, SizedBody):
+            # To HTTP/1.0 only the end of the connection tells the end of such a body.
+            self._keep_alive = self._keep_alive and not known.is_http10
+            if isinstance(body, EndlessBody):
+                self._response_keeps_alive = False
+        connection = connection_field(keep_alive=self._keep_alive, is_http10=known.is_http10)
         date = b"" if response.has_date else plane.date
         head = b"".join((response.line, response.kept, render_again(added), date, framing, connection, b"\r\n"))
         return head, body
-
-    def _framing(self, response: Response) -> tuple[Body, bytes]:
-        status, length, is_http10 = response.status, response.length, self._known.is_http10
-        if status == 204:
-            return SizedBody(0), b""
-        sized = b"Content-Length: %d\r\n" % length if length >= 0 else b""
-        chunked = b"" if is_http10 else b"Transfer-Encoding: chunked\r\n"
-        if self._known.method == "HEAD" or status == 304:
-            return SizedBody(0), sized or (chunked if length == CHUNKED else b"")
-        if sized:
-            return SizedBody(length), sized
-        if is_http10:
-            self._keep_alive = False
-        if length == CHUNKED:
-            return ChunkedBody(chunked=not is_http10, keeps_trailers=not response.names_fields), chunked
-        self._response_keeps_alive = False
-        return EndlessBody(chunked=not is_http10), chunked
 
     def send(self, data: bytes) -> None:
         """Bytes for the visitor."""
@@ -381,24 +345,9 @@ class Exchange:
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort()
-        self._pending = None
+        self._upload = None
         self._record(outcome, status)
 
     def _record(self, outcome: str, status: int) -> None:
         seconds = monotonic() - self._began
         self._plane.record(self._known.facts.head, outcome, status, self._sent, seconds, to_upstream=True)
-
-    def _pause_client(self) -> None:
-        if not self._is_pausing_client:
-            self._is_pausing_client = True
-            self._client.pause_reading()
-            if self._pace is not None:
-                self._pace.stop(self._plane.now)
-                self._client.deadline = self._plane.now + self._plane.settings.upstream.idle_timeout_seconds
-
-    def _resume_client(self) -> None:
-        if self._is_pausing_client:
-            self._is_pausing_client = False
-            self._client.resume_reading()
-            if self._pace is not None and not self.is_request_done and not self._has_answered:
-                self._client.deadline = self._pace.go_on(self._plane.now)

@@ -25,7 +25,7 @@ from functools import lru_cache
 
 import httptools
 
-__all__ = ["CHUNKED", "Refusal", "Request", "RequestParser"]
+__all__ = ["CHUNKED", "Refusal", "Request", "RequestParser", "end_of_head"]
 
 #: `Request.length` of a body whose length is told by its chunks.
 CHUNKED = -1
@@ -44,6 +44,9 @@ class Refusal:
 
     status: int
     detail: str
+
+
+_MALFORMED = Refusal(400, "the request is malformed")
 
 
 @dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
@@ -67,6 +70,20 @@ class Request:
 
     def text(self, name: bytes) -> str:
         return self.values.get(name, b"").decode("latin-1")
+
+
+def end_of_head(data: bytes, limit: int) -> int | Refusal:
+    """Where the first head in data ends, its empty line included; 0: later, if more comes. limit: its most bytes."""
+    end = data.find(b"\r\n\r\n", 0, limit)
+    if end >= 0:
+        return end + 4
+    if len(data) >= limit:
+        if data.find(b"\r\n", 0, limit) >= 0:
+            return Refusal(431, f"the request's head is larger than {limit} bytes")
+        return Refusal(414, f"the request's target is longer than {limit} bytes")
+    if data.count(b"\n") != data.count(b"\r\n") or not b"!" <= data[:1] + b"!" <= b"~!":
+        return _MALFORMED
+    return 0
 
 
 class RequestParser:
@@ -158,7 +175,6 @@ class _Collector:
         self.on_header = on_header
 
 
-_MALFORMED = Refusal(400, "the request is malformed")
 _CHUNKED_TO_10 = Refusal(400, "HTTP/1.0 has no transfer codings")
 
 

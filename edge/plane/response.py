@@ -18,6 +18,7 @@ from http import HTTPStatus
 
 import httptools
 
+from edge.plane.body import Body, ChunkedBody, EndlessBody, SizedBody
 from edge.plane.hop import HARMLESS_OPTIONS, NOT_FORWARDED, connection_options
 from edge.verdict import Answer, Headers
 
@@ -27,6 +28,8 @@ __all__ = [
     "AnswerWriter",
     "BadResponse",
     "Response",
+    "body_of",
+    "connection_field",
     "parse_response",
     "render_again",
     "render_fields",
@@ -162,6 +165,32 @@ def _length(sized: bytes | None, coding: bytes | None, is_http10: bool) -> int:
     if not sized.isdigit() or len(sized) > 18:
         raise BadResponse("Content-Length is not a length")
     return int(sized)
+
+
+def body_of(response: Response, method: str, *, is_http10: bool) -> tuple[Body, bytes]:
+    """The body of an answer to such a request, and the line that frames it for the visitor.
+
+    is_http10: the visitor's version, which knows no chunks: what has no length ends with the connection.
+    """
+    status, length = response.status, response.length
+    if status == 204:
+        return SizedBody(0), b""
+    sized = b"Content-Length: %d\r\n" % length if length >= 0 else b""
+    chunked = b"" if is_http10 else b"Transfer-Encoding: chunked\r\n"
+    if method == "HEAD" or status == 304:
+        return SizedBody(0), sized or (chunked if length == CHUNKED else b"")
+    if sized:
+        return SizedBody(length), sized
+    if length == CHUNKED:
+        return ChunkedBody(chunked=not is_http10, keeps_trailers=not response.names_fields), chunked
+    return EndlessBody(chunked=not is_http10), chunked
+
+
+def connection_field(*, keep_alive: bool, is_http10: bool) -> bytes:
+    """The line that says whether the visitor's connection goes on, where its version does not say so."""
+    if not keep_alive:
+        return b"Connection: close\r\n"
+    return b"Connection: keep-alive\r\n" if is_http10 else b""
 
 
 def render_fields(headers: Headers) -> bytes:

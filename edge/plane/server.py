@@ -17,10 +17,10 @@ from edge.plane.census import Census
 from edge.plane.client import Client
 from edge.plane.decider import Decider
 from edge.plane.entrance import Entrance, most_connections
+from edge.plane.pool import Pool
 from edge.plane.recognise import Recogniser
 from edge.plane.response import AnswerWriter
 from edge.plane.splice import Splice
-from edge.plane.upstream import Pool
 from edge.settings import Settings
 
 __all__ = ["LAST_WORD_S", "Plane", "Watcher"]

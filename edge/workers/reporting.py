@@ -10,7 +10,7 @@ from dataclasses import asdict, astuple
 from typing import Any
 
 from edge.metrics import Metrics
-from edge.rooms import Room
+from edge.room import Room
 from edge.workers.channel import Channel
 from edge.workers.turns import due_at
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edge.rooms import Room
+from edge.room import Room
 
 __all__ = ["QUIET_AT_ONCE", "due_at"]
 

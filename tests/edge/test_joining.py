@@ -119,9 +119,9 @@ def test_the_memory_of_solutions_is_bounded() -> None:
 # ---- on the way of a request ----------------------------------------------------------------------------------------
 
 
-def room(**join: Any) -> Edge:
+def room(shield: Shield | None = None, **join: Any) -> Edge:
     said = ", ".join(f"{key}: {value}" for key, value in ({"proof": "all", "work": 100} | join).items())
-    return Edge(YAML.replace("    page:", f"    join: {{{said}}}\n    page:", 1))
+    return Edge(YAML.replace("    page:", f"    join: {{{said}}}\n    page:", 1), shield=shield)
 
 
 def answered(edge: Edge, told: Verdict, **head: str) -> Verdict:
@@ -211,15 +211,13 @@ def test_cookies_that_do_not_come_back_are_explained() -> None:
 
 @pytest.mark.parametrize(("agent", "times"), [("Mozilla/5.0 Firefox/128.0", 1.0), ("python-requests/2", 4.0)])
 def test_whoever_looks_like_a_robot_has_more_to_do(agent: str, times: float) -> None:
-    edge = room(work=1000)
-    edge.pipeline.shield = Shield(AbuseSettings())
+    edge = room(Shield(AbuseSettings()), work=1000)
     asked = edge.ask(user_agent=agent, accept_language="de")
     assert status(asked)["challenge"]["maxnumber"] == 2000 * times
 
 
 def test_work_may_be_for_suspects_alone() -> None:
-    edge = room(proof="suspects")
-    edge.pipeline.shield = Shield(AbuseSettings())
+    edge = room(Shield(AbuseSettings()), proof="suspects")
     assert isinstance(edge.ask(user_agent="Mozilla/5.0 Firefox/128.0", accept_language="de"), Forward)
     assert status(edge.ask(user_agent="curl/8.5"))["state"] == "joining"
 

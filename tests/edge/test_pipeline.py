@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import GateSettings
+from edge.abuse.shield import Shield
 from edge.answers import Answers
 from edge.cluster.grants import Grants
 from edge.head import RequestHead
@@ -46,7 +47,7 @@ rooms:
 class Edge:
     """A pipeline with a clock in hand."""
 
-    def __init__(self, yaml: str = YAML, grants: Grants | None = None) -> None:
+    def __init__(self, yaml: str = YAML, grants: Grants | None = None, shield: Shield | None = None) -> None:
         self.settings: Settings = parse_settings(yaml)
         self.now = NOW
         self.events: list[RoomEvent] = []
@@ -61,6 +62,7 @@ class Edge:
             self.settings.cookies,
             self.chance.randbytes,
             self.events.append,
+            shield,
             grants=grants,
         )
 

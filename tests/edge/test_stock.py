@@ -10,7 +10,8 @@ from controller import Admit
 from controller.occupancy import CELLS
 from edge.head import RequestHead
 from edge.loading import parse_settings
-from edge.rooms import Room, build_rooms
+from edge.room import Room
+from edge.rooms import build_rooms
 from edge.stock import STALE_S, RoomEvent, Shelf, news_in
 from edge.verdict import Answer, Forward, Verdict
 from tests.edge.test_pipeline import ASSETS, NOW, Edge, cookie_of, header, status

@@ -29,9 +29,11 @@ HEADS = (
 )
 COOKIES = (b"", b"a=b", *(b"x=1; stanchion_checkout=" + ticket for ticket in TICKETS), b"stanchion_checkout=junk")
 #: Their pipelines only recognise here, which changes nothing.
-OPEN, SHIELDED = Edge(), Edge()
-SHIELDED.pipeline.shield = Shield(
-    AbuseSettings(deny=("10.0.0.2/32",), allow=("10.0.0.3/32",), newcomers_per_minute=60, visitor_per_minute=60)
+OPEN = Edge()
+SHIELDED = Edge(
+    shield=Shield(
+        AbuseSettings(deny=("10.0.0.2/32",), allow=("10.0.0.3/32",), newcomers_per_minute=60, visitor_per_minute=60)
+    )
 )
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.plane.request import CHUNKED, Refusal, Request, RequestParser
+from edge.plane.request import CHUNKED, Refusal, Request, RequestParser, end_of_head
 
 GOOD = b"GET /checkout?a=1 HTTP/1.1\r\nHost: shop.example\r\nCookie: a=1\r\nAccept: text/html\r\nCookie: b=2\r\n\r\n"
 SHARED = RequestParser()
@@ -119,3 +119,27 @@ def test_any_change_of_one_byte_is_read_anew_or_refused(at: int, byte: int) -> N
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_value(noise: bytes) -> None:
     read(noise + b"\r\n\r\n")
+
+
+@given(st.integers(0, len(GOOD) - 1), st.binary(max_size=40))
+def test_a_head_ends_at_its_empty_line_and_not_before(cut: int, behind: bytes) -> None:
+    """Cut anywhere, the rest is waited for: between the two bytes of a line's end too."""
+    assert end_of_head(GOOD + behind, 1000) == len(GOOD)
+    assert end_of_head(GOOD[:cut], 1000) == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * 100, 431),
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * 100 + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * 100, 414),
+        (b"GET / HTTP/1.1\n", 400),
+        (b"\x16\x03\x01", 400),
+        (b" GET /", 400),
+    ],
+)
+def test_what_never_becomes_a_head_is_refused_before_its_end(data: bytes, status: int) -> None:
+    found = end_of_head(data, 100)
+    assert isinstance(found, Refusal)
+    assert found.status == status
