@@ -8,20 +8,12 @@ import asyncio
 import random
 from pathlib import Path
 
-import yaml
-
 from edge.cluster.heartbeat import HEARTBEAT_S
 from edge.demo.crowd import Crowd, CrowdPlan
+from tests.edge.cluster.machines import joined_machine, wait_joined
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.observed import CAPACITY, Shop, check_the_bounds, used_share
-from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until, with_rooms
-
-
-async def wait_joined(edges: list[RunningEdge], *, joined: bool) -> None:
-    async def all_agree() -> bool:
-        return all([(await edge.metric("stanchion_redis_up")) == float(joined) for edge in edges])
-
-    await wait_until(all_agree, f"both machines know that Redis is {'there' if joined else 'gone'}")
+from tests.edge.running import running_edge, running_upstream, wait_until
 
 
 async def test_the_line_goes_on_when_redis_is_killed_and_comes_back_empty(tmp_path: Path) -> None:
@@ -31,10 +23,7 @@ async def test_the_line_goes_on_when_redis_is_killed_and_comes_back_empty(tmp_pa
     for folder in folders:
         folder.mkdir()
     async with running_redis(folders[0]) as redis, running_upstream(shop.handle) as upstream:
-        room = {"name": "checkout", "match": {"paths": ["/checkout*"]}, "capacity": {"admissions_per_second": CAPACITY}}
-        text = yaml.safe_dump(
-            with_rooms(upstream, room) | {"workers": 1, "cluster": {"nodes": 2, "redis_url": redis.url}}
-        )
+        text = joined_machine(upstream, redis.url)
         async with running_edge(text, folders[1]) as one, running_edge(text, folders[2]) as two:
             await wait_joined([one, two], joined=True)
             plan = CrowdPlan(rush=800, rush_s=4.0, total=800, impatient=0.0, buy=False)

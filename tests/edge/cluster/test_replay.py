@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 import yaml
 
+from tests.edge.cluster.machines import wait_joined
 from tests.edge.cluster.redis_server import running_redis
-from tests.edge.cluster.test_joined_machines import wait_joined
 from tests.edge.observed import Shop
 from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream, wait_until
 from waiting_room.ticket import Keyring, Pass, Ticket

@@ -10,8 +10,8 @@ import aiohttp
 from aiohttp import web
 
 from edge.cli import main
+from tests.edge.cluster.machines import joined_machine, wait_joined
 from tests.edge.cluster.redis_server import running_redis
-from tests.edge.cluster.test_joined_machines import SETTINGS, wait_joined
 from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
 from tests.edge.workers.whole import Edge, whole_edge
 
@@ -41,7 +41,7 @@ async def test_a_network_that_is_denied_at_one_machine_is_kept_out_by_all(tmp_pa
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(running_redis(folders[0]))
         upstream = await stack.enter_async_context(running_upstream(shop))
-        text = SETTINGS.format(upstream=upstream, redis=redis.url)
+        text = joined_machine(upstream, redis.url)
         one, two = [await stack.enter_async_context(running_edge(text, folder)) for folder in folders[1:3]]
         await wait_joined([one, two], joined=True)
 
