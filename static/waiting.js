@@ -12,7 +12,7 @@
   const LONGEST_MS = 2 ** 31 - 1; // a timer cannot be set for longer (25 days): it would fire at once
   const BACK_OFF_FIRST_MS = 2000;
   const BACK_OFF_MOST_MS = 60000; // nobody waits longer than a minute to be found again
-  const JITTER = 0.05; // an appointment is kept up to 5 % late, so that pages opened together drift apart,
+  const JITTER = 0.03; // an appointment is kept up to 3 % late, so that pages opened together drift apart,
   const JITTER_MOST_MS = 250; // but no later than this: it is somebody's turn
   const ALLOWANCE = 0.8; // of the quickest way there and back of late: what is on the way is not waited for twice
   const ALLOWANCE_MOST_MS = 2000;

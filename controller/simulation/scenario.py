@@ -58,7 +58,7 @@ class Client:
     latency_median_s: float = 0.03  # each way
     latency_sigma: float = 0.5  # lognormal, among visitors
     wobble_sigma: float = 0.25  # and from one request to the next
-    jitter: float = 0.05  # late by up to this share of the interval,
+    jitter: float = 0.03  # late by up to this share of the interval,
     jitter_max_s: float = 0.25  # and never by more than this
     allowance: float = 0.8  # of the quickest way there and back of late, which is not waited for twice; 0: it is
     allowance_max_s: float = 2.0

@@ -27,7 +27,7 @@ __all__ = ["Crowd", "CrowdPlan", "Visit", "pause_s"]
 #: What a person takes to read and fill in a form, seconds, at least and at most.
 FORM_S = (0.5, 3.0)
 #: The page is late by up to this part of an interval, and by no more than so many seconds.
-JITTER = 0.05
+JITTER = 0.03
 JITTER_MOST_S = 0.25
 #: The page's first pause after an edge could not be reached.
 RETRY_S = 1.0

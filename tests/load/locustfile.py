@@ -17,7 +17,7 @@ import gevent
 from locust import FastHttpUser, events, task
 
 #: The page is late by up to this part of an interval, and by no more than so many seconds.
-JITTER = 0.05
+JITTER = 0.03
 JITTER_MOST_S = 0.25
 PAGE = {"Accept": "text/html"}
 DOCUMENT = {"Accept": "application/json"}
