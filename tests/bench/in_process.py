@@ -90,8 +90,9 @@ class Node:
     def clients(self) -> list[Client]:
         """New connections: each serves so many requests and no more."""
         made = [Client(self.plane) for _ in range(CONNECTIONS)]
-        for client in made:
-            client.connection_made(Sink())  # type: ignore[arg-type]
+        self.sinks = [Sink() for _ in made]
+        for client, sink in zip(made, self.sinks, strict=True):
+            client.connection_made(sink)  # type: ignore[arg-type]
         return made
 
     def _connect_shop(self) -> None:
