@@ -100,6 +100,8 @@ class Upstream:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for _ in range(2):  # uvloop closes the socket at the end of a turn, and the loop may have none left
+            await asyncio.sleep(0)
 
     @property
     def url(self) -> str:
