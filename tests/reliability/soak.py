@@ -46,6 +46,8 @@ CONNECTIONS = 20
 VISITS_A_CONNECTION = 50
 #: Tables of two generations are as large as they get, and their memory as scattered, when both have been replaced.
 GENERATIONS = 3
+#: Requests of each newcomer that is to fill them: a head is kept from the second time on.
+KEPT_AFTER = 3
 #: 16,384 at each worker, however unevenly twenty connections fall to the two.
 TOLD = 60_000
 SEED = 20_261_121
@@ -198,7 +200,8 @@ async def _fill(edge: RunningEdge, soaked: Soaked) -> None:
     settings = edge.file.read_text()
     await _reload(edge, settings.replace(f"admissions_per_second: {CAPACITY}", "admissions_per_second: 100000.0"))
     for name in ("checkout", "catalogue"):
-        newcomers = [asyncio.ensure_future(_browse(edge, soaked, f"/{name}", 0.0)) for _ in range(CONNECTIONS)]
+        browses = partial(_browse, edge, soaked, f"/{name}", 0.0, KEPT_AFTER)
+        newcomers = [asyncio.ensure_future(browses()) for _ in range(CONNECTIONS)]
         while True:
             await asyncio.sleep(1.0)
             [room] = [room for room in (await edge.status())["rooms"] if room["room"] == name]
@@ -245,21 +248,23 @@ async def _reload(edge: RunningEdge, settings: str) -> None:
     await wait_until(is_done, "the settings are reloaded")
 
 
-async def _browse(edge: RunningEdge, soaked: Soaked, path: str, pause_s: float) -> None:
+async def _browse(edge: RunningEdge, soaked: Soaked, path: str, pause_s: float, requests: int = 2) -> None:
     """Newcomers, one after the other."""
     while True:
-        await _browse_on_one_connection(edge, soaked, path, pause_s)
+        await _browse_on_one_connection(edge, soaked, path, pause_s, requests)
 
 
-async def _browse_on_one_connection(edge: RunningEdge, soaked: Soaked, path: str, pause_s: float) -> None:
-    """Of each newcomer the first request makes a pass, the second shows it."""
+async def _browse_on_one_connection(
+    edge: RunningEdge, soaked: Soaked, path: str, pause_s: float, requests: int
+) -> None:
+    """Of each newcomer the first request makes a pass, the others show it."""
     host, port = edge.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     ask = b"GET %b HTTP/1.1\r\nHost: shop.example\r\nAccept: text/html\r\n%%b\r\n" % path.encode()
     try:
         for _ in range(VISITS_A_CONNECTION):
             cookie = b""
-            for _ in range(2):
+            for _ in range(requests):
                 writer.write(ask % cookie)
                 head = await reader.readuntil(b"\r\n\r\n")
                 fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
