@@ -121,21 +121,15 @@ class LeaseBook:
         """Leases that `expire` would forget."""
         due = self._due
         return sum(
-            due.get(first_seen) == slot
-            for slot in range(self._next_slot, int(now / SLOT_S))
-            for first_seen in self._wheel.get(slot, ())
+            due.get(first_seen) == slot for slot in self._over(int(now / SLOT_S)) for first_seen in self._wheel[slot]
         )
 
     def expire(self, now: float) -> list[float]:
         """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
         gone: list[float] = []
-        if last - self._next_slot > len(self._wheel) + 8:  # a long stall: walk the slots that exist
-            over = sorted(slot for slot in self._wheel if slot < last)
-        else:
-            over = [slot for slot in range(self._next_slot, last) if slot in self._wheel]
         due = self._due
-        for slot in over:
+        for slot in self._over(last):
             for first_seen in self._wheel.pop(slot):
                 if due.get(first_seen) == slot:
                     del due[first_seen]
@@ -145,6 +139,12 @@ class LeaseBook:
         if self.weight > 1 and len(due) * 4 < self.capacity:
             self._thicken()
         return gone
+
+    def _over(self, last: int) -> list[int]:
+        """Slots before `last` that have leases, in order of time."""
+        if last - self._next_slot > len(self._wheel) + 8:  # a long stall, or a clock set forward: only those that exist
+            return sorted(slot for slot in self._wheel if slot < last)
+        return [slot for slot in range(self._next_slot, last) if slot in self._wheel]
 
     def refresh(self) -> None:
         """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""

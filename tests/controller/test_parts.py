@@ -89,6 +89,7 @@ def test_the_book_agrees_with_a_dictionary(calls: list[tuple[float, float, str]]
         else:
             clock = max(clock, due)
             gone = sorted(f for f, slot in model.items() if slot < int(clock / 0.1))
+            assert book.overdue(clock) == len(gone)
             assert sorted(book.expire(clock)) == gone
             for first_seen in gone:
                 del model[first_seen]

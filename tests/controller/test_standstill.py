@@ -1,5 +1,6 @@
 """When nobody can come, nobody has left: a cut or a stall lets nobody in who stands far behind."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,25 @@ def test_it_ends_with_the_next_poll_and_is_made_up_for() -> None:
     assert 3.5 < standstill.behind_s < 4.5
     assert not any(after(standstill, book, 5.0, 30.0, polls=1))
     assert standstill.behind_s == 0.0
+
+
+def test_a_clock_set_forward_by_years_costs_no_time() -> None:
+    """Tenths of a second of thirty years are not looked at one by one."""
+    gate = Gate(GateSettings(admissions_per_second=1.0), 0.0)
+    for visitor in range(20):
+        gate.decide(visitor / 1000, 1.0, 0.5)
+    gate.tick(1.0)
+
+    def hangs(*_: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(20)
+    try:
+        gate.tick(30 * 365 * 86_400.0)
+    finally:
+        signal.alarm(0)
+    assert gate.snapshot(30 * 365 * 86_400.0).waiting <= 20
 
 
 def test_leases_are_not_kept_for_ever() -> None:
