@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 HEARTBEAT_S = 0.2  # shorter makes the common front more exact and costs messages; the law is tuned for this
+NEWS_S = 0.4  # a heartbeat and its delay
 TTL_S = 3.0
 TAU_S = 0.8  # a gain of 1/4 a heartbeat with a delay of one: no overshoot
 EVEN = 0.05  # part of the capacity shared out evenly, so that a node without polls can start

@@ -5,9 +5,8 @@
 Every lease near the front is told to all nodes with the next heartbeat, so the front is one heartbeat old.
 """
 
+from controller.fleet import NEWS_S
 from controller.leases import LeaseBook
-
-NEWS_S = 0.4  # a heartbeat and its delay
 
 
 def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, show_up: float) -> float | None:

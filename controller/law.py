@@ -2,11 +2,10 @@
 
 The process variable is the bucket's level in seconds of the share, counting eligible visitors who were
 refused as negative: y = (level - R * refused/s) / rate; of joined nodes it is the room's level, see pool.py. It
-should stay at RESERVE_S: late by so little for
-everybody, and
-hardly ever empty. The output is a *number of people* to call, not a time:
+should stay at RESERVE_S: late by so little for everybody, and hardly ever empty. The output is a *number of
+people* to call, not a time:
 
-    k(t) = flow * (DEPTH_S + u),      u = Kp e + Ki * integral(e dt) + boost,      e = y - RESERVE_S
+    k(t) = flow * (depth + u),        u = Kp e + Ki * integral(e dt) + boost,      e = y - RESERVE_S
     threshold = first_seen of the k-th visitor in this node's line
 
 `flow` (visitors a second that the whole fleet takes from this node's sample of the line) makes the loop gain
@@ -17,6 +16,9 @@ Why it is stable: those called poll at least every second, so a step of k change
 second within about a second (dead time) and has no integrator of its own; the bucket is one integrator,
 bounded at both ends, Kp 0.8 with a dead time of about 0.5 s keeps a phase margin above 45 degrees,
 and Ki = Kp/8 only takes out what is steadily wrong (latency, show-up share, an uneven load balancer).
+
+`depth` is what is called ahead when all is well, plus half of the time by which visitors come late: DEPTH_S, since
+whoever comes finds the others by chance; EXACT_DEPTH_S on a node that knows the whole line by itself.
 
 `boost` is the anti-waste term: a bucket more than half full is about to lose capacity for good, which makes
 *everybody* late, so the call grows with the square of the excess, up to BOOST_S.

@@ -26,7 +26,7 @@ With a strict `bucket_floor` of 1 there are no cushions.
 from collections.abc import Mapping
 from math import inf, sqrt
 
-from controller.fleet import HEARTBEAT_S, TAU_S, Share
+from controller.fleet import HEARTBEAT_S, NEWS_S, TAU_S, Share
 from controller.settings import GateSettings
 
 ALONE_S = 0.6  # three heartbeats: by then everybody's view is of after the line began
@@ -35,7 +35,6 @@ MARGIN = 0.25
 FLOORS = 2  # the room's least depth while somebody waits, in `bucket_floor`s
 RESERVE_S = 0.15
 RESERVE_SD = 0.5  # and so many standard deviations of what the others take before it is heard of
-NEWS_S = 0.4  # a heartbeat and its delay
 RUSH_SD = 2.0  # more than that in NEWS_S is no chance
 
 
@@ -107,11 +106,15 @@ class Pool:
             max(0.0, self._taken + self._taken_before - usual - RUSH_SD * sqrt(usual)) * (1.0 - self.part) / self.part
         )
 
+    @property
+    def _lendable(self) -> float:
+        return max(self._others - self._rush, -self._cushion)
+
     def took(self) -> None:
         """A token was taken here."""
         self._taken += 1
         if self.lent > -self._cushion:
-            self.lent = max(self._others - self._rush, -self._cushion)
+            self.lent = self._lendable
 
     def level(self, own: float) -> float:
         """P, given this node's tokens."""
@@ -123,6 +126,4 @@ class Pool:
 
     def work(self, clock: float) -> None:
         """Somebody waits."""
-        self.lent = -self._cushion
-        if clock > self._alone_until:
-            self.lent = max(self._others - self._rush, self.lent)
+        self.lent = self._lendable if clock > self._alone_until else -self._cushion

@@ -24,11 +24,10 @@ CATCH_UP = 0.5
 class Standstill:
     """One step a tick; times in seconds."""
 
-    __slots__ = ("_is_silent", "_missing", "_owed_s", "_silent_s", "behind_s")
+    __slots__ = ("_missing", "_owed_s", "_silent_s", "behind_s")
 
     def __init__(self) -> None:
         self._missing = 0
-        self._is_silent = False
         self._silent_s = 0.0  # since the last poll
         self._owed_s = 0.0  # to those who were held up
         self.behind_s = 0.0
@@ -39,13 +38,12 @@ class Standstill:
     def step(self, dt: float, polls: int, book: LeaseBook, clock: float) -> bool:
         """Whether nothing can be learnt from who comes. polls: since the last step; clock: monotone, the book's."""
         if polls:
-            self._missing, self._is_silent, self._silent_s = 0, False, 0.0
+            self._missing, self._silent_s = 0, 0.0
         else:
             self._silent_s += dt
-            if not self._is_silent:
+            if self._missing < SURE:
                 self._missing += book.overdue(clock - self.behind_s)
-                self._is_silent = self._missing >= SURE
-        is_still = self._is_silent or (dt > LATE_S and len(book) > 0)
+        is_still = self._missing >= SURE or (dt > LATE_S and len(book) > 0)
         self._owed_s = min(self._owed_s + dt, MOST_S) if is_still else max(0.0, self._owed_s - dt)
         if self._owed_s > 0.0:
             self.behind_s = min(self.behind_s + dt, MOST_S)
@@ -57,4 +55,3 @@ class Standstill:
         """The line is no longer seen whole."""
         self._missing = 0
         self._silent_s = self._owed_s = self.behind_s = 0.0
-        self._is_silent = False
