@@ -22,7 +22,7 @@ CONTROLLER = (
 WAITING_ROOM = "assets error_page frame page signature slots status template texts ticket"
 EDGE = (
     "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
-    "pipeline recognition replies room rooms stock telling uses verdict"
+    "pipeline recognition replies room rooms seen stock telling uses verdict"
 )
 PLANE = (
     "asked body breaker census client connection exchange hop memory pace pool recognise request response server "

@@ -23,6 +23,7 @@ from typing import Any
 from altcha.v1 import create_challenge, extract_params, verify_solution
 
 from edge.room_settings import JoinSettings
+from edge.seen import Seen
 from waiting_room.ticket import Slip, Ticket
 
 __all__ = ["POINTS_A_SHARE", "Joining"]
@@ -46,11 +47,7 @@ class Joining:
         self.settings = settings
         self._room = room
         self._keys = keys
-        self._solved: set[str] = set()
-        self._solved_before: set[str] = set()
-
-    def __len__(self) -> int:
-        return len(self._solved | self._solved_before)
+        self._solved: Seen[str] = Seen(MOST_SOLUTIONS)
 
     @property
     def slip_s(self) -> float:
@@ -112,13 +109,7 @@ class Joining:
             return "foreign"
         if not now < int(params["expires"][0]):
             return "expired"
-        signature = given["signature"]
-        if signature in self._solved or signature in self._solved_before:
-            return "replayed"
-        if len(self._solved) >= MOST_SOLUTIONS:
-            self._solved_before, self._solved = self._solved, set()
-        self._solved.add(signature)
-        return None
+        return "replayed" if self._solved.note(given["signature"]) else None
 
     def _bound_to(self, slip: Slip, network: str) -> dict[str, str]:
         return {"room": self._room, "id": slip.id, "network": network}

@@ -10,10 +10,7 @@ a visitor whose connection ended, or who shares one with others behind a proxy, 
 connections do not hold 1.7 kB more each.
 
 Bounded by two generations: when the young one is full it becomes the old one, and what is asked for in the old one
-moves back. No bookkeeping at a hit, no clock, and what was asked for within the last `most` new heads stays. Only heads
-whose ticket or pass has a good signature are kept, so that junk cannot push out the line, and only from the second time
-on: of a line longer than the table each head would be gone before it comes again, and to keep what a head says costs as
-much as half of working it out. Until then its hash is kept, again in two generations.
+moves back. No bookkeeping at a hit, no clock, and what was asked for within the last `most` new heads stays.
 """
 
 from typing import Generic, TypeVar
@@ -24,17 +21,11 @@ T = TypeVar("T")
 
 
 class HeadMemory(Generic[T]):
-    """most: how many heads a generation holds; twice as many are held at most, some 27 MB in all.
+    """most: how many heads a generation holds; twice as many are held at most, some 27 MB in all."""
 
-    met: how many hashes of heads that came once a generation holds, 64 bytes each.
-    """
-
-    def __init__(self, most: int = 8192, longest: int = 4096, met: int = 32_768) -> None:
+    def __init__(self, most: int = 8192, longest: int = 4096) -> None:
         self._most = most
         self._longest = longest
-        self._most_met = met
-        self._met: set[int] = set()
-        self._met_before: set[int] = set()
         self._young: dict[bytes, T] = {}
         self._old: dict[bytes, T] = {}
         self.get = self._young.get
@@ -48,16 +39,6 @@ class HeadMemory(Generic[T]):
         if found is not None:
             self.keep(raw, found)
         return found
-
-    def has_met(self, raw: bytes) -> bool:
-        """Whether these bytes came before; notes that they have now. Two heads of one hash count as one: no harm."""
-        mark = hash(raw)
-        if mark in self._met or mark in self._met_before:
-            return True
-        if len(self._met) >= self._most_met:
-            self._met, self._met_before = set(), self._met
-        self._met.add(mark)
-        return False
 
     def keep(self, raw: bytes, what: T) -> None:
         if len(raw) > self._longest:

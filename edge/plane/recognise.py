@@ -11,6 +11,10 @@ Why a shape may be trusted: a value of printable ASCII holds no line end, so the
 parsed before, in the same places, and llhttp accepts each of its bytes in a value; no rule of `request.py` looks at
 cookies. Whatever else stands in the field goes the long way.
 
+Only heads whose ticket or pass has a good signature are remembered, so that junk cannot push out the line, and only
+from the second time on: of a line longer than the memory each head would be gone before it comes again, and to keep
+what a head says costs as much as half of working it out. Until then its hash is kept.
+
 What is remembered depends on nothing but the bytes, the peer's address and what the pipeline was built from; a reload
 builds a new Recogniser, and with it an empty memory.
 """
@@ -24,6 +28,7 @@ from edge.plane.decider import Decider
 from edge.plane.hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.plane.memory import HeadMemory
 from edge.plane.request import CHUNKED, Refusal, Request, RequestParser
+from edge.seen import Seen
 from edge.verdict import Answer, Forward
 
 __all__ = ["Known", "Recogniser"]
@@ -45,6 +50,8 @@ _LAST_HOP = Answer(
 _COOKIE, _LOWER_COOKIE = b"\r\nCookie: ", b"\r\ncookie: "
 #: Shapes a generation holds, some 3 kB each. Anybody can make new ones: who does costs others the short cut, no more.
 MOST_SHAPES = 1024
+#: How many hashes of heads that came once a generation holds, 64 bytes each.
+MOST_MET = 32_768
 
 
 @dataclass(slots=True)
@@ -99,6 +106,7 @@ class Recogniser:
         self._upstream_host = upstream_host
         self._via = via
         self.memory: HeadMemory[Known] = HeadMemory()
+        self._met: Seen[int] = Seen(MOST_MET)
         self.shapes: HeadMemory[Shape] = HeadMemory(MOST_SHAPES)
 
     def trusts(self, peer: str) -> bool:
@@ -125,7 +133,8 @@ class Recogniser:
             if is_whole and known.facts.answer is not _LAST_HOP:
                 known.shape = Shape(known)
                 self.shapes.keep(outline, known.shape)
-        if known.facts.is_verified and self.memory.has_met(raw):
+        # Two heads of one hash count as one: no harm.
+        if known.facts.is_verified and self._met.note(hash(raw)):
             self.memory.keep(raw, known)
         return known
 

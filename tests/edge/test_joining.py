@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.abuse.shield import Shield
-from edge.joining import MOST_SOLUTIONS, Joining
+from edge.joining import Joining
 from edge.room_settings import JoinSettings
 from edge.settings import AbuseSettings
 from edge.verdict import Answer, Forward, Verdict
@@ -105,15 +105,12 @@ def test_challenges_outlive_a_change_of_keys() -> None:
     assert joining(old).fault_in(solved(challenge(joining(new))), SLIP, HERE, NOW) == "forged"
 
 
-def test_the_memory_of_solutions_is_bounded() -> None:
-    one = joining()
-    one._solved = {str(at) for at in range(MOST_SOLUTIONS)}
-    for _ in range(2):
-        assert one.fault_in(solved(challenge()), SLIP, HERE, NOW) is None
-    assert len(one) <= 2 * MOST_SOLUTIONS
-    one._solved |= {f"more {at}" for at in range(MOST_SOLUTIONS)}
-    one.fault_in(solved(challenge()), SLIP, HERE, NOW)
-    assert len(one) <= 2 * MOST_SOLUTIONS + 2
+def test_the_memory_of_solutions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.joining.MOST_SOLUTIONS", 4)
+    one, given = joining(), [solved(challenge()) for _ in range(12)]
+    assert [one.fault_in(each, SLIP, HERE, NOW) for each in given] == [None] * 12
+    assert [one.fault_in(each, SLIP, HERE, NOW) for each in given[-4:]] == ["replayed"] * 4
+    assert one.fault_in(given[0], SLIP, HERE, NOW) is None
 
 
 # ---- on the way of a request ----------------------------------------------------------------------------------------

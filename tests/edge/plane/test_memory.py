@@ -132,13 +132,6 @@ def test_a_line_longer_than_the_memory_is_not_kept_in_vain() -> None:
     assert len(bench.plane.recogniser.memory) == 3
 
 
-def test_what_was_met_is_bounded() -> None:
-    memory: HeadMemory[int] = HeadMemory(8, met=16)
-    assert not any(memory.has_met(b"%d" % each) for each in range(33))
-    assert all(memory.has_met(b"%d" % each) for each in range(16, 33))
-    assert not memory.has_met(b"0")
-
-
 @given(st.lists(st.integers(0, 40), max_size=200))
 def test_memory_is_bounded_and_keeps_what_was_asked_for_lately(asked: list[int]) -> None:
     memory: HeadMemory[int] = HeadMemory(8)
