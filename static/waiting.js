@@ -1,7 +1,8 @@
 // The waiting page's script: asks for the status document when told to, shows it, and goes in once.
 //
-// Rules: never at the server earlier than told, never two polls in flight, no word of its own (all words come with the
-// page), and what is shown does not jump: a place grows, or a wait gets longer, only after several answers have said so.
+// Rules: never at the server earlier than told, but for the time that it took itself to answer; never two polls in
+// flight; no word of its own (all words come with the page); and what is shown does not jump: a place grows, or a wait
+// gets longer, only after several answers have said so.
 // Without this script the page does the same by reloading itself; should the script not arrive, a slower reload rescues
 // the visitor, which `window.stop()` calls off when the script is there.
 (() => {

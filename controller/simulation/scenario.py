@@ -62,6 +62,7 @@ class Client:
     jitter_max_s: float = 0.25  # and never by more than this
     allowance: float = 0.8  # of the quickest way there and back of late, which is not waited for twice; 0: it is
     allowance_max_s: float = 2.0
+    forgets: float = 1.02  # by so much a poll the quickest way is longer: one that has become slower is believed
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ WHEEL_S = 0.01
 HEARTBEAT_DELAY_S = 0.05
 FAST_POLL_S = 0.1
 BACK_OFF_S, BACK_OFF_MOST_S = 2.0, 60.0  # of clients that reach nobody, and half of it is chance
-FORGETS = 1.1  # the quickest way there and back of late: a slower one is believed in the end
 DRAWS = 1 << 16
 WARM_S = 2.0  # the nodes run before the first visitor comes, as they would
 
@@ -309,7 +308,7 @@ class _World:
             after = FAST_POLL_S
         quickest = self.quickest[visitor]
         allowed = min(c.allowance * quickest, 0.5 * after, c.allowance_max_s) if quickest < inf else 0.0
-        self.quickest[visitor] = min(trip, FORGETS * quickest)
+        self.quickest[visitor] = min(trip, c.forgets * quickest)
         late: float = self.uniform[k] * min(c.jitter * after, c.jitter_max_s)
         return trip + after + late - allowed
 

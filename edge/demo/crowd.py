@@ -29,7 +29,7 @@ FORM_S = (0.5, 3.0)
 #: The page is late by up to this part of an interval, and by no more than so many seconds.
 JITTER = 0.03
 JITTER_MOST_S = 0.25
-#: The page's first pause after an edge could not be reached.
+#: The page's shortest first pause after an edge could not be reached.
 RETRY_S = 1.0
 
 

@@ -1,0 +1,43 @@
+"""The clients that are simulated, and those that play crowds over real sockets, keep appointments as the page does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from controller.simulation import world
+from controller.simulation.scenario import Client
+from edge.demo import crowd
+
+ROOT = Path(__file__).parents[2]
+
+
+def constants(path: str, pattern: str) -> dict[str, float]:
+    """Numbers by name, as a source file defines them."""
+    return {name: float(value) for name, value in re.findall(pattern, (ROOT / path).read_text(), re.MULTILINE)}
+
+
+PAGE = constants("static/waiting.js", r"^  const ([A-Z_]+) = ([\d.]+);")
+
+
+@pytest.mark.parametrize(
+    ("simulated", "page"),
+    [
+        (Client().jitter, PAGE["JITTER"]),
+        (Client().jitter_max_s, PAGE["JITTER_MOST_MS"] / 1000),
+        (Client().allowance, PAGE["ALLOWANCE"]),
+        (Client().allowance_max_s, PAGE["ALLOWANCE_MOST_MS"] / 1000),
+        (Client().forgets, PAGE["FORGETS"]),
+        (world.BACK_OFF_S, PAGE["BACK_OFF_FIRST_MS"] / 1000),
+        (world.BACK_OFF_MOST_S, PAGE["BACK_OFF_MOST_MS"] / 1000),
+    ],
+)
+def test_simulated_clients_are_the_page(simulated: float, page: float) -> None:
+    assert simulated == page
+
+
+def test_crowds_over_sockets_are_as_late_as_the_page() -> None:
+    locust = constants("tests/load/locustfile.py", r"^([A-Z_]+) = ([\d.]+)$")  # to import it would patch all sockets
+    late = PAGE["JITTER"], PAGE["JITTER_MOST_MS"] / 1000
+    assert late == (crowd.JITTER, crowd.JITTER_MOST_S)
+    assert (locust["JITTER"], locust["JITTER_MOST_S"]) == late
