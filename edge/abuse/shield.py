@@ -14,7 +14,7 @@ request is a look-up and some arithmetic.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from edge.abuse.limiter import Limiter
 from edge.abuse.networks import NetworkSet
@@ -43,7 +43,7 @@ class Shield:
         self._allowed = NetworkSet(settings.allow)
         self._denied = NetworkSet(settings.deny)
         #: An address comes again with every head of its visitors; to read it takes longer than all else here.
-        self._standing = lru_cache(maxsize=4096)(self._standing_of)
+        self._standing = lru_cache(maxsize=4096)(partial(_standing, self._allowed, self._denied))
         before = {} if was is None else was._limiters
 
         def limiter(name: str, per_minute: float | None) -> Limiter | None:
@@ -87,10 +87,6 @@ class Shield:
             if limiter is not None:
                 for key, count in keys.items():
                     limiter.charge(key, count, now)
-
-    def _standing_of(self, address: str) -> "Standing":
-        is_allowed = address in self._allowed
-        return Standing(is_allowed, address in self._denied and not is_allowed, network_of(address))
 
     def refuses(self, head: RequestHead) -> bool:
         """Whether this address is kept out."""
@@ -149,6 +145,11 @@ class Standing:
     is_allowed: bool
     is_denied: bool
     network: str
+
+
+def _standing(allowed: NetworkSet, denied: NetworkSet, address: str) -> Standing:
+    is_allowed = address in allowed
+    return Standing(is_allowed, address in denied and not is_allowed, network_of(address))
 
 
 @dataclass(slots=True)  # never changed; `frozen` would triple the price of making one

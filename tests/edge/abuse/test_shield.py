@@ -1,11 +1,15 @@
 """Kept out and limited: before the room, without a trace in the line, and for less than what is let through."""
 
+import gc
 import time
 
 import pytest
 
+from edge.abuse.shield import Shield
 from edge.faults import ConfigurationError
+from edge.head import RequestHead
 from edge.loading import load_settings
+from edge.settings import AbuseSettings
 from tests.edge.conftest import KEYS
 from waiting_room.ticket import Keyring, Ticket
 
@@ -16,6 +20,21 @@ upstream: {url: "http://127.0.0.1:1"}
 abuse: {deny: [192.0.2.1], deny_files: [deny.txt]}
 rooms: [{name: sale, match: {paths: ["/*"]}, capacity: {admissions_per_second: 1}}]
 """
+
+
+def test_after_a_reload_nothing_is_left_of_what_was_there_before() -> None:
+    """What a worker makes before its first request is not looked at by the garbage collector any more, so a shield in a
+    cycle would never go, and two generations of visitors with it."""
+    gc.collect()
+    was = Shield(AbuseSettings())
+    assert was.watched(RequestHead("GET", "/", "sale.example", "http", "192.0.2.1"), None)
+    gc.collect()
+    gc.disable()
+    try:
+        del was
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def came(address: str) -> str:
