@@ -43,6 +43,8 @@ def first_appointment(s: GateSettings, eta_s: float, after_s: float, is_probed: 
     """The same for a newcomer: soon enough to find out who comes back, and no crowd marches in step."""
     if not is_probed and eta_s < 2.0 * s.poll_max_s:
         return s.poll_min_s * (1.0 + PROBE * draw)
+    if eta_s < 2.0 * s.poll_min_s:  # in two steps the second would be too long
+        return after_s
     return max(s.poll_min_s, min(after_s * (1.0 - 0.1 * draw), 0.5 * eta_s))
 
 
