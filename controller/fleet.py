@@ -48,6 +48,7 @@ class Summary:
     leases: tuple[tuple[float, float, bool], ...]  # first_seen, seconds from `at` until due, is a first lease
     gone: tuple[float, ...]  # first_seen of those admitted
     profile: tuple[float, ...] = ()  # its list in quantiles, every PROFILE_BEATS heartbeats; see profile.py
+    integral: float = 0.0  # of its law, seconds: what all nodes should agree on
 
 
 @dataclass(frozen=True, slots=True)

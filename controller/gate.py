@@ -146,13 +146,15 @@ class Gate:
         if dt <= 0.0:
             return
         self._ticked_at = clock
+        self._fleet.wake(clock)
         s = self._settings
         is_still = False
         if self._is_exact:
             is_still = self._standstill.step(dt, self._polls.count, self._line.book, clock)
         else:
             self._standstill.clear()
-        self._line.tick(clock, now, self._law.threshold, self._standstill.behind_s)
+        still = self._standstill
+        self._line.tick(clock, now, self._law.threshold, still.behind_s, still.owed_s)
         newcomers = self._arrivals
         seats = newcomers_seats(newcomers.count, newcomers.rate, self._line.showup.share, s.poll_budget_per_s)
         self._stretch = stretched(self._stretch, seats + self._polls.count, s, dt)
@@ -184,7 +186,8 @@ class Gate:
     def summary(self, node: str, beat: int, now: float) -> Summary:
         """What the other nodes should know since the last one; `node` is this node's name in the fleet."""
         clock, bucket = self._read(now), self._bucket
-        return self._fleet.tell(node, beat, clock, now, self._polls.rate, bucket.level(now), bucket.rate)
+        integral = self._law.terms.i
+        return self._fleet.tell(node, beat, clock, now, self._polls.rate, bucket.level(now), bucket.rate, integral)
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
         """News of the fleet, this node's own summary among it; each summary once, in any order."""
@@ -195,6 +198,7 @@ class Gate:
             self._part(now)
             return
         bucket.reshape(part.share.rate, part.depth, now)
+        self._law.agree(part.dissent)
         self._retune()
 
     def set_share(self, admissions_per_second: float, now: float) -> None:

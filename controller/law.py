@@ -42,6 +42,7 @@ PATIENCE_S = 1.2  # and wait until those called have had the time to come before
 LATE = 0.5  # of the lateness, as of the interval
 OVERDUE_S = 0.25
 HOLD = 0.5
+AGREE = 0.25  # of the difference, each heartbeat; news of one is two heartbeats old at most
 GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 
 
@@ -53,7 +54,7 @@ class ThresholdLaw:
     def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
         self._pid = Pid(GAINS, integral)
         self._refused = RateMeter(1.0)
-        self._idle_s = 0.0  # for how long the bucket has been more than half full
+        self._idle_s = 0.0  # for how long the bucket has been more than half full, be it that nobody could come
         self.threshold = threshold  # older ones are called; inf: everybody
         self.overdue = threshold  # whose turn is over: they may take the last tokens
         self.hold = 0.0  # tokens that the others leave in the bucket
@@ -76,6 +77,11 @@ class ThresholdLaw:
     def refuse(self) -> None:
         """A called visitor found the bucket empty."""
         self._refused.count += 1
+
+    def agree(self, dissent_s: float) -> None:
+        """The laws of joined nodes act on one room. What each sees of it differs a little, always in the same sense,
+        and integrals of that drift apart: some nodes would call ever more, and the others ever fewer."""
+        self._pid.shift(AGREE * dissent_s)
 
     def open(self) -> None:
         """Nobody waits."""

@@ -157,10 +157,17 @@ class Line:
         if self.front is not None:
             self.front.leave(first_seen)
 
-    def tick(self, clock: float, wall: float, threshold: float = inf, behind_s: float = 0.0) -> None:
-        """Let the leases run out whose time has come; behind_s: those of so long ago, for nobody could come."""
-        ghosts = self._fresh.expire(clock - behind_s)
-        gone = self.book.expire(clock - behind_s)
+    def tick(
+        self, clock: float, wall: float, threshold: float = inf, behind_s: float = 0.0, owed_s: float = 0.0
+    ) -> None:
+        """Let the leases run out whose time has come; behind_s: those of so long ago, for nobody could come.
+
+        owed_s: what is still owed of it. A joined node keeps those it gave itself no longer than that: whom it expected
+        may come to another node, and counts there too.
+        """
+        own = clock - (behind_s if self.front is None else min(behind_s, owed_s))
+        ghosts = self._fresh.expire(own)
+        gone = self.book.expire(own)
         fresh = set(ghosts)
         proven = [first_seen for first_seen in gone if first_seen not in fresh]
         if clock >= self._muted_until:

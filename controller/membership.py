@@ -17,8 +17,11 @@ from controller.fleet import MAX_LEASES, PROFILE_BEATS, TTL_S, Share, Summary, s
 from controller.line import Line
 from controller.pool import Pool
 from controller.settings import GateSettings
+from controller.standstill import LATE_S
 
 __all__ = ["Membership", "Part"]
+
+KEPT = 3  # summaries of each node: shares are those of one heartbeat, the same for all nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,14 @@ class Part:
     share: Share
     depth: float
     """Tokens that its bucket may hold."""
+    dissent: float
+    """By how much its law's integral was below the fleet's mean, seconds."""
 
 
 class Membership:
     """Of one gate, whose line it is told to keep up to date."""
 
-    __slots__ = ("_gone", "_heard", "_leases", "_line", "_profiles", "_since", "heard_at", "pool")
+    __slots__ = ("_awake_at", "_gone", "_heard", "_leases", "_line", "_profiles", "_since", "heard_at", "pool")
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -42,6 +47,7 @@ class Membership:
         self._heard: dict[str, deque[tuple[Summary, float]]] = {}
         self._profiles: dict[str, tuple[float, tuple[float, ...]]] = {}
         self._since = -inf
+        self._awake_at = inf
         self.heard_at = -inf
         self.pool = Pool()
 
@@ -61,14 +67,23 @@ class Membership:
             self.pool.took()
 
     def tell(
-        self, node: str, beat: int, clock: float, now: float, polls_per_s: float, level: float, rate: float
+        self,
+        node: str,
+        beat: int,
+        clock: float,
+        now: float,
+        polls_per_s: float,
+        level: float,
+        rate: float,
+        integral: float,
     ) -> Summary:
         """The news since the last call; `now`: wall clock, `level` and `rate`: of the bucket, in admissions."""
         leases = tuple((first_seen, due - clock, is_first) for first_seen, due, is_first in self._leases)
         gone = tuple(self._gone)
         self._leases, self._gone = [], []
         profile = self._line.profile() if beat % PROFILE_BEATS == 0 else ()
-        return Summary(node, beat, now, polls_per_s, level, rate, self._line.waiting(), leases, gone, profile)
+        waiting = self._line.waiting()
+        return Summary(node, beat, now, polls_per_s, level, rate, waiting, leases, gone, profile, integral)
 
     def hear(
         self,
@@ -84,9 +99,10 @@ class Membership:
 
         now: wall clock. zone: how many visitors the shared front should hold. own: tokens in this node's bucket.
         """
+        self.wake(clock)
         news = list(summaries)
         for summary in news:
-            self._heard.setdefault(summary.node, deque(maxlen=3)).append((summary, clock))
+            self._heard.setdefault(summary.node, deque(maxlen=KEPT)).append((summary, clock))
         self._heard = {name: heard for name, heard in self._heard.items() if clock - heard[-1][1] <= TTL_S}
         if node not in self._heard or len(self._heard) < 2:
             return None
@@ -102,7 +118,17 @@ class Membership:
         parts = shares(last.values(), room, s.cushion_at)
         levels = {name: heard[-1][0].level for name, heard in self._heard.items()}
         depth = self.pool.learn(node, parts, levels, own, s, is_idle=self._line.is_empty)
-        return Part(parts[node], depth)
+        mean = sum(parts[name].fair * summary.integral for name, summary in last.items()) / room if room > 0.0 else 0.0
+        return Part(parts[node], depth, mean - last[node].integral if room > 0.0 else 0.0)
+
+    def wake(self, clock: float) -> None:
+        """This node runs. That it heard nothing of the others while it stood still says nothing about them."""
+        asleep_s = clock - self._awake_at - LATE_S
+        self._awake_at = clock
+        if asleep_s > 0.0:
+            self.heard_at += asleep_s
+            for name, heard in self._heard.items():
+                self._heard[name] = deque(((summary, at + asleep_s) for summary, at in heard), maxlen=KEPT)
 
     def part(self) -> bool:
         """Nothing was heard of the others: the line is this node's own sample again. False: it was already."""

@@ -76,6 +76,12 @@ class Pid:
         self._terms = PidTerms(error, p, self._i, self._d, output)
         return output
 
+    def shift(self, by: float) -> None:
+        """Move the integral; what is no number is ignored."""
+        low, high = self._gains.low - self._i, self._gains.high - self._i
+        if low <= by <= high:
+            self._i += by
+
     def hold(self) -> float:
         """A step that taught nothing: output and integral stay."""
         self._last = None

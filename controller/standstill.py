@@ -8,7 +8,8 @@
 
 Otherwise a node that was cut off for longer than the longest interval would take everybody for gone, and open its
 doors to whoever comes back first: with intervals of up to 4 s a cut of 5 s let in fifty who were minutes too early.
-Only for a node that sees the whole line: whom another one has not heard of for so long may have been served elsewhere.
+Only for what sees the whole line, one node or the front that joined nodes share: whom a node among others has not heard
+of for so long may have been served elsewhere.
 """
 
 from controller.leases import LeaseBook
@@ -24,12 +25,12 @@ CATCH_UP = 0.5
 class Standstill:
     """One step a tick; times in seconds."""
 
-    __slots__ = ("_missing", "_owed_s", "_silent_s", "behind_s")
+    __slots__ = ("_missing", "_silent_s", "behind_s", "owed_s")
 
     def __init__(self) -> None:
         self._missing = 0
         self._silent_s = 0.0  # since the last poll
-        self._owed_s = 0.0  # to those who were held up
+        self.owed_s = 0.0  # to those who were held up
         self.behind_s = 0.0
 
     def __repr__(self) -> str:
@@ -44,8 +45,8 @@ class Standstill:
             if self._missing < SURE:
                 self._missing += book.overdue(clock - self.behind_s)
         is_still = self._missing >= SURE or (dt > LATE_S and len(book) > 0)
-        self._owed_s = min(self._owed_s + dt, MOST_S) if is_still else max(0.0, self._owed_s - dt)
-        if self._owed_s > 0.0:
+        self.owed_s = min(self.owed_s + dt, MOST_S) if is_still else max(0.0, self.owed_s - dt)
+        if self.owed_s > 0.0:
             self.behind_s = min(self.behind_s + dt, MOST_S)
         else:
             self.behind_s = max(0.0, self.behind_s - CATCH_UP * dt)
@@ -54,4 +55,4 @@ class Standstill:
     def clear(self) -> None:
         """The line is no longer seen whole."""
         self._missing = 0
-        self._silent_s = self._owed_s = self.behind_s = 0.0
+        self._silent_s = self.owed_s = self.behind_s = 0.0

@@ -6,6 +6,7 @@ grown            share of visitors who were once told a P50 beyond every P90 tha
 
 A capacity that changes later cannot be foreseen, so waits count in tokens, at the rate that held when they were told:
 what the room hands out between t and t + wait, over the rate at t. Where the capacity stays the same that is the wait.
+What nobody can hand out while nodes are away makes the line as much slower, so it is no reason that a wait has `grown`.
 """
 
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def told(run: Run) -> Told:
         position_error=_position_error(run, samples),
         eta_error_s=float(np.median(np.abs(p50 - waits))),
         covered=float(np.mean(waits <= p90)),
-        grown=_grown(samples, plan),
+        grown=_grown(samples, run.scenario.available()),
     )
 
 

@@ -93,4 +93,5 @@ def parse_summary(sent: Mapping[str, Any]) -> Summary:
         ),
         gone=tuple(float(first_seen) for first_seen in sent["gone"]),
         profile=tuple(float(first_seen) for first_seen in sent["profile"]),
+        integral=float(sent.get("integral", 0.0)),
     )

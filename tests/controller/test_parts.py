@@ -1,14 +1,19 @@
 """The parts of the gate, each by its own rule: bucket, PID, leases, show-up, meter."""
 
+from math import inf, nan
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.bucket import LeakyBucket
+from controller.law import ThresholdLaw
 from controller.leases import LeaseBook
 from controller.line import Line
 from controller.meter import RateMeter
+from controller.pacing import appointment, first_appointment
 from controller.pid import Gains, Pid
+from controller.settings import GateSettings
 from controller.showup import SelfReturns, ShowUp
 
 
@@ -161,6 +166,40 @@ def test_expected_places_count_newcomers_by_their_share() -> None:
         at = line.nth(place)
         assert at is not None
         assert line.ahead(at) == pytest.approx(place, abs=2.0, rel=0.02)
+
+
+def test_a_newcomer_whose_turn_is_near_is_asked_back_once() -> None:
+    """In two steps the second would be a shortest interval, and too late."""
+    s = GateSettings(admissions_per_second=10.0)
+    for eta_s, expected_s in ((0.4, 1.0), (1.7, 1.7), (1.9, 1.9)):
+        after_s = appointment(s, eta_s, 10.0, 1.0, is_exact=True)
+        assert first_appointment(s, eta_s, after_s, is_probed=True, draw=0.5) == expected_s
+    after_s = appointment(s, 20.0, 10.0, 1.0, is_exact=True)
+    assert first_appointment(s, 20.0, after_s, is_probed=True, draw=0.5) == 10.0
+
+
+def test_after_a_standstill_joined_nodes_call_at_once() -> None:
+    """The room's bucket filled up while nobody could come, so there is nothing to wait for."""
+    book = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=1)
+    for i in range(500):
+        book.expect(float(i), 100.0, is_first=False)
+    book.tick(0.1, 0.1)
+    called = {}
+    for still_s in (0.0, 3.0):
+        law = ThresholdLaw()
+        for _ in range(round(still_s / 0.1)):
+            law.step(book, 10.0, 10.0, 10.0, 10.0, 0.1, True, 0.2)
+        law.step(book, 10.0, 10.0, 10.0, 10.0, 0.1, False, 0.2)
+        called[still_s] = law.ahead
+    assert called[3.0] > called[0.0] + 30.0  # BOOST_S of the flow
+
+
+def test_the_integral_can_be_moved_within_its_bounds() -> None:
+    """By what other nodes say, of whom one may say anything."""
+    pid = Pid(Gains(kp=0.0, ki=1.0, low=-1.0, high=1.0))
+    for by, expected in ((0.5, 0.5), (-0.25, 0.25), (2.0, 0.25), (nan, 0.25), (-inf, 0.25)):
+        pid.shift(by)
+        assert pid.step(0.0, 0.1) == expected
 
 
 def test_fast_pollers_say_nothing_about_the_line() -> None:

@@ -22,11 +22,16 @@ def rush(rng: np.random.Generator) -> Crowd:
 SALE = Scenario("rush", "1,000 within five seconds", rush, capacity=10.0, nodes=1, poll_max_s=4.0)
 
 
-@pytest.mark.parametrize("what", [Cut(30.0, 6.0), Stall(30.0, 0, 6.0)], ids=["cut", "stall"])
+CUT = (Cut(30.0, 6.0),)
+STALL = tuple(Stall(30.0, node, 6.0) for node in range(2))
+
+
+@pytest.mark.parametrize("what", [CUT, STALL], ids=["cut", "stall"])
 @pytest.mark.parametrize("is_joined", [False, True], ids=["alone", "joined"])
-def test_nobody_far_behind_comes_in_first(what: Event, is_joined: bool) -> None:
+def test_nobody_far_behind_comes_in_first(what: tuple[Event, ...], is_joined: bool) -> None:
     """All appointments fall into the time in which nobody could come. Who is back first is not next in line."""
-    sale = replace(SALE, events=(what,), joined=is_joined, nodes=2 if is_joined else 1)
+    nodes = 2 if is_joined else 1
+    sale = replace(SALE, events=what[:nodes], joined=is_joined, nodes=nodes)
     run = play(sale, 1, real_gate)
     early_s = ideal.fifo(run.people, sale.plan()) - run.admitted_s
     assert np.nanmax(early_s) < 15.0  # of a line of 100 s; more than half of it when everybody is taken for gone
