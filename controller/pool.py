@@ -33,9 +33,9 @@ ALONE_S = 0.6  # three heartbeats: by then everybody's view is of after the line
 MARGIN_S = 0.2  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
 MARGIN = 0.25
 FLOORS = 2  # the room's least depth while somebody waits, in `bucket_floor`s
-RESERVE_S = 0.2
+RESERVE_S = 0.18
 RESERVE_SD = 0.5  # and so many standard deviations of what the others take before it is heard of
-RUSH_SD = 1.8  # more than that in NEWS_S is no chance
+RUSH_SD = 1.65  # more than that in NEWS_S is no chance; with one more, for few come by leaps
 
 
 class Pool:
@@ -102,9 +102,8 @@ class Pool:
         if self.part <= 0.0:
             return 0.0
         usual = self.fair * NEWS_S
-        return (
-            max(0.0, self._taken + self._taken_before - usual - RUSH_SD * sqrt(usual)) * (1.0 - self.part) / self.part
-        )
+        rush = self._taken + self._taken_before - usual - RUSH_SD * sqrt(usual + 1.0)
+        return max(0.0, rush) * (1.0 - self.part) / self.part
 
     @property
     def _lendable(self) -> float:
