@@ -115,7 +115,7 @@ def write(table: dict[str, dict[str, Any]]) -> None:
 
 def mean(table: dict[str, dict[str, Any]], name: str, policy: str) -> dict[str, float]:
     rows = [row for key, row in table.items() if key.startswith(f"{name}/{policy}/")]
-    keys = {k for row in rows for k in row}
+    keys = {k for row in rows for k, value in row.items() if not np.isnan(value)}
     out = {k: float(np.nanmean([row.get(k, np.nan) for row in rows])) for k in keys}
     if rows:
         out["runs"] = len(rows)
@@ -138,7 +138,7 @@ def render(table: dict[str, dict[str, Any]]) -> str:
         lines.append(
             f"| {name} | {100 * r['use']:.2f} % | {r['median_s']:.2f} s | {r['p95_s']:.2f} s"
             f" | {r['p99_s']:.2f} s"
-            f" | {100 * r['kendall']:.3f} % | {r['overshoot']:.0f} | {r['polls_each']:.2f}"
+            f" | {100 * r['kendall']:.3f} % | {r['overshoot']:.2g} | {r['polls_each']:.2f}"
             f" | {r['polls_peak_per_s']:.0f} | {100 * r['lost']:.2f} % | {r['spread_s']:.1f} s"
             f" | {r['ideal_p99_s']:.2f} s, {r['ideal_polls']:.2f} | {100 * r['position_error']:.1f} %"
             f" | {100 * r['covered']:.1f} % | {100 * r['grown']:.1f} % |"
