@@ -186,7 +186,7 @@ class Gate:
     def summary(self, node: str, beat: int, now: float) -> Summary:
         """What the other nodes should know since the last one; `node` is this node's name in the fleet."""
         clock, bucket = self._read(now), self._bucket
-        integral = self._law.terms.i
+        integral = self._law.integral
         return self._fleet.tell(node, beat, clock, now, self._polls.rate, bucket.level(now), bucket.rate, integral)
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
@@ -213,7 +213,7 @@ class Gate:
             "level": self._bucket.level(now),
             "threshold": threshold if isfinite(threshold) else 0.0,
             "open": float(threshold == inf),
-            "integral": self._law.terms.i,
+            "integral": self._law.integral,
             "stretch": self._stretch,
             "show_up": self._line.showup.share,
             "polls_per_s": self._polls.rate,

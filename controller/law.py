@@ -70,6 +70,11 @@ class ThresholdLaw:
         return self._pid.terms
 
     @property
+    def integral(self) -> float:
+        """Of the feedback, seconds."""
+        return self._pid.integral
+
+    @property
     def depth_s(self) -> float:
         """Called ahead when all is well, seconds of the flow: who is asked back every second is on the way longer."""
         return (EXACT_DEPTH_S if self.is_exact else DEPTH_S) + LATE * self.late_s

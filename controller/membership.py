@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from controller.fleet import MAX_LEASES, PROFILE_BEATS, TTL_S, Share, Summary, shares
+from controller.fleet import HEARTBEAT_S, MAX_LEASES, PROFILE_BEATS, TTL_S, Share, Summary, shares
 from controller.line import Line
 from controller.pool import Pool
 from controller.settings import GateSettings
@@ -38,7 +38,18 @@ class Part:
 class Membership:
     """Of one gate, whose line it is told to keep up to date."""
 
-    __slots__ = ("_awake_at", "_gone", "_heard", "_leases", "_line", "_profiles", "_since", "heard_at", "pool")
+    __slots__ = (
+        "_agreed_at",
+        "_awake_at",
+        "_gone",
+        "_heard",
+        "_leases",
+        "_line",
+        "_profiles",
+        "_since",
+        "heard_at",
+        "pool",
+    )
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -48,6 +59,7 @@ class Membership:
         self._profiles: dict[str, tuple[float, tuple[float, ...]]] = {}
         self._since = -inf
         self._awake_at = inf
+        self._agreed_at = -inf
         self.heard_at = -inf
         self.pool = Pool()
 
@@ -118,8 +130,13 @@ class Membership:
         parts = shares(last.values(), room, s.cushion_at)
         levels = {name: heard[-1][0].level for name, heard in self._heard.items()}
         depth = self.pool.learn(node, parts, levels, own, s, is_idle=self._line.is_empty)
-        mean = sum(parts[name].fair * summary.integral for name, summary in last.items()) / room if room > 0.0 else 0.0
-        return Part(parts[node], depth, mean - last[node].integral if room > 0.0 else 0.0)
+        return Part(parts[node], depth, self._dissent(last, parts, node, clock) if room > 0.0 else 0.0)
+
+    def _dissent(self, last: Mapping[str, Summary], parts: Mapping[str, Share], node: str, clock: float) -> float:
+        """How far this node's integral was from the fleet's mean, and of that no more than the time since warrants."""
+        part, self._agreed_at = min(1.0, (clock - self._agreed_at) / HEARTBEAT_S), clock
+        mean = sum(parts[name].fair * summary.integral for name, summary in last.items())
+        return part * (mean / sum(share.fair for share in parts.values()) - last[node].integral)
 
     def wake(self, clock: float) -> None:
         """This node runs. That it heard nothing of the others while it stood still says nothing about them."""

@@ -60,6 +60,11 @@ class Pid:
     def output(self) -> float:
         return self._terms.output
 
+    @property
+    def integral(self) -> float:
+        """As it is now; `terms` has that of the last step."""
+        return self._i
+
     def step(self, error: float, dt: float) -> float:
         """One control step of `dt` seconds; returns the output."""
         g = self._gains

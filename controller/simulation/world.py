@@ -10,7 +10,7 @@ to the last bit.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil, inf
+from math import ceil, floor, inf
 from typing import Protocol
 
 import numpy as np
@@ -195,7 +195,7 @@ class _World:
         for i, node in enumerate(self.nodes):
             if not isinstance(node, Gate) or self.next_beat[i] > now or self.stalled_until.get(i, -WARM_S) > now:
                 continue
-            self.next_beat[i] += every
+            self.next_beat[i] += every * (1 + floor((now - self.next_beat[i]) / every))  # those of a pause are left out
             at = now + self.offset[i]
             name = str(i)
             fresh = [s for since, s in self.board if self.read_until[i] < since <= now]
