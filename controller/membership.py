@@ -135,8 +135,9 @@ class Membership:
     def _dissent(self, last: Mapping[str, Summary], parts: Mapping[str, Share], node: str, clock: float) -> float:
         """How far this node's integral was from the fleet's mean, and of that no more than the time since warrants."""
         part, self._agreed_at = min(1.0, (clock - self._agreed_at) / HEARTBEAT_S), clock
-        mean = sum(parts[name].fair * summary.integral for name, summary in last.items())
-        return part * (mean / sum(share.fair for share in parts.values()) - last[node].integral)
+        total = sum((parts[name].fair * summary.integral for name, summary in last.items()), 0.0)
+        room = sum((share.fair for share in parts.values()), 0.0)
+        return part * (total / room - last[node].integral)
 
     def wake(self, clock: float) -> None:
         """This node runs. That it heard nothing of the others while it stood still says nothing about them."""
