@@ -53,9 +53,9 @@ class LeakyBucket:
 
     def take(self, now: float, spare: float = 0.0, lent: float = 0.0) -> bool:
         """Take one token if there is one here, and `spare` stay behind here and, `lent`, in the room's other
-        buckets; a full bucket always gives."""
+        buckets."""
         level = self.level(now)
-        if level < 1.0 or level < min(1.0 + spare - lent, max(1.0, self._brim)):
+        if level < 1.0 or level + lent < 1.0 + spare:
             return False
         self._level = level - 1.0
         return True

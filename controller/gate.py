@@ -325,10 +325,11 @@ class Gate:
                 part = pool.part
                 level, brim = pool.level(bucket.level(now)) * part, pool.depth * part
                 law.step(line, level, brim, pool.fair, self._flow, dt, is_blocked, pool.reserve_s)
-                law.hold /= part**0.5  # of the room's tokens
+                law.keep(pool.room, pool.depth)
             else:
                 bucket.fill_to(bucket.depth, now)
                 law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._flow, dt, is_blocked)
+                law.keep(bucket.rate, bucket.depth)
             far_s = s.poll_max_s * self._stretch
             if not self._is_exact and self._clock - self._born > far_s + SETTLE_S:
                 line.survey(min(law.threshold, now), self._flow, far_s, now)

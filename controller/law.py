@@ -42,6 +42,7 @@ PATIENCE_S = 1.2  # and wait until those called have had the time to come before
 LATE = 0.5  # of the lateness, as of the interval
 OVERDUE_S = 0.25
 HOLD = 0.5
+FULL = 0.999  # of a bucket: one that is full always gives
 AGREE = 0.25  # of the difference, each heartbeat; news of one is two heartbeats old at most
 GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 
@@ -88,6 +89,10 @@ class ThresholdLaw:
         and integrals of that drift apart: some nodes would call ever more, and the others ever fewer."""
         self._pid.shift(AGREE * dissent_s)
 
+    def keep(self, rate: float, depth: float) -> None:
+        """What those whose turn is not over leave in a bucket, or in the room's, of such a rate and depth."""
+        self.hold = min(HOLD * rate**0.5, FULL * (depth - 1.0))
+
     def open(self) -> None:
         """Nobody waits."""
         self.threshold = self.overdue = inf
@@ -124,7 +129,6 @@ class ThresholdLaw:
                 u += BOOST_S * excess**2
         overdue = line.nth(OVERDUE_S * flow)
         self.overdue = inf if overdue is None else overdue
-        self.hold = HOLD * rate**0.5
         called = line.nth(max(0.0, flow * (self.depth_s + u)))
         self.threshold = inf if called is None else called
         self.ahead = len(line) if called is None else line.ahead(called)

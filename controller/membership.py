@@ -128,8 +128,8 @@ class Membership:
         if clock - self._since < TTL_S:  # who has not been heard yet may be there, with an even share
             room *= min(1.0, len(last) / s.nodes)
         parts = shares(last.values(), room, s.cushion_at)
-        levels = {name: heard[-1][0].level for name, heard in self._heard.items()}
-        depth = self.pool.learn(node, parts, levels, own, s, is_idle=self._line.is_empty)
+        latest = {name: heard[-1][0] for name, heard in self._heard.items()}
+        depth = self.pool.learn(node, parts, latest, own, s, is_idle=self._line.is_empty)
         return Part(parts[node], depth, self._dissent(last, parts, node, clock) if room > 0.0 else 0.0)
 
     def _dissent(self, last: Mapping[str, Summary], parts: Mapping[str, Share], node: str, clock: float) -> float:

@@ -16,37 +16,46 @@ same pace, and the others' buckets become deeper by as much.
 
 What bounds it: sum(l_i) <= burst + sum(k_i), so at the very worst, if all nodes were blind for a heartbeat, sum(k_i)
 more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet. A
-crowd that falls upon all nodes between two heartbeats is noticed by each: who hands out more than chance explains takes
-the others to do so too.
+crowd that falls upon all nodes between two heartbeats is noticed by each: who hands out more than chance explains, or
+hears that the others did, takes them to do so still.
 A small room, whose burst is less than two times `bucket_floor`, is that deep while somebody waits.
-While nobody waits, and until all have heard that somebody does, a node takes from its part of the burst alone.
+While nobody waits, and until all have heard that somebody does, a node takes from its part of the burst alone; only
+after two heartbeats in which it took nothing, one token of the room, for its part may be less than one.
 With a strict `bucket_floor` of 1 there are no cushions.
 """
 
 from collections.abc import Mapping
 from math import inf, sqrt
 
-from controller.fleet import HEARTBEAT_S, NEWS_S, TAU_S, Share
+from controller.fleet import HEARTBEAT_S, NEWS_S, TAU_S, Share, Summary
 from controller.settings import GateSettings
 
 ALONE_S = 0.6  # three heartbeats: by then everybody's view is of after the line began
-MARGIN_S = 0.2  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
+MARGIN_S = 0.12  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
 MARGIN = 0.25
 FLOORS = 2  # the room's least depth while somebody waits, in `bucket_floor`s
 RESERVE_S = 0.18
 RESERVE_SD = 0.5  # and so many standard deviations of what the others take before it is heard of
 RUSH_SD = 1.65  # more than that in NEWS_S is no chance; with one more, for few come by leaps
+RUSH_FULL = 2.0  # the fuller the others, the less is taken for chance: there is more to lose, and nobody starves
+TOLD_SD = 2.0  # what the others tell is a larger count, so chance is a smaller part of it,
+TOLD_BEATS = 2.0  # and so many heartbeats have gone by since it was true
 
 
 class Pool:
     """One node's view of the room's tokens."""
 
-    __slots__ = ("_alone_until", "_cushion", "_others", "_taken", "_taken_before", "depth", "fair", "lent", "room")
+    __slots__ = (
+        "_alone_until", "_cushion", "_is_alone", "_others", "_taken", "_taken_before", "_told", "depth", "fair", "lent",
+        "room",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._alone_until = -inf
+        self._is_alone = True
         self._cushion = 0.0
         self._others = 0.0  # tokens of the others less all cushions
+        self._told = 0  # taken elsewhere, in the last heartbeat that was heard
         self._taken = self._taken_before = 0  # here, in this heartbeat and the one before
         self.room = 0.0  # the room's rate
         self.fair = 0.0  # this node's part of it, tokens a second
@@ -60,24 +69,25 @@ class Pool:
         self,
         node: str,
         shares: Mapping[str, Share],
-        levels: Mapping[str, float],
+        latest: Mapping[str, Summary],
         own: float,
         s: GateSettings,
         *,
         is_idle: bool,
     ) -> float:
-        """A heartbeat's news; `levels`: latest tokens of each node, `own`: this one's now; `is_idle`: nobody waits.
+        """A heartbeat's news; `latest`: of each node, `own`: this one's tokens now; `is_idle`: nobody waits.
         Returns how many tokens this node's bucket may hold until the next: its own and its part of what is free."""
         self._taken, self._taken_before = 0, self._taken
         self.room = sum(share.fair for share in shares.values())
         self.fair = shares[node].fair
         self._cushion = s.cushion_at(self.fair)
         kept = sum(s.cushion_at(share.fair) for share in shares.values())
-        burst = sum(s.idle_depth_at(share.fair) for share in shares.values())
-        self.depth = burst - min(MARGIN_S * self.room, MARGIN * burst)
+        burst = s.idle_depth_at(self.room)
+        self.depth = max(1.0, burst - min(MARGIN_S * self.room, MARGIN * burst, kept))
         if not is_idle:  # a few tokens come and go at any rate, so a small room needs more than its burst
             self.depth = max(self.depth, s.bucket_floor * min(len(shares), FLOORS))
-        others = sum(level for name, level in levels.items() if name != node)
+        others = sum(summary.level for name, summary in latest.items() if name != node)
+        self._told = sum(len(summary.gone) for name, summary in latest.items() if name != node)
         self._others = others - kept
         free = self.depth + kept - others - own
         over = own - shares[node].due - self._cushion
@@ -98,12 +108,16 @@ class Pool:
     @property
     def _rush(self) -> float:
         """Tokens that the others must be taken to have handed out before they are heard of: as many for their part as
-        went here beyond chance."""
+        went here beyond chance, or as they told for the heartbeat before."""
         if self.part <= 0.0:
             return 0.0
         usual = self.fair * NEWS_S
-        rush = self._taken + self._taken_before - usual - RUSH_SD * sqrt(usual + 1.0)
-        return max(0.0, rush) * (1.0 - self.part) / self.part
+        doubt = min(1.0, max(0.0, 1.0 - RUSH_FULL * self._others / self.depth))
+        chance = RUSH_SD * doubt * sqrt(usual + 1.0)
+        here = (self._taken + self._taken_before - usual - chance) * (1.0 - self.part) / self.part
+        usual = (self.room - self.fair) * HEARTBEAT_S
+        there = (self._told - usual - TOLD_SD * sqrt(usual)) * TOLD_BEATS
+        return max(0.0, here, there)
 
     @property
     def _lendable(self) -> float:
@@ -112,8 +126,7 @@ class Pool:
     def took(self) -> None:
         """A token was taken here."""
         self._taken += 1
-        if self.lent > -self._cushion:
-            self.lent = self._lendable
+        self.lent = -self._cushion if self._is_alone else self._lendable
 
     def level(self, own: float) -> float:
         """P, given this node's tokens."""
@@ -121,8 +134,15 @@ class Pool:
 
     def rest(self, clock: float) -> None:
         """Nobody waits."""
-        self.lent, self._alone_until = -self._cushion, clock + ALONE_S
+        self._alone_until = clock + ALONE_S
+        self._is_alone = True
+        self._lend()
 
     def work(self, clock: float) -> None:
         """Somebody waits."""
-        self.lent = self._lendable if clock > self._alone_until else -self._cushion
+        self._is_alone = clock <= self._alone_until
+        self._lend()
+
+    def _lend(self) -> None:
+        is_own_part = self._is_alone and (self._taken or self._taken_before)
+        self.lent = -self._cushion if is_own_part else self._lendable
