@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from controller import Gate, GateSettings
 from controller.decisions import Admit, Wait
-from controller.fleet import HEARTBEAT_S, Share
+from controller.fleet import HEARTBEAT_S, NEWS_S, Share, Summary
 from controller.line import Line
 from controller.pool import Pool
 from controller.profile import KNOTS, FarLine
@@ -189,26 +189,63 @@ def test_places_go_on_behind_a_shared_front_that_holds_few() -> None:
     assert seventieth == pytest.approx(70.0, abs=4.0)
 
 
+QUARTER = CAPACITY / 4
+NAMES = "abcd"
+
+
+class Heard:
+    """The pool of one of four nodes that hear each other."""
+
+    def __init__(self) -> None:
+        self.settings = GateSettings(admissions_per_second=QUARTER, nodes=4)
+        self.pool = Pool()
+
+    def hear(self, clock: float, level: float, gone: int = 0) -> float:
+        """Everybody told that level, and so many admissions; returns what this node may count on beyond its own."""
+        shares = {name: Share(QUARTER, QUARTER, level) for name in NAMES}
+        told = {name: Summary(name, 1, clock, 1.0, level, QUARTER, 1.0, (), (0.0,) * gone) for name in NAMES}
+        self.pool.learn("a", shares, told, level, self.settings, is_idle=False)
+        self.pool.work(clock)
+        return self.pool.lent
+
+
 def test_a_rush_is_taken_to_be_everybodys() -> None:
     """Between two heartbeats nobody hears of anybody. Who hands out far more than usual stops before the room's tokens
     are gone four times over; a few more by chance change nothing, and the next heartbeats tell how it is."""
-    s = GateSettings(admissions_per_second=CAPACITY / 4, nodes=4)
-    names = "abcd"
-    shares = {name: Share(CAPACITY / 4, CAPACITY / 4, 8.0) for name in names}
-    pool = Pool()
-
-    def hear(clock: float) -> float:
-        pool.learn("a", shares, dict.fromkeys(names, 8.0), 8.0, s, is_idle=False)
-        pool.work(clock)
-        return pool.lent
-
-    lent = hear(10.0)
+    heard = Heard()
+    lent = heard.hear(10.0, 5.0)
     assert lent > 0.0
     for _ in range(4):
-        pool.took()
-    assert pool.lent == lent
+        heard.pool.took()
+    assert heard.pool.lent == lent
     for _ in range(8):
-        pool.took()
-    assert pool.lent == -s.cushion_at(CAPACITY / 4)  # its own part of the burst alone
-    hear(10.2)
-    assert hear(10.4) == lent
+        heard.pool.took()
+    assert heard.pool.lent == -heard.settings.cushion_at(QUARTER)  # its own part of the burst alone
+    heard.hear(10.2, 5.0)
+    assert heard.hear(10.4, 5.0) == lent
+
+
+def test_a_full_room_takes_less_for_chance() -> None:
+    """A rush upon full buckets has the most to take, and the same few admissions are a sign of it."""
+    heard = Heard()
+    lent = heard.hear(10.0, 8.0)
+    for _ in range(4):
+        heard.pool.took()
+    assert heard.pool.lent == pytest.approx(lent - (4 - QUARTER * NEWS_S) * 3)
+
+
+def test_a_rush_that_others_told_of_is_taken_to_go_on() -> None:
+    """What they told is a heartbeat old at least; an ordinary number changes nothing."""
+    lent = Heard().hear(10.0, 8.0)
+    assert Heard().hear(10.0, 8.0, gone=2) == lent
+    assert Heard().hear(10.0, 8.0, gone=5) < lent - 10.0
+
+
+def test_a_lone_visitor_is_let_in_by_nodes_of_less_than_one_admission_each() -> None:
+    """The room has a burst of twenty and each of its forty nodes half an admission of it: nobody waits in an empty
+    room, and one who comes right after, at the same node, is not the room's second burst."""
+    fleet = Fleet(40)
+    fleet.run(3.0)
+    assert isinstance(fleet.poll(7, fleet.now), Admit)
+    assert isinstance(fleet.poll(7, fleet.now + 1e-3), Wait)
+    assert isinstance(fleet.poll(8, fleet.now + 2e-3), Admit)

@@ -11,6 +11,7 @@ from controller.simulation import crowd, ideal
 from controller.simulation.measures import inversions, measure
 from controller.simulation.policies import POLICIES
 from controller.simulation.scenario import Client, Cut, Scenario, SetCapacity, Stall
+from controller.simulation.scenarios import SCENARIOS
 from controller.simulation.told import told
 from controller.simulation.world import play, real_gate
 
@@ -69,6 +70,20 @@ def test_visitors_on_slow_networks_are_missed_by_nobody(joined: bool) -> None:
     assert got.use >= 0.97
     assert got.median_s <= 3.0
     assert got.p99_s <= 10.0
+
+
+def test_a_rush_upon_idle_joined_nodes_is_no_second_burst() -> None:
+    """Fifty nodes of one a second hear of each other a heartbeat late, and those who are asked back for the first time
+    come all within half a second, upon full buckets: all nodes together let in burst + capacity x window, no more."""
+
+    def people(rng: np.random.Generator) -> crowd.Crowd:
+        rush = SCENARIOS["many-joined"].people(rng)
+        few = int(np.sum(rush.arrival_s < 3.0))
+        return crowd.crowd(rush.arrival_s[:few], 6.0 - rush.arrival_s[:few])
+
+    run = play(replace(SCENARIOS["many-joined"], people=people), seed=1)
+    assert np.isfinite(run.admitted_s).sum() > 200
+    assert measure(run, ideal.fifo(run.people, run.scenario.plan())).overshoot == 0.0
 
 
 def test_a_stall_and_a_step_are_survived() -> None:
