@@ -14,7 +14,7 @@ ETA of a visitor x: the called are in within depth_s of the law, the others afte
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 
 from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
@@ -328,11 +328,18 @@ class Gate:
                 law.keep(pool.room, pool.depth)
             else:
                 bucket.fill_to(bucket.depth, now)
-                law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._flow, dt, is_blocked)
+                law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._calling, dt, is_blocked)
                 law.keep(bucket.rate, bucket.depth)
             far_s = s.poll_max_s * self._stretch
             if not self._is_exact and self._clock - self._born > far_s + SETTLE_S:
                 line.survey(min(law.threshold, now), self._flow, far_s, now)
+
+    @property
+    def _calling(self) -> float:
+        """Visitors of this node's list to a second of the law's depth. Where fewer come than its share of the capacity
+        could take, it must reach further back: by its own rate it would let in whoever comes, by their flow hardly
+        anybody in time. The mean of the two, in ratios, is measured."""
+        return max(self._flow, sqrt(self._flow * self._bucket.rate))
 
     def _retune(self) -> None:
         """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""

@@ -129,8 +129,7 @@ class Line:
         elif muted:
             return
         elif first_seen in self.book:
-            if self.knows_lateness:
-                self.returns.kept()
+            self.returns.kept()
             if young:
                 self.showup.due(0, 1)
         else:
@@ -174,8 +173,9 @@ class Line:
             since = wall - self.young_s
             self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
             self.showup.settle()
-            if self.knows_lateness:
-                self.returns.missed(proven, clock, self.late_s)
+            if self.knows_lateness and not self.returns.is_sure:
+                self.returns.be_sure()
+            self.returns.missed(proven, clock, self.late_s)
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock

@@ -15,6 +15,8 @@ MEMORY = 800.0
 PRIOR = 4.0
 RETURN_MEMORY = 4000.0
 LATE_S = 0.5  # still on time; a visit elsewhere and one more here take poll_min at least
+UNSURE_S = 0.9  # the same while nobody knows how late visitors come,
+STARVED = 0.35  # and then a share is believed only if it is that much smaller than expected
 
 
 class ShowUp:
@@ -63,13 +65,16 @@ class SelfReturns:
     """The share of this node in the traffic, from how many of its own visitors come back to it.
 
     Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by over a fifth and
-    by four standard deviations, so that noise never moves the estimate of an evenly spread line.
+    by four standard deviations, so that noise never moves the estimate of an evenly spread line. Until it is known how
+    late visitors come it counts generously, and believes only that it starves: a node that few come to takes the line
+    to be short, asks nobody to come back after the longest interval, and would never learn of either.
     """
 
-    __slots__ = ("_back", "_expected", "_kept", "_late", "_lost", "_waiting")
+    __slots__ = ("_back", "_expected", "_kept", "_late", "_lost", "_waiting", "is_sure")
 
     def __init__(self, nodes: int) -> None:
         self._expected = 1.0 / nodes
+        self.is_sure = False  # of how late visitors come
         self._kept = 0.0
         self._back = 0  # came back since the last tick
         self._lost = 0.0
@@ -89,7 +94,14 @@ class SelfReturns:
         gap = abs(seen - self._expected)
         if gap < 0.2 * self._expected or gap * gap * n < 16.0 * self._expected:
             return self._expected
+        if not self.is_sure and seen > STARVED * self._expected:
+            return self._expected
         return max(seen, 1e-3)
+
+    def be_sure(self) -> None:
+        """It is known by now how late visitors come: what was counted without is worth nothing."""
+        self.is_sure = True
+        self._kept = self._lost = 0.0
 
     def kept(self) -> None:
         """Somebody is back in time; counted when those who are not are, or a growing line would look kept."""
@@ -106,7 +118,8 @@ class SelfReturns:
             return
         if gone or self._back:
             self._late.update(gone)
-            self._waiting.append((clock + LATE_S + 0.5 * late_s, gone, self._back))
+            late_s = LATE_S + 0.5 * late_s if self.is_sure else UNSURE_S
+            self._waiting.append((clock + late_s, gone, self._back))
             self._back = 0
         while self._waiting and self._waiting[0][0] <= clock:
             _, lost, kept = self._waiting.popleft()

@@ -143,14 +143,34 @@ def test_ghosts_among_newcomers_are_noticed() -> None:
 def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
     """The share of the traffic moves only on evidence."""
     even, skewed = SelfReturns(4), SelfReturns(4)
+    even.be_sure()
+    skewed.be_sure()
     for i in range(2000):
-        for returns, kept in ((even, i % 4 == 0), (skewed, i % 20 < 11)):
-            if kept:
-                returns.kept()
-            else:
-                returns.missed([float(i)], clock=float(i))
+        come_back(even, i % 4 == 0, i)
+        come_back(skewed, i % 20 < 11, i)
     assert even.share == 0.25
     assert skewed.share == pytest.approx(0.55, abs=0.03)
+
+
+def come_back(returns: SelfReturns, kept: bool, i: int) -> None:
+    """The i-th lease has come due, a second after the one before, and its visitor is here or not."""
+    if kept:
+        returns.kept()
+    else:
+        returns.missed([float(i)], clock=float(i))
+
+
+def test_a_node_that_starves_knows_it_before_it_knows_how_late_visitors_come() -> None:
+    """It would never learn that otherwise. Any other share is not believed so early, and what was counted by guess is
+    forgotten once it is known."""
+    starving, slow = SelfReturns(4), SelfReturns(4)
+    for i in range(2000):
+        come_back(starving, i % 20 == 0, i)
+        come_back(slow, i % 8 == 0, i)  # half of them late beyond what is waited for
+    assert starving.share == pytest.approx(0.05, abs=0.02)
+    assert slow.share == 0.25
+    starving.be_sure()
+    assert starving.share == 0.25
 
 
 def test_expected_places_count_newcomers_by_their_share() -> None:
