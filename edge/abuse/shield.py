@@ -152,7 +152,7 @@ def _standing(allowed: NetworkSet, denied: NetworkSet, address: str) -> Standing
     return Standing(is_allowed, address in denied and not is_allowed, network_of(address))
 
 
-@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
 class Watched:
     """Of a request to a room: whose it is, and what its head alone gives away."""
 
@@ -161,6 +161,12 @@ class Watched:
     reasons: tuple[str, ...]
     is_suspect: bool
     """Whether that is enough by itself."""
+
+    def __init__(self, ident: str | None, network: str, reasons: tuple[str, ...], is_suspect: bool) -> None:
+        self.ident = ident
+        self.network = network
+        self.reasons = reasons
+        self.is_suspect = is_suspect
 
 
 def wait_s(limits: Limits, now: float) -> float:

@@ -54,7 +54,7 @@ MOST_SHAPES = 1024
 MOST_MET = 32_768
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # its `__init__` written out: docs/performance.md
 class Known:
     facts: Facts
     peer: str
@@ -65,28 +65,64 @@ class Known:
     length: int
     expects_continue: bool
     upgrades: bool
-    names_fields: bool = False
+    names_fields: bool
     """`Connection` names fields, which end here; looked at where trailers may come, which it may name too."""
-    request: Request | None = None
+    request: Request | None
     """All fields, for the upstream; kept only until the first verdict."""
-    shape: "Shape | None" = None
-    upstream_head: bytes = b""
+    shape: "Shape | None"
+    upstream_head: bytes
     """What the upstream gets, without the empty line; made when first needed."""
-    forward: Forward | None = None
-    told: bytes = b""
+    forward: Forward | None
+    told: bytes
     """What the upstream is told besides by this verdict, the last one: while a pass counts it is the same."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        peer: str,
+        is_plain: bool,
+        is_http10: bool,
+        keep_alive: bool,
+        length: int,
+        expects_continue: bool,
+        upgrades: bool,
+        names_fields: bool = False,
+        request: Request | None = None,
+        shape: "Shape | None" = None,
+        upstream_head: bytes = b"",
+        forward: Forward | None = None,
+        told: bytes = b"",
+    ) -> None:
+        self.facts = facts
+        self.peer = peer
+        self.is_plain = is_plain
+        self.is_http10 = is_http10
+        self.keep_alive = keep_alive
+        self.length = length
+        self.expects_continue = expects_continue
+        self.upgrades = upgrades
+        self.names_fields = names_fields
+        self.request = request
+        self.shape = shape
+        self.upstream_head = upstream_head
+        self.forward = forward
+        self.told = told
 
     @property
     def method(self) -> str:
         return self.facts.head.method
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # its `__init__` written out: docs/performance.md
 class Shape:
     first: Known
     """The first head of this shape. Its cookies and its sender are its own, the rest is everybody's."""
-    upstream: tuple[bytes, bytes] | None = None
+    upstream: tuple[bytes, bytes] | None
     """The upstream's form of the head, before and behind the cookies."""
+
+    def __init__(self, first: Known, upstream: tuple[bytes, bytes] | None = None) -> None:
+        self.first = first
+        self.upstream = upstream
 
 
 class Recogniser:
