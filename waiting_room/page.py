@@ -123,7 +123,8 @@ class WaitingPage:
     def _own_values(self, status: Status, now: float | None) -> tuple[bytes, ...]:
         """What concerns one visitor at one moment, in the order of OWN."""
         document = status.to_json()
-        if b"<" in document or b">" in document or b"&" in document:
+        # `in` would try a number first, by way of an exception.
+        if document.find(b"<") >= 0 or document.find(b">") >= 0 or document.find(b"&") >= 0:
             document = data(document.decode())
         moment = b"" if now is None else timestamp(now).encode()
         if status.position is None:

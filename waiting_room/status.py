@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from math import ceil
+from typing import Final
 
 __all__ = ["State", "Status"]
 
@@ -119,11 +120,11 @@ def timestamp(moment_s: float) -> str:
     return _stamp(round(moment_s * 1_000_000) // 1000)
 
 
-@lru_cache(maxsize=1024)
 def _stamp(moment_ms: int) -> str:
-    """Of a first visit's page, its date and the first arrival are the same."""
-    second, ms = divmod(moment_ms, 1000)
-    return f"{_second(second)}.{ms:03d}Z"
+    return _second(moment_ms // 1000) + _MS[moment_ms % 1000]
+
+
+_MS: Final = [f".{ms:03d}Z" for ms in range(1000)]
 
 
 @lru_cache(maxsize=4096)

@@ -20,6 +20,7 @@ builds a new Recogniser, and with it an empty memory.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from edge.client_address import Origin, TrustedProxies
 from edge.facts import Facts
@@ -39,6 +40,8 @@ _TOLD = (
     *(b"host", b"cookie", b"accept", b"sec-fetch-mode", b"referer", b"if-none-match", b"accept-encoding"),
     *(b"user-agent", b"accept-language"),
 )
+#: The bytes that mean the same to everybody in a field's value: printable ASCII.
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 #: To OPTIONS that asks to be passed on no further.
 _LAST_HOP = Answer(
     200,
@@ -47,11 +50,12 @@ _LAST_HOP = Answer(
     "static",
 )
 #: How browsers and proxies spell it. Other spellings are legal, and rare.
-_COOKIE, _LOWER_COOKIE = b"\r\nCookie: ", b"\r\ncookie: "
+_COOKIE: Final = b"\r\nCookie:"
+_LOWER_COOKIE: Final = b"\r\ncookie:"
 #: Shapes a generation holds, some 3 kB each. Anybody can make new ones: who does costs others the short cut, no more.
-MOST_SHAPES = 1024
+MOST_SHAPES: Final = 1024
 #: How many hashes of heads that came once a generation holds, 64 bytes each.
-MOST_MET = 32_768
+MOST_MET: Final = 32_768
 
 
 @dataclass(slots=True, init=False)  # its `__init__` written out: docs/performance.md
@@ -75,6 +79,8 @@ class Known:
     forward: Forward | None
     told: bytes
     """What the upstream is told besides by this verdict, the last one: while a pass counts it is the same."""
+    given: bytes
+    """The same for the visitor."""
 
     def __init__(
         self,
@@ -92,6 +98,7 @@ class Known:
         upstream_head: bytes = b"",
         forward: Forward | None = None,
         told: bytes = b"",
+        given: bytes = b"",
     ) -> None:
         self.facts = facts
         self.peer = peer
@@ -107,6 +114,7 @@ class Known:
         self.upstream_head = upstream_head
         self.forward = forward
         self.told = told
+        self.given = given
 
     @property
     def method(self) -> str:
@@ -277,10 +285,12 @@ def _cookie_at(raw: bytes) -> tuple[int, int]:
         at = raw.find(_LOWER_COOKIE)
         if at < 0:
             return len(raw), len(raw)
-    at += len(_COOKIE)
-    return at, raw.find(b"\r\n", at)
+    at += 9
+    # Searched for without the space, for a search goes by the last byte, and there are few colons. A field without the
+    # space is one that is not seen.
+    return (at + 1, raw.find(b"\r\n", at)) if raw[at] == 0x20 else (len(raw), len(raw))
 
 
 def _is_plain(cookie: bytes) -> bool:
     """Whether a cookie's bytes mean the same to everybody: printable ASCII, no space at either end."""
-    return cookie.isascii() and cookie.decode().isprintable() and cookie[:1] != b" " and cookie[-1:] != b" "
+    return not cookie or not (cookie.translate(None, _PRINTABLE) or cookie[0] == 0x20 or cookie[-1] == 0x20)

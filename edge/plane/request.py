@@ -22,13 +22,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import httptools
 
 __all__ = ["CHUNKED", "Refusal", "Request", "RequestParser", "end_of_head"]
 
 #: `Request.length` of a body whose length is told by its chunks.
-CHUNKED = -1
+CHUNKED: Final = -1
 
 _REQUEST_LINE = re.compile(rb'([!#$%&\'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!"$-~]+) HTTP/1\.([01])\r\n')
 _ANY_VERSION = re.compile(rb"[^\r\n]* HTTP/\d+(\.\d+)?\r\n")
@@ -161,7 +162,7 @@ class RequestParser:
         # One field a line: a repeated field, a parser in the middle of something else, a folded line: all show here.
         lines = raw.count(b"\n") - 2
         fields = list(single.items()) if len(single) == lines else self._repeated_fields_of(raw, lines)
-        if fields is not None and (b" \r\n" in raw or b"\t\r\n" in raw):
+        if fields is not None and (raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0):
             # llhttp leaves white space behind a value; it is no part of it (RFC 9112, 5.1).
             return [(name, value.rstrip(b" \t")) for name, value in fields]
         return fields

@@ -104,9 +104,7 @@ class _Collector:
 
 def parse_response(raw: bytes) -> Response:
     """raw: from the first byte of the status line to the empty line. Raises BadResponse."""
-    line = _STATUS_LINE.match(raw)
-    if line is None:
-        raise BadResponse("the status line is malformed")
+    line, status, is_http10 = _status(raw[: raw.find(b"\n") + 1])
     collector = _Collector()
     llhttp = httptools.HttpResponseParser(collector)
     try:
@@ -118,13 +116,19 @@ def parse_response(raw: bytes) -> Response:
     fields = collector.fields
     if len(fields) != raw.count(b"\n") - 2:
         raise BadResponse("a header field is malformed")
-    if b" \r\n" in raw or b"\t\r\n" in raw:
+    if raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0:  # `in` tries a number first, by way of an exception
         fields = [(name, value.rstrip(b" \t")) for name, value in fields]  # no part of a value (RFC 9112, 5.1)
-    minor, code, reason = line.groups()
-    status = int(code)
-    # As it came, but for the version and a space that was left out.
-    said = b"HTTP/1.1 %b \r\n" % code if reason is None else b"HTTP/1.1" + raw[8 : line.end()]
-    return _read(status, said, minor == b"0", fields)
+    return _read(status, line, is_http10, fields)
+
+
+@lru_cache(maxsize=128)  # there are few, and a bad one is not remembered
+def _status(line: bytes) -> tuple[bytes, int, bool]:
+    """The status line as it goes on, the status, whether it is of HTTP/1.0. Raises BadResponse."""
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise BadResponse("the status line is malformed")
+    minor, code, reason = found.groups()
+    return b"HTTP/1.1 %b %b\r\n" % (code, reason or b""), int(code), minor == b"0"
 
 
 #: What is done with a field.
