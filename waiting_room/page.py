@@ -93,6 +93,7 @@ class WaitingPage:
                 "texts": data(self._texts.for_script()),
             }
         )
+        self._is_plain = data(room) == room.encode()
         self._title = html(self._texts.view("waiting", "title"))
         self._thousands = html(self._texts.data["thousands"])
         self._title_unknown = html(self._texts.get("labels", "place_unknown"))
@@ -123,8 +124,8 @@ class WaitingPage:
     def _own_values(self, status: Status, now: float | None) -> tuple[bytes, ...]:
         """What concerns one visitor at one moment, in the order of OWN."""
         document = status.to_json()
-        # `in` would try a number first, by way of an exception.
-        if document.find(b"<") >= 0 or document.find(b">") >= 0 or document.find(b"&") >= 0:
+        # Nothing else in it is text; and `<` in it would be looked for at every visit.
+        if status.message or status.challenge or status.room != self.room or not self._is_plain:
             document = data(document.decode())
         moment = b"" if now is None else timestamp(now).encode()
         if status.position is None:

@@ -108,10 +108,15 @@ class Shield:
             wanted.append((self._newcomers, network))
         return tuple((limiter, key) for limiter, key in wanted if limiter is not None)
 
-    def watched(self, head: RequestHead, ident: str | None) -> "Watched | None":
-        """What there is to watch in a request to a room; None when there is nothing."""
+    def watched(self, head: RequestHead, ident: str | None, like: "Watched | None" = None) -> "Watched | None":
+        """What there is to watch in a request to a room; None when there is nothing.
+
+        like: of a head that differs in its cookies and its sender only, so that it gives away the same.
+        """
         if not self._watches or (standing := self._standing(head.client_ip)).is_allowed:
             return None
+        if like is not None and (like.ident is None) == (ident is None):
+            return Watched(ident, standing.network, like.reasons, like.is_suspect)
         reasons = head_reasons(head, has_ticket=ident is not None)
         return Watched(ident, standing.network, reasons, points_of(reasons) >= self._bots.suspect_at)
 

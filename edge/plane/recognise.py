@@ -40,8 +40,6 @@ _TOLD = (
     *(b"host", b"cookie", b"accept", b"sec-fetch-mode", b"referer", b"if-none-match", b"accept-encoding"),
     *(b"user-agent", b"accept-language"),
 )
-#: The bytes that mean the same to everybody in a field's value: printable ASCII.
-_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 #: To OPTIONS that asks to be passed on no further.
 _LAST_HOP = Answer(
     200,
@@ -275,22 +273,21 @@ class Recogniser:
 
 
 def _cookie_at(raw: bytes) -> tuple[int, int]:
-    """Where the value of the first cookie field begins and ends; both the end of the head when no such field is seen.
+    """Where the value of the last cookie field begins and ends; both the end of the head when no such field is seen.
 
     The cut can be found again in what is left without the value, so two heads leave the same only if they differ in
     nothing but the value.
     """
-    at = raw.find(_COOKIE)
+    at = raw.rfind(_COOKIE)  # browsers send it last
     if at < 0:
-        at = raw.find(_LOWER_COOKIE)
+        at = raw.rfind(_LOWER_COOKIE)
         if at < 0:
             return len(raw), len(raw)
     at += 9
-    # Searched for without the space, for a search goes by the last byte, and there are few colons. A field without the
-    # space is one that is not seen.
+    # Without the space it is not seen.
     return (at + 1, raw.find(b"\r\n", at)) if raw[at] == 0x20 else (len(raw), len(raw))
 
 
 def _is_plain(cookie: bytes) -> bool:
     """Whether a cookie's bytes mean the same to everybody: printable ASCII, no space at either end."""
-    return not cookie or not (cookie.translate(None, _PRINTABLE) or cookie[0] == 0x20 or cookie[-1] == 0x20)
+    return cookie.isascii() and cookie.decode().isprintable() and cookie[:1] != b" " and cookie[-1:] != b" "
