@@ -122,7 +122,10 @@ class Client(Connection):
         """The exchange is over, its answer written."""
         exchange, self._exchange = self._exchange, None
         if keep_alive:
-            self._next()
+            if self._behind or self.is_full or self._is_paused or self._has_eof:
+                self._next()
+            else:  # nothing came meanwhile, and nothing was held up
+                self._stay()
         else:
             self._end(gently=exchange is None or not exchange.is_request_done)
 

@@ -233,7 +233,9 @@ class Exchange:
             self._keep_alive = self._keep_alive and not known.is_http10
             if isinstance(body, EndlessBody):
                 self._response_keeps_alive = False
-        connection = connection_field(keep_alive=self._keep_alive, is_http10=known.is_http10)
+        connection = b""
+        if not self._keep_alive or known.is_http10:
+            connection = connection_field(keep_alive=self._keep_alive, is_http10=known.is_http10)
         date = b"" if response.has_date else plane.date
         head = b"".join((response.line, response.kept, added, date, framing, connection, b"\r\n"))
         return head, body
