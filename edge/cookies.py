@@ -38,7 +38,7 @@ class Cookies:
         domain, secure = self._domain, "; Secure" if is_secure else ""
         fields = f"; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{secure}"
         written = (("Set-Cookie", f"{name}={value}{fields}"),)
-        if not cookie_values(head.cookie, other):
+        if plain not in head.cookie or not cookie_values(head.cookie, other):
             return written
         marks = "; Secure" if other.startswith(PREFIX) else f"{domain}{secure}"
         return (*written, ("Set-Cookie", f"{other}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{marks}"))

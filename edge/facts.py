@@ -11,31 +11,59 @@ from waiting_room.ticket import Pass, Rejected, Slip, Ticket
 __all__ = ["Facts"]
 
 
-@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
 class Facts:
     """What a head says, whenever it comes."""
 
     head: RequestHead
-    answer: Answer | None = None
+    answer: Answer | None
     """Set when there is nothing to decide: a refusal, a file."""
-    room: Room | None = None
-    credential: Ticket | Pass | Slip | Rejected | None = None
-    wants_page: bool = False
-    is_poll: bool = False
+    room: Room | None
+    credential: Ticket | Pass | Slip | Rejected | None
+    wants_page: bool
+    is_poll: bool
     """Asked at the status address: an admission is told, not forwarded."""
-    limits: Limits = ()
+    limits: Limits
     """What each request with this head counts for."""
-    premium_until: float = 0.0
+    premium_until: float
     """Until when these limits are a premium visitor's; 0: they are not. Wall clock, seconds."""
-    watched: Watched | None = None
+    watched: Watched | None
     """What robots are known by in it."""
-    solution: str = ""
+    solution: str
     """Of a challenge (`edge/joining.py`), '' when there is none."""
-    is_elsewhere: bool = False
+    is_elsewhere: bool
     """The pass was given to another browser or network, and is bound to it."""
 
-    entered: Forward | None = None
+    entered: Forward | None
     """What becomes of a request with this head while its pass counts and is not renewed."""
+
+    def __init__(
+        self,
+        head: RequestHead,
+        answer: Answer | None = None,
+        room: Room | None = None,
+        credential: Ticket | Pass | Slip | Rejected | None = None,
+        wants_page: bool = False,
+        is_poll: bool = False,
+        limits: Limits = (),
+        premium_until: float = 0.0,
+        watched: Watched | None = None,
+        solution: str = "",
+        is_elsewhere: bool = False,
+        entered: Forward | None = None,
+    ) -> None:
+        self.head = head
+        self.answer = answer
+        self.room = room
+        self.credential = credential
+        self.wants_page = wants_page
+        self.is_poll = is_poll
+        self.limits = limits
+        self.premium_until = premium_until
+        self.watched = watched
+        self.solution = solution
+        self.is_elsewhere = is_elsewhere
+        self.entered = entered
 
     @property
     def is_verified(self) -> bool:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping
 
 from edge.abuse.premium import Premium
-from edge.abuse.shield import Shield
+from edge.abuse.shield import Shield, Watched
 from edge.answers import Answers
 from edge.binding import Binding
 from edge.cookies import Cookies
@@ -83,10 +83,13 @@ class Recognition:
         fresh = Facts(head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll, solution=facts.solution)
         if facts.room is not None:
             self._with_credential(fresh, facts.room)
-        return fresh if shield is None else self.guard(fresh, shield)
+        return fresh if shield is None else self.guard(fresh, shield, like=facts.watched)
 
-    def guard(self, facts: Facts, shield: Shield, now: float = 0.0) -> Facts:
-        """Note what each request with this head counts for, and what to watch. now: later than what is over."""
+    def guard(self, facts: Facts, shield: Shield, now: float = 0.0, like: Watched | None = None) -> Facts:
+        """Note what each request with this head counts for, and what to watch. now: later than what is over.
+
+        like: what there is to watch in a head that differs in its cookies and its sender only.
+        """
         held, head, is_room = facts.credential, facts.head, facts.room is not None
         ident = held.id if isinstance(held, (Ticket, Pass, Slip)) else None
         claim = None if self._premium is None else self._premium.read(head)
@@ -97,7 +100,7 @@ class Recognition:
             facts.premium_until = 0.0
             facts.limits = shield.limits(head, ident, is_room=is_room)
         if is_room:
-            facts.watched = shield.watched(head, ident)
+            facts.watched = shield.watched(head, ident, like)
         return facts
 
     def _recognise(self, head: RequestHead, page: bool) -> Facts:

@@ -18,7 +18,7 @@ __all__ = ["Answer", "Asking", "Forward", "Headers", "Verdict"]
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(slots=True)  # a value as the others, but one is made for every poll, and `frozen` doubles its price
+@dataclass(slots=True, init=False)  # never changed, but made for every poll: docs/performance.md
 class Answer:
     """A whole response of the edge's own. `Content-Length`, `Date` and `Connection` are the shell's to add."""
 
@@ -28,12 +28,19 @@ class Answer:
     body: bytes
     outcome: str
     """Why, for metrics and the access log: 'waiting', 'refused', 'static', ..."""
-    cookies: Headers = ()
+    cookies: Headers
     """This visitor's own `Set-Cookie` fields. All other fields are in `headers`, which many answers share."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes, outcome: str, cookies: Headers = ()) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.outcome = outcome
+        self.cookies = cookies
 
 
 @final
-@dataclass(slots=True)  # as above
+@dataclass(slots=True, init=False)  # as above
 class Forward:
     """Stream the request to the upstream and its answer back."""
 
@@ -43,18 +50,35 @@ class Forward:
     """To add for the upstream, after everything of these names was stripped from what the client sent."""
     response_headers: Headers
     """To add for the visitor: the pass, `Stanchion-State`."""
-    held: Pass | None = None
+    held: Pass | None
     """The pass it goes by, for the upstream's commands and the log; None outside of rooms."""
-    outcome: str = "forwarded"
+    outcome: str
+
+    def __init__(
+        self,
+        room: str | None,
+        request_headers: Headers,
+        response_headers: Headers,
+        held: Pass | None = None,
+        outcome: str = "forwarded",
+    ) -> None:
+        self.room = room
+        self.request_headers = request_headers
+        self.response_headers = response_headers
+        self.held = held
+        self.outcome = outcome
 
 
 @final
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Asking:
     """Whether the visitor is let in depends on what other nodes say (`edge/cluster/grants.py`)."""
 
     ask: "Callable[[Callable[[Verdict], None]], None]"
     """ask(then): then(verdict) is called once, later."""
+
+    def __init__(self, ask: "Callable[[Callable[[Verdict], None]], None]") -> None:
+        self.ask = ask
 
 
 Verdict = Answer | Forward | Asking

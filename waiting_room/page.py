@@ -12,11 +12,12 @@ it is right before, without and with the script, and both say the same.
 """
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote
 
 from waiting_room.assets import Assets
 from waiting_room.frame import page_frame
-from waiting_room.slots import Coding, Slotted
+from waiting_room.slots import Coding, Slotted, trailer
 from waiting_room.status import State, Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
 from waiting_room.texts import Texts, fill
@@ -25,24 +26,33 @@ __all__ = ["STATUS_PATH", "WaitingPage"]
 
 STATUS_PATH = "/_stanchion/status"
 
-LONG_PLACE = 7
+LONG_PLACE: Final = 7
 """A place with more characters than "999,999" is set smaller, so that it fits a phone."""
 
-MAX_HALVES = 512
+MAX_HALVES: Final = 512
 """Pages with the values of a minute that are kept at once: some 500 bytes each."""
 
-MAX_VARIANTS = 128
+MAX_VARIANTS: Final = 128
 """Pages that differ in more than their slots' values, kept at once: some 12 kB each, in all codings."""
 
 #: The slots: those of one visitor, then those that visitors of the same minute share. A slot is as wide as its value,
 #: rounded up to so many bytes: wide enough for the next visitor's, and no more variants than that takes.
-OWN = {"title": 32, "now": 8, "place": 12, "status": 64}
-SHARED = {"refresh": 16, "progress": 2, "wait": 32, "within": 32, "held": 16, "stock": 16, "updated": 16, "since": 16}
+OWN: Final = {"title": 32, "now": 8, "place": 12, "status": 64}
+SHARED: Final = {
+    "refresh": 16,
+    "progress": 2,
+    "wait": 32,
+    "within": 32,
+    "held": 16,
+    "stock": 16,
+    "updated": 16,
+    "since": 16,
+}
 
-COOKIES_REFRESH_S = 60
+COOKIES_REFRESH_S: Final = 60
 """How soon a page that explains cookies looks again with scripts off: too slow for a loop to hurt."""
 
-RESCUE_REFRESH_S = 60
+RESCUE_REFRESH_S: Final = 60
 """How soon the page loads itself again when its script never came."""
 
 
@@ -83,6 +93,7 @@ class WaitingPage:
                 "texts": data(self._texts.for_script()),
             }
         )
+        self._is_plain = data(room) == room.encode()
         self._title = html(self._texts.view("waiting", "title"))
         self._thousands = html(self._texts.data["thousands"])
         self._title_unknown = html(self._texts.get("labels", "place_unknown"))
@@ -113,7 +124,8 @@ class WaitingPage:
     def _own_values(self, status: Status, now: float | None) -> tuple[bytes, ...]:
         """What concerns one visitor at one moment, in the order of OWN."""
         document = status.to_json()
-        if b"<" in document or b">" in document or b"&" in document:
+        # Nothing else in it is text; and `<` in it would be looked for at every visit.
+        if status.message or status.challenge or status.room != self.room or not self._is_plain:
             document = data(document.decode())
         moment = b"" if now is None else timestamp(now).encode()
         if status.position is None:
@@ -209,33 +221,52 @@ class Variant:
 class Half:
     """A variant with the values that visitors of one minute share; `render` puts in those of one visitor."""
 
-    __slots__ = ("_own", "_page", "_parts", "_values")
+    __slots__ = ("_order", "_own", "_page", "_ready", "_values")
 
     def __init__(self, variant: Variant, shared: Mapping[str, bytes]) -> None:
         self._page = page = variant.page
         self._values = [shared.get(slot, b"").ljust(w) for slot, w in zip(variant.slots, page.widths, strict=True)]
         order, slots = list(OWN), variant.slots
-        self._own = [(order.index(slot), 2 * at + 1, page.widths[at]) for at, slot in enumerate(slots) if slot in OWN]
-        self._parts: dict[Coding, list[bytes]] = {}
+        self._own = [at for at, slot in enumerate(slots) if slot in OWN]
+        self._order = [(order.index(slots[at]), page.widths[at]) for at in self._own]
+        self._ready: dict[Coding, list[bytes]] = {}
 
     def render(self, own: tuple[bytes, ...], coding: Coding) -> bytes:
         """own: in the order of OWN."""
-        shared = self._parts.get(coding)
-        if shared is None:
-            shared = self._parts[coding] = self._page.parts(self._values, coding)
-        parts = shared.copy()
-        for which, at, wide in self._own:
+        ready = self._ready.get(coding)
+        if ready is None:
+            ready = self._ready[coding] = self._joined(coding)
+        parts = ready.copy()
+        at = 1
+        for which, wide in self._order:
             parts[at] = own[which].ljust(wide)
-        return self._page.finish(parts, coding)
+            at += 2
+        body = b"".join(parts)
+        return body + trailer(self.render(own, "")) if coding == "gzip" else body
+
+    def _joined(self, coding: Coding) -> list[bytes]:
+        """What lies between the values of one visitor, each in one piece, and room for these."""
+        parts = self._page.parts(self._values, coding)
+        joined, begin = [], 0
+        for at in self._own:
+            joined += [b"".join(parts[begin : 2 * at + 1]), b""]
+            begin = 2 * at + 2
+        return [*joined, b"".join(parts[begin:])]
 
 
 def view_of(status: Status) -> str:
     """Which of the page's views shows this state; "over for good" looks different from "not now" and "not all paid"."""
-    if status.state in (State.SOLD_OUT, State.CLOSED) and status.poll_after_s is None:
-        return f"{status.state.value}_final"
-    if status.state is State.SOLD_OUT and status.held:
-        return "all_held"
-    return status.state.value
+    state = status.state
+    if state is State.SOLD_OUT or state is State.CLOSED:
+        if status.poll_after_s is None:
+            return f"{state.value}_final"
+        if state is State.SOLD_OUT and status.held:
+            return "all_held"
+    return _VIEWS[state]
+
+
+#: An enumeration's `value` is read through Python code of its own.
+_VIEWS: Final = {state: state.value for state in State}
 
 
 def width(value: bytes, step: int) -> int:

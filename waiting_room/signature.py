@@ -13,7 +13,7 @@ import binascii
 from collections.abc import Sequence
 from hashlib import sha256
 from hmac import compare_digest
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from itsdangerous import Signer
 
@@ -22,7 +22,7 @@ __all__ = ["TO_URL", "Marks", "Signatures", "derived"]
 _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
-TO_URL = bytes.maketrans(b"+/", b"-_")
+TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class _Mac:
@@ -50,7 +50,7 @@ class Signatures:
         self._macs = tuple(_Mac(derived(key, salt)) for key in keys)
 
     def sign(self, payload: bytes) -> bytes:
-        return b"%b.%b" % (payload, _text(self._macs[0].digest(payload)))
+        return payload + b"." + _text(self._macs[0].digest(payload))
 
     def unsign(self, signed: bytes) -> bytes | None:
         """The payload, None when no key made this signature."""

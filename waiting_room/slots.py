@@ -18,13 +18,13 @@ from typing import Final, Literal
 
 import brotli
 
-__all__ = ["CODINGS", "Coding", "Slotted"]
+__all__ = ["CODINGS", "Coding", "Slotted", "trailer"]
 
 Coding = Literal["", "gzip", "br"]
 CODINGS: Final[tuple[Coding, ...]] = ("", "gzip", "br")
 """'' is identity."""
 #: Fixed bytes that travel in the block of the slot before them.
-TAIL = 2
+TAIL: Final = 2
 #: Compressed once for thousands of visitors: the point from which on it gets slow without getting small.
 GZIP_LEVEL, BROTLI_QUALITY, BROTLI_WINDOW = 9, 9, 16
 
@@ -48,6 +48,11 @@ def _filler(length: int) -> bytes:
             raise ValueError(f"slots of {length} bytes in all are too much")
         step += 5
     return bytes(out[:length])
+
+
+def trailer(plain: bytes) -> bytes:
+    """What stands behind a gzip body (RFC 1952, 2.3.1). plain: what was compressed."""
+    return zlib.crc32(plain).to_bytes(4, "little") + len(plain).to_bytes(4, "little")
 
 
 class Slotted:
@@ -83,8 +88,7 @@ class Slotted:
             return body
         plain = parts.copy()
         plain[::2] = self.fixed
-        whole = b"".join(plain)
-        return b"%b%b%b" % (body, zlib.crc32(whole).to_bytes(4, "little"), len(whole).to_bytes(4, "little"))
+        return body + trailer(b"".join(plain))
 
     def _runs(self) -> list[bytes]:
         """The fixed bytes, without those that travel with the slots."""

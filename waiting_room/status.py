@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from math import ceil
+from typing import Final
 
 __all__ = ["State", "Status"]
 
@@ -38,30 +39,60 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(slots=True)  # never changed, but one is made for every poll, and `frozen` triples its price
+@dataclass(slots=True, init=False)  # never changed, but made for every poll: docs/performance.md
 class Status:
     """What one visitor of one room is told at one moment. Times are seconds, wall clock where they name a moment."""
 
     state: State
     room: str
-    position: int | None = None
+    position: int | None
     """How many visitors are let in before this one, plus one. Null when unknown."""
-    eta_p50_s: float | None = None
+    eta_p50_s: float | None
     """The wait that is as likely too long as too short. Null when unknown, e.g. while the room is held."""
-    eta_p90_s: float | None = None
+    eta_p90_s: float | None
     """The wait that nine in ten visitors do not exceed."""
-    poll_after_s: float | None = None
+    poll_after_s: float | None
     """When to ask again; null: not at all."""
-    first_seen: float | None = None
-    message: str | None = None
-    stock: int | None = None
-    held: int | None = None
+    first_seen: float | None
+    message: str | None
+    stock: int | None
+    held: int | None
     """Units that are kept for visitors who are paying. Null: the shop does not say."""
-    opens_at: float | None = None
-    challenge: str = ""
+    opens_at: float | None
+    challenge: str
     """What is to be solved before there is a place, as JSON."""
-    moved_back_s: float = 0.0
+    moved_back_s: float
     """By how much the place has just been put back, since its visitor was away for too long."""
+
+    def __init__(
+        self,
+        state: State,
+        room: str,
+        position: int | None = None,
+        eta_p50_s: float | None = None,
+        eta_p90_s: float | None = None,
+        poll_after_s: float | None = None,
+        first_seen: float | None = None,
+        message: str | None = None,
+        stock: int | None = None,
+        held: int | None = None,
+        opens_at: float | None = None,
+        challenge: str = "",
+        moved_back_s: float = 0.0,
+    ) -> None:
+        self.state = state
+        self.room = room
+        self.position = position
+        self.eta_p50_s = eta_p50_s
+        self.eta_p90_s = eta_p90_s
+        self.poll_after_s = poll_after_s
+        self.first_seen = first_seen
+        self.message = message
+        self.stock = stock
+        self.held = held
+        self.opens_at = opens_at
+        self.challenge = challenge
+        self.moved_back_s = moved_back_s
 
     @property
     def retry_after_s(self) -> int | None:
@@ -119,11 +150,11 @@ def timestamp(moment_s: float) -> str:
     return _stamp(round(moment_s * 1_000_000) // 1000)
 
 
-@lru_cache(maxsize=1024)
 def _stamp(moment_ms: int) -> str:
-    """Of a first visit's page, its date and the first arrival are the same."""
-    second, ms = divmod(moment_ms, 1000)
-    return f"{_second(second)}.{ms:03d}Z"
+    return _second(moment_ms // 1000) + _MS[moment_ms % 1000]
+
+
+_MS: Final = [f".{ms:03d}Z" for ms in range(1000)]
 
 
 @lru_cache(maxsize=4096)

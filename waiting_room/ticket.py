@@ -34,6 +34,7 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from waiting_room.signature import TO_URL, Marks, Signatures, derived
 
@@ -54,12 +55,12 @@ __all__ = [
 ]
 
 #: A waiting ticket is signed anew when its sign of life is older than this: an unchanged head makes polls cheap.
-SIGN_OF_LIFE_S = 60.0
+SIGN_OF_LIFE_S: Final = 60.0
 #: The longest cookie that is looked at. Ours have 150 bytes at most; browsers allow 4096.
-MAX_COOKIE_BYTES = 256
+MAX_COOKIE_BYTES: Final = 256
 #: Bytes of randomness in an id: as many as a UUID.
-ID_BYTES = 16
-ID_CHARACTERS = 22  # of them in base64, without padding
+ID_BYTES: Final = 16
+ID_CHARACTERS: Final = 22  # of them in base64, without padding
 
 
 class Rejection(StrEnum):
@@ -80,7 +81,7 @@ class Rejected:
     reason: Rejection
 
 
-@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
 class Ticket:
     """A place in line. `first_seen` is the time of the first arrival and never changes; both times are seconds."""
 
@@ -88,10 +89,20 @@ class Ticket:
     room: str
     first_seen: float
     seen: float
-    told_s: int = 0
+    told_s: int
     """So long after `seen` the visitor was told to come back, when that is long."""
-    moved_back_s: float = 0.0
+    moved_back_s: float
     """By how much `renewed` has just put it back; the cookie does not say that."""
+
+    def __init__(
+        self, id: str, room: str, first_seen: float, seen: float, told_s: int = 0, moved_back_s: float = 0.0
+    ) -> None:
+        self.id = id
+        self.room = room
+        self.first_seen = first_seen
+        self.seen = seen
+        self.told_s = told_s
+        self.moved_back_s = moved_back_s
 
     def needs_renewal(self, now: float) -> bool:
         return now - self.seen >= SIGN_OF_LIFE_S
@@ -108,7 +119,7 @@ class Ticket:
         return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen)
 
 
-@dataclass(slots=True)  # as above
+@dataclass(slots=True, init=False)  # as above
 class Pass:
     """The right to skip the line until `expires` (seconds, Unix time)."""
 
@@ -117,17 +128,32 @@ class Pass:
     first_seen: float
     admitted_at: float
     expires: float
-    marks: str = ""
+    marks: str
     """Whom it was given to, as in the cookie; '' when it does not say."""
 
+    def __init__(
+        self, id: str, room: str, first_seen: float, admitted_at: float, expires: float, marks: str = ""
+    ) -> None:
+        self.id = id
+        self.room = room
+        self.first_seen = first_seen
+        self.admitted_at = admitted_at
+        self.expires = expires
+        self.marks = marks
 
-@dataclass(slots=True)  # as above
+
+@dataclass(slots=True, init=False)  # as above
 class Slip:
     """Of a visitor who is to show some work, or to wait, before they get a place. The place will have this id."""
 
     id: str
     room: str
     arrived: float
+
+    def __init__(self, id: str, room: str, arrived: float) -> None:
+        self.id = id
+        self.room = room
+        self.arrived = arrived
 
 
 class Keyring:
@@ -272,4 +298,5 @@ def cookie_values(header: str, name: str) -> list[str]:
 
 
 def _ms(moment_s: float) -> int:
-    return round(moment_s * 1000)
+    """To the nearest. Not `round`, which takes ten times as long to settle what a tie is."""
+    return int(moment_s * 1000 + 0.5)

@@ -108,10 +108,15 @@ class Shield:
             wanted.append((self._newcomers, network))
         return tuple((limiter, key) for limiter, key in wanted if limiter is not None)
 
-    def watched(self, head: RequestHead, ident: str | None) -> "Watched | None":
-        """What there is to watch in a request to a room; None when there is nothing."""
+    def watched(self, head: RequestHead, ident: str | None, like: "Watched | None" = None) -> "Watched | None":
+        """What there is to watch in a request to a room; None when there is nothing.
+
+        like: of a head that differs in its cookies and its sender only, so that it gives away the same.
+        """
         if not self._watches or (standing := self._standing(head.client_ip)).is_allowed:
             return None
+        if like is not None and (like.ident is None) == (ident is None):
+            return Watched(ident, standing.network, like.reasons, like.is_suspect)
         reasons = head_reasons(head, has_ticket=ident is not None)
         return Watched(ident, standing.network, reasons, points_of(reasons) >= self._bots.suspect_at)
 
@@ -152,7 +157,7 @@ def _standing(allowed: NetworkSet, denied: NetworkSet, address: str) -> Standing
     return Standing(is_allowed, address in denied and not is_allowed, network_of(address))
 
 
-@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
 class Watched:
     """Of a request to a room: whose it is, and what its head alone gives away."""
 
@@ -161,6 +166,12 @@ class Watched:
     reasons: tuple[str, ...]
     is_suspect: bool
     """Whether that is enough by itself."""
+
+    def __init__(self, ident: str | None, network: str, reasons: tuple[str, ...], is_suspect: bool) -> None:
+        self.ident = ident
+        self.network = network
+        self.reasons = reasons
+        self.is_suspect = is_suspect
 
 
 def wait_s(limits: Limits, now: float) -> float:

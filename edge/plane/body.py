@@ -12,19 +12,20 @@ dropped, a trailer section has the grammar of a head and holds nothing that rout
 """
 
 import re
-from typing import ClassVar, Protocol
+from abc import abstractmethod
+from typing import ClassVar, Final
 
 __all__ = ["Body", "BodyFault", "BodyTooLarge", "ChunkedBody", "EndlessBody", "SizedBody"]
 
 #: A chunk's size and extensions: more is an attack (CVE-2023-39326: amplification by extensions).
-MAX_LINE = 256
+MAX_LINE: Final = 256
 #: The trailer section: as large as llhttp's and Go's practical limits are small.
-MAX_TRAILERS = 8192
+MAX_TRAILERS: Final = 8192
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t !-~\x80-\xff]*)?")
-_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t !-~\x80-\xff]*)?")
+_TRAILER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
 #: Never allowed in trailers (RFC 9110, 6.5.1): framing, routing, authentication, cookies, and what the edge says.
-_NOT_TRAILERS = re.compile(
+_NOT_TRAILERS: Final = re.compile(
     rb"(?i:content-|transfer-encoding|trailer|te$|host$|connection|keep-alive|upgrade|expect|cookie|set-cookie"
     rb"|authorization|proxy-|www-authenticate|cache-control|age$|date$|location|range|vary|x-forwarded|forwarded"
     rb"|x-stanchion|stanchion-|x-real-ip|max-forwards)"
@@ -32,7 +33,10 @@ _NOT_TRAILERS = re.compile(
 
 
 #: Where a chunked body is.
-_IN_SIZE, _IN_DATA, _IN_DATA_END, _IN_TRAILERS = range(4)
+_IN_SIZE: Final = 0
+_IN_DATA: Final = 1
+_IN_DATA_END: Final = 2
+_IN_TRAILERS: Final = 3
 
 
 class BodyFault(Exception):
@@ -48,21 +52,25 @@ class BodyTooLarge(BodyFault):
     status: ClassVar[int] = 413
 
 
-class Body(Protocol):
+class Body:
+    """A base class rather than a protocol, so that the compiled form finds attributes and methods by their places."""
+
+    __slots__ = ("is_done", "rest")
+
     is_done: bool
     rest: bytes
 
+    @abstractmethod
     def feed(self, data: bytes) -> bytes:
         """What goes on of `data`. Raises BodyFault."""
-        ...
 
+    @abstractmethod
     def end(self) -> bytes | None:
         """The connection ended: the last bytes to pass on, or None when the body was cut short."""
-        ...
 
 
-class SizedBody:
-    __slots__ = ("_left", "is_done", "rest")
+class SizedBody(Body):
+    __slots__ = ("_left",)
 
     def __init__(self, length: int) -> None:
         self._left = length
@@ -85,8 +93,8 @@ class SizedBody:
         return b"" if self.is_done else None
 
 
-class EndlessBody:
-    __slots__ = ("_is_chunked", "is_done", "rest")
+class EndlessBody(Body):
+    __slots__ = ("_is_chunked",)
 
     def __init__(self, *, chunked: bool) -> None:
         self._is_chunked = chunked
@@ -101,7 +109,7 @@ class EndlessBody:
         return b"0\r\n\r\n" if self._is_chunked else b""
 
 
-class ChunkedBody:
+class ChunkedBody(Body):
     """chunked: whether what goes on is chunked again. most: bytes of content that are taken. keeps_trailers: whether
     fields behind the last chunk go on; not where `Connection` names fields, which may be among them.
     """
@@ -115,8 +123,6 @@ class ChunkedBody:
         "_state",
         "_trailer_bytes",
         "_trailers",
-        "is_done",
-        "rest",
     )
 
     def __init__(self, *, chunked: bool, most: int | None = None, keeps_trailers: bool = True) -> None:

@@ -18,7 +18,7 @@ from edge.plane.connection import Connection
 from edge.plane.exchange import Exchange
 from edge.plane.recognise import Known
 from edge.plane.request import Refusal, end_of_head
-from edge.plane.response import connection_field, render_fields
+from edge.plane.response import connection_field, render_again, render_fields
 from edge.verdict import Answer, Asking, Forward, Verdict
 
 if TYPE_CHECKING:
@@ -122,7 +122,10 @@ class Client(Connection):
         """The exchange is over, its answer written."""
         exchange, self._exchange = self._exchange, None
         if keep_alive:
-            self._next()
+            if self._behind or self.is_full or self._is_paused or self._has_eof:
+                self._next()
+            else:  # nothing came meanwhile, and nothing was held up
+                self._stay()
         else:
             self._end(gently=exchange is None or not exchange.is_request_done)
 
@@ -218,7 +221,8 @@ class Client(Connection):
 
     def _read(self, data: bytes) -> tuple[Known, bytes, bytes] | None:
         """The first head of data: what it says, its bytes, what lies behind it. None: not (or never) to be served."""
-        if data[:2] == b"\r\n":  # an empty line before a request is tolerated (RFC 9112, 2.2)
+        is_new = data[:2] != b"\r\n"
+        if not is_new:  # an empty line before a request is tolerated (RFC 9112, 2.2)
             data = data[2:]
         end = end_of_head(data, self._plane.settings.limits.head_bytes)
         if isinstance(end, Refusal):
@@ -227,16 +231,19 @@ class Client(Connection):
         if not end:
             self._wait_for_more(data)
             return None
-        raw = data[:end]
         recogniser = self._plane.recogniser
-        known = recogniser.memory.get(raw)
+        if is_new and end == len(data):  # just looked for in vain; cut out, its hash would be worked out once more
+            raw, data, known = data, b"", None
+        else:
+            raw, data = data[:end], data[end:]
+            known = recogniser.memory.get(raw)
         if known is None or known.peer != self._peer:
             found = recogniser.know(raw, self._peer)
             if isinstance(found, Refusal):
                 self.refuse(found.status, found.detail, is_head=raw.startswith(b"HEAD "))
                 return None
             known = found
-        return known, raw, data[end:]
+        return known, raw, data
 
     def _wait_for_more(self, data: bytes) -> None:
         """Keep the beginning of a head; the rest of it has its time."""
@@ -273,6 +280,7 @@ class Client(Connection):
         head = known.upstream_head or plane.recogniser.upstream_head(known, raw)
         if known.forward is not forward:
             known.forward, known.told = forward, render_fields(forward.request_headers)
+            known.given = render_again(forward.response_headers)
         self._exchange = exchange = Exchange(self, plane, known, forward, b"%b%b\r\n" % (head, known.told))
         behind = exchange.start(data)
         if behind:

@@ -128,13 +128,13 @@ class Exchange:
             if out:
                 self._upstream.transport.write(out)
             if is_done and not self._has_answered:
-                self._client.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+                self._client.deadline = self._plane.now + self._plane.response_s
         return body.rest
 
     def _acquire(self) -> None:
         """Ask for a connection to the upstream; the time to get one is bounded, the wait for a free one included."""
         plane = self._plane
-        self._client.deadline = plane.now + plane.settings.upstream.response_timeout_seconds
+        self._client.deadline = plane.now + plane.response_s
         if plane.breaker.failures and not plane.breaker.allows(plane.now):
             self.fail(503, "shunned")
             return
@@ -163,7 +163,7 @@ class Exchange:
             self._upstream.transport.pause_reading()
 
     def client_has_room(self) -> None:
-        self._client.deadline = self._plane.now + self._plane.settings.upstream.idle_timeout_seconds
+        self._client.deadline = self._plane.now + self._plane.idle_s
         if self._upstream is not None and not self._upstream.transport.is_closing():
             self._upstream.transport.resume_reading()
 
@@ -183,7 +183,7 @@ class Exchange:
     def connected(self, upstream: Upstream) -> None:
         """A connection is there: send what there is."""
         self._upstream = upstream
-        self._client.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+        self._client.deadline = self._plane.now + self._plane.response_s
         upload, head = self._upload, self._head
         if upload is not None:
             head += upload.take()
@@ -209,7 +209,7 @@ class Exchange:
         """The head that goes to the visitor, and how the body is passed on."""
         plane, known = self._plane, self._known
         self._has_answered = True
-        self._client.deadline = plane.now + plane.settings.upstream.idle_timeout_seconds
+        self._client.deadline = plane.now + plane.idle_s
         self._status = response.status
         self._response_keeps_alive = response.keep_alive
         now = monotonic()
@@ -221,18 +221,23 @@ class Exchange:
         elif plane.breaker.failures:
             plane.breaker.answered()
         self._keep_alive = known.keep_alive and self.is_request_done and self._client.may_go_on
-        added = self._forward.response_headers
+        forward = self._forward
         if response.to_edge:
-            added += plane.pipeline.observe(known.facts, self._forward, response.to_edge, plane.clock())
+            commanded = plane.pipeline.observe(known.facts, forward, response.to_edge, plane.clock())
+            added = render_again(forward.response_headers + commanded)
+        else:
+            added = known.given if known.forward is forward else render_again(forward.response_headers)
         body, framing = body_of(response, known.method, is_http10=known.is_http10)
         if not isinstance(body, SizedBody):
             # To HTTP/1.0 only the end of the connection tells the end of such a body.
             self._keep_alive = self._keep_alive and not known.is_http10
             if isinstance(body, EndlessBody):
                 self._response_keeps_alive = False
-        connection = connection_field(keep_alive=self._keep_alive, is_http10=known.is_http10)
+        connection = b""
+        if not self._keep_alive or known.is_http10:
+            connection = connection_field(keep_alive=self._keep_alive, is_http10=known.is_http10)
         date = b"" if response.has_date else plane.date
-        head = b"".join((response.line, response.kept, render_again(added), date, framing, connection, b"\r\n"))
+        head = b"".join((response.line, response.kept, added, date, framing, connection, b"\r\n"))
         return head, body
 
     def send(self, data: bytes) -> None:
@@ -242,7 +247,7 @@ class Exchange:
             self._sent += len(data)
             client.transport.write(data)
             if not client.is_full:
-                client.deadline = self._plane.now + self._plane.settings.upstream.idle_timeout_seconds
+                client.deadline = self._plane.now + self._plane.idle_s
 
     def complete(self) -> None:
         """The answer's last byte was passed on."""
@@ -273,7 +278,7 @@ class Exchange:
             client.transport,
             transport,
             plane.read_now,
-            plane.settings.upstream.idle_timeout_seconds,
+            plane.idle_s,
             self._spliced,
         )
         splice.network = network

@@ -20,6 +20,7 @@ builds a new Recogniser, and with it an empty memory.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from edge.client_address import Origin, TrustedProxies
 from edge.facts import Facts
@@ -47,14 +48,15 @@ _LAST_HOP = Answer(
     "static",
 )
 #: How browsers and proxies spell it. Other spellings are legal, and rare.
-_COOKIE, _LOWER_COOKIE = b"\r\nCookie: ", b"\r\ncookie: "
+_COOKIE: Final = b"\r\nCookie:"
+_LOWER_COOKIE: Final = b"\r\ncookie:"
 #: Shapes a generation holds, some 3 kB each. Anybody can make new ones: who does costs others the short cut, no more.
-MOST_SHAPES = 1024
+MOST_SHAPES: Final = 1024
 #: How many hashes of heads that came once a generation holds, 64 bytes each.
-MOST_MET = 32_768
+MOST_MET: Final = 32_768
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # its `__init__` written out: docs/performance.md
 class Known:
     facts: Facts
     peer: str
@@ -65,28 +67,68 @@ class Known:
     length: int
     expects_continue: bool
     upgrades: bool
-    names_fields: bool = False
+    names_fields: bool
     """`Connection` names fields, which end here; looked at where trailers may come, which it may name too."""
-    request: Request | None = None
+    request: Request | None
     """All fields, for the upstream; kept only until the first verdict."""
-    shape: "Shape | None" = None
-    upstream_head: bytes = b""
+    shape: "Shape | None"
+    upstream_head: bytes
     """What the upstream gets, without the empty line; made when first needed."""
-    forward: Forward | None = None
-    told: bytes = b""
+    forward: Forward | None
+    told: bytes
     """What the upstream is told besides by this verdict, the last one: while a pass counts it is the same."""
+    given: bytes
+    """The same for the visitor."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        peer: str,
+        is_plain: bool,
+        is_http10: bool,
+        keep_alive: bool,
+        length: int,
+        expects_continue: bool,
+        upgrades: bool,
+        names_fields: bool = False,
+        request: Request | None = None,
+        shape: "Shape | None" = None,
+        upstream_head: bytes = b"",
+        forward: Forward | None = None,
+        told: bytes = b"",
+        given: bytes = b"",
+    ) -> None:
+        self.facts = facts
+        self.peer = peer
+        self.is_plain = is_plain
+        self.is_http10 = is_http10
+        self.keep_alive = keep_alive
+        self.length = length
+        self.expects_continue = expects_continue
+        self.upgrades = upgrades
+        self.names_fields = names_fields
+        self.request = request
+        self.shape = shape
+        self.upstream_head = upstream_head
+        self.forward = forward
+        self.told = told
+        self.given = given
 
     @property
     def method(self) -> str:
         return self.facts.head.method
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # its `__init__` written out: docs/performance.md
 class Shape:
     first: Known
     """The first head of this shape. Its cookies and its sender are its own, the rest is everybody's."""
-    upstream: tuple[bytes, bytes] | None = None
+    upstream: tuple[bytes, bytes] | None
     """The upstream's form of the head, before and behind the cookies."""
+
+    def __init__(self, first: Known, upstream: tuple[bytes, bytes] | None = None) -> None:
+        self.first = first
+        self.upstream = upstream
 
 
 class Recogniser:
@@ -231,18 +273,19 @@ class Recogniser:
 
 
 def _cookie_at(raw: bytes) -> tuple[int, int]:
-    """Where the value of the first cookie field begins and ends; both the end of the head when no such field is seen.
+    """Where the value of the last cookie field begins and ends; both the end of the head when no such field is seen.
 
     The cut can be found again in what is left without the value, so two heads leave the same only if they differ in
     nothing but the value.
     """
-    at = raw.find(_COOKIE)
+    at = raw.rfind(_COOKIE)  # browsers send it last
     if at < 0:
-        at = raw.find(_LOWER_COOKIE)
+        at = raw.rfind(_LOWER_COOKIE)
         if at < 0:
             return len(raw), len(raw)
-    at += len(_COOKIE)
-    return at, raw.find(b"\r\n", at)
+    at += 9
+    # Without the space it is not seen.
+    return (at + 1, raw.find(b"\r\n", at)) if raw[at] == 0x20 else (len(raw), len(raw))
 
 
 def _is_plain(cookie: bytes) -> bool:

@@ -22,13 +22,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import httptools
 
 __all__ = ["CHUNKED", "Refusal", "Request", "RequestParser", "end_of_head"]
 
 #: `Request.length` of a body whose length is told by its chunks.
-CHUNKED = -1
+CHUNKED: Final = -1
 
 _REQUEST_LINE = re.compile(rb'([!#$%&\'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!"$-~]+) HTTP/1\.([01])\r\n')
 _ANY_VERSION = re.compile(rb"[^\r\n]* HTTP/\d+(\.\d+)?\r\n")
@@ -49,7 +50,7 @@ class Refusal:
 _MALFORMED = Refusal(400, "the request is malformed")
 
 
-@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
 class Request:
     """A head that has one reading only."""
 
@@ -67,6 +68,28 @@ class Request:
     expects_continue: bool
     upgrades: bool
     """Asks to leave HTTP on this connection (RFC 9110, 7.8)."""
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        is_http10: bool,
+        fields: tuple[tuple[bytes, bytes], ...],
+        values: dict[bytes, bytes],
+        length: int,
+        keep_alive: bool,
+        expects_continue: bool,
+        upgrades: bool,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.is_http10 = is_http10
+        self.fields = fields
+        self.values = values
+        self.length = length
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        self.upgrades = upgrades
 
     def text(self, name: bytes) -> str:
         return self.values.get(name, b"").decode("latin-1")
@@ -139,7 +162,7 @@ class RequestParser:
         # One field a line: a repeated field, a parser in the middle of something else, a folded line: all show here.
         lines = raw.count(b"\n") - 2
         fields = list(single.items()) if len(single) == lines else self._repeated_fields_of(raw, lines)
-        if fields is not None and (b" \r\n" in raw or b"\t\r\n" in raw):
+        if fields is not None and (raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0):
             # llhttp leaves white space behind a value; it is no part of it (RFC 9112, 5.1).
             return [(name, value.rstrip(b" \t")) for name, value in fields]
         return fields

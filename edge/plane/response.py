@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 import httptools
 
@@ -36,15 +37,19 @@ __all__ = [
 ]
 
 #: `Response.length` of bodies whose end the bytes themselves tell.
-CHUNKED, UNTIL_CLOSE = -1, -2
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?\r\n")
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?\r\n")
+#: How names are spelt by an upstream, and what is done with such fields; more spellings than that are an attack.
+MOST_NAMES: Final = 512
+LONGEST_NAME: Final = 64
 
 
 class BadResponse(Exception):
     """The upstream's answer cannot be read in one way. The upstream is to blame; the visitor sees a 502."""
 
 
-@dataclass(slots=True)  # never changed; `frozen` would triple the price of making one
+@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
 class Response:
     """A response's head that has one reading only."""
 
@@ -64,6 +69,28 @@ class Response:
     names_fields: bool
     """`Connection` names fields of this answer, which end here."""
 
+    def __init__(
+        self,
+        status: int,
+        line: bytes,
+        kept: bytes,
+        to_edge: Headers,
+        length: int,
+        keep_alive: bool,
+        has_date: bool,
+        upgrade: bytes,
+        names_fields: bool,
+    ) -> None:
+        self.status = status
+        self.line = line
+        self.kept = kept
+        self.to_edge = to_edge
+        self.length = length
+        self.keep_alive = keep_alive
+        self.has_date = has_date
+        self.upgrade = upgrade
+        self.names_fields = names_fields
+
 
 class _Collector:
     __slots__ = ("fields",)
@@ -77,9 +104,7 @@ class _Collector:
 
 def parse_response(raw: bytes) -> Response:
     """raw: from the first byte of the status line to the empty line. Raises BadResponse."""
-    line = _STATUS_LINE.match(raw)
-    if line is None:
-        raise BadResponse("the status line is malformed")
+    line, status, is_http10 = _status(raw[: raw.find(b"\n") + 1])
     collector = _Collector()
     llhttp = httptools.HttpResponseParser(collector)
     try:
@@ -91,11 +116,51 @@ def parse_response(raw: bytes) -> Response:
     fields = collector.fields
     if len(fields) != raw.count(b"\n") - 2:
         raise BadResponse("a header field is malformed")
-    if b" \r\n" in raw or b"\t\r\n" in raw:
+    if raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0:  # `in` tries a number first, by way of an exception
         fields = [(name, value.rstrip(b" \t")) for name, value in fields]  # no part of a value (RFC 9112, 5.1)
-    minor, code, reason = line.groups()
-    status = int(code)
-    return _read(status, b"HTTP/1.1 %d %s\r\n" % (status, reason or b""), minor == b"0", fields)
+    return _read(status, line, is_http10, fields)
+
+
+@lru_cache(maxsize=128)  # there are few, and a bad one is not remembered
+def _status(line: bytes) -> tuple[bytes, int, bool]:
+    """The status line as it goes on, the status, whether it is of HTTP/1.0. Raises BadResponse."""
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise BadResponse("the status line is malformed")
+    minor, code, reason = found.groups()
+    return b"HTTP/1.1 %b %b\r\n" % (code, reason or b""), int(code), minor == b"0"
+
+
+#: What is done with a field.
+_KEPT: Final = 0
+_DATE: Final = 1
+_SIZED: Final = 2
+_CONNECTION: Final = 3
+_CODING: Final = 4
+_UPGRADE: Final = 5
+_TO_EDGE: Final = 6
+_DROPPED: Final = 7
+_BY_NAME: Final[dict[bytes, int]] = {
+    b"date": _DATE,
+    b"content-length": _SIZED,
+    b"connection": _CONNECTION,
+    b"transfer-encoding": _CODING,
+    b"upgrade": _UPGRADE,
+}
+_known_names: Final[dict[bytes, int]] = {}
+
+
+def _use_of(name: bytes) -> int:
+    """What is done with a field of this name."""
+    low = name.lower()
+    use = _BY_NAME.get(low, _DROPPED if low in NOT_FORWARDED else _KEPT)
+    if low.startswith(b"stanchion-"):
+        use = _TO_EDGE
+    if len(_known_names) >= MOST_NAMES:
+        _known_names.clear()
+    if len(name) <= LONGEST_NAME:
+        _known_names[name] = use
+    return use
 
 
 def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, bytes]]) -> Response:
@@ -106,26 +171,26 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     connection = upgrade = b""
     has_date = False
     for name, value in fields:
-        low = name.lower()
-        if low not in _LOOKED_AT and not low.startswith(b"stanchion-"):
+        use = _known_names.get(name)
+        if use is None:
+            use = _use_of(name)
+        if use <= _DATE:
+            has_date = has_date or use == _DATE
             kept += (name, b": ", value, b"\r\n")
-        elif low == b"date":
-            has_date = True
-            kept += (name, b": ", value, b"\r\n")
-        elif low == b"content-length":
+        elif use == _SIZED:
             if sized is not None:
                 raise BadResponse("Content-Length is repeated")
             sized = value
-        elif low == b"connection":
+        elif use == _CONNECTION:
             connection += b"," + value
-        elif low == b"transfer-encoding":
+        elif use == _CODING:
             coding = value if coding is None else b""
-        elif low == b"upgrade":
+        elif use == _UPGRADE:
             upgrade = value
-        elif low not in NOT_FORWARDED:
+        elif use == _TO_EDGE:
             to_edge.append((name.decode(), value.decode("latin-1")))
-    options = connection_options(connection) if connection else frozenset[bytes]()
-    names_fields = bool(options - HARMLESS_OPTIONS)
+    options = connection_options(connection) if connection else _NO_OPTIONS
+    names_fields = not options <= HARMLESS_OPTIONS
     if names_fields:
         kept = _without(kept, options)
     return Response(
@@ -141,9 +206,11 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     )
 
 
-_LOOKED_AT = NOT_FORWARDED | {b"date", b"content-length"}
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 #: What `Connection` cannot take away, whatever it names.
-_ENDS_OWN = frozenset((b"set-cookie", b"content-type", b"content-encoding", b"location", b"cache-control", b"date"))
+_ENDS_OWN: Final = frozenset(
+    (b"set-cookie", b"content-type", b"content-encoding", b"location", b"cache-control", b"date")
+)
 
 
 def _without(kept: list[bytes], options: frozenset[bytes]) -> list[bytes]:
@@ -175,12 +242,12 @@ def body_of(response: Response, method: str, *, is_http10: bool) -> tuple[Body, 
     status, length = response.status, response.length
     if status == 204:
         return SizedBody(0), b""
-    sized = b"Content-Length: %d\r\n" % length if length >= 0 else b""
+    sized = b"Content-Length: %b\r\n" % str(length).encode() if length >= 0 else b""
+    if sized and method != "HEAD" and status != 304:
+        return SizedBody(length), sized
     chunked = b"" if is_http10 else b"Transfer-Encoding: chunked\r\n"
     if method == "HEAD" or status == 304:
         return SizedBody(0), sized or (chunked if length == CHUNKED else b"")
-    if sized:
-        return SizedBody(length), sized
     if length == CHUNKED:
         return ChunkedBody(chunked=not is_http10, keeps_trailers=not response.names_fields), chunked
     return EndlessBody(chunked=not is_http10), chunked
@@ -219,13 +286,13 @@ class AnswerWriter:
         status, headers, body = answer.status, answer.headers, answer.body
         known = self._rendered.get((id(headers), status))
         head = self._render(status, headers) if known is None else known[1]
-        for name, value in answer.cookies:
-            head += f"{name}: {value}\r\n".encode("latin-1")
+        own = render_fields(answer.cookies) if answer.cookies else b""
         if status == 304:
-            return b"%b%b%b\r\n" % (head, date, connection)
+            return b"%b%b%b%b\r\n" % (head, own, date, connection)
+        length = str(len(body)).encode()  # `%d` would be left to the interpreter by mypyc, and all of the line with it
         if is_head:
-            return b"%b%b%bContent-Length: %d\r\n\r\n" % (head, date, connection, len(body))
-        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (head, date, connection, len(body), body)
+            body = b""
+        return b"%b%b%b%bContent-Length: %b\r\n\r\n%b" % (head, own, date, connection, length, body)
 
     def _render(self, status: int, headers: Headers) -> bytes:
         head = _status_line(status) + render_fields(headers)

@@ -1,5 +1,5 @@
 -- wrk: requests read from a file of heads (env HEADS, separated by a NUL byte), sent in turn over all connections.
--- env FRESH=1: every head is new (a counter in place of '@@'); env DELAY: the mean pause of a connection, milliseconds.
+-- env FRESH=1: every head is new (a counter in place of '@@').
 local heads, at, fresh = {}, 0, os.getenv("FRESH") == "1"
 local count = 0
 
@@ -16,11 +16,6 @@ function request()
     return (heads[at]:gsub("@@", string.format("%010d", count), 1))
   end
   return heads[at]
-end
-
-local pause = tonumber(os.getenv("DELAY") or "0")
-if pause > 0 then
-  function delay() return math.random() * 2 * pause end
 end
 
 -- status and latency: one line for the harness

@@ -1,4 +1,8 @@
-"""Load from wrk, pinned to the other core: what it sent, what came back, and what it cost the server."""
+"""Load from the other core: what was sent, what came back, and what it cost the server.
+
+run       wrk: each of so many connections sends as soon as it has its answer: what a server can do
+arrive    arrivals.c: requests come at random moments, so many a second, as visitors' do: how long they wait
+"""
 
 import os
 import subprocess
@@ -9,6 +13,7 @@ from pathlib import Path
 from tests.bench.servers import Server
 
 SCRIPT = Path(__file__).parent / "heads.lua"
+SOURCE = Path(__file__).parent / "arrivals.c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +45,36 @@ def run(
     seconds: int = 4,
     connections: int = 64,
     new: bool = False,
-    delay_ms: float = 0,
 ) -> Measured:
-    """new: every head is new. delay_ms: the mean pause of a connection between two requests."""
+    """new: every head is new."""
     file = folder / "heads"
     file.write_bytes(b"\0".join(heads))
-    environment = os.environ | {"HEADS": str(file), "FRESH": "1" if new else "0", "DELAY": str(delay_ms)}
+    command = [
+        *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"),
+        *("-s", str(SCRIPT), f"http://127.0.0.1:{server.port}/"),
+    ]
+    return _measured(server, command, core, os.environ | {"HEADS": str(file), "FRESH": "1" if new else "0"})
+
+
+def arrive(
+    server: Server, heads: Sequence[bytes], folder: Path, *, core: int, rate: float, seconds: int = 4
+) -> Measured:
+    """rate: requests a second, over 64 connections. Each head has come three times before it counts, as in a line that
+    has stood for a while. The figure of CPU time has these in it.
+    """
+    file, program = folder / "heads", folder / "arrivals"
+    file.write_bytes(b"\0".join(heads))
+    if not program.exists():
+        subprocess.run(["cc", "-O2", "-o", str(program), str(SOURCE), "-lm"], check=True)
+    warm_s = 3 * len(heads) / rate + 0.5
+    command = [str(program), str(server.port), f"{rate:.0f}", f"{warm_s:.2f}", str(seconds), "64", str(file)]
+    return _measured(server, command, core, dict(os.environ))
+
+
+def _measured(server: Server, command: Sequence[str], core: int, environment: dict[str, str]) -> Measured:
     before = server.cpu_s()
-    said = subprocess.run(
-        ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
-         "-s", str(SCRIPT), f"http://127.0.0.1:{server.port}/"],
-        env=environment, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    pinned = ["taskset", "-c", str(core), *command]
+    said = subprocess.run(pinned, env=environment, capture_output=True, text=True, check=True).stdout
     cpu_s = server.cpu_s() - before
     line = next(line for line in said.splitlines() if line.startswith("RESULT "))
     requests, micros, status, broken, timeouts, p50, p99 = map(int, line.split()[1:])

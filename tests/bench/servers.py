@@ -196,7 +196,7 @@ def _key(salt: bytes) -> str:
 
 def missing() -> list[str]:
     """Debian packages that the bench needs and that are not there."""
-    wanted = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "taskset": "util-linux"}
+    wanted = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "taskset": "util-linux", "cc": "gcc libc6-dev"}
     lacking = [package for program, package in wanted.items() if shutil.which(program) is None]
     if not Path("/usr/lib/nginx/modules/ngx_http_lua_module.so").exists():
         lacking.append("libnginx-mod-http-lua")
