@@ -26,18 +26,18 @@ interval on average, so counts are lowered by v / 2. Memory: some BINS bins of t
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
-STEP_S = 1.0
-ZONE_S = 6.0  # the zone is this much longer than the longest interval
-MEMORY = 6.0  # intervals: 90 s of the usual 15
-LEVEL = 3.0
-BINS = 128
-MAX_BINS = 1024
-BIN_S = 0.5  # of the flow: no bin is smaller,
-LEAST = 2.0  # nor holds fewer leases
-PASSED = 16  # bins kept behind the front, for a threshold that goes back a little
-SURE = 1000.0  # leases from which on their sum is worth more than its noise
+STEP_S: Final = 1.0
+ZONE_S: Final = 6.0  # the zone is this much longer than the longest interval
+MEMORY: Final = 6.0  # intervals: 90 s of the usual 15
+LEVEL: Final = 3.0
+BINS: Final = 128
+MAX_BINS: Final = 1024
+BIN_S: Final = 0.5  # of the flow: no bin is smaller,
+LEAST: Final = 2.0  # nor holds fewer leases
+PASSED: Final = 16  # bins kept behind the front, for a threshold that goes back a little
+SURE: Final = 1000.0  # leases from which on their sum is worth more than its noise
 
 
 class Counted(Protocol):

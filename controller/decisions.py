@@ -22,7 +22,9 @@ class Admit:
     older_waiting: int
 
 
-@dataclass(slots=True)  # never changed, but one is made for every poll, and `frozen` triples its price
+# Never changed, but one is made for every poll, and `frozen` triples its price. So does, compiled, an `__init__` that
+# dataclasses write: it stays in the interpreter.
+@dataclass(slots=True, init=False)
 class Wait:
     """The visitor comes back in `poll_after_s` seconds.
 
@@ -34,6 +36,14 @@ class Wait:
     position: int | None
     eta_p50_s: float | None
     eta_p90_s: float | None
+
+    def __init__(
+        self, poll_after_s: float, position: int | None, eta_p50_s: float | None, eta_p90_s: float | None
+    ) -> None:
+        self.poll_after_s = poll_after_s
+        self.position = position
+        self.eta_p50_s = eta_p50_s
+        self.eta_p90_s = eta_p90_s
 
 
 @dataclass(frozen=True, slots=True)

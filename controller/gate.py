@@ -15,6 +15,7 @@ ETA of a visitor x: the called are in within depth_s of the law, the others afte
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import inf, isfinite, sqrt
+from typing import Final
 
 from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
@@ -30,16 +31,19 @@ from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 from controller.standstill import Standstill
 
-MARGIN_S = 0.03  # a client is expected this much later than clients come on average
+MARGIN_S: Final = 0.03  # a client is expected this much later than clients come on average
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
-COLD_S = 1.0
-LEAD_S = 0.4
-DOUBT_SHARE, DOUBT_S, DOUBT_SD = 0.08, 1.2, 2.6  # ETA interval, fitted to the scenarios
-DOUBT_GUESSED = 0.5  # instead of DOUBT_SHARE while it is not known who of those before them comes back
-BLOCKED_S = 5.0  # memory of places having been scarce
-QUIET_PER_S = 0.01  # polls a second: some 15 s after a single one
-BACKWARD_S = 1.0  # a clock that steps back by more has been set
+COLD_S: Final = 1.0
+LEAD_S: Final = 0.4
+# ETA interval, fitted to the scenarios
+DOUBT_SHARE: Final = 0.08
+DOUBT_S: Final = 1.2
+DOUBT_SD: Final = 2.6
+DOUBT_GUESSED: Final = 0.5  # instead of DOUBT_SHARE while it is not known who of those before them comes back
+BLOCKED_S: Final = 5.0  # memory of places having been scarce
+QUIET_PER_S: Final = 0.01  # polls a second: some 15 s after a single one
+BACKWARD_S: Final = 1.0  # a clock that steps back by more has been set
 
 
 class Gate:
@@ -64,7 +68,9 @@ class Gate:
         "_is_full",
         "_lateness",
         "_law",
+        "_lead_s",
         "_line",
+        "_min_s",
         "_new_s",
         "_polls",
         "_sample",
@@ -121,7 +127,7 @@ class Gate:
         self._polls.count += 1
         if slots is not None and slots <= 0:
             self._is_full = True
-        is_first = age_s < self._new_s and first_seen not in line.book
+        is_first = age_s < self._new_s and first_seen not in line.book.due
         if is_first:
             self._arrivals.count += 1
         else:
@@ -259,10 +265,10 @@ class Gate:
         return Admit(max(0.0, age_s), not line.book, ahead)
 
     def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool) -> Wait:
-        s, line, law = self._settings, self._line, self._law
+        line, law = self._line, self._law
         flow = self._flow
         if flow <= 0.0:
-            after = calm(s, self._stretch, draw)
+            after = calm(self._settings, self._stretch, draw)
             line.expect(first_seen, clock + after + self._grace_s, is_first)
             return Wait(after, int(line.ahead(first_seen) / self._sample) + 1, None, None)
         is_exact = self._is_exact
@@ -272,23 +278,26 @@ class Gate:
         else:
             before = line.place(first_seen, law.threshold)
             ahead = before + law.ahead
-        position = max(1, int(ahead / self._sample) + 1)
-        eta = law.depth_s + RESERVE_S + before / flow
+        position = int(ahead / self._sample) + 1
+        if position < 1:
+            position = 1
+        eta = self._lead_s + before / flow
         if eta < 0.0:
             eta = 0.0
+        far_s = self._far_s
         if eta >= self._far_eta_s and not is_first:
-            after = self._far_s
+            after = far_s
             self._lateness.asked(first_seen, clock + after)
         else:
             lead_s = self._lateness.extra_s if line.front is None else LEAD_S + self._lateness.extra_s
-            after = appointment(s, eta - lead_s, flow, self._stretch, is_exact)
+            after = appointment(eta - lead_s, flow, self._min_s, far_s, is_exact)
             if is_first:
-                after = first_appointment(s, eta, after, line.is_probed, draw)
+                after = first_appointment(self._settings, eta, after, line.is_probed, draw)
         if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
-            after = min(after, s.poll_min_s + clock - self._born)
+            after = min(after, self._min_s + clock - self._born)
         due = clock + after + self._grace_s
         line.expect(first_seen, due, is_first)
-        if line.front is not None and eta < 2.0 * s.poll_max_s * self._stretch + ZONE_S:
+        if line.front is not None and eta < 2.0 * far_s + ZONE_S:
             self._fleet.leased(first_seen, due, is_first)
         return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
 
@@ -357,13 +366,14 @@ class Gate:
         if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
             flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
         self._flow = flow if s.admissions_per_second > 0.0 else 0.0
-        self._far_s = s.poll_max_s * self._stretch
+        self._min_s, self._far_s = s.poll_min_s, s.poll_max_s * self._stretch
         self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
         self._new_s = 0.5 * s.poll_min_s
         extra_s = self._lateness.extra_s
         self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
         self._law.late_s = line.late_s = extra_s
         self._law.is_exact = is_own and line.front is None
+        self._lead_s = self._law.depth_s + RESERVE_S
         line.knows_lateness = self._lateness.is_known
         self._grown_up = self._born + s.poll_max_s
 

@@ -10,14 +10,16 @@ asked; near the front they might have been elsewhere in between.
 With the first FEW it is the plain mean, and until then nothing is concluded from who came back here.
 """
 
+from typing import Final
+
 __all__ = ["USUAL_S", "Lateness"]
 
 #: A quick network and an honest browser: what the law's constants are made for.
-USUAL_S = 0.07
-GAIN = 1 / 64
-SHARE = 0.2
-FEW = 16
-MOST = 1024  # appointments that are watched
+USUAL_S: Final = 0.07
+GAIN: Final = 1 / 64
+SHARE: Final = 0.2
+FEW: Final = 16
+MOST: Final = 1024  # appointments that are watched
 
 
 class Lateness:

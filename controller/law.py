@@ -27,24 +27,25 @@ No information is no error: while nobody waits, the room is held or no place is 
 """
 
 from math import inf
+from typing import Final
 
 from controller.line import Line
 from controller.meter import RateMeter
 from controller.pid import Gains, Pid, PidTerms
 
-RESERVE_S = 0.12  # late by this much; more than twice the 50 ms by which appointments are typically missed
-DEPTH_S = 0.6  # called ahead when all is well: about half the shortest interval
-EXACT_DEPTH_S = 0.2  # where everybody comes when told, the more are called, the more wins who asks all the time
-REFUSED_S = 0.5  # a refused visitor is on the way back for half an interval, on average
-BOOST_S = 6.0
-POOLED_ERROR_S = 0.4  # joined nodes all see the same error at once, and react to it all at once
-PATIENCE_S = 1.2  # and wait until those called have had the time to come before they call more
-LATE = 0.5  # of the lateness, as of the interval
-OVERDUE_S = 0.25
-HOLD = 0.5
-FULL = 0.999  # of a bucket: one that is full always gives
-AGREE = 0.25  # of the difference, each heartbeat; news of one is two heartbeats old at most
-GAINS = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
+RESERVE_S: Final = 0.12  # late by this much; more than twice the 50 ms by which appointments are typically missed
+DEPTH_S: Final = 0.6  # called ahead when all is well: about half the shortest interval
+EXACT_DEPTH_S: Final = 0.2  # where everybody comes when told, the more are called, the more wins who asks all the time
+REFUSED_S: Final = 0.5  # a refused visitor is on the way back for half an interval, on average
+BOOST_S: Final = 6.0
+POOLED_ERROR_S: Final = 0.4  # joined nodes all see the same error at once, and react to it all at once
+PATIENCE_S: Final = 1.2  # and wait until those called have had the time to come before they call more
+LATE: Final = 0.5  # of the lateness, as of the interval
+OVERDUE_S: Final = 0.25
+HOLD: Final = 0.5
+FULL: Final = 0.999  # of a bucket: one that is full always gives
+AGREE: Final = 0.25  # of the difference, each heartbeat; news of one is two heartbeats old at most
+GAINS: Final = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 
 
 class ThresholdLaw:

@@ -18,10 +18,11 @@ counts each of the rest twice (`weight` doubles), and so on; it fills up again w
 
 from bisect import bisect_left
 from itertools import chain
+from typing import Final
 
-SLOT_S = 0.1  # resolution of due times
-EARLY_S = 0.7  # a page's jitter is 0.25 s at most, and 0.2 s are grace and rounding
-CHUNK = 256  # sqrt of the usual 65,000 leases
+SLOT_S: Final = 0.1  # resolution of due times
+EARLY_S: Final = 0.7  # a page's jitter is 0.25 s at most, and 0.2 s are grace and rounding
+CHUNK: Final = 256  # sqrt of the usual 65,000 leases
 
 
 class LeaseBook:
@@ -29,13 +30,13 @@ class LeaseBook:
 
     __slots__ = (
         "_chunks",
-        "_due",
         "_maxes",
         "_next_slot",
         "_prefix",
         "_skip",
         "_wheel",
         "capacity",
+        "due",
         "weight",
     )
 
@@ -44,25 +45,20 @@ class LeaseBook:
         self._chunks: list[list[float]] = [[]]
         self._maxes: list[float] = []  # greatest first_seen of every chunk but the last
         self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
-        self._due: dict[float, int] = {}  # first_seen -> slot
+        self.due: dict[float, int] = {}  # first_seen -> slot; to be read by others, for a call costs more than it does
         self._wheel: dict[int, list[float]] = {}
         self._next_slot = int(now / SLOT_S)  # the first slot that is not over
         self._skip = 0
         self.weight = 1  # visitors that one lease stands for
 
     def __len__(self) -> int:
-        return len(self._due) * self.weight
+        return len(self.due) * self.weight
 
     def __repr__(self) -> str:
-        return f"<LeaseBook {len(self._due)} leases, each for {self.weight}>"
+        return f"<LeaseBook {len(self.due)} leases, each for {self.weight}>"
 
     def __contains__(self, first_seen: float) -> bool:
-        return first_seen in self._due
-
-    def is_early(self, first_seen: float, now: float) -> bool:
-        """Whether this lease has more than EARLY_S to run: no honest client is that much too soon."""
-        slot = self._due.get(first_seen)
-        return slot is not None and slot * SLOT_S > now + EARLY_S
+        return first_seen in self.due
 
     def rank(self, first_seen: float) -> int:
         """Leases older than `first_seen`."""
@@ -85,41 +81,43 @@ class LeaseBook:
         slot = int(due / SLOT_S)
         if slot < self._next_slot:
             slot = self._next_slot
-        known = self._due.get(first_seen)
-        if known == slot:  # who asks faster than told must not fill the wheel
-            return
-        if known is None:
+        known = self.due.get(first_seen)
+        if known is not None:
+            if known == slot:  # who asks faster than told must not fill the wheel
+                return
+        else:
             if self.weight > 1:  # a systematic sample: every weight-th newcomer
                 self._skip += 1
                 if self._skip % self.weight:
                     return
             self._insert(first_seen)
-        self._due[first_seen] = slot
-        try:
-            self._wheel[slot].append(first_seen)
-        except KeyError:
+        self.due[first_seen] = slot
+        appointed = self._wheel.get(slot)
+        if appointed is None:
             self._wheel[slot] = [first_seen]
-        if len(self._due) > self.capacity:
+        else:
+            appointed.append(first_seen)
+        if known is None and len(self.due) > self.capacity:
             self._thin()
 
     def add_later(self, first_seen: float, due: float) -> bool:
         """`add`, unless a later appointment is known already or this one is over."""
         slot = int(due / SLOT_S)
-        if slot < self._next_slot or self._due.get(first_seen, -1) > slot:
+        if slot < self._next_slot or self.due.get(first_seen, -1) > slot:
             return False
         self.add(first_seen, due)
         return True
 
     def remove(self, first_seen: float) -> bool:
         """They came in, or are known to have left."""
-        if self._due.pop(first_seen, None) is None:
+        if self.due.pop(first_seen, None) is None:
             return False
         self._delete(first_seen)
         return True
 
     def overdue(self, now: float) -> int:
         """Leases that `expire` would forget."""
-        due = self._due
+        due = self.due
         return sum(
             due.get(first_seen) == slot for slot in self._over(int(now / SLOT_S)) for first_seen in self._wheel[slot]
         )
@@ -128,7 +126,7 @@ class LeaseBook:
         """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
         gone: list[float] = []
-        due = self._due
+        due = self.due
         for slot in self._over(last):
             for first_seen in self._wheel.pop(slot):
                 if due.get(first_seen) == slot:
@@ -176,14 +174,14 @@ class LeaseBook:
 
     def _thin(self) -> None:
         """Keep every other lease and let each stand for twice as many."""
-        keep = set(sorted(self._due)[::2])
-        self._rebuild({f: s for f, s in self._due.items() if f in keep})
+        keep = set(sorted(self.due)[::2])
+        self._rebuild({f: s for f, s in self.due.items() if f in keep})
         self.weight *= 2
 
     def _thicken(self) -> None:
         """Undo one thinning: stand-ins next to each lease take the place of the forgotten ones."""
-        twice = dict(self._due)
-        for first_seen, slot in self._due.items():
+        twice = dict(self.due)
+        for first_seen, slot in self.due.items():
             twice[first_seen + 1e-6] = slot
         self._rebuild(twice)
         self.weight //= 2
@@ -192,18 +190,18 @@ class LeaseBook:
         """The node sees `ratio` times the line it saw: forget leases, or let stand-ins join them."""
         due: dict[float, int] = {}
         credit = 0.5
-        for first_seen in sorted(self._due):
+        for first_seen in sorted(self.due):
             credit += ratio
             copies = int(credit)
             credit -= copies
             for copy in range(min(copies, 64)):
-                due[first_seen + copy * 1e-6] = self._due[first_seen]
+                due[first_seen + copy * 1e-6] = self.due[first_seen]
         self._rebuild(due)
-        while len(self._due) > self.capacity:
+        while len(self.due) > self.capacity:
             self._thin()
 
     def _rebuild(self, due: dict[float, int]) -> None:
-        self._due = due
+        self.due = due
         self._wheel = {}
         for first_seen, slot in due.items():
             self._wheel.setdefault(slot, []).append(first_seen)

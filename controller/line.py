@@ -15,21 +15,22 @@ mislead this node about everybody behind it until it is over, and, through short
 """
 
 from math import inf, sqrt
+from typing import Final
 
 from controller.census import Census
 from controller.front import SharedFront, expected_nth
-from controller.leases import LeaseBook
+from controller.leases import EARLY_S, SLOT_S, LeaseBook
 from controller.profile import KNOTS, FarLine
 from controller.showup import SelfReturns, ShowUp
 
-YOUNG_S = 2.0  # beyond the longest interval: latency and stretch
-PROBED = 24  # first leases that must have come due before newcomers are trusted with long appointments
+YOUNG_S: Final = 2.0  # beyond the longest interval: latency and stretch
+PROBED: Final = 24  # first leases that must have come due before newcomers are trusted with long appointments
 
-SETTLED_S = 1.0
-TRUSTED = 0.9
-SETTLE_S = 3.0  # newcomers are counted this long after their arrival
-HASTY_S = 60.0  # who polled faster than asked is known that long at most
-GOLDEN = 2654435769  # 2^32 / golden ratio: spreads consecutive numbers evenly
+SETTLED_S: Final = 1.0
+TRUSTED: Final = 0.9
+SETTLE_S: Final = 3.0  # newcomers are counted this long after their arrival
+HASTY_S: Final = 60.0  # who polled faster than asked is known that long at most
+GOLDEN: Final = 2654435769  # 2^32 / golden ratio: spreads consecutive numbers evenly
 
 
 class Line:
@@ -114,7 +115,9 @@ class Line:
 
     def visit(self, first_seen: float, age_s: float) -> None:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
-        if self.book.is_early(first_seen, self._ticked_at + self.late_s):  # faster than asked: no sign of anything
+        slot = self.book.due.get(first_seen)
+        # Faster than asked is no sign of anything: no honest client is that much too soon.
+        if slot is not None and slot * SLOT_S > self._ticked_at + self.late_s + EARLY_S:
             if len(self._hasty) < self.book.capacity:
                 self._hasty.add(first_seen)
             return
@@ -122,13 +125,13 @@ class Line:
         young = age_s < self.young_s and not muted
         if young:
             self.showup.visit()
-        if first_seen in self._fresh:
+        if first_seen in self._fresh.due:
             self._fresh.remove(first_seen)
             if young:
                 self.showup.due(1, 0)
         elif muted:
             return
-        elif first_seen in self.book:
+        elif slot is not None:
             self.returns.kept()
             if young:
                 self.showup.due(0, 1)

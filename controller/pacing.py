@@ -12,24 +12,27 @@ back at all?), and within a second or so while that is not known of newcomers in
 """
 
 from math import inf
+from typing import Final
 
 from controller.settings import GateSettings
 
-APPROACH_S = 2.0
-FAR = 0.77
-SPREAD = 0.3
-PROBE = 0.5  # first appointments while newcomers are unknown: poll_min * (1 .. 1 + PROBE)
-CALM_POLL_S = 5.0  # while the room is held
-AIM = 0.97  # of the budget: what jitter may add to a second is kept free
-LONGEST_S = 86_400.0
+APPROACH_S: Final = 2.0
+FAR: Final = 0.77
+SPREAD: Final = 0.3
+PROBE: Final = 0.5  # first appointments while newcomers are unknown: poll_min * (1 .. 1 + PROBE)
+CALM_POLL_S: Final = 5.0  # while the room is held
+AIM: Final = 0.97  # of the budget: what jitter may add to a second is kept free
+LONGEST_S: Final = 86_400.0
 
 
-def appointment(s: GateSettings, eta_s: float, flow: float, stretch: float, is_exact: bool) -> float:
-    """Seconds until the next poll of a visitor whose turn comes in `eta_s`."""
+def appointment(eta_s: float, flow: float, min_s: float, far_s: float, is_exact: bool) -> float:
+    """Seconds until the next poll of a visitor whose turn comes in `eta_s`. min_s, far_s: the shortest interval, and
+    the longest as it is stretched now."""
     if eta_s <= 2.0 * APPROACH_S:
-        return max(eta_s, s.poll_min_s) if is_exact else s.poll_min_s
-    early = APPROACH_S if is_exact else APPROACH_S + SPREAD * (eta_s / flow) ** 0.5
-    return max(min(eta_s - early, FAR * eta_s, s.poll_max_s * stretch), s.poll_min_s)
+        return max(eta_s, min_s) if is_exact else min_s
+    early_s = APPROACH_S if is_exact else APPROACH_S + SPREAD * (eta_s / flow) ** 0.5
+    after_s = min(eta_s - early_s, FAR * eta_s)
+    return max(min(after_s, far_s), min_s)
 
 
 def far_eta(s: GateSettings, flow: float, stretch: float) -> float:

@@ -26,20 +26,21 @@ With a strict `bucket_floor` of 1 there are no cushions.
 
 from collections.abc import Mapping
 from math import inf, sqrt
+from typing import Final
 
 from controller.fleet import HEARTBEAT_S, NEWS_S, TAU_S, Share, Summary
 from controller.settings import GateSettings
 
-ALONE_S = 0.6  # three heartbeats: by then everybody's view is of after the line began
-MARGIN_S = 0.12  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
-MARGIN = 0.25
-FLOORS = 2  # the room's least depth while somebody waits, in `bucket_floor`s
-RESERVE_S = 0.18
-RESERVE_SD = 0.5  # and so many standard deviations of what the others take before it is heard of
-RUSH_SD = 1.65  # more than that in NEWS_S is no chance; with one more, for few come by leaps
-RUSH_FULL = 2.0  # the fuller the others, the less is taken for chance: there is more to lose, and nobody starves
-TOLD_SD = 2.0  # what the others tell is a larger count, so chance is a smaller part of it,
-TOLD_BEATS = 2.0  # and so many heartbeats have gone by since it was true
+ALONE_S: Final = 0.6  # three heartbeats: by then everybody's view is of after the line began
+MARGIN_S: Final = 0.12  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
+MARGIN: Final = 0.25
+FLOORS: Final = 2  # the room's least depth while somebody waits, in `bucket_floor`s
+RESERVE_S: Final = 0.18
+RESERVE_SD: Final = 0.5  # and so many standard deviations of what the others take before it is heard of
+RUSH_SD: Final = 1.65  # more than that in NEWS_S is no chance; with one more, for few come by leaps
+RUSH_FULL: Final = 2.0  # the fuller the others, the less is taken for chance: there is more to lose, and nobody starves
+TOLD_SD: Final = 2.0  # what the others tell is a larger count, so chance is a smaller part of it,
+TOLD_BEATS: Final = 2.0  # and so many heartbeats have gone by since it was true
 
 
 class Pool:

@@ -32,7 +32,7 @@ class Access:
     def record(
         self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool
     ) -> None:
-        self._requests.count(outcome)
+        self._requests.count_one(outcome)
         if self._logs_all or (to_upstream and self._logs_upstream):
             self._log(head, outcome, status, sent, seconds)
 

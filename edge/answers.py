@@ -7,6 +7,7 @@ is in. Nobody is ever answered with a 429: waiting is not the visitor's fault.
 import json
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 from edge.head import RequestHead
 from edge.negotiation import accepts_gzip
@@ -21,6 +22,8 @@ from waiting_room.status import State, Status
 __all__ = ["Answers"]
 
 VARY = "Accept, Cookie"
+#: How many different waits fields are kept for.
+MOST_WAITS: Final = 512
 PAGE_VARY = "Accept, Accept-Encoding, Cookie"
 
 
@@ -30,6 +33,8 @@ class Answers:
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
         self._errors = ErrorPage(assets)
+        self._document_fields: dict[State, dict[int | None, Headers]] = {}
+        """By state and `Retry-After`: the same objects, so that they are rendered once."""
 
     def page(
         self, page: WaitingPage, status: Status, code: int, now: float, cookie: Headers, coding: Coding, *, lost: bool
@@ -40,8 +45,16 @@ class Answers:
 
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
         """The status document."""
-        headers = _document_headers(status.state, status.retry_after_s)
-        return Answer(code, headers, status.to_json(), status.state, cookie)
+        state, retry_after_s = status.state, status.retry_after_s
+        fields = self._document_fields.get(state)
+        if fields is None:
+            fields = self._document_fields[state] = {}
+        headers = fields.get(retry_after_s)
+        if headers is None:
+            if len(fields) >= MOST_WAITS:
+                fields.clear()
+            headers = fields[retry_after_s] = _document_headers(state, retry_after_s)
+        return Answer(code, headers, status.to_json(), state, cookie)
 
     def static(self, name: str, head: RequestHead) -> Answer:
         """A file of the edge's own pages, by the name that carries its hash."""
@@ -91,7 +104,6 @@ def _page_headers(state: State, retry_after_s: int | None, coding: Coding) -> He
     return _status_headers(state, retry_after_s, PAGE_VARY) + tuple(PAGE_HEADERS.items()) + coded
 
 
-@lru_cache(maxsize=1024)
 def _document_headers(state: State, retry_after_s: int | None) -> Headers:
     return (*_status_headers(state, retry_after_s), ("Content-Type", "application/json"), *_FOR_MACHINES)
 

@@ -36,6 +36,10 @@ class Facts:
 
     entered: Forward | None
     """What becomes of a request with this head while its pass counts and is not renewed."""
+    place: float
+    """Of the ticket: by what the gate knows its visitor (`Room.ask`)."""
+    first_seen_json: str
+    """Of the ticket: as documents tell it; worked out for the first of them."""
 
     def __init__(
         self,
@@ -64,6 +68,8 @@ class Facts:
         self.solution = solution
         self.is_elsewhere = is_elsewhere
         self.entered = entered
+        self.place = 0.0
+        self.first_seen_json = ""
 
     @property
     def is_verified(self) -> bool:

@@ -9,12 +9,11 @@ takes half a second's counts with it.
 """
 
 from bisect import bisect_left
-from collections import defaultdict
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["Metrics", "Tally", "Times"]
+__all__ = ["Count", "Metrics", "Tally", "Times"]
 
 #: Buckets of the upstream's time to the first byte, seconds: nginx ingress' defaults, up to a response time-out.
 UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -22,22 +21,48 @@ UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 WAIT_BUCKETS = (0.1, 1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 
 
+class Count:
+    """How many there were since the last flush. Who counts often keeps it, and adds to `new`."""
+
+    __slots__ = ("new",)
+
+    def __init__(self) -> None:
+        self.new = 0
+
+
 class Tally:
     """A counter whose increments are carried over in batches."""
 
-    __slots__ = ("_counter", "_pending")
+    __slots__ = ("_by_label", "_counter", "_counts")
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self._pending: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self._counts: dict[tuple[str, ...], Count] = {}
+        self._by_label: dict[str, Count] = {}
+        """The same, of counters with one label."""
+
+    def of(self, *labels: str) -> Count:
+        """What is counted under these labels."""
+        found = self._counts.get(labels)
+        if found is None:
+            found = self._counts[labels] = Count()
+        return found
 
     def count(self, *labels: str) -> None:
-        self._pending[labels] += 1
+        self.of(*labels).new += 1
+
+    def count_one(self, label: str) -> None:
+        """The same with one label, for what is counted at every request."""
+        found = self._by_label.get(label)
+        if found is None:
+            found = self._by_label[label] = self.of(label)
+        found.new += 1
 
     def flush(self) -> None:
-        for labels, count in self._pending.items():
-            self._counter.labels(*labels).inc(count)
-        self._pending.clear()
+        for labels, count in self._counts.items():
+            if count.new:
+                self._counter.labels(*labels).inc(count.new)
+                count.new = 0
 
 
 class Times:

@@ -36,7 +36,7 @@ from edge.metrics import Metrics
 from edge.negotiation import wants_page
 from edge.recognition import Recognition
 from edge.replies import Replies
-from edge.room import Room
+from edge.room import Room, place_of
 from edge.rooms import RoomTable
 from edge.settings import CookieSettings
 from edge.stock import RoomEvent
@@ -200,16 +200,17 @@ class Pipeline:
         grants = self._grants
         if grants is not None and grants.open and (room.name, held.id) in grants.open:
             return self._wait_for_grant(facts, room, held, grants, now, draw)
-        self._metrics.polls.count(room.name)
+        self._metrics.polls.count_one(room.name)
         if room.shelf.is_sold_out:
             return self._replies.keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
         is_barred = is_alone or (used is not None and now < used.admitted_at + MOVE_S)
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
-        verdict = room.ask(held, now, draw, shut=is_shut)
+        place = facts.place if held is facts.credential else place_of(held)
+        verdict = room.ask(place, now, draw, shut=is_shut)
         match verdict:
             case Wait():
-                return self._replies.keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
+                return self._replies.keep_waiting(facts, room, waiting(facts, room, held, verdict), held, given, now)
             case Admit():
                 if grants is None or is_new:
                     return self._admit(facts, room, held, now)
@@ -290,8 +291,7 @@ class Pipeline:
         if isinstance(credential, Rejected):
             rejected = credential
         else:
-            rule = room.settings.ticket
-            skew_s, lifetime_s = rule.skew_allowance_seconds, rule.lifetime_seconds
+            skew_s, lifetime_s = room.skew_s, room.lifetime_s
             rejected = judge(credential, now, skew_s=skew_s, lifetime_s=lifetime_s)
             if rejected is None:
                 return credential

@@ -23,7 +23,7 @@ from edge.head import RequestHead
 from edge.logs import facts as told_of
 from edge.metrics import Metrics
 from edge.negotiation import wants_page
-from edge.room import Room
+from edge.room import Room, place_of
 from edge.rooms import RoomTable
 from edge.telling import room_named, solution_in
 from waiting_room.assets import STATIC_PATH
@@ -130,7 +130,9 @@ class Recognition:
     def _with_credential(self, facts: Facts, room: Room) -> Facts:
         """Read the room's cookie, and notice a pass that was given to somebody else."""
         held = facts.credential = self._credential(room, facts.head)
-        if isinstance(held, Pass):
+        if isinstance(held, Ticket):
+            facts.place = place_of(held)
+        elif isinstance(held, Pass):
             binding = self._bindings[room.name]
             differing = binding.differing(held, facts.head)
             if differing:

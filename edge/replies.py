@@ -56,7 +56,7 @@ class Replies:
             given = replace(given or ticket.renewed(now), told_s=math.ceil(told_s))
         if given is not None:
             status.moved_back_s = given.moved_back_s
-            lifetime_s = room.settings.ticket.lifetime_seconds - (now - ticket.first_seen)
+            lifetime_s = room.lifetime_s - (now - ticket.first_seen)
             cookie = self.cookie(facts, room, given, lifetime_s)
         return self.told(facts, room, status, cookie, now, lost=given is not None)
 

@@ -16,9 +16,10 @@ from edge.room_settings import RoomSettings
 from edge.stock import Shelf
 from edge.uses import Uses
 from waiting_room.page import WaitingPage
+from waiting_room.status import State, Words
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
-__all__ = ["Room"]
+__all__ = ["Room", "place_of"]
 
 #: For how many visitors a node remembers that they tried to take a unit.
 REMEMBERED = 16_384
@@ -59,9 +60,13 @@ class Room:
         self.missing: tuple[str, ...] = ()
         """What is not there and the room lets nobody in without (`edge/dependencies.py`)."""
         self.shelf = Shelf(settings.name)
+        self._worded = self.shelf.known
+        self._words = Words(State.WAITING, settings.name, self.message)
         self._limit = limit
         self._machines = machines
         self.away_s = settings.ticket.away_seconds
+        self.skew_s = settings.ticket.skew_allowance_seconds
+        self.lifetime_s = settings.ticket.lifetime_seconds
         self._rows = rows or [[0] * CELLS for _ in range(own_row + 1)]
         self._claim_rows = claims or [[0] * CELLS for _ in range(own_row + 1)]
         # A pass ends on a whole second, so a session may last one second longer than it is said to.
@@ -81,15 +86,24 @@ class Room:
         self.occupancy.advance(now)
         return sum(row[0] for row in self._rows)
 
-    def ask(self, ticket: Ticket, now: float, draw: float, *, shut: bool = False) -> Verdict:
-        """Put a ticket before the gate. An `Admit` has taken a place among the active visitors, and a claim.
+    def words(self) -> Words:
+        """Of the documents of those who wait."""
+        shelf = self.shelf
+        if shelf.known is not self._worded:
+            self._worded = shelf.known
+            state = State.SOLD_OUT if shelf.is_paused else State.WAITING
+            self._words = Words(state, self.name, self.message, shelf.free, shelf.held)
+        return self._words
 
-        shut: let nobody in; the visitor is counted and given an appointment as ever.
+    def ask(self, place: float, now: float, draw: float, *, shut: bool = False) -> Verdict:
+        """Put a visitor before the gate. An `Admit` has taken a place among the active visitors, and a claim.
+
+        place: `place_of` their ticket. shut: let nobody in; the visitor is counted and given an appointment as ever.
         """
         if shut:
-            return self.gate.decide(_place(ticket), now, draw, 0)
+            return self.gate.decide(place, now, draw, 0)
         if self._limit is None and not self.shelf.is_followed:
-            verdict = self.gate.decide(_place(ticket), now, draw)
+            verdict = self.gate.decide(place, now, draw)
             if isinstance(verdict, Admit):
                 self.occupancy.begin(self._expiry(now), now)
                 self._claims.begin(now + self._claim_s, now)
@@ -99,7 +113,7 @@ class Room:
         # same moment both see it taken, so the limit holds without a lock.
         self.occupancy.begin(expires, now)
         self._claims.begin(claimed_until, now)
-        verdict = self.gate.decide(first_seen=_place(ticket), now=now, draw=draw, slots=self._slots())
+        verdict = self.gate.decide(place, now, draw, self._slots())
         if not isinstance(verdict, Admit):
             self.occupancy.end(expires, now)
             self._claims.end(claimed_until, now)
@@ -195,7 +209,7 @@ class Room:
         return float(math.ceil(now + self.settings.session.duration_seconds))
 
 
-def _place(ticket: Ticket) -> float:
+def place_of(ticket: Ticket) -> float:
     """A place in line: the first arrival, and within its millisecond the order that the id draws.
 
     The gate knows a visitor by this number alone; in a rush several arrive in the same millisecond.

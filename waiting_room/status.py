@@ -25,7 +25,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Final
 
-__all__ = ["State", "Status"]
+__all__ = ["State", "Status", "Words", "moment"]
 
 
 class State(StrEnum):
@@ -37,6 +37,32 @@ class State(StrEnum):
     EARLY = "early"
     SOLD_OUT = "sold_out"
     CLOSED = "closed"
+
+
+class Words:
+    """What the documents of a room have in common while its stock and its message stay the same: all but one visitor's
+    own, in JSON."""
+
+    __slots__ = ("before", "behind")
+
+    def __init__(
+        self,
+        state: State,
+        room: str,
+        message: str | None = None,
+        stock: int | None = None,
+        held: int | None = None,
+        opens_at: float | None = None,
+    ) -> None:
+        self.before = f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '
+        kept = "" if held is None else f', "held": {held}'
+        opens = "" if opens_at is None else f', "opens_at": {moment(opens_at)}'
+        said = json.dumps(message, ensure_ascii=False)
+        self.behind = f', "message": {said}, "stock": {json.dumps(stock)}{kept}{opens}'
+
+
+#: For states that nobody keeps the words of; rooms are few, and so are messages and stocks.
+_words = lru_cache(maxsize=1024)(Words)
 
 
 @dataclass(slots=True, init=False)  # never changed, but made for every poll: docs/performance.md
@@ -63,6 +89,10 @@ class Status:
     """What is to be solved before there is a place, as JSON."""
     moved_back_s: float
     """By how much the place has just been put back, since its visitor was away for too long."""
+    words: Words | None
+    """Those of this state, room, message and stock, if they are at hand."""
+    first_seen_json: str
+    """`first_seen` as the document tells it, if that is at hand."""
 
     def __init__(
         self,
@@ -79,6 +109,8 @@ class Status:
         opens_at: float | None = None,
         challenge: str = "",
         moved_back_s: float = 0.0,
+        words: Words | None = None,
+        first_seen_json: str = "",
     ) -> None:
         self.state = state
         self.room = room
@@ -93,6 +125,8 @@ class Status:
         self.opens_at = opens_at
         self.challenge = challenge
         self.moved_back_s = moved_back_s
+        self.words = words
+        self.first_seen_json = first_seen_json
 
     @property
     def retry_after_s(self) -> int | None:
@@ -104,20 +138,18 @@ class Status:
 
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
-        position, p50, p90, after, seen = (
-            self.position,
-            self.eta_p50_s,
-            self.eta_p90_s,
-            self.poll_after_s,
-            self.first_seen,
-        )
+        position, p50, p90, after = self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s
+        words = self.words
+        if words is None:
+            words = _words(self.state, self.room, self.message, self.stock, self.held, self.opens_at)
+        place = "null" if position is None else str(position)
         eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
+        comes = "null" if after is None else _hundredths(after)
+        came = self.first_seen_json or ("null" if self.first_seen is None else moment(self.first_seen))
+        rest = self._rest() if self.challenge or self.moved_back_s else ""
         return (
-            f'{_before(self.state, self.room)}{"null" if position is None else position}, "eta_seconds": {eta}, '
-            f'"poll_after_seconds": {"null" if after is None else f"{after:.2f}"}, '
-            f'"first_seen": {"null" if seen is None else _first_seen(seen)}'
-            f"{_behind(self.message, self.stock, self.held, self.opens_at)}"
-            f"{self._rest() if self.challenge or self.moved_back_s else ''}}}"
+            f'{words.before}{place}, "eta_seconds": {eta}, "poll_after_seconds": {comes}, "first_seen": {came}'
+            f"{words.behind}{rest}}}"
         ).encode()
 
     def _rest(self) -> str:
@@ -126,22 +158,21 @@ class Status:
         return challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
 
 
-@lru_cache(maxsize=1024)
-def _before(state: State, room: str) -> str:
-    """The document up to what differs from visitor to visitor; rooms are few, and so are messages and stocks."""
-    return f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '
+def _hundredths(seconds: float) -> str:
+    """All who are far from the front are given the same interval."""
+    text = _intervals.get(seconds)
+    if text is None:
+        if len(_intervals) >= 1024:
+            _intervals.clear()
+        text = _intervals[seconds] = f"{seconds:.2f}"
+    return text
 
 
-@lru_cache(maxsize=1024)
-def _behind(message: str | None, stock: int | None, held: int | None, opens_at: float | None) -> str:
-    kept = "" if held is None else f', "held": {held}'
-    opens = "" if opens_at is None else f', "opens_at": "{timestamp(opens_at)}"'
-    return f', "message": {json.dumps(message, ensure_ascii=False)}, "stock": {json.dumps(stock)}{kept}{opens}'
+_intervals: Final[dict[float, str]] = {}
 
 
-@lru_cache(maxsize=16_384)
-def _first_seen(moment_s: float) -> str:
-    """A visitor's first arrival is told at every poll."""
+def moment(moment_s: float) -> str:
+    """A moment in JSON."""
     return f'"{timestamp(moment_s)}"'
 
 

@@ -37,7 +37,7 @@ class Refusals:
     ) -> Answer | None:
         """The answer to a suspect; None when nothing is to be done but to count."""
         for reason in reasons:
-            self._metrics.suspected.count(reason)
+            self._metrics.suspected.count_one(reason)
         if not shield.acts:
             return None
         wait = shield.suspect_waits_s(watched, now)

@@ -16,12 +16,13 @@ Robots that use a whole browser, wait as told, and come from many networks are n
 
 from functools import lru_cache
 from math import sqrt
+from typing import Final
 
 from edge.head import RequestHead
 
 __all__ = ["POINTS", "Behaviour", "head_reasons", "points_of"]
 
-POINTS = {
+POINTS: Final = {
     "automation": 60,
     "no_language": 30,
     "no_fetch_mode": 30,
@@ -35,11 +36,14 @@ TOOLS = ("headless", "phantomjs", "selenium", "puppeteer", "playwright", "curl/"
          "java/", "okhttp", "libwww", "scrapy", "node-fetch", "axios/", "httpclient", "aiohttp", "ruby")  # fmt: skip
 BROWSERS = ("chrome/", "firefox/", "safari/", "edg/")
 #: How many distances are looked at, how even they must be, and how much shorter than asked for.
-LEAST_GAPS, MOST_VARIATION, HASTE = 8, 0.02, 0.25
+LEAST_GAPS: Final = 8
+MOST_VARIATION: Final = 0.02
+HASTE: Final = 0.25
 #: Longer distances may be as even as they like, seconds.
-LONG_GAP_S = 30.0
+LONG_GAP_S: Final = 30.0
 #: Tickets of a network that are usual, in the present and the last span of so many seconds.
-USUAL_TICKETS, SPAN_S = 30, 600.0
+USUAL_TICKETS: Final = 30
+SPAN_S: Final = 600.0
 
 
 def head_reasons(head: RequestHead, *, has_ticket: bool) -> tuple[str, ...]:
@@ -66,9 +70,11 @@ def _head_reasons(
     return tuple(reasons)
 
 
-@lru_cache(maxsize=1024)  # there are fewer sets of reasons than that
 def points_of(reasons: tuple[str, ...]) -> int:
-    return sum(POINTS[reason] for reason in reasons)
+    points = 0
+    for reason in reasons:
+        points += POINTS[reason]
+    return points
 
 
 class _Visits:
@@ -148,4 +154,5 @@ class Behaviour:
         return _REGULAR if mean_s < LONG_GAP_S and sqrt(squares / count) < MOST_VARIATION * mean_s else ()
 
 
-_HASTY, _REGULAR = ("hasty",), ("regular",)
+_HASTY: Final[tuple[str, ...]] = ("hasty",)
+_REGULAR: Final[tuple[str, ...]] = ("regular",)

@@ -116,17 +116,18 @@ class Shield:
         if not self._watches or (standing := self._standing(head.client_ip)).is_allowed:
             return None
         if like is not None and (like.ident is None) == (ident is None):
-            return Watched(ident, standing.network, like.reasons, like.is_suspect)
+            return Watched(ident, standing.network, like.reasons, like.points, like.is_suspect)
         reasons = head_reasons(head, has_ticket=ident is not None)
-        return Watched(ident, standing.network, reasons, points_of(reasons) >= self._bots.suspect_at)
+        points = points_of(reasons)
+        return Watched(ident, standing.network, reasons, points, points >= self.suspect_at)
 
     def suspects(self, watched: "Watched", now: float) -> tuple[str, ...]:
         """Why this request looks like a robot's; () when it does not, or not enough."""
         if watched.ident is None:
             self._behaviour.met(watched.network, now)
         elif seen := self._behaviour.saw(watched.ident, watched.network, now):
-            reasons = watched.reasons + seen
-            return reasons if points_of(reasons) >= self._bots.suspect_at else ()
+            is_suspect = watched.points + points_of(seen) >= self.suspect_at
+            return watched.reasons + seen if is_suspect else ()
         return watched.reasons if watched.is_suspect else ()
 
     def points(self, watched: "Watched | None") -> int:
@@ -164,13 +165,17 @@ class Watched:
     ident: str | None
     network: str
     reasons: tuple[str, ...]
+    points: int
     is_suspect: bool
     """Whether that is enough by itself."""
 
-    def __init__(self, ident: str | None, network: str, reasons: tuple[str, ...], is_suspect: bool) -> None:
+    def __init__(
+        self, ident: str | None, network: str, reasons: tuple[str, ...], points: int, is_suspect: bool
+    ) -> None:
         self.ident = ident
         self.network = network
         self.reasons = reasons
+        self.points = points
         self.is_suspect = is_suspect
 
 

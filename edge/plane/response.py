@@ -279,12 +279,12 @@ class AnswerWriter:
     MOST = 1024
 
     def __init__(self) -> None:
-        self._rendered: dict[tuple[int, int], tuple[Headers, bytes]] = {}
+        self._rendered: dict[int, tuple[Headers, bytes]] = {}
 
     def write(self, answer: Answer, date: bytes, connection: bytes, *, is_head: bool = False) -> bytes:
         """The whole response. date, connection: lines to add, with their CRLF; `is_head`: without the body."""
         status, headers, body = answer.status, answer.headers, answer.body
-        known = self._rendered.get((id(headers), status))
+        known = self._rendered.get(id(headers) * 1000 + status)  # a pair would have to be made
         head = self._render(status, headers) if known is None else known[1]
         own = render_fields(answer.cookies) if answer.cookies else b""
         if status == 304:
@@ -298,7 +298,7 @@ class AnswerWriter:
         head = _status_line(status) + render_fields(headers)
         if len(self._rendered) >= self.MOST:
             self._rendered.clear()
-        self._rendered[id(headers), status] = headers, head
+        self._rendered[id(headers) * 1000 + status] = headers, head
         return head
 
 

@@ -113,7 +113,7 @@ def test_a_full_book_samples_instead_of_growing() -> None:
     for i in range(10_000):
         book.add(i * 1e-2, 5.0 + (i % 50) / 10)
     book.refresh()
-    assert len(book._due) <= 1000
+    assert len(book.due) <= 1000
     assert len(book) == pytest.approx(10_000, rel=0.1)
     assert book.rank(50.0) == pytest.approx(5000, rel=0.1)
 
@@ -192,9 +192,9 @@ def test_a_newcomer_whose_turn_is_near_is_asked_back_once() -> None:
     """In two steps the second would be a shortest interval, and too late."""
     s = GateSettings(admissions_per_second=10.0)
     for eta_s, expected_s in ((0.4, 1.0), (1.7, 1.7), (1.9, 1.9)):
-        after_s = appointment(s, eta_s, 10.0, 1.0, is_exact=True)
+        after_s = appointment(eta_s, 10.0, s.poll_min_s, s.poll_max_s, is_exact=True)
         assert first_appointment(s, eta_s, after_s, is_probed=True, draw=0.5) == expected_s
-    after_s = appointment(s, 20.0, 10.0, 1.0, is_exact=True)
+    after_s = appointment(20.0, 10.0, s.poll_min_s, s.poll_max_s, is_exact=True)
     assert first_appointment(s, 20.0, after_s, is_probed=True, draw=0.5) == 10.0
 
 
