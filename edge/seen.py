@@ -23,9 +23,10 @@ class Seen(Generic[T]):
 
     def note(self, what: T) -> bool:
         """Whether it came before; from now on it has."""
-        if what in self._young or what in self._old:
+        if what in self._young:
             return True
+        came = what in self._old
         if len(self._young) >= self._most:
             self._young, self._old = set(), self._young
-        self._young.add(what)
-        return False
+        self._young.add(what)  # if it came before too, or it would be forgotten with those it first came among
+        return came

@@ -16,6 +16,11 @@ def test_the_last_ones_are_known_and_memory_is_bounded(asked: list[int]) -> None
         assert came or each not in asked[max(0, at - 8) : at]
 
 
+def test_what_comes_again_is_known_for_as_long_as_what_is_new() -> None:
+    seen: Seen[int] = Seen(2)
+    assert [seen.note(each) for each in (0, 1, 2, 3, 0, 4, 0)] == [False, False, False, False, True, False, True]
+
+
 def test_what_is_older_than_two_generations_is_forgotten() -> None:
     seen: Seen[int] = Seen(16)
     assert not any(seen.note(each) for each in range(33))
