@@ -66,12 +66,14 @@ class SelfReturns:
     by four standard deviations, so that noise never moves the estimate of an evenly spread line.
     """
 
-    __slots__ = ("_back", "_expected", "_kept", "_late", "_lost", "_waiting")
+    __slots__ = ("_expected", "_kept", "_late", "_lost", "_waiting", "back")
 
     def __init__(self, nodes: int) -> None:
         self._expected = 1.0 / nodes
         self._kept = 0.0
-        self._back = 0  # came back since the last tick
+        #: Who came back in time since the last tick; they count when those who did not do, or a growing line would
+        #: look kept. Whoever sees them adds to it: it is most visits.
+        self.back = 0
         self._lost = 0.0
         self._late: set[float] = set()
         self._waiting: deque[tuple[float, list[float], int]] = deque()
@@ -91,10 +93,6 @@ class SelfReturns:
             return self._expected
         return max(seen, 1e-3)
 
-    def kept(self) -> None:
-        """Somebody is back in time; counted when those who are not are, or a growing line would look kept."""
-        self._back += 1
-
     def maybe_late(self, first_seen: float) -> None:
         if first_seen in self._late:
             self._late.discard(first_seen)
@@ -104,10 +102,10 @@ class SelfReturns:
         """These proven leases ran out; those not back within LATE_S, or half of `late_s` later, went elsewhere."""
         if self._expected >= 1.0:
             return
-        if gone or self._back:
+        if gone or self.back:
             self._late.update(gone)
-            self._waiting.append((clock + LATE_S + 0.5 * late_s, gone, self._back))
-            self._back = 0
+            self._waiting.append((clock + LATE_S + 0.5 * late_s, gone, self.back))
+            self.back = 0
         while self._waiting and self._waiting[0][0] <= clock:
             _, lost, kept = self._waiting.popleft()
             self._kept += kept

@@ -143,13 +143,17 @@ class Status:
         if words is None:
             words = _words(self.state, self.room, self.message, self.stock, self.held, self.opens_at)
         place = "null" if position is None else str(position)
-        eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
         comes = "null" if after is None else _hundredths(after)
         came = self.first_seen_json or ("null" if self.first_seen is None else moment(self.first_seen))
         rest = self._rest() if self.challenge or self.moved_back_s else ""
+        if p50 is None or p90 is None:
+            return (
+                f'{words.before}{place}, "eta_seconds": null, "poll_after_seconds": {comes}, "first_seen": {came}'
+                f"{words.behind}{rest}}}"
+            ).encode()
         return (
-            f'{words.before}{place}, "eta_seconds": {eta}, "poll_after_seconds": {comes}, "first_seen": {came}'
-            f"{words.behind}{rest}}}"
+            f'{words.before}{place}, "eta_seconds": {{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}, '
+            f'"poll_after_seconds": {comes}, "first_seen": {came}{words.behind}{rest}}}'
         ).encode()
 
     def _rest(self) -> str:

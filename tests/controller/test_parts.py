@@ -146,7 +146,7 @@ def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
     for i in range(2000):
         for returns, kept in ((even, i % 4 == 0), (skewed, i % 20 < 11)):
             if kept:
-                returns.kept()
+                returns.back += 1
             else:
                 returns.missed([float(i)], clock=float(i))
     assert even.share == 0.25
@@ -161,7 +161,7 @@ def test_expected_places_count_newcomers_by_their_share() -> None:
     line.showup.share = 0.2
     line.book.refresh()
     line._fresh.refresh()
-    line._freshest = 0.0
+    line.freshest = 0.0
     for place in (10.0, 100.0, 250.0):
         at = line.nth(place)
         assert at is not None
