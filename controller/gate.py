@@ -21,7 +21,7 @@ from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
-from controller.lateness import USUAL_S, Lateness
+from controller.lateness import MOST, USUAL_S, Lateness
 from controller.law import RESERVE_S, ThresholdLaw
 from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
@@ -132,7 +132,8 @@ class Gate:
             self._arrivals.count += 1
         else:
             line.visit(first_seen, age_s)
-            self._lateness.came(first_seen, clock, self._far_s)
+            if first_seen in self._lateness.watched:
+                self._lateness.came(first_seen, clock, self._far_s)
         law = self._law
         if first_seen <= law.threshold:
             spare = 0.0 if first_seen <= law.overdue else law.hold
@@ -287,7 +288,8 @@ class Gate:
         far_s = self._far_s
         if eta >= self._far_eta_s and not is_first:
             after = far_s
-            self._lateness.asked(first_seen, clock + after)
+            if len(self._lateness.watched) < MOST:
+                self._lateness.asked(first_seen, clock + after)
         else:
             lead_s = self._lateness.extra_s if line.front is None else LEAD_S + self._lateness.extra_s
             after = appointment(eta - lead_s, flow, self._min_s, far_s, is_exact)
@@ -296,7 +298,10 @@ class Gate:
         if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
             after = min(after, self._min_s + clock - self._born)
         due = clock + after + self._grace_s
-        line.expect(first_seen, due, is_first)
+        if is_first or line.hasty:
+            line.expect(first_seen, due, is_first)
+        else:  # the same for nearly all, without a call in between
+            line.book.add(first_seen, due)
         if line.front is not None and eta < 2.0 * far_s + ZONE_S:
             self._fleet.leased(first_seen, due, is_first)
         return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
@@ -305,12 +310,16 @@ class Gate:
         """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
         (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come. While that is
         being found out nodes that share nothing differ in their guesses, so in their appointments and counts."""
-        flow = self._flow
-        share = DOUBT_SHARE if first_seen <= self._line.guessed_from else DOUBT_GUESSED
-        doubt = share * eta_s + DOUBT_S + self._line.doubted(first_seen) / (flow * self._doubt_scale)
-        if self._line.front is not None:
-            return doubt + DOUBT_SD * self._line.blurred(first_seen) / flow
-        return doubt if self._is_exact else doubt + DOUBT_SD * (eta_s / flow) ** 0.5
+        line, flow = self._line, self._flow
+        doubt = (DOUBT_SHARE if first_seen <= line.guessed_from else DOUBT_GUESSED) * eta_s + DOUBT_S
+        if first_seen > line.freshest:
+            doubt += line.doubted(first_seen) / (flow * self._doubt_scale)
+        if line.front is not None:
+            return doubt + DOUBT_SD * line.blurred(first_seen) / flow
+        if self._is_exact:
+            return doubt
+        spread: float = (eta_s / flow) ** 0.5
+        return doubt + DOUBT_SD * spread
 
     def _part(self, now: float) -> None:
         """Nothing was heard of the others: on with the configured share and this node's own sample."""

@@ -12,7 +12,7 @@ With the first FEW it is the plain mean, and until then nothing is concluded fro
 
 from typing import Final
 
-__all__ = ["USUAL_S", "Lateness"]
+__all__ = ["MOST", "USUAL_S", "Lateness"]
 
 #: A quick network and an honest browser: what the law's constants are made for.
 USUAL_S: Final = 0.07
@@ -25,16 +25,16 @@ MOST: Final = 1024  # appointments that are watched
 class Lateness:
     """Times are of one monotone clock, seconds."""
 
-    __slots__ = ("_asked", "_seen", "_swept_at", "mean_s")
+    __slots__ = ("_seen", "_swept_at", "mean_s", "watched")
 
     def __init__(self) -> None:
-        self._asked: dict[float, float] = {}
+        self.watched: dict[float, float] = {}  # first_seen -> when they were asked to be back
         self._swept_at = 0.0
         self._seen = 0
         self.mean_s = USUAL_S
 
     def __repr__(self) -> str:
-        return f"<Lateness {self.mean_s:.2f} s, {len(self._asked)} watched>"
+        return f"<Lateness {self.mean_s:.2f} s, {len(self.watched)} watched>"
 
     @property
     def is_known(self) -> bool:
@@ -47,12 +47,12 @@ class Lateness:
 
     def asked(self, first_seen: float, back_at: float) -> None:
         """Somebody far from the front was asked to come back at that time."""
-        if len(self._asked) < MOST:
-            self._asked[first_seen] = back_at
+        if len(self.watched) < MOST:
+            self.watched[first_seen] = back_at
 
     def came(self, first_seen: float, clock: float, interval_s: float) -> None:
         """Somebody polls who may have been asked to. interval_s: the longest."""
-        back_at = self._asked.pop(first_seen, None)
+        back_at = self.watched.pop(first_seen, None)
         if back_at is not None and -SHARE * interval_s < clock - back_at < SHARE * interval_s:
             self._seen += 1
             self.mean_s += max(GAIN, 1.0 / (self._seen + 1)) * (clock - back_at - self.mean_s)
@@ -62,4 +62,4 @@ class Lateness:
         if clock - self._swept_at > interval_s:
             self._swept_at = clock
             last = clock - SHARE * interval_s
-            self._asked = {first_seen: at for first_seen, at in self._asked.items() if at > last}
+            self.watched = {first_seen: at for first_seen, at in self.watched.items() if at > last}

@@ -44,9 +44,7 @@ class Line:
         "_end_own",
         "_forget_at",
         "_fresh",
-        "_freshest",
         "_guessed_until",
-        "_hasty",
         "_muted_until",
         "_probed_s",
         "_sample",
@@ -58,8 +56,10 @@ class Line:
         "_zone",
         "book",
         "far",
+        "freshest",
         "front",
         "guessed_from",
+        "hasty",
         "knows_lateness",
         "late_s",
         "returns",
@@ -75,7 +75,7 @@ class Line:
         self.young_s = young_s
         self.late_s = 0.0  # visitors come so much later than usual
         self.knows_lateness = False
-        self._hasty: set[float] = set()  # they poll faster than asked
+        self.hasty: set[float] = set()  # they poll faster than asked
         self._forget_at = clock + HASTY_S
         self._guessed_until = -inf
         self.guessed_from = inf  # first_seen from which on nobody knows yet how many come back
@@ -85,7 +85,7 @@ class Line:
         self._census = Census()
         self.front: SharedFront | None = None  # only while joined with other nodes
         self._beyond = 0.0
-        self._freshest = -inf  # first_seen of the oldest newcomer
+        self.freshest = -inf  # first_seen of the oldest newcomer
         self._sample = self._zone = 1.0
         self._seam = inf
         self._seam_front = self._seam_own = self._seam_far = 0.0
@@ -118,8 +118,8 @@ class Line:
         slot = self.book.due.get(first_seen)
         # Faster than asked is no sign of anything: no honest client is that much too soon.
         if slot is not None and slot * SLOT_S > self._ticked_at + self.late_s + EARLY_S:
-            if len(self._hasty) < self.book.capacity:
-                self._hasty.add(first_seen)
+            if len(self.hasty) < self.book.capacity:
+                self.hasty.add(first_seen)
             return
         muted = self._ticked_at < self._muted_until
         young = age_s < self.young_s and not muted
@@ -132,7 +132,7 @@ class Line:
         elif muted:
             return
         elif slot is not None:
-            self.returns.kept()
+            self.returns.back += 1  # in time
             if young:
                 self.showup.due(0, 1)
         else:
@@ -140,7 +140,7 @@ class Line:
 
     def expect(self, first_seen: float, due: float, is_first: bool) -> None:
         """They were told to come back by `due`."""
-        if self._hasty and first_seen in self._hasty and not self._stands_for_all(first_seen):
+        if self.hasty and first_seen in self.hasty and not self._stands_for_all(first_seen):
             self.book.remove(first_seen)
             return
         self.book.add(first_seen, due)
@@ -183,12 +183,12 @@ class Line:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock
         if clock > self._forget_at:
-            self._hasty.clear()
+            self.hasty.clear()
             self._forget_at = clock + HASTY_S
         self.book.refresh()
         self._fresh.refresh()
         oldest = self._fresh.nth(0)
-        self._freshest = inf if oldest is None else oldest
+        self.freshest = inf if oldest is None else oldest
         if self.front is not None:
             self.front.tick(clock - behind_s, threshold)
             self._meet()
@@ -259,7 +259,7 @@ class Line:
 
     def doubted(self, first_seen: float) -> float:
         """Newcomers of this node's sample before this one who are not expected to come."""
-        if first_seen <= self._freshest or self.showup.share >= 1.0:
+        if first_seen <= self.freshest or self.showup.share >= 1.0:
             return 0.0
         return (1.0 - self.showup.share) * self._fresh.rank(first_seen)
 
@@ -277,8 +277,10 @@ class Line:
 
     def _own(self, first_seen: float) -> float:
         ahead = float(self.book.rank(first_seen))
-        if first_seen > self._freshest and self.showup.share < 1.0:
-            return ahead - (1.0 - self.showup.share) * self._fresh.rank(first_seen)
+        if first_seen > self.freshest:
+            share = self.showup.share
+            if share < 1.0:
+                return ahead - (1.0 - share) * self._fresh.rank(first_seen)
         return ahead
 
     def place(self, first_seen: float, front: float) -> float:
@@ -297,7 +299,7 @@ class Line:
             self._guessed_until = self._ticked_at + self.young_s
         if self._ticked_at < self._guessed_until:  # newcomers are counted by guess until they have come back
             self.guessed_from = now - self.young_s
-            youngest = min(youngest, self._freshest, self.guessed_from)
+            youngest = min(youngest, self.freshest, self.guessed_from)
         else:
             self.guessed_from = inf
         census = self._census

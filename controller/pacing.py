@@ -30,7 +30,8 @@ def appointment(eta_s: float, flow: float, min_s: float, far_s: float, is_exact:
     the longest as it is stretched now."""
     if eta_s <= 2.0 * APPROACH_S:
         return max(eta_s, min_s) if is_exact else min_s
-    early_s = APPROACH_S if is_exact else APPROACH_S + SPREAD * (eta_s / flow) ** 0.5
+    spread: float = 0.0 if is_exact else (eta_s / flow) ** 0.5
+    early_s = APPROACH_S + SPREAD * spread
     after_s = min(eta_s - early_s, FAR * eta_s)
     return max(min(after_s, far_s), min_s)
 

@@ -70,13 +70,15 @@ class SelfReturns:
     to be short, asks nobody to come back after the longest interval, and would never learn of either.
     """
 
-    __slots__ = ("_back", "_expected", "_kept", "_late", "_lost", "_waiting", "is_sure")
+    __slots__ = ("_expected", "_kept", "_late", "_lost", "_waiting", "back", "is_sure")
 
     def __init__(self, nodes: int) -> None:
         self._expected = 1.0 / nodes
         self.is_sure = False  # of how late visitors come
         self._kept = 0.0
-        self._back = 0  # came back since the last tick
+        #: Who came back in time since the last tick; they count when those who did not do, or a growing line would
+        #: look kept. Whoever sees them adds to it: it is most visits.
+        self.back = 0
         self._lost = 0.0
         self._late: set[float] = set()
         self._waiting: deque[tuple[float, list[float], int]] = deque()
@@ -103,10 +105,6 @@ class SelfReturns:
         self.is_sure = True
         self._kept = self._lost = 0.0
 
-    def kept(self) -> None:
-        """Somebody is back in time; counted when those who are not are, or a growing line would look kept."""
-        self._back += 1
-
     def maybe_late(self, first_seen: float) -> None:
         if first_seen in self._late:
             self._late.discard(first_seen)
@@ -116,11 +114,11 @@ class SelfReturns:
         """These proven leases ran out; those not back within LATE_S, or half of `late_s` later, went elsewhere."""
         if self._expected >= 1.0:
             return
-        if gone or self._back:
+        if gone or self.back:
             self._late.update(gone)
             late_s = LATE_S + 0.5 * late_s if self.is_sure else UNSURE_S
-            self._waiting.append((clock + late_s, gone, self._back))
-            self._back = 0
+            self._waiting.append((clock + late_s, gone, self.back))
+            self.back = 0
         while self._waiting and self._waiting[0][0] <= clock:
             _, lost, kept = self._waiting.popleft()
             self._kept += kept

@@ -45,7 +45,10 @@ class Answers:
 
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
         """The status document."""
-        state, retry_after_s = status.state, status.retry_after_s
+        return self.of_document(status.state, status.retry_after_s, status.to_json(), code, cookie)
+
+    def of_document(self, state: State, retry_after_s: int | None, body: bytes, code: int, cookie: Headers) -> Answer:
+        """The same, from what is needed of the status."""
         fields = self._document_fields.get(state)
         if fields is None:
             fields = self._document_fields[state] = {}
@@ -54,7 +57,7 @@ class Answers:
             if len(fields) >= MOST_WAITS:
                 fields.clear()
             headers = fields[retry_after_s] = _document_headers(state, retry_after_s)
-        return Answer(code, headers, status.to_json(), state, cookie)
+        return Answer(code, headers, body, state, cookie)
 
     def static(self, name: str, head: RequestHead) -> Answer:
         """A file of the edge's own pages, by the name that carries its hash."""

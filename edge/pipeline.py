@@ -210,7 +210,9 @@ class Pipeline:
         verdict = room.ask(place, now, draw, shut=is_shut)
         match verdict:
             case Wait():
-                return self._replies.keep_waiting(facts, room, waiting(facts, room, held, verdict), held, given, now)
+                if facts.is_poll and given is None and not self._replies.is_written_down(room, verdict):
+                    return self._replies.wait_on(facts, room, verdict, held)
+                return self._replies.keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Admit():
                 if grants is None or is_new:
                     return self._admit(facts, room, held, now)

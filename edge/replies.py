@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from controller import Wait
 from edge.answers import Answers
 from edge.cookies import Cookies
 from edge.facts import Facts
@@ -10,7 +11,7 @@ from edge.negotiation import best_coding
 from edge.room import Room
 from edge.telling import came_from_itself
 from edge.verdict import Answer, Forward, Headers, Verdict
-from waiting_room.status import State, Status
+from waiting_room.status import State, Status, document, moment, retry_after
 from waiting_room.ticket import Keyring, Pass, Slip, Ticket
 
 __all__ = ["Replies"]
@@ -45,6 +46,26 @@ class Replies:
         if fresh is None:
             facts.entered = forward
         return forward
+
+    def wait_on(self, facts: Facts, room: Room, verdict: Wait, ticket: Ticket) -> Answer:
+        """The answer to all but a few polls: `keep_waiting` without anything to hand out, so there is the document
+        alone to be made."""
+        if ticket is not facts.credential:
+            first_seen_json = moment(ticket.first_seen)
+        else:
+            first_seen_json = facts.first_seen_json
+            if not first_seen_json:
+                first_seen_json = facts.first_seen_json = moment(ticket.first_seen)
+        words, after_s = room.words(), verdict.poll_after_s
+        p50_s, p90_s = verdict.eta_p50_s, verdict.eta_p90_s
+        if room.shelf.is_paused:
+            p50_s = p90_s = None
+        body = document(words, verdict.position, p50_s, p90_s, after_s, first_seen_json)
+        return self._answers.of_document(words.state, retry_after(after_s), body, 200, ())
+
+    def is_written_down(self, room: Room, verdict: Wait) -> bool:
+        """Whether the visitor's ticket is to say when they were asked back."""
+        return room.away_s is not None and verdict.poll_after_s > LONG_S
 
     def keep_waiting(
         self, facts: Facts, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float

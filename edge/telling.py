@@ -5,10 +5,9 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from controller import Wait
-from edge.facts import Facts
 from edge.head import RequestHead
 from edge.room import Room
-from waiting_room.status import State, Status, moment
+from waiting_room.status import State, Status
 from waiting_room.ticket import Ticket
 
 _WAITING: Final = State.WAITING  # a look-up in an Enum costs more than all else here
@@ -17,15 +16,10 @@ _SOLD_OUT: Final = State.SOLD_OUT
 __all__ = ["came_from_itself", "room_named", "sold_out", "solution_in", "waiting"]
 
 
-def waiting(facts: Facts, room: Room, ticket: Ticket, verdict: Wait) -> Status:
+def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
     """Waiting for one's turn; while every unit is held, for one of them to come back. The place is the same."""
     shelf = room.shelf
     is_paused = shelf.is_paused
-    first_seen_json = ""
-    if ticket is facts.credential:
-        first_seen_json = facts.first_seen_json
-        if not first_seen_json:
-            first_seen_json = facts.first_seen_json = moment(ticket.first_seen)
     return Status(  # in the order of its fields: names would cost as much as all the rest of it
         _SOLD_OUT if is_paused else _WAITING,
         room.name,
@@ -37,11 +31,6 @@ def waiting(facts: Facts, room: Room, ticket: Ticket, verdict: Wait) -> Status:
         room.message,
         shelf.free,
         shelf.held,
-        None,
-        "",
-        0.0,
-        room.words(),
-        first_seen_json,
     )
 
 

@@ -25,7 +25,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Final
 
-__all__ = ["State", "Status", "Words", "moment"]
+__all__ = ["State", "Status", "Words", "document", "moment", "retry_after"]
 
 
 class State(StrEnum):
@@ -43,7 +43,7 @@ class Words:
     """What the documents of a room have in common while its stock and its message stay the same: all but one visitor's
     own, in JSON."""
 
-    __slots__ = ("before", "behind")
+    __slots__ = ("before", "behind", "state")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Words:
         held: int | None = None,
         opens_at: float | None = None,
     ) -> None:
+        self.state = state
         self.before = f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '
         kept = "" if held is None else f', "held": {held}'
         opens = "" if opens_at is None else f', "opens_at": {moment(opens_at)}'
@@ -61,7 +62,7 @@ class Words:
         self.behind = f', "message": {said}, "stock": {json.dumps(stock)}{kept}{opens}'
 
 
-#: For states that nobody keeps the words of; rooms are few, and so are messages and stocks.
+#: Rooms are few, and so are messages and stocks.
 _words = lru_cache(maxsize=1024)(Words)
 
 
@@ -89,10 +90,6 @@ class Status:
     """What is to be solved before there is a place, as JSON."""
     moved_back_s: float
     """By how much the place has just been put back, since its visitor was away for too long."""
-    words: Words | None
-    """Those of this state, room, message and stock, if they are at hand."""
-    first_seen_json: str
-    """`first_seen` as the document tells it, if that is at hand."""
 
     def __init__(
         self,
@@ -109,8 +106,6 @@ class Status:
         opens_at: float | None = None,
         challenge: str = "",
         moved_back_s: float = 0.0,
-        words: Words | None = None,
-        first_seen_json: str = "",
     ) -> None:
         self.state = state
         self.room = room
@@ -125,37 +120,53 @@ class Status:
         self.opens_at = opens_at
         self.challenge = challenge
         self.moved_back_s = moved_back_s
-        self.words = words
-        self.first_seen_json = first_seen_json
 
     @property
     def retry_after_s(self) -> int | None:
         """The value of `Retry-After`: whole seconds, rounded up, at least 1 (RFC 9110, 10.2.3)."""
-        after_s = self.poll_after_s
-        if after_s is None:
-            return None
-        return ceil(after_s) if after_s > 1.0 else 1
+        return retry_after(self.poll_after_s)
 
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
-        position, p50, p90, after = self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s
-        words = self.words
-        if words is None:
-            words = _words(self.state, self.room, self.message, self.stock, self.held, self.opens_at)
-        place = "null" if position is None else str(position)
-        eta = "null" if p50 is None or p90 is None else f'{{"p50": {ceil(p50)}, "p90": {ceil(p90)}}}'
-        comes = "null" if after is None else _hundredths(after)
-        came = self.first_seen_json or ("null" if self.first_seen is None else moment(self.first_seen))
+        words = _words(self.state, self.room, self.message, self.stock, self.held, self.opens_at)
+        came = "null" if self.first_seen is None else moment(self.first_seen)
         rest = self._rest() if self.challenge or self.moved_back_s else ""
-        return (
-            f'{words.before}{place}, "eta_seconds": {eta}, "poll_after_seconds": {comes}, "first_seen": {came}'
-            f"{words.behind}{rest}}}"
-        ).encode()
+        return document(words, self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s, came, rest)
 
     def _rest(self) -> str:
         """What is seldom said."""
         challenge = f', "challenge": {self.challenge}' if self.challenge else ""
         return challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
+
+
+def document(
+    words: Words,
+    position: int | None,
+    eta_p50_s: float | None,
+    eta_p90_s: float | None,
+    poll_after_s: float | None,
+    first_seen_json: str,
+    rest: str = "",
+) -> bytes:
+    """The document of a `Status`, for whom there is no need of one: the fields are its own. rest: further members."""
+    place = "null" if position is None else str(position)
+    comes = "null" if poll_after_s is None else _hundredths(poll_after_s)
+    if eta_p50_s is None or eta_p90_s is None:
+        return (
+            f'{words.before}{place}, "eta_seconds": null, "poll_after_seconds": {comes}, '
+            f'"first_seen": {first_seen_json}{words.behind}{rest}}}'
+        ).encode()
+    return (
+        f'{words.before}{place}, "eta_seconds": {{"p50": {ceil(eta_p50_s)}, "p90": {ceil(eta_p90_s)}}}, '
+        f'"poll_after_seconds": {comes}, "first_seen": {first_seen_json}{words.behind}{rest}}}'
+    ).encode()
+
+
+def retry_after(poll_after_s: float | None) -> int | None:
+    """The value of `Retry-After`; see `Status`."""
+    if poll_after_s is None:
+        return None
+    return ceil(poll_after_s) if poll_after_s > 1.0 else 1
 
 
 def _hundredths(seconds: float) -> str:

@@ -224,7 +224,7 @@ class Client(Connection):
         is_new = data[:2] != b"\r\n"
         if not is_new:  # an empty line before a request is tolerated (RFC 9112, 2.2)
             data = data[2:]
-        end = end_of_head(data, self._plane.settings.limits.head_bytes)
+        end = end_of_head(data, self._plane.head_bytes)
         if isinstance(end, Refusal):
             self.refuse(end.status, end.detail)
             return None

@@ -290,4 +290,8 @@ def _cookie_at(raw: bytes) -> tuple[int, int]:
 
 def _is_plain(cookie: bytes) -> bool:
     """Whether a cookie's bytes mean the same to everybody: printable ASCII, no space at either end."""
-    return cookie.isascii() and cookie.decode().isprintable() and cookie[:1] != b" " and cookie[-1:] != b" "
+    return not cookie.translate(None, _PRINTABLE) and cookie[:1] != b" " and cookie[-1:] != b" "
+
+
+#: Without them nothing is left of a plain cookie: one pass over its bytes.
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))

@@ -104,6 +104,7 @@ class Plane:
         self.settings = settings
         self.pipeline = pipeline
         self.most = most_connections(settings)
+        self.head_bytes = settings.limits.head_bytes
         self.response_s = settings.upstream.response_timeout_seconds
         self.idle_s = settings.upstream.idle_timeout_seconds
         self.first_look_s = min(settings.limits.keepalive_seconds, settings.limits.write_seconds)

@@ -152,6 +152,6 @@ def test_who_is_back_counts_no_sooner_than_who_is_lost() -> None:
     returns.be_sure()
     for step in range(20):
         for _ in range(40):
-            returns.kept()
+            returns.back += 1
         returns.missed([step + i * 1e-3 for i in range(120)], clock=step * 0.1)
         assert returns.share == 0.25

@@ -155,7 +155,7 @@ def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
 def come_back(returns: SelfReturns, kept: bool, i: int) -> None:
     """The i-th lease has come due, a second after the one before, and its visitor is here or not."""
     if kept:
-        returns.kept()
+        returns.back += 1
     else:
         returns.missed([float(i)], clock=float(i))
 
@@ -181,7 +181,7 @@ def test_expected_places_count_newcomers_by_their_share() -> None:
     line.showup.share = 0.2
     line.book.refresh()
     line._fresh.refresh()
-    line._freshest = 0.0
+    line.freshest = 0.0
     for place in (10.0, 100.0, 250.0):
         at = line.nth(place)
         assert at is not None

@@ -10,7 +10,7 @@ from controller import Admit
 from controller.occupancy import CELLS
 from edge.head import RequestHead
 from edge.loading import parse_settings
-from edge.room import Room
+from edge.room import Room, place_of
 from edge.rooms import build_rooms
 from edge.stock import STALE_S, RoomEvent, Shelf, news_in
 from edge.verdict import Answer, Forward, Verdict
@@ -173,14 +173,14 @@ def test_workers_reach_for_the_last_unit_and_one_gets_it() -> None:
     for room in rooms:
         room.shelf.hear(RoomEvent("checkout", 1, held=0), NOW)
     tickets = [new_ticket("checkout", NOW, bytes([at]) * 16) for at in range(6)]
-    admitted = [isinstance(rooms[at % 2].ask(ticket, NOW, 0.5), Admit) for at, ticket in enumerate(tickets)]
+    admitted = [isinstance(rooms[at % 2].ask(place_of(ticket), NOW, 0.5), Admit) for at, ticket in enumerate(tickets)]
     assert admitted == [True] + [False] * 5
     held = rooms[0].admit(tickets[0], NOW)
     assert rooms[1].end_claim(held, NOW + 1)
     rooms[0].note_tried(held.id, NOW + 1)
     assert not rooms[0].end_claim(held, NOW + 2), "one visitor's claim ends once, whichever node hears of it"
-    assert isinstance(rooms[1].ask(tickets[2], NOW + 2, 0.5), Admit)
-    assert not isinstance(rooms[0].ask(tickets[3], NOW + 2, 0.5), Admit)
+    assert isinstance(rooms[1].ask(place_of(tickets[2]), NOW + 2, 0.5), Admit)
+    assert not isinstance(rooms[0].ask(place_of(tickets[3]), NOW + 2, 0.5), Admit)
 
 
 def test_a_new_claim_time_counts_anew_in_shared_memory() -> None:
@@ -204,7 +204,7 @@ def test_a_new_claim_time_counts_anew_in_shared_memory() -> None:
 
     tables: list[object] = []
     room = built(YAML % 1)
-    room.ask(Ticket("a" * 22, "checkout", NOW, NOW), NOW, 0.5)
+    room.ask(place_of(Ticket("a" * 22, "checkout", NOW, NOW)), NOW, 0.5)
     assert (rows[0][0], claims[0][0]) == (1, 1)
     built((YAML % 1).replace("claim_seconds: 10", "claim_seconds: 30"), tables[-1])
     assert (rows[0][0], claims[0][0]) == (1, 0)
