@@ -50,36 +50,11 @@ class Gate:
     """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
 
     __slots__ = (
-        "_admitted",
-        "_arrivals",
-        "_blocked",
-        "_born",
-        "_bucket",
-        "_clock",
-        "_cold_until",
-        "_doubt_scale",
-        "_far_eta_s",
-        "_far_s",
-        "_fleet",
-        "_flow",
-        "_grace_s",
-        "_grown_up",
-        "_is_exact",
-        "_is_full",
-        "_lateness",
-        "_law",
-        "_lead_s",
-        "_line",
-        "_min_s",
-        "_new_s",
-        "_polls",
-        "_sample",
-        "_settings",
-        "_shift",
-        "_standstill",
-        "_stretch",
-        "_ticked_at",
-    )
+        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_scale",
+        "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_is_exact", "_is_full", "_lateness",
+        "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample", "_settings", "_shift", "_standstill",
+        "_stretch", "_ticked_at",
+    )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
         """`resume`: a checkpoint, or {} for a node that joins a sale (empty bucket, it listens first)."""
