@@ -24,6 +24,8 @@ SLOT_S: Final = 0.1  # resolution of due times
 EARLY_S: Final = 0.7  # a page's jitter is 0.25 s at most, and 0.2 s are grace and rounding
 CHUNK: Final = 256  # sqrt of the usual 65,000 leases
 
+_left: Final = bisect_left  # compiled, what is imported is looked up in the module at each call, what is final is not
+
 
 class LeaseBook:
     """A bounded multiset of (first_seen, due); all times in seconds, on the caller's axes."""
@@ -62,8 +64,8 @@ class LeaseBook:
 
     def rank(self, first_seen: float) -> int:
         """Leases older than `first_seen`."""
-        c = bisect_left(self._maxes, first_seen)
-        return (self._prefix[c] + bisect_left(self._chunks[c], first_seen)) * self.weight
+        c = _left(self._maxes, first_seen)
+        return (self._prefix[c] + _left(self._chunks[c], first_seen)) * self.weight
 
     def nth(self, place: int) -> float | None:
         """first_seen of the lease with `place` older ones (0 = the oldest); None beyond the end."""
@@ -153,18 +155,18 @@ class LeaseBook:
             prefix.append(total)
 
     def _insert(self, first_seen: float) -> None:
-        c = bisect_left(self._maxes, first_seen)
+        c = _left(self._maxes, first_seen)
         chunk = self._chunks[c]
-        chunk.insert(bisect_left(chunk, first_seen), first_seen)
+        chunk.insert(_left(chunk, first_seen), first_seen)
         if len(chunk) > 2 * CHUNK:
             self._chunks[c : c + 1] = [chunk[:CHUNK], chunk[CHUNK:]]
             self._maxes.insert(c, chunk[CHUNK - 1])
             self.refresh()
 
     def _delete(self, first_seen: float) -> None:
-        c = bisect_left(self._maxes, first_seen)
+        c = _left(self._maxes, first_seen)
         chunk = self._chunks[c]
-        i = bisect_left(chunk, first_seen)
+        i = _left(chunk, first_seen)
         if i < len(chunk) and chunk[i] == first_seen:
             del chunk[i]
             if not chunk and len(self._chunks) > 1:

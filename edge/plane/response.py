@@ -269,6 +269,10 @@ def render_fields(headers: Headers) -> bytes:
 render_again = lru_cache(maxsize=1024)(render_fields)
 
 
+#: The end of a head with a short body, as all polls have.
+_LENGTHS: Final = [b"Content-Length: %d\r\n\r\n" % size for size in range(1024)]
+
+
 class AnswerWriter:
     """Writes the edge's own answers. Fields that many answers share are rendered once.
 
@@ -289,10 +293,12 @@ class AnswerWriter:
         own = render_fields(answer.cookies) if answer.cookies else b""
         if status == 304:
             return b"%b%b%b%b\r\n" % (head, own, date, connection)
-        length = str(len(body)).encode()  # `%d` would be left to the interpreter by mypyc, and all of the line with it
+        size = len(body)
+        # `%d` would be left to the interpreter by mypyc, and all of the line with it.
+        length = _LENGTHS[size] if size < 1024 else b"Content-Length: %b\r\n\r\n" % str(size).encode()
         if is_head:
             body = b""
-        return b"%b%b%b%bContent-Length: %b\r\n\r\n%b" % (head, own, date, connection, length, body)
+        return b"%b%b%b%b%b%b" % (head, own, date, connection, length, body)
 
     def _render(self, status: int, headers: Headers) -> bytes:
         head = _status_line(status) + render_fields(headers)
