@@ -30,7 +30,7 @@ compiled: $(VENV)/.test-ready ## the same with the modules on a request's path c
 	@ls build/compiled/edge/plane/*.so >/dev/null
 
 test-compiled: compiled ## the tests of what was compiled, on the compiled form
-	@cp -r tests setup.cfg build/compiled/
+	@cp -r tests docs setup.cfg build/compiled/
 	@cd build/compiled && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/controller tests/waiting_room tests/edge $(ARGS)
 
 check: $(VENV)/.test-ready ## format, lint, strict types, import rules, known vulnerabilities of what is installed
