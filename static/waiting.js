@@ -1,8 +1,8 @@
 // The waiting page's script: asks for the status document when told to, shows it, and goes in once.
 //
 // Rules: never at the server earlier than told, but for the time that it took itself to answer; never two polls in
-// flight; no word of its own (all words come with the page); and what is shown does not jump: a place grows, or a wait
-// gets longer, only after several answers have said so.
+// flight; no word of its own (all words come with the page); and what is shown does not jump: it is a mean of what the
+// nodes have answered, and a place grows, or a wait gets longer, only after several answers have said so.
 // Without this script the page does the same by reloading itself; should the script not arrive, a slower reload rescues
 // the visitor, which `window.stop()` calls off when the script is there.
 (() => {
@@ -23,6 +23,12 @@
   const SENT_BACK_PAUSE_MS = 30000;
   const HICCUP_MS = 5000; // a single failure that is over so soon is not worth a word
   const AGREEING_ANSWERS = 3; // so many answers in a row must say "worse" before the page does
+  const FOLLOWS = 0.3; // by so much, at least, the place follows an answer that differs from what was expected
+  const NOTICES = 0.2; // gain of the two means that tell a bias from noise
+  const NOISE = 0.1; // of what a P90 leaves open beyond KNOWN: how noisy answers are until more is known
+  const KNOWN = 1.08;
+  const SURPRISE = 0.5; // an answer that is off by so much tells of something else: start anew
+  const WAIT_FOLLOWS = 0.4;
   const ANNOUNCE_EVERY_MS = 60000;
   const LEAST_WAIT_S = 45; // as in texts.py
   const SOLUTIONS_TRIED = 3; // then it is left to waiting, or to cookies
@@ -100,13 +106,42 @@
   let shown = null; // what this visitor (first_seen) has been shown, see freshShown
 
   const freshShown = (firstSeen) => ({
-    firstSeen, place: null, placeWorse: 0, waitS: null, waitAt: 0, step: null, stepWorse: 0, slower: false, progress: 0,
+    firstSeen, line: null, place: null, placeWorse: 0, waitS: null, waitAt: 0, step: null, stepWorse: 0, slower: false,
+    progress: 0,
   });
   const serverNow = () => Date.now() + serverAheadMs;
 
+  /**
+   * The place of the line as all answers together know it. Nodes that share nothing know it from samples, so answers
+   * scatter, and their mean is better; but it must not lag where people leave and places shrink faster than expected.
+   * So the place moves on at the pace of the last answer, and follows each the more, the more the errors have had one
+   * sign of late (Trigg and Leach, "Exponential smoothing with an adaptive response rate", 1967).
+   */
+  const meanPlace = (place, eta) => {
+    const line = shown.line;
+    const now = Date.now();
+    const wait = eta ? Math.max(eta.p50, 1e-6) : Infinity;
+    const expected = line && Math.max(0, line.place - (Math.max(0, now - line.at) / 1000) * (place / wait));
+    const error = line && (place - expected) / Math.max(expected, place, 1);
+    if (!line || Math.abs(error) > SURPRISE) {
+      const noise = eta ? NOISE * Math.max(0, eta.p90 / wait - KNOWN) : 0;
+      shown.line = { place, at: now, answers: 1, bias: 0, size: noise };
+      return place;
+    }
+    line.answers += 1;
+    line.bias += NOTICES * (error - line.bias);
+    line.size += NOTICES * (Math.abs(error) - line.size);
+    const oneSided = line.size > 0 ? (line.bias / line.size) ** 2 : 0;
+    const follows = Math.max(FOLLOWS + (1 - FOLLOWS) * oneSided, 1 / line.answers);
+    line.place = expected + follows * (place - expected);
+    line.at = now;
+    return Math.max(1, Math.round(line.place));
+  };
+
   /** The place only shrinks, unless several answers in a row agree that it is further back. */
-  const steadyPlace = (place) => {
-    if (place === null) return null;
+  const steadyPlace = (told, eta) => {
+    if (told === null) return null;
+    const place = meanPlace(told, eta);
     shown.placeWorse = shown.place !== null && place > shown.place ? shown.placeWorse + 1 : 0;
     if (shown.place === null || place < shown.place || shown.placeWorse >= AGREEING_ANSWERS) {
       shown.place = place;
@@ -115,12 +150,12 @@
     return shown.place;
   };
 
-  /** The step of a wait that counts down between answers and follows them by 40 %; longer only when several agree. */
+  /** The step of a wait that counts down between answers and follows them by WAIT_FOLLOWS; longer only when several agree. */
   const steadyStep = (seconds) => {
     if (seconds === null) return null;
     const now = Date.now();
     const expected = Math.max(0, shown.waitS - (now - shown.waitAt) / 1000);
-    shown.waitS = shown.waitS === null ? seconds : expected + 0.4 * (seconds - expected);
+    shown.waitS = shown.waitS === null ? seconds : expected + WAIT_FOLLOWS * (seconds - expected);
     shown.waitAt = now;
     const step = nearestStep(shown.waitS);
     const isWorse = shown.step !== null && nearestStep(shown.waitS * 0.9) > shown.step; // clearly, not at the brink
@@ -174,7 +209,7 @@
   };
 
   const showPlace = (status) => {
-    const place = steadyPlace(status.position);
+    const place = steadyPlace(status.position, status.eta_seconds);
     put("place", place === null ? "" : number(place));
     by("place").className = placeClass(by("place").textContent);
     show("place-box", place !== null);

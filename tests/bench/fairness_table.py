@@ -127,8 +127,8 @@ def render(table: dict[str, dict[str, Any]]) -> str:
     """Markdown tables."""
     lines = [
         "| scenario | use | median | P95 | P99 | Kendall | over | polls each | peak/s | lost | spread |"
-        " polling ideal P99, polls | place off | P90 holds | grown |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        " polling ideal P99, polls | place off: shown, told | P90 holds | grown: shown, told | slower |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     notes: list[str] = []
     for name, scenario in SCENARIOS.items():
@@ -140,8 +140,9 @@ def render(table: dict[str, dict[str, Any]]) -> str:
             f" | {r['p99_s']:.2f} s"
             f" | {100 * r['kendall']:.3f} % | {r['overshoot']:.2g} | {r['polls_each']:.2f}"
             f" | {r['polls_peak_per_s']:.0f} | {100 * r['lost']:.2f} % | {r['spread_s']:.1f} s"
-            f" | {r['ideal_p99_s']:.2f} s, {r['ideal_polls']:.2f} | {100 * r['position_error']:.1f} %"
-            f" | {100 * r['covered']:.1f} % | {100 * r['grown']:.1f} % |"
+            f" | {r['ideal_p99_s']:.2f} s, {r['ideal_polls']:.2f} | {100 * r['position_error']:.1f} %,"
+            f" {100 * r['told_error']:.1f} % | {100 * r['covered']:.1f} % | {100 * r['grown']:.1f} %,"
+            f" {100 * r['told_grown']:.1f} % | {100 * r['slower']:.1f} % |"
         )
         extra = [
             f"{k} {v:.2f}" for k, v in r.items() if k.startswith(("calm", "others", "overdue", "fast", "coll", "node"))

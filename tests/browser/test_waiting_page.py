@@ -10,6 +10,7 @@ from time import time
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from controller.simulation import page as simulated_page
 from tests.browser.conftest import Arrive, Watch
 from tests.browser.scripted_edge import (
     PROTECTED,
@@ -23,6 +24,7 @@ from tests.browser.scripted_edge import (
     sold_out,
     waiting,
 )
+from waiting_room.texts import Texts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -90,15 +92,15 @@ async def test_server_and_script_word_alike(arrive: Arrive, edge: ScriptedEdge) 
 
 async def test_place_and_title_shrink(arrive: Arrive, edge: ScriptedEdge) -> None:
     """Every answer moves the visitor forward, on the page and in the tab's title."""
-    edge.answers = [waiting(900, 70), waiting(40, 20)]
+    edge.answers = [waiting(500, 70), waiting(40, 20), waiting(28, 14)]
     page = await arrive()
     await poll(page, 6)
-    await expect(page.locator("#place")).to_have_text("900")
+    await expect(page.locator("#place")).to_have_text("500")
     await poll(page, 6)
     await expect(page.locator("#place")).to_have_text("40")
     await poll(page, 6)
     await expect(page.locator("#wait")).to_have_text("less than a minute")
-    await expect(page).to_have_title("#40 in line – Lumen Records")
+    await expect(page).to_have_title("#28 in line – Lumen Records")
     assert all(edge.polls), "every poll brings the ticket"
 
 
@@ -115,10 +117,34 @@ async def test_does_not_jump(arrive: Arrive, edge: ScriptedEdge) -> None:
         await poll(page, 6)
         await expect(page.locator("#stock")).to_have_text(str(i))  # this answer, and no other, is on the page
         seen.append((await page.locator("#place").inner_text(), await page.locator("#wait").inner_text()))
-    assert [place for place, _ in seen] == ["500", "490", "490", "480", "480"]
+    places = [int(place) for place, _ in seen]
+    assert places == sorted(places, reverse=True)
+    assert 470 <= places[-1] <= 495
     waits = [wait for _, wait in seen]
     assert waits == sorted(waits), "it changes its mind once at most"
     assert set(waits) <= {"about 1 minute", "about 2 minutes"}
+
+
+async def test_shows_what_the_simulator_takes_it_to_show(arrive: Arrive, edge: ScriptedEdge) -> None:
+    """Places that scatter and then, all at once, shrink; waits that scatter and then get longer."""
+    told = [(900, 610), (930, 640), (780, 530), (850, 600), (730, 500), (560, 390), (400, 270), (390, 800)]
+    told += [(380, 820), (370, 790), (365, 760), (372, 765), (377, 768), (380, 770)]
+    every_s = 10
+    edge.pages = [waiting(*told[0], stock=0)]
+    edge.answers = [waiting(*answer, stock=i) for i, answer in enumerate(told[1:], start=1)]
+    english = Texts.load("en")
+    simulated = simulated_page.Page()
+    page = await arrive()
+    for i, (place, wait_s) in enumerate(told):
+        if i:
+            await poll(page, every_s)
+            await expect(page.locator("#stock")).to_have_text(str(i))
+        simulated.answer(i * every_s, place, wait_s, wait_s * 1.4)
+        shown = int(await page.locator("#place").inner_text())
+        assert simulated.place is not None
+        assert simulated.step is not None
+        assert abs(shown - simulated.place) <= 0.01 * simulated.place + 1  # the browser's clock runs on meanwhile
+        assert await page.locator("#wait").inner_text() == english.wait(simulated_page.STEPS_S[simulated.step])
 
 
 async def test_tells_a_real_slow_down(arrive: Arrive, edge: ScriptedEdge) -> None:
@@ -335,13 +361,13 @@ async def test_respects_retry_after(arrive: Arrive, edge: ScriptedEdge) -> None:
 
 async def test_an_answer_that_makes_no_sense_is_a_failure(arrive: Arrive, edge: ScriptedEdge) -> None:
     """Something in between answers with a page of its own: the visitor waits on, and is not lost."""
-    edge.answers = [Reply(200), Reply(200), waiting(800, 60)]
+    edge.answers = [Reply(200), Reply(200), waiting(500, 60)]
     page = await arrive()
     await poll(page, 6)
     await poll(page, 2.1)
     await expect(page.locator("#notice")).to_have_text("Connection lost. Your place is kept; trying again.")
     await poll(page, 4.1)
-    await expect(page.locator("#place")).to_have_text("800")
+    await expect(page.locator("#place")).to_have_text("500")
 
 
 async def test_a_very_late_appointment_is_not_an_early_one(arrive: Arrive, edge: ScriptedEdge) -> None:
@@ -485,11 +511,11 @@ async def test_one_new_ticket_is_no_lost_cookie(arrive: Arrive, edge: ScriptedEd
     """Somebody who clears their cookies once is a newcomer once."""
     page = await arrive()
     await page.context.clear_cookies()
-    edge.answers = [waiting(5000, 300, stock=n) for n in (1, 2, 3)]
+    edge.answers = [waiting(5000 - 100 * n, 300 - 6 * n, stock=n) for n in (1, 2, 3)]
     for n in (1, 2, 3):
         await poll(page, 6)
         await expect(page.locator("#stock")).to_have_text(str(n))
-    await expect(page.locator("#place")).to_have_text("5,000")
+    await expect(page.locator("#place")).to_have_text(re.compile(r"^4,7\d\d$"))
 
 
 async def test_explains_disabled_cookies_at_once(arrive: Arrive, edge: ScriptedEdge) -> None:
@@ -526,7 +552,7 @@ async def test_screen_readers_hear_now_and_then(arrive: Arrive, edge: ScriptedEd
     for n in range(10, 13):
         await poll(page, 6)
         await expect(page.locator("#stock")).to_have_text(str(n))
-    await expect(page.locator("#live")).to_have_text(re.compile(r"^Your place in line: 99\d\. Estimated wait: "))
+    await expect(page.locator("#live")).to_have_text(re.compile(r"^Your place in line: 9\d\d\. Estimated wait: "))
     edge.answers = [sold_out(poll_after_s=10)]
     await poll(page, 6)
     await expect(page.locator("#live")).to_have_text(re.compile("^Sold out for now"))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.simulation import world
+from controller.simulation import page, world
 from controller.simulation.scenario import Client
 from edge.demo import crowd
+from waiting_room.texts import LEAST_WAIT_S, Texts
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,12 +29,25 @@ PAGE = constants("static/waiting.js", r"^  const ([A-Z_]+) = ([\d.]+);")
         (Client().allowance, PAGE["ALLOWANCE"]),
         (Client().allowance_max_s, PAGE["ALLOWANCE_MOST_MS"] / 1000),
         (Client().forgets, PAGE["FORGETS"]),
+        (page.AGREEING, PAGE["AGREEING_ANSWERS"]),
+        (page.FOLLOWS, PAGE["FOLLOWS"]),
+        (page.NOTICES, PAGE["NOTICES"]),
+        (page.NOISE, PAGE["NOISE"]),
+        (page.KNOWN, PAGE["KNOWN"]),
+        (page.SURPRISE, PAGE["SURPRISE"]),
+        (page.WAIT_FOLLOWS, PAGE["WAIT_FOLLOWS"]),
+        (page.LEAST_S, PAGE["LEAST_WAIT_S"]),
         (world.BACK_OFF_S, PAGE["BACK_OFF_FIRST_MS"] / 1000),
         (world.BACK_OFF_MOST_S, PAGE["BACK_OFF_MOST_MS"] / 1000),
     ],
 )
 def test_simulated_clients_are_the_page(simulated: float, page: float) -> None:
     assert simulated == page
+
+
+def test_simulated_pages_word_waits_in_the_same_steps() -> None:
+    assert Texts.load("en").steps_s == page.STEPS_S
+    assert page.LEAST_S == LEAST_WAIT_S
 
 
 def test_crowds_over_sockets_are_as_late_as_the_page() -> None:

@@ -102,6 +102,8 @@ def test_what_the_waiting_are_told_comes_true() -> None:
     truth = told(run)
     assert truth.covered >= 0.9
     assert truth.position_error <= 0.1
+    assert truth.position_error < truth.told_error  # the page averages what nodes say that each know a sample
+    assert truth.grown == 0.0
 
 
 def test_a_small_room_on_two_workers_loses_no_capacity() -> None:
@@ -119,7 +121,7 @@ def test_a_small_room_on_two_workers_loses_no_capacity() -> None:
 def test_joined_nodes_know_every_place() -> None:
     """A node that sees one visitor in four tells each the place in the whole line."""
     truth = told(play(small("flash", 4, joined=True), seed=2))
-    assert truth.position_error <= 0.03
+    assert max(truth.position_error, truth.told_error) <= 0.03
     assert truth.covered >= 0.9
 
 
@@ -133,7 +135,7 @@ def test_hasty_clients_are_counted_once(joined: bool) -> None:
 
     scenario = replace(small("bots", 4, joined=joined), people=people)
     run = play(scenario, seed=2)
-    assert told(run).position_error <= (0.04 if joined else 0.1)
+    assert told(run).told_error <= (0.04 if joined else 0.1)
     assert measure(run, ideal.fifo(run.people, scenario.plan())).kendall <= 0.012
 
 
@@ -175,7 +177,7 @@ def test_after_a_cut_waits_are_told_as_before(joined: bool) -> None:
     told_s = np.array([s.eta_p50_s for s in later])
     assert len(later) > 50
     assert np.median(np.abs(told_s - waits) / np.maximum(waits, 5.0)) < 0.1
-    assert told(run).grown <= 0.1
+    assert told(run).told_grown <= 0.1
 
 
 def test_a_cut_of_the_capacity_is_nobodys_broken_promise() -> None:
@@ -183,7 +185,7 @@ def test_a_cut_of_the_capacity_is_nobodys_broken_promise() -> None:
     run = play(small("cut", 1, events=(SetCapacity(60.0, 5.0), SetCapacity(120.0, 25.0))), seed=2)
     truth = told(run)
     assert truth.covered >= 0.9
-    assert truth.grown <= 0.05
+    assert truth.told_grown <= 0.05
 
 
 def test_the_lottery_is_as_unfair_as_published() -> None:

@@ -1,0 +1,97 @@
+"""What the waiting page shows of what it is told: the rules of static/waiting.js, number by number.
+
+place    p moves on at the pace of the last answer, and follows each answer a:
+             expected = p (1 - dt / a.p50 * a.place / p)         error = (a.place - expected) / the larger of the two
+             p = expected + k (a.place - expected)               k = FOLLOWS + (1 - FOLLOWS) (bias / size)^2
+         bias and size are means of the error and of its absolute value: answers that scatter are averaged, answers that
+         all say "less" (people leave) are followed at once. Trigg and Leach, "Exponential smoothing with an adaptive
+         response rate", Operational Research Quarterly 18 (1967)
+wait     counts down, follows each answer by WAIT_FOLLOWS, and is worded as the nearest of STEPS_S
+both     get worse only when AGREEING answers in a row say so
+"""
+
+from bisect import bisect_right
+from itertools import pairwise
+from math import floor, inf
+from typing import Final
+
+AGREEING: Final = 3
+FOLLOWS: Final = 0.3
+NOTICES: Final = 0.2
+NOISE: Final = 0.1
+KNOWN: Final = 1.08
+SURPRISE: Final = 0.5
+WAIT_FOLLOWS: Final = 0.4
+LEAST_S: Final = 45.0
+CLEARLY: Final = 0.9  # a wait is longer when so much of it still is
+BEYOND: Final = 1.2
+STEPS_S: Final = (
+    *(60.0 * minutes for minutes in (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 45)),
+    *(3600.0 * hours for hours in (1, 1.5, 2, 3, 4, 5, 6)),
+)
+_MIDDLES_S: Final = tuple((low + high) / 2 for low, high in pairwise(STEPS_S))
+
+
+class Page:
+    """One visitor's page, from their first answer to the last."""
+
+    def __init__(self) -> None:
+        self._mean: float | None = None
+        self._at_s = self._bias = self._size = 0.0
+        self._answers = self._place_worse = self._step_worse = 0
+        self.place: int | None = None
+        self.wait_s: float | None = None
+        self.step: int | None = None  # index in STEPS_S, -1 below the first
+
+    def answer(self, at_s: float, position: int, p50_s: float, p90_s: float) -> bool:
+        """Take an answer in; whether the page now says that the wait has become longer. `at_s` never goes back."""
+        place = self._average(at_s, position, max(p50_s, 1e-6), p90_s)
+        self._place_worse = self._place_worse + 1 if self.place is not None and place > self.place else 0
+        if self.place is None or place < self.place or self._place_worse >= AGREEING:
+            self.place = place
+            self._place_worse = 0
+        slower = self._wait(at_s, p50_s)
+        self._at_s = at_s
+        return slower
+
+    def _average(self, at_s: float, position: int, wait_s: float, p90_s: float) -> int:
+        mean = self._mean
+        expected = 0.0 if mean is None else max(0.0, mean - (at_s - self._at_s) * position / wait_s)
+        error = inf if mean is None else (position - expected) / max(expected, position, 1)
+        if abs(error) > SURPRISE:
+            self._mean, self._answers = position, 1
+            self._bias, self._size = 0.0, NOISE * max(0.0, p90_s / wait_s - KNOWN)
+            return position
+        self._answers += 1
+        self._bias += NOTICES * (error - self._bias)
+        self._size += NOTICES * (abs(error) - self._size)
+        one_sided = (self._bias / self._size) ** 2 if self._size > 0.0 else 0.0
+        follows = max(FOLLOWS + (1.0 - FOLLOWS) * one_sided, 1.0 / self._answers)
+        self._mean = expected + follows * (position - expected)
+        return max(1, floor(self._mean + 0.5))
+
+    def _wait(self, at_s: float, p50_s: float) -> bool:
+        if self.wait_s is None:
+            self.wait_s = p50_s
+        else:
+            expected = max(0.0, self.wait_s - (at_s - self._at_s))
+            self.wait_s = expected + WAIT_FOLLOWS * (p50_s - expected)
+        step = nearest_step(self.wait_s)
+        is_worse = self.step is not None and nearest_step(CLEARLY * self.wait_s) > self.step
+        self._step_worse = self._step_worse + 1 if is_worse else 0
+        if self.step is None or step < self.step:
+            self.step = step
+        elif self._step_worse >= AGREEING:
+            self.step = step
+            self._step_worse = 0
+            return True
+        return False
+
+
+def nearest_step(seconds: float) -> int:
+    """The index of the step nearest to a wait: -1 below the first, one more than the last clearly beyond it."""
+    if seconds < LEAST_S:
+        return -1
+    if seconds > BEYOND * STEPS_S[-1]:
+        return len(STEPS_S)
+    return bisect_right(_MIDDLES_S, seconds)
