@@ -64,6 +64,9 @@ class LeaseBook:
 
     def rank(self, first_seen: float) -> int:
         """Leases older than `first_seen`."""
+        last = self._chunks[-1]
+        if last and first_seen > last[-1]:  # the youngest, as newcomers are: no need to look for where they stand
+            return (self._prefix[len(self._maxes)] + len(last)) * self.weight
         c = _left(self._maxes, first_seen)
         return (self._prefix[c] + _left(self._chunks[c], first_seen)) * self.weight
 
@@ -155,9 +158,14 @@ class LeaseBook:
             prefix.append(total)
 
     def _insert(self, first_seen: float) -> None:
-        c = _left(self._maxes, first_seen)
+        c = len(self._maxes)
         chunk = self._chunks[c]
-        chunk.insert(_left(chunk, first_seen), first_seen)
+        if chunk and first_seen > chunk[-1]:  # as in `rank`
+            chunk.append(first_seen)
+        else:
+            c = _left(self._maxes, first_seen)
+            chunk = self._chunks[c]
+            chunk.insert(_left(chunk, first_seen), first_seen)
         if len(chunk) > 2 * CHUNK:
             self._chunks[c : c + 1] = [chunk[:CHUNK], chunk[CHUNK:]]
             self._maxes.insert(c, chunk[CHUNK - 1])

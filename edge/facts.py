@@ -38,7 +38,7 @@ class Facts:
     """What becomes of a request with this head while its pass counts and is not renewed."""
     place: float
     """Of the ticket: by what the gate knows its visitor (`Room.ask`)."""
-    first_seen_json: str
+    first_seen_json: bytes
     """Of the ticket: as documents tell it; worked out for the first of them."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Facts:
         self.is_elsewhere = is_elsewhere
         self.entered = entered
         self.place = 0.0
-        self.first_seen_json = ""
+        self.first_seen_json = b""
 
     @property
     def is_verified(self) -> bool:

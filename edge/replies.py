@@ -51,11 +51,11 @@ class Replies:
         """The answer to all but a few polls: `keep_waiting` without anything to hand out, so there is the document
         alone to be made."""
         if ticket is not facts.credential:
-            first_seen_json = moment(ticket.first_seen)
+            first_seen_json = moment(ticket.first_seen).encode()
         else:
             first_seen_json = facts.first_seen_json
             if not first_seen_json:
-                first_seen_json = facts.first_seen_json = moment(ticket.first_seen)
+                first_seen_json = facts.first_seen_json = moment(ticket.first_seen).encode()
         words, after_s = room.words(), verdict.poll_after_s
         p50_s, p90_s = verdict.eta_p50_s, verdict.eta_p90_s
         if room.shelf.is_paused:

@@ -53,7 +53,7 @@ def came_from_itself(head: RequestHead) -> bool:
     A link from the same page to itself looks the same, and a first visit that follows one finds its place explained a
     little early: harmless.
     """
-    return head.referer.partition("://")[2] == head.host + head.target
+    return bool(head.referer) and head.referer.partition("://")[2] == head.host + head.target
 
 
 @lru_cache(maxsize=512)

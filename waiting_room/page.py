@@ -94,7 +94,7 @@ class WaitingPage:
             }
         )
         self._is_plain = data(room) == room.encode()
-        self._title = html(self._texts.view("waiting", "title"))
+        self._before_place, _, self._behind_place = html(self._texts.view("waiting", "title")).partition(b"{place}")
         self._thousands = html(self._texts.data["thousands"])
         self._title_unknown = html(self._texts.get("labels", "place_unknown"))
         self._halves: dict[tuple[object, ...], Half] = {}
@@ -130,8 +130,8 @@ class WaitingPage:
         moment = b"" if now is None else timestamp(now).encode()
         if status.position is None:
             return self._title_unknown, moment, b"", document
-        place = f"{status.position:,}".encode().replace(b",", self._thousands)
-        return self._title.replace(b"{place}", place), moment, place, document
+        place = grouped(status.position, self._thousands)
+        return b"%b%b%b" % (self._before_place, place, self._behind_place), moment, place, document
 
     def _half(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "Half":
         """The view with everything filled in that visitors of the same minute share; few of these are alive at once."""
@@ -142,8 +142,8 @@ class WaitingPage:
             view,
             self._texts.steps(status.eta_p50_s, status.eta_p90_s),
             status.retry_after_s,
-            None if now is None or view == "cookies" else now // 60,
-            status.first_seen // 60 if in_line and status.first_seen is not None else None,
+            None if now is None or view == "cookies" else int(now) // 60,
+            int(status.first_seen) // 60 if in_line and status.first_seen is not None else None,
             progress,
             len(own[1]),
             len(own[2]),
@@ -267,6 +267,16 @@ def view_of(status: Status) -> str:
 
 #: An enumeration's `value` is read through Python code of its own.
 _VIEWS: Final = {state: state.value for state in State}
+
+
+def grouped(n: int, separator: bytes) -> bytes:
+    """A number with a separator between its thousands."""
+    if n < 1000:
+        return str(n).encode()
+    return b"%b%b%b" % (grouped(n // 1000, separator), separator, _THREE_DIGITS[n % 1000])
+
+
+_THREE_DIGITS: Final = [b"%03d" % n for n in range(1000)]
 
 
 def width(value: bytes, step: int) -> int:

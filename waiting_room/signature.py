@@ -90,4 +90,7 @@ class Marks:
 
 def _text(digest: bytes) -> bytes:
     """32 bytes are 43 characters and one of padding, which is left out."""
-    return binascii.b2a_base64(digest, newline=False).translate(TO_URL)[:43]
+    return _to_base64(digest)[:43].translate(TO_URL)
+
+
+_to_base64: Final = binascii.b2a_base64  # compiled, what is imported is looked up in the module at each call

@@ -55,11 +55,11 @@ class Words:
         opens_at: float | None = None,
     ) -> None:
         self.state = state
-        self.before = f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '
+        self.before = f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '.encode()
         kept = "" if held is None else f', "held": {held}'
         opens = "" if opens_at is None else f', "opens_at": {moment(opens_at)}'
         said = json.dumps(message, ensure_ascii=False)
-        self.behind = f', "message": {said}, "stock": {json.dumps(stock)}{kept}{opens}'
+        self.behind = f', "message": {said}, "stock": {json.dumps(stock)}{kept}{opens}'.encode()
 
 
 #: Rooms are few, and so are messages and stocks.
@@ -129,8 +129,8 @@ class Status:
     def to_json(self) -> bytes:
         """The document as sent, one line of UTF-8."""
         words = _words(self.state, self.room, self.message, self.stock, self.held, self.opens_at)
-        came = "null" if self.first_seen is None else moment(self.first_seen)
-        rest = self._rest() if self.challenge or self.moved_back_s else ""
+        came = b"null" if self.first_seen is None else moment(self.first_seen).encode()
+        rest = self._rest().encode() if self.challenge or self.moved_back_s else b""
         return document(words, self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s, came, rest)
 
     def _rest(self) -> str:
@@ -145,21 +145,25 @@ def document(
     eta_p50_s: float | None,
     eta_p90_s: float | None,
     poll_after_s: float | None,
-    first_seen_json: str,
-    rest: str = "",
+    first_seen_json: bytes,
+    rest: bytes = b"",
 ) -> bytes:
     """The document of a `Status`, for whom there is no need of one: the fields are its own. rest: further members."""
-    place = "null" if position is None else str(position)
-    comes = "null" if poll_after_s is None else _hundredths(poll_after_s)
+    place = b"null" if position is None else _number(position)
+    comes = b"null" if poll_after_s is None else _hundredths(poll_after_s)
     if eta_p50_s is None or eta_p90_s is None:
-        return (
-            f'{words.before}{place}, "eta_seconds": null, "poll_after_seconds": {comes}, '
-            f'"first_seen": {first_seen_json}{words.behind}{rest}}}'
-        ).encode()
-    return (
-        f'{words.before}{place}, "eta_seconds": {{"p50": {ceil(eta_p50_s)}, "p90": {ceil(eta_p90_s)}}}, '
-        f'"poll_after_seconds": {comes}, "first_seen": {first_seen_json}{words.behind}{rest}}}'
-    ).encode()
+        eta = b"null"
+    else:
+        eta = b'{"p50": %b, "p90": %b}' % (_number(ceil(eta_p50_s)), _number(ceil(eta_p90_s)))
+    return b'%b%b, "eta_seconds": %b, "poll_after_seconds": %b, "first_seen": %b%b%b}' % (
+        words.before,
+        place,
+        eta,
+        comes,
+        first_seen_json,
+        words.behind,
+        rest,
+    )
 
 
 def retry_after(poll_after_s: float | None) -> int | None:
@@ -169,17 +173,20 @@ def retry_after(poll_after_s: float | None) -> int | None:
     return ceil(poll_after_s) if poll_after_s > 1.0 else 1
 
 
-def _hundredths(seconds: float) -> str:
-    """All who are far from the front are given the same interval."""
-    text = _intervals.get(seconds)
-    if text is None:
-        if len(_intervals) >= 1024:
-            _intervals.clear()
-        text = _intervals[seconds] = f"{seconds:.2f}"
-    return text
+def _number(n: int) -> bytes:
+    """Compiled, `str` of a number goes by way of a format string."""
+    return _NUMBERS[n] if 0 <= n < READY else str(n).encode()
 
 
-_intervals: Final[dict[float, str]] = {}
+def _hundredths(seconds: float) -> bytes:
+    n = int(100.0 * seconds + 0.5)
+    return _HUNDREDTHS[n] if 0 <= n < READY else f"{seconds:.2f}".encode()
+
+
+#: Of so many numbers the digits are ready, a megabyte of them.
+READY: Final = 10_000
+_NUMBERS: Final = [b"%d" % n for n in range(READY)]
+_HUNDREDTHS: Final = [b"%d.%02d" % divmod(n, 100) for n in range(READY)]
 
 
 def moment(moment_s: float) -> str:
@@ -189,7 +196,7 @@ def moment(moment_s: float) -> str:
 
 def timestamp(moment_s: float) -> str:
     """RFC 3339 in UTC with milliseconds, as JavaScript's `Date.prototype.toISOString` writes it."""
-    return _stamp(round(moment_s * 1_000_000) // 1000)
+    return _stamp(int(moment_s * 1_000_000.0 + 0.5) // 1000)  # `round` would be looked up and called
 
 
 def _stamp(moment_ms: int) -> str:

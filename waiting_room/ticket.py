@@ -274,7 +274,10 @@ def new_slip(room: str, now: float, entropy: bytes) -> Slip:
 def _new_id(entropy: bytes) -> str:
     if len(entropy) != ID_BYTES:
         raise ValueError(f"a ticket's id takes {ID_BYTES} random bytes, got {len(entropy)}")
-    return binascii.b2a_base64(entropy, newline=False).translate(TO_URL)[:ID_CHARACTERS].decode()
+    return _to_base64(entropy)[:ID_CHARACTERS].translate(TO_URL).decode()
+
+
+_to_base64: Final = binascii.b2a_base64
 
 
 def cookie_name(room: str) -> str:

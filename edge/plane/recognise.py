@@ -47,9 +47,9 @@ _LAST_HOP = Answer(
     b"",
     "static",
 )
-#: How browsers and proxies spell it. Other spellings are legal, and rare.
-_COOKIE: Final = b"\r\nCookie:"
-_LOWER_COOKIE: Final = b"\r\ncookie:"
+#: How browsers and proxies spell it, but for the first letter. Other spellings are legal, and rare.
+_COOKIE: Final = b"ookie: "
+_BEFORE_COOKIE: Final = (b"\r\nC", b"\r\nc")
 #: Shapes a generation holds, some 3 kB each. Anybody can make new ones: who does costs others the short cut, no more.
 MOST_SHAPES: Final = 1024
 #: How many hashes of heads that came once a generation holds, 64 bytes each.
@@ -276,20 +276,20 @@ def _cookie_at(raw: bytes) -> tuple[int, int]:
     """Where the value of the last cookie field begins and ends; both the end of the head when no such field is seen.
 
     The cut can be found again in what is left without the value, so two heads leave the same only if they differ in
-    nothing but the value.
+    nothing but the value. A field without the space is not seen, nor one behind which the name occurs again: that takes
+    the long way.
     """
     at = raw.rfind(_COOKIE)  # browsers send it last
-    if at < 0:
-        at = raw.rfind(_LOWER_COOKIE)
-        if at < 0:
-            return len(raw), len(raw)
-    at += 9
-    # Without the space it is not seen.
-    return (at + 1, raw.find(b"\r\n", at)) if raw[at] == 0x20 else (len(raw), len(raw))
+    if at < 3 or raw[at - 3 : at] not in _BEFORE_COOKIE:
+        return len(raw), len(raw)
+    at += 7
+    return at, raw.find(b"\r\n", at)
 
 
 def _is_plain(cookie: bytes) -> bool:
     """Whether a cookie's bytes mean the same to everybody: printable ASCII, no space at either end."""
+    if not cookie:
+        return True
     return not cookie.translate(None, _PRINTABLE) and cookie[:1] != b" " and cookie[-1:] != b" "
 
 

@@ -270,7 +270,9 @@ render_again = lru_cache(maxsize=1024)(render_fields)
 
 
 #: The end of a head with a short body, as all polls have.
-_LENGTHS: Final = [b"Content-Length: %d\r\n\r\n" % size for size in range(1024)]
+#: The page in a content coding has some 3 kB.
+READY_LENGTHS: Final = 8192
+_LENGTHS: Final = [b"Content-Length: %d\r\n\r\n" % size for size in range(READY_LENGTHS)]
 
 
 class AnswerWriter:
@@ -295,7 +297,7 @@ class AnswerWriter:
             return b"%b%b%b%b\r\n" % (head, own, date, connection)
         size = len(body)
         # `%d` would be left to the interpreter by mypyc, and all of the line with it.
-        length = _LENGTHS[size] if size < 1024 else b"Content-Length: %b\r\n\r\n" % str(size).encode()
+        length = _LENGTHS[size] if size < READY_LENGTHS else b"Content-Length: %b\r\n\r\n" % str(size).encode()
         if is_head:
             body = b""
         return b"%b%b%b%b%b%b" % (head, own, date, connection, length, body)
