@@ -103,11 +103,11 @@ class _Pages:
         made, rate = self._plan.tokens(s.at_s), self._plan.at(s.at_s)
         latest = self._latest.get(visitor)
         self._latest[visitor] = max(made + rate * p90, -np.inf if latest is None else latest)
-        has_told = latest is not None and made + rate * p50 > latest
-        if has_told:
+        tells_more = latest is not None and made + rate * p50 > latest
+        if tells_more:
             self.told_grown.add(visitor)
         if self._kind[visitor] == PLAIN:
-            if has_told:
+            if tells_more:
                 self.grown.add(visitor)
             return position
         page = self._pages.setdefault(visitor, Page())

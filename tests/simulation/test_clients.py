@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.simulation import page, world
 from controller.simulation.scenario import Client
@@ -11,6 +13,7 @@ from edge.demo import crowd
 from waiting_room.texts import LEAST_WAIT_S, Texts
 
 ROOT = Path(__file__).parents[2]
+ENGLISH = Texts.load("en")
 
 
 def constants(path: str, pattern: str) -> dict[str, float]:
@@ -46,8 +49,13 @@ def test_simulated_clients_are_the_page(simulated: float, page: float) -> None:
 
 
 def test_simulated_pages_word_waits_in_the_same_steps() -> None:
-    assert Texts.load("en").steps_s == page.STEPS_S
+    assert ENGLISH.steps_s == page.STEPS_S
     assert page.LEAST_S == LEAST_WAIT_S
+
+
+@given(st.floats(0.0, 40_000.0))
+def test_simulated_pages_word_waits_as_the_server_does(seconds: float) -> None:
+    assert page.nearest_step(seconds) == ENGLISH.wait_step(seconds)
 
 
 def test_crowds_over_sockets_are_as_late_as_the_page() -> None:

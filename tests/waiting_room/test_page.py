@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from tests.waiting_room.documents import Outline, messages, outline, texts
 from waiting_room.assets import STATIC_PATH, Assets
-from waiting_room.page import WaitingPage, progress_percent
+from waiting_room.page import WaitingPage, grouped, progress_percent
 from waiting_room.status import State, Status
+from waiting_room.texts import Texts
 
+ENGLISH = Texts.load("en")
 ASSETS = Assets.load()
 PAGE = WaitingPage(ASSETS, "checkout", "Lumen Records")
 PLAIN = Status(State.WAITING, "checkout", 1240, 95.0, 130.0, 4.2, first_seen=1_000_000.0)
@@ -140,3 +142,8 @@ def test_says_how_many_still_pay_while_all_is_held() -> None:
 def test_progress_is_a_part(status: Status, now: float) -> None:
     """Never all of it while anybody waits, never less than nothing."""
     assert progress_percent(status, now) is None or 0 <= progress_percent(status, now) <= 99  # type: ignore[operator]
+
+
+@given(st.integers(0, 10**10))
+def test_thousands_are_separated_as_in_words(n: int) -> None:
+    assert grouped(n, b",").decode() == ENGLISH.number(n)
