@@ -14,13 +14,20 @@ noise. What comes within `zone` of the front is counted no more and only moved a
     front            zone                                                 newest            youngest
       |--- frozen ------|--- counted every second: m += (count - m) / k -----|--- the live leases ---|
 
-    E      = sum(count) / sum(m) - 1                 of the bins that are counted
+    E      = sum(count) / sum(m) - 1                 of the bins of one group
     v     += (LEVEL / 2)^2 * E * dt                  share that leaves in an interval (people who give up)
     m     *= 1 + (LEVEL * E + v) * dt                times in intervals: a critically damped observer of level and trend
 
-so people who give up are seen by all bins together within an interval or two, while the shape is a mean over MEMORY of
-them. E is trusted by SURE: it counts n / (n + SURE) of itself. Who has left keeps a lease until it is due, half an
-interval on average, so counts are lowered by v / 2. Memory: some BINS bins of three floats, at most MAX_BINS.
+so people who give up are seen by a group's bins together within an interval or two, while the shape is a mean over
+MEMORY of them. A group is as many bins as hold SURE visitors or more, so a small sample is one; E is trusted by SURE:
+it counts n / (n + SURE) of itself. Who has left keeps a lease until it is due, half an interval on average, so counts
+are lowered by v / 2. Memory: some BINS bins of four floats, at most MAX_BINS.
+
+Where the nearest group loses more than those behind it, a node that few come to lets people in out of the middle of the
+line. They are not seen to go within the zone, where everybody polls more and more often, and where nobody counts; so
+the nearest group, of which the zone is made, is counted lower by TAKEN of the excess, a mean over TAKEN_MEMORY
+intervals. (TAKEN is fitted: one node in four with a twentieth of the traffic. Of it, 1 is that who stays has polled
+another node than that one, so leases stand for fewer.)
 """
 
 from bisect import bisect_left, bisect_right
@@ -38,6 +45,9 @@ BIN_S: Final = 0.5  # of the flow: no bin is smaller,
 LEAST: Final = 2.0  # nor holds fewer leases
 PASSED: Final = 16  # bins kept behind the front, for a threshold that goes back a little
 SURE: Final = 1000.0  # leases from which on their sum is worth more than its noise
+GROUPS: Final = 8  # at most
+TAKEN: Final = 1.25
+TAKEN_MEMORY: Final = 2.0
 
 
 class Counted(Protocol):
@@ -50,24 +60,27 @@ class Counted(Protocol):
 class Census:
     """Bins of first_seen with their visitors, in leases of this node's sample."""
 
-    __slots__ = ("_edges", "_front", "_masses", "_stepped_at", "_sums", "_trend", "_weights", "newest")
+    __slots__ = ("_edges", "_front", "_masses", "_stepped_at", "_sums", "_taken", "_trends", "_weights", "newest")
 
     def __init__(self) -> None:
         self._edges: list[float] = []  # one more than bins
         self._masses: list[float] = []
         self._weights: list[float] = []  # intervals that each mass rests on
+        self._trends: list[float] = []  # of the group that each bin was in last
         self._sums: list[float] = []  # visitors before each edge
-        self._front = self._trend = 0.0
+        self._front = 0.0
+        self._taken = 0.0  # share that the nearest group loses in an interval beyond what the others lose
         self._stepped_at = -inf
         self.newest = -inf  # first_seen up to which bins go
 
     def __repr__(self) -> str:
-        return f"<Census of {self._sums[-1] if self._sums else 0:.0f} in {len(self._masses)} bins, {self._trend:+.3f}>"
+        trend = self._trends[-1] if self._trends else 0.0
+        return f"<Census of {self._sums[-1] if self._sums else 0:.0f} in {len(self._masses)} bins, {trend:+.3f}>"
 
     def clear(self) -> None:
         """Start anew."""
-        self._edges, self._masses, self._weights, self._sums = [], [], [], []
-        self._front = self._trend = 0.0
+        self._edges, self._masses, self._weights, self._trends, self._sums = [], [], [], [], []
+        self._front = self._taken = 0.0
         self.newest = -inf
 
     def scale(self, ratio: float) -> None:
@@ -98,23 +111,46 @@ class Census:
     def _count(self, line: Counted, zone_end: float, dt: float) -> None:
         """Count what is beyond the zone once more; `dt` in intervals."""
         first = bisect_left(self._sums, zone_end)
-        masses, weights = self._masses, self._weights
-        if first >= len(masses):
+        total = self._sums[-1] - self._sums[first] if first < len(self._masses) else 0.0
+        if total <= 0.0:
             return
-        here = 1.0 + 0.5 * max(min(self._trend, 0.0), -1.0)
-        counts = [here * max(0.0, b - a) for a, b in pairwise(line.ahead(edge) for edge in self._edges[first:])]
-        known = sum(masses[first:])
-        if known <= 0.0:
-            return
-        seen = sum(counts)
-        error = min(max(seen / known - 1.0, -0.5), 0.5) * known / (known + SURE)
-        self._trend += (0.5 * LEVEL) ** 2 * error * dt
-        factor = 1.0 + (LEVEL * error + self._trend) * dt
-        for i, found in enumerate(counts, first):
+        counts = [max(0.0, b - a) for a, b in pairwise(line.ahead(edge) for edge in self._edges[first:])]
+        groups = max(1, min(GROUPS, int(total / SURE)))
+        start, last = first, len(self._masses)
+        trends: list[tuple[float, float]] = []  # of each group, with its visitors
+        for group in range(1, groups + 1):
+            end = last if group == groups else bisect_left(self._sums, self._sums[first] + total * group / groups)
+            known = self._sums[end] - self._sums[start]
+            if known > 0.0:
+                taken = 0.0 if trends else TAKEN * max(0.0, self._taken)
+                trends.append((self._observe(start, end, counts[start - first : end - first], dt, taken), known))
+            start = end
+        self._notice(trends, min(1.0, dt / TAKEN_MEMORY))
+        self._sum()
+
+    def _observe(self, start: int, end: int, counts: list[float], dt: float, taken: float) -> float:
+        """Bring the bins of one group up to date; its trend. taken: so much lower than counted, beyond who has left."""
+        masses, weights, trends = self._masses, self._weights, self._trends
+        known = sum(masses[start:end])
+        trend = sum(trends[start:end]) / (end - start)
+        here = 1.0 + 0.5 * max(min(trend, 0.0), -1.0) - taken
+        error = min(max(here * sum(counts) / known - 1.0, -0.5), 0.5) * known / (known + SURE)
+        trend += (0.5 * LEVEL) ** 2 * error * dt
+        factor = 1.0 + (LEVEL * error + trend) * dt
+        for i, count in enumerate(counts, start):
+            trends[i] = trend
             weights[i] = min(weights[i] + dt, MEMORY)
             mass = masses[i] * factor
-            masses[i] = max(0.0, mass + (found - mass) * dt / weights[i])
-        self._sum()
+            masses[i] = max(0.0, mass + (here * count - mass) * dt / weights[i])
+        return trend
+
+    def _notice(self, trends: list[tuple[float, float]], share: float) -> None:
+        """How much more the nearest group loses than the others, as a mean that follows by `share`."""
+        (near, _), *others = trends
+        excess = 0.0
+        if others:
+            excess = sum(trend * known for trend, known in others) / sum(known for _, known in others) - near
+        self._taken += (excess - self._taken) * share
 
     def _grow(self, line: Counted, youngest: float, least: float) -> None:
         """New bins for those who have arrived, of `least` visitors and as many as make BINS of them all."""
@@ -129,13 +165,14 @@ class Census:
             self._edges.append(edge)
             self._masses.append(mass)
             self._weights.append(1.0)
+            self._trends.append(self._trends[-1] if self._trends else 0.0)
             self._sums.append(self._sums[-1] + mass)
             self.newest, base = edge, reached
 
     def _forget(self, front: float) -> None:
         passed = bisect_right(self._edges, front) - 1 - PASSED
         if passed > 0:
-            del self._edges[:passed], self._masses[:passed], self._weights[:passed]
+            del self._edges[:passed], self._masses[:passed], self._weights[:passed], self._trends[:passed]
             self._sum()
 
     def _sum(self) -> None:

@@ -16,7 +16,7 @@ PRIOR = 4.0
 RETURN_MEMORY = 4000.0
 LATE_S = 0.5  # still on time; a visit elsewhere and one more here take poll_min at least
 UNSURE_S = 0.9  # the same while nobody knows how late visitors come,
-STARVED = 0.35  # and then a share is believed only if it is that much smaller than expected
+STARVED, CROWDED = 0.35, 1.6  # and then a share is believed only if it is that much smaller, or greater, than expected
 
 
 class ShowUp:
@@ -66,14 +66,15 @@ class SelfReturns:
 
     Told `nodes`, the node expects 1 / nodes; it believes its eyes only if they differ by over a fifth and
     by four standard deviations, so that noise never moves the estimate of an evenly spread line. Until it is known how
-    late visitors come it counts generously, and believes only that it starves: a node that few come to takes the line
-    to be short, asks nobody to come back after the longest interval, and would never learn of either.
+    late visitors come it counts generously, and believes only that it starves (a node that few come to takes the line
+    to be short, asks nobody to come back after the longest interval, and would never learn of either) or is crowded:
+    who comes late can only make it seem less.
     """
 
-    __slots__ = ("_expected", "_kept", "_late", "_lost", "_waiting", "back", "is_sure")
+    __slots__ = ("_believed", "_expected", "_kept", "_late", "_lost", "_waiting", "back", "is_sure")
 
     def __init__(self, nodes: int) -> None:
-        self._expected = 1.0 / nodes
+        self._expected = self._believed = 1.0 / nodes
         self.is_sure = False  # of how late visitors come
         self._kept = 0.0
         #: Who came back in time since the last tick; they count when those who did not do, or a growing line would
@@ -89,19 +90,22 @@ class SelfReturns:
     @property
     def share(self) -> float:
         """Share of the room's polls that this node gets; 1 = the line is its own (sticky clients)."""
-        n = self._kept + self._lost
-        if self._expected >= 1.0 or n < 100.0:
-            return self._expected
+        n, expected = self._kept + self._lost, self._expected
+        if expected >= 1.0:
+            return expected
+        if n < 100.0:
+            return self._believed
         seen = self._kept / n
-        gap = abs(seen - self._expected)
-        if gap < 0.2 * self._expected or gap * gap * n < 16.0 * self._expected:
-            return self._expected
-        if not self.is_sure and seen > STARVED * self._expected:
-            return self._expected
+        gap = abs(seen - expected)
+        if gap < 0.2 * expected or gap * gap * n < 16.0 * expected:
+            return expected
+        if not self.is_sure and STARVED * expected < seen < CROWDED * expected:
+            return expected
         return max(seen, 1e-3)
 
     def be_sure(self) -> None:
-        """It is known by now how late visitors come: what was counted without is worth nothing."""
+        """It is known by now how late visitors come: what was counted without is good until there is something new."""
+        self._believed = self.share
         self.is_sure = True
         self._kept = self._lost = 0.0
 

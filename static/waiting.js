@@ -24,10 +24,11 @@
   const HICCUP_MS = 5000; // a single failure that is over so soon is not worth a word
   const AGREEING_ANSWERS = 3; // so many answers in a row must say "worse" before the page does
   const FOLLOWS = 0.3; // by so much, at least, the place follows an answer that differs from what was expected
-  const NOTICES = 0.2; // gain of the two means that tell a bias from noise
+  const NOTICES = 0.15; // gain of the two means that tell a bias from noise
   const NOISE = 0.1; // of what a P90 leaves open beyond KNOWN: how noisy answers are until more is known
   const KNOWN = 1.08;
-  const SURPRISE = 0.5; // an answer that is off by so much tells of something else: start anew
+  const SURPRISE = 0.35; // an answer that is off by so much tells of something else: start anew
+  const WELL_KNOWN = 2; // after so many answers a far better place is shown only if the next answer says so too
   const WAIT_FOLLOWS = 0.4;
   const ANNOUNCE_EVERY_MS = 60000;
   const LEAST_WAIT_S = 45; // as in texts.py
@@ -115,7 +116,8 @@
    * The place of the line as all answers together know it. Nodes that share nothing know it from samples, so answers
    * scatter, and their mean is better; but it must not lag where people leave and places shrink faster than expected.
    * So the place moves on at the pace of the last answer, and follows each the more, the more the errors have had one
-   * sign of late (Trigg and Leach, "Exponential smoothing with an adaptive response rate", 1967).
+   * sign of late (Trigg and Leach, "Exponential smoothing with an adaptive response rate", 1967). A node that few come to
+   * takes the line to be short, and a place once shown is not taken back: so one that is far better waits for a second answer.
    */
   const meanPlace = (place, eta) => {
     const line = shown.line;
@@ -123,11 +125,16 @@
     const wait = eta ? Math.max(eta.p50, 1e-6) : Infinity;
     const expected = line && Math.max(0, line.place - (Math.max(0, now - line.at) / 1000) * (place / wait));
     const error = line && (place - expected) / Math.max(expected, place, 1);
+    if (line && error < -SURPRISE && line.answers >= WELL_KNOWN && !line.isDoubted) {
+      Object.assign(line, { place: expected, at: now, isDoubted: true });
+      return Math.max(1, Math.round(expected));
+    }
     if (!line || Math.abs(error) > SURPRISE) {
       const noise = eta ? NOISE * Math.max(0, eta.p90 / wait - KNOWN) : 0;
-      shown.line = { place, at: now, answers: 1, bias: 0, size: noise };
+      shown.line = { place, at: now, answers: 1, bias: 0, size: noise, isDoubted: false };
       return place;
     }
+    line.isDoubted = false;
     line.answers += 1;
     line.bias += NOTICES * (error - line.bias);
     line.size += NOTICES * (Math.abs(error) - line.size);

@@ -5,7 +5,9 @@ place    p moves on at the pace of the last answer, and follows each answer a:
              p = expected + k (a.place - expected)               k = FOLLOWS + (1 - FOLLOWS) (bias / size)^2
          bias and size are means of the error and of its absolute value: answers that scatter are averaged, answers that
          all say "less" (people leave) are followed at once. Trigg and Leach, "Exponential smoothing with an adaptive
-         response rate", Operational Research Quarterly 18 (1967)
+         response rate", Operational Research Quarterly 18 (1967). An answer that is off by more than SURPRISE is a new
+         beginning. One that is so much better, when WELL_KNOWN answers have come since the last beginning, is so only
+         if the next one agrees: a node that few come to takes the line to be short
 wait     counts down, follows each answer by WAIT_FOLLOWS, and is worded as the nearest of STEPS_S
 both     get worse only when AGREEING answers in a row say so
 """
@@ -17,10 +19,11 @@ from typing import Final
 
 AGREEING: Final = 3
 FOLLOWS: Final = 0.3
-NOTICES: Final = 0.2
+NOTICES: Final = 0.15
 NOISE: Final = 0.1
 KNOWN: Final = 1.08
-SURPRISE: Final = 0.5
+SURPRISE: Final = 0.35
+WELL_KNOWN: Final = 2
 WAIT_FOLLOWS: Final = 0.4
 LEAST_S: Final = 45.0
 CLEARLY: Final = 0.9  # a wait is longer when so much of it still is
@@ -39,6 +42,7 @@ class Page:
         self._mean: float | None = None
         self._at_s = self._bias = self._size = 0.0
         self._answers = self._place_worse = self._step_worse = 0
+        self._is_doubted = False
         self.place: int | None = None
         self.wait_s: float | None = None
         self.step: int | None = None  # index in STEPS_S, -1 below the first
@@ -58,6 +62,10 @@ class Page:
         mean = self._mean
         expected = 0.0 if mean is None else max(0.0, mean - (at_s - self._at_s) * position / wait_s)
         error = inf if mean is None else (position - expected) / max(expected, position, 1)
+        if error < -SURPRISE and self._answers >= WELL_KNOWN and not self._is_doubted:
+            self._mean, self._is_doubted = expected, True
+            return max(1, floor(expected + 0.5))
+        self._is_doubted = False
         if abs(error) > SURPRISE:
             self._mean, self._answers = position, 1
             self._bias, self._size = 0.0, NOISE * max(0.0, p90_s / wait_s - KNOWN)

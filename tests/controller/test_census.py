@@ -86,6 +86,27 @@ def test_the_zone_next_to_the_front_is_counted_no_more() -> None:
     assert census.between(25.0) - census.between(10.0) < 0.7 * far
 
 
+def test_who_is_let_in_out_of_the_middle_is_missed_there_and_not_behind() -> None:
+    """A node that few come to takes people nearer than 13; who is behind them does not vanish from the count."""
+    line = [i * 3e-3 for i in range(10_000)]
+    sample, census = Sample(line, 2, 1), Census()
+    played(sample, census, 45)
+    chance = Random(3)
+    gone: set[int] = set()
+
+    def is_there(visitor: int) -> bool:
+        if line[visitor] < 13.0 and chance.random() < 0.05:
+            gone.add(visitor)
+        return visitor not in gone
+
+    sample.is_there = is_there
+    played(sample, census, 90, since=45)
+    for low, high in ((7.0, 13.0), (16.0, 29.0)):
+        still = sum(low <= line[visitor] < high for visitor in range(10_000) if visitor not in gone)
+        counted = 2.0 * (census.between(high) - census.between(low))
+        assert counted == pytest.approx(still, rel=0.05)
+
+
 def test_a_census_of_nobody_stands_in_nobodys_way() -> None:
     """While everybody is called the front is now: no bin may begin there, before the threshold has come back."""
     census = Census()

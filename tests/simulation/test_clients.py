@@ -38,6 +38,7 @@ PAGE = constants("static/waiting.js", r"^  const ([A-Z_]+) = ([\d.]+);")
         (page.NOISE, PAGE["NOISE"]),
         (page.KNOWN, PAGE["KNOWN"]),
         (page.SURPRISE, PAGE["SURPRISE"]),
+        (page.WELL_KNOWN, PAGE["WELL_KNOWN"]),
         (page.WAIT_FOLLOWS, PAGE["WAIT_FOLLOWS"]),
         (page.LEAST_S, PAGE["LEAST_WAIT_S"]),
         (world.BACK_OFF_S, PAGE["BACK_OFF_FIRST_MS"] / 1000),
