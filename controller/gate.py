@@ -269,7 +269,7 @@ class Gate:
             lead_s = self._lateness.extra_s if line.front is None else LEAD_S + self._lateness.extra_s
             after = appointment(eta - lead_s, flow, self._min_s, far_s, is_exact)
             if is_first:
-                after = first_appointment(self._settings, eta, after, line.is_probed, draw)
+                after = first_appointment(self._settings, eta, after, line.is_probed, draw, line.front is not None)
         if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
             after = min(after, self._min_s + clock - self._born)
         due = clock + after + self._grace_s

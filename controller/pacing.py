@@ -8,7 +8,7 @@
 
 `spread` is the uncertainty of the estimate: a line of n visitors of which the node sees a sample is known to
 sqrt(n), which is sqrt(eta / flow) seconds. A newcomer's first appointment is at half the ETA (do they come
-back at all?), and within a second or so while that is not known of newcomers in general.
+back at all?), and within a second or so while that is not known of newcomers in general: poll_min (1 .. 1 + PROBE).
 """
 
 from math import inf
@@ -19,7 +19,7 @@ from controller.settings import GateSettings
 APPROACH_S: Final = 2.0
 FAR: Final = 0.77
 SPREAD: Final = 0.3
-PROBE: Final = 0.5  # first appointments while newcomers are unknown: poll_min * (1 .. 1 + PROBE)
+PROBE: Final = 0.5
 CALM_POLL_S: Final = 5.0  # while the room is held
 AIM: Final = 0.97  # of the budget: what jitter may add to a second is kept free
 LONGEST_S: Final = 86_400.0
@@ -43,10 +43,17 @@ def far_eta(s: GateSettings, flow: float, stretch: float) -> float:
     return max(far / FAR, far + APPROACH_S + spread) if spread <= far else inf
 
 
-def first_appointment(s: GateSettings, eta_s: float, after_s: float, is_probed: bool, draw: float) -> float:
-    """The same for a newcomer: soon enough to find out who comes back, and no crowd marches in step."""
+def first_appointment(
+    s: GateSettings, eta_s: float, after_s: float, is_probed: bool, draw: float, is_joined: bool
+) -> float:
+    """The same for a newcomer: soon enough to find out who comes back, and no crowd marches in step.
+
+    Of a line that has just formed the first are back after poll_min to the point: the bucket is full by then, and what
+    overflows makes everybody late for good. Joined nodes would overshoot, for they hear of it a heartbeat later.
+    """
     if not is_probed and eta_s < 2.0 * s.poll_max_s:
-        return s.poll_min_s * (1.0 + PROBE * draw)
+        apart = 1.0 if is_joined else min(max(eta_s / s.poll_min_s - 1.0, 0.0), 1.0)
+        return s.poll_min_s * (1.0 + PROBE * draw * apart)
     if eta_s < 2.0 * s.poll_min_s:  # in two steps the second would be too long
         return after_s
     return max(s.poll_min_s, min(after_s * (1.0 - 0.1 * draw), 0.5 * eta_s))

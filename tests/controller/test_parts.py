@@ -200,9 +200,9 @@ def test_a_newcomer_whose_turn_is_near_is_asked_back_once() -> None:
     s = GateSettings(admissions_per_second=10.0)
     for eta_s, expected_s in ((0.4, 1.0), (1.7, 1.7), (1.9, 1.9)):
         after_s = appointment(eta_s, 10.0, s.poll_min_s, s.poll_max_s, is_exact=True)
-        assert first_appointment(s, eta_s, after_s, is_probed=True, draw=0.5) == expected_s
+        assert first_appointment(s, eta_s, after_s, is_probed=True, draw=0.5, is_joined=False) == expected_s
     after_s = appointment(20.0, 10.0, s.poll_min_s, s.poll_max_s, is_exact=True)
-    assert first_appointment(s, 20.0, after_s, is_probed=True, draw=0.5) == 10.0
+    assert first_appointment(s, 20.0, after_s, is_probed=True, draw=0.5, is_joined=False) == 10.0
 
 
 def test_after_a_standstill_joined_nodes_call_at_once() -> None:
@@ -237,3 +237,17 @@ def test_fast_pollers_say_nothing_about_the_line() -> None:
         line.visit(float(i % 10), age_s=5.0)
     assert line.returns.share == 0.25
     assert line.showup.settle() == 1.0
+
+
+def test_the_first_of_a_new_line_come_back_before_the_bucket_overflows() -> None:
+    """Chance keeps those behind them apart, and all of joined nodes, which hear of each other late."""
+    s = GateSettings(admissions_per_second=10.0)
+    for eta_s, draw, is_joined, expected_s in (
+        (0.1, 0.9, False, 1.0),
+        (1.0, 0.9, False, 1.0),
+        (1.5, 0.8, False, 1.2),
+        (8.0, 0.8, False, 1.4),
+        (0.1, 0.8, True, 1.4),
+    ):
+        after_s = first_appointment(s, eta_s, 1.0, is_probed=False, draw=draw, is_joined=is_joined)
+        assert after_s == pytest.approx(expected_s)
