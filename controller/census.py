@@ -133,7 +133,7 @@ class Census:
         masses, weights, trends = self._masses, self._weights, self._trends
         known = sum(masses[start:end])
         trend = sum(trends[start:end]) / (end - start)
-        here = 1.0 + 0.5 * max(min(trend, 0.0), -1.0) - taken
+        here = max(0.0, 1.0 + 0.5 * max(min(trend, 0.0), -1.0) - taken)
         error = min(max(here * sum(counts) / known - 1.0, -0.5), 0.5) * known / (known + SURE)
         trend += (0.5 * LEVEL) ** 2 * error * dt
         factor = 1.0 + (LEVEL * error + trend) * dt
