@@ -146,10 +146,12 @@ class Census:
 
     def _notice(self, trends: list[tuple[float, float]], share: float) -> None:
         """How much more the nearest group loses than the others, as a mean that follows by `share`."""
-        (near, _), *others = trends
-        excess = 0.0
-        if others:
-            excess = sum(trend * known for trend, known in others) / sum(known for _, known in others) - near
+        near, others = trends[0][0], trends[1:]
+        lost = visitors = 0.0
+        for trend, known in others:
+            lost += trend * known
+            visitors += known
+        excess = lost / visitors - near if others else 0.0
         self._taken += (excess - self._taken) * share
 
     def _grow(self, line: Counted, youngest: float, least: float) -> None:
