@@ -116,8 +116,9 @@
    * The place of the line as all answers together know it. Nodes that share nothing know it from samples, so answers
    * scatter, and their mean is better; but it must not lag where people leave and places shrink faster than expected.
    * So the place moves on at the pace of the last answer, and follows each the more, the more the errors have had one
-   * sign of late (Trigg and Leach, "Exponential smoothing with an adaptive response rate", 1967). A node that few come to
-   * takes the line to be short, and a place once shown is not taken back: so one that is far better waits for a second answer.
+   * sign of late (Trigg and Leach, "Exponential smoothing with an adaptive response rate", 1967).
+   * A node that few come to takes the line to be short, and a place once shown is not taken back: so one that is far
+   * better waits for a second answer.
    */
   const meanPlace = (place, eta) => {
     const line = shown.line;

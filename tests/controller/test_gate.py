@@ -1,6 +1,7 @@
 """The gate's contract: what the edge may build on, and the invariants, attacked."""
 
 from dataclasses import replace
+from heapq import heappop, heappush
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,24 @@ def test_an_empty_room_lets_everybody_through_up_to_the_burst() -> None:
     """While nobody waits a visitor is admitted at once; beyond the bucket they wait."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
     assert [type(v) for v in crowd_at(gate, 0.0, 12)] == [Admit] * 10 + [Wait] * 2
+
+
+def test_a_rush_upon_a_full_bucket_wastes_next_to_nothing() -> None:
+    """It is full again when those who found it empty may come back first, and they do, whatever the draw."""
+    gate = Gate(GateSettings(admissions_per_second=50.0), now=0.0)
+    gate.tick(10.0)
+    before = gate.snapshot(now=10.0).wasted
+    due = [(10.0 + i / 600.0, 10.0 + i / 600.0) for i in range(600)]
+    now = ticked = 10.0
+    while now < 12.0:
+        now, first_seen = heappop(due)
+        while ticked < now:
+            ticked += 0.1
+            gate.tick(ticked)
+        verdict = gate.decide(first_seen, now, draw=0.9)
+        if isinstance(verdict, Wait):
+            heappush(due, (now + verdict.poll_after_s, first_seen))
+    assert gate.snapshot(now).wasted - before <= 5.0  # a tenth of a second of the capacity
 
 
 def test_capacity_zero_holds_the_room() -> None:
