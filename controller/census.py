@@ -23,11 +23,16 @@ MEMORY of them. A group is as many bins as hold SURE visitors or more, so a smal
 it counts n / (n + SURE) of itself. Who has left keeps a lease until it is due, half an interval on average, so counts
 are lowered by v / 2. Memory: some BINS bins of four floats, at most MAX_BINS.
 
-Where the nearest group loses more than those behind it, a node that few come to lets people in out of the middle of the
-line. They are not seen to go within the zone, where everybody polls more and more often, and where nobody counts; so
-the nearest group, of which the zone is made, is counted lower by TAKEN of the excess, a mean over TAKEN_MEMORY
-intervals. (TAKEN is fitted: one node in four with a twentieth of the traffic. Of it, 1 is that who stays has polled
-another node than that one, so leases stand for fewer.)
+A node with more than its part of the traffic knows that others have less, and those let people in out of the middle of
+the line. They are not seen to go within the zone, where everybody polls more and more often, and where nobody counts:
+
+    taken     share of the nearest group that is let in so in an interval: what it loses beyond the groups behind it, a
+              mean over TAKEN_MEMORY intervals that begins with GUESS of the node's surplus of traffic
+    here      of the nearest group, of which the zone is made, is lower by HIDDEN * taken
+    m        *= 1 - THINS * taken * dt                in the zone, where more polls are more chances to be let in
+
+(Fitted: one node in four with a twentieth of the traffic. Of HIDDEN, 1 is that who stays has polled another node than
+that one, so leases stand for fewer.) Without a surplus an excess is noise.
 """
 
 from bisect import bisect_left, bisect_right
@@ -46,8 +51,10 @@ LEAST: Final = 2.0  # nor holds fewer leases
 PASSED: Final = 16  # bins kept behind the front, for a threshold that goes back a little
 SURE: Final = 1000.0  # leases from which on their sum is worth more than its noise
 GROUPS: Final = 8  # at most
-TAKEN: Final = 1.25
-TAKEN_MEMORY: Final = 2.0
+GUESS: Final = 0.1
+TAKEN_MEMORY: Final = 12.0
+HIDDEN: Final = 1.25
+THINS: Final = 3.0
 
 
 class Counted(Protocol):
@@ -69,7 +76,7 @@ class Census:
         self._trends: list[float] = []  # of the group that each bin was in last
         self._sums: list[float] = []  # visitors before each edge
         self._front = 0.0
-        self._taken = 0.0  # share that the nearest group loses in an interval beyond what the others lose
+        self._taken: float | None = None  # None: as much traffic as is this node's part, or less
         self._stepped_at = -inf
         self.newest = -inf  # first_seen up to which bins go
 
@@ -80,7 +87,8 @@ class Census:
     def clear(self) -> None:
         """Start anew."""
         self._edges, self._masses, self._weights, self._trends, self._sums = [], [], [], [], []
-        self._front = self._taken = 0.0
+        self._front = 0.0
+        self._taken = None
         self.newest = -inf
 
     def scale(self, ratio: float) -> None:
@@ -92,9 +100,18 @@ class Census:
         """Visitors between the front, as of the last `step`, and `first_seen`, which is no younger than `newest`."""
         return self._before(first_seen) - self._front
 
-    def step(self, line: Counted, front: float, flow: float, youngest: float, clock: float, interval_s: float) -> None:
+    def step(
+        self,
+        line: Counted,
+        front: float,
+        flow: float,
+        youngest: float,
+        clock: float,
+        interval_s: float,
+        surplus: float = 0.0,
+    ) -> None:
         """Once a tick: the line moves `flow` of this node's leases a second at `front`, bins end at `youngest`, and
-        who is far is polled every `interval_s`."""
+        who is far is polled every `interval_s`; `surplus`: share of the room's polls beyond this node's part."""
         if not self._edges or self.newest <= front:
             self.clear()
             self._edges, self._sums, self.newest, self._stepped_at = [front], [0.0], front, clock
@@ -102,16 +119,18 @@ class Census:
         if since >= STEP_S:
             self._stepped_at = clock
             self._forget(front)
-            self._count(line, self._before(front) + (interval_s + ZONE_S) * flow, min(since / interval_s, 1.0))
+            zone_end = self._before(front) + (interval_s + ZONE_S) * flow
+            self._count(line, zone_end, min(since / interval_s, 1.0), surplus)
         self._grow(line, youngest, max(BIN_S * flow, LEAST))
         if not self._masses:  # nobody to count yet
             self.clear()
         self._front = self._before(front)
 
-    def _count(self, line: Counted, zone_end: float, dt: float) -> None:
+    def _count(self, line: Counted, zone_end: float, dt: float, surplus: float) -> None:
         """Count what is beyond the zone once more; `dt` in intervals."""
-        first = bisect_left(self._sums, zone_end)
-        total = self._sums[-1] - self._sums[first] if first < len(self._masses) else 0.0
+        first = min(bisect_left(self._sums, zone_end), len(self._masses))
+        taken = self._thin(first, dt, surplus)
+        total = self._sums[-1] - self._sums[first]
         if total <= 0.0:
             return
         counts = [max(0.0, b - a) for a, b in pairwise(line.ahead(edge) for edge in self._edges[first:])]
@@ -122,18 +141,33 @@ class Census:
             end = last if group == groups else bisect_left(self._sums, self._sums[first] + total * group / groups)
             known = self._sums[end] - self._sums[start]
             if known > 0.0:
-                taken = 0.0 if trends else TAKEN * max(0.0, self._taken)
-                trends.append((self._observe(start, end, counts[start - first : end - first], dt, taken), known))
+                hidden = 0.0 if trends else HIDDEN * taken
+                trends.append((self._observe(start, end, counts[start - first : end - first], dt, hidden), known))
             start = end
         self._notice(trends, min(1.0, dt / TAKEN_MEMORY))
         self._sum()
 
-    def _observe(self, start: int, end: int, counts: list[float], dt: float, taken: float) -> float:
-        """Bring the bins of one group up to date; its trend. taken: so much lower than counted, beyond who has left."""
+    def _thin(self, first: int, dt: float, surplus: float) -> float:
+        """Take off the zone, the bins before `first`, who is let in out of it elsewhere; `taken`."""
+        if surplus <= 0.0:
+            self._taken = None
+            return 0.0
+        if self._taken is None:
+            self._taken = GUESS * surplus
+        taken = max(0.0, self._taken)
+        keep = max(0.0, 1.0 - THINS * taken * dt)
+        for i in range(first):
+            self._masses[i] *= keep
+        self._sum()
+        return taken
+
+    def _observe(self, start: int, end: int, counts: list[float], dt: float, hidden: float) -> float:
+        """Bring the bins of one group up to date; its trend. hidden: share of the counts that stands for nobody, beyond
+        who has left."""
         masses, weights, trends = self._masses, self._weights, self._trends
         known = sum(masses[start:end])
         trend = sum(trends[start:end]) / (end - start)
-        here = max(0.0, 1.0 + 0.5 * max(min(trend, 0.0), -1.0) - taken)
+        here = max(0.0, 1.0 + 0.5 * max(min(trend, 0.0), -1.0) - hidden)
         error = min(max(here * sum(counts) / known - 1.0, -0.5), 0.5) * known / (known + SURE)
         trend += (0.5 * LEVEL) ** 2 * error * dt
         factor = 1.0 + (LEVEL * error + trend) * dt
@@ -146,6 +180,8 @@ class Census:
 
     def _notice(self, trends: list[tuple[float, float]], share: float) -> None:
         """How much more the nearest group loses than the others, as a mean that follows by `share`."""
+        if self._taken is None:
+            return
         near, others = trends[0][0], trends[1:]
         lost = visitors = 0.0
         for trend, known in others:

@@ -9,7 +9,7 @@ by `max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
 
 ETA of a visitor x: the called are in within depth_s of the law, the others after those before them:
 
-    eta = depth_s + RESERVE_S + (visitors between the threshold and x) / flow
+    eta = depth_s + reserve_s + (visitors between the threshold and x) / flow
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
 from controller.lateness import MOST, USUAL_S, Lateness
-from controller.law import RESERVE_S, ThresholdLaw
+from controller.law import ThresholdLaw
 from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
 from controller.meter import RateMeter
@@ -34,8 +34,11 @@ from controller.standstill import Standstill
 MARGIN_S: Final = 0.03  # a client is expected this much later than clients come on average
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
-COLD_S: Final = 1.0
-LEAD_S: Final = 0.4
+COLD_S: Final = 0.7
+# Who knows the whole line asks visitors back so much before they are expected in, about when they are called: the later
+# they come, the more wins who asks all the time. Much more, and many come too early, and are a second late.
+LEAD_S: Final = 0.15
+JOINED_LEAD_S: Final = 0.4
 # ETA interval, fitted to the scenarios
 DOUBT_SHARE: Final = 0.08
 DOUBT_S: Final = 1.2
@@ -50,7 +53,7 @@ class Gate:
     """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
 
     __slots__ = (
-        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_scale",
+        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_scale", "_early_s",
         "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_is_exact", "_is_full", "_lateness",
         "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample", "_settings", "_shift", "_standstill",
         "_stretch", "_ticked_at",
@@ -266,8 +269,7 @@ class Gate:
             if len(self._lateness.watched) < MOST:
                 self._lateness.asked(first_seen, clock + after)
         else:
-            lead_s = self._lateness.extra_s if line.front is None else LEAD_S + self._lateness.extra_s
-            after = appointment(eta - lead_s, flow, self._min_s, far_s, is_exact)
+            after = appointment(eta - self._early_s, flow, self._min_s, far_s, is_exact)
             if is_first:
                 after = first_appointment(self._settings, eta, after, line.is_probed, draw, line.front is not None)
         if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
@@ -354,10 +356,13 @@ class Gate:
         self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
         self._new_s = 0.5 * s.poll_min_s
         extra_s = self._lateness.extra_s
+        self._early_s = extra_s
+        if self._is_exact:
+            self._early_s += LEAD_S if line.front is None else JOINED_LEAD_S
         self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
         self._law.late_s = line.late_s = extra_s
-        self._law.is_exact = is_own and line.front is None
-        self._lead_s = self._law.depth_s + RESERVE_S
+        self._law.is_exact, self._law.is_sampled = is_own and line.front is None, not self._is_exact
+        self._lead_s = self._law.depth_s + self._law.reserve_s
         line.knows_lateness = self._lateness.is_known
         self._grown_up = self._born + s.poll_max_s
 

@@ -2,10 +2,10 @@
 
 The process variable is the bucket's level in seconds of the share, counting eligible visitors who were
 refused as negative: y = (level - R * refused/s) / rate; of joined nodes it is the room's level, see pool.py. It
-should stay at RESERVE_S: late by so little for everybody, and hardly ever empty. The output is a *number of
+should stay at a reserve (RESERVE_S): late by so little for everybody, and hardly ever empty. The output is a *number of
 people* to call, not a time:
 
-    k(t) = flow * (depth + u),        u = Kp e + Ki * integral(e dt) + boost,      e = y - RESERVE_S
+    k(t) = flow * (depth + u),        u = Kp e + Ki * integral(e dt) + boost,      e = y - reserve
     threshold = first_seen of the k-th visitor in this node's line
 
 `flow` (visitors a second that the whole fleet takes from this node's sample of the line) makes the loop gain
@@ -34,6 +34,7 @@ from controller.meter import RateMeter
 from controller.pid import Gains, Pid, PidTerms
 
 RESERVE_S: Final = 0.12  # late by this much; more than twice the 50 ms by which appointments are typically missed
+SAMPLED_RESERVE_S: Final = 0.08  # of a node that sees a sample: its visitors miss by half an interval anyway
 DEPTH_S: Final = 0.6  # called ahead when all is well: about half the shortest interval
 EXACT_DEPTH_S: Final = 0.2  # where everybody comes when told, the more are called, the more wins who asks all the time
 REFUSED_S: Final = 0.5  # a refused visitor is on the way back for half an interval, on average
@@ -42,7 +43,8 @@ POOLED_ERROR_S: Final = 0.4  # joined nodes all see the same error at once, and 
 PATIENCE_S: Final = 1.2  # and wait until those called have had the time to come before they call more
 LATE: Final = 0.5  # of the lateness, as of the interval
 OVERDUE_S: Final = 0.25
-HOLD: Final = 0.5
+HOLD: Final = 0.5  # of the root of a second's admissions, by which the level comes and goes
+SAMPLED_HOLD: Final = 0.2  # each of many nodes holds it, and who leaves takes it along
 FULL: Final = 0.999  # of a bucket: one that is full always gives
 AGREE: Final = 0.25  # of the difference, each heartbeat; news of one is two heartbeats old at most
 GAINS: Final = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
@@ -51,7 +53,9 @@ GAINS: Final = Gains(kp=0.8, ki=0.1, low=-5.0, high=60.0)
 class ThresholdLaw:
     """Feedback from the bucket to the threshold of one node."""
 
-    __slots__ = ("_idle_s", "_pid", "_refused", "ahead", "hold", "is_exact", "late_s", "overdue", "threshold")
+    __slots__ = (
+        "_idle_s", "_pid", "_refused", "ahead", "hold", "is_exact", "is_sampled", "late_s", "overdue", "threshold",
+    )  # fmt: skip
 
     def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
         self._pid = Pid(GAINS, integral)
@@ -63,6 +67,7 @@ class ThresholdLaw:
         self.ahead = 0.0  # visitors of the node's line who are called
         self.late_s = 0.0  # so much later than usual visitors come
         self.is_exact = False  # this node knows the whole line by itself, so its appointments are exact
+        self.is_sampled = False  # it sees a sample, and hears of no other node
 
     def __repr__(self) -> str:
         return f"<ThresholdLaw {self.threshold:.3f} {self._pid!r}>"
@@ -81,6 +86,11 @@ class ThresholdLaw:
         """Called ahead when all is well, seconds of the flow: who is asked back every second is on the way longer."""
         return (EXACT_DEPTH_S if self.is_exact else DEPTH_S) + LATE * self.late_s
 
+    @property
+    def reserve_s(self) -> float:
+        """What a node on its own keeps, seconds of its share."""
+        return SAMPLED_RESERVE_S if self.is_sampled else RESERVE_S
+
     def refuse(self) -> None:
         """A called visitor found the bucket empty."""
         self._refused.count += 1
@@ -92,7 +102,8 @@ class ThresholdLaw:
 
     def keep(self, rate: float, depth: float) -> None:
         """What those whose turn is not over leave in a bucket, or in the room's, of such a rate and depth."""
-        self.hold = min(HOLD * rate**0.5, FULL * (depth - 1.0))
+        hold = SAMPLED_HOLD if self.is_sampled else HOLD
+        self.hold = min(hold * rate**0.5, FULL * (depth - 1.0))
 
     def open(self) -> None:
         """Nobody waits."""
@@ -124,7 +135,7 @@ class ThresholdLaw:
                 (REFUSED_S + LATE * self.late_s) * refused if is_alone else 0.0
             )  # of the room's tokens a refusal here says nothing
             most = 1.0 if is_alone else POOLED_ERROR_S
-            target = min(RESERVE_S if reserve_s is None else reserve_s, 0.5 * brim / rate)
+            target = min(self.reserve_s if reserve_s is None else reserve_s, 0.5 * brim / rate)
             u = self._pid.step(min(max((level - owed) / rate - target, -most), most), dt)
             if is_alone or self._idle_s > PATIENCE_S:
                 u += BOOST_S * excess**2

@@ -303,5 +303,5 @@ class Line:
         else:
             self.guessed_from = inf
         census = self._census
-        census.step(self, front, flow, youngest, self._ticked_at, interval_s)
+        census.step(self, front, flow, youngest, self._ticked_at, interval_s, self.returns.surplus)
         self._beyond = census.between(census.newest) - self._own(census.newest)

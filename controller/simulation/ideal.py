@@ -15,6 +15,7 @@ the bucket:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,25 +59,66 @@ class Capacity:
         return float("inf")
 
 
+class _Tap:
+    """The bucket of the central line."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._level = capacity.burst_s * capacity.at(0.0)
+        self._made = 0.0
+
+    def next(self, now: float) -> float:
+        """When the next token is there, from `now` on."""
+        have, made = self._at(now)
+        return now if have >= 1.0 - 1e-9 else self._capacity.moment(made + 1.0 - have)
+
+    def take(self, now: float) -> None:
+        """Let one in at `now`, which `next` has said."""
+        have, self._made = self._at(now)
+        self._level = have - 1.0
+
+    def _at(self, now: float) -> tuple[float, float]:
+        made = self._capacity.tokens(now)
+        depth = max(1.0, self._capacity.burst_s * self._capacity.at(now))
+        return min(self._level + made - self._made, depth), made
+
+
 def fifo(people: Crowd, capacity: Capacity) -> Floats:
     """Admission time of each visitor in the central line; nan for those who left first."""
-    arrival: Sequence[float] = people.arrival_s.tolist()
     leave: Sequence[float] = people.leave_s.tolist()
     out = np.full(len(people), np.nan)
-    level = capacity.burst_s * capacity.at(0.0)
-    clock = 0.0
-    made = 0.0
-    for i, since in enumerate(arrival):
-        now = max(since, clock)
-        made_now = capacity.tokens(now)
-        depth = max(1.0, capacity.burst_s * capacity.at(now))
-        have = min(level + made_now - made, depth)
-        when = now if have >= 1.0 - 1e-9 else capacity.moment(made_now + 1.0 - have)
+    tap, clock = _Tap(capacity), 0.0
+    for i, since in enumerate(people.arrival_s.tolist()):
+        when = tap.next(max(since, clock))
         if leave[i] < when:
             continue
-        out[i] = when
-        level = have + (capacity.tokens(when) - made_now) - 1.0
-        clock, made = when, capacity.tokens(when)
+        out[i] = clock = when
+        tap.take(when)
+    return out
+
+
+def fifo_awake(people: Crowd, capacity: Capacity) -> Floats:
+    """The same where nobody can be let in who is asleep: the line passes over them, and takes them first when they
+    wake. It shows what others gain while somebody sleeps, and give back to them, whoever runs the line."""
+    leave, asleep, awake = people.leave_s.tolist(), people.sleep_from_s.tolist(), people.sleep_to_s.tolist()
+    out = np.full(len(people), np.nan)
+    tap, clock = _Tap(capacity), 0.0
+    coming = [(since, i) for i, since in enumerate(people.arrival_s.tolist())]  # sorted, so a heap
+    here: list[int] = []
+    while coming or here:
+        if not here:
+            clock = max(clock, coming[0][0])
+        clock = tap.next(clock)
+        while coming and coming[0][0] <= clock:
+            heappush(here, heappop(coming)[1])
+        i = heappop(here)
+        if leave[i] < clock:
+            continue
+        if asleep[i] < clock < awake[i]:
+            heappush(coming, (awake[i], i))
+            continue
+        out[i] = clock
+        tap.take(clock)
     return out
 
 

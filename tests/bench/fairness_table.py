@@ -63,6 +63,9 @@ def extras(run: Run, plan: Any) -> dict[str, float]:
         awake = kind != SLEEPER
         out["others_median_s"] = float(np.nanmedian(gap[awake]))
         out["others_p99_s"] = float(np.nanpercentile(gap[awake], 99))
+        gap_then = np.abs(run.admitted_s - ideal.fifo_awake(run.people, run.scenario.plan()))
+        out["others_awake_median_s"] = float(np.nanmedian(gap_then[awake]))
+        out["others_awake_p99_s"] = float(np.nanpercentile(gap_then[awake], 99))
         overdue = (kind == SLEEPER) & (run.people.sleep_from_s < plan) & (plan < run.people.sleep_to_s)
         polls = [run.polls_after_wake.get(int(v), 0) for v in np.flatnonzero(overdue)]
         out["overdue_polls_p99"] = float(np.percentile(polls, 99)) if polls else 0.0

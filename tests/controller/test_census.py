@@ -40,11 +40,13 @@ class Sample:
         return self._here[int(place)] if int(place) < len(self._here) else None
 
 
-def played(sample: Sample, census: Census, seconds: int, flow: float = 1.0, since: int = 0) -> None:
+def played(
+    sample: Sample, census: Census, seconds: int, flow: float = 1.0, since: int = 0, surplus: float = 0.0
+) -> None:
     """The far part of a line, one second after the other; nobody is admitted meanwhile."""
     for second in range(since, since + seconds):
         sample.look(round(len(sample._line) / INTERVAL_S))
-        census.step(sample, 0.0, flow, 30.0, float(second), INTERVAL_S)
+        census.step(sample, 0.0, flow, 30.0, float(second), INTERVAL_S, surplus)
 
 
 def test_counting_again_and_again_takes_the_noise_out() -> None:
@@ -100,11 +102,28 @@ def test_who_is_let_in_out_of_the_middle_is_missed_there_and_not_behind() -> Non
         return visitor not in gone
 
     sample.is_there = is_there
-    played(sample, census, 90, since=45)
+    played(sample, census, 90, since=45, surplus=0.25)
     for low, high in ((7.0, 13.0), (16.0, 29.0)):
         still = sum(low <= line[visitor] < high for visitor in range(10_000) if visitor not in gone)
         counted = 2.0 * (census.between(high) - census.between(low))
         assert counted == pytest.approx(still, rel=0.05)
+
+
+def test_only_who_has_more_than_its_part_takes_off_what_others_let_in() -> None:
+    """Nobody leaves, so what a node without a surplus sees is noise; one with a surplus believes others to be short of
+    visitors and to let people in out of the zone, and some of those behind it to be gone but not yet missed."""
+    line = [i * 3e-3 for i in range(10_000)]
+    even, crowded = Census(), Census()
+    samples = Sample(line, 2, 1), Sample(line, 2, 1)
+    for sample, census in zip(samples, (even, crowded), strict=True):
+        played(sample, census, 30, flow=100.0)
+    before = even.between(5.0)
+    played(samples[0], even, 60, flow=100.0, since=30)
+    played(samples[1], crowded, 60, flow=100.0, since=30, surplus=0.3)
+    assert even.between(5.0) == before
+    assert 0.6 * before < crowded.between(5.0) < 0.9 * before
+    behind = even.between(25.0) - even.between(15.0)
+    assert 0.9 * behind < crowded.between(25.0) - crowded.between(15.0) < behind
 
 
 def test_a_census_of_nobody_stands_in_nobodys_way() -> None:

@@ -72,6 +72,13 @@ def test_visitors_on_slow_networks_are_missed_by_nobody(joined: bool) -> None:
     assert got.p99_s <= 10.0
 
 
+def test_the_place_is_known_where_the_load_is_uneven() -> None:
+    """A node with more than its part of the traffic allows for what the others let in out of the middle of the line."""
+    truth = told(play(SCENARIOS["skew"], seed=0))
+    assert truth.told_error <= 0.065  # 0.1 where nobody allows for it
+    assert truth.position_error <= 0.065
+
+
 def test_a_rush_upon_idle_joined_nodes_is_no_second_burst() -> None:
     """Fifty nodes of one a second hear of each other a heartbeat late, and those who are asked back for the first time
     come all within half a second, upon full buckets: all nodes together let in burst + capacity x window, no more."""
@@ -210,6 +217,16 @@ def test_the_central_line_in_small() -> None:
     assert np.isnan(got[3])
     assert got[4:] == pytest.approx([2.0, 20.0])
     assert ideal.polled(people, got, 1.5)[2] == pytest.approx(1.5)
+
+
+def test_a_line_that_passes_over_who_is_asleep() -> None:
+    """Two tokens at once, then one a second: the second sleeps when it is their turn, and is the next when they wake."""
+    capacity = ideal.Capacity(((0.0, 1.0),), burst_s=2.0)
+    people = crowd.crowd(np.array([0.0, 0.1, 0.2, 0.3, 0.4]), np.array([9.0, 9.0, 9.0, 0.5, 9.0]))
+    assert np.array_equal(ideal.fifo_awake(people, capacity), ideal.fifo(people, capacity), equal_nan=True)
+    people.sleep_from_s[1], people.sleep_to_s[1] = 0.05, 1.5
+    people.sleep_from_s[4], people.sleep_to_s[4] = 4.0, 5.0
+    assert ideal.fifo_awake(people, capacity) == pytest.approx([0.0, 2.0, 0.2, np.nan, 1.0], nan_ok=True)
 
 
 def test_inversions_are_counted_right() -> None:
