@@ -23,8 +23,9 @@ MEMORY of them. A group is as many bins as hold SURE visitors or more, so a smal
 it counts n / (n + SURE) of itself. Who has left keeps a lease until it is due, half an interval on average, so counts
 are lowered by v / 2. Memory: some BINS bins of four floats, at most MAX_BINS.
 
-A node with more than its part of the traffic knows that others have less, and those let people in out of the middle of
-the line. They are not seen to go within the zone, where everybody polls more and more often, and where nobody counts:
+A node with more traffic than capacity, as parts of the room's, knows that others have less, and those let people in out
+of the middle of the line. They are not seen to go within the zone, where everybody polls more and more often, and where
+nobody counts:
 
     taken     share of the nearest group that is let in so in an interval: what it loses beyond the groups behind it, a
               mean over TAKEN_MEMORY intervals that begins with GUESS of the node's surplus of traffic

@@ -326,8 +326,9 @@ class Gate:
                 law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._calling, dt, is_blocked)
                 law.keep(bucket.rate, bucket.depth)
             far_s = s.poll_max_s * self._stretch
-            if not self._is_exact and self._clock - self._born > far_s + SETTLE_S:
-                line.survey(min(law.threshold, now), self._flow, far_s, now)
+            if not self._is_exact and self._flow > 0.0 and self._clock - self._born > far_s + SETTLE_S:
+                part = s.admissions_per_second / s.room_rate
+                line.survey(min(law.threshold, now), self._flow, far_s, now, part)
 
     @property
     def _calling(self) -> float:

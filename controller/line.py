@@ -292,8 +292,8 @@ class Line:
             return self._beyond + self._own(first_seen)
         return census.between(first_seen)
 
-    def survey(self, front: float, flow: float, interval_s: float, now: float) -> None:
-        """Keep the census of a node that shares nothing up to date; once a tick."""
+    def survey(self, front: float, flow: float, interval_s: float, now: float, part: float) -> None:
+        """Keep the census of a node that shares nothing up to date; once a tick. part: the node's, of the capacity."""
         youngest = now - SETTLE_S
         if self.showup.share < TRUSTED:
             self._guessed_until = self._ticked_at + self.young_s
@@ -303,5 +303,5 @@ class Line:
         else:
             self.guessed_from = inf
         census = self._census
-        census.step(self, front, flow, youngest, self._ticked_at, interval_s, self.returns.surplus)
+        census.step(self, front, flow, youngest, self._ticked_at, interval_s, self.returns.surplus(part))
         self._beyond = census.between(census.newest) - self._own(census.newest)

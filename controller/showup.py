@@ -103,10 +103,9 @@ class SelfReturns:
             return expected
         return max(seen, 1e-3)
 
-    @property
-    def surplus(self) -> float:
-        """What is believed of the share beyond this node's part; others have so much less than theirs."""
-        return max(0.0, self.share - self._expected)
+    def surplus(self, part: float) -> float:
+        """What is believed of the share beyond `part` of the capacity: others have so much less than theirs."""
+        return max(0.0, self.share - max(part, self._expected))
 
     def be_sure(self) -> None:
         """It is known by now how late visitors come: what was counted without is good until there is something new."""

@@ -135,7 +135,7 @@ def test_a_census_of_nobody_stands_in_nobodys_way() -> None:
     for i in range(20):
         line.expect(90.0 + i, 110.0, is_first=False)
     line.book.refresh()
-    line.survey(100.0, 1e-3, INTERVAL_S, 100.0)
+    line.survey(100.0, 1e-3, INTERVAL_S, 100.0, 0.25)
     assert line.place(105.0, 95.0) == pytest.approx(10.0)
 
 
@@ -157,7 +157,7 @@ def test_who_may_be_a_ghost_is_not_moved_to_the_front(share: float, newest: floa
         line.expect(i * 0.1, 110.0, is_first=False)
     line.tick(100.0, 100.0)
     line.showup.share = share
-    line.survey(1.0, 1.0, INTERVAL_S, 100.0)
+    line.survey(1.0, 1.0, INTERVAL_S, 100.0, 0.25)
     assert newest - 2.0 < line._census.newest <= newest
 
 

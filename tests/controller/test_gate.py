@@ -106,8 +106,8 @@ def test_a_node_that_joins_a_running_sale_listens_first() -> None:
     """Resumed from nothing, a gate admits nobody until it has heard who is in line."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=100.0, resume={})
     assert all(isinstance(v, Wait) for v in crowd_at(gate, 100.0, 5))
-    gate.tick(100.9)
-    assert isinstance(gate.decide(first_seen=90.0, now=100.9, draw=0.5), Wait)
+    gate.tick(100.6)
+    assert isinstance(gate.decide(first_seen=90.0, now=100.6, draw=0.5), Wait)
     for i in range(20):
         gate.tick(101.0 + i / 10)
     assert isinstance(gate.decide(first_seen=90.0, now=103.0, draw=0.5), Admit)

@@ -150,6 +150,9 @@ def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
         come_back(skewed, i % 20 < 11, i)
     assert even.share == 0.25
     assert skewed.share == pytest.approx(0.55, abs=0.03)
+    assert even.surplus(part=0.25) == even.surplus(part=0.1) == 0.0  # no evidence that others have less
+    assert skewed.surplus(part=0.25) == pytest.approx(0.3, abs=0.03)
+    assert skewed.surplus(part=0.7) == 0.0
 
 
 def come_back(returns: SelfReturns, kept: bool, i: int) -> None:

@@ -220,7 +220,7 @@ def test_the_central_line_in_small() -> None:
 
 
 def test_a_line_that_passes_over_who_is_asleep() -> None:
-    """Two tokens at once, then one a second: the second sleeps when it is their turn, and is the next when they wake."""
+    """Two tokens, then one a second: the second sleeps when it is their turn, and is the next when they wake."""
     capacity = ideal.Capacity(((0.0, 1.0),), burst_s=2.0)
     people = crowd.crowd(np.array([0.0, 0.1, 0.2, 0.3, 0.4]), np.array([9.0, 9.0, 9.0, 0.5, 9.0]))
     assert np.array_equal(ideal.fifo_awake(people, capacity), ideal.fifo(people, capacity), equal_nan=True)
