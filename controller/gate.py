@@ -43,6 +43,7 @@ JOINED_LEAD_S: Final = 0.4
 DOUBT_SHARE: Final = 0.08
 DOUBT_S: Final = 1.2
 DOUBT_SD: Final = 2.6
+DOUBT_TURNS: Final = 2.0  # turns of the room's: where one takes a second or more, DOUBT_S is less than one too many
 DOUBT_GUESSED: Final = 0.5  # instead of DOUBT_SHARE while it is not known who of those before them comes back
 BLOCKED_S: Final = 5.0  # memory of places having been scarce
 QUIET_PER_S: Final = 0.01  # polls a second: some 15 s after a single one
@@ -53,10 +54,10 @@ class Gate:
     """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
 
     __slots__ = (
-        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_scale", "_early_s",
-        "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_is_exact", "_is_full", "_lateness",
-        "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample", "_settings", "_shift", "_standstill",
-        "_stretch", "_ticked_at",
+        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_s", "_doubt_scale",
+        "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_is_exact", "_is_full",
+        "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample", "_settings", "_shift",
+        "_standstill", "_stretch", "_ticked_at",
     )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
@@ -288,7 +289,7 @@ class Gate:
         (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come. While that is
         being found out nodes that share nothing differ in their guesses, so in their appointments and counts."""
         line, flow = self._line, self._flow
-        doubt = (DOUBT_SHARE if first_seen <= line.guessed_from else DOUBT_GUESSED) * eta_s + DOUBT_S
+        doubt = (DOUBT_SHARE if first_seen <= line.guessed_from else DOUBT_GUESSED) * eta_s + self._doubt_s
         if first_seen > line.freshest:
             doubt += line.doubted(first_seen) / (flow * self._doubt_scale)
         if line.front is not None:
@@ -353,6 +354,7 @@ class Gate:
         if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
             flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
         self._flow = flow if s.admissions_per_second > 0.0 else 0.0
+        self._doubt_s = max(DOUBT_S, DOUBT_TURNS * self._sample / flow) if flow > 0.0 else DOUBT_S
         self._min_s, self._far_s = s.poll_min_s, s.poll_max_s * self._stretch
         self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
         self._new_s = 0.5 * s.poll_min_s

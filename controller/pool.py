@@ -37,6 +37,10 @@ MARGIN: Final = 0.25
 FLOORS: Final = 2  # the room's least depth while somebody waits, in `bucket_floor`s
 RESERVE_S: Final = 0.18
 RESERVE_SD: Final = 0.5  # and so many standard deviations of what the others take before it is heard of
+# Of a small room: the level comes and goes by the root of a second's admissions. Who would have less calls until there
+# is always somebody to take the next token, and many are called then, of whom chance takes one.
+CHANCE: Final = 1.2
+CHANCE_DEPTH: Final = 1.0 / 3.0  # of the room's bucket at most, or tokens are lost
 RUSH_SD: Final = 1.65  # more than that in NEWS_S is no chance; with one more, for few come by leaps
 RUSH_FULL: Final = 2.0  # the fuller the others, the less is taken for chance: there is more to lose, and nobody starves
 TOLD_SD: Final = 2.0  # what the others tell is a larger count, so chance is a smaller part of it,
@@ -104,7 +108,8 @@ class Pool:
     @property
     def reserve_s(self) -> float:
         """What P should be, in seconds of the room's rate."""
-        return RESERVE_S + RESERVE_SD * sqrt(NEWS_S * (1.0 - self.part) / self.room)
+        reserve_s = RESERVE_S + RESERVE_SD * sqrt(NEWS_S * (1.0 - self.part) / self.room)
+        return max(reserve_s, min(CHANCE / sqrt(self.room), CHANCE_DEPTH * self.depth / self.room))
 
     @property
     def _rush(self) -> float:

@@ -29,11 +29,11 @@ class GateSettings:
     tick_s: how often the shell means to call `tick`; any other interval is safe.
     nodes: how many nodes the line is spread over when they share nothing; each sees one visitor in `nodes`.
     room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
-    bucket_floor: least depth of the bucket, in admissions, when the line is spread over several nodes, and
-        only while somebody waits. 1 keeps the promise of the whole room: all nodes together admit at most
-        max(burst, nodes) at once. Visitors come to a node at random, so with a burst of one admission a node
-        loses a third of its share for want of visitors at the right moment; 3 wins nearly all of it back,
-        and lets `3 * nodes` in at once at worst.
+    bucket_floor: least depth of the bucket, in admissions, and only while somebody waits. 1 keeps the promise of
+        the whole room: all nodes together admit at most max(burst, nodes) at once. Nobody comes at the very
+        moment when the bucket is full, so with a burst of one admission a node loses a fifth of its share, or
+        a third where visitors come to it at random; 3 wins nearly all of it back, and lets `3 * nodes` in at
+        once at worst.
     max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate
         samples.
     """
@@ -55,10 +55,8 @@ class GateSettings:
             raise SettingsError("; ".join(faults))
 
     def depth_at(self, rate: float) -> float:
-        """Most admissions in one instant at a share of `rate`: the burst, never less than one, and with
-        several nodes never less than bucket_floor."""
-        floor = 1.0 if self.nodes == 1 or rate <= 0.0 else max(1.0, self.bucket_floor)
-        return max(floor, self.burst_seconds * rate)
+        """Most admissions in one instant at a share of `rate`: the burst, and never less than bucket_floor."""
+        return max(1.0 if rate <= 0.0 else self.bucket_floor, self.burst_seconds * rate)
 
     def idle_depth_at(self, rate: float) -> float:
         """What of the depth is filled while nobody waits: the burst alone, and never less than one."""

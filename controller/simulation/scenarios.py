@@ -37,6 +37,10 @@ def plain_crowd(rng: np.random.Generator) -> Crowd:
     return crowd(surge(rng, VISITORS), kind=np.where(rng.random(VISITORS) < 0.2, PLAIN, 0).astype(np.int8))
 
 
+def small_crowd(rng: np.random.Generator) -> Crowd:
+    return crowd(surge(rng, 1000))
+
+
 def wave_crowd(rng: np.random.Generator) -> Crowd:
     each = 8000
     return crowd(np.concatenate([surge(rng, each, 600.0 * i) for i in range(3)]))
@@ -92,6 +96,27 @@ SCENARIOS: Mapping[str, Scenario] = {
             what="sticky skew, joined",
             weights=_SKEW,
             sticky=True,
+            joined=True,
+        ),
+        replace(
+            _FLASH, name="small-1", what="one node of 1/s, 1,000 visitors", people=small_crowd, capacity=1.0, nodes=1
+        ),
+        replace(
+            _FLASH,
+            name="small-strict-1",
+            what="one node of 1/s, 1,000 visitors, bucket_floor 1",
+            people=small_crowd,
+            capacity=1.0,
+            nodes=1,
+            bucket_floor=1.0,
+        ),
+        replace(
+            _FLASH,
+            name="small-joined",
+            what="two nodes of 0.5/s, 1,000 visitors, joined",
+            people=small_crowd,
+            capacity=1.0,
+            nodes=2,
             joined=True,
         ),
         replace(_FLASH, name="many", what="50 nodes of 1/s each", nodes=50),

@@ -79,6 +79,21 @@ def test_the_place_is_known_where_the_load_is_uneven() -> None:
     assert truth.position_error <= 0.065
 
 
+@pytest.mark.parametrize("name", ["small-1", "small-joined"])
+def test_a_small_shop_uses_its_capacity_and_keeps_its_word(name: str) -> None:
+    """One admission a second: nobody comes at the very moment of a token, of which a burst of a second is one."""
+    run = play(SCENARIOS[name], seed=1)
+    plan = run.scenario.plan()
+    got, truth = measure(run, ideal.fifo(run.people, plan)), told(run)
+    assert got.use >= 0.985  # 0.78 with a bucket of one
+    assert got.median_s <= 2.5
+    assert got.p99_s <= 7.0
+    assert got.kendall <= 0.004
+    assert truth.covered >= 0.9
+    deepest = run.scenario.bucket_floor * run.scenario.nodes
+    assert got.overshoot <= deepest - plan.burst_s * plan.at(0.0)
+
+
 def test_a_rush_upon_idle_joined_nodes_is_no_second_burst() -> None:
     """Fifty nodes of one a second hear of each other a heartbeat late, and those who are asked back for the first time
     come all within half a second, upon full buckets: all nodes together let in burst + capacity x window, no more."""
