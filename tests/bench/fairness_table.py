@@ -6,6 +6,7 @@ kept in docs/fairness.json, so that naming scenarios renews only theirs.
 
 import json
 import sys
+from bisect import bisect_left, insort
 from dataclasses import asdict
 from multiprocessing import Pool
 from pathlib import Path
@@ -57,6 +58,7 @@ def extras(run: Run, plan: Any) -> dict[str, float]:
         out["calm_median_s"] = float(np.nanmedian(gap[calm]))
         out["calm_p99_s"] = float(np.nanpercentile(gap[calm], 99))
         gap_then = np.abs(run.admitted_s - ideal.fifo(run.people, run.scenario.available()))
+        out["calm_most_passed_by"] = float(np.max(passed_by(run)[calm]))
         out["calm_less_outage_median_s"] = float(np.nanmedian(gap_then[calm]))
         out["calm_less_outage_p99_s"] = float(np.nanpercentile(gap_then[calm], 99))
     if (kind == SLEEPER).any():
@@ -79,6 +81,16 @@ def extras(run: Run, plan: Any) -> dict[str, float]:
         waits = (run.admitted_s - run.people.arrival_s) if run.scenario.sticky else late[0]
         cohort = [float(np.nanmean(waits[run.node == i])) for i in range(run.scenario.nodes)]
         out |= {f"node{i}_s": mean for i, mean in enumerate(cohort)}
+    return out
+
+
+def passed_by(run: Run) -> Any:
+    """How many younger ones were let in before each visitor."""
+    out = np.zeros(len(run.people))
+    inside: list[int] = []
+    for visitor in np.argsort(run.admitted_s)[: np.count_nonzero(~np.isnan(run.admitted_s))].tolist():
+        out[visitor] = len(inside) - bisect_left(inside, visitor)
+        insort(inside, visitor)
     return out
 
 
