@@ -77,7 +77,7 @@ class Census:
         self._trends: list[float] = []  # of the group that each bin was in last
         self._sums: list[float] = []  # visitors before each edge
         self._front = 0.0
-        self._taken: float | None = None  # None: as much traffic as is this node's part, or less
+        self._taken: float | None = None  # None: there is no surplus of traffic
         self._stepped_at = -inf
         self.newest = -inf  # first_seen up to which bins go
 
@@ -112,7 +112,7 @@ class Census:
         surplus: float = 0.0,
     ) -> None:
         """Once a tick: the line moves `flow` of this node's leases a second at `front`, bins end at `youngest`, and
-        who is far is polled every `interval_s`; `surplus`: share of the room's polls beyond this node's part."""
+        who is far is polled every `interval_s`; `surplus`: of its polls beyond its capacity, as parts of the room's."""
         if not self._edges or self.newest <= front:
             self.clear()
             self._edges, self._sums, self.newest, self._stepped_at = [front], [0.0], front, clock

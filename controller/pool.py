@@ -10,9 +10,9 @@ visitors who come by chance, and the *sum* of all is what the law regulates and 
     k_i = CUSHION + CUSHION_SD * sqrt(c_i)       about three standard deviations of what comes in a heartbeat
 
 P hovers at a reserve that grows with the root of the *room's* inflow in a heartbeat, however many nodes there are:
-fifty nodes of 1/s are late by 0.5 s instead of 1.4. `controller/fleet.py` sees to it that tokens flow to where they
-are taken; what a node holds beyond its part and another cushion, because nobody asks for it there, it gives up at the
-same pace, and the others' buckets become deeper by as much.
+fifty nodes of 1/s are late by 0.5 s instead of 1.4; in a small room it is the root of a second's. `controller/fleet.py`
+sees to it that tokens flow to where they are taken; what a node holds beyond its part and another cushion, because
+nobody asks for it there, it gives up at the same pace, and the others' buckets become deeper by as much.
 
 What bounds it: sum(l_i) <= burst + sum(k_i), so at the very worst, if all nodes were blind for a heartbeat, sum(k_i)
 more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet. A

@@ -171,7 +171,7 @@ def test_who_asks_all_the_time_gains_little() -> None:
     run = play(replace(small("bots", 1), people=people), seed=1)
     late = run.admitted_s - ideal.fifo(run.people, run.scenario.plan())
     is_fast = run.people.kind == crowd.FAST
-    assert np.nanmean(late[~is_fast]) - np.nanmean(late[is_fast]) < 0.45
+    assert np.nanmean(late[~is_fast]) - np.nanmean(late[is_fast]) < 0.22  # 0.27 if they came when they are to be let in
 
 
 def test_joined_nodes_of_uneven_load_call_alike() -> None:
@@ -232,6 +232,12 @@ def test_the_central_line_in_small() -> None:
     assert np.isnan(got[3])
     assert got[4:] == pytest.approx([2.0, 20.0])
     assert ideal.polled(people, got, 1.5)[2] == pytest.approx(1.5)
+
+
+def test_where_one_comes_in_every_five_seconds_a_wait_may_be_two_turns_longer() -> None:
+    """One turn more or less is no broken promise where it takes longer than anything else that is allowed for."""
+    sale = replace(SCENARIOS["small-1"], capacity=0.2, people=lambda rng: crowd.crowd(crowd.surge(rng, 80)))
+    assert fmean(told(play(sale, seed)).covered for seed in range(2)) >= 0.9
 
 
 def test_a_line_that_passes_over_who_is_asleep() -> None:
