@@ -4,6 +4,7 @@ from controller.decisions import Admit, Closed, Verdict, Wait
 from controller.fairness import FairnessRecorder, FairnessSnapshot
 from controller.fleet import Summary
 from controller.gate import Gate
+from controller.held import HeldAnswers
 from controller.settings import GateSettings, SettingsError
 from controller.snapshot import GateSnapshot
 
@@ -15,6 +16,7 @@ __all__ = [
     "Gate",
     "GateSettings",
     "GateSnapshot",
+    "HeldAnswers",
     "SettingsError",
     "Summary",
     "Verdict",

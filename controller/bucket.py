@@ -60,6 +60,11 @@ class LeakyBucket:
         self._level = level - 1.0
         return True
 
+    def has(self, now: float, spare: float = 0.0, lent: float = 0.0) -> bool:
+        """Whether `take` would."""
+        level = self.level(now)
+        return level >= 1.0 and level + lent >= 1.0 + spare
+
     def fill_to(self, brim: float, now: float) -> None:
         """Keep no more than `brim` unused tokens (and never more than the depth) from now on."""
         self.level(now)

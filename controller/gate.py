@@ -2,6 +2,8 @@
 
     decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
     tick     leases run out, rates are folded, the law moves the threshold
+    hold     whose turn is that near may be held (`holds`; `controller/held.py`), and is given the verdict of
+             `settle` when `is_in` says so, or when the time is over
 
 Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both
 rules are monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded
@@ -35,10 +37,11 @@ MARGIN_S: Final = 0.03  # a client is expected this much later than clients come
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
 COLD_S: Final = 0.7
-# Who knows the whole line asks visitors back so much before they are expected in, about when they are called: the later
-# they come, the more wins who asks all the time. Much more, and many come too early, and are a second late.
-LEAD_S: Final = 0.15
-JOINED_LEAD_S: Final = 0.4
+# Who knows the whole line asks visitors back so much before they are expected in: more than the network and the page
+# vary by, so that nearly all are there, and held, when they are called.
+LEAD_S: Final = 0.6
+LEAD: Final = 0.6  # of the time for which they would be held, at most
+HELD_BELOW: Final = 0.9  # of it: whose turn is that near is held, the rest is for what the estimate is off by
 # ETA interval, fitted to the scenarios
 DOUBT_SHARE: Final = 0.08
 DOUBT_S: Final = 1.2
@@ -55,9 +58,9 @@ class Gate:
 
     __slots__ = (
         "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_s", "_doubt_scale",
-        "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_is_exact", "_is_full",
-        "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample", "_settings", "_shift",
-        "_standstill", "_stretch", "_ticked_at",
+        "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_held_below_s", "_is_exact",
+        "_is_full", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample", "_settings",
+        "_shift", "_standstill", "_stretch", "_ticked_at",
     )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
@@ -94,6 +97,11 @@ class Gate:
         """Nobody is in line and nobody has asked for some time: a step now and then is enough until somebody does."""
         return self._line.is_empty and not self._polls.count and self._polls.rate < QUIET_PER_S
 
+    @property
+    def called(self) -> float:
+        """Who came first by then may try the bucket; inf: everybody."""
+        return self._law.threshold
+
     def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
         """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
         clock = now + self._shift
@@ -124,6 +132,38 @@ class Gate:
                 return self._admit(first_seen, age_s)
             law.refuse()
         return self._wait(first_seen, clock, draw, is_first)
+
+    def holds(self, verdict: Wait) -> bool:
+        """Whether the answer to a poll may be held: it is nearly their turn."""
+        return verdict.eta_p50_s is not None and verdict.eta_p50_s <= self._held_below_s
+
+    def hold(self, first_seen: float, now: float) -> float:
+        """The answer to this visitor's poll is held: they are here until the returned moment, at most."""
+        hold_s = self._settings.hold_s
+        due = self._read(now) + hold_s + self._grace_s
+        self._line.expect(first_seen, due, False)
+        self._fleet.leased(first_seen, due, False)
+        return now + hold_s
+
+    def left(self, first_seen: float) -> None:
+        """Who was held has hung up: they are expected no longer, and hold up nobody. If they come again, they may."""
+        self._line.leave(first_seen)
+
+    def is_in(self, first_seen: float, now: float) -> bool:
+        """Whether this visitor would be let in now, if a place is free. Changes nothing."""
+        law, bucket = self._law, self._bucket
+        if first_seen > law.threshold or bucket.rate <= 0.0:
+            return False
+        return bucket.has(now, 0.0 if first_seen <= law.overdue else law.hold, self._fleet.pool.lent)
+
+    def settle(self, first_seen: float, now: float, draw: float, held_s: float, slots: int | None = None) -> Verdict:
+        """The verdict for a poll whose answer was held for `held_s`; the poll itself was counted when it came."""
+        if (slots is None or slots > 0) and self.is_in(first_seen, now):
+            self._bucket.take(now)
+            return self._admit(first_seen, now - first_seen)
+        verdict = self._wait(first_seen, self._read(now), draw, False)
+        verdict.poll_after_s = max(verdict.poll_after_s - held_s, 0.0)
+        return verdict
 
     def tick(self, now: float) -> None:
         """The control step: any dt works, also none and a negative one."""
@@ -335,8 +375,8 @@ class Gate:
     def _calling(self) -> float:
         """Visitors of this node's list to a second of the law's depth. Where fewer come than its share of the capacity
         could take, it must reach further back: by its own rate it would let in whoever comes, by their flow hardly
-        anybody in time. The mean of the two, in ratios, is measured."""
-        return max(self._flow, sqrt(self._flow * self._bucket.rate))
+        anybody in time. The mean of the two, in ratios, its own counted three times, is measured."""
+        return max(self._flow, sqrt(self._bucket.rate * sqrt(self._flow * self._bucket.rate)))
 
     def _retune(self) -> None:
         """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""
@@ -360,8 +400,9 @@ class Gate:
         self._new_s = 0.5 * s.poll_min_s
         extra_s = self._lateness.extra_s
         self._early_s = extra_s
+        self._held_below_s = HELD_BELOW * s.hold_s
         if self._is_exact:
-            self._early_s += LEAD_S if line.front is None else JOINED_LEAD_S
+            self._early_s += min(LEAD_S, LEAD * s.hold_s)
         self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
         self._law.late_s = line.late_s = extra_s
         self._law.is_exact, self._law.is_sampled = is_own and line.front is None, not self._is_exact

@@ -33,10 +33,10 @@ from controller.line import Line
 from controller.meter import RateMeter
 from controller.pid import Gains, Pid, PidTerms
 
-RESERVE_S: Final = 0.12  # late by this much; more than twice the 50 ms by which appointments are typically missed
-SAMPLED_RESERVE_S: Final = 0.08  # of a node that sees a sample: its visitors miss by half an interval anyway
-DEPTH_S: Final = 0.6  # called ahead when all is well: about half the shortest interval
-EXACT_DEPTH_S: Final = 0.2  # where everybody comes when told, the more are called, the more wins who asks all the time
+RESERVE_S: Final = 0.06  # late by this much: half of what comes in between two control steps
+SAMPLED_RESERVE_S: Final = 0.04  # of a node that sees a sample: the visitors whom it holds differ by more than that
+DEPTH_S: Final = 0.3  # called ahead when all is well: of the others' visitors some are there, some on their way
+EXACT_DEPTH_S: Final = 0.05  # where nearly all are there the more are called, the less it counts who is first
 REFUSED_S: Final = 0.5  # a refused visitor is on the way back for half an interval, on average
 BOOST_S: Final = 6.0
 POOLED_ERROR_S: Final = 0.4  # joined nodes all see the same error at once, and react to it all at once

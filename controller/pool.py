@@ -35,11 +35,11 @@ ALONE_S: Final = 0.6  # three heartbeats: by then everybody's view is of after t
 MARGIN_S: Final = 0.12  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
 MARGIN: Final = 0.25
 FLOORS: Final = 2  # the room's least depth while somebody waits, in `bucket_floor`s
-RESERVE_S: Final = 0.18
+RESERVE_S: Final = 0.12
 RESERVE_SD: Final = 0.5  # and so many standard deviations of what the others take before it is heard of
 # Of a small room: the level comes and goes by the root of a second's admissions. Who would have less calls until there
 # is always somebody to take the next token, and many are called then, of whom chance takes one.
-CHANCE: Final = 1.2
+CHANCE: Final = 0.6
 CHANCE_DEPTH: Final = 1.0 / 3.0  # of the room's bucket at most, or tokens are lost
 RUSH_SD: Final = 1.65  # more than that in NEWS_S is no chance; with one more, for few come by leaps
 RUSH_FULL: Final = 2.0  # the fuller the others, the less is taken for chance: there is more to lose, and nobody starves

@@ -133,16 +133,24 @@ class Pipeline:
             return self._ask(facts, room, returned, returned, now, draw)
         return self._newcomer(facts, room, now, draw) if held is None else self._in_line(facts, room, held, now, draw)
 
-    def _in_line(self, facts: Facts, room: Room, held: Ticket, now: float, draw: float) -> Verdict:
-        """Somebody with a place, which may have been used, or left alone for too long."""
+    def release_held(self, now: float) -> None:
+        """Give all answers that are held: another pipeline takes the place of this one."""
+        for room in self.rooms.rooms:
+            room.held.release(now)
+
+    def _in_line(
+        self, facts: Facts, room: Room, held: Ticket, now: float, draw: float, held_s: float | None = None
+    ) -> Verdict:
+        """Somebody with a place, which may have been used, or left alone for too long. held_s: for how long their
+        answer was held, when this is it."""
         if (used := room.uses.get(held.id)) is not None:
             if room.uses.is_over(used, now):
                 self._metrics.rejected.count(room.name, Rejection.USED.value)
                 return self._newcomer(facts, room, now, draw)
             if now < used.expires and self._is_given_to(used, room, facts.head):
                 return self._replies.enter(facts, room, used, now, fresh=used)
-        if not held.needs_renewal(now):
-            return self._ask(facts, room, held, None, now, draw)
+        if held_s is not None or not held.needs_renewal(now):
+            return self._ask(facts, room, held, None, now, draw, held_s=held_s)
         renewed = held.renewed(now, room.away_s)
         if renewed.first_seen > held.first_seen:
             self._metrics.moved_back.count(room.name)
@@ -191,27 +199,39 @@ class Pipeline:
         *,
         is_new: bool = False,
         is_alone: bool = False,
+        held_s: float | None = None,
     ) -> Verdict:
         """Ask the gate. held: the visitor's place. given: the ticket to hand out, if there is need.
 
         is_new: the place was made for this very request, so nobody else can have it. is_alone: nobody knows whether it
-        was used, and the settings say that this is a reason to wait.
+        was used, and the settings say that this is a reason to wait. held_s: for how long the answer was held; None: it
+        may be, if they are nearly at the front.
         """
         grants = self._grants
         if grants is not None and grants.open and (room.name, held.id) in grants.open:
             return self._wait_for_grant(facts, room, held, grants, now, draw)
-        self._metrics.polls.count_one(room.name)
+        if held_s is None:
+            self._metrics.polls.count_one(room.name)
+        if room.held.is_pressing:
+            room.call_held(now)
         if room.shelf.is_sold_out:
             return self._replies.keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
         is_barred = is_alone or (used is not None and now < used.admitted_at + MOVE_S)
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         place = facts.place if held is facts.credential else place_of(held)
-        verdict = room.ask(place, now, draw, shut=is_shut)
+        verdict = room.ask(place, now, draw, shut=is_shut, held_s=held_s)
         match verdict:
             case Wait():
-                if facts.is_poll and given is None and not self._replies.is_written_down(room, verdict):
-                    return self._replies.wait_on(facts, room, verdict, held)
+                if given is None:
+                    if (
+                        held_s is None
+                        and room.gate.holds(verdict)
+                        and not (is_shut or room.shelf.is_paused or room.held.is_full)
+                    ):
+                        return self._hold(facts, room, held, place, now, draw)
+                    if facts.is_poll and not self._replies.is_written_down(room, verdict):
+                        return self._replies.wait_on(facts, room, verdict, held)
                 return self._replies.keep_waiting(facts, room, waiting(room, held, verdict), held, given, now)
             case Admit():
                 if grants is None or is_new:
@@ -222,6 +242,19 @@ class Pipeline:
                 return self._replies.keep_waiting(facts, room, status, held, given, now)
             case _:
                 assert_never(verdict)
+
+    def _hold(self, facts: Facts, room: Room, held: Ticket, place: float, asked_at: float, draw: float) -> Asking:
+        """It is nearly their turn: they are answered when it comes, or are asked back when it takes too long."""
+        until = room.gate.hold(place, asked_at)
+
+        def ask(then: Callable[[Verdict], None]) -> Callable[[], None]:
+            def answer(now: float) -> None:
+                then(self._in_line(facts, room, held, now, draw, max(0.0, now - asked_at)))
+
+            number = room.held.hold(place, asked_at, until, answer)
+            return lambda: room.hung_up(place, number)
+
+        return Asking(ask)
 
     def _admit(self, facts: Facts, room: Room, held: Ticket, now: float) -> Verdict:
         self._metrics.admissions.count(room.name)

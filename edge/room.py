@@ -9,7 +9,7 @@ from collections.abc import MutableSequence, Sequence
 from dataclasses import replace
 from zlib import crc32
 
-from controller import Admit, FairnessRecorder, Gate, Verdict
+from controller import Admit, FairnessRecorder, Gate, HeldAnswers, Verdict
 from controller.occupancy import CELLS, Occupancy
 from edge.health import Health
 from edge.room_settings import RoomSettings
@@ -75,6 +75,7 @@ class Room:
         self._claims = Occupancy(self._claim_s, self._claim_rows[own_row])
         self._board_since = board_since
         self.fairness = FairnessRecorder()
+        self.held = HeldAnswers()
         self.uses = Uses()
         self._tried: OrderedDict[str, float] = OrderedDict()
 
@@ -95,29 +96,70 @@ class Room:
             self._words = Words(state, self.name, self.message, shelf.free, shelf.held)
         return self._words
 
-    def ask(self, place: float, now: float, draw: float, *, shut: bool = False) -> Verdict:
+    def ask(self, place: float, now: float, draw: float, *, shut: bool = False, held_s: float | None = None) -> Verdict:
         """Put a visitor before the gate. An `Admit` has taken a place among the active visitors, and a claim.
 
         place: `place_of` their ticket. shut: let nobody in; the visitor is counted and given an appointment as ever.
+        held_s: for how long their answer has been held; None: they ask now.
         """
         if shut:
-            return self.gate.decide(place, now, draw, 0)
-        if self._limit is None and not self.shelf.is_followed:
-            verdict = self.gate.decide(place, now, draw)
+            return self._put(place, now, draw, 0, held_s)
+        if self._limit is None and not self.shelf.is_followed:  # as `_is_limited`, which costs a call
+            verdict = (
+                self.gate.decide(place, now, draw) if held_s is None else self.gate.settle(place, now, draw, held_s)
+            )
             if isinstance(verdict, Admit):
                 self.occupancy.begin(self._expiry(now), now)
                 self._claims.begin(now + self._claim_s, now)
             return verdict
-        expires, claimed_until = self._expiry(now), now + self._claim_s
-        # The place is taken before the others' places are counted: of two nodes that reach for the last one at the
-        # same moment both see it taken, so the limit holds without a lock.
-        self.occupancy.begin(expires, now)
-        self._claims.begin(claimed_until, now)
-        verdict = self.gate.decide(place, now, draw, self._slots())
+        expires = self._take_place(now)
+        verdict = self._put(place, now, draw, self._slots(), held_s)
         if not isinstance(verdict, Admit):
-            self.occupancy.end(expires, now)
-            self._claims.end(claimed_until, now)
+            self._leave_place(expires, now)
         return verdict
+
+    def call_held(self, now: float) -> None:
+        """Give the answers that are held: to whom is let in now, and to whom they were held for long enough. Once a
+        control step, and before anybody else is let in."""
+        if self.held:
+            self.held.call(now, self.gate.called, self._is_in)
+
+    def hung_up(self, place: float, number: int) -> None:
+        """A visitor has gone before the answer that was held for them."""
+        if self.held.forget(number):
+            self.gate.left(place)
+
+    def _is_in(self, place: float, now: float) -> bool:
+        """Whether a visitor whose answer is held would be let in now."""
+        if not self.gate.is_in(place, now):
+            return False
+        if not self._is_limited:
+            return True
+        expires = self._take_place(now)
+        slots = self._slots()
+        self._leave_place(expires, now)
+        return slots > 0
+
+    def _put(self, place: float, now: float, draw: float, slots: int, held_s: float | None) -> Verdict:
+        if held_s is None:
+            return self.gate.decide(place, now, draw, slots)
+        return self.gate.settle(place, now, draw, held_s, slots)
+
+    @property
+    def _is_limited(self) -> bool:
+        return self._limit is not None or self.shelf.is_followed
+
+    def _take_place(self, now: float) -> float:
+        """Before the others' places are counted: of two nodes that reach for the last one at the same moment both see
+        it taken, so the limit holds without a lock."""
+        expires = self._expiry(now)
+        self.occupancy.begin(expires, now)
+        self._claims.begin(now + self._claim_s, now)
+        return expires
+
+    def _leave_place(self, expires: float, now: float) -> None:
+        self.occupancy.end(expires, now)
+        self._claims.end(now + self._claim_s, now)
 
     def _slots(self) -> int:
         """How many more may come in, a place and a claim of one's own already taken."""

@@ -2,7 +2,7 @@
 
     Answer    the edge speaks itself: the page, the status document, a refusal, a file of its own
     Forward   the request goes to the upstream, with what the upstream is told and what the visitor is given
-    Asking    other nodes have a say: the verdict comes later, and the connection waits for it
+    Asking    the verdict comes later, and the connection waits: other nodes have a say, or it is nearly their turn
 
 No I/O happens in a decision; the shell matches on these in one place and does what they say.
 """
@@ -72,12 +72,14 @@ class Forward:
 @final
 @dataclass(slots=True, init=False)
 class Asking:
-    """Whether the visitor is let in depends on what other nodes say (`edge/cluster/grants.py`)."""
+    """Whether the visitor is let in depends on what other nodes say (`edge/cluster/grants.py`), or on the next moment
+    (`controller/held.py`)."""
 
-    ask: "Callable[[Callable[[Verdict], None]], None]"
-    """ask(then): then(verdict) is called once, later."""
+    ask: "Callable[[Callable[[Verdict], None]], Callable[[], None] | None]"
+    """ask(then): then(verdict) is called once, later. Returns what is to be called when the visitor has gone before;
+    None: then is called all the same."""
 
-    def __init__(self, ask: "Callable[[Callable[[Verdict], None]], None]") -> None:
+    def __init__(self, ask: "Callable[[Callable[[Verdict], None]], Callable[[], None] | None]") -> None:
         self.ask = ask
 
 

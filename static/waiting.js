@@ -9,7 +9,7 @@
   "use strict";
 
   const REQUEST_TIMEOUT_MS = 10000;
-  const SHORTEST_MS = 500; // whatever we are told, we do not hammer
+  const SHORTEST_MS = 500; // from one poll to the next, whatever we are told: we do not hammer
   const LONGEST_MS = 2 ** 31 - 1; // a timer cannot be set for longer (25 days): it would fire at once
   const BACK_OFF_FIRST_MS = 2000;
   const BACK_OFF_MOST_MS = 60000; // nobody waits longer than a minute to be found again
@@ -315,6 +315,7 @@
   let action = null; // what the timer does: poll, or reload when admitted
   let dueAt = Infinity; // when it does it
   let delayMs = 0; // how long that was away when it was set
+  let askedAt = -Infinity; // when the last poll went out, by the clock that nobody sets
   let toldAt = 0; // before that the server does not want to hear from us
   let inFlight = null; // the AbortController of the poll under way
   let failures = 0; // in a row
@@ -341,7 +342,8 @@
     const onTheWayMs = Number.isFinite(quickestMs) ? ALLOWANCE * quickestMs : 0;
     const leftMs = afterMs - Math.min(onTheWayMs, afterMs / 2, ALLOWANCE_MOST_MS);
     toldAt = Date.now() + leftMs;
-    schedule(Math.max(SHORTEST_MS, leftMs + Math.random() * Math.min(JITTER * afterMs, JITTER_MOST_MS)));
+    const pauseMs = leftMs + Math.random() * Math.min(JITTER * afterMs, JITTER_MOST_MS);
+    schedule(Math.max(SHORTEST_MS - (performance.now() - askedAt), pauseMs)); // an answer may have been held for a while
   };
 
   const stop = () => {
@@ -376,7 +378,7 @@
     const request = new AbortController();
     inFlight = request;
     const tooLate = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
-    const askedAt = performance.now();
+    askedAt = performance.now();
     try {
       const solved = solution ? `&altcha=${encodeURIComponent(solution)}` : "";
       solution = "";

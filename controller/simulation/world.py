@@ -1,6 +1,7 @@
 """The virtual clock: every request of every visitor, one after the other, against real gates.
 
     client --latency--> node.decide --latency--> client --sleeps poll_after + jitter - allowance--> ...
+                        '-- held until the node calls, or the time is over --'
 
 Requests lie in a wheel of 10 ms slots (no interval is shorter than that), each slot is sorted when its time
 comes: cheaper than a heap and exact. Everything is drawn from one seeded generator, so a run can be repeated
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import Summary
 from controller.gate import Gate
+from controller.held import HeldAnswers
 from controller.settings import GateSettings
 from controller.simulation.crowd import COLLECTOR, FAST, PLAIN, Crowd, Floats
 from controller.simulation.scenario import Cut, Event, Kill, Scenario, SetCapacity, SetNodes, Stall
@@ -26,6 +28,7 @@ from controller.simulation.scenario import Cut, Event, Kill, Scenario, SetCapaci
 WHEEL_S = 0.01
 HEARTBEAT_DELAY_S = 0.05
 FAST_POLL_S = 0.1
+SHORTEST_S = 0.5  # between two requests of a page, whatever it is told
 BACK_OFF_S, BACK_OFF_MOST_S = 2.0, 60.0  # of clients that reach nobody, and half of it is chance
 DRAWS = 1 << 16
 WARM_S = 2.0  # the nodes run before the first visitor comes, as they would
@@ -111,6 +114,7 @@ class _World:
         self.next_beat = [float(x) for x in rng.random(64 + scenario.nodes) * scenario.heartbeat_s - WARM_S]
         self.read_until = [-WARM_S] * (64 + scenario.nodes)
         self.board: deque[tuple[float, Summary]] = deque()
+        self.held = [HeldAnswers() for _ in range(64 + scenario.nodes)]
         self.stalled_until: dict[int, float] = {}
         self.down_until: dict[int, float] = {}
         self.cut_until = -WARM_S
@@ -118,6 +122,7 @@ class _World:
         self.admitted = [float("nan")] * n
         self.by = [-1] * n
         self.polls = [0] * n
+        self.asked = [-inf] * n  # when each polled last
         self.home = self._choose_nodes(n)
         c = scenario.client
         self.way = (2.0 * c.latency_median_s * np.exp(c.latency_sigma * rng.standard_normal(n))).tolist()
@@ -152,7 +157,7 @@ class _World:
         upcoming = 0
         slot = -round(WARM_S / WHEEL_S)
         second = -1
-        while upcoming < n or wheel:
+        while upcoming < n or wheel or any(self.held):
             now = slot * WHEEL_S
             if int(now) > second:
                 second = int(now)
@@ -185,6 +190,8 @@ class _World:
         for i, node in enumerate(self.nodes):
             if next_tick[i] <= now and self.stalled_until.get(i, -WARM_S) <= now:
                 node.tick(now + self.offset[i])
+                if isinstance(node, Gate):
+                    self.held[i].call(now + self.offset[i], node.called, node.is_in)
                 next_tick[i] += 0.1
                 if next_tick[i] < now:
                     next_tick[i] = now + 0.1
@@ -213,6 +220,8 @@ class _World:
             for i in range(len(self.nodes), event.nodes):
                 self.nodes.append(self._join(i, event.nodes, now))
                 self.next_tick[i] = now
+            for i in range(event.nodes, len(self.nodes)):
+                self.held[i].release(now + self.offset[i])
             del self.nodes[event.nodes :]
             self._refill()
         elif isinstance(event, Stall):
@@ -242,10 +251,11 @@ class _World:
         else:
             self.nodes[event.node] = self.policy(settings, at)
         self.down_until[event.node] = event.at_s + event.down_s
+        self.held[event.node].release(at)
 
     def _request(self, t: float, visitor: int) -> None:
         people = self.people
-        if self.polls[visitor] and t > people.leave_s[visitor]:
+        if self.by[visitor] >= 0 or (self.polls[visitor] and t > people.leave_s[visitor]):
             return
         if self.drawn >= DRAWS - 4:
             self._refill()
@@ -266,12 +276,40 @@ class _World:
         asleep_until = people.sleep_to_s[visitor]
         if asleep_until <= t:
             self.after_wake[visitor] = self.after_wake.get(visitor, 0) + 1
-        verdict = self.nodes[node].decide(self.first_seen[visitor], t + off, self.chance[k])
+        gate, held, place = self.nodes[node], self.held[node], self.first_seen[visitor]
+        if held.is_pressing and isinstance(gate, Gate):
+            held.call(t + off, gate.called, gate.is_in)
+        verdict = gate.decide(place, t + off, self.chance[k])
+        is_first, self.asked[visitor] = self.asked[visitor] == -inf, t
         if isinstance(verdict, Admit):
-            self.admitted[visitor] = t
-            self.by[visitor] = node
+            self._let_in(t, visitor, node)
         elif isinstance(verdict, Wait):
+            if isinstance(gate, Gate) and not is_first and gate.holds(verdict) and not held.is_full:
+                self._hold(t, visitor, gate, node, k)
+                if people.kind[visitor] != FAST:
+                    return
             self._come_back(t, visitor, verdict, k)
+
+    def _let_in(self, t: float, visitor: int, node: int) -> None:
+        self.admitted[visitor] = t
+        self.by[visitor] = node
+
+    def _hold(self, t: float, visitor: int, gate: Gate, node: int, k: int) -> None:
+        """Keep the request at the node. Who asks all the time has others under way meanwhile, and forgets none."""
+        place, off = self.first_seen[visitor], self.offset[node]
+        is_fast = self.people.kind[visitor] == FAST
+
+        def answer(at: float) -> None:
+            now = at - off
+            if self.by[visitor] >= 0 or now > self.people.leave_s[visitor]:
+                return
+            verdict = gate.settle(place, at, self.chance[k], now - t)
+            if isinstance(verdict, Admit):
+                self._let_in(now, visitor, node)
+            elif isinstance(verdict, Wait) and not is_fast:
+                self._come_back(now, visitor, verdict, k)
+
+        self.held[node].hold(place, t + off, gate.hold(place, t + off), answer)
 
     def _try_again(self, t: float, k: int) -> float:
         back_off_s = BACK_OFF_S
@@ -293,24 +331,28 @@ class _World:
             return
         if visitor % self.sample_every == 0:
             self.samples.append(Sample(visitor, t, verdict.position, verdict.eta_p50_s, verdict.eta_p90_s))
-        back = t + self._interval(visitor, verdict.poll_after_s, k)
+        back = t + self._interval(visitor, verdict.poll_after_s, t - self.asked[visitor], k)
         if people.sleep_from_s[visitor] < back < people.sleep_to_s[visitor]:
             back = people.sleep_to_s[visitor]
         self._put(back, visitor)
 
-    def _interval(self, visitor: int, after: float, k: int) -> float:
-        """Seconds between the arrivals of two requests at the nodes."""
+    def _interval(self, visitor: int, after: float, held_s: float, k: int) -> float:
+        """Seconds from an answer to the arrival of the next request at a node; held_s: the answer came so much later
+        than its request."""
         c, kind = self.scenario.client, self.people.kind[visitor]
         trip: float = self.way[visitor] * self.wobble[k]
         if kind == PLAIN:
-            return trip + ceil(after)
+            return trip + max(1, ceil(after))
         if kind == FAST:
             after = FAST_POLL_S
         quickest = self.quickest[visitor]
         allowed = min(c.allowance * quickest, 0.5 * after, c.allowance_max_s) if quickest < inf else 0.0
-        self.quickest[visitor] = min(trip, c.forgets * quickest)
+        self.quickest[visitor] = min(trip + held_s, c.forgets * quickest)
         late: float = self.uniform[k] * min(c.jitter * after, c.jitter_max_s)
-        return trip + after + late - allowed
+        pause = after + late - allowed
+        if kind != FAST:
+            pause = max(pause, SHORTEST_S - trip - held_s)
+        return max(trip + pause, WHEEL_S)
 
     def _put(self, t: float, visitor: int) -> None:
         slot = int(t / WHEEL_S)

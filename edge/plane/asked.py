@@ -3,6 +3,7 @@
 It stands in the place of an `Exchange` at its connection, which it treats like one whose request is complete.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge.plane.recognise import Known
@@ -15,7 +16,7 @@ __all__ = ["Asked"]
 
 
 class Asked:
-    __slots__ = ("_client", "_known", "_raw", "is_over")
+    __slots__ = ("_client", "_forget", "_known", "_raw", "is_over")
 
     is_request_done = True
 
@@ -23,10 +24,11 @@ class Asked:
         self._client = client
         self._known = known
         self._raw = raw
+        self._forget: Callable[[], None] | None = None
         self.is_over = False
 
     def start(self, asking: Asking) -> None:
-        asking.ask(self._settle)
+        self._forget = asking.ask(self._settle)
 
     def _settle(self, verdict: Verdict) -> None:
         if not self.is_over:
@@ -37,13 +39,19 @@ class Asked:
         return data
 
     def abandon(self, outcome: str = "abandoned") -> None:  # noqa: ARG002
-        """The visitor has gone. Whoever was let in meanwhile is given the same pass when they come back."""
-        self.is_over = True
+        """The visitor has gone. Who was nearly let in is not; who was meanwhile is given the same pass when they come
+        back."""
+        self._end()
 
     def expire(self) -> None:
         """No answer at all: those who give them have a time limit of their own."""
-        self.is_over = True
+        self._end()
         self._client.abort()
+
+    def _end(self) -> None:
+        self.is_over = True
+        if self._forget is not None:
+            self._forget()
 
     def client_is_full(self) -> None:
         """Nothing is being written for them."""

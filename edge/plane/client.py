@@ -30,6 +30,8 @@ __all__ = ["Client"]
 QUIET, IN_HEAD, LONG_QUIET = range(3)
 #: A body of this size is skipped rather than paid with a new connection (HAProxy and Envoy: what is in the buffer).
 SKIP_BYTES = 65_536
+#: Whoever is to say what becomes of a request takes half of this at most (`controller/held.py`, `grants.py`).
+ANSWER_S = 10.0
 
 
 class Client(Connection):
@@ -272,7 +274,7 @@ class Client(Connection):
         if data:
             self._keep_behind(data)
         self._exchange = asked = Asked(self, known, raw)
-        self.deadline = self._plane.now + self._plane.settings.upstream.response_timeout_seconds
+        self.deadline = self._plane.now + ANSWER_S
         asked.start(asking)
 
     def _forward(self, known: Known, forward: Forward, raw: bytes, data: bytes) -> None:

@@ -158,7 +158,8 @@ class Worker:
         self._dependencies.needs_redis = settings.cluster.redis_url is not None
         self._dependencies.hear_stock(message["stock_known"])
         self._note_missing()
-        if self._pipeline is None:
+        before = self._pipeline
+        if before is None:
             self._clock_steps = ClockSteps(message["clock_steps"])
         self._pipeline = pipeline = Pipeline(
             self._rooms,
@@ -181,6 +182,8 @@ class Worker:
         else:
             self._access.use(settings.log)
             self._plane.use(settings, pipeline)
+        if before is not None:
+            before.release_held(time.time())
 
     def _shield(self, settings: Settings) -> Shield | None:
         """What is asked before the room; None when the settings ask for nothing. Counts go on over a reload."""
@@ -225,6 +228,7 @@ class Worker:
             step += 1
             for room in due_at(self._rooms.rooms, step):
                 room.gate.tick(now)
+                room.call_held(now)
             if self._heartbeat is not None:
                 self._heartbeat.beat(self._rooms, now)
             if time.monotonic() >= next_report:

@@ -89,6 +89,7 @@ class Edge:
             self.now += seconds / steps
             for room in self.pipeline.rooms.rooms:
                 room.gate.tick(self.now)
+                room.call_held(self.now)
 
     def counted(self, name: str, **labels: str) -> float:
         self.metrics.flush()

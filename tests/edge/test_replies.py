@@ -46,6 +46,8 @@ def test_news_of_the_stock_are_in_the_next_poll() -> None:
     """What is kept of a room's documents is made anew when the shop has said something else."""
     edge = Edge()
     edge.fill()
+    for _ in range(100):
+        edge.ask()
     mine = cookie_of(edge.ask())
     for free in (7, 6, 0):
         edge.pipeline.apply(RoomEvent(ROOM, free, False, 2, 10 - free), edge.now)

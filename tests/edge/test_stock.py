@@ -13,7 +13,7 @@ from edge.loading import parse_settings
 from edge.room import Room, place_of
 from edge.rooms import build_rooms
 from edge.stock import STALE_S, RoomEvent, Shelf, news_in
-from edge.verdict import Answer, Forward, Verdict
+from edge.verdict import Answer, Asking, Forward, Verdict
 from tests.edge.test_pipeline import ASSETS, NOW, Edge, cookie_of, header, status
 from waiting_room.page import STATUS_PATH
 from waiting_room.ticket import Ticket, new_ticket
@@ -126,7 +126,12 @@ def test_the_line_stands_still_while_all_is_held_and_says_so() -> None:
     edge.stock(1, 36)
     edge.pass_time(1)
     assert isinstance(edge.ask(cookie=cookie_of(first)), Forward)
-    assert isinstance(edge.ask(cookie=cookie_of(second)), Answer)
+    asking = edge.ask(cookie=cookie_of(second))  # they are next, so their answer is held; the unit is another's
+    assert isinstance(asking, Asking)
+    said: list[Verdict] = []
+    asking.ask(said.append)
+    edge.pass_time(2)
+    assert [status(verdict)["state"] for verdict in said] == ["waiting"]
 
 
 def test_the_line_is_over_when_all_is_paid_for() -> None:

@@ -1,0 +1,230 @@
+"""Answers that are held: who is there is let in oldest first, once, and nobody is forgotten."""
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller import Admit, Gate, GateSettings, HeldAnswers, Verdict, Wait
+from controller.held import MOST
+
+
+def nobody(place: float, now: float) -> bool:
+    return False
+
+
+def everybody(place: float, now: float) -> bool:
+    return True
+
+
+def test_the_oldest_who_are_let_in_are_answered_and_the_others_when_their_time_is_over() -> None:
+    held, said = HeldAnswers(), []
+    for place in (3.0, 1.0, 2.0):
+        held.hold(place, 0.0, 3.0, lambda now, place=place: said.append((place, now)))
+    held.call(0.5, 9.0, lambda place, now: place < 2.0)
+    assert said == [(1.0, 0.5)]
+    assert held.is_pressing
+    held.call(2.9, 2.0, nobody)
+    assert said == [(1.0, 0.5)]
+    held.call(3.0, 1.0, nobody)
+    assert said[1:] == [(3.0, 3.0), (2.0, 3.0)]
+    assert not held
+    assert not held.is_pressing
+
+
+def test_all_are_answered_when_others_are_to_judge_them_or_the_clock_is_put_back() -> None:
+    held, said = HeldAnswers(), []
+    held.hold(1.0, 100.0, 103.0, said.append)
+    held.hold(2.0, 100.0, 103.0, said.append)
+    held.call(40.0, 0.0, nobody)
+    assert said == [40.0, 40.0]
+    held.hold(2.0, 41.0, 44.0, said.append)
+    held.release(41.5)
+    assert said[2:] == [41.5]
+    assert not held
+
+
+def test_who_has_gone_is_not_answered() -> None:
+    held, said = HeldAnswers(), []
+    number = held.hold(1.0, 0.0, 2.0, said.append)
+    held.forget(number)
+    held.forget(number)
+    held.call(5.0, 9.0, everybody)
+    assert said == []
+    assert not held
+
+
+def test_of_two_requests_of_one_visitor_the_later_is_held() -> None:
+    """The earlier is answered at the next step, not from within: a chain of them would go as deep as it is long."""
+    held, said = HeldAnswers(), []
+    held.hold(1.0, 0.0, 2.0, lambda now: said.append(("earlier", now)))
+    held.hold(1.0, 0.5, 2.5, lambda now: said.append(("later", now)))
+    assert said == []
+    held.call(0.6, 0.0, nobody)
+    assert said == [("earlier", 0.6)]
+    held.call(0.7, 9.0, everybody)
+    assert said == [("earlier", 0.6), ("later", 0.7)]
+
+
+def test_an_answer_may_lead_to_the_next_request_at_once() -> None:
+    """What is pipelined behind a poll is served when that is answered: it calls, and is held, from within a call."""
+    held, said = HeldAnswers(), []
+
+    def again(now: float) -> None:
+        said.append(now)
+        held.call(now, 9.0, everybody)
+        if len(said) < 5000:
+            held.hold(1.0, now, now + 1.0, again)
+
+    held.hold(1.0, 0.0, 1.0, again)
+    held.call(0.5, 9.0, everybody)
+    assert len(said) == 5000
+
+
+def test_it_is_full_some_time() -> None:
+    held = HeldAnswers()
+    for i in range(MOST):
+        assert not held.is_full
+        held.hold(float(i), 0.0, 1.0, str)
+    assert held.is_full
+
+
+def sale(rate: float, nodes: int = 1) -> Gate:
+    """A gate in front of which 200 people wait; each was asked back."""
+    gate = Gate(GateSettings(admissions_per_second=rate, nodes=nodes), now=0.0)
+    for i in range(200):
+        gate.decide(i * 1e-3, i * 1e-3, 0.5)
+    gate.tick(0.3)
+    return gate
+
+
+def hold_front(gate: Gate, held: HeldAnswers, first: int, count: int, now: float) -> dict[float, Verdict]:
+    """So many poll, whose turn is next, and are held."""
+    said: dict[float, Verdict] = {}
+
+    def answering(place: float) -> Callable[[float], object]:
+        return lambda then: said.update({place: gate.settle(place, then, 0.5, then - now)})
+
+    for i in range(first, first + count):
+        place = i * 1e-3
+        verdict = gate.decide(place, now, 0.5)
+        if isinstance(verdict, Admit):
+            said[place] = verdict
+        else:
+            assert isinstance(verdict, Wait)
+            assert gate.holds(verdict)
+            held.hold(place, now, gate.hold(place, now), answering(place))
+    return said
+
+
+def test_whose_turn_is_near_comes_in_with_the_next_token_and_not_at_the_next_poll() -> None:
+    """Fifty a second: ten people who all poll at one moment are in a fifth of a second later, in their order."""
+    gate, held = sale(50.0), HeldAnswers()
+    now = 0.2
+    for _ in range(12):
+        now += 0.1
+        gate.tick(now)
+    said = hold_front(gate, held, 50, 60, now)
+    order = list(said)
+    for _ in range(12):
+        now += 0.1
+        gate.tick(now)
+        held.call(now, gate.called, gate.is_in)
+        order += [place for place in said if place not in order]
+    assert order == sorted(order)
+    assert len([v for v in said.values() if isinstance(v, Admit)]) >= 58
+
+
+def test_who_is_further_back_is_not_held() -> None:
+    gate = sale(10.0)
+    verdict = gate.decide(0.199, 1.5, 0.5)
+    assert isinstance(verdict, Wait)
+    assert not gate.holds(verdict)
+
+
+def test_who_was_held_in_vain_is_asked_back_at_once() -> None:
+    """The shortest interval counts from their request on, and they were there for longer."""
+    gate, held = sale(5.0), HeldAnswers()
+    said = hold_front(gate, held, 7, 1, 0.3)
+    assert said == {}
+    held.call(0.3 + gate.settings.hold_s, gate.called, nobody)
+    (verdict,) = said.values()
+    assert isinstance(verdict, Wait)
+    assert verdict.poll_after_s == 0.0
+
+
+def test_who_is_held_is_expected_for_as_long() -> None:
+    """Their lease does not end before their answer is due; soon after it, if they do not ask again."""
+    gate, held = sale(5.0, nodes=4), HeldAnswers()
+    hold_front(gate, held, 7, 1, 0.3)
+    now = 0.3
+    until = now + gate.settings.hold_s
+    while now < until:
+        gate.tick(now)
+        assert 0.007 in gate._line.book
+        now += 0.1
+    while now < until + 0.5:
+        gate.tick(now)
+        now += 0.1
+    assert 0.007 not in gate._line.book
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    polls=st.lists(st.tuples(st.integers(0, 199), st.floats(0.0, 0.4)), min_size=1, max_size=120),
+    rate=st.sampled_from([0.5, 5.0, 50.0]),
+    nodes=st.sampled_from([1, 4]),
+)
+def test_of_all_who_are_there_the_oldest_come_in_and_no_more_than_the_bucket_gives(
+    polls: list[tuple[int, float]], rate: float, nodes: int
+) -> None:
+    """Held or asking: nobody waits while somebody younger passes, and no window sees more than burst + rate * w."""
+    crowd = Crowd(sale(rate, nodes))
+    for i, pause_s in polls:
+        crowd.pass_time(pause_s)
+        crowd.poll(i * 1e-3)
+    times = [at for at, _ in crowd.came]
+    depth = crowd.gate.settings.depth_at(rate)
+    for k in range(len(times)):
+        for j in range(k, len(times)):
+            assert j - k + 1 <= depth + rate * (times[j] - times[k]) + 1e-6
+
+
+class Crowd:
+    """People in front of a gate; those who may be held are."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate, self.held = gate, HeldAnswers()
+        self.now = self.ticked = 0.3
+        self.there: set[float] = set()
+        self.came: list[tuple[float, float]] = []
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        while self.ticked + 0.1 <= self.now:
+            self.ticked += 0.1
+            self.gate.tick(self.ticked)
+            self.held.call(self.ticked, self.gate.called, self.gate.is_in)
+
+    def poll(self, place: float) -> None:
+        if any(place == other for _, other in self.came):
+            return
+        if self.held.is_pressing:
+            self.held.call(self.now, self.gate.called, self.gate.is_in)
+        verdict = self.gate.decide(place, self.now, 0.5)
+        if isinstance(verdict, Admit):
+            self.note(place, self.now)
+        elif isinstance(verdict, Wait) and self.gate.holds(verdict):
+            self.held.hold(place, self.now, self.gate.hold(place, self.now), lambda then: self.answer(place, then))
+            self.there.add(place)
+
+    def answer(self, place: float, then: float) -> None:
+        if place in self.there and isinstance(self.gate.settle(place, then, 0.5, 0.0), Admit):
+            self.note(place, then)
+        self.there.discard(place)
+
+    def note(self, place: float, then: float) -> None:
+        self.there.discard(place)
+        self.came.append((then, place))
+        passed = [other for other in self.there if other < place and other <= self.gate.called]
+        assert not passed, f"{place} passed {passed}"

@@ -1,0 +1,186 @@
+"""Whose turn is near is answered when it comes: what the edge does with such a request until then."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from edge.stock import RoomEvent
+from edge.verdict import Answer, Asking, Forward, Verdict
+from tests.edge.running import one_room, running_edge, running_upstream
+from tests.edge.test_pipeline import HTML, YAML, Edge, cookie_of, header, status
+
+STATUS = "/_stanchion/status?room=checkout"
+
+
+class Held:
+    """A request whose answer is held."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        assert isinstance(verdict, Asking)
+        self.said: list[Verdict] = []
+        self.forget = verdict.ask(self.said.append)
+
+    @property
+    def state(self) -> str:
+        """What it was told, '' when nothing yet."""
+        return status(self.said[0])["state"] if self.said else ""
+
+
+def full(people: int, yaml: str = YAML) -> tuple[Edge, list[str]]:
+    """An edge of two a second whose bucket is empty, and the cookies of those who wait, the oldest first."""
+    edge = Edge(yaml)
+    came = []
+    while len(came) < people + 2:
+        edge.now += 0.002  # within a millisecond chance decides who is first
+        came.append(edge.ask())
+    assert [isinstance(verdict, Forward) for verdict in came] == [True, True, *[False] * people]
+    return edge, [cookie_of(verdict) for verdict in came[2:]]
+
+
+def test_whose_turn_is_near_is_let_in_with_the_poll_they_made_before_it() -> None:
+    edge, (first, second) = full(2)
+    polls = [Held(edge.ask(STATUS, cookie)) for cookie in (second, first)]
+    edge.pass_time(0.3)
+    assert [poll.state for poll in polls] == ["", ""]
+    edge.pass_time(0.4)
+    assert [poll.state for poll in polls] == ["", "admitted"]
+    edge.pass_time(0.5)
+    assert [poll.state for poll in polls] == ["admitted", "admitted"]
+    assert isinstance(edge.ask(cookie=cookie_of(polls[1].said[0])), Forward)
+    assert edge.counted("stanchion_polls_total", room="checkout") == 6
+    assert edge.counted("stanchion_admissions_total", room="checkout") == 4
+
+
+def test_whose_turn_is_far_is_answered_at_once() -> None:
+    edge, cookies = full(10)
+    assert status(edge.ask(STATUS, cookies[9]))["state"] == "waiting"
+
+
+def test_a_page_that_is_loaded_again_is_held_as_well() -> None:
+    """Who has no script comes in without a second reload."""
+    edge, (mine,) = full(1)
+    held = Held(edge.ask(cookie=mine, accept=HTML))
+    edge.pass_time(0.7)
+    assert isinstance(held.said[0], Forward)
+
+
+def test_who_has_gone_is_not_let_in() -> None:
+    edge, (first, second) = full(2)
+    gone, stays = Held(edge.ask(STATUS, first)), Held(edge.ask(STATUS, second))
+    assert gone.forget is not None
+    gone.forget()
+    edge.pass_time(0.7)
+    assert stays.state == "admitted"
+    assert gone.said == []
+    assert edge.counted("stanchion_admissions_total", room="checkout") == 3
+
+
+def test_whose_turn_does_not_come_is_asked_back_at_once() -> None:
+    """The room was closed to them meanwhile: they waited here instead of there."""
+    edge, (mine,) = full(1)
+    held = Held(edge.ask(STATUS, mine))
+    room = edge.pipeline.rooms.by_name["checkout"]
+    room.missing = ("redis",)
+    edge.pass_time(2.0)
+    told = status(held.said[0])
+    assert told["state"] == "waiting"
+    assert told["poll_after_seconds"] <= 1.0
+    assert header(held.said[0], "Retry-After") == "1"
+
+
+@pytest.mark.parametrize("why", ["missing", "upstream", "sold out"])
+def test_nobody_is_held_in_front_of_a_closed_door(why: str) -> None:
+    edge, (mine,) = full(1)
+    room = edge.pipeline.rooms.by_name["checkout"]
+    if why == "missing":
+        room.missing = ("redis",)
+    elif why == "upstream":
+        edge.pipeline.upstream_is_down = True
+    else:
+        edge.pipeline.apply(RoomEvent("checkout", 0, False, 3, 7), edge.now)
+    assert isinstance(edge.ask(STATUS, mine), Answer)
+
+
+def test_an_older_one_who_is_held_comes_before_whoever_asks_now() -> None:
+    """Between two steps of the control, too: a token has come, and the younger is the first to ask."""
+    edge, (first, second) = full(2)
+    held = Held(edge.ask(STATUS, first))
+    edge.pass_time(0.4)
+    assert held.state == ""
+    edge.now += 0.15
+    asked = edge.ask(STATUS, second)
+    assert held.state == "admitted"
+    assert isinstance(asked, Asking)
+
+
+def test_two_pages_of_one_visitor_come_in_with_one_pass() -> None:
+    edge, (mine,) = full(1)
+    earlier, later = Held(edge.ask(STATUS, mine)), Held(edge.ask(STATUS, mine))
+    edge.pass_time(0.1)
+    assert (earlier.state, later.state) == ("waiting", "")
+    assert status(earlier.said[0])["poll_after_seconds"] > 0.5
+    edge.pass_time(0.6)
+    assert later.state == "admitted"
+    assert isinstance(edge.ask(cookie=mine), Forward)
+    assert edge.counted("stanchion_admissions_total", room="checkout") == 3
+
+
+def test_a_reload_answers_all_who_are_held() -> None:
+    edge, (mine,) = full(1)
+    held = Held(edge.ask(STATUS, mine))
+    edge.pipeline.release_held(edge.now)
+    assert held.state == "waiting"
+
+
+def test_places_are_counted_for_those_who_are_held() -> None:
+    """Two may be in the shop, and two are: the third is held in vain, and comes in as soon as one of them leaves."""
+    edge, (mine,) = full(1, YAML.replace("burst_seconds: 1}", "burst_seconds: 1, total_active_users: 2}", 1))
+    edge.pass_time(3.0)
+    edge.ask(STATUS, mine)
+    held = Held(edge.ask(STATUS, mine))
+    edge.pass_time(0.5)
+    assert held.state == ""
+    room = edge.pipeline.rooms.by_name["checkout"]
+    room.occupancy.end(float(int(edge.now) + 1 + 596), edge.now)
+    assert room.active(edge.now) <= 2
+    edge.pass_time(2.0)
+    assert held.said
+
+
+async def test_over_a_socket_one_poll_is_enough(tmp_path: Path) -> None:
+    """Worker, control steps and all: who asks half a second early is let in with that very request; a visitor who
+    hangs up takes nobody's turn."""
+
+    async def shop(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(text="shop")
+
+    capacity = {"admissions_per_second": 2.0, "burst_seconds": 1.0}
+    async with running_upstream(shop) as upstream:
+        text = one_room(upstream, capacity=capacity).replace("workers: 2", "workers: 1")
+        async with running_edge(text, tmp_path) as edge:
+            jars = [aiohttp.CookieJar(unsafe=True) for _ in range(5)]
+            sessions = [aiohttp.ClientSession(cookie_jar=jar) for jar in jars]
+            try:
+                states = []
+                for session in sessions:
+                    async with session.get(f"{edge.url}/checkout") as answer:
+                        states.append(answer.headers["Stanchion-State"])
+                assert states == ["admitted", "admitted", "waiting", "waiting", "waiting"]
+
+                async def poll(session: aiohttp.ClientSession) -> str:
+                    async with session.get(f"{edge.url}/_stanchion/status?room=checkout") as answer:
+                        return str(json.loads(await answer.read())["state"])
+
+                gone = asyncio.ensure_future(poll(sessions[2]))
+                await asyncio.sleep(0.1)
+                gone.cancel()
+                told = await asyncio.gather(poll(sessions[3]), poll(sessions[4]))
+                assert told[0] == "admitted"
+                while told[1] != "admitted":
+                    told = [told[0], await poll(sessions[4])]
+            finally:
+                for session in sessions:
+                    await session.close()
