@@ -26,8 +26,8 @@ _left: Final = bisect_left
 
 
 class HeldAnswers:
-    """Of one room on one node, all for the same time. A place is a visitor's `first_seen`; times are of one clock, which
-    may be set: who was asked to wait in the future is answered."""
+    """Of one room on one node, all held for the same time. A place is a visitor's `first_seen`; times are of one clock,
+    which may be put back: whoever came in what is now the future is answered."""
 
     __slots__ = ("_answers", "_by_age", "_is_calling", "_latest", "_number", "is_pressing")
 

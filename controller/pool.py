@@ -16,8 +16,8 @@ nobody asks for it there, it gives up at the same pace, and the others' buckets 
 
 What bounds it: sum(l_i) <= burst + sum(k_i), so at the very worst, if all nodes were blind for a heartbeat, sum(k_i)
 more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet. A
-crowd that falls upon all nodes between two heartbeats is noticed by each: who hands out more than chance explains, or
-hears that the others did, takes them to do so still.
+crowd that falls upon all nodes between two heartbeats is noticed by each: who hands out more than its part, or hears
+that the others did, takes them to do so still. It is no chance: those who are nearly in are held, and all come at once.
 A small room, whose burst is less than two times `bucket_floor`, is that deep while somebody waits.
 While nobody waits, and until all have heard that somebody does, a node takes from its part of the burst alone; only
 after two heartbeats in which it took nothing, one token of the room, for its part may be less than one.
@@ -32,7 +32,7 @@ from controller.fleet import HEARTBEAT_S, NEWS_S, TAU_S, Share, Summary
 from controller.settings import GateSettings
 
 ALONE_S: Final = 0.6  # three heartbeats: by then everybody's view is of after the line began
-MARGIN_S: Final = 0.12  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
+MARGIN_S: Final = 0.16  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
 MARGIN: Final = 0.25
 FLOORS: Final = 2  # the room's least depth while somebody waits, in `bucket_floor`s
 RESERVE_S: Final = 0.12
@@ -41,9 +41,7 @@ RESERVE_SD: Final = 0.5  # and so many standard deviations of what the others ta
 # is always somebody to take the next token, and many are called then, of whom chance takes one.
 CHANCE: Final = 0.6
 CHANCE_DEPTH: Final = 1.0 / 3.0  # of the room's bucket at most, or tokens are lost
-RUSH_SD: Final = 1.65  # more than that in NEWS_S is no chance; with one more, for few come by leaps
-RUSH_FULL: Final = 2.0  # the fuller the others, the less is taken for chance: there is more to lose, and nobody starves
-TOLD_SD: Final = 2.0  # what the others tell is a larger count, so chance is a smaller part of it,
+TOLD_SD: Final = 1.0  # what the others tell is a larger count, so chance is a smaller part of it,
 TOLD_BEATS: Final = 2.0  # and so many heartbeats have gone by since it was true
 
 
@@ -114,13 +112,11 @@ class Pool:
     @property
     def _rush(self) -> float:
         """Tokens that the others must be taken to have handed out before they are heard of: as many for their part as
-        went here beyond chance, or as they told for the heartbeat before."""
+        went here beyond this one's, or as they told for the heartbeat before."""
         if self.part <= 0.0:
             return 0.0
         usual = self.fair * NEWS_S
-        doubt = min(1.0, max(0.0, 1.0 - RUSH_FULL * self._others / self.depth))
-        chance = RUSH_SD * doubt * sqrt(usual + 1.0)
-        here = (self._taken + self._taken_before - usual - chance) * (1.0 - self.part) / self.part
+        here = (self._taken + self._taken_before - usual) * (1.0 - self.part) / self.part
         usual = (self.room - self.fair) * HEARTBEAT_S
         there = (self._told - usual - TOLD_SD * sqrt(usual)) * TOLD_BEATS
         return max(0.0, here, there)

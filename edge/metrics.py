@@ -170,6 +170,7 @@ class Metrics:
         self.active = gauge("stanchion_active_visitors", "Visitors whose passes have not ended", "room")
         self.capacity = gauge("stanchion_capacity_per_second", "Admissions a second the nodes may make", "room")
         self.bucket_level = gauge("stanchion_bucket_level", "Admissions the nodes could make at once", "room")
+        self.answers_held = gauge("stanchion_answers_held", "Requests of visitors whose turn is about to come", "room")
         self.lag = gauge("stanchion_lag_seconds", "Age of the youngest ticket that may enter", "room", mode="livemax")
         self.connections = gauge("stanchion_connections", "Connections of visitors that are open")
         self.accept_pauses = gauge(

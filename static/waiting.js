@@ -315,7 +315,7 @@
   let action = null; // what the timer does: poll, or reload when admitted
   let dueAt = Infinity; // when it does it
   let delayMs = 0; // how long that was away when it was set
-  let askedAt = -Infinity; // when the last poll went out, by the clock that nobody sets
+  let askedAt = performance.now(); // when the last poll went out, by the clock that nobody sets; the page was one
   let toldAt = 0; // before that the server does not want to hear from us
   let inFlight = null; // the AbortController of the poll under way
   let failures = 0; // in a row

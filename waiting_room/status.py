@@ -14,6 +14,9 @@
               not paid for yet, and go to the next in line if they come back: keep asking
     closed    the room lets nobody in; `poll_after_seconds` is null when it is final
 
+Who is nearly in is answered when their turn comes: a poll may take some seconds (5 at most), and saves the next one.
+What `poll_after_seconds` says then counts from the answer, and may be 0.
+
 Once, after a long absence, `moved_back_seconds` says by how much the place was put back (`ticket.away_seconds`).
 """
 

@@ -243,6 +243,30 @@ async def test_what_is_on_the_way_is_not_waited_for_twice(arrive: Arrive, edge: 
     assert len(edge.polls) == 2
 
 
+@pytest.mark.parametrize("held_ms", [0, 1300])
+async def test_after_an_answer_that_was_held_it_asks_again_at_once(
+    arrive: Arrive, edge: ScriptedEdge, held_ms: int
+) -> None:
+    """Half a second from one poll to the next is the least; what the answer took counts."""
+    edge.answers = [waiting(1, 1, poll_after_s=0.0)]
+    page = await arrive()
+    await page.clock.pause_at((await page.evaluate("Date.now()") + 500) / 1000)
+    edge.answering.clear()
+    async with page.expect_request(STATUS):
+        await page.clock.fast_forward(6000)
+    await page.clock.fast_forward(held_ms)
+    async with page.expect_response(STATUS) as response:
+        edge.answering.set()
+    await (await response.value).finished()
+    await settle(page)
+    await page.clock.fast_forward(50)
+    await settle(page)
+    assert len(edge.polls) == (2 if held_ms else 1)
+    if not held_ms:
+        await poll(page, 0.5)
+        assert len(edge.polls) == 2
+
+
 async def test_never_two_polls_in_flight(arrive: Arrive, edge: ScriptedEdge) -> None:
     """A poll that hangs is given up after its time, and nothing makes the page ask a second time meanwhile."""
     edge.answers = [Fault.SILENT, waiting(7, 20)]

@@ -41,6 +41,7 @@ PAGE = constants("static/waiting.js", r"^  const ([A-Z_]+) = ([\d.]+);")
         (page.WELL_KNOWN, PAGE["WELL_KNOWN"]),
         (page.WAIT_FOLLOWS, PAGE["WAIT_FOLLOWS"]),
         (page.LEAST_S, PAGE["LEAST_WAIT_S"]),
+        (world.SHORTEST_S, PAGE["SHORTEST_MS"] / 1000),
         (world.BACK_OFF_S, PAGE["BACK_OFF_FIRST_MS"] / 1000),
         (world.BACK_OFF_MOST_S, PAGE["BACK_OFF_MOST_MS"] / 1000),
     ],

@@ -37,12 +37,12 @@ def test_the_simulator_drives_the_class_that_the_edge_imports() -> None:
 @pytest.mark.parametrize(
     ("scenario", "use", "median_s", "p99_s", "kendall"),
     [
-        (small("flash", 1), 0.998, 0.5, 1.2, 0.002),
-        (small("churn", 1, leaving=0.5), 0.995, 0.5, 1.6, 0.003),
-        (small("ghosts", 1, ghosts=0.3), 0.995, 0.5, 1.6, 0.003),
-        (small("flash", 4), 0.993, 1.0, 5.0, 0.012),
-        (small("ghosts", 4, ghosts=0.3), 0.985, 2.5, 6.5, 0.016),
-        (small("flash", 4, joined=True), 0.993, 1.0, 2.0, 0.003),
+        (small("flash", 1), 0.998, 0.1, 0.6, 0.0003),
+        (small("churn", 1, leaving=0.5), 0.997, 0.2, 0.7, 0.0005),
+        (small("ghosts", 1, ghosts=0.3), 0.997, 0.3, 0.9, 0.0005),
+        (small("flash", 4), 0.995, 0.6, 2.2, 0.005),
+        (small("ghosts", 4, ghosts=0.3), 0.985, 1.5, 5.5, 0.01),
+        (small("flash", 4, joined=True), 0.993, 0.9, 1.3, 0.0008),
         (small("skew", 4, joined=True, weights=SKEW, sticky=True), 0.993, 1.2, 3.0, 0.005),
         (small("many", 25, joined=True), 0.99, 1.5, 3.0, 0.006),
     ],
@@ -161,8 +161,8 @@ def test_hasty_clients_are_counted_once(joined: bool) -> None:
     assert measure(run, ideal.fifo(run.people, scenario.plan())).kendall <= 0.012
 
 
-def test_who_asks_all_the_time_gains_little() -> None:
-    """Where appointments are exact, hardly anybody is called before their turn, whom one could be quicker than."""
+def test_who_asks_all_the_time_gains_nothing() -> None:
+    """Where appointments are exact everybody is there, and held, when they are called: nobody can be quicker."""
 
     def people(rng: np.random.Generator) -> crowd.Crowd:
         kind = np.where(rng.random(VISITORS) < 0.05, crowd.FAST, 0).astype(np.int8)
@@ -171,7 +171,7 @@ def test_who_asks_all_the_time_gains_little() -> None:
     run = play(replace(small("bots", 1), people=people), seed=1)
     late = run.admitted_s - ideal.fifo(run.people, run.scenario.plan())
     is_fast = run.people.kind == crowd.FAST
-    assert np.nanmean(late[~is_fast]) - np.nanmean(late[is_fast]) < 0.22  # 0.27 if they came when they are to be let in
+    assert np.nanmean(late[~is_fast]) - np.nanmean(late[is_fast]) < 0.05  # 0.2 if nobody was held
 
 
 def test_joined_nodes_of_uneven_load_call_alike() -> None:
