@@ -218,10 +218,9 @@ def test_a_rush_is_taken_to_be_everybodys() -> None:
     for _ in range(2):
         heard.pool.took()
     assert heard.pool.lent == lent
-    for _ in range(2):
-        heard.pool.took()
-    assert heard.pool.lent == pytest.approx(lent - (4 - QUARTER * NEWS_S) * 3)
-    for _ in range(8):
+    heard.pool.took()
+    assert heard.pool.lent == pytest.approx(lent - (3 - QUARTER * NEWS_S) * 3)
+    for _ in range(9):
         heard.pool.took()
     assert heard.pool.lent == -heard.settings.cushion_at(QUARTER)  # its own part of the burst alone
     heard.hear(10.2, 5.0)
