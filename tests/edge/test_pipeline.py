@@ -217,7 +217,9 @@ def test_visitors_of_one_millisecond_have_places_of_their_own() -> None:
     cookies = [cookie_of(edge.ask()) for _ in range(50)]
     edge.pass_time(0.1)
     assert edge.pipeline.rooms.by_name["checkout"].gate.snapshot(edge.now).waiting >= 45
-    assert len({status(edge.ask(cookie=cookie))["first_seen"] for cookie in cookies}) == 1
+    told = [verdict for cookie in cookies if isinstance(verdict := edge.ask(cookie=cookie), Answer)]
+    assert len(told) >= 45  # the answers of those who are nearly in are held
+    assert len({status(verdict)["first_seen"] for verdict in told}) == 1
 
 
 def test_a_waiting_ticket_is_signed_again_once_a_minute() -> None:
