@@ -12,9 +12,9 @@ people* to call, not a time:
 the same at 1/s and at 5,000/s, and the line itself translates people to time, so the density of arrivals,
 which varies twentyfold within one sale, drops out: a plain PID on the timestamp crawls or rings there.
 
-Why it is stable: those called poll at least every second, so a step of k changes the eligible polls per
-second within about a second (dead time) and has no integrator of its own; the bucket is one integrator,
-bounded at both ends, Kp 0.8 with a dead time of about 0.5 s keeps a phase margin above 45 degrees,
+Why it is stable: those called are there, for their answers are held, or poll within a second or so, so a step of k
+changes the eligible visitors per second within that (dead time) and has no integrator of its own; the bucket is one
+integrator, bounded at both ends, Kp 0.8 with a dead time of about 0.5 s keeps a phase margin above 45 degrees,
 and Ki = Kp/8 only takes out what is steadily wrong (latency, show-up share, an uneven load balancer).
 
 `depth` is what is called ahead when all is well, plus half of the time by which visitors come late: DEPTH_S, since

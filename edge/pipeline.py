@@ -122,6 +122,8 @@ class Pipeline:
         room = facts.room
         if room is None:
             return STRAIGHT_ON
+        if room.held.is_pressing:  # first, for one of them may be this very visitor's
+            room.call_held(now)
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):
@@ -212,8 +214,6 @@ class Pipeline:
             return self._wait_for_grant(facts, room, held, grants, now, draw)
         if held_s is None:
             self._metrics.polls.count_one(room.name)
-        if room.held.is_pressing:
-            room.call_held(now)
         if room.shelf.is_sold_out:
             return self._replies.keep_waiting(facts, room, sold_out(room, held), held, given, now)
         used = room.uses.get(held.id)
