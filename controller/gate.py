@@ -42,6 +42,7 @@ COLD_S: Final = 0.7
 LEAD_S: Final = 0.6
 LEAD: Final = 0.6  # of the time for which they would be held, at most
 HELD_BELOW: Final = 0.9  # of it: whose turn is that near is held, the rest is for what the estimate is off by
+AT_ONCE_S: Final = 0.01  # for who was held in vain; many a client would take 0 for never
 # ETA interval, fitted to the scenarios
 DOUBT_SHARE: Final = 0.08
 DOUBT_S: Final = 1.2
@@ -162,7 +163,7 @@ class Gate:
             self._bucket.take(now)
             return self._admit(first_seen, now - first_seen)
         verdict = self._wait(first_seen, self._read(now), draw, False)
-        verdict.poll_after_s = max(verdict.poll_after_s - held_s, 0.0)
+        verdict.poll_after_s = max(verdict.poll_after_s - held_s, AT_ONCE_S)
         return verdict
 
     def tick(self, now: float) -> None:

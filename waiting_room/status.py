@@ -15,7 +15,7 @@
     closed    the room lets nobody in; `poll_after_seconds` is null when it is final
 
 Who is nearly in is answered when their turn comes: a poll may take some seconds (5 at most), and saves the next one.
-What `poll_after_seconds` says then counts from the answer, and may be 0.
+What `poll_after_seconds` says then counts from the answer, and may be as little as 0.01.
 
 Once, after a long absence, `moved_back_seconds` says by how much the place was put back (`ticket.away_seconds`).
 """
