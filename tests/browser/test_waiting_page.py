@@ -36,6 +36,19 @@ async def settle(page: Page) -> None:
     await page.evaluate("fetch('/cart').catch(() => null)")
 
 
+async def poll_that_takes(page: Page, edge: ScriptedEdge, milliseconds: int) -> None:
+    """The first poll, whose answer takes so long; the clock stands still from then on."""
+    await page.clock.pause_at((await page.evaluate("Date.now()") + 500) / 1000)
+    edge.answering.clear()
+    async with page.expect_request(STATUS):
+        await page.clock.fast_forward(6000)
+    await page.clock.fast_forward(milliseconds)
+    async with page.expect_response(STATUS) as response:
+        edge.answering.set()
+    await (await response.value).finished()
+    await settle(page)
+
+
 async def poll(page: Page, after_s: float) -> None:
     """Move the visitor's clock until the page asks, and let it take in the answer."""
     async with page.expect_response(STATUS) as response:
@@ -227,15 +240,7 @@ async def test_what_is_on_the_way_is_not_waited_for_twice(arrive: Arrive, edge: 
     """An answer took a second to come, so the next request leaves 0.8 s before the time it was told to be there at."""
     edge.answers = [waiting(7, 20, poll_after_s=10)]
     page = await arrive()
-    await page.clock.pause_at((await page.evaluate("Date.now()") + 500) / 1000)
-    edge.answering.clear()
-    async with page.expect_request(STATUS):
-        await page.clock.fast_forward(6000)
-    await page.clock.fast_forward(1000)
-    async with page.expect_response(STATUS) as response:
-        edge.answering.set()
-    await (await response.value).finished()
-    await settle(page)
+    await poll_that_takes(page, edge, 1000)
     await page.clock.fast_forward(9000)
     await settle(page)
     assert len(edge.polls) == 1
@@ -250,15 +255,7 @@ async def test_after_an_answer_that_was_held_it_asks_again_at_once(
     """Half a second from one poll to the next is the least; what the answer took counts."""
     edge.answers = [waiting(1, 1, poll_after_s=0.0)]
     page = await arrive()
-    await page.clock.pause_at((await page.evaluate("Date.now()") + 500) / 1000)
-    edge.answering.clear()
-    async with page.expect_request(STATUS):
-        await page.clock.fast_forward(6000)
-    await page.clock.fast_forward(held_ms)
-    async with page.expect_response(STATUS) as response:
-        edge.answering.set()
-    await (await response.value).finished()
-    await settle(page)
+    await poll_that_takes(page, edge, held_ms)
     await page.clock.fast_forward(50)
     await settle(page)
     assert len(edge.polls) == (2 if held_ms else 1)
