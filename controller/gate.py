@@ -2,8 +2,8 @@
 
     decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
     tick     leases run out, rates are folded, the law moves the threshold
-    hold     whose turn is that near may be held (`holds`; `controller/held.py`), and is given the verdict of
-             `settle` when `is_in` says so, or when the time is over
+    hold     the answer to whoever is nearly in (`holds`) may wait (`controller/held.py`): it is the verdict of
+             `settle`, as soon as `is_in` says so, or when the time is over
 
 Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both
 rules are monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded

@@ -303,6 +303,10 @@ class _World:
             now = at - off
             if self.by[visitor] >= 0 or now > self.people.leave_s[visitor]:
                 return
+            if self.nodes[node] is not gate:  # the connection has died with it
+                if not is_fast:
+                    self._put(now + BACK_OFF_S * (0.5 + 0.5 * self.uniform[k]), visitor)
+                return
             verdict = gate.settle(place, at, self.chance[k], now - t)
             if isinstance(verdict, Admit):
                 self._let_in(now, visitor, node)

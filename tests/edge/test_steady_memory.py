@@ -23,7 +23,7 @@ abuse: {visitor_per_minute: 1000, newcomers_per_minute: 100000}
 rooms:
   - name: checkout
     match: {paths: ["/checkout*"]}
-    capacity: {admissions_per_second: 4, burst_seconds: 1, total_active_users: 100000}
+    capacity: {admissions_per_second: 1, burst_seconds: 1, total_active_users: 100000}
     session: {duration_seconds: 60}
     polling: {min_seconds: 2, max_seconds: 15}
 """
@@ -87,7 +87,7 @@ def test_a_wave_of_visitors_leaves_nothing_behind() -> None:
     for _ in range(6):
         polls += wave(edge, chance)
         lengths.append(table_lengths(edge.pipeline))
-    assert polls > 6 * VISITORS * 1.5, "nobody waited, so nothing was tried"
+    assert polls > 6 * VISITORS * 2, "nobody waited, so nothing was tried"
     assert max(lengths[3:]) - max(lengths[:3]) < VISITORS, f"{lengths}: more than one for three visitors"
 
 

@@ -1,5 +1,6 @@
 """HUP: other settings without a restart, and nothing at all when they are faulty."""
 
+import asyncio
 import copy
 import signal
 from pathlib import Path
@@ -22,6 +23,29 @@ async def reload(edge: Edge) -> str:
 
     await wait_until(is_over, "the reload is over")
     return found()[0]
+
+
+async def test_who_is_held_is_answered_by_a_reload(tmp_path: Path):
+    """What they are nearly in for may not be there any more; without it their answer would be forgotten."""
+    room = {"capacity": {"admissions_per_second": 0.1}, "polling": {"min_seconds": 10.0, "max_seconds": 20.0}}
+    async with whole_edge(tmp_path, workers=1, room=room) as edge:
+        assert (await Visitor(edge).ask())[0] == "admitted"
+        mine = Visitor(edge)
+        assert (await mine.ask())[0] == "waiting"
+        tree = copy.deepcopy(edge.tree)
+        tree["rooms"][0]["capacity"]["admissions_per_second"] = 0.5
+        edge.rewrite(tree)
+        assert await reload(edge) == "settings reloaded"  # a rate at which they are nearly in, and the bucket empty
+        held = asyncio.ensure_future(mine.ask())
+
+        async def is_held() -> bool:
+            return await edge.running.metric('stanchion_answers_held{room="checkout"}') == 1.0
+
+        await wait_until(is_held, "the answer is held")
+        tree["rooms"][0]["capacity"]["admissions_per_second"] = 0.001
+        edge.rewrite(tree)
+        assert await reload(edge) == "settings reloaded"
+        assert (await held)[0] == "waiting"
 
 
 async def test_a_capacity_changes_live(tmp_path: Path):
