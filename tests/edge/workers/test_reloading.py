@@ -46,6 +46,8 @@ async def test_who_is_held_is_answered_by_a_reload(tmp_path: Path):
         edge.rewrite(tree)
         assert await reload(edge) == "settings reloaded"
         assert (await held)[0] == "waiting"
+        # A client whose connection is cut asks again by itself.
+        assert await edge.running.metric('stanchion_polls_total{room="checkout"}') == 3.0
 
 
 async def test_a_capacity_changes_live(tmp_path: Path):
