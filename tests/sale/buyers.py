@@ -165,11 +165,12 @@ class Buyers:
         for attempt in range(TRIES_INSIDE):
             await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
             key = f"{attempt}-{self._chance.getrandbits(64):x}"
+            user = f"ticket:{buyer.ticket}"  # that of this pass: another tab may be given a new one meanwhile
             status, body = await self._send(buyer, f"/api/sales/{self._sale}/holds", key)
             if status == 201:
                 buyer.answers["held"] += 1
-                self._note("held", buyer, key, body["hold"])
-                await self._pay(buyer, body["hold"], key)
+                self._note("held", user, key, body["hold"])
+                await self._pay(buyer, user, body["hold"], key)
                 return
             kind = body.get("type", str(status)).rpartition(":")[2]
             buyer.answers[kind] += 1
@@ -177,7 +178,7 @@ class Buyers:
                 return
             await asyncio.sleep(1.0)
 
-    async def _pay(self, buyer: Buyer, hold: str, key: str) -> None:
+    async def _pay(self, buyer: Buyer, user: str, hold: str, key: str) -> None:
         if buyer.fate == "abandon":
             return
         await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
@@ -186,7 +187,7 @@ class Buyers:
         buyer.answers[f"paid {status}"] += 1
         if status == 201:
             buyer.orders.append(body["order"])
-            self._note("sold", buyer, key, body["order"])
+            self._note("sold", user, key, body["order"])
             self._on_order()
 
     async def _send(self, buyer: Buyer, path: str, key: str, **fields: str) -> tuple[int, dict[str, Any]]:
@@ -198,9 +199,8 @@ class Buyers:
             await asyncio.sleep(1.0)
         return status, body
 
-    def _note(self, kind: str, buyer: Buyer, key: str, hold: str) -> None:
+    def _note(self, kind: str, user: str, key: str, hold: str) -> None:
         """What the checker compares the shop's own records with."""
-        user = f"ticket:{buyer.ticket}"
         self.told.append(Told(kind, self._sale, user, f"{user}/{key}", hold))
 
     async def _request(
