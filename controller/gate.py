@@ -23,12 +23,12 @@ from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
-from controller.lateness import MOST, USUAL_S, Lateness
+from controller.lateness import MOST, USUAL_S, Lateness, watched_eta
 from controller.law import ThresholdLaw
 from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
 from controller.meter import RateMeter
-from controller.pacing import appointment, calm, far_eta, first_appointment, newcomers_seats, stretched
+from controller.pacing import appointment, calm, far_eta, first_appointment, holding, newcomers_seats, stretched
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 from controller.standstill import Standstill
@@ -41,7 +41,6 @@ COLD_S: Final = 0.7
 # vary by, so that nearly all are there, and held, when they are called.
 LEAD_S: Final = 0.6
 LEAD: Final = 0.6  # of the time for which they would be held, at most
-HELD_BELOW: Final = 0.9  # of it: whose turn is that near is held, the rest is for what the estimate is off by
 AT_ONCE_S: Final = 0.01  # for who was held in vain; many a client would take 0 for never
 # ETA interval, fitted to the scenarios
 DOUBT_SHARE: Final = 0.08
@@ -59,9 +58,9 @@ class Gate:
 
     __slots__ = (
         "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_s", "_doubt_scale",
-        "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_held_below_s", "_is_exact",
-        "_is_full", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample", "_settings",
-        "_shift", "_standstill", "_stretch", "_ticked_at",
+        "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_held_below_s", "_hold_s",
+        "_is_exact", "_is_full", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample",
+        "_settings", "_shift", "_standstill", "_stretch", "_ticked_at", "_watched_eta_s",
     )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
@@ -132,7 +131,7 @@ class Gate:
             ):
                 return self._admit(first_seen, age_s)
             law.refuse()
-        return self._wait(first_seen, clock, draw, is_first)
+        return self._wait(first_seen, clock, draw, is_first, self._min_s)
 
     def holds(self, verdict: Wait) -> bool:
         """Whether the answer to a poll may be held: it is nearly their turn."""
@@ -140,11 +139,10 @@ class Gate:
 
     def hold(self, first_seen: float, now: float) -> float:
         """The answer to this visitor's poll is held: they are here until the returned moment, at most."""
-        hold_s = self._settings.hold_s
-        due = self._read(now) + hold_s + self._grace_s
+        due = self._read(now) + self._hold_s + self._grace_s
         self._line.expect(first_seen, due, False)
         self._fleet.leased(first_seen, due, False)
-        return now + hold_s
+        return now + self._hold_s
 
     def left(self, first_seen: float) -> None:
         """Who was held has hung up: they are expected no longer, and hold up nobody. If they come again, they may."""
@@ -162,9 +160,7 @@ class Gate:
         if (slots is None or slots > 0) and self.is_in(first_seen, now):
             self._bucket.take(now)
             return self._admit(first_seen, now - first_seen)
-        verdict = self._wait(first_seen, self._read(now), draw, False)
-        verdict.poll_after_s = max(verdict.poll_after_s - held_s, AT_ONCE_S)
-        return verdict
+        return self._wait(first_seen, self._read(now), draw, False, max(self._min_s - held_s, AT_ONCE_S))
 
     def tick(self, now: float) -> None:
         """The control step: any dt works, also none and a negative one."""
@@ -285,7 +281,8 @@ class Gate:
         self._admitted.count += 1
         return Admit(max(0.0, age_s), not line.book, ahead)
 
-    def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool) -> Wait:
+    def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool, min_s: float) -> Wait:
+        """min_s: the shortest interval; of who was held what is left of it."""
         line, law = self._line, self._law
         flow = self._flow
         if flow <= 0.0:
@@ -308,10 +305,10 @@ class Gate:
         far_s = self._far_s
         if eta >= self._far_eta_s and not is_first:
             after = far_s
-            if len(self._lateness.watched) < MOST:
+            if eta >= self._watched_eta_s and len(self._lateness.watched) < MOST and clock >= self._grown_up:
                 self._lateness.asked(first_seen, clock + after)
         else:
-            after = appointment(eta - self._early_s, flow, self._min_s, far_s, is_exact)
+            after = appointment(eta - self._early_s, flow, min_s, far_s, is_exact)
             if is_first:
                 after = first_appointment(self._settings, eta, after, line.is_probed, draw, line.front is not None)
         if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
@@ -398,12 +395,13 @@ class Gate:
         self._doubt_s = max(DOUBT_S, DOUBT_TURNS * self._sample / flow) if flow > 0.0 else DOUBT_S
         self._min_s, self._far_s = s.poll_min_s, s.poll_max_s * self._stretch
         self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
+        self._watched_eta_s = watched_eta(self._far_s)
         self._new_s = 0.5 * s.poll_min_s
         extra_s = self._lateness.extra_s
         self._early_s = extra_s
-        self._held_below_s = HELD_BELOW * s.hold_s
+        self._hold_s, self._held_below_s = holding(s, self._is_exact)
         if self._is_exact:
-            self._early_s += min(LEAD_S, LEAD * s.hold_s)
+            self._early_s += min(LEAD_S, LEAD * self._hold_s)
         self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
         self._law.late_s = line.late_s = extra_s
         self._law.is_exact, self._law.is_sampled = is_own and line.front is None, not self._is_exact

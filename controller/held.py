@@ -1,6 +1,6 @@
 """Answers that are held back: whoever is nearly at the front is answered when their turn comes, not told to come again.
 
-    hold     a poll whose turn is less than a hold away: its answer waits, and its visitor is *there*
+    hold     a poll whose turn is near (`controller/pacing.py`): its answer waits, and its visitor is *there*
     call     at every control step, and whenever somebody else asks meanwhile: of those who are called the oldest first,
              as long as there is a token; and who was held for long enough is asked back, to poll again at once
 
@@ -26,7 +26,7 @@ _left: Final = bisect_left
 
 
 class HeldAnswers:
-    """Of one room on one node, all held for the same time. A place is a visitor's `first_seen`; times are of one clock,
+    """Of one room on one node, all held for about as long. A place is a visitor's `first_seen`; times are of one clock,
     which may be put back: whoever came in what is now the future is answered."""
 
     __slots__ = ("_answers", "_by_age", "_is_calling", "_latest", "_number", "is_pressing")

@@ -1,9 +1,9 @@
 """How much later than asked visitors come: the way there and back, and what their device takes.
 
 A lease that ends before its visitor can be back makes a node believe that nobody comes back, and visitors who are
-called too late find somebody else's second. So it is measured, on the visitors far from the front: all nodes give them
-the longest interval, so who comes to this node after it, within SHARE of it, comes for the first time since they were
-asked; near the front they might have been elsewhere in between.
+called too late find somebody else's second. So it is measured, on the visitors far from the front (`watched_eta`): all
+nodes give them the longest interval, and whoever is back elsewhere is asked to wait for more than SHARE of it again. So
+who comes to this node after it, within SHARE of it, comes for the first time since they were asked.
 
     mean += GAIN * (came - (asked + interval) - mean)           of visits within SHARE of the interval after it
 
@@ -12,14 +12,22 @@ With the first FEW it is the plain mean, and until then nothing is concluded fro
 
 from typing import Final
 
-__all__ = ["MOST", "USUAL_S", "Lateness"]
+from controller.pacing import APPROACH_S
+
+__all__ = ["MOST", "USUAL_S", "Lateness", "watched_eta"]
 
 #: A quick network and an honest browser: what the law's constants are made for.
 USUAL_S: Final = 0.07
 GAIN: Final = 1 / 64
 SHARE: Final = 0.2
 FEW: Final = 16
+WATCHED: Final = 1.4  # once they are back they have 0.4 of it, and two approaches, to go: `appointment` gives over half
 MOST: Final = 1024  # appointments that are watched
+
+
+def watched_eta(longest_s: float) -> float:
+    """ETA from which on visitors who were asked to be back after the longest interval are watched."""
+    return WATCHED * longest_s + 2.0 * APPROACH_S
 
 
 class Lateness:

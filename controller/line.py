@@ -53,6 +53,8 @@ class Line:
         "_seam_front",
         "_seam_own",
         "_ticked_at",
+        "_were_late_s",
+        "_were_late_until",
         "_zone",
         "book",
         "far",
@@ -74,6 +76,8 @@ class Line:
         self.returns = SelfReturns(nodes)
         self.young_s = young_s
         self.late_s = 0.0  # visitors come so much later than usual
+        self._were_late_s = 0.0  # the most of it while leases that are still open were given
+        self._were_late_until = clock
         self.knows_lateness = False
         self.hasty: set[float] = set()  # they poll faster than asked
         self._forget_at = clock + HASTY_S
@@ -117,7 +121,7 @@ class Line:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
         slot = self.book.due.get(first_seen)
         # Faster than asked is no sign of anything: no honest client is that much too soon.
-        if slot is not None and slot * SLOT_S > self._ticked_at + self.late_s + EARLY_S:
+        if slot is not None and slot * SLOT_S > self._ticked_at + self._were_late_s + EARLY_S:
             if len(self.hasty) < self.book.capacity:
                 self.hasty.add(first_seen)
             return
@@ -182,6 +186,8 @@ class Line:
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at
         self._ticked_at = clock
+        if self.late_s >= self._were_late_s or clock > self._were_late_until:
+            self._were_late_s, self._were_late_until = self.late_s, clock + self.young_s
         if clock > self._forget_at:
             self.hasty.clear()
             self._forget_at = clock + HASTY_S

@@ -3,8 +3,8 @@
     eta > far           poll_max (stretched while there are more polls than the budget allows)
     far >= eta > near   min(FAR * eta, eta - APPROACH_S - spread), so that the last stretch begins in time
                         even if the line moves 1 / FAR times as fast as foreseen
-    near >= eta         exactly at the front if this node knows the whole line, else every poll_min: who comes
-                        to a node at random must be there when one of the nodes has a token to spare
+    near >= eta         exactly at the front if this node knows the whole line, else after poll_min; their answer
+                        is held by then (`holding`, controller/held.py)
 
 `spread` is the uncertainty of the estimate: a line of n visitors of which the node sees a sample is known to
 sqrt(n), which is sqrt(eta / flow) seconds. A newcomer's first appointment is at half the ETA (do they come
@@ -20,6 +20,10 @@ APPROACH_S: Final = 2.0
 FAR: Final = 0.77
 SPREAD: Final = 0.3
 PROBE: Final = 0.5
+HELD: Final = 1.5  # shortest intervals
+HELD_BELOW: Final = 0.9  # of it: the rest is for what the estimate is off by
+SAMPLED_HELD_BELOW: Final = 1.8
+HELD_MOST_S: Final = 5.0  # whoever asks, and every proxy in between, waits for ten seconds at least
 CALM_POLL_S: Final = 5.0  # while the room is held
 AIM: Final = 0.97  # of the budget: what jitter may add to a second is kept free
 LONGEST_S: Final = 86_400.0
@@ -57,6 +61,18 @@ def first_appointment(
     if eta_s < 2.0 * s.poll_min_s:  # in two steps the second would be too long
         return after_s
     return max(s.poll_min_s, min(after_s * (1.0 - 0.1 * draw), 0.5 * eta_s))
+
+
+def holding(s: GateSettings, is_exact: bool) -> tuple[float, float]:
+    """For how many seconds an answer is held at most, and up to which ETA.
+
+    A node that knows the whole line holds those whose turn comes within that time. A node that sees a sample holds
+    twice as many, some of them in vain: so its part of the next seconds' visitors waits there, not of the next
+    second's alone, and the oldest of more visitors are more nearly the oldest of all. It takes no more polls, for
+    `appointment` would ask them back sooner than that.
+    """
+    hold_s = min(HELD * s.poll_min_s, HELD_MOST_S)
+    return hold_s, (HELD_BELOW if is_exact else SAMPLED_HELD_BELOW) * hold_s
 
 
 def calm(s: GateSettings, stretch: float, draw: float) -> float:

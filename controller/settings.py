@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 CUSHION, CUSHION_SD = 1.0, 1.0  # see controller/pool.py
-# An answer is held for so many shortest intervals, so that nobody is between two polls when their turn comes, and no
-# longer than this: whoever asks, and every proxy in between, waits for ten seconds at least.
-HELD, HELD_MOST_S = 1.5, 5.0
 
 
 class SettingsError(ValueError):
@@ -68,11 +65,6 @@ class GateSettings:
     def cushion_at(self, rate: float) -> float:
         """Tokens that a joined node keeps beyond its burst, for visitors who come to it by chance."""
         return 0.0 if self.bucket_floor <= 1.0 else CUSHION + CUSHION_SD * rate**0.5
-
-    @property
-    def hold_s(self) -> float:
-        """How long an answer is held at most; see controller/held.py."""
-        return min(HELD * self.poll_min_s, HELD_MOST_S)
 
     @property
     def room_rate(self) -> float:

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 from controller import Admit, Gate, GateSettings, HeldAnswers, Verdict, Wait
 from controller.held import MOST
+from controller.pacing import holding
+
+HOLD_S = holding(GateSettings(admissions_per_second=5.0), is_exact=True)[0]
 
 
 def nobody(place: float, now: float) -> bool:
@@ -143,14 +146,16 @@ def test_who_is_further_back_is_not_held() -> None:
 
 
 def test_who_was_held_in_vain_is_asked_back_at_once() -> None:
-    """The shortest interval counts from their request on, and they were there for longer."""
+    """The shortest interval counts from their request on, and they were there for longer. Their turn is in 0.7 s: they
+    are to be back half a second before it, as who knows the whole line says."""
     gate, held = sale(5.0), HeldAnswers()
     said = hold_front(gate, held, 7, 1, 0.3)
     assert said == {}
-    held.call(0.3 + gate.settings.hold_s, gate.called, nobody)
+    held.call(0.3 + HOLD_S, gate.called, nobody)
     (verdict,) = said.values()
     assert isinstance(verdict, Wait)
-    assert verdict.poll_after_s == 0.01
+    assert verdict.eta_p50_s is not None
+    assert verdict.poll_after_s < 0.25 < verdict.eta_p50_s - 0.25
 
 
 def test_who_is_held_is_expected_for_as_long() -> None:
@@ -158,7 +163,7 @@ def test_who_is_held_is_expected_for_as_long() -> None:
     gate, held = sale(5.0, nodes=4), HeldAnswers()
     hold_front(gate, held, 7, 1, 0.3)
     now = 0.3
-    until = now + gate.settings.hold_s
+    until = now + HOLD_S
     while now < until:
         gate.tick(now)
         assert 0.007 in gate._line.book
@@ -167,6 +172,43 @@ def test_who_is_held_is_expected_for_as_long() -> None:
         gate.tick(now)
         now += 0.1
     assert 0.007 not in gate._line.book
+
+
+def test_who_was_held_in_vain_is_expected_elsewhere_at_once() -> None:
+    """Where many nodes share the line: here and where they ask next, they would be counted twice."""
+    gate, held = sale(5.0, nodes=4), HeldAnswers()
+    hold_front(gate, held, 7, 1, 0.3)
+    now = 0.3 + HOLD_S
+    gate.tick(now)
+    while gate._bucket.take(now):
+        pass
+    held.call(now, 0.0, nobody)
+    assert 0.007 in gate._line.book
+    for _ in range(5):
+        now += 0.1
+        gate.tick(now)
+    assert 0.007 not in gate._line.book
+
+
+def test_whose_turn_has_moved_away_while_they_were_held_is_asked_back_in_time_for_it() -> None:
+    """What is left of the shortest interval counts from their request, a longer one from now."""
+    gate = sale(5.0)
+    verdict = gate.decide(0.15, 0.3, 0.5)
+    assert isinstance(verdict, Wait)
+    gate.hold(0.15, 0.3)
+    settled = gate.settle(0.15, 0.3 + HOLD_S, 0.5, HOLD_S)
+    assert isinstance(settled, Wait)
+    assert settled.poll_after_s == verdict.poll_after_s > 10.0
+
+
+def test_a_node_that_sees_a_sample_holds_the_part_of_more_seconds() -> None:
+    """Whoever would be asked back in the shortest interval is rather there, as far as that does not take more polls."""
+    one, of_many = sale(10.0), sale(10.0, nodes=4)
+    near = Wait(1.0, 1, 1.3, 2.0)
+    nearly = Wait(1.0, 1, 2.6, 4.0)
+    far = Wait(1.0, 1, 2.8, 4.0)
+    assert [one.holds(verdict) for verdict in (near, nearly, far)] == [True, False, False]
+    assert [of_many.holds(verdict) for verdict in (near, nearly, far)] == [True, True, False]
 
 
 @settings(max_examples=200, deadline=None)

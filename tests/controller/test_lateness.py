@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from controller import Gate, GateSettings
+from controller import Gate, GateSettings, Wait
 from controller.lateness import FEW, USUAL_S, Lateness
 
 INTERVAL_S = 15.0
@@ -64,3 +64,33 @@ def test_nobody_is_expected_before_their_appointment() -> None:
     gate._lateness.mean_s = -1.0
     gate.tick(0.1)
     assert gate._grace_s > USUAL_S
+
+
+def line_of(visitors: int, gate: Gate, now: float) -> None:
+    for i in range(visitors):
+        gate._line.book.add(i * 1e-3, now + INTERVAL_S)
+    gate._line.book.refresh()
+    gate._law.threshold = -1.0
+    gate._retune()
+
+
+def test_who_may_have_been_elsewhere_in_between_is_not_watched() -> None:
+    """Who is 20 s from the front is back in 15 s, elsewhere, and here a few seconds later: that is not late."""
+    gate = Gate(GateSettings(admissions_per_second=12.5, nodes=4), now=0.0)
+    line_of(2000, gate, 100.0)
+    near, far = 260e-3, 600e-3
+    for first_seen in (near, far):
+        verdict = gate.decide(first_seen, 100.0, 0.5)
+        assert isinstance(verdict, Wait)
+        assert verdict.poll_after_s == INTERVAL_S
+    assert set(gate._lateness.watched) == {far}
+
+
+def test_a_node_that_has_just_joined_watches_nobody() -> None:
+    """It asks everybody back sooner than in the longest interval, so they were not late when they are not."""
+    gate = Gate(GateSettings(admissions_per_second=12.5, nodes=4), now=100.0, resume={})
+    line_of(2000, gate, 100.0)
+    verdict = gate.decide(600e-3, 103.0, 0.5)
+    assert isinstance(verdict, Wait)
+    assert verdict.poll_after_s < INTERVAL_S
+    assert not gate._lateness.watched

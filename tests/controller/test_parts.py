@@ -254,3 +254,22 @@ def test_the_first_of_a_new_line_come_back_before_the_bucket_overflows() -> None
     ):
         after_s = first_appointment(s, eta_s, 1.0, is_probed=False, draw=draw, is_joined=is_joined)
         assert after_s == pytest.approx(expected_s)
+
+
+def test_who_comes_in_time_polls_no_faster_than_asked_though_leases_were_longer_before() -> None:
+    """A lease allows for how late visitors come. Once they come less late, whoever holds one from before is back long
+    before it ends, and is one of those who came back all the same."""
+    line = Line(1000, 0.0, 17.0, nodes=4)
+    line.late_s = 2.0
+    line.tick(0.0, 0.0)
+    line.expect(-50.0, 17.1, False)  # back in 15 s, and late
+    line.late_s = 0.0
+    line.tick(15.0, 15.0)
+    line.visit(-50.0, 65.0)
+    assert -50.0 not in line.hasty
+    assert line.returns.back == 1
+    for step in range(160, 200):
+        line.tick(step / 10, step / 10)
+    line.expect(-50.0, 37.1, False)  # by now all leases that are open know better
+    line.visit(-50.0, 70.0)
+    assert -50.0 in line.hasty
