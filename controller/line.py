@@ -181,7 +181,7 @@ class Line:
             self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
             self.showup.settle()
             if self.knows_lateness and not self.returns.is_sure:
-                self.returns.be_sure()
+                self.returns.be_sure(clock + self.young_s)
             self.returns.missed(proven, clock, self.late_s)
         if self.showup.known >= PROBED:
             self._probed_s += clock - self._ticked_at

@@ -10,6 +10,7 @@ due.
 """
 
 from collections import deque
+from math import inf
 
 MEMORY = 800.0
 PRIOR = 4.0
@@ -71,11 +72,12 @@ class SelfReturns:
     who comes late can only make it seem less.
     """
 
-    __slots__ = ("_believed", "_expected", "_kept", "_late", "_lost", "_waiting", "back", "is_sure")
+    __slots__ = ("_believed", "_counts_from", "_expected", "_kept", "_late", "_lost", "_waiting", "back", "is_sure")
 
     def __init__(self, nodes: int) -> None:
         self._expected = self._believed = 1.0 / nodes
         self.is_sure = False  # of how late visitors come
+        self._counts_from = -inf
         self._kept = 0.0
         #: Who came back in time since the last tick; they count when those who did not do, or a growing line would
         #: look kept. Whoever sees them adds to it: it is most visits.
@@ -107,11 +109,17 @@ class SelfReturns:
         """What is believed of the share beyond `part` of the capacity: others have so much less than theirs."""
         return max(0.0, self.share - max(part, self._expected))
 
-    def be_sure(self) -> None:
-        """It is known by now how late visitors come: what was counted without is good until there is something new."""
+    def be_sure(self, counts_from: float) -> None:
+        """It is known by now how late visitors come: what was counted without is good until there is something new.
+
+        counts_from: when all leases will be over that do not allow for it, on the clock of `missed`.
+        """
         self._believed = self.share
         self.is_sure = True
+        self._counts_from = counts_from
         self._kept = self._lost = 0.0
+        self._late.clear()
+        self._waiting.clear()
 
     def maybe_late(self, first_seen: float) -> None:
         if first_seen in self._late:
@@ -121,6 +129,9 @@ class SelfReturns:
     def missed(self, gone: list[float], clock: float, late_s: float = 0.0) -> None:
         """These proven leases ran out; those not back within LATE_S, or half of `late_s` later, went elsewhere."""
         if self._expected >= 1.0:
+            return
+        if clock < self._counts_from:
+            self.back = 0
             return
         if gone or self.back:
             self._late.update(gone)

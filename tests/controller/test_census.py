@@ -189,7 +189,7 @@ def test_the_interval_is_wide_while_nobody_knows_who_comes_back() -> None:
 def test_who_is_back_counts_no_sooner_than_who_is_lost() -> None:
     """Where a line has just begun to come back, those who are back are known at once and those who are not later."""
     returns = SelfReturns(4)
-    returns.be_sure()
+    returns.be_sure(counts_from=0.0)
     for step in range(20):
         for _ in range(40):
             returns.back += 1

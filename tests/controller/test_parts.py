@@ -143,8 +143,8 @@ def test_ghosts_among_newcomers_are_noticed() -> None:
 def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
     """The share of the traffic moves only on evidence."""
     even, skewed = SelfReturns(4), SelfReturns(4)
-    even.be_sure()
-    skewed.be_sure()
+    even.be_sure(counts_from=0.0)
+    skewed.be_sure(counts_from=0.0)
     for i in range(2000):
         come_back(even, i % 4 == 0, i)
         come_back(skewed, i % 20 < 11, i)
@@ -174,13 +174,22 @@ def test_a_node_that_starves_knows_it_before_it_knows_how_late_visitors_come() -
     assert starving.share == pytest.approx(0.05, abs=0.02)
     assert slow.share == 0.25
     assert crowded.share == pytest.approx(0.55, abs=0.03)
-    starving.be_sure()
-    crowded.be_sure()
+    starving.be_sure(counts_from=2000.0)
+    crowded.be_sure(counts_from=2000.0)
     assert starving.share == pytest.approx(0.05, abs=0.02)
     assert crowded.share == pytest.approx(0.55, abs=0.03)
     for i in range(2000, 3000):
         come_back(crowded, i % 4 == 0, i)
     assert crowded.share == 0.25
+
+
+def test_leases_that_do_not_allow_for_lateness_do_not_count_once_it_is_known() -> None:
+    """Half of those who are a second late were missed; that they were is no sign of where they went."""
+    returns = SelfReturns(4)
+    returns.be_sure(counts_from=1000.0)
+    for i in range(2000):
+        come_back(returns, i % 8 == 0 if i < 1000 else i % 4 == 0, i)
+        assert returns.share == 0.25
 
 
 def test_expected_places_count_newcomers_by_their_share() -> None:
