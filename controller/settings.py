@@ -31,9 +31,8 @@ class GateSettings:
     room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
     bucket_floor: least depth of the bucket, in admissions, and only while somebody waits. 1 keeps the promise of
         the whole room: all nodes together admit at most max(burst, nodes) at once. With a burst of one admission
-        a node of 1/s loses a thirtieth of its share, for a token is lost whenever nobody is there at once, or an
-        eighth where visitors come to it at random; 3 wins nearly all of it back, and lets `3 * nodes` in at once
-        at worst.
+        a node of 1/s loses a thirtieth of its share, for a token is lost whenever nobody is there at once; 3 wins
+        nearly all of it back, and lets `3 * nodes` in at once at worst.
     max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate
         samples.
     """

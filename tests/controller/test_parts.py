@@ -265,6 +265,22 @@ def test_the_first_of_a_new_line_come_back_before_the_bucket_overflows() -> None
         assert after_s == pytest.approx(expected_s)
 
 
+def test_a_line_that_learns_how_late_visitors_come_counts_only_leases_from_then_on() -> None:
+    """Those that are open last for one longest interval; whose visitors go elsewhere count after that."""
+    line = Line(1000, 0.0, 17.0, nodes=4)
+    line.knows_lateness = True
+    line.tick(0.0, 0.0)
+    shares = []
+    for step in range(1, 300):
+        now = step / 10
+        for i in range(3):
+            line.expect(-now - i * 1e-3, now, False)
+        line.tick(now + 0.1, now + 0.1)
+        shares.append(line.returns.share)
+    assert set(shares[:170]) == {0.25}
+    assert shares[-1] < 0.01
+
+
 def test_who_comes_in_time_polls_no_faster_than_asked_though_leases_were_longer_before() -> None:
     """A lease allows for how late visitors come. Once they come less late, whoever holds one from before is back long
     before it ends, and is one of those who came back all the same."""
