@@ -59,7 +59,7 @@ class Gate:
     __slots__ = (
         "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_s", "_doubt_scale",
         "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_held_below_s", "_hold_s",
-        "_is_exact", "_is_full", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample",
+        "_is_exact", "_is_full", "_is_own", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample",
         "_settings", "_shift", "_standstill", "_stretch", "_ticked_at", "_watched_eta_s",
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ class Gate:
         self._standstill = Standstill()
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
-        self._flow, self._sample, self._is_exact = 0.0, 1.0, False
+        self._flow, self._sample, self._is_exact, self._is_own = 0.0, 1.0, False, False
         self._retune()
         if resume is not None:
             self._resume(resume, now)
@@ -133,9 +133,14 @@ class Gate:
             law.refuse()
         return self._wait(first_seen, clock, draw, is_first, self._min_s)
 
-    def holds(self, verdict: Wait) -> bool:
-        """Whether the answer to a poll may be held: it is nearly their turn."""
-        return verdict.eta_p50_s is not None and verdict.eta_p50_s <= self._held_below_s
+    def holds(self, first_seen: float, verdict: Wait) -> bool:
+        """Whether the answer to this visitor's poll may be held: it is nearly their turn, and they come when asked to.
+
+        Who polls faster than that is at all nodes at once, and would come in at the first of them to call.
+        """
+        if verdict.eta_p50_s is None or verdict.eta_p50_s > self._held_below_s:
+            return False
+        return self._is_own or first_seen not in self._line.hasty
 
     def hold(self, first_seen: float, now: float) -> float:
         """The answer to this visitor's poll is held: they are here until the returned moment, at most."""
@@ -380,7 +385,7 @@ class Gate:
         """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""
         s, line = self._settings, self._line
         share = line.returns.share
-        is_own = share >= 0.9  # one node, or clients that stick to theirs
+        is_own = self._is_own = share >= 0.9  # one node, or clients that stick to theirs
         self._is_exact = is_own or line.front is not None
         if line.front is not None:
             self._sample, flow = 1.0, s.room_rate

@@ -17,7 +17,7 @@ counts each of the rest twice (`weight` doubles), and so on; it fills up again w
 """
 
 from bisect import bisect_left
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Final
 
 SLOT_S: Final = 0.1  # resolution of due times
@@ -133,11 +133,13 @@ class LeaseBook:
         gone: list[float] = []
         due = self.due
         for slot in self._over(last):
-            for first_seen in self._wheel.pop(slot):
-                if due.get(first_seen) == slot:
-                    del due[first_seen]
-                    self._delete(first_seen)
-                    gone.append(first_seen)
+            appointed = self._wheel.pop(slot)
+            slots = list(map(due.get, appointed))  # nearly all have been here since; a loop waits for memory each time
+            if slot in slots:
+                for first_seen, latest in zip(appointed, slots, strict=True):
+                    if latest == slot and due.pop(first_seen, None) is not None:  # appointed twice for one slot
+                        self._delete(first_seen)
+                        gone.append(first_seen)
         self._next_slot = max(self._next_slot, last)
         if self.weight > 1 and len(due) * 4 < self.capacity:
             self._thicken()
@@ -151,11 +153,7 @@ class LeaseBook:
 
     def refresh(self) -> None:
         """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""
-        self._prefix = prefix = [0]
-        total = 0
-        for chunk in self._chunks:
-            total += len(chunk)
-            prefix.append(total)
+        self._prefix = list(accumulate(map(len, self._chunks), initial=0))
 
     def _insert(self, first_seen: float) -> None:
         c = len(self._maxes)

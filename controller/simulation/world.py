@@ -284,7 +284,7 @@ class _World:
         if isinstance(verdict, Admit):
             self._let_in(t, visitor, node)
         elif isinstance(verdict, Wait):
-            if isinstance(gate, Gate) and not is_first and gate.holds(verdict) and not held.is_full:
+            if isinstance(gate, Gate) and not is_first and gate.holds(place, verdict) and not held.is_full:
                 self._hold(t, visitor, gate, node, k)
                 if people.kind[visitor] != FAST:
                     return

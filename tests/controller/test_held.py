@@ -102,21 +102,24 @@ def sale(rate: float, nodes: int = 1) -> Gate:
     return gate
 
 
-def hold_front(gate: Gate, held: HeldAnswers, first: int, count: int, now: float) -> dict[float, Verdict]:
-    """So many poll, whose turn is next, and are held."""
+ELSEWHERE = 7.5  # between those who asked this node: another one answered their first request
+
+
+def hold_front(gate: Gate, held: HeldAnswers, first: float, count: int, now: float) -> dict[float, Verdict]:
+    """So many poll, whose turn is next, and are held; they were asked to by this node, or by another."""
     said: dict[float, Verdict] = {}
 
     def answering(place: float) -> Callable[[float], object]:
         return lambda then: said.update({place: gate.settle(place, then, 0.5, then - now)})
 
-    for i in range(first, first + count):
-        place = i * 1e-3
+    for i in range(count):
+        place = (first + i) * 1e-3
         verdict = gate.decide(place, now, 0.5)
         if isinstance(verdict, Admit):
             said[place] = verdict
         else:
             assert isinstance(verdict, Wait)
-            assert gate.holds(verdict)
+            assert gate.holds(place, verdict)
             held.hold(place, now, gate.hold(place, now), answering(place))
     return said
 
@@ -143,7 +146,7 @@ def test_who_is_further_back_is_not_held() -> None:
     gate = sale(10.0)
     verdict = gate.decide(0.199, 1.5, 0.5)
     assert isinstance(verdict, Wait)
-    assert not gate.holds(verdict)
+    assert not gate.holds(0.199, verdict)
 
 
 def test_who_was_held_in_vain_is_asked_back_at_once() -> None:
@@ -162,23 +165,23 @@ def test_who_was_held_in_vain_is_asked_back_at_once() -> None:
 def test_who_is_held_is_expected_for_as_long() -> None:
     """Their lease does not end before their answer is due; soon after it, if they do not ask again."""
     gate, held = sale(5.0, nodes=4), HeldAnswers()
-    hold_front(gate, held, 7, 1, 0.3)
+    hold_front(gate, held, ELSEWHERE, 1, 0.3)
     now = 0.3
     until = now + HOLD_S
     while now < until:
         gate.tick(now)
-        assert 0.007 in gate._line.book
+        assert 0.0075 in gate._line.book
         now += 0.1
     while now < until + 0.5:
         gate.tick(now)
         now += 0.1
-    assert 0.007 not in gate._line.book
+    assert 0.0075 not in gate._line.book
 
 
 def test_who_was_held_in_vain_is_expected_elsewhere_at_once() -> None:
     """Where many nodes share the line: here and where they ask next, they would be counted twice."""
     gate, held = sale(5.0, nodes=4), HeldAnswers()
-    said = hold_front(gate, held, 7, 1, 0.3)
+    said = hold_front(gate, held, ELSEWHERE, 1, 0.3)
     now = 0.3 + HOLD_S
     gate.tick(now)
     while gate._bucket.take(now):
@@ -187,11 +190,11 @@ def test_who_was_held_in_vain_is_expected_elsewhere_at_once() -> None:
     (verdict,) = said.values()
     assert isinstance(verdict, Wait)
     assert verdict.poll_after_s == 0.01
-    assert 0.007 in gate._line.book
+    assert 0.0075 in gate._line.book
     for _ in range(5):
         now += 0.1
         gate.tick(now)
-    assert 0.007 not in gate._line.book
+    assert 0.0075 not in gate._line.book
 
 
 def test_whose_turn_has_moved_away_while_they_were_held_is_asked_back_in_time_for_it() -> None:
@@ -205,14 +208,29 @@ def test_whose_turn_has_moved_away_while_they_were_held_is_asked_back_in_time_fo
     assert settled.poll_after_s == verdict.poll_after_s > 10.0
 
 
+@pytest.mark.parametrize(("nodes", "sooner", "in_time"), [(1, True, True), (4, False, True)])
+def test_who_polls_sooner_than_asked_is_not_held_at_one_of_many_nodes(nodes: int, sooner: bool, in_time: bool) -> None:
+    """They are at the others as well, so the first of them to call would let them in. Where there is but one they gain
+    nothing, and whoever reloads the page, or has it open twice, loses nothing."""
+    gate = sale(5.0, nodes)
+    for i, is_held in ((8, sooner), (9, in_time)):
+        place, now = i * 1e-3, 0.35 if i == 8 else 1.6
+        gate.tick(now)
+        while gate._bucket.take(now):
+            pass
+        verdict = gate.decide(place, now, 0.5)
+        assert isinstance(verdict, Wait)
+        assert gate.holds(place, verdict) is is_held
+
+
 def test_a_node_that_sees_a_sample_holds_the_part_of_more_seconds() -> None:
     """Whoever would be asked back in the shortest interval is rather there, as far as that does not take more polls."""
     one, of_many = sale(10.0), sale(10.0, nodes=4)
     near = Wait(1.0, 1, 1.3, 2.0)
     nearly = Wait(1.0, 1, 2.6, 4.0)
     far = Wait(1.0, 1, 2.8, 4.0)
-    assert [one.holds(verdict) for verdict in (near, nearly, far)] == [True, False, False]
-    assert [of_many.holds(verdict) for verdict in (near, nearly, far)] == [True, True, False]
+    assert [one.holds(9.0, verdict) for verdict in (near, nearly, far)] == [True, False, False]
+    assert [of_many.holds(9.0, verdict) for verdict in (near, nearly, far)] == [True, True, False]
 
 
 @settings(max_examples=200, deadline=None)
@@ -260,7 +278,7 @@ class Crowd:
         verdict = self.gate.decide(place, self.now, 0.5)
         if isinstance(verdict, Admit):
             self.note(place, self.now)
-        elif isinstance(verdict, Wait) and self.gate.holds(verdict):
+        elif isinstance(verdict, Wait) and self.gate.holds(place, verdict):
             self.held.hold(place, self.now, self.gate.hold(place, self.now), lambda then: self.answer(place, then))
             self.there.add(place)
 

@@ -161,17 +161,21 @@ def test_hasty_clients_are_counted_once(joined: bool) -> None:
     assert measure(run, ideal.fifo(run.people, scenario.plan())).kendall <= 0.012
 
 
-def test_who_asks_all_the_time_gains_nothing() -> None:
-    """Where appointments are exact everybody is there, and held, when they are called: nobody can be quicker."""
+@pytest.mark.parametrize("kind", ["1", "4", "4, joined"])
+def test_who_asks_all_the_time_gains_nothing(kind: str) -> None:
+    """One node has everybody there, and held, when they are called. With more of them who asks all the time would be
+    held at each, and come in at the first to call (0.2 s sooner; joined 0.06), so they are not held."""
 
     def people(rng: np.random.Generator) -> crowd.Crowd:
-        kind = np.where(rng.random(VISITORS) < 0.05, crowd.FAST, 0).astype(np.int8)
-        return crowd.crowd(crowd.surge(rng, VISITORS), kind=kind)
+        is_fast = rng.random(VISITORS) < 0.05
+        return crowd.crowd(crowd.surge(rng, VISITORS), kind=np.where(is_fast, crowd.FAST, 0).astype(np.int8))
 
-    run = play(replace(small("bots", 1), people=people), seed=1)
+    scenario = small("bots", int(kind[0]), joined="joined" in kind)
+    run = play(replace(scenario, people=people), seed=1)
     late = run.admitted_s - ideal.fifo(run.people, run.scenario.plan())
     is_fast = run.people.kind == crowd.FAST
-    assert np.nanmean(late[~is_fast]) - np.nanmean(late[is_fast]) < 0.05  # 0.2 if nobody was held
+    assert np.nanmean(late[~is_fast]) - np.nanmean(late[is_fast]) < 0.03  # 0.2 if nobody was held
+    assert np.nanmax(late[is_fast]) < 5.0  # and nobody is left out for it
 
 
 def test_joined_nodes_of_uneven_load_call_alike() -> None:
