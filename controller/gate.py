@@ -59,8 +59,8 @@ class Gate:
     __slots__ = (
         "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_s", "_doubt_scale",
         "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_held_below_s", "_hold_s",
-        "_is_exact", "_is_full", "_is_own", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls", "_sample",
-        "_settings", "_shift", "_standstill", "_stretch", "_ticked_at", "_watched_eta_s",
+        "_is_exact", "_is_full", "_is_own", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls",
+        "_sample", "_settings", "_shift", "_standstill", "_stretch", "_ticked_at", "_watched_eta_s",
     )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:

@@ -122,10 +122,8 @@ class LeaseBook:
 
     def overdue(self, now: float) -> int:
         """Leases that `expire` would forget."""
-        due = self.due
-        return sum(
-            due.get(first_seen) == slot for slot in self._over(int(now / SLOT_S)) for first_seen in self._wheel[slot]
-        )
+        due, over = self.due, self._over(int(now / SLOT_S))
+        return len({first_seen for slot in over for first_seen in self._wheel[slot] if due.get(first_seen) == slot})
 
     def expire(self, now: float) -> list[float]:
         """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
