@@ -16,8 +16,8 @@ from setuptools.command.build_ext import build_ext
 
 #: What runs for every request, and what that calls. Commands, settings and workers stay as they are.
 CONTROLLER = (
-    "bucket census decisions fairness fleet front gate held lateness law leases line membership meter occupancy pacing "
-    "pid pool profile showup standstill"
+    "bucket census decisions fairness fleet foresight front gate held lateness law leases line membership meter "
+    "occupancy pacing pid pool profile showup standstill"
 )
 WAITING_ROOM = "assets error_page frame page signature slots status template texts ticket"
 EDGE = (

@@ -23,32 +23,23 @@ from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
-from controller.lateness import MOST, USUAL_S, Lateness, watched_eta
+from controller.foresight import Foresight
+from controller.lateness import MOST, Lateness
 from controller.law import ThresholdLaw
 from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
 from controller.meter import RateMeter
-from controller.pacing import appointment, calm, far_eta, first_appointment, holding, newcomers_seats, stretched
+from controller.pacing import appointment, calm, first_appointment, newcomers_seats, stretched
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
 from controller.standstill import Standstill
 
-MARGIN_S: Final = 0.03  # a client is expected this much later than clients come on average
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
 COLD_S: Final = 0.7
-# Who knows the whole line asks visitors back so much before they are expected in: more than the network and the page
-# vary by, so that nearly all are there, and held, when they are called.
-LEAD_S: Final = 0.6
-LEAD: Final = 0.6  # of the time for which they would be held, at most
 AT_ONCE_S: Final = 0.01  # for who was held in vain; many a client would take 0 for never
-# ETA interval, fitted to the scenarios
-DOUBT_SHARE: Final = 0.08
-DOUBT_S: Final = 1.2
-DOUBT_SD: Final = 2.6
-DOUBT_TURNS: Final = 2.0  # turns of the room's: where one takes a second or more, DOUBT_S is less than one too many
-DOUBT_GUESSED: Final = 0.5  # instead of DOUBT_SHARE while it is not known who of those before them comes back
-BLOCKED_S: Final = 5.0  # memory of places having been scarce
+BLOCKED_S: Final = 5.0  # memory of places having been scarce,
+SCARCE: Final = 0.2  # of which they are taken to be still
 QUIET_PER_S: Final = 0.01  # polls a second: some 15 s after a single one
 BACKWARD_S: Final = 1.0  # a clock that steps back by more has been set
 
@@ -57,10 +48,9 @@ class Gate:
     """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
 
     __slots__ = (
-        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_doubt_s", "_doubt_scale",
-        "_early_s", "_far_eta_s", "_far_s", "_fleet", "_flow", "_grace_s", "_grown_up", "_held_below_s", "_hold_s",
-        "_is_exact", "_is_full", "_is_own", "_lateness", "_law", "_lead_s", "_line", "_min_s", "_new_s", "_polls",
-        "_sample", "_settings", "_shift", "_standstill", "_stretch", "_ticked_at", "_watched_eta_s",
+        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_fleet", "_foresight",
+        "_grown_up", "_is_full", "_lateness", "_law", "_line", "_polls", "_settings", "_shift", "_standstill",
+        "_stretch", "_ticked_at",
     )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
@@ -80,7 +70,7 @@ class Gate:
         self._standstill = Standstill()
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
-        self._flow, self._sample, self._is_exact, self._is_own = 0.0, 1.0, False, False
+        self._foresight = Foresight()
         self._retune()
         if resume is not None:
             self._resume(resume, now)
@@ -114,13 +104,13 @@ class Gate:
         self._polls.count += 1
         if slots is not None and slots <= 0:
             self._is_full = True
-        is_first = age_s < self._new_s and first_seen not in line.book.due
+        is_first = age_s < self._foresight.new_s and first_seen not in line.book.due
         if is_first:
             self._arrivals.count += 1
         else:
             line.visit(first_seen, age_s)
             if first_seen in self._lateness.watched:
-                self._lateness.came(first_seen, clock, self._far_s)
+                self._lateness.came(first_seen, clock, self._foresight.far_s)
         law = self._law
         if first_seen <= law.threshold:
             spare = 0.0 if first_seen <= law.overdue else law.hold
@@ -131,23 +121,24 @@ class Gate:
             ):
                 return self._admit(first_seen, age_s)
             law.refuse()
-        return self._wait(first_seen, clock, draw, is_first, self._min_s)
+        return self._wait(first_seen, clock, draw, is_first, self._foresight.min_s)
 
     def holds(self, first_seen: float, verdict: Wait) -> bool:
         """Whether the answer to this visitor's poll may be held: it is nearly their turn, and they come when asked to.
 
         Who polls faster than that is at all nodes at once, and would come in at the first of them to call.
         """
-        if verdict.eta_p50_s is None or verdict.eta_p50_s > self._held_below_s:
+        if verdict.eta_p50_s is None or verdict.eta_p50_s > self._foresight.held_below_s:
             return False
-        return self._is_own or first_seen not in self._line.hasty
+        return self._foresight.is_own or first_seen not in self._line.hasty
 
     def hold(self, first_seen: float, now: float) -> float:
         """The answer to this visitor's poll is held: they are here until the returned moment, at most."""
-        due = self._read(now) + self._hold_s + self._grace_s
+        hold_s = self._foresight.hold_s
+        due = self._read(now) + hold_s + self._foresight.grace_s
         self._line.expect(first_seen, due, False)
         self._fleet.leased(first_seen, due, False)
-        return now + self._hold_s
+        return now + hold_s
 
     def left(self, first_seen: float) -> None:
         """Who was held has hung up: they are expected no longer, and hold up nobody. If they come again, they may."""
@@ -165,7 +156,7 @@ class Gate:
         if (slots is None or slots > 0) and self.is_in(first_seen, now):
             self._bucket.take(now)
             return self._admit(first_seen, now - first_seen)
-        return self._wait(first_seen, self._read(now), draw, False, max(self._min_s - held_s, AT_ONCE_S))
+        return self._wait(first_seen, self._read(now), draw, False, max(self._foresight.min_s - held_s, AT_ONCE_S))
 
     def tick(self, now: float) -> None:
         """The control step: any dt works, also none and a negative one."""
@@ -177,7 +168,7 @@ class Gate:
         self._fleet.wake(clock)
         s = self._settings
         is_still = False
-        if self._is_exact:
+        if self._foresight.is_exact:
             is_still = self._standstill.step(dt, self._polls.count, self._line.book, clock)
         else:
             self._standstill.clear()
@@ -189,10 +180,10 @@ class Gate:
         self._polls.tick(dt)
         self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
         self._arrivals.tick(dt)
-        self._lateness.tick(clock, self._far_s)
+        self._lateness.tick(clock, self._foresight.far_s)
         self._admitted.tick(dt)
         self._blocked += (float(self._is_full) - self._blocked) * min(1.0, dt / BLOCKED_S)
-        is_blocked = self._is_full or self._blocked > 0.2
+        is_blocked = self._is_full or self._blocked > SCARCE
         self._is_full = False
         if clock - self._fleet.heard_at > TTL_S:
             self._part(now)
@@ -253,7 +244,7 @@ class Gate:
         """An immutable picture of now."""
         s = self._settings
         waiting = self._line.waiting()
-        flow = self._flow
+        flow, sample = self._foresight.flow, self._foresight.sample
         threshold = min(self._law.threshold, now)
         return GateSnapshot(
             now=now,
@@ -263,7 +254,7 @@ class Gate:
             bucket_depth=self._bucket.depth,
             admissions_per_second=self._bucket.rate,
             waiting=round(waiting),
-            waiting_room=round(waiting / self._sample),
+            waiting_room=round(waiting / sample),
             eta_last_s=waiting / flow if flow > 0.0 else None,
             polls_per_s=self._polls.rate,
             arrivals_per_s=self._arrivals.rate,
@@ -288,59 +279,44 @@ class Gate:
 
     def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool, min_s: float) -> Wait:
         """min_s: the shortest interval; of who was held what is left of it."""
-        line, law = self._line, self._law
-        flow = self._flow
+        line, law, known = self._line, self._law, self._foresight
+        flow = known.flow
         if flow <= 0.0:
             after = calm(self._settings, self._stretch, draw)
-            line.expect(first_seen, clock + after + self._grace_s, is_first)
-            return Wait(after, int(line.ahead(first_seen) / self._sample) + 1, None, None)
-        is_exact = self._is_exact
+            line.expect(first_seen, clock + after + known.grace_s, is_first)
+            return Wait(after, int(line.ahead(first_seen) / known.sample) + 1, None, None)
+        is_exact = known.is_exact
         if is_exact or first_seen <= law.threshold:
             ahead = line.ahead(first_seen)
             before = ahead + 1.0 - law.ahead
         else:
             before = line.place(first_seen, law.threshold)
             ahead = before + law.ahead
-        position = int(ahead / self._sample) + 1
+        position = int(ahead / known.sample) + 1
         if position < 1:
             position = 1
-        eta = self._lead_s + before / flow
+        eta = known.lead_s + before / flow
         if eta < 0.0:
             eta = 0.0
-        far_s = self._far_s
-        if eta >= self._far_eta_s and not is_first:
+        far_s = known.far_s
+        if eta >= known.far_eta_s and not is_first:
             after = far_s
-            if eta >= self._watched_eta_s and len(self._lateness.watched) < MOST and clock >= self._grown_up:
+            if eta >= known.watched_eta_s and len(self._lateness.watched) < MOST and clock >= self._grown_up:
                 self._lateness.asked(first_seen, clock + after)
         else:
-            after = appointment(eta - self._early_s, flow, min_s, far_s, is_exact)
+            after = appointment(eta - known.early_s, flow, min_s, far_s, is_exact)
             if is_first:
                 after = first_appointment(self._settings, eta, after, line.is_probed, draw, line.front is not None)
         if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
-            after = min(after, self._min_s + clock - self._born)
-        due = clock + after + self._grace_s
+            after = min(after, known.min_s + clock - self._born)
+        due = clock + after + known.grace_s
         if is_first or line.hasty:
             line.expect(first_seen, due, is_first)
         else:  # the same for nearly all, without a call in between
             line.book.add(first_seen, due)
         if line.front is not None and eta < 2.0 * far_s + ZONE_S:
             self._fleet.leased(first_seen, due, is_first)
-        return Wait(after, position, eta, eta + self._doubt(first_seen, eta))
-
-    def _doubt(self, first_seen: float, eta_s: float) -> float:
-        """Seconds from the median to the 90th percentile: a share of it, one more poll, the count's error
-        (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come. While that is
-        being found out nodes that share nothing differ in their guesses, so in their appointments and counts."""
-        line, flow = self._line, self._flow
-        doubt = (DOUBT_SHARE if first_seen <= line.guessed_from else DOUBT_GUESSED) * eta_s + self._doubt_s
-        if first_seen > line.freshest:
-            doubt += line.doubted(first_seen) / (flow * self._doubt_scale)
-        if line.front is not None:
-            return doubt + DOUBT_SD * line.blurred(first_seen) / flow
-        if self._is_exact:
-            return doubt
-        spread: float = (eta_s / flow) ** 0.5
-        return doubt + DOUBT_SD * spread
+        return Wait(after, position, eta, eta + known.doubt(line, first_seen, eta))
 
     def _part(self, now: float) -> None:
         """Nothing was heard of the others: on with the configured share and this node's own sample."""
@@ -350,7 +326,7 @@ class Gate:
             self._retune()
 
     def _move(self, now: float, dt: float, is_blocked: bool) -> None:
-        s, line, law, bucket = self._settings, self._line, self._law, self._bucket
+        s, line, law, bucket, known = self._settings, self._line, self._law, self._bucket, self._foresight
         pool, is_joined = self._fleet.pool, line.front is not None
         if line.is_empty:
             if is_joined:
@@ -363,56 +339,34 @@ class Gate:
                 pool.work(self._clock)
                 part = pool.part
                 level, brim = pool.level(bucket.level(now)) * part, pool.depth * part
-                law.step(line, level, brim, pool.fair, self._flow, dt, is_blocked, pool.reserve_s)
+                law.step(line, level, brim, pool.fair, known.flow, dt, is_blocked, pool.reserve_s)
                 law.keep(pool.room, pool.depth)
             else:
                 bucket.fill_to(bucket.depth, now)
                 law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._calling, dt, is_blocked)
                 law.keep(bucket.rate, bucket.depth)
-            far_s = s.poll_max_s * self._stretch
-            if not self._is_exact and self._flow > 0.0 and self._clock - self._born > far_s + SETTLE_S:
+            if not known.is_exact and known.flow > 0.0 and self._clock - self._born > known.far_s + SETTLE_S:
                 part = s.admissions_per_second / s.room_rate
-                line.survey(min(law.threshold, now), self._flow, far_s, now, part)
+                line.survey(min(law.threshold, now), known.flow, known.far_s, now, part)
 
     @property
     def _calling(self) -> float:
         """Visitors of this node's list to a second of the law's depth. Where fewer come than its share of the capacity
         could take, it must reach further back: by its own rate it would let in whoever comes, by their flow hardly
         anybody in time. The mean of the two, in ratios, its own counted three times, is measured."""
-        return max(self._flow, sqrt(self._bucket.rate * sqrt(self._flow * self._bucket.rate)))
+        flow, rate = self._foresight.flow, self._bucket.rate
+        return max(flow, sqrt(rate * sqrt(flow * rate)))
 
     def _retune(self) -> None:
         """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""
-        s, line = self._settings, self._line
-        share = line.returns.share
-        is_own = self._is_own = share >= 0.9  # one node, or clients that stick to theirs
-        self._is_exact = is_own or line.front is not None
-        if line.front is not None:
-            self._sample, flow = 1.0, s.room_rate
-            self._doubt_scale = max(share if share < 0.9 else 1.0 / s.nodes, 1e-3)
-        else:
-            self._sample = 1.0 / s.nodes if is_own else share
-            flow = s.admissions_per_second if is_own else share * s.room_rate
-            self._doubt_scale = 1.0
-        if self._blocked > 0.2 and flow > 0.0:  # places are scarcer than tokens
-            flow = min(flow, max(self._admitted.rate * flow / s.admissions_per_second, 0.01 * flow))
-        self._flow = flow if s.admissions_per_second > 0.0 else 0.0
-        self._doubt_s = max(DOUBT_S, DOUBT_TURNS * self._sample / flow) if flow > 0.0 else DOUBT_S
-        self._min_s, self._far_s = s.poll_min_s, s.poll_max_s * self._stretch
-        self._far_eta_s = far_eta(s, self._flow, self._stretch) if self._flow > 0.0 else inf
-        self._watched_eta_s = watched_eta(self._far_s)
-        self._new_s = 0.5 * s.poll_min_s
-        extra_s = self._lateness.extra_s
-        self._early_s = extra_s
-        self._hold_s, self._held_below_s = holding(s, self._is_exact)
-        if self._is_exact:
-            self._early_s += min(LEAD_S, LEAD * self._hold_s)
-        self._grace_s = USUAL_S + extra_s + MARGIN_S  # nobody means to come early: less would end leases too soon
-        self._law.late_s = line.late_s = extra_s
-        self._law.is_exact, self._law.is_sampled = is_own and line.front is None, not self._is_exact
-        self._lead_s = self._law.depth_s + self._law.reserve_s
+        line, law, known, extra_s = self._line, self._law, self._foresight, self._lateness.extra_s
+        places_per_s = self._admitted.rate if self._blocked > SCARCE else inf
+        known.renew(self._settings, line, self._stretch, extra_s, places_per_s)
+        law.late_s = line.late_s = extra_s
+        law.is_exact, law.is_sampled = known.is_own and line.front is None, not known.is_exact
+        known.lead_s = law.depth_s + law.reserve_s
         line.knows_lateness = self._lateness.is_known
-        self._grown_up = self._born + s.poll_max_s
+        self._grown_up = self._born + self._settings.poll_max_s
 
     def _read(self, now: float) -> float:
         """The wall clock made monotone; a step back of over BACKWARD_S is taken as a new axis."""

@@ -63,7 +63,7 @@ def test_nobody_is_expected_before_their_appointment() -> None:
     gate = Gate(GateSettings(admissions_per_second=1.0), now=0.0)
     gate._lateness.mean_s = -1.0
     gate.tick(0.1)
-    assert gate._grace_s > USUAL_S
+    assert gate._foresight.grace_s > USUAL_S
 
 
 def line_of(visitors: int, gate: Gate, now: float) -> None:
