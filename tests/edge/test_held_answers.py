@@ -113,6 +113,20 @@ def test_nobody_is_held_in_front_of_a_closed_door(why: str) -> None:
     assert isinstance(edge.ask(STATUS, mine), Answer)
 
 
+def test_who_asks_sooner_than_told_is_answered_at_once_where_there_are_other_nodes() -> None:
+    """They would be held at each of them. Whoever was told to come by another node is held as ever."""
+    one, (mine,) = full(1)
+    assert isinstance(one.ask(STATUS, mine), Asking)
+    four = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {nodes: 4}\n"
+    of_four, (hasty, patient) = full(2, four)
+    assert status(of_four.ask(STATUS, hasty))["state"] == "waiting"
+    of_four.pass_time(1.1)
+    while of_four.pipeline.rooms.by_name["checkout"].gate._bucket.take(of_four.now):
+        pass
+    assert isinstance(of_four.ask(STATUS, patient), Asking)
+    assert isinstance(of_four.ask(STATUS, hasty), Answer)
+
+
 def test_an_older_one_who_is_held_comes_before_whoever_asks_now() -> None:
     """Between two steps of the control, too: a token has come, and the younger is the first to ask."""
     edge, (first, second) = full(2)
