@@ -17,7 +17,7 @@ counts each of the rest twice (`weight` doubles), and so on; it fills up again w
 """
 
 from bisect import bisect_left
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import Final
 
 SLOT_S: Final = 0.1  # resolution of due times
@@ -25,6 +25,20 @@ EARLY_S: Final = 0.7  # a page's jitter is 0.25 s at most, and 0.2 s are grace a
 CHUNK: Final = 256  # sqrt of the usual 65,000 leases
 
 _left: Final = bisect_left  # compiled, what is imported is looked up in the module at each call, what is final is not
+
+
+class Slot:
+    """A moment at which leases end. They share one object: a number for each of a hundred thousand would lie somewhere
+    else in memory, and a poll would wait for it (a fifth of `Gate.decide`)."""
+
+    __slots__ = ("appointed", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number  # it ends at (number + 1) * SLOT_S
+        self.appointed: list[float] = []  # first_seen; some have another appointment by now, and are in its list too
+
+    def __repr__(self) -> str:
+        return f"<Slot {self.number} of {len(self.appointed)}>"
 
 
 class LeaseBook:
@@ -47,8 +61,8 @@ class LeaseBook:
         self._chunks: list[list[float]] = [[]]
         self._maxes: list[float] = []  # greatest first_seen of every chunk but the last
         self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
-        self.due: dict[float, int] = {}  # first_seen -> slot; to be read by others, for a call costs more than it does
-        self._wheel: dict[int, list[float]] = {}
+        self.due: dict[float, Slot] = {}  # of first_seen; to be read by others, for a call costs more than it does
+        self._wheel: dict[int, Slot] = {}
         self._next_slot = int(now / SLOT_S)  # the first slot that is not over
         self._skip = 0
         self.weight = 1  # visitors that one lease stands for
@@ -83,12 +97,12 @@ class LeaseBook:
 
     def add(self, first_seen: float, due: float) -> None:
         """Expect somebody back; the same first_seen again moves its lease."""
-        slot = int(due / SLOT_S)
-        if slot < self._next_slot:
-            slot = self._next_slot
+        number = int(due / SLOT_S)
+        if number < self._next_slot:
+            number = self._next_slot
         known = self.due.get(first_seen)
         if known is not None:
-            if known == slot:  # who asks faster than told must not fill the wheel
+            if known.number == number:  # who asks faster than told must not fill the wheel
                 return
         else:
             if self.weight > 1:  # a systematic sample: every weight-th newcomer
@@ -96,19 +110,18 @@ class LeaseBook:
                 if self._skip % self.weight:
                     return
             self._insert(first_seen)
+        slot = self._wheel.get(number)
+        if slot is None:
+            slot = self._wheel[number] = Slot(number)
+        slot.appointed.append(first_seen)
         self.due[first_seen] = slot
-        appointed = self._wheel.get(slot)
-        if appointed is None:
-            self._wheel[slot] = [first_seen]
-        else:
-            appointed.append(first_seen)
         if known is None and len(self.due) > self.capacity:
             self._thin()
 
     def add_later(self, first_seen: float, due: float) -> bool:
         """`add`, unless a later appointment is known already or this one is over."""
-        slot = int(due / SLOT_S)
-        if slot < self._next_slot or self.due.get(first_seen, -1) > slot:
+        number, known = int(due / SLOT_S), self.due.get(first_seen)
+        if number < self._next_slot or (known is not None and known.number > number):
             return False
         self.add(first_seen, due)
         return True
@@ -122,20 +135,20 @@ class LeaseBook:
 
     def overdue(self, now: float) -> int:
         """Leases that `expire` would forget."""
-        due, over = self.due, self._over(int(now / SLOT_S))
-        return len({first_seen for slot in over for first_seen in self._wheel[slot] if due.get(first_seen) == slot})
+        due, over = self.due, [self._wheel[number] for number in self._over(int(now / SLOT_S))]
+        return len({first_seen for slot in over for first_seen in slot.appointed if due.get(first_seen) is slot})
 
     def expire(self, now: float) -> list[float]:
         """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
         gone: list[float] = []
         due = self.due
-        for slot in self._over(last):
-            appointed = self._wheel.pop(slot)
-            slots = list(map(due.get, appointed))  # nearly all have been here since; a loop waits for memory each time
-            if slot in slots:
-                for first_seen, latest in zip(appointed, slots, strict=True):
-                    if latest == slot and due.pop(first_seen, None) is not None:  # appointed twice for one slot
+        for number in self._over(last):
+            slot = self._wheel.pop(number)
+            latest = list(map(due.get, slot.appointed))  # nearly all have been here since; a loop waits for memory
+            if slot in latest:
+                for first_seen, at in zip(slot.appointed, latest, strict=True):
+                    if at is slot and due.pop(first_seen, None) is not None:  # some are in the list twice
                         self._delete(first_seen)
                         gone.append(first_seen)
         self._next_slot = max(self._next_slot, last)
@@ -144,10 +157,10 @@ class LeaseBook:
         return gone
 
     def _over(self, last: int) -> list[int]:
-        """Slots before `last` that have leases, in order of time."""
+        """Numbers of the slots before `last` that exist, in order of time."""
         if last - self._next_slot > len(self._wheel) + 8:  # a long stall, or a clock set forward: only those that exist
-            return sorted(slot for slot in self._wheel if slot < last)
-        return [slot for slot in range(self._next_slot, last) if slot in self._wheel]
+            return sorted(number for number in self._wheel if number < last)
+        return [number for number in range(self._next_slot, last) if number in self._wheel]
 
     def refresh(self) -> None:
         """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""
@@ -181,37 +194,38 @@ class LeaseBook:
     def _thin(self) -> None:
         """Keep every other lease and let each stand for twice as many."""
         keep = set(sorted(self.due)[::2])
-        self._rebuild({f: s for f, s in self.due.items() if f in keep})
+        self._rebuild({f: slot.number for f, slot in self.due.items() if f in keep})
         self.weight *= 2
 
     def _thicken(self) -> None:
         """Undo one thinning: stand-ins next to each lease take the place of the forgotten ones."""
-        twice = dict(self.due)
+        twice = {f: slot.number for f, slot in self.due.items()}
         for first_seen, slot in self.due.items():
-            twice[first_seen + 1e-6] = slot
+            twice[first_seen + 1e-6] = slot.number
         self._rebuild(twice)
         self.weight //= 2
 
     def resample(self, ratio: float) -> None:
         """The node sees `ratio` times the line it saw: forget leases, or let stand-ins join them."""
-        due: dict[float, int] = {}
+        numbers: dict[float, int] = {}
         credit = 0.5
         for first_seen in sorted(self.due):
             credit += ratio
             copies = int(credit)
             credit -= copies
             for copy in range(min(copies, 64)):
-                due[first_seen + copy * 1e-6] = self.due[first_seen]
-        self._rebuild(due)
+                numbers[first_seen + copy * 1e-6] = self.due[first_seen].number
+        self._rebuild(numbers)
         while len(self.due) > self.capacity:
             self._thin()
 
-    def _rebuild(self, due: dict[float, int]) -> None:
-        self.due = due
-        self._wheel = {}
-        for first_seen, slot in due.items():
-            self._wheel.setdefault(slot, []).append(first_seen)
-        line = sorted(chain.from_iterable(self._wheel.values()))
+    def _rebuild(self, numbers: dict[float, int]) -> None:
+        """numbers: first_seen -> that of the slot."""
+        self._wheel = {number: Slot(number) for number in set(numbers.values())}
+        self.due = {first_seen: self._wheel[number] for first_seen, number in numbers.items()}
+        for first_seen, slot in self.due.items():
+            slot.appointed.append(first_seen)
+        line = sorted(self.due)
         self._chunks = [line[i : i + CHUNK] for i in range(0, len(line), CHUNK)] or [[]]
         self._maxes = [chunk[-1] for chunk in self._chunks[:-1]]
         self.refresh()

@@ -121,7 +121,7 @@ class Line:
         """Somebody who is not new polls: a lease kept, here or elsewhere."""
         slot = self.book.due.get(first_seen)
         # Faster than asked is no sign of anything: no honest client is that much too soon.
-        if slot is not None and slot * SLOT_S > self._ticked_at + self._were_late_s + EARLY_S:
+        if slot is not None and slot.number * SLOT_S > self._ticked_at + self._were_late_s + EARLY_S:
             if len(self.hasty) < self.book.capacity:
                 self.hasty.add(first_seen)
             return

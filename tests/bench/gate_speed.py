@@ -7,13 +7,16 @@ import random
 from time import process_time
 
 from controller import Gate, GateSettings, Wait
+from edge.workers.loop import calm_collector
 
 LIVE = 100_000
 CALLS = 300_000
 
 
 def main() -> None:
-    """100,000 visitors on one node of 50/s who keep their appointments; then the calls alone."""
+    """100,000 visitors on one node of 50/s who keep their appointments; then the calls alone. The collector is as it is
+    in a worker."""
+    calm_collector()
     chance = random.Random(1)
     gate = Gate(GateSettings(admissions_per_second=50.0, nodes=4), now=0.0)
     line = [i * 3e-4 for i in range(LIVE)]
