@@ -41,17 +41,25 @@ def settings(shop_url: str) -> str:
 
 
 @dataclass
+class Said:
+    """What the edge said of itself, some time between asked and heard."""
+
+    asked: float
+    heard: float
+    room: dict[str, Any]
+
+
+@dataclass
 class Sale:
     buyers: list[Buyer]
     evidence: Evidence
-    rooms: list[tuple[float, dict[str, Any]]]
-    """What the edge said of itself, again and again."""
+    rooms: list[Said]
     last_order_at: float
 
 
 async def play(folder: Path) -> Sale:
     now = asyncio.get_running_loop().time
-    rooms: list[tuple[float, dict[str, Any]]] = []
+    rooms: list[Said] = []
     ordered_at: list[float] = []
 
     async with AsyncExitStack() as stack:
@@ -79,9 +87,12 @@ async def play(folder: Path) -> Sale:
         return Sale(buyers.all, evidence, rooms, ordered_at[-1])
 
 
-async def watch(edge: RunningEdge, rooms: list[tuple[float, dict[str, Any]]]) -> None:
+async def watch(edge: RunningEdge, rooms: list[Said]) -> None:
+    now = asyncio.get_running_loop().time
     while True:
-        rooms.append((asyncio.get_running_loop().time(), (await edge.status())["rooms"][0]))
+        asked = now()
+        room = (await edge.status())["rooms"][0]
+        rooms.append(Said(asked, now(), room))
         await asyncio.sleep(0.25)
 
 
@@ -155,9 +166,9 @@ def check_that_nobody_rushed_in_for_nothing(sale: Sale) -> None:
 def check_all_held_was_told(sale: Sale) -> None:
     """While all is held, whoever asks hears so, with how many still pay; some of them later get what came back."""
     spans = [
-        (before[0], after[0])
+        (before.heard, after.asked)
         for before, between, after in zip(sale.rooms, sale.rooms[1:], sale.rooms[2:], strict=False)
-        if all(room["stock"] == 0 and room["held"] for _, room in (before, between, after))
+        if all(said.room["stock"] == 0 and said.room["held"] for said in (before, between, after))
     ]
     asked = [
         heard for start, end in spans for buyer in sale.buyers for heard in buyer.heard if start < heard.began < end
