@@ -29,7 +29,7 @@ _left: Final = bisect_left  # compiled, what is imported is looked up in the mod
 
 class Slot:
     """A moment at which leases end. They share one object: a number for each of a hundred thousand would lie somewhere
-    else in memory, and a poll would wait for it (a fifth of `Gate.decide`)."""
+    else in memory, and a poll would wait for it (up to a fifth of `Gate.decide`)."""
 
     __slots__ = ("appointed", "number")
 
