@@ -68,8 +68,8 @@ class Entrance:
             server = await loop.create_server(self._make, sock=listening.dup(), backlog=BACKLOG)
             if self.is_shut:  # shut again, or closed, while it opened
                 server.close()
-            else:
-                self._servers.append(server)
+                return
+            self._servers.append(server)
 
     def shut(self) -> None:
         """Accept no more for now."""
@@ -84,13 +84,13 @@ class Entrance:
 
     async def close(self) -> None:
         """For good. Who was accepted has a protocol when this is over."""
+        sockets, self._sockets = self._sockets, []  # at once: who asks to reopen meanwhile must find nothing to open
         self._close_servers()
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
         self._close_stopped()
-        for listening in self._sockets:
+        for listening in sockets:
             listening.close()
-        self._sockets = []
 
     def _close_servers(self) -> None:
         self.is_shut = True
