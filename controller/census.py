@@ -14,6 +14,9 @@ noise. What comes within `zone` of the front is counted no more and only moved a
     front            zone                                                 newest            youngest
       |--- frozen ------|--- counted every second: m += (count - m) / k -----|--- the live leases ---|
 
+The front is the furthest that the threshold has been: `passed`. When somebody wakes up who first came long ago, it goes
+back to them for a moment, and those in between are in; whoever of them is not has a lease (`Line.place`).
+
     E      = sum(count) / sum(m) - 1                 of the bins of one group
     v     += (LEVEL / 2)^2 * E * dt                  share that leaves in an interval (people who give up)
     m     *= 1 + (LEVEL * E + v) * dt                times in intervals: a critically damped observer of level and trend
@@ -49,7 +52,6 @@ BINS: Final = 128
 MAX_BINS: Final = 1024
 BIN_S: Final = 0.5  # of the flow: no bin is smaller,
 LEAST: Final = 2.0  # nor holds fewer leases
-PASSED: Final = 16  # bins kept behind the front, for a threshold that goes back a little
 SURE: Final = 1000.0  # leases from which on their sum is worth more than its noise
 GROUPS: Final = 8  # at most
 GUESS: Final = 0.1
@@ -68,7 +70,9 @@ class Counted(Protocol):
 class Census:
     """Bins of first_seen with their visitors, in leases of this node's sample."""
 
-    __slots__ = ("_edges", "_front", "_masses", "_stepped_at", "_sums", "_taken", "_trends", "_weights", "newest")
+    __slots__ = (
+        "_edges", "_front", "_masses", "_stepped_at", "_sums", "_taken", "_trends", "_weights", "newest", "passed",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._edges: list[float] = []  # one more than bins
@@ -80,6 +84,7 @@ class Census:
         self._taken: float | None = None  # None: there is no surplus of traffic
         self._stepped_at = -inf
         self.newest = -inf  # first_seen up to which bins go
+        self.passed = -inf  # and from which on: as far as the front has been
 
     def __repr__(self) -> str:
         trend = self._trends[-1] if self._trends else 0.0
@@ -90,7 +95,7 @@ class Census:
         self._edges, self._masses, self._weights, self._trends, self._sums = [], [], [], [], []
         self._front = 0.0
         self._taken = None
-        self.newest = -inf
+        self.newest = self.passed = -inf
 
     def scale(self, ratio: float) -> None:
         """The node now sees `ratio` times the share of the line that it saw."""
@@ -98,7 +103,7 @@ class Census:
         self._sum()
 
     def between(self, first_seen: float) -> float:
-        """Visitors between the front, as of the last `step`, and `first_seen`, which is no younger than `newest`."""
+        """Visitors between `passed`, as of the last `step`, and `first_seen`, which is no younger than `newest`."""
         return self._before(first_seen) - self._front
 
     def step(
@@ -113,9 +118,10 @@ class Census:
     ) -> None:
         """Once a tick: the line moves `flow` of this node's leases a second at `front`, bins end at `youngest`, and
         who is far is polled every `interval_s`; `surplus`: of its polls beyond its capacity, as parts of the room's."""
-        if not self._edges or self.newest <= front:
+        if not self._edges or self.newest <= max(self.passed, front):
             self.clear()
             self._edges, self._sums, self.newest, self._stepped_at = [front], [0.0], front, clock
+        self.passed = front = max(self.passed, front)
         since = clock - self._stepped_at
         if since >= STEP_S:
             self._stepped_at = clock
@@ -209,7 +215,7 @@ class Census:
             self.newest, base = edge, reached
 
     def _forget(self, front: float) -> None:
-        passed = bisect_right(self._edges, front) - 1 - PASSED
+        passed = bisect_right(self._edges, front) - 1
         if passed > 0:
             del self._edges[:passed], self._masses[:passed], self._weights[:passed], self._trends[:passed]
             self._sum()

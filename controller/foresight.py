@@ -50,6 +50,7 @@ class Foresight:
         "lead_s",
         "min_s",
         "new_s",
+        "polls_held_below_s",
         "sample",
         "watched_eta_s",
     )
@@ -64,7 +65,7 @@ class Foresight:
         self.far_eta_s = self.watched_eta_s = inf  # from these on: the longest interval; `controller/lateness.py`
         self.early_s = 0.0  # visitors are asked back so much before they are called
         self.grace_s = 0.0  # and are expected until so much later
-        self.hold_s = self.held_below_s = 0.0
+        self.hold_s = self.held_below_s = self.polls_held_below_s = 0.0
         self._doubt_s = DOUBT_S
         self._doubt_scale = 1.0
 
@@ -78,11 +79,12 @@ class Foresight:
         self.is_own = is_own = share >= OWN
         self.is_exact = is_own or line.front is not None
         if line.front is not None:
-            self.sample, flow = 1.0, s.room_rate
+            self.sample, flow, want = 1.0, s.room_rate, 1.0
             self._doubt_scale = max(1.0 / s.nodes if is_own else share, 1e-3)
         else:
             self.sample = 1.0 / s.nodes if is_own else share
             flow = s.admissions_per_second if is_own else share * s.room_rate
+            want = max(1.0, s.admissions_per_second / flow) if flow > 0.0 else 1.0
             self._doubt_scale = 1.0
         if places_per_s < inf and flow > 0.0:
             flow = min(flow, max(places_per_s * flow / s.admissions_per_second, LEAST_FLOW * flow))
@@ -92,7 +94,7 @@ class Foresight:
         self.far_eta_s = far_eta(s, self.flow, stretch) if self.flow > 0.0 else inf
         self.watched_eta_s = watched_eta(self.far_s)
         self.new_s = 0.5 * s.poll_min_s
-        self.hold_s, self.held_below_s = holding(s, self.is_exact)
+        self.hold_s, self.held_below_s, self.polls_held_below_s = holding(s, self.is_exact, want)
         self.early_s = extra_s
         if self.is_exact:
             self.early_s += min(LEAD_S, LEAD * self.hold_s)

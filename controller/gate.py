@@ -123,14 +123,17 @@ class Gate:
             law.refuse()
         return self._wait(first_seen, clock, draw, is_first, self._foresight.min_s)
 
-    def holds(self, first_seen: float, verdict: Wait) -> bool:
+    def holds(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool:
         """Whether the answer to this visitor's poll may be held: it is nearly their turn, and they come when asked to.
 
-        Who polls faster than that is at all nodes at once, and would come in at the first of them to call.
+        Who polls faster than that is at all nodes at once, and would come in at the first of them to call. is_page:
+        they see nothing until they are answered.
         """
-        if verdict.eta_p50_s is None or verdict.eta_p50_s > self._foresight.held_below_s:
+        known = self._foresight
+        below_s = known.held_below_s if is_page else known.polls_held_below_s
+        if verdict.eta_p50_s is None or verdict.eta_p50_s > below_s:
             return False
-        return self._foresight.is_own or first_seen not in self._line.hasty
+        return known.is_own or first_seen not in self._line.hasty
 
     def hold(self, first_seen: float, now: float) -> float:
         """The answer to this visitor's poll is held: they are here until the returned moment, at most."""

@@ -23,6 +23,7 @@ PROBE: Final = 0.5
 HELD: Final = 1.5  # shortest intervals
 HELD_BELOW: Final = 0.9  # of it: the rest is for what the estimate is off by
 SAMPLED_HELD_BELOW: Final = 1.8
+FROM_FAR: Final = 3  # power of how much a node wants
 HELD_MOST_S: Final = 5.0  # whoever asks, and every proxy in between, waits for ten seconds at least
 CALM_POLL_S: Final = 5.0  # while the room is held
 AIM: Final = 0.97  # of the budget: what jitter may add to a second is kept free
@@ -63,16 +64,21 @@ def first_appointment(
     return max(s.poll_min_s, min(after_s * (1.0 - 0.1 * draw), 0.5 * eta_s))
 
 
-def holding(s: GateSettings, is_exact: bool) -> tuple[float, float]:
-    """For how many seconds an answer is held at most, and up to which ETA.
+def holding(s: GateSettings, is_exact: bool, want: float = 1.0) -> tuple[float, float, float]:
+    """For how many seconds an answer is held at most, up to which ETA, and up to which that of a poll by script is.
 
     A node that knows the whole line holds those whose turn comes within that time. A node that sees a sample holds
     twice as many, some of them in vain: so its part of the next seconds' visitors waits there, not of the next
     second's alone, and the oldest of more visitors are more nearly the oldest of all. It takes no more polls, for
     `appointment` would ask them back sooner than that.
+
+    want: its capacity to what its part of the visitors makes of the room's. A node that gets too few must let in some
+    who come from far back. So that it can choose, it holds those longer, up to HELD_MOST_S, and from much further
+    back. Only who waits in a page that is there does not mind: nobody who is that far looks at a page that loads.
     """
-    hold_s = min(HELD * s.poll_min_s, HELD_MOST_S)
-    return hold_s, (HELD_BELOW if is_exact else SAMPLED_HELD_BELOW) * hold_s
+    usual_s = min(HELD * s.poll_min_s, HELD_MOST_S)
+    below_s = (HELD_BELOW if is_exact else SAMPLED_HELD_BELOW) * usual_s
+    return min(usual_s * want, HELD_MOST_S), below_s, below_s * want**FROM_FAR
 
 
 def calm(s: GateSettings, stretch: float, draw: float) -> float:

@@ -226,7 +226,7 @@ class Pipeline:
                 if given is None:
                     if (
                         held_s is None
-                        and room.gate.holds(place, verdict)
+                        and room.gate.holds(place, verdict, not facts.is_poll)
                         and not (is_shut or room.shelf.is_paused or room.held.is_full)
                     ):
                         return self._hold(facts, room, held, place, now, draw)

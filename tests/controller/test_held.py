@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from controller import Admit, Gate, GateSettings, HeldAnswers, Verdict, Wait
 from controller.held import MOST
-from controller.pacing import holding
+from controller.pacing import HELD_MOST_S, holding
 
 HOLD_S = holding(GateSettings(admissions_per_second=5.0), is_exact=True)[0]
 
@@ -230,6 +230,20 @@ def test_a_node_that_sees_a_sample_holds_the_part_of_more_seconds() -> None:
     far = Wait(1.0, 1, 2.8, 4.0)
     assert [one.holds(9.0, verdict) for verdict in (near, nearly, far)] == [True, False, False]
     assert [of_many.holds(9.0, verdict) for verdict in (near, nearly, far)] == [True, True, False]
+
+
+def test_a_node_that_few_come_to_holds_them_longer_and_from_far_back() -> None:
+    """Four fifths of its capacity must go to visitors out of the middle of the line: it chooses among those who wait.
+    Whoever loads a page sees nothing meanwhile, so they wait when their turn is near only."""
+    gate, near, far = sale(10.0, nodes=4), Wait(1.0, 1, 2.6, 4.0), Wait(15.0, 3000, 300.0, 400.0)
+    assert not gate.holds(9.0, far)
+    assert gate.hold(9.0, 0.3) == pytest.approx(0.3 + HOLD_S)
+    gate._line.returns._believed = 0.05
+    gate.tick(0.4)
+    assert gate.holds(9.0, far)
+    assert gate.holds(9.0, near, is_page=True)
+    assert not gate.holds(9.0, far, is_page=True)
+    assert gate.hold(9.0, 0.4) == pytest.approx(0.4 + HELD_MOST_S)
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,6 +15,7 @@ from tests.edge.running import one_room, running_edge, running_upstream
 from tests.edge.test_pipeline import HTML, YAML, Edge, cookie_of, header, status
 
 STATUS = "/_stanchion/status?room=checkout"
+FOUR = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {nodes: 4}\n"
 
 
 class Held:
@@ -117,14 +118,25 @@ def test_who_asks_sooner_than_told_is_answered_at_once_where_there_are_other_nod
     """They would be held at each of them. Whoever was told to come by another node is held as ever."""
     one, (mine,) = full(1)
     assert isinstance(one.ask(STATUS, mine), Asking)
-    four = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {nodes: 4}\n"
-    of_four, (hasty, patient) = full(2, four)
+    of_four, (hasty, patient) = full(2, FOUR)
     assert status(of_four.ask(STATUS, hasty))["state"] == "waiting"
     of_four.pass_time(1.1)
     while of_four.pipeline.rooms.by_name["checkout"].gate._bucket.take(of_four.now):
         pass
     assert isinstance(of_four.ask(STATUS, patient), Asking)
     assert isinstance(of_four.ask(STATUS, hasty), Answer)
+
+
+def test_where_few_come_those_from_far_back_are_held_as_well_but_no_page_that_loads() -> None:
+    edge, cookies = full(30, FOUR)
+    assert status(edge.ask(STATUS, cookies[29]))["state"] == "waiting"
+    edge.pipeline.rooms.by_name["checkout"].gate._line.returns._believed = 0.05
+    edge.pass_time(1.3)
+    while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
+        pass
+    page = edge.ask(cookie=cookies[28], accept=HTML)
+    assert isinstance(page, Answer)
+    assert isinstance(edge.ask(STATUS, cookies[27]), Asking)
 
 
 def test_an_older_one_who_is_held_comes_before_whoever_asks_now() -> None:
