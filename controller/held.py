@@ -1,8 +1,8 @@
 """Answers that are held back: whoever is nearly at the front is answered when their turn comes, not told to come again.
 
     hold     a poll whose turn is near (`controller/pacing.py`): its answer waits, and its visitor is *there*
-    call     at every control step, and whenever somebody else asks meanwhile: of those who are called the oldest first,
-             as long as there is a token; and who was held for long enough is asked back, to poll again at once
+    call     at every control step, and whenever somebody younger asks meanwhile: of those who are called the oldest
+             first, as long as there is a token; and who was held for long enough is asked back, to poll again at once
 
 Nobody near the front is between two polls then. The next token finds the oldest at once, so nobody must be called
 ahead for those on their way, little must be kept in the bucket, and who asks ten times a second comes in no sooner
@@ -16,6 +16,7 @@ requests; whoever comes beyond that is answered at once, as those further back a
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 __all__ = ["MOST", "HeldAnswers"]
@@ -72,15 +73,15 @@ class HeldAnswers:
         self._take(number)
         return place not in self._latest
 
-    def call(self, now: float, called: float, is_in: Callable[[float, float], bool]) -> None:
+    def call(self, now: float, called: float, is_in: Callable[[float, float], bool], up_to: float = inf) -> None:
         """called: places up to this one are. is_in(place, now): whether that place would be let in now; where one is
-        not, none that is younger is."""
+        not, none that is younger is. up_to: whose place asks at this moment, so those behind it must not come first."""
         if self._is_calling:
             return
         self._is_calling = True
         try:
             by_age, answers = self._by_age, self._answers
-            while by_age and is_in(by_age[0][0], now):
+            while by_age and by_age[0][0] <= up_to and is_in(by_age[0][0], now):
                 self._take(by_age[0][1])(now)
             while answers:
                 number, (_, since, until, _) = next(iter(answers.items()))

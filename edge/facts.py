@@ -1,6 +1,7 @@
 """What a request's head says, whenever it comes: the first half of a decision, which may be remembered."""
 
 from dataclasses import dataclass
+from math import inf
 
 from edge.abuse.shield import Limits, Watched
 from edge.head import RequestHead
@@ -37,7 +38,7 @@ class Facts:
     entered: Forward | None
     """What becomes of a request with this head while its pass counts and is not renewed."""
     place: float
-    """Of the ticket: by what the gate knows its visitor (`Room.ask`)."""
+    """Of the ticket: by what the gate knows its visitor (`Room.ask`); inf: there is none, behind everybody."""
     first_seen_json: bytes
     """Of the ticket: as documents tell it; worked out for the first of them."""
 
@@ -68,7 +69,7 @@ class Facts:
         self.solution = solution
         self.is_elsewhere = is_elsewhere
         self.entered = entered
-        self.place = 0.0
+        self.place = inf
         self.first_seen_json = b""
 
     @property

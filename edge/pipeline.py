@@ -123,7 +123,7 @@ class Pipeline:
         if room is None:
             return STRAIGHT_ON
         if room.held.is_pressing:  # first, for one of them may be this very visitor's
-            room.call_held(now)
+            room.call_held(now, facts.place)
         held = self._judged(room, facts.credential, now)
         if isinstance(held, Pass):
             if not facts.is_elsewhere and not (room.uses.has_moves and room.uses.supersedes(held)):

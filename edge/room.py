@@ -118,11 +118,11 @@ class Room:
             self._leave_place(expires, now)
         return verdict
 
-    def call_held(self, now: float) -> None:
+    def call_held(self, now: float, up_to: float = math.inf) -> None:
         """Give the answers that are held: to whom is let in now, and to whom they were held for long enough. Once a
-        control step, and before anybody else is let in."""
+        control step, and before somebody else is let in, whose place is `up_to`: those behind it come after them."""
         if self.held:
-            self.held.call(now, self.gate.called, self._is_in)
+            self.held.call(now, self.gate.called, self._is_in, up_to)
 
     def hung_up(self, place: float, number: int) -> None:
         """A visitor has gone before the answer that was held for them."""

@@ -278,7 +278,7 @@ class _World:
             self.after_wake[visitor] = self.after_wake.get(visitor, 0) + 1
         gate, held, place = self.nodes[node], self.held[node], self.first_seen[visitor]
         if held.is_pressing and isinstance(gate, Gate):
-            held.call(t + off, gate.called, gate.is_in)
+            held.call(t + off, gate.called, gate.is_in, place)
         verdict = gate.decide(place, t + off, self.chance[k])
         is_first, self.asked[visitor] = self.asked[visitor] == -inf, t
         if isinstance(verdict, Admit):

@@ -12,7 +12,8 @@ from edge.cluster.grants import Grants
 from edge.stock import RoomEvent
 from edge.verdict import Answer, Asking, Forward, Verdict
 from tests.edge.running import one_room, running_edge, running_upstream
-from tests.edge.test_pipeline import HTML, YAML, Edge, cookie_of, header, status
+from tests.edge.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
+from waiting_room.ticket import new_ticket
 
 STATUS = "/_stanchion/status?room=checkout"
 FOUR = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {nodes: 4}\n"
@@ -149,6 +150,22 @@ def test_an_older_one_who_is_held_comes_before_whoever_asks_now() -> None:
     asked = edge.ask(STATUS, second)
     assert held.state == "admitted"
     assert isinstance(asked, Asking)
+
+
+def test_whoever_asks_now_comes_before_a_younger_one_who_is_held() -> None:
+    """Of two who are there at the same moment the older never waits while the younger passes."""
+    edge, (mine,) = full(1, FOUR)
+    older = "stanchion_checkout=" + KEYS.seal(new_ticket("checkout", NOW - 100.0, bytes(16)))  # another node knows them
+    edge.pass_time(1.1)
+    while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
+        pass
+    held = Held(edge.ask(STATUS, mine))
+    edge.pass_time(0.3)
+    edge.now += 0.13
+    assert status(edge.ask(STATUS, older))["state"] == "admitted"
+    assert held.state == ""
+    edge.pass_time(0.6)
+    assert held.state == "admitted"
 
 
 def test_two_pages_of_one_visitor_come_in_with_one_pass() -> None:
