@@ -14,8 +14,9 @@ noise. What comes within `zone` of the front is counted no more and only moved a
     front            zone                                                 newest            youngest
       |--- frozen ------|--- counted every second: m += (count - m) / k -----|--- the live leases ---|
 
-The front is the furthest that the threshold has been: `passed`. When somebody wakes up who first came long ago, it goes
-back to them for a moment, and those in between are in; whoever of them is not has a lease (`Line.place`).
+The front goes back a little now and then, and far when somebody wakes up who first came long ago. Those between it and
+the furthest that it has been (`passed`) have mostly been let in: they count as the bins have them, but all together as
+no more than may have leases, there + SURELY * sqrt(there) + UNSEEN.
 
     E      = sum(count) / sum(m) - 1                 of the bins of one group
     v     += (LEVEL / 2)^2 * E * dt                  share that leaves in an interval (people who give up)
@@ -41,7 +42,7 @@ that one, so leases stand for fewer.) Without a surplus an excess is noise.
 
 from bisect import bisect_left, bisect_right
 from itertools import accumulate, pairwise
-from math import inf
+from math import inf, sqrt
 from typing import Final, Protocol
 
 STEP_S: Final = 1.0
@@ -52,6 +53,9 @@ BINS: Final = 128
 MAX_BINS: Final = 1024
 BIN_S: Final = 0.5  # of the flow: no bin is smaller,
 LEAST: Final = 2.0  # nor holds fewer leases
+PASSED: Final = 16  # bins kept behind the front, for a threshold that goes back a little
+SURELY: Final = 2.0
+UNSEEN: Final = 2.0
 SURE: Final = 1000.0  # leases from which on their sum is worth more than its noise
 GROUPS: Final = 8  # at most
 GUESS: Final = 0.1
@@ -71,7 +75,8 @@ class Census:
     """Bins of first_seen with their visitors, in leases of this node's sample."""
 
     __slots__ = (
-        "_edges", "_front", "_masses", "_stepped_at", "_sums", "_taken", "_trends", "_weights", "newest", "passed",
+        "_edges", "_front", "_masses", "_part", "_passed", "_skipped", "_stepped_at", "_sums", "_taken", "_trends",
+        "_weights", "newest",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -81,10 +86,12 @@ class Census:
         self._trends: list[float] = []  # of the group that each bin was in last
         self._sums: list[float] = []  # visitors before each edge
         self._front = 0.0
+        self._passed = -inf
+        self._part = 1.0  # of those between the front and `_passed` who are there
+        self._skipped = 0.0  # the others
         self._taken: float | None = None  # None: there is no surplus of traffic
         self._stepped_at = -inf
         self.newest = -inf  # first_seen up to which bins go
-        self.passed = -inf  # and from which on: as far as the front has been
 
     def __repr__(self) -> str:
         trend = self._trends[-1] if self._trends else 0.0
@@ -94,8 +101,9 @@ class Census:
         """Start anew."""
         self._edges, self._masses, self._weights, self._trends, self._sums = [], [], [], [], []
         self._front = 0.0
+        self._part, self._skipped = 1.0, 0.0
         self._taken = None
-        self.newest = self.passed = -inf
+        self.newest = self._passed = -inf
 
     def scale(self, ratio: float) -> None:
         """The node now sees `ratio` times the share of the line that it saw."""
@@ -103,8 +111,10 @@ class Census:
         self._sum()
 
     def between(self, first_seen: float) -> float:
-        """Visitors between `passed`, as of the last `step`, and `first_seen`, which is no younger than `newest`."""
-        return self._before(first_seen) - self._front
+        """Visitors between the front, as of the last `step`, and `first_seen`, which is no younger than `newest`."""
+        if first_seen < self._passed:
+            return self._part * (self._before(first_seen) - self._front)
+        return self._before(first_seen) - self._front - self._skipped
 
     def step(
         self,
@@ -118,20 +128,31 @@ class Census:
     ) -> None:
         """Once a tick: the line moves `flow` of this node's leases a second at `front`, bins end at `youngest`, and
         who is far is polled every `interval_s`; `surplus`: of its polls beyond its capacity, as parts of the room's."""
-        if not self._edges or self.newest <= max(self.passed, front):
+        if not self._edges or self.newest <= front:
             self.clear()
             self._edges, self._sums, self.newest, self._stepped_at = [front], [0.0], front, clock
-        self.passed = front = max(self.passed, front)
+        self._passed = max(self._passed, front)
         since = clock - self._stepped_at
         if since >= STEP_S:
             self._stepped_at = clock
             self._forget(front)
-            zone_end = self._before(front) + (interval_s + ZONE_S) * flow
+            zone_end = self._before(self._passed) + (interval_s + ZONE_S) * flow
             self._count(line, zone_end, min(since / interval_s, 1.0), surplus)
         self._grow(line, youngest, max(BIN_S * flow, LEAST))
         if not self._masses:  # nobody to count yet
             self.clear()
         self._front = self._before(front)
+        self._skip(line, front)
+
+    def _skip(self, line: Counted, front: float) -> None:
+        """How many of those behind the furthest front are still there, where it went back."""
+        self._part, self._skipped = 1.0, 0.0
+        if front < self._passed:
+            counted = self._before(self._passed) - self._front
+            there = max(0.0, line.ahead(self._passed) - line.ahead(front))
+            most = there + SURELY * sqrt(there) + UNSEEN
+            if counted > most:
+                self._part, self._skipped = most / counted, counted - most
 
     def _count(self, line: Counted, zone_end: float, dt: float, surplus: float) -> None:
         """Count what is beyond the zone once more; `dt` in intervals."""
@@ -215,7 +236,7 @@ class Census:
             self.newest, base = edge, reached
 
     def _forget(self, front: float) -> None:
-        passed = bisect_right(self._edges, front) - 1
+        passed = bisect_right(self._edges, front) - 1 - PASSED
         if passed > 0:
             del self._edges[:passed], self._masses[:passed], self._weights[:passed], self._trends[:passed]
             self._sum()

