@@ -17,7 +17,7 @@ PRIOR = 4.0
 RETURN_MEMORY = 4000.0
 LATE_S = 0.5  # still on time; a visit elsewhere and one more here take poll_min at least
 UNSURE_S = 0.9  # the same while nobody knows how late visitors come,
-STARVED, CROWDED = 0.35, 1.6  # and then a share is believed only if it is that much smaller, or greater, than expected
+STARVED, CROWDED = 0.35, 2.0  # and then a share is believed only if it is that much smaller, or greater, than expected
 
 
 class ShowUp:
@@ -69,7 +69,8 @@ class SelfReturns:
     by four standard deviations, so that noise never moves the estimate of an evenly spread line. Until it is known how
     late visitors come it counts generously, and believes only that it starves (a node that few come to takes the line
     to be short, asks nobody to come back after the longest interval, and would never learn of either) or is crowded:
-    who comes late can only make it seem less.
+    who comes late can only make it seem less. Who asks all the time makes it seem more, before they are known by that:
+    with one in twenty by up to two thirds.
     """
 
     __slots__ = ("_believed", "_counts_from", "_expected", "_kept", "_late", "_lost", "_waiting", "back", "is_sure")

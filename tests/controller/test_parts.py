@@ -172,13 +172,14 @@ def come_back(returns: SelfReturns, kept: bool, i: int) -> None:
 def test_a_node_that_starves_knows_it_before_it_knows_how_late_visitors_come() -> None:
     """It would never learn that otherwise. And lateness makes no node seem crowded. Any other share is not believed so
     early, and what was counted by guess holds only until enough is counted for sure."""
-    starving, slow, crowded = SelfReturns(4), SelfReturns(4), SelfReturns(4)
+    starving, slow, hasty, crowded = SelfReturns(4), SelfReturns(4), SelfReturns(4), SelfReturns(4)
     for i in range(2000):
         come_back(starving, i % 20 == 0, i)
         come_back(slow, i % 8 == 0, i)  # half of them late beyond what is waited for
+        come_back(hasty, i % 20 < 9, i)  # a quarter of the others, and those who ask all the time
         come_back(crowded, i % 20 < 11, i)
     assert starving.share == pytest.approx(0.05, abs=0.02)
-    assert slow.share == 0.25
+    assert slow.share == hasty.share == 0.25
     assert crowded.share == pytest.approx(0.55, abs=0.03)
     starving.be_sure(counts_from=2000.0)
     crowded.be_sure(counts_from=2000.0)
