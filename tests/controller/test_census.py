@@ -139,26 +139,26 @@ def test_a_census_of_nobody_stands_in_nobodys_way() -> None:
     assert line.place(105.0, 95.0) == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize(("last_called", "between"), [(5.0, 301.0), (25.0, 350.0)])
-def test_whom_the_front_has_passed_is_not_counted_when_it_goes_back(last_called: float, between: float) -> None:
+@pytest.mark.parametrize(("gone_to", "back_to", "between"), [(30.0, 5.0, 301.0), (25.0, 25.0, 350.0)])
+def test_whom_the_front_has_passed_is_not_counted_when_it_goes_back(
+    gone_to: float, back_to: float, between: float
+) -> None:
     """It does for one who wakes up after a minute, and then those in between are in. Where they are not, they count."""
     line = Line(capacity=10_000, clock=0.0, young_s=17.0, nodes=4)
     for i in range(1000):
         line.expect(i * 0.1, 110.0, is_first=False)
     line.tick(100.0, 100.0)
     line.survey(1.0, 10.0, INTERVAL_S, 100.0, 0.25)
-    for i in range(300):
-        if i * 0.1 < last_called or last_called == 5.0:
-            line.leave(i * 0.1)
+    for i in range(round(10 * gone_to)):
+        line.leave(i * 0.1)
     line.survey(30.0, 10.0, INTERVAL_S, 100.1, 0.25)
-    ahead = line.place(60.0, 30.0)
-    assert ahead == pytest.approx(300.0, abs=3.0)
+    assert line.place(60.0, 30.0) == pytest.approx(300.0, abs=3.0)
     line.expect(5.0, 110.0, is_first=False)  # somebody is back
     line.tick(100.2, 100.2)
-    line.survey(last_called, 10.0, INTERVAL_S, 100.2, 0.25)
-    assert line.place(60.0, last_called) == pytest.approx(between, abs=5.0)
-    assert line.place(98.0, last_called) - line.place(60.0, last_called) == pytest.approx(380.0, abs=3.0)
-    places = [line.place(last_called + i * 0.7, last_called) for i in range(100)]
+    line.survey(back_to, 10.0, INTERVAL_S, 100.2, 0.25)
+    assert line.place(60.0, back_to) == pytest.approx(between, abs=5.0)
+    assert line.place(98.0, back_to) - line.place(60.0, back_to) == pytest.approx(380.0, abs=3.0)
+    places = [line.place(back_to + i * 0.7, back_to) for i in range(100)]
     assert places == sorted(places)
 
 
