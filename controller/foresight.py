@@ -36,8 +36,8 @@ class Foresight:
     """All in seconds and visitors of this node's list; while joined with other nodes, of the whole room's."""
 
     __slots__ = (
-        "_doubt_s",
         "_doubt_scale",
+        "doubt_s",
         "early_s",
         "far_eta_s",
         "far_s",
@@ -52,6 +52,7 @@ class Foresight:
         "new_s",
         "polls_held_below_s",
         "sample",
+        "sure_until",
         "watched_eta_s",
     )
 
@@ -66,7 +67,8 @@ class Foresight:
         self.early_s = 0.0  # visitors are asked back so much before they are called
         self.grace_s = 0.0  # and are expected until so much later
         self.hold_s = self.held_below_s = self.polls_held_below_s = 0.0
-        self._doubt_s = DOUBT_S
+        self.doubt_s = DOUBT_S
+        self.sure_until = -inf  # of who came first by then P90 is eta + DOUBT_SHARE * eta + doubt_s
         self._doubt_scale = 1.0
 
     def __repr__(self) -> str:
@@ -89,7 +91,9 @@ class Foresight:
         if places_per_s < inf and flow > 0.0:
             flow = min(flow, max(places_per_s * flow / s.admissions_per_second, LEAST_FLOW * flow))
         self.flow = flow if s.admissions_per_second > 0.0 else 0.0
-        self._doubt_s = max(DOUBT_S, DOUBT_TURNS * self.sample / flow) if flow > 0.0 else DOUBT_S
+        self.doubt_s = max(DOUBT_S, DOUBT_TURNS * self.sample / flow) if flow > 0.0 else DOUBT_S
+        is_sure = self.is_exact and line.front is None
+        self.sure_until = min(line.guessed_from, line.freshest) if is_sure else -inf
         self.min_s, self.far_s = s.poll_min_s, s.poll_max_s * stretch
         self.far_eta_s = far_eta(s, self.flow, stretch) if self.flow > 0.0 else inf
         self.watched_eta_s = watched_eta(self.far_s)
@@ -105,7 +109,7 @@ class Foresight:
         (a sample of n is known to sqrt(n)), and the newcomers ahead taken for ghosts, should they come. While that is
         being found out nodes that share nothing differ in their guesses, so in their appointments and counts."""
         flow = self.flow
-        doubt = (DOUBT_SHARE if first_seen <= line.guessed_from else DOUBT_GUESSED) * eta_s + self._doubt_s
+        doubt = (DOUBT_SHARE if first_seen <= line.guessed_from else DOUBT_GUESSED) * eta_s + self.doubt_s
         if first_seen > line.freshest:
             doubt += line.doubted(first_seen) / (flow * self._doubt_scale)
         if line.front is not None:

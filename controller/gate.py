@@ -23,9 +23,10 @@ from controller.bucket import LeakyBucket
 from controller.census import ZONE_S
 from controller.decisions import Admit, Verdict, Wait
 from controller.fleet import TTL_S, Summary
-from controller.foresight import Foresight
-from controller.lateness import MOST, Lateness
+from controller.foresight import DOUBT_SHARE, Foresight
+from controller.lateness import Lateness
 from controller.law import ThresholdLaw
+from controller.leases import Slot
 from controller.line import SETTLE_S, YOUNG_S, Line
 from controller.membership import Membership
 from controller.meter import RateMeter
@@ -99,19 +100,20 @@ class Gate:
             self._clock = clock
         else:
             clock = self._read(now)
-        line = self._line
+        line, law = self._line, self._law
         age_s = now - first_seen
         self._polls.count += 1
         if slots is not None and slots <= 0:
             self._is_full = True
-        is_first = age_s < self._foresight.new_s and first_seen not in line.book.due
-        if is_first:
+        lease = line.book.due.get(first_seen)  # once: it lies anywhere in memory
+        if lease is None and age_s < self._foresight.new_s:
+            is_first = True
             self._arrivals.count += 1
         else:
-            line.visit(first_seen, age_s)
+            is_first = False
+            line.visit(first_seen, age_s, lease)
             if first_seen in self._lateness.watched:
                 self._lateness.came(first_seen, clock, self._foresight.far_s)
-        law = self._law
         if first_seen <= law.threshold:
             spare = 0.0 if first_seen <= law.overdue else law.hold
             if (
@@ -121,7 +123,7 @@ class Gate:
             ):
                 return self._admit(first_seen, age_s)
             law.refuse()
-        return self._wait(first_seen, clock, draw, is_first, self._foresight.min_s)
+        return self._wait(first_seen, clock, draw, lease, is_first, self._foresight.min_s)
 
     def holds(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool:
         """Whether the answer to this visitor's poll may be held: it is nearly their turn, and they come when asked to.
@@ -159,7 +161,8 @@ class Gate:
         if (slots is None or slots > 0) and self.is_in(first_seen, now):
             self._bucket.take(now)
             return self._admit(first_seen, now - first_seen)
-        return self._wait(first_seen, self._read(now), draw, False, max(self._foresight.min_s - held_s, AT_ONCE_S))
+        lease, min_s = self._line.book.due.get(first_seen), max(self._foresight.min_s - held_s, AT_ONCE_S)
+        return self._wait(first_seen, self._read(now), draw, lease, False, min_s)
 
     def tick(self, now: float) -> None:
         """The control step: any dt works, also none and a negative one."""
@@ -280,45 +283,50 @@ class Gate:
         self._admitted.count += 1
         return Admit(max(0.0, age_s), not line.book, ahead)
 
-    def _wait(self, first_seen: float, clock: float, draw: float, is_first: bool, min_s: float) -> Wait:
-        """min_s: the shortest interval; of who was held what is left of it."""
+    def _wait(
+        self, first_seen: float, clock: float, draw: float, lease: Slot | None, is_first: bool, min_s: float
+    ) -> Wait:
+        """lease: what the book has of them; min_s: the shortest interval, of who was held what is left of it."""
         line, law, known = self._line, self._law, self._foresight
         flow = known.flow
         if flow <= 0.0:
             after = calm(self._settings, self._stretch, draw)
             line.expect(first_seen, clock + after + known.grace_s, is_first)
             return Wait(after, int(line.ahead(first_seen) / known.sample) + 1, None, None)
-        is_exact = known.is_exact
-        if is_exact or first_seen <= law.threshold:
-            ahead = line.ahead(first_seen)
-            before = ahead + 1.0 - law.ahead
+        is_sure = first_seen <= known.sure_until
+        if is_sure:  # as nearly all are: `ahead` and, below, `doubt`, without calls in between
+            older = line.book.rank(first_seen)
+            position = older * self._settings.nodes + 1
+            before = older + 1.0 - law.ahead
         else:
-            before = line.place(first_seen, law.threshold)
-            ahead = before + law.ahead
-        position = int(ahead / known.sample) + 1
-        if position < 1:
-            position = 1
+            if known.is_exact or first_seen <= law.threshold:
+                ahead = line.ahead(first_seen)
+                before = ahead + 1.0 - law.ahead
+            else:
+                before = line.place(first_seen, law.threshold)
+                ahead = before + law.ahead
+            position = max(1, int(ahead / known.sample) + 1)
         eta = known.lead_s + before / flow
-        if eta < 0.0:
-            eta = 0.0
-        far_s = known.far_s
         if eta >= known.far_eta_s and not is_first:
-            after = far_s
-            if eta >= known.watched_eta_s and len(self._lateness.watched) < MOST and clock >= self._grown_up:
+            after = known.far_s
+            if eta >= known.watched_eta_s and self._lateness.has_room:
                 self._lateness.asked(first_seen, clock + after)
         else:
-            after = appointment(eta - known.early_s, flow, min_s, far_s, is_exact)
+            eta = max(0.0, eta)
+            after = appointment(eta - known.early_s, flow, min_s, known.far_s, known.is_exact)
             if is_first:
                 after = first_appointment(self._settings, eta, after, line.is_probed, draw, line.front is not None)
-        if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
-            after = min(after, known.min_s + clock - self._born)
+            if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
+                after = min(after, known.min_s + clock - self._born)
         due = clock + after + known.grace_s
         if is_first or line.hasty:
             line.expect(first_seen, due, is_first)
         else:  # the same for nearly all, without a call in between
-            line.book.add(first_seen, due)
-        if line.front is not None and eta < 2.0 * far_s + ZONE_S:
+            line.book.renew(first_seen, due, lease)
+        if line.front is not None and eta < 2.0 * known.far_s + ZONE_S:
             self._fleet.leased(first_seen, due, is_first)
+        if is_sure:
+            return Wait(after, position, eta, eta + (DOUBT_SHARE * eta + known.doubt_s))
         return Wait(after, position, eta, eta + known.doubt(line, first_seen, eta))
 
     def _part(self, now: float) -> None:
@@ -365,11 +373,13 @@ class Gate:
         line, law, known, extra_s = self._line, self._law, self._foresight, self._lateness.extra_s
         places_per_s = self._admitted.rate if self._blocked > SCARCE else inf
         known.renew(self._settings, line, self._stretch, extra_s, places_per_s)
+        self._grown_up = self._born + self._settings.poll_max_s
+        if self._clock < self._grown_up:
+            known.far_eta_s = inf  # nobody is asked back after the longest interval
         law.late_s = line.late_s = extra_s
         law.is_exact, law.is_sampled = known.is_own and line.front is None, not known.is_exact
         known.lead_s = law.depth_s + law.reserve_s
         line.knows_lateness = self._lateness.is_known
-        self._grown_up = self._born + self._settings.poll_max_s
 
     def _read(self, now: float) -> float:
         """The wall clock made monotone; a step back of over BACKWARD_S is taken as a new axis."""

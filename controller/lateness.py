@@ -33,10 +33,11 @@ def watched_eta(longest_s: float) -> float:
 class Lateness:
     """Times are of one monotone clock, seconds."""
 
-    __slots__ = ("_seen", "_swept_at", "mean_s", "watched")
+    __slots__ = ("_seen", "_swept_at", "has_room", "mean_s", "watched")
 
     def __init__(self) -> None:
         self.watched: dict[float, float] = {}  # first_seen -> when they were asked to be back
+        self.has_room = True  # for one more, as far as is known
         self._swept_at = 0.0
         self._seen = 0
         self.mean_s = USUAL_S
@@ -55,12 +56,14 @@ class Lateness:
 
     def asked(self, first_seen: float, back_at: float) -> None:
         """Somebody far from the front was asked to come back at that time."""
-        if len(self.watched) < MOST:
+        self.has_room = len(self.watched) < MOST
+        if self.has_room:
             self.watched[first_seen] = back_at
 
     def came(self, first_seen: float, clock: float, interval_s: float) -> None:
         """Somebody polls who may have been asked to. interval_s: the longest."""
         back_at = self.watched.pop(first_seen, None)
+        self.has_room = True
         if back_at is not None and -SHARE * interval_s < clock - back_at < SHARE * interval_s:
             self._seen += 1
             self.mean_s += max(GAIN, 1.0 / (self._seen + 1)) * (clock - back_at - self.mean_s)
@@ -71,3 +74,4 @@ class Lateness:
             self._swept_at = clock
             last = clock - SHARE * interval_s
             self.watched = {first_seen: at for first_seen, at in self.watched.items() if at > last}
+            self.has_room = True

@@ -31,11 +31,13 @@ class Slot:
     """A moment at which leases end. They share one object: a number for each of a hundred thousand would lie somewhere
     else in memory, and a poll would wait for it (up to a fifth of `Gate.decide`)."""
 
-    __slots__ = ("appointed", "number")
+    __slots__ = ("appointed", "left", "number", "starts_at")
 
     def __init__(self, number: int) -> None:
-        self.number = number  # it ends at (number + 1) * SLOT_S
-        self.appointed: list[float] = []  # first_seen; some have another appointment by now, and are in its list too
+        self.number = number
+        self.starts_at = number * SLOT_S  # and ends SLOT_S later
+        self.appointed: list[float] = []  # first_seen of the leases that were to end in it
+        self.left: list[float] = []  # and of those that were moved or removed; in both once more at each return
 
     def __repr__(self) -> str:
         return f"<Slot {self.number} of {len(self.appointed)}>"
@@ -78,9 +80,6 @@ class LeaseBook:
 
     def rank(self, first_seen: float) -> int:
         """Leases older than `first_seen`."""
-        last = self._chunks[-1]
-        if last and first_seen > last[-1]:  # the youngest, as newcomers are: no need to look for where they stand
-            return (self._prefix[len(self._maxes)] + len(last)) * self.weight
         c = _left(self._maxes, first_seen)
         return (self._prefix[c] + _left(self._chunks[c], first_seen)) * self.weight
 
@@ -97,13 +96,17 @@ class LeaseBook:
 
     def add(self, first_seen: float, due: float) -> None:
         """Expect somebody back; the same first_seen again moves its lease."""
+        self.renew(first_seen, due, self.due.get(first_seen))
+
+    def renew(self, first_seen: float, due: float, known: Slot | None) -> None:
+        """`add` for who has looked up their lease: `known` is what `due` has of them."""
         number = int(due / SLOT_S)
         if number < self._next_slot:
             number = self._next_slot
-        known = self.due.get(first_seen)
         if known is not None:
-            if known.number == number:  # who asks faster than told must not fill the wheel
+            if known.number == number:
                 return
+            known.left.append(first_seen)
         else:
             if self.weight > 1:  # a systematic sample: every weight-th newcomer
                 self._skip += 1
@@ -128,33 +131,39 @@ class LeaseBook:
 
     def remove(self, first_seen: float) -> bool:
         """They came in, or are known to have left."""
-        if self.due.pop(first_seen, None) is None:
+        lease = self.due.pop(first_seen, None)
+        if lease is None:
             return False
+        lease.left.append(first_seen)
         self._delete(first_seen)
         return True
 
     def overdue(self, now: float) -> int:
         """Leases that `expire` would forget."""
-        due, over = self.due, [self._wheel[number] for number in self._over(int(now / SLOT_S))]
-        return len({first_seen for slot in over for first_seen in slot.appointed if due.get(first_seen) is slot})
+        return sum(len(self._ending(self._wheel[number])) for number in self._over(int(now / SLOT_S)))
 
     def expire(self, now: float) -> list[float]:
         """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
         last = int(now / SLOT_S)
         gone: list[float] = []
-        due = self.due
         for number in self._over(last):
-            slot = self._wheel.pop(number)
-            latest = list(map(due.get, slot.appointed))  # nearly all have been here since; a loop waits for memory
-            if slot in latest:
-                for first_seen, at in zip(slot.appointed, latest, strict=True):
-                    if at is slot and due.pop(first_seen, None) is not None:  # some are in the list twice
-                        self._delete(first_seen)
-                        gone.append(first_seen)
+            gone += self._ending(self._wheel.pop(number))
+        for first_seen in gone:
+            del self.due[first_seen]
+            self._delete(first_seen)
         self._next_slot = max(self._next_slot, last)
-        if self.weight > 1 and len(due) * 4 < self.capacity:
+        if self.weight > 1 and len(self.due) * 4 < self.capacity:
             self._thicken()
         return gone
+
+    def _ending(self, slot: Slot) -> list[float]:
+        """The leases that end in this slot. Its lists lie together, and to ask `due` for each of a thousand would take
+        the better part of a control step, waiting for memory."""
+        left = set(slot.left)
+        ending = [first_seen for first_seen in slot.appointed if first_seen not in left]
+        if len(ending) + len(slot.left) < len(slot.appointed):  # somebody has left and come back
+            return list({first_seen: None for first_seen in slot.appointed if self.due.get(first_seen) is slot})
+        return ending
 
     def _over(self, last: int) -> list[int]:
         """Numbers of the slots before `last` that exist, in order of time."""
@@ -169,7 +178,7 @@ class LeaseBook:
     def _insert(self, first_seen: float) -> None:
         c = len(self._maxes)
         chunk = self._chunks[c]
-        if chunk and first_seen > chunk[-1]:  # as in `rank`
+        if chunk and first_seen > chunk[-1]:  # the youngest, as newcomers are
             chunk.append(first_seen)
         else:
             c = _left(self._maxes, first_seen)

@@ -19,7 +19,7 @@ from typing import Final
 
 from controller.census import Census
 from controller.front import SharedFront, expected_nth
-from controller.leases import EARLY_S, SLOT_S, LeaseBook
+from controller.leases import EARLY_S, LeaseBook, Slot
 from controller.profile import KNOTS, FarLine
 from controller.showup import SelfReturns, ShowUp
 
@@ -42,11 +42,13 @@ class Line:
         "_end",
         "_end_far",
         "_end_own",
+        "_fast_from",
         "_forget_at",
         "_fresh",
         "_guessed_until",
         "_muted_until",
         "_probed_s",
+        "_proven_until",
         "_sample",
         "_seam",
         "_seam_far",
@@ -80,6 +82,7 @@ class Line:
         self._were_late_until = clock
         self.knows_lateness = False
         self.hasty: set[float] = set()  # they poll faster than asked
+        self._fast_from = clock + EARLY_S  # who comes while their lease has not even begun to end by then
         self._forget_at = clock + HASTY_S
         self._guessed_until = -inf
         self.guessed_from = inf  # first_seen from which on nobody knows yet how many come back
@@ -89,7 +92,8 @@ class Line:
         self._census = Census()
         self.front: SharedFront | None = None  # only while joined with other nodes
         self._beyond = 0.0
-        self.freshest = -inf  # first_seen of the oldest newcomer
+        self.freshest = -inf  # first_seen of the oldest newcomer, as of the last tick
+        self._proven_until = -inf  # of the oldest newcomer now, or before; -inf while muted
         self._sample = self._zone = 1.0
         self._seam = inf
         self._seam_front = self._seam_own = self._seam_far = 0.0
@@ -117,14 +121,17 @@ class Line:
         """Visitors who wait and will come back, on this node's list."""
         return len(self.book) - (1.0 - self.showup.share) * len(self._fresh)
 
-    def visit(self, first_seen: float, age_s: float) -> None:
-        """Somebody who is not new polls: a lease kept, here or elsewhere."""
-        slot = self.book.due.get(first_seen)
-        # Faster than asked is no sign of anything: no honest client is that much too soon.
-        if slot is not None and slot.number * SLOT_S > self._ticked_at + self._were_late_s + EARLY_S:
-            if len(self.hasty) < self.book.capacity:
-                self.hasty.add(first_seen)
-            return
+    def visit(self, first_seen: float, age_s: float, lease: Slot | None) -> None:
+        """Somebody who is not new polls: a lease kept, here (what the book has of them) or elsewhere (None)."""
+        if lease is not None:
+            # Faster than asked is no sign of anything: no honest client is that much too soon.
+            if lease.starts_at > self._fast_from:
+                if len(self.hasty) < self.book.capacity:
+                    self.hasty.add(first_seen)
+                return
+            if first_seen < self._proven_until and age_s >= self.young_s:  # as nearly all
+                self.returns.back += 1
+                return
         muted = self._ticked_at < self._muted_until
         young = age_s < self.young_s and not muted
         if young:
@@ -135,7 +142,7 @@ class Line:
                 self.showup.due(1, 0)
         elif muted:
             return
-        elif slot is not None:
+        elif lease is not None:
             self.returns.back += 1  # in time
             if young:
                 self.showup.due(0, 1)
@@ -150,6 +157,7 @@ class Line:
         self.book.add(first_seen, due)
         if is_first:
             self._fresh.add(first_seen, due)
+            self._proven_until = min(self._proven_until, first_seen)
 
     def _stands_for_all(self, first_seen: float) -> bool:
         """Who polls faster than asked has a lease on every node at once: all nodes keep those of the same few."""
@@ -188,6 +196,7 @@ class Line:
         self._ticked_at = clock
         if self.late_s >= self._were_late_s or clock > self._were_late_until:
             self._were_late_s, self._were_late_until = self.late_s, clock + self.young_s
+        self._fast_from = clock + self._were_late_s + EARLY_S
         if clock > self._forget_at:
             self.hasty.clear()
             self._forget_at = clock + HASTY_S
@@ -195,6 +204,7 @@ class Line:
         self._fresh.refresh()
         oldest = self._fresh.nth(0)
         self.freshest = inf if oldest is None else oldest
+        self._proven_until = -inf if clock < self._muted_until else self.freshest
         if self.front is not None:
             self.front.tick(clock - behind_s, threshold)
             self._meet()
@@ -244,11 +254,12 @@ class Line:
         self._census.scale(ratio)
         self.returns = SelfReturns(nodes)
         self._muted_until = self._ticked_at + self.young_s  # stand-ins keep no appointments
+        self._proven_until = -inf
 
     def ahead(self, first_seen: float) -> float:
         """Visitors before this one who will come; of this node's sample, or of all while joined."""
         if self.front is None:
-            return self._own(first_seen)
+            return self.book.rank(first_seen) if first_seen <= self.freshest else self._own(first_seen)
         if first_seen <= self._seam:
             return self.front.ahead(first_seen, self.showup.share)
         if first_seen <= self._end:
@@ -282,7 +293,7 @@ class Line:
         return expected_nth(self.book, self._fresh, own, share)
 
     def _own(self, first_seen: float) -> float:
-        ahead = float(self.book.rank(first_seen))
+        ahead = self.book.rank(first_seen)
         if first_seen > self.freshest:
             share = self.showup.share
             if share < 1.0:

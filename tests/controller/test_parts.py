@@ -253,7 +253,7 @@ def test_fast_pollers_say_nothing_about_the_line() -> None:
     line = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=4)
     for i in range(1000):
         line.expect(float(i % 10), 15.0, is_first=False)
-        line.visit(float(i % 10), age_s=5.0)
+        line.visit(float(i % 10), 5.0, line.book.due.get(float(i % 10)))
     assert line.returns.share == 0.25
     assert line.showup.settle() == 1.0
 
@@ -297,11 +297,11 @@ def test_who_comes_in_time_polls_no_faster_than_asked_though_leases_were_longer_
     line.expect(-50.0, 17.1, False)  # back in 15 s, and late
     line.late_s = 0.0
     line.tick(15.0, 15.0)
-    line.visit(-50.0, 65.0)
+    line.visit(-50.0, 65.0, line.book.due[-50.0])
     assert -50.0 not in line.hasty
     assert line.returns.back == 1
     for step in range(160, 200):
         line.tick(step / 10, step / 10)
     line.expect(-50.0, 37.1, False)  # by now all leases that are open know better
-    line.visit(-50.0, 70.0)
+    line.visit(-50.0, 70.0, line.book.due[-50.0])
     assert -50.0 in line.hasty
