@@ -161,7 +161,7 @@ class Census:
         total = self._sums[-1] - self._sums[first]
         if total <= 0.0:
             return
-        counts = [max(0.0, b - a) for a, b in pairwise(line.ahead(edge) for edge in self._edges[first:])]
+        counts = [b - a if b > a else 0.0 for a, b in pairwise([line.ahead(edge) for edge in self._edges[first:]])]
         groups = max(1, min(GROUPS, int(total / SURE)))
         start, last = first, len(self._masses)
         trends: list[tuple[float, float]] = []  # of each group, with its visitors
@@ -199,11 +199,15 @@ class Census:
         error = min(max(here * sum(counts) / known - 1.0, -0.5), 0.5) * known / (known + SURE)
         trend += (0.5 * LEVEL) ** 2 * error * dt
         factor = 1.0 + (LEVEL * error + trend) * dt
+        trends[start:end] = [trend] * len(counts)
         for i, count in enumerate(counts, start):
-            trends[i] = trend
-            weights[i] = min(weights[i] + dt, MEMORY)
+            weight = weights[i] + dt
+            if weight > MEMORY:
+                weight = MEMORY
+            weights[i] = weight
             mass = masses[i] * factor
-            masses[i] = max(0.0, mass + (here * count - mass) * dt / weights[i])
+            mass += (here * count - mass) * dt / weight
+            masses[i] = mass if mass > 0.0 else 0.0
         return trend
 
     def _notice(self, trends: list[tuple[float, float]], share: float) -> None:
@@ -251,4 +255,5 @@ class Census:
             return 0.0
         if i == len(edges):
             return sums[-1]
-        return sums[i - 1] + (sums[i] - sums[i - 1]) * (first_seen - edges[i - 1]) / (edges[i] - edges[i - 1])
+        last, edge = sums[i - 1], edges[i - 1]
+        return last + (sums[i] - last) * (first_seen - edge) / (edges[i] - edge)

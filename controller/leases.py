@@ -176,14 +176,9 @@ class LeaseBook:
         self._prefix = list(accumulate(map(len, self._chunks), initial=0))
 
     def _insert(self, first_seen: float) -> None:
-        c = len(self._maxes)
+        c = _left(self._maxes, first_seen)
         chunk = self._chunks[c]
-        if chunk and first_seen > chunk[-1]:  # the youngest, as newcomers are
-            chunk.append(first_seen)
-        else:
-            c = _left(self._maxes, first_seen)
-            chunk = self._chunks[c]
-            chunk.insert(_left(chunk, first_seen), first_seen)
+        chunk.insert(_left(chunk, first_seen), first_seen)
         if len(chunk) > 2 * CHUNK:
             self._chunks[c : c + 1] = [chunk[:CHUNK], chunk[CHUNK:]]
             self._maxes.insert(c, chunk[CHUNK - 1])
@@ -192,13 +187,11 @@ class LeaseBook:
     def _delete(self, first_seen: float) -> None:
         c = _left(self._maxes, first_seen)
         chunk = self._chunks[c]
-        i = _left(chunk, first_seen)
-        if i < len(chunk) and chunk[i] == first_seen:
-            del chunk[i]
-            if not chunk and len(self._chunks) > 1:
-                del self._chunks[c]
-                del self._maxes[min(c, len(self._maxes) - 1)]
-                self.refresh()
+        del chunk[_left(chunk, first_seen)]
+        if not chunk and len(self._chunks) > 1:
+            del self._chunks[c]
+            del self._maxes[min(c, len(self._maxes) - 1)]
+            self.refresh()
 
     def _thin(self) -> None:
         """Keep every other lease and let each stand for twice as many."""

@@ -123,15 +123,17 @@ class Line:
 
     def visit(self, first_seen: float, age_s: float, lease: Slot | None) -> None:
         """Somebody who is not new polls: a lease kept, here (what the book has of them) or elsewhere (None)."""
-        if lease is not None:
+        if lease is not None and lease.starts_at > self._fast_from:
             # Faster than asked is no sign of anything: no honest client is that much too soon.
-            if lease.starts_at > self._fast_from:
-                if len(self.hasty) < self.book.capacity:
-                    self.hasty.add(first_seen)
-                return
-            if first_seen < self._proven_until and age_s >= self.young_s:  # as nearly all
-                self.returns.back += 1
-                return
+            if len(self.hasty) < self.book.capacity:
+                self.hasty.add(first_seen)
+            return
+        if first_seen < self._proven_until and age_s >= self.young_s:  # as nearly all
+            if lease is not None:
+                self.returns.back += 1  # in time
+            else:
+                self.returns.maybe_late(first_seen)
+            return
         muted = self._ticked_at < self._muted_until
         young = age_s < self.young_s and not muted
         if young:
@@ -143,7 +145,7 @@ class Line:
         elif muted:
             return
         elif lease is not None:
-            self.returns.back += 1  # in time
+            self.returns.back += 1
             if young:
                 self.showup.due(0, 1)
         else:
@@ -182,11 +184,13 @@ class Line:
         own = clock - (behind_s if self.front is None else min(behind_s, owed_s))
         ghosts = self._fresh.expire(own)
         gone = self.book.expire(own)
-        fresh = set(ghosts)
-        proven = [first_seen for first_seen in gone if first_seen not in fresh]
+        proven = gone
+        if ghosts:
+            fresh = set(ghosts)
+            proven = [first_seen for first_seen in gone if first_seen not in fresh]
         if clock >= self._muted_until:
             since = wall - self.young_s
-            self.showup.due(len(ghosts), sum(first_seen > since for first_seen in proven))
+            self.showup.due(len(ghosts), len([first_seen for first_seen in proven if first_seen > since]))
             self.showup.settle()
             if self.knows_lateness and not self.returns.is_sure:
                 self.returns.be_sure(clock + self.young_s)

@@ -142,10 +142,9 @@ class SelfReturns:
         while self._waiting and self._waiting[0][0] <= clock:
             _, lost, kept = self._waiting.popleft()
             self._kept += kept
-            for first_seen in lost:
-                if first_seen in self._late:
-                    self._late.discard(first_seen)
-                    self._lost += 1.0
+            still = self._late.intersection(lost)
+            self._late -= still
+            self._lost += len(still)
         if self._kept + self._lost > RETURN_MEMORY:
             self._kept *= 0.5
             self._lost *= 0.5
