@@ -323,10 +323,10 @@ class Gate:
             line.expect(first_seen, due, is_first)
         else:  # the same for nearly all, without a call in between
             line.book.renew(first_seen, due, lease)
-        if line.front is not None and eta < 2.0 * known.far_s + ZONE_S:
-            self._fleet.leased(first_seen, due, is_first)
         if is_sure:
             return Wait(after, position, eta, eta + (DOUBT_SHARE * eta + known.doubt_s))
+        if line.front is not None and eta < 2.0 * known.far_s + ZONE_S:
+            self._fleet.leased(first_seen, due, is_first)
         return Wait(after, position, eta, eta + known.doubt(line, first_seen, eta))
 
     def _part(self, now: float) -> None:

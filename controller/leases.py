@@ -16,8 +16,9 @@ Memory: at most `capacity` leases, about 150 bytes each. A book that is full for
 counts each of the rest twice (`weight` doubles), and so on; it fills up again when the line is short.
 """
 
+from array import array
 from bisect import bisect_left
-from itertools import accumulate
+from itertools import accumulate, filterfalse
 from typing import Final
 
 SLOT_S: Final = 0.1  # resolution of due times
@@ -36,7 +37,8 @@ class Slot:
     def __init__(self, number: int) -> None:
         self.number = number
         self.starts_at = number * SLOT_S  # and ends SLOT_S later
-        self.appointed: list[float] = []  # first_seen of the leases that were to end in it
+        # first_seen of the leases that were to end in it: an array, for as objects they would lie about since long ago
+        self.appointed = array("d")
         self.left: list[float] = []  # and of those that were moved or removed; in both once more at each return
 
     def __repr__(self) -> str:
@@ -159,8 +161,7 @@ class LeaseBook:
     def _ending(self, slot: Slot) -> list[float]:
         """The leases that end in this slot. Its lists lie together, and to ask `due` for each of a thousand would take
         the better part of a control step, waiting for memory."""
-        left = set(slot.left)
-        ending = [first_seen for first_seen in slot.appointed if first_seen not in left]
+        ending = list(filterfalse(set(slot.left).__contains__, slot.appointed))
         if len(ending) + len(slot.left) < len(slot.appointed):  # somebody has left and come back
             return list({first_seen: None for first_seen in slot.appointed if self.due.get(first_seen) is slot})
         return ending

@@ -18,7 +18,7 @@ from edge.workers.loop import calm_collector
 
 LIVE = 110_000  # at the beginning; fifty a second are let in
 WARM = 450  # steps of a tenth of a second, after which everybody is there and knows their interval
-STEPS = {"own": 1500, "quarter": 700}
+KINDS = {"own": (1, 1500), "quarter": (4, 700)}  # nodes that the visitors come to, and steps
 #: Steps fall between the moments at which leases end, a tenth of a second apart as well: one on such a moment finds, as
 #: its number is rounded, those of none or of two. In a worker that is rare.
 BETWEEN_S = 0.03
@@ -40,10 +40,9 @@ def turns_per_s() -> float:
     return LOOP / (process_time() - start)
 
 
-def run(kind: str) -> tuple[Gate, list[Step]]:
+def run(nodes: int, steps: int) -> tuple[Gate, list[Step]]:
     """A line on one node of 50/s whose visitors keep their appointments, here or at one of the others."""
     chance = random.Random(1)
-    nodes = 1 if kind == "own" else 4
     gate = Gate(GateSettings(admissions_per_second=50.0, nodes=4), now=0.0)
     decide = gate.decide
     wheel: dict[int, list[float]] = {}
@@ -51,7 +50,7 @@ def run(kind: str) -> tuple[Gate, list[Step]]:
         first_seen = 30.0 * at / (LIVE * nodes)
         wheel.setdefault(int(first_seen * 10), []).append(first_seen)
     taken: list[Step] = []
-    for step in range(WARM + STEPS[kind]):
+    for step in range(WARM + steps):
         now = step / 10
         here: list[float] = []
         for first_seen in wheel.pop(step, []):
@@ -60,7 +59,8 @@ def run(kind: str) -> tuple[Gate, list[Step]]:
             else:  # at another node, which asks the same of them
                 after_s = 1.0 + chance.random() if now < 20.0 else 15.0
                 wheel.setdefault(max(step + 1, int((now + after_s) * 10)), []).append(first_seen)
-        asked = [(first_seen, max(now, first_seen), chance.random()) for first_seen in here]
+        # A cookie is read anew for every poll, so no number is the object that the gate has.
+        asked = [(first_seen + 0.0, max(now, first_seen), chance.random()) for first_seen in here]
         afters: list[float | None] = []  # a verdict does not outlive its answer
         before = turns_per_s()
         start = process_time()
@@ -97,13 +97,13 @@ def told(name: str, steps: Iterable[Step], of: int) -> str:
 def main() -> None:
     """The collector is as it is in a worker."""
     calm_collector()
-    for kind, steps_taken in STEPS.items():
-        gate, steps = run(kind)
-        loops = sorted(max(step.loops) for step in steps)
-        calm = CALM * loops[int(len(loops) * 0.98)]
-        print(f"{kind}: {gate.snapshot((WARM + STEPS[kind]) / 10).waiting:,} on the node's list")
-        print(told("all", steps, len(steps)))
-        print(told("undisturbed", (step for step in steps if min(step.loops) >= calm), len(steps)), flush=True)
+    for kind, (nodes, steps) in KINDS.items():
+        gate, taken = run(nodes, steps)
+        loops = sorted(max(step.loops) for step in taken)
+        calm = CALM * loops[int(steps * 0.98)]
+        print(f"{kind}: {gate.snapshot((WARM + steps) / 10).waiting:,} on the node's list")
+        print(told("all", taken, steps))
+        print(told("undisturbed", (step for step in taken if min(step.loops) >= calm), steps), flush=True)
 
 
 if __name__ == "__main__":
