@@ -93,7 +93,7 @@ class Line:
         self.front: SharedFront | None = None  # only while joined with other nodes
         self._beyond = 0.0
         self.freshest = -inf  # first_seen of the oldest newcomer, as of the last tick
-        self._proven_until = -inf  # of the oldest newcomer now, or before; -inf while muted
+        self._proven_until = -inf  # the same, and who has come since is young; -inf while muted
         self._sample = self._zone = 1.0
         self._seam = inf
         self._seam_front = self._seam_own = self._seam_far = 0.0
@@ -159,7 +159,6 @@ class Line:
         self.book.add(first_seen, due)
         if is_first:
             self._fresh.add(first_seen, due)
-            self._proven_until = min(self._proven_until, first_seen)
 
     def _stands_for_all(self, first_seen: float) -> bool:
         """Who polls faster than asked has a lease on every node at once: all nodes keep those of the same few."""

@@ -1,7 +1,9 @@
 """The gate's contract: what the edge may build on, and the invariants, attacked."""
 
 from dataclasses import replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from math import inf
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -89,6 +91,40 @@ def test_eta_follows_the_places_that_come_free() -> None:
         gate.decide(line[-1], now + i / 10, 0.5, slots=0)
         gate.tick(now + i / 10)
     assert gate.snapshot(now + 5.0).pid.i == settled
+
+
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_what_is_worked_out_once_a_step_changes_no_verdict(nodes: int) -> None:
+    """Nearly every poll takes a short way through the gate. Two gates see the same crowd, a third of whom never come
+    back and some of whom come early, late or long after everybody; one of them must take the long way for each."""
+    s = GateSettings(admissions_per_second=5.0, nodes=nodes)
+    quick, thorough = Gate(s, now=0.0), Gate(s, now=0.0)
+    chance = Random(3)
+    due = [(min(chance.expovariate(0.1), 40.0), at) for at in range(800)]
+    first: dict[int, float] = {}
+    heapify(due)
+    short_ways = waits = 0
+    ticked = 0.0
+    while due and (now := due[0][0]) < 90.0:
+        _, visitor = heappop(due)
+        while ticked < now:
+            ticked += 0.1
+            quick.tick(ticked)
+            thorough.tick(ticked)
+        thorough._foresight.sure_until = thorough._line._proven_until = -inf
+        first_seen = first.setdefault(visitor, now)
+        short_ways += first_seen < quick._line._proven_until and (
+            nodes > 1 or first_seen <= quick._foresight.sure_until
+        )
+        draw = chance.random()
+        verdict = quick.decide(first_seen, now, draw)
+        assert thorough.decide(first_seen, now, draw) == verdict
+        if isinstance(verdict, Wait) and chance.random() < 0.97 and (visitor % 3 or now > first_seen):
+            waits += 1
+            late_s = chance.choice([0.0, 0.0, 0.0, 0.0, -0.5 * verdict.poll_after_s, 0.3, 12.0])
+            heappush(due, (now + verdict.poll_after_s + late_s, visitor))
+    assert quick.snapshot(now) == thorough.snapshot(now)
+    assert min(short_ways, waits - short_ways) > 200
 
 
 def test_a_restart_never_brings_a_fresh_burst() -> None:

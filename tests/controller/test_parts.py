@@ -258,6 +258,36 @@ def test_fast_pollers_say_nothing_about_the_line() -> None:
     assert line.showup.settle() == 1.0
 
 
+def test_who_was_asked_back_after_a_stretched_interval_is_a_newcomer_still_and_no_ghost() -> None:
+    """The longest interval may be shorter again by then, and they no longer young."""
+    line = Line(capacity=1000, clock=0.0, young_s=32.0, nodes=1)
+    for i in range(100):
+        line.expect(i * 1e-3, 30.0, is_first=True)
+    line.tick(29.9, 29.9)
+    line.young_s = 17.0
+    for i in range(100):
+        line.visit(i * 1e-3, 29.9, line.book.due[i * 1e-3])
+    line.tick(31.0, 31.0)
+    assert line.showup.share == 1.0
+
+
+def test_after_a_resampling_nobody_is_counted_as_back_for_one_interval() -> None:
+    """Those who stand in for others keep no appointments, so who does proves nothing."""
+    line = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=4)
+    for i in range(100):
+        line.expect(-50.0 - i, 1.0, is_first=False)
+    line.tick(0.9, 0.9)
+    line.resample(2.0, nodes=2)
+    for i in range(100):
+        line.visit(-50.0 - i, 50.0, line.book.due[-50.0 - i])
+    assert line.returns.back == 0
+    line.tick(30.0, 30.0)
+    for i in range(100):
+        line.expect(-50.0 - i, 30.5, is_first=False)
+        line.visit(-50.0 - i, 80.0, line.book.due[-50.0 - i])
+    assert line.returns.back == 100
+
+
 def test_the_first_of_a_new_line_come_back_before_the_bucket_overflows() -> None:
     """Chance keeps those behind them apart, and all of joined nodes, which hear of each other late."""
     s = GateSettings(admissions_per_second=10.0)
