@@ -42,7 +42,7 @@ class Slot:
         self.left: list[float] = []  # and of those that were moved or removed; in both once more at each return
 
     def __repr__(self) -> str:
-        return f"<Slot {self.number} of {len(self.appointed)}>"
+        return f"<Slot {self.number} of {len(self.appointed) - len(self.left)}>"
 
 
 class LeaseBook:
@@ -106,7 +106,7 @@ class LeaseBook:
         if number < self._next_slot:
             number = self._next_slot
         if known is not None:
-            if known.number == number:
+            if known.number == number:  # who asks faster than told must not fill the slot
                 return
             known.left.append(first_seen)
         else:

@@ -82,7 +82,7 @@ class Line:
         self._were_late_until = clock
         self.knows_lateness = False
         self.hasty: set[float] = set()  # they poll faster than asked
-        self._fast_from = clock + EARLY_S  # who comes while their lease has not even begun to end by then
+        self._fast_from = clock + EARLY_S  # whose lease ends later than that polls faster than asked
         self._forget_at = clock + HASTY_S
         self._guessed_until = -inf
         self.guessed_from = inf  # first_seen from which on nobody knows yet how many come back
