@@ -1,7 +1,8 @@
 """How fast is the gate? `python tests/bench/gate_speed.py`: decide calls a second and ticks, 100,000 live.
 
-    own        the node sees its whole line: one node, or visitors who stay with theirs
-    quarter    it sees a quarter of 400,000: four nodes that share nothing, and each poll comes to any of them
+    own         the node sees its whole line: one node, or visitors who stay with theirs
+    quarter     it sees a quarter of that line: four nodes that share nothing, and each poll comes to any of them
+    quarters    the same of a line of four times as many
 
 What a core does in a second differs by a factor of two where it is one of two threads of a core, and somebody else has
 the other. So a plain loop runs before and after the calls of each step, and steps in which it ran nearly as fast as it
@@ -16,9 +17,9 @@ from typing import NamedTuple
 from controller import Gate, GateSettings, Wait
 from edge.workers.loop import calm_collector
 
-LIVE = 110_000  # at the beginning; fifty a second are let in
+LIVE = 110_000  # in the room, at the beginning; fifty a second are let in
 WARM = 450  # steps of a tenth of a second, after which everybody is there and knows their interval
-KINDS = {"own": (1, 1500), "quarter": (4, 700)}  # nodes that the visitors come to, and steps
+KINDS = {"own": (1, LIVE, 1500), "quarter": (4, LIVE, 1500), "quarters": (4, 4 * LIVE, 700)}  # nodes, visitors, steps
 #: Steps fall between the moments at which leases end, a tenth of a second apart as well: one on such a moment finds, as
 #: its number is rounded, those of none or of two. In a worker that is rare.
 BETWEEN_S = 0.03
@@ -40,14 +41,14 @@ def turns_per_s() -> float:
     return LOOP / (process_time() - start)
 
 
-def run(nodes: int, steps: int) -> tuple[Gate, list[Step]]:
+def run(nodes: int, visitors: int, steps: int) -> tuple[Gate, list[Step]]:
     """A line on one node of 50/s whose visitors keep their appointments, here or at one of the others."""
     chance = random.Random(1)
     gate = Gate(GateSettings(admissions_per_second=50.0, nodes=4), now=0.0)
     decide = gate.decide
     wheel: dict[int, list[float]] = {}
-    for at in range(LIVE * nodes):
-        first_seen = 30.0 * at / (LIVE * nodes)
+    for at in range(visitors):
+        first_seen = 30.0 * at / visitors
         wheel.setdefault(int(first_seen * 10), []).append(first_seen)
     taken: list[Step] = []
     for step in range(WARM + steps):
@@ -97,11 +98,11 @@ def told(name: str, steps: Iterable[Step], of: int) -> str:
 def main() -> None:
     """The collector is as it is in a worker."""
     calm_collector()
-    for kind, (nodes, steps) in KINDS.items():
-        gate, taken = run(nodes, steps)
+    for kind, (nodes, visitors, steps) in KINDS.items():
+        gate, taken = run(nodes, visitors, steps)
         loops = sorted(max(step.loops) for step in taken)
         calm = CALM * loops[int(steps * 0.98)]
-        print(f"{kind}: {gate.snapshot((WARM + steps) / 10).waiting:,} on the node's list")
+        print(f"{kind}: {visitors:,} visitors, {gate.snapshot((WARM + steps) / 10).waiting:,} on the node's list")
         print(told("all", taken, steps))
         print(told("undisturbed", (step for step in taken if min(step.loops) >= calm), steps), flush=True)
 
