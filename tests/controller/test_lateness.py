@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from controller import Gate, GateSettings, Wait
-from controller.lateness import FEW, USUAL_S, Lateness
+from controller.lateness import FEW, MOST, USUAL_S, Lateness
 
 INTERVAL_S = 15.0
 
@@ -94,3 +94,19 @@ def test_a_node_that_has_just_joined_watches_nobody() -> None:
     assert isinstance(verdict, Wait)
     assert verdict.poll_after_s < INTERVAL_S
     assert not gate._lateness.watched
+
+
+def test_there_is_room_to_watch_again_as_soon_as_one_of_them_comes_or_all_are_swept() -> None:
+    """Whoever asks for room is told at once, without counting."""
+    lateness = Lateness()
+    for i in range(MOST + 1):
+        lateness.asked(float(i), 15.0)
+    assert not lateness.has_room
+    lateness.came(0.0, 15.0, 15.0)
+    assert lateness.has_room
+    for i in range(2):
+        lateness.asked(-1.0 - i, 15.0)
+    assert not lateness.has_room
+    lateness.tick(100.0, 15.0)
+    assert lateness.has_room
+    assert not lateness.watched
