@@ -14,32 +14,29 @@ from pathlib import Path
 from setuptools import Extension, errors, setup
 from setuptools.command.build_ext import build_ext
 
-#: What runs for every request, and what that calls. Commands, settings and workers stay as they are.
-CONTROLLER = (
-    "bucket census decisions fairness fleet foresight front gate held lateness law leases line membership meter "
-    "occupancy pacing pid pool profile showup standstill"
+#: Every module of these packages runs on a request's path and is compiled,
+COMPILED_PACKAGES = (
+    *("controller", "controller/law", "controller/line", "controller/fleet", "controller/polling", "waiting_room"),
+    *("edge/messages", "edge/decision", "edge/rooms", "edge/proxy", "edge/shield", "edge/support"),
+    "edge/operations",
 )
-WAITING_ROOM = "assets error_page frame page signature slots status template texts ticket"
-EDGE = (
-    "access answers binding client_address commands cookies entropy facts guard head health metrics negotiation paths "
-    "pipeline recognition replies room rooms seen stock telling uses verdict"
-)
-PLANE = (
-    "asked body breaker census client connection exchange hop memory pace pool recognise request response server "
-    "splice upload upstream"
-)
-MODULES = [
-    f"{package}/{name}.py"
-    for package, names in (
-        ("controller", CONTROLLER),
-        ("waiting_room", WAITING_ROOM),
-        ("edge", EDGE),
-        ("edge/abuse", "limiter networks refusals score shield"),
-        ("edge/cluster", "grants"),
-        ("edge/plane", PLANE),
+#: except these: no request runs them, or mypyc has no use for them (abstract seams, asyncio, memory maps).
+PURE = frozenset(
+    (
+        *("controller/settings.py", "controller/snapshot.py", "controller/law/adaptive.py"),
+        *("edge/messages/channel.py", "edge/operations/audit.py", "edge/operations/logs.py"),
+        *("edge/decision/premium.py", "edge/proxy/acceptor.py", "edge/messages/decider.py"),
+        *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
+        *("edge/shield/shared_lists.py", "edge/support/errors.py", "edge/support/event_loop.py"),
+        "edge/support/shared_counters.py",
     )
-    for name in names.split()
-]
+)
+MODULES = sorted(
+    path.as_posix()
+    for package in COMPILED_PACKAGES
+    for path in Path(package).glob("*.py")
+    if path.name != "__init__.py" and path.as_posix() not in PURE
+)
 
 
 class BuildOrGoOn(build_ext):

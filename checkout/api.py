@@ -19,11 +19,11 @@ from checkout.availability import Availability
 from checkout.cashier import Cashier, NotPaid, Sold, TooLate
 from checkout.catalogue import Catalogue
 from checkout.clock import wall_ms
+from checkout.concurrency_limit import ConcurrencyLimit, Overrun
 from checkout.errors import BadRequest
 from checkout.gateway import NoAnswer
 from checkout.identity import KEY, Visitor, fingerprint, is_operator
 from checkout.inventory import Inventory
-from checkout.slots import Overrun, Slots
 from checkout.values import Done, Hold, Reason, Refused, Sale, State, Stock
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -51,7 +51,7 @@ class Api:
         cashier: Cashier,
         catalogue: Catalogue,
         availability: Availability,
-        slots: Slots,
+        slots: ConcurrencyLimit,
         operator_token: str,
     ) -> None:
         self._inventory = inventory

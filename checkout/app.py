@@ -25,6 +25,7 @@ from checkout.bank import Bank
 from checkout.cashier import Cashier
 from checkout.catalogue import Catalogue
 from checkout.clock import wall_ms
+from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.engines.engine import Engine
 from checkout.engines.sqlite import SqliteEngine
 from checkout.errors import BadRequest, ConfigurationError, StoreError
@@ -34,7 +35,6 @@ from checkout.inventory import Inventory
 from checkout.metrics import Metrics
 from checkout.settings import Address, EngineSettings, PaymentSettings, ShopSettings
 from checkout.shop import Shop
-from checkout.slots import Slots
 from checkout.tasks import beside
 from checkout.values import Sale
 from checkout.writer import Writer
@@ -77,7 +77,7 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         sale = await _sale(settings, engine)
         await inventory.open(sale)
         app = web.Application(middlewares=[faults], client_max_size=MOST_BODY)
-        slots = Slots.for_capacity(settings.capacity)
+        slots = ConcurrencyLimit.for_capacity(settings.capacity)
         token = os.environ.get(settings.operator_token_env, "")
         Shop(sale, inventory, cashier, availability, slots, wall_ms).add_to(app)
         Api(inventory, cashier, Catalogue(engine), availability, slots, token).add_to(app)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from checkout.changes import Answer, Changes
-from checkout.shelf import Shelf
+from checkout.sale_counters import SaleCounters
 from checkout.values import (
     LIVE,
     NOTHING,
@@ -48,7 +48,7 @@ class Ledger:
     def __init__(self, *, lazy_expiry: bool = True, keep_keys_ms: int = KEEP_KEYS_MS) -> None:
         self._lazy = lazy_expiry
         self._keep_keys_ms = keep_keys_ms
-        self._shelves: dict[str, Shelf] = {}
+        self._shelves: dict[str, SaleCounters] = {}
         self._holds: dict[str, Hold] = {}
         self._answers: dict[str, Answer] = {}
         self._seq = 0
@@ -65,7 +65,7 @@ class Ledger:
         never taken from a counter.
         """
         for sale, version in sales:
-            self._shelves[sale.id] = Shelf(sale)
+            self._shelves[sale.id] = SaleCounters(sale)
             self._shelves[sale.id].version = version
         for hold in holds:
             self._holds[hold.id] = hold
@@ -136,7 +136,7 @@ class Ledger:
             if shelf.sale == sale:
                 return Done(shelf.stock(), repeated=True)
             return Refused(Reason.SALE_EXISTS, shelf.stock())
-        shelf = self._shelves[sale.id] = Shelf(sale)
+        shelf = self._shelves[sale.id] = SaleCounters(sale)
         self._changes.sales.append(sale)
         self._seq += 1
         shelf.version = self._seq
@@ -259,7 +259,7 @@ class Ledger:
 
     # -- the numbers -----------------------------------------------------------------------------------------
 
-    def _find(self, hold_id: str, now_ms: int) -> tuple[Hold | None, Shelf | None, Stock]:
+    def _find(self, hold_id: str, now_ms: int) -> tuple[Hold | None, SaleCounters | None, Stock]:
         hold = self._holds.get(hold_id)
         if hold is None:
             return None, None, NOTHING
@@ -267,7 +267,7 @@ class Ledger:
         assert shelf is not None  # a hold is only ever made on a shelf
         return self._holds[hold_id], shelf, shelf.stock()
 
-    def _shelf(self, sale_id: str, now_ms: int) -> Shelf | None:
+    def _shelf(self, sale_id: str, now_ms: int) -> SaleCounters | None:
         shelf = self._shelves.get(sale_id)
         if shelf is not None and self._lazy:
             due = shelf.due
@@ -277,7 +277,9 @@ class Ledger:
                     self._end(shelf, hold, State.EXPIRED, "ttl", "time over", now_ms, hold.money)
         return shelf
 
-    def _end(self, shelf: Shelf, hold: Hold, end: State, actor: str, cause: str, now_ms: int, money: Money) -> Hold:
+    def _end(
+        self, shelf: SaleCounters, hold: Hold, end: State, actor: str, cause: str, now_ms: int, money: Money
+    ) -> Hold:
         before = shelf.stock()
         shelf.give_back(hold)
         hold = hold._replace(state=end, money=money)
@@ -285,7 +287,7 @@ class Ledger:
         return hold
 
     def _note(
-        self, shelf: Shelf, hold: Hold, kind: str, actor: str, cause: str, now_ms: int,
+        self, shelf: SaleCounters, hold: Hold, kind: str, actor: str, cause: str, now_ms: int,
         before: Stock, key: str = "", fingerprint: str = "",
     ) -> None:  # fmt: skip
         self._seq += 1

@@ -11,9 +11,9 @@ from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from checkout.availability import Availability
+from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.engines.engine import Engine
 from checkout.errors import StoreError
-from checkout.slots import Slots
 from checkout.writer import Writer
 
 CONTENT_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
@@ -22,7 +22,7 @@ CONTENT_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cac
 class Metrics:
     """The metrics of one process of the shop."""
 
-    def __init__(self, engine: Engine, writer: Writer, slots: Slots, availability: Availability) -> None:
+    def __init__(self, engine: Engine, writer: Writer, slots: ConcurrencyLimit, availability: Availability) -> None:
         self._engine = engine
         self._writer = writer
         self._slots = slots

@@ -19,10 +19,10 @@ from checkout import answers, pages
 from checkout.availability import Availability
 from checkout.cashier import Cashier, NotPaid, Receipt, Sold, TooLate
 from checkout.clock import ClockMs
+from checkout.concurrency_limit import ConcurrencyLimit, Overrun
 from checkout.gateway import NoAnswer
 from checkout.identity import Visitor, fingerprint
 from checkout.inventory import Inventory
-from checkout.slots import Overrun, Slots
 from checkout.values import LIVE, NOTHING, Hold, Reason, Refused, Sale, State, Stock
 
 CONTENT_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -37,7 +37,7 @@ class Shop:
         inventory: Inventory,
         cashier: Cashier,
         availability: Availability,
-        slots: Slots,
+        slots: ConcurrencyLimit,
         clock: ClockMs,
     ) -> None:
         self._sale = sale

@@ -1,12 +1,12 @@
 """How far the door is open."""
 
-from controller.decisions import Admit, Closed, Verdict, Wait
 from controller.fairness import FairnessRecorder, FairnessSnapshot
-from controller.fleet import Summary
+from controller.fleet.summary import Summary
 from controller.gate import Gate
-from controller.held import HeldAnswers
+from controller.polling.parked_polls import ParkedPolls
 from controller.settings import GateSettings, SettingsError
 from controller.snapshot import GateSnapshot
+from controller.verdicts import Admit, Closed, Verdict, Wait
 
 __all__ = [
     "Admit",
@@ -16,7 +16,7 @@ __all__ = [
     "Gate",
     "GateSettings",
     "GateSnapshot",
-    "HeldAnswers",
+    "ParkedPolls",
     "SettingsError",
     "Summary",
     "Verdict",

@@ -2,7 +2,7 @@
 
     decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
     tick     leases run out, rates are folded, the law moves the threshold
-    hold     the answer to whoever is nearly in (`holds`) may wait (`controller/held.py`): it is the verdict of
+    hold     the answer to whoever is nearly in (`holds`) may wait (`controller/polling/parked_polls.py`): it is the verdict of
              `settle`, as soon as `is_in` says so, or when the time is over
 
 Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both
@@ -19,21 +19,21 @@ from dataclasses import replace
 from math import inf, isfinite, sqrt
 from typing import Final
 
-from controller.bucket import LeakyBucket
-from controller.census import ZONE_S
-from controller.decisions import Admit, Verdict, Wait
-from controller.fleet import TTL_S, Summary
-from controller.foresight import DOUBT_SHARE, Foresight
-from controller.lateness import Lateness
-from controller.law import ThresholdLaw
-from controller.leases import Slot
-from controller.line import SETTLE_S, YOUNG_S, Line
-from controller.membership import Membership
-from controller.meter import RateMeter
-from controller.pacing import appointment, calm, first_appointment, newcomers_seats, stretched
+from controller.fleet.membership import Membership
+from controller.fleet.summary import TTL_S, Summary
+from controller.law.bucket import LeakyBucket
+from controller.law.threshold import ThresholdLaw
+from controller.line.estimator import ZONE_S
+from controller.line.forecast import DOUBT_SHARE, Forecast
+from controller.line.leases import ExpiryBin
+from controller.line.line import SETTLE_S, YOUNG_S, Line
+from controller.line.meter import RateMeter
+from controller.line.poll_latency import PollLatency
+from controller.line.stall_guard import StallGuard
+from controller.polling.appointments import appointment, calm, first_appointment, newcomers_seats, stretched
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
-from controller.standstill import Standstill
+from controller.verdicts import Admit, Verdict, Wait
 
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
@@ -67,11 +67,11 @@ class Gate:
         self._stretch = 1.0
         self._is_full = False  # no free place was seen since the last tick
         self._fleet = Membership(self._line)
-        self._lateness = Lateness()
-        self._standstill = Standstill()
+        self._lateness = PollLatency()
+        self._standstill = StallGuard()
         self._blocked = 0.0  # share of the recent time without a free place
         self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
-        self._foresight = Foresight()
+        self._foresight = Forecast()
         self._retune()
         if resume is not None:
             self._resume(resume, now)
@@ -89,12 +89,12 @@ class Gate:
         return self._line.is_empty and not self._polls.count and self._polls.rate < QUIET_PER_S
 
     @property
-    def called(self) -> float:
+    def threshold(self) -> float:
         """Who came first by then may try the bucket; inf: everybody."""
         return self._law.threshold
 
-    def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
-        """One poll. `draw` is uniform in [0, 1); `slots`: free places for active visitors, None: no limit."""
+    def decide(self, first_seen: float, now: float, u: float, vacancies: int | None = None) -> Verdict:
+        """One poll. `u` is uniform in [0, 1); `vacancies`: free places for active visitors, None: no limit."""
         clock = now + self._shift
         if clock >= self._clock:
             self._clock = clock
@@ -103,7 +103,7 @@ class Gate:
         line, law = self._line, self._law
         age_s = now - first_seen
         self._polls.count += 1
-        if slots is not None and slots <= 0:
+        if vacancies is not None and vacancies <= 0:
             self._is_full = True
         lease = line.book.due.get(first_seen)  # once: it lies anywhere in memory
         if lease is None and age_s < self._foresight.new_s:
@@ -115,17 +115,17 @@ class Gate:
             if first_seen in self._lateness.watched:
                 self._lateness.came(first_seen, clock, self._foresight.far_s)
         if first_seen <= law.threshold:
-            spare = 0.0 if first_seen <= law.overdue else law.hold
+            reserve = 0.0 if first_seen <= law.overdue else law.hold
             if (
-                (slots is None or slots > 0)
+                (vacancies is None or vacancies > 0)
                 and self._bucket.rate > 0.0
-                and self._bucket.take(now, spare, self._fleet.pool.lent)
+                and self._bucket.take(now, reserve, self._fleet.pool.borrowed)
             ):
                 return self._admit(first_seen, age_s)
             law.refuse()
-        return self._wait(first_seen, clock, draw, lease, is_first, self._foresight.min_s)
+        return self._wait(first_seen, clock, u, lease, is_first, self._foresight.min_s)
 
-    def holds(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool:
+    def may_park(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool:
         """Whether the answer to this visitor's poll may be held: it is nearly their turn, and they come when asked to.
 
         Who polls faster than that is at all nodes at once, and would come in at the first of them to call. is_page:
@@ -137,7 +137,7 @@ class Gate:
             return False
         return known.is_own or first_seen not in self._line.hasty
 
-    def hold(self, first_seen: float, now: float) -> float:
+    def park(self, first_seen: float, now: float) -> float:
         """The answer to this visitor's poll is held: they are here until the returned moment, at most."""
         hold_s = self._foresight.hold_s
         due = self._read(now) + hold_s + self._foresight.grace_s
@@ -145,24 +145,24 @@ class Gate:
         self._fleet.leased(first_seen, due, False)
         return now + hold_s
 
-    def left(self, first_seen: float) -> None:
+    def abandon(self, first_seen: float) -> None:
         """Who was held has hung up: they are expected no longer, and hold up nobody. If they come again, they may."""
         self._line.leave(first_seen)
 
-    def is_in(self, first_seen: float, now: float) -> bool:
+    def would_admit(self, first_seen: float, now: float) -> bool:
         """Whether this visitor would be let in now, if a place is free. Changes nothing."""
         law, bucket = self._law, self._bucket
         if first_seen > law.threshold or bucket.rate <= 0.0:
             return False
-        return bucket.has(now, 0.0 if first_seen <= law.overdue else law.hold, self._fleet.pool.lent)
+        return bucket.has(now, 0.0 if first_seen <= law.overdue else law.hold, self._fleet.pool.borrowed)
 
-    def settle(self, first_seen: float, now: float, draw: float, held_s: float, slots: int | None = None) -> Verdict:
+    def settle(self, first_seen: float, now: float, u: float, held_s: float, vacancies: int | None = None) -> Verdict:
         """The verdict for a poll whose answer was held for `held_s`; the poll itself was counted when it came."""
-        if (slots is None or slots > 0) and self.is_in(first_seen, now):
+        if (vacancies is None or vacancies > 0) and self.would_admit(first_seen, now):
             self._bucket.take(now)
             return self._admit(first_seen, now - first_seen)
         lease, min_s = self._line.book.due.get(first_seen), max(self._foresight.min_s - held_s, AT_ONCE_S)
-        return self._wait(first_seen, self._read(now), draw, lease, False, min_s)
+        return self._wait(first_seen, self._read(now), u, lease, False, min_s)
 
     def tick(self, now: float) -> None:
         """The control step: any dt works, also none and a negative one."""
@@ -284,13 +284,13 @@ class Gate:
         return Admit(max(0.0, age_s), not line.book, ahead)
 
     def _wait(
-        self, first_seen: float, clock: float, draw: float, lease: Slot | None, is_first: bool, min_s: float
+        self, first_seen: float, clock: float, u: float, lease: ExpiryBin | None, is_first: bool, min_s: float
     ) -> Wait:
         """lease: what the book has of them; min_s: the shortest interval, of who was held what is left of it."""
         line, law, known = self._line, self._law, self._foresight
         flow = known.flow
         if flow <= 0.0:
-            after = calm(self._settings, self._stretch, draw)
+            after = calm(self._settings, self._stretch, u)
             line.expect(first_seen, clock + after + known.grace_s, is_first)
             return Wait(after, int(line.ahead(first_seen) / known.sample) + 1, None, None)
         is_sure = first_seen <= known.sure_until
@@ -315,7 +315,7 @@ class Gate:
             eta = max(0.0, eta)
             after = appointment(eta - known.early_s, flow, min_s, known.far_s, known.is_exact)
             if is_first:
-                after = first_appointment(self._settings, eta, after, line.is_probed, draw, line.front is not None)
+                after = first_appointment(self._settings, eta, after, line.is_probed, u, line.front is not None)
             if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
                 after = min(after, known.min_s + clock - self._born)
         due = clock + after + known.grace_s
@@ -349,8 +349,8 @@ class Gate:
             if is_joined:
                 pool.work(self._clock)
                 part = pool.part
-                level, brim = pool.level(bucket.level(now)) * part, pool.depth * part
-                law.step(line, level, brim, pool.fair, known.flow, dt, is_blocked, pool.reserve_s)
+                level, capacity = pool.level(bucket.level(now)) * part, pool.depth * part
+                law.step(line, level, capacity, pool.fair, known.flow, dt, is_blocked, pool.reserve_s)
                 law.keep(pool.room, pool.depth)
             else:
                 bucket.fill_to(bucket.depth, now)

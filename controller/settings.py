@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-CUSHION, CUSHION_SD = 1.0, 1.0  # see controller/pool.py
+CUSHION, CUSHION_SD = 1.0, 1.0  # see controller/fleet/shared_bucket.py
 
 
 class SettingsError(ValueError):
@@ -29,7 +29,7 @@ class GateSettings:
     tick_s: how often the shell means to call `tick`; any other interval is safe.
     nodes: how many nodes the line is spread over when they share nothing; each sees one visitor in `nodes`.
     room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
-    bucket_floor: least depth of the bucket, in admissions, and only while somebody waits. 1 keeps the promise of
+    burst_floor: least depth of the bucket, in admissions, and only while somebody waits. 1 keeps the promise of
         the whole room: all nodes together admit at most max(burst, nodes) at once. With a burst of one admission
         a node of 1/s loses a thirtieth of its share, for a token is lost whenever nobody is there at once; 3 wins
         nearly all of it back, and lets `3 * nodes` in at once at worst.
@@ -45,7 +45,7 @@ class GateSettings:
     tick_s: float = 0.1
     nodes: int = 1
     room_admissions_per_second: float | None = None
-    bucket_floor: float = 3.0
+    burst_floor: float = 3.0
     max_leases: int = 131_072
 
     def __post_init__(self) -> None:
@@ -54,8 +54,8 @@ class GateSettings:
             raise SettingsError("; ".join(faults))
 
     def depth_at(self, rate: float) -> float:
-        """Most admissions in one instant at a share of `rate`: the burst, and never less than bucket_floor."""
-        return max(1.0 if rate <= 0.0 else self.bucket_floor, self.burst_seconds * rate)
+        """Most admissions in one instant at a share of `rate`: the burst, and never less than burst_floor."""
+        return max(1.0 if rate <= 0.0 else self.burst_floor, self.burst_seconds * rate)
 
     def idle_depth_at(self, rate: float) -> float:
         """What of the depth is filled while nobody waits: the burst alone, and never less than one."""
@@ -63,7 +63,7 @@ class GateSettings:
 
     def cushion_at(self, rate: float) -> float:
         """Tokens that a joined node keeps beyond its burst, for visitors who come to it by chance."""
-        return 0.0 if self.bucket_floor <= 1.0 else CUSHION + CUSHION_SD * rate**0.5
+        return 0.0 if self.burst_floor <= 1.0 else CUSHION + CUSHION_SD * rate**0.5
 
     @property
     def room_rate(self) -> float:
@@ -90,5 +90,5 @@ def _faults(s: GateSettings) -> Iterator[str]:
     yield from within("nodes", s.nodes, 1, 1_000_000)
     if s.room_admissions_per_second is not None:
         yield from within("room_admissions_per_second", s.room_admissions_per_second, 0.0, 1e9)
-    yield from within("bucket_floor", s.bucket_floor, 1.0, 1e6)
+    yield from within("burst_floor", s.burst_floor, 1.0, 1e6)
     yield from within("max_leases", s.max_leases, 1024, 1 << 24)

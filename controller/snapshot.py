@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from controller.pid import PidTerms
+from controller.law.pid import PidTerms
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from edge.cli import main
+from edge.cli.main import main
 
 __all__ = ["command_names"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import main
-from edge.loading import parse_settings
+from edge.cli.main import main
+from edge.settings.loading import parse_settings
 from tests.support import command_names
 
 HERE = Path(__file__).parents[1]

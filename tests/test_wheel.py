@@ -23,7 +23,7 @@ for package in (checkout, configs, controller, edge, static, waiting_room):
     assert Path(package.__file__).is_relative_to(site), package.__file__
 from waiting_room.assets import Assets
 from waiting_room.page import WaitingPage
-from edge.loading import parse_settings
+from edge.settings.loading import parse_settings
 page = WaitingPage(Assets.load(), "checkout", "Shop")
 parse_settings((files("configs") / "demo.yaml").read_text("utf-8"))
 assert version("stanchion")
@@ -84,4 +84,4 @@ def test_the_installed_command_works(site: Path):
     checked = run_elsewhere(site, "-m", "edge.cli", "check", str(site / "configs" / "reference.yaml"))
     assert (checked.returncode, checked.stderr) == (0, "")
     [info] = site.glob("*.dist-info")
-    assert "stanchion = edge.cli:main" in (info / "entry_points.txt").read_text("utf-8")
+    assert "stanchion = edge.cli.main:main" in (info / "entry_points.txt").read_text("utf-8")

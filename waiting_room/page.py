@@ -4,7 +4,7 @@ Rule: no template work and no compression while serving. At the start the templa
 that does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room. What
 is left are a few values, each in a slot of fixed width (`slots.py`), so the bytes between them are compressed once.
 
-    waiting.html --cut--> Template --fill(words of a view)--> Template --fill(what seldom changes)--> Slotted
+    waiting.html --cut--> Template --fill(words of a view)--> Template --fill(what seldom changes)--> PreparedDocument
                  --values that visitors of one minute share--> Half --values of one visitor--> bytes
 
 The page carries the visitor's first status document and all words for the script in `<template>` elements, so
@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from waiting_room.assets import Assets
 from waiting_room.frame import page_frame
-from waiting_room.slots import Coding, Slotted, trailer
+from waiting_room.placeholders import Coding, PreparedDocument, trailer
 from waiting_room.status import State, Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
 from waiting_room.texts import Texts, fill
@@ -215,7 +215,7 @@ class Variant:
 
     def __init__(self, template: Template, widths: Mapping[str, int]) -> None:
         self.slots = template.slots
-        self.page = Slotted(template.fixed, [widths[slot] for slot in template.slots])
+        self.page = PreparedDocument(template.fixed, [widths[slot] for slot in template.slots])
 
 
 class Half:

@@ -71,7 +71,7 @@ def derived(key: bytes, salt: bytes) -> bytes:
 class Marks:
     """Short keyed digests: they tell those who have the key whether two things are the same, and others nothing.
 
-    keys: newest first; it makes marks, all of them are compared with. salt: one for every purpose.
+    keys: newest first; it makes binding_digest, all of them are compared with. salt: one for every purpose.
     """
 
     LENGTH: ClassVar = 4

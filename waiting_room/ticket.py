@@ -12,12 +12,12 @@ front proxy that carries one cookie carries all. Both are text, readable by anyb
     |    room
     kind and version: t1 a ticket, p1 a pass
 
-    p1 . checkout . <id>~<marks> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
+    p1 . checkout . <id>~<binding_digest> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
                          |
                          whom it was given to: b and four letters, a keyed digest of the browser's family, n and four,
                          one of the network. They differ from pass to pass, so they tell no two visitors' likeness
 
-    j1 . checkout . <id> . <arrived ms> . <signature>           a slip: its visitor has yet to join the line
+    j1 . checkout . <id> . <arrived ms> . <signature>           a join_token: its visitor has yet to join the line
 
 What stands behind a ~ came later: cookies from before have none of it, and older nodes take it for a part of the id.
 
@@ -41,16 +41,16 @@ from waiting_room.signature import TO_URL, Marks, Signatures, derived
 __all__ = [
     "ID_BYTES",
     "SIGN_OF_LIFE_S",
+    "JoinToken",
     "Keyring",
     "Pass",
     "Rejected",
     "Rejection",
-    "Slip",
     "Ticket",
     "cookie_name",
     "cookie_values",
     "judge",
-    "new_slip",
+    "new_join_token",
     "new_ticket",
 ]
 
@@ -128,22 +128,22 @@ class Pass:
     first_seen: float
     admitted_at: float
     expires: float
-    marks: str
+    binding_digest: str
     """Whom it was given to, as in the cookie; '' when it does not say."""
 
     def __init__(
-        self, id: str, room: str, first_seen: float, admitted_at: float, expires: float, marks: str = ""
+        self, id: str, room: str, first_seen: float, admitted_at: float, expires: float, binding_digest: str = ""
     ) -> None:
         self.id = id
         self.room = room
         self.first_seen = first_seen
         self.admitted_at = admitted_at
         self.expires = expires
-        self.marks = marks
+        self.binding_digest = binding_digest
 
 
 @dataclass(slots=True, init=False)  # as above
-class Slip:
+class JoinToken:
     """Of a visitor who is to show some work, or to wait, before they get a place. The place will have this id."""
 
     id: str
@@ -167,43 +167,43 @@ class Keyring:
             raise ValueError("at least one secret key is required")
         self._tickets = Signatures(keys, b"stanchion.ticket.v1")
         self._passes = Signatures(keys, b"stanchion.pass.v1")
-        self._slips = Signatures(keys, b"stanchion.slip.v1")
+        self._slips = Signatures(keys, b"stanchion.join_token.v1")
         self._kinds = {b"t1.": self._tickets, b"p1.": self._passes, b"j1.": self._slips}
         self._marks = Marks(keys, b"stanchion.mark.v1")
         self.claims = Signatures(keys, b"stanchion.premium.v1")
-        """Of what the shop says of its visitors (`edge/abuse/premium.py`)."""
+        """Of what the shop says of its visitors (`edge/decision/premium.py`)."""
         self.challenge_keys = tuple(derived(key, b"stanchion.challenge.v1") for key in keys)
         """Keys for challenges, newest first."""
 
-    def seal(self, what: Ticket | Pass | Slip) -> str:
+    def seal(self, what: Ticket | Pass | JoinToken) -> str:
         """The cookie's value."""
-        if isinstance(what, Slip):
+        if isinstance(what, JoinToken):
             return self._slips.sign(f"j1.{what.room}.{what.id}.{_ms(what.arrived)}".encode()).decode()
         if isinstance(what, Ticket):
             ident = f"{what.id}~a{what.told_s}" if what.told_s else what.id
             payload = f"t1.{what.room}.{ident}.{_ms(what.first_seen)}.{int(what.seen)}"
             return self._tickets.sign(payload.encode()).decode()
         times = f"{_ms(what.first_seen)}.{_ms(what.admitted_at)}.{int(what.expires)}"
-        ident = f"{what.id}~{what.marks}" if what.marks else what.id
+        ident = f"{what.id}~{what.binding_digest}" if what.binding_digest else what.id
         return self._passes.sign(f"p1.{what.room}.{ident}.{times}".encode()).decode()
 
-    def marks(self, ident: str, browser: str, network: str) -> str:
+    def binding_digest(self, ident: str, browser: str, network: str) -> str:
         """What the pass of a visitor says of whom it was given to."""
         return f"b{self._marks.of(_marked(ident, browser))}n{self._marks.of(_marked(ident, network))}"
 
     def differing(self, held: Pass, browser: str, network: str) -> tuple[str, ...]:
         """In what whoever shows a pass differs from whom it was given to: 'browser', 'network'."""
-        marks, end = held.marks, 1 + Marks.LENGTH
-        if len(marks) != 2 * end:
+        binding_digest, end = held.binding_digest, 1 + Marks.LENGTH
+        if len(binding_digest) != 2 * end:
             return ()
         differs: tuple[str, ...] = ()
-        if not self._marks.fits(marks[1:end], _marked(held.id, browser)):
+        if not self._marks.fits(binding_digest[1:end], _marked(held.id, browser)):
             differs = ("browser",)
-        if not self._marks.fits(marks[end + 1 :], _marked(held.id, network)):
+        if not self._marks.fits(binding_digest[end + 1 :], _marked(held.id, network)):
             differs += ("network",)
         return differs
 
-    def read(self, value: str, room: str) -> Ticket | Pass | Slip | Rejected:
+    def read(self, value: str, room: str) -> Ticket | Pass | JoinToken | Rejected:
         """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
         keys do, so it may be remembered; whether it still counts is `judge`'s to say, at every request.
         """
@@ -248,13 +248,13 @@ def _ticket(fields: list[str]) -> Ticket:
 
 def _pass(fields: list[str]) -> Pass:
     _, room, named, first_seen_ms, admitted_ms, expires = fields
-    ident, _, marks = named.partition("~")
-    return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)), marks)
+    ident, _, binding_digest = named.partition("~")
+    return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)), binding_digest)
 
 
-def _slip(fields: list[str]) -> Slip:
+def _slip(fields: list[str]) -> JoinToken:
     _, room, ident, arrived_ms = fields
-    return Slip(ident, room, int(arrived_ms) / 1000)
+    return JoinToken(ident, room, int(arrived_ms) / 1000)
 
 
 def _marked(ident: str, what: str) -> bytes:
@@ -266,9 +266,9 @@ def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:
     return Ticket(_new_id(entropy), room, _ms(now) / 1000, float(int(now)))
 
 
-def new_slip(room: str, now: float, entropy: bytes) -> Slip:
+def new_join_token(room: str, now: float, entropy: bytes) -> JoinToken:
     """The same for a visitor who is to show some work first."""
-    return Slip(_new_id(entropy), room, _ms(now) / 1000)
+    return JoinToken(_new_id(entropy), room, _ms(now) / 1000)
 
 
 def _new_id(entropy: bytes) -> str:

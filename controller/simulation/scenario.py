@@ -84,7 +84,7 @@ class Scenario:
     clock_off_s: float = 0.0  # node clocks are off by up to this, either way
     joined: bool = False
     heartbeat_s: float = 0.2
-    bucket_floor: float = 3.0
+    burst_floor: float = 3.0
     poll_budget_per_s: float | None = None
     kind: Literal["measured", "stress"] = "measured"
 
@@ -100,7 +100,7 @@ class Scenario:
             poll_budget_per_s=None if self.poll_budget_per_s is None else self.poll_budget_per_s / n,
             nodes=n,
             room_admissions_per_second=rate,
-            bucket_floor=self.bucket_floor,
+            burst_floor=self.burst_floor,
         )
 
     def plan(self) -> Capacity:

@@ -104,11 +104,11 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(
             _FLASH,
             name="small-strict-1",
-            what="one node of 1/s, 1,000 visitors, bucket_floor 1",
+            what="one node of 1/s, 1,000 visitors, burst_floor 1",
             people=small_crowd,
             capacity=1.0,
             nodes=1,
-            bucket_floor=1.0,
+            burst_floor=1.0,
         ),
         replace(
             _FLASH,
@@ -120,15 +120,15 @@ SCENARIOS: Mapping[str, Scenario] = {
             joined=True,
         ),
         replace(_FLASH, name="many", what="50 nodes of 1/s each", nodes=50),
-        replace(_FLASH, name="many-strict", what="50 nodes, bucket_floor 1", nodes=50, bucket_floor=1.0),
+        replace(_FLASH, name="many-strict", what="50 nodes, burst_floor 1", nodes=50, burst_floor=1.0),
         replace(_FLASH, name="many-joined", what="50 nodes, joined", nodes=50, joined=True),
         replace(
             _FLASH,
             name="many-strict-joined",
-            what="50 nodes, bucket_floor 1, joined",
+            what="50 nodes, burst_floor 1, joined",
             nodes=50,
             joined=True,
-            bucket_floor=1.0,
+            burst_floor=1.0,
         ),
         replace(
             _FLASH,

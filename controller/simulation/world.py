@@ -3,7 +3,7 @@
     client --latency--> node.decide --latency--> client --sleeps poll_after + jitter - allowance--> ...
                         '-- held until the node calls, or the time is over --'
 
-Requests lie in a wheel of 10 ms slots (no interval is shorter than that), each slot is sorted when its time
+Requests lie in a wheel of 10 ms vacancies (no interval is shorter than that), each slot is sorted when its time
 comes: cheaper than a heap and exact. Everything is drawn from one seeded generator, so a run can be repeated
 to the last bit.
 """
@@ -17,13 +17,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.decisions import Admit, Verdict, Wait
-from controller.fleet import Summary
+from controller.fleet.summary import Summary
 from controller.gate import Gate
-from controller.held import HeldAnswers
+from controller.polling.parked_polls import ParkedPolls
 from controller.settings import GateSettings
 from controller.simulation.crowd import COLLECTOR, FAST, PLAIN, Crowd, Floats
 from controller.simulation.scenario import Cut, Event, Kill, Scenario, SetCapacity, SetNodes, Stall
+from controller.verdicts import Admit, Verdict, Wait
 
 WHEEL_S = 0.01
 HEARTBEAT_DELAY_S = 0.05
@@ -37,7 +37,7 @@ WARM_S = 2.0  # the nodes run before the first visitor comes, as they would
 class Policy(Protocol):
     """What a node runs: the gate, or something to compare it with."""
 
-    def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict: ...
+    def decide(self, first_seen: float, now: float, u: float, vacancies: int | None = None) -> Verdict: ...
     def tick(self, now: float) -> None: ...
     def reconfigure(self, settings: GateSettings, now: float) -> None: ...
 
@@ -114,7 +114,7 @@ class _World:
         self.next_beat = [float(x) for x in rng.random(64 + scenario.nodes) * scenario.heartbeat_s - WARM_S]
         self.read_until = [-WARM_S] * (64 + scenario.nodes)
         self.board: deque[tuple[float, Summary]] = deque()
-        self.held = [HeldAnswers() for _ in range(64 + scenario.nodes)]
+        self.held = [ParkedPolls() for _ in range(64 + scenario.nodes)]
         self.stalled_until: dict[int, float] = {}
         self.down_until: dict[int, float] = {}
         self.cut_until = -WARM_S
@@ -191,7 +191,7 @@ class _World:
             if next_tick[i] <= now and self.stalled_until.get(i, -WARM_S) <= now:
                 node.tick(now + self.offset[i])
                 if isinstance(node, Gate):
-                    self.held[i].call(now + self.offset[i], node.called, node.is_in)
+                    self.held[i].call(now + self.offset[i], node.threshold, node.would_admit)
                 next_tick[i] += 0.1
                 if next_tick[i] < now:
                     next_tick[i] = now + 0.1
@@ -278,13 +278,13 @@ class _World:
             self.after_wake[visitor] = self.after_wake.get(visitor, 0) + 1
         gate, held, place = self.nodes[node], self.held[node], self.first_seen[visitor]
         if held.is_pressing and isinstance(gate, Gate):
-            held.call(t + off, gate.called, gate.is_in, place)
+            held.call(t + off, gate.threshold, gate.would_admit, place)
         verdict = gate.decide(place, t + off, self.chance[k])
         is_first, self.asked[visitor] = self.asked[visitor] == -inf, t
         if isinstance(verdict, Admit):
             self._let_in(t, visitor, node)
         elif isinstance(verdict, Wait):
-            if isinstance(gate, Gate) and not is_first and gate.holds(place, verdict) and not held.is_full:
+            if isinstance(gate, Gate) and not is_first and gate.may_park(place, verdict) and not held.is_full:
                 self._hold(t, visitor, gate, node, k)
                 if people.kind[visitor] != FAST:
                     return
@@ -313,7 +313,7 @@ class _World:
             elif isinstance(verdict, Wait) and not is_fast:
                 self._come_back(now, visitor, verdict, k)
 
-        self.held[node].hold(place, t + off, gate.hold(place, t + off), answer)
+        self.held[node].hold(place, t + off, gate.park(place, t + off), answer)
 
     def _try_again(self, t: float, k: int) -> float:
         back_off_s = BACK_OFF_S

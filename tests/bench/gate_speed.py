@@ -15,7 +15,7 @@ from time import process_time
 from typing import NamedTuple
 
 from controller import Gate, GateSettings, Wait
-from edge.workers.loop import calm_collector
+from edge.support.event_loop import calm_collector
 
 LIVE = 110_000  # in the room, at the beginning; fifty a second are let in
 WARM = 450  # steps of a tenth of a second, after which everybody is there and knows their interval
@@ -65,8 +65,8 @@ def run(nodes: int, visitors: int, steps: int) -> tuple[Gate, list[Step]]:
         afters: list[float | None] = []  # a verdict does not outlive its answer
         before = turns_per_s()
         start = process_time()
-        for first_seen, at_s, draw in asked:
-            verdict = decide(first_seen, at_s, draw)
+        for first_seen, at_s, u in asked:
+            verdict = decide(first_seen, at_s, u)
             afters.append(verdict.poll_after_s if isinstance(verdict, Wait) else None)
         decide_s = process_time() - start
         after = turns_per_s()

@@ -17,18 +17,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from edge.abuse.shield import Shield
-from edge.access import Access
-from edge.answers import Answers
-from edge.entropy import Entropy
-from edge.loading import parse_settings
-from edge.metrics import Metrics
-from edge.pipeline import Pipeline
-from edge.plane.client import Client
-from edge.plane.server import Plane
-from edge.plane.upstream import Upstream
-from edge.rooms import build_rooms
-from edge.workers.loop import calm_collector
+from edge.decision.pipeline import Pipeline
+from edge.decision.responses import Responses
+from edge.operations.access_log import Access
+from edge.operations.metrics import Metrics
+from edge.proxy.client import Client
+from edge.proxy.server import ProxyServer
+from edge.proxy.upstream import Upstream
+from edge.rooms.table import build_rooms
+from edge.settings.loading import parse_settings
+from edge.shield.shield import Shield
+from edge.support.entropy import Entropy
+from edge.support.event_loop import calm_collector
 from tests.bench.heads import COUNTER, KEY, Heads
 from tests.bench.servers import EDGE, ROOM
 from waiting_room.assets import Assets
@@ -79,10 +79,10 @@ class Node:
         assets = Assets.load()
         self.rooms = build_rooms(settings, assets, lambda _: (), 0, time.time(), time.time())
         pipeline = Pipeline(
-            self.rooms, Keyring([KEY.encode()]), Answers(assets), metrics, settings.cookies, Entropy(os.urandom),
+            self.rooms, Keyring([KEY.encode()]), Responses(assets), metrics, settings.cookies, Entropy(os.urandom),
             lambda _: None, Shield(settings.abuse),
         )  # fmt: skip
-        self.plane = Plane(settings, pipeline, Access(metrics, settings.log), time.time, random.Random().random)
+        self.plane = ProxyServer(settings, pipeline, Access(metrics, settings.log), time.time, random.Random().random)
         self.plane.date = b"Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n"
         self._connect_shop()
         self._ticked = self._flushed = 0.0

@@ -22,7 +22,7 @@ class Measured:
     seconds: float
     cpu_s: float
     failed: int
-    """Answers that were not 2xx, and connections that broke."""
+    """Responses that were not 2xx, and connections that broke."""
     p50_ms: float
     p99_ms: float
 

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Request, expect
 from tests.browser.conftest import REPORT_VIOLATIONS, Watch
 from tests.browser.test_real_edge import PATIENCE_MS
 from tests.edge.running import one_room, running_edge, running_upstream, wait_until
-from tests.edge.workers.whole import Upstream
+from tests.edge.whole import Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_visitor_joins_and_gets_in(chromium: Browser, tmp_path: Path, with_scripts: bool) -> None:
     """The puzzle is solved in a worker of ours, within the policy; without scripts the page says how long it takes."""
     without_s = 600 if with_scripts else 5
-    join = {"proof": "all", "work": 3000, "without_seconds": without_s}
+    join = {"proof": "all", "difficulty": 3000, "no_script_wait_seconds": without_s}
     async with (
         running_upstream(Upstream().handle) as shop,
         running_edge(one_room(shop, capacity={"admissions_per_second": 3}, join=join), tmp_path) as edge,
@@ -46,7 +46,9 @@ async def test_a_visitor_joins_and_gets_in(chromium: Browser, tmp_path: Path, wi
         assert len(solutions) == with_scripts
         if not with_scripts:
             assert time.monotonic() - came >= without_s - 0.5
-        metric = 'stanchion_joins_total{how="%s",room="checkout"}' % ("solved" if with_scripts else "waited")
+        metric = 'stanchion_join_challenges_total{result="%s",room="checkout"}' % (
+            "solved" if with_scripts else "waited"
+        )
 
         async def is_counted() -> bool:
             return await edge.metric(metric) == 1

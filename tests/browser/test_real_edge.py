@@ -11,8 +11,8 @@ from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 from playwright.async_api import Error as PlaywrightError
 
-from edge.demo.crowd import Crowd, CrowdPlan
-from edge.demo.shop import running_shop
+from edge.cli.demo.crowd import Crowd, CrowdPlan
+from edge.cli.demo.shop import running_shop
 from tests.browser.conftest import Watch
 from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream, wait_until
 

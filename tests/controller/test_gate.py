@@ -14,7 +14,7 @@ from controller import Admit, Gate, GateSettings, SettingsError, Verdict, Wait
 
 def crowd_at(gate: Gate, now: float, visitors: int, spacing_s: float = 1e-3) -> list[Verdict]:
     """So many first requests, one after the other."""
-    return [gate.decide(first_seen=now + i * spacing_s, now=now + i * spacing_s, draw=0.5) for i in range(visitors)]
+    return [gate.decide(first_seen=now + i * spacing_s, now=now + i * spacing_s, u=0.5) for i in range(visitors)]
 
 
 def test_an_empty_room_lets_everybody_through_up_to_the_burst() -> None:
@@ -24,7 +24,7 @@ def test_an_empty_room_lets_everybody_through_up_to_the_burst() -> None:
 
 
 def test_a_rush_upon_a_full_bucket_wastes_next_to_nothing() -> None:
-    """It is full again when those who found it empty may come back first, and they do, whatever the draw."""
+    """It is full again when those who found it empty may come back first, and they do, whatever the u."""
     gate = Gate(GateSettings(admissions_per_second=50.0), now=0.0)
     gate.tick(10.0)
     before = gate.snapshot(now=10.0).wasted
@@ -35,7 +35,7 @@ def test_a_rush_upon_a_full_bucket_wastes_next_to_nothing() -> None:
         while ticked < now:
             ticked += 0.1
             gate.tick(ticked)
-        verdict = gate.decide(first_seen, now, draw=0.9)
+        verdict = gate.decide(first_seen, now, u=0.9)
         if isinstance(verdict, Wait):
             heappush(due, (now + verdict.poll_after_s, first_seen))
     assert gate.snapshot(now).wasted - before <= 5.0  # a tenth of a second of the capacity
@@ -58,8 +58,8 @@ def test_capacity_zero_holds_the_room() -> None:
 def test_no_free_place_admits_nobody() -> None:
     """With no free place for an active visitor nobody passes, whatever the bucket holds."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
-    assert isinstance(gate.decide(first_seen=0.0, now=0.0, draw=0.5, slots=0), Wait)
-    assert isinstance(gate.decide(first_seen=0.0, now=2.0, draw=0.5, slots=3), Admit)
+    assert isinstance(gate.decide(first_seen=0.0, now=0.0, u=0.5, vacancies=0), Wait)
+    assert isinstance(gate.decide(first_seen=0.0, now=2.0, u=0.5, vacancies=3), Admit)
 
 
 def test_eta_follows_the_places_that_come_free() -> None:
@@ -74,7 +74,7 @@ def test_eta_follows_the_places_that_come_free() -> None:
         now += 0.1
         free += 0.2  # two places a second
         for first_seen in [f for f, at in due.items() if at <= now]:
-            verdict = gate.decide(first_seen, now, 0.5, slots=int(free))
+            verdict = gate.decide(first_seen, now, 0.5, vacancies=int(free))
             if isinstance(verdict, Admit):
                 free -= 1.0
                 del due[first_seen]
@@ -88,7 +88,7 @@ def test_eta_follows_the_places_that_come_free() -> None:
     assert 0.3 * waiting / 2.0 < etas[-1] < 3.0 * waiting / 2.0
     settled = gate.snapshot(now).pid.i
     for i in range(50):
-        gate.decide(line[-1], now + i / 10, 0.5, slots=0)
+        gate.decide(line[-1], now + i / 10, 0.5, vacancies=0)
         gate.tick(now + i / 10)
     assert gate.snapshot(now + 5.0).pid.i == settled
 
@@ -116,9 +116,9 @@ def test_what_is_worked_out_once_a_step_changes_no_verdict(nodes: int) -> None:
         short_ways += first_seen < quick._line._proven_until and (
             nodes > 1 or first_seen <= quick._foresight.sure_until
         )
-        draw = chance.random()
-        verdict = quick.decide(first_seen, now, draw)
-        assert thorough.decide(first_seen, now, draw) == verdict
+        u = chance.random()
+        verdict = quick.decide(first_seen, now, u)
+        assert thorough.decide(first_seen, now, u) == verdict
         if isinstance(verdict, Wait) and chance.random() < 0.97 and (visitor % 3 or now > first_seen):
             waits += 1
             late_s = chance.choice([0.0, 0.0, 0.0, 0.0, -0.5 * verdict.poll_after_s, 0.3, 12.0])
@@ -143,10 +143,10 @@ def test_a_node_that_joins_a_running_sale_listens_first() -> None:
     gate = Gate(GateSettings(admissions_per_second=10.0), now=100.0, resume={})
     assert all(isinstance(v, Wait) for v in crowd_at(gate, 100.0, 5))
     gate.tick(100.6)
-    assert isinstance(gate.decide(first_seen=90.0, now=100.6, draw=0.5), Wait)
+    assert isinstance(gate.decide(first_seen=90.0, now=100.6, u=0.5), Wait)
     for i in range(20):
         gate.tick(101.0 + i / 10)
-    assert isinstance(gate.decide(first_seen=90.0, now=103.0, draw=0.5), Admit)
+    assert isinstance(gate.decide(first_seen=90.0, now=103.0, u=0.5), Admit)
 
 
 def test_set_share_is_bumpless() -> None:
@@ -227,21 +227,21 @@ def test_never_more_than_burst_and_rate(
     now, moved, most = 1000.0, 0.0, rate
     deepest = config.depth_at(rate)
     admissions: list[float] = []
-    for what, step, age, draw in calls:
+    for what, step, age, u in calls:
         now += step
         moved += max(step, 0.0)
         if what == "tick":
             gate.tick(now)
         elif what == "share":
-            rate = draw * 30.0
+            rate = u * 30.0
             gate.set_share(rate, now)
         elif what == "nodes":
-            config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=1 + int(draw * 5))
+            config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=1 + int(u * 5))
             gate.reconfigure(config, now)
         elif what == "resume":
             config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=nodes)
             gate = Gate(config, now, resume=gate.checkpoint(now))
-        elif isinstance(gate.decide(now - age, now, draw), Admit):
+        elif isinstance(gate.decide(now - age, now, u), Admit):
             admissions.append(moved)
         most = max(most, rate)
         deepest = max(deepest, GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=5).depth_at(rate))
@@ -258,13 +258,13 @@ def test_the_older_is_never_refused_while_the_younger_passes(
     """Of two visitors who poll in the same state, if the younger passes so does the older."""
     one, other = (Gate(GateSettings(admissions_per_second=3.0), now=1000.0) for _ in "12")
     now = 1000.0
-    for what, step, age, draw in calls:
+    for what, step, age, u in calls:
         now += max(-1.0, min(step, 5.0))
         for gate in (one, other):
             if what == "tick":
                 gate.tick(now)
             else:
-                gate.decide(now - abs(age), now, draw)
+                gate.decide(now - abs(age), now, u)
     now += gap
     older, younger = now - max(ages), now - min(ages)
     if isinstance(one.decide(younger, now, 0.5), Admit):
@@ -306,12 +306,12 @@ def test_every_wait_keeps_its_bounds(calls: list[tuple[str, float, float, float]
     config = GateSettings(admissions_per_second=5.0, poll_min_s=1.0, poll_max_s=15.0, nodes=3)
     gate = Gate(config, now=0.0)
     now = 0.0
-    for what, step, age, draw in calls:
+    for what, step, age, u in calls:
         now += step
         if what == "tick":
             gate.tick(now)
             continue
-        verdict = gate.decide(now - age, now, draw)
+        verdict = gate.decide(now - age, now, u)
         if isinstance(verdict, Wait):
             assert 1.0 <= verdict.poll_after_s <= 15.0
             assert verdict.position is not None

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from controller.bucket import LeakyBucket
-from controller.law import ThresholdLaw
-from controller.leases import LeaseBook
-from controller.line import Line
-from controller.meter import RateMeter
-from controller.pacing import appointment, first_appointment
-from controller.pid import Gains, Pid
+from controller.law.bucket import LeakyBucket
+from controller.law.pid import Gains, Pid
+from controller.law.threshold import ThresholdLaw
+from controller.line.leases import LeaseBook
+from controller.line.line import Line
+from controller.line.meter import RateMeter
+from controller.line.return_rate import ReturnRate, TrafficShare
+from controller.polling.appointments import appointment, first_appointment
 from controller.settings import GateSettings
-from controller.showup import SelfReturns, ShowUp
 
 
 def test_a_jump_ahead_and_back_mints_no_tokens() -> None:
@@ -38,7 +38,7 @@ def test_the_bucket_stays_within_its_depth(steps: list[tuple[float, bool]], rate
     for step, takes in steps:
         now += step
         if takes:
-            bucket.take(now, spare=2.0)
+            bucket.take(now, reserve=2.0)
         assert 0.0 <= bucket.level(now) <= bucket.depth
 
 
@@ -137,7 +137,7 @@ def test_resampling_keeps_the_shape_of_the_line() -> None:
 
 def test_ghosts_among_newcomers_are_noticed() -> None:
     """The share of first requests that are followed by a second comes out of the counts."""
-    showup = ShowUp(is_sampled=False)
+    showup = ReturnRate(is_sampled=False)
     for i in range(300):
         showup.due(fresh=1, proven=1)
         showup.visit()
@@ -148,7 +148,7 @@ def test_ghosts_among_newcomers_are_noticed() -> None:
 
 def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
     """The share of the traffic moves only on evidence."""
-    even, skewed = SelfReturns(4), SelfReturns(4)
+    even, skewed = TrafficShare(4), TrafficShare(4)
     even.be_sure(counts_from=0.0)
     skewed.be_sure(counts_from=0.0)
     for i in range(2000):
@@ -161,7 +161,7 @@ def test_an_even_load_is_left_alone_and_a_skewed_one_is_seen() -> None:
     assert skewed.surplus(part=0.7) == 0.0
 
 
-def come_back(returns: SelfReturns, kept: bool, i: int) -> None:
+def come_back(returns: TrafficShare, kept: bool, i: int) -> None:
     """The i-th lease has come due, a second after the one before, and its visitor is here or not."""
     if kept:
         returns.back += 1
@@ -172,7 +172,7 @@ def come_back(returns: SelfReturns, kept: bool, i: int) -> None:
 def test_a_node_that_starves_knows_it_before_it_knows_how_late_visitors_come() -> None:
     """It would never learn that otherwise. And lateness makes no node seem crowded. Any other share is not believed so
     early, and what was counted by guess holds only until enough is counted for sure."""
-    starving, slow, hasty, crowded = SelfReturns(4), SelfReturns(4), SelfReturns(4), SelfReturns(4)
+    starving, slow, hasty, crowded = TrafficShare(4), TrafficShare(4), TrafficShare(4), TrafficShare(4)
     for i in range(2000):
         come_back(starving, i % 20 == 0, i)
         come_back(slow, i % 8 == 0, i)  # half of them late beyond what is waited for
@@ -192,7 +192,7 @@ def test_a_node_that_starves_knows_it_before_it_knows_how_late_visitors_come() -
 
 def test_leases_that_do_not_allow_for_lateness_do_not_count_once_it_is_known() -> None:
     """Half of those who are a second late were missed; that they were is no sign of where they went."""
-    returns = SelfReturns(4)
+    returns = TrafficShare(4)
     returns.be_sure(counts_from=1000.0)
     for i in range(2000):
         come_back(returns, i % 8 == 0 if i < 1000 else i % 4 == 0, i)
@@ -219,9 +219,9 @@ def test_a_newcomer_whose_turn_is_near_is_asked_back_once() -> None:
     s = GateSettings(admissions_per_second=10.0)
     for eta_s, expected_s in ((0.4, 1.0), (1.7, 1.7), (1.9, 1.9)):
         after_s = appointment(eta_s, 10.0, s.poll_min_s, s.poll_max_s, is_exact=True)
-        assert first_appointment(s, eta_s, after_s, is_probed=True, draw=0.5, is_joined=False) == expected_s
+        assert first_appointment(s, eta_s, after_s, is_probed=True, u=0.5, is_joined=False) == expected_s
     after_s = appointment(20.0, 10.0, s.poll_min_s, s.poll_max_s, is_exact=True)
-    assert first_appointment(s, 20.0, after_s, is_probed=True, draw=0.5, is_joined=False) == 10.0
+    assert first_appointment(s, 20.0, after_s, is_probed=True, u=0.5, is_joined=False) == 10.0
 
 
 def test_after_a_standstill_joined_nodes_call_at_once() -> None:
@@ -291,14 +291,14 @@ def test_after_a_resampling_nobody_is_counted_as_back_for_one_interval() -> None
 def test_the_first_of_a_new_line_come_back_before_the_bucket_overflows() -> None:
     """Chance keeps those behind them apart, and all of joined nodes, which hear of each other late."""
     s = GateSettings(admissions_per_second=10.0)
-    for eta_s, draw, is_joined, expected_s in (
+    for eta_s, u, is_joined, expected_s in (
         (0.1, 0.9, False, 1.0),
         (1.0, 0.9, False, 1.0),
         (1.5, 0.8, False, 1.2),
         (8.0, 0.8, False, 1.4),
         (0.1, 0.8, True, 1.4),
     ):
-        after_s = first_appointment(s, eta_s, 1.0, is_probed=False, draw=draw, is_joined=is_joined)
+        after_s = first_appointment(s, eta_s, 1.0, is_probed=False, u=u, is_joined=is_joined)
         assert after_s == pytest.approx(expected_s)
 
 

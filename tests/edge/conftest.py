@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 import uvloop
 
-from edge.abuse.shield import Shield
-from edge.answers import Answers
-from edge.cluster.grants import Grants
-from edge.loading import parse_settings
-from edge.metrics import Metrics
-from edge.pipeline import Pipeline
-from edge.plane.server import Plane
-from edge.rooms import build_rooms
-from edge.workers.board import Board, create_board_file
-from edge.workers.sockets import open_sockets
+from edge.decision.pipeline import Pipeline
+from edge.decision.responses import Responses
+from edge.operations.metrics import Metrics
+from edge.proxy.server import ProxyServer
+from edge.rooms.redemption import RedemptionClient
+from edge.rooms.table import build_rooms
+from edge.settings.loading import parse_settings
+from edge.shield.shield import Shield
+from edge.supervisor.sockets import open_sockets
+from edge.support.shared_counters import SharedCounters, create_counters_file
 from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
@@ -244,18 +244,18 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
             settings: str = "",
             rate: float = 1e5,
             room: str = "",
-            grants: Grants | None = None,
+            grants: RedemptionClient | None = None,
         ) -> Edge:
             text = SETTINGS % (upstream.url, upstream_settings, settings, rate)
             parsed = parse_settings(text + (f"    {room}\n" if room else ""))
-            board = Board(create_board_file(1), 1)
+            board = SharedCounters(create_counters_file(1), 1)
             assets = Assets.load()
             now = time.time()
             rooms = build_rooms(parsed, assets, lambda name: board.rows(0), 0, now, now)
             pipeline = Pipeline(
                 rooms,
                 Keyring(KEYS),
-                Answers(assets),
+                Responses(assets),
                 Metrics(),
                 parsed.cookies,
                 os.urandom,
@@ -264,7 +264,7 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
                 grants=grants,
             )
             watcher = Recorder()
-            plane = Plane(parsed, pipeline, watcher, time.time, random.random)
+            plane = ProxyServer(parsed, pipeline, watcher, time.time, random.random)
             ((listener,),) = open_sockets(parsed.listen, 1)
             queue = stack.enter_context(listener.dup())
             queue.setblocking(False)

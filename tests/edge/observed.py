@@ -6,7 +6,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from edge.demo.crowd import Visit
+from edge.cli.demo.crowd import Visit
 
 CAPACITY = 40.0
 BURST_S = 1.0

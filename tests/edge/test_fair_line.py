@@ -20,8 +20,8 @@ from controller.simulation.ideal import Capacity, fifo
 from controller.simulation.measures import Measures, measure
 from controller.simulation.scenario import Scenario
 from controller.simulation.world import play
-from edge.cluster.heartbeat import HEARTBEAT_S
-from edge.demo.crowd import Crowd, CrowdPlan, Visit
+from edge.cli.demo.crowd import Crowd, CrowdPlan, Visit
+from edge.worker.heartbeat import HEARTBEAT_S
 from tests.edge.observed import BURST_S, CAPACITY, Shop, check_the_bounds, used_share
 from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream, wait_until
 

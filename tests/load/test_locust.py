@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from edge.demo.shop import running_shop
+from edge.cli.demo.shop import running_shop
 from tests.edge.running import one_room, running_edge, wait_until
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")

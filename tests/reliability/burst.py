@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.edge.workers.whole import whole_edge
+from tests.edge.whole import whole_edge
 
 EACH, WITHIN_S, PATIENCE_S = 9_900, 2.0, 60.0
 ASK = b"GET /_stanchion/status?room=checkout HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["edge.plane", "waiting_room"]):
+with atheris.instrument_imports(include=["edge.proxy", "waiting_room"]):
     from tests.reliability.fuzz import checks
 
 

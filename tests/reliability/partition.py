@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import yaml
 from aiohttp import web
 
-from edge.demo.crowd import Crowd, CrowdPlan
+from edge.cli.demo.crowd import Crowd, CrowdPlan
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.cluster.toxic_proxy import ToxicProxy, toxic_proxy
 from tests.edge.observed import Shop, most_in_a_window

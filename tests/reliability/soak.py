@@ -32,8 +32,8 @@ import psutil
 import yaml
 from aiohttp import web
 
-from edge.demo.crowd import Crowd, CrowdPlan, Visit
-from edge.uses import MOST
+from edge.cli.demo.crowd import Crowd, CrowdPlan, Visit
+from edge.rooms.redeemed_tickets import MOST
 from tests.edge.observed import Shop, most_in_a_window, overtaken_share
 from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until, with_rooms
 from tests.reliability.document import replace_table

@@ -1,6 +1,6 @@
 """Tampered tickets and passes through the function that opens them for the edge. Seeded, so repeatable.
 
-A forger is given whatever a visitor can hold: tickets, passes and slips of two rooms under the newest key and the last,
+A forger is given whatever a visitor can hold: tickets, passes and join tokens of two rooms under the newest and last key,
 and a keyring of his own. Every kind of tampering begins with a genuine cookie and ends with other bytes:
 
     letters      one to three letters changed, dropped or added anywhere
@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from itsdangerous import Signer
 
-from waiting_room.ticket import Keyring, Pass, Rejected, Slip, Ticket, cookie_values, new_ticket
+from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Ticket, cookie_values, new_ticket
 
 __all__ = ["tamper"]
 
@@ -61,10 +61,12 @@ def tamper(count: int, seed: int) -> dict[str, Counter[str]]:
             opened = keys.read(forged, room)
             assert isinstance(opened, Rejected), f"{kind}: {forged!r} opened as {opened}"
         found = cookie_values(f"a=1; stanchion_sale={forged}; b=2", "stanchion_sale")
-        assert not any(isinstance(keys.read(each, "sale"), Ticket | Pass | Slip) for each in found if each not in known)
+        assert not any(
+            isinstance(keys.read(each, "sale"), Ticket | Pass | JoinToken) for each in found if each not in known
+        )
         said[kind][opened.reason.value] += 1
         if tried % SHOWN == 0:
-            assert isinstance(keys.read(value, value.split(".")[1]), Ticket | Pass | Slip), f"{value!r} is genuine"
+            assert isinstance(keys.read(value, value.split(".")[1]), Ticket | Pass | JoinToken), f"{value!r} is genuine"
     return said
 
 
@@ -72,12 +74,14 @@ def _cookie(chance: random.Random, keys: Keyring) -> str:
     ticket = new_ticket(chance.choice(ROOMS), chance.uniform(1.7e9, 1.8e9), chance.randbytes(16))
     match chance.randrange(5):
         case 0:
-            return keys.seal(Slip(ticket.id, ticket.room, ticket.first_seen))
+            return keys.seal(JoinToken(ticket.id, ticket.room, ticket.first_seen))
         case 1 | 2:
             return keys.seal(ticket)
     admitted_at = ticket.first_seen + chance.uniform(0, 4000)
-    marks = chance.choice(("", keys.marks(ticket.id, "chrome android", "192.0.2.0/24")))
-    return keys.seal(Pass(ticket.id, ticket.room, ticket.first_seen, admitted_at, admitted_at // 1 + 600, marks))
+    binding_digest = chance.choice(("", keys.binding_digest(ticket.id, "chrome android", "192.0.2.0/24")))
+    return keys.seal(
+        Pass(ticket.id, ticket.room, ticket.first_seen, admitted_at, admitted_at // 1 + 600, binding_digest)
+    )
 
 
 def _body(value: str) -> str:
@@ -118,7 +122,7 @@ def _cut(value: str, chance: random.Random) -> str:
 
 
 def _own_key(value: str, chance: random.Random) -> str:
-    salts = {"t1": b"stanchion.ticket.v1", "p1": b"stanchion.pass.v1", "j1": b"stanchion.slip.v1"}
+    salts = {"t1": b"stanchion.ticket.v1", "p1": b"stanchion.pass.v1", "j1": b"stanchion.join_token.v1"}
     is_ours = chance.random() < 0.5
     key = NEWEST if is_ours else chance.randbytes(32)
     salt = salts[chance.choice([kind for kind in KINDS if not is_ours or kind != value[:2]])]  # ours: another purpose's

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from checkout.evidence import Told
-from edge.demo.crowd import Visit, pause_s
+from edge.cli.demo.crowd import Visit, pause_s
 
 JSON = {"Accept": "application/json"}
 ROOM_COOKIE = "stanchion_checkout"

@@ -36,7 +36,7 @@ def settings(shop_url: str) -> str:
         paths=["/checkout*", "/api/*"],
         capacity={"admissions_per_second": CAPACITY, "burst_seconds": 1.0},
         polling={"min_seconds": 1, "max_seconds": 4},
-        stock={"path": "/stock", "every_seconds": 0.5, "claim_seconds": 10},
+        stock={"path": "/stock", "interval_seconds": 0.5, "claim_seconds": 10},
     )
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from random import Random
 from statistics import fmean
 
-from controller.adaptive import AdaptiveLaw, AdaptiveSettings
-from edge.health import Health
-from edge.simulation.chart import Guide, Line, chart, linear, time_axis
+from controller.law.adaptive import AdaptiveLaw, AdaptiveSettings
+from edge.cli.simulate.chart import Guide, Line, chart, linear, time_axis
+from edge.rooms.upstream_health import Health
 
 __all__ = ["CAPACITY", "TARGET_S", "Played", "Trouble", "play"]
 
@@ -144,7 +144,7 @@ svg{font:12px system-ui,sans-serif;background:#fff}
 HEIGHT = 250.0
 
 
-def draw() -> str:
+def u() -> str:
     """Two pictures, one above the other, as a whole SVG file."""
     end_s, trouble = 960.0, Trouble()
     runs = {"with": play(trouble, end_s), "without": play(trouble, end_s, has_loop=False)}
@@ -180,4 +180,4 @@ def _thinned(values: list[float]) -> list[float]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(draw())
+    Path(sys.argv[1]).write_text(u())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controller.simulation import page, world
 from controller.simulation.scenario import Client
-from edge.demo import crowd
+from edge.cli.demo import crowd
 from waiting_room.texts import LEAST_WAIT_S, Texts
 
 ROOT = Path(__file__).parents[2]

@@ -93,7 +93,7 @@ def test_a_small_shop_uses_its_capacity_and_keeps_its_word(name: str) -> None:
     assert got.p99_s <= 7.0
     assert got.kendall <= 0.004
     assert truth.covered >= 0.9
-    deepest = run.scenario.bucket_floor * run.scenario.nodes
+    deepest = run.scenario.burst_floor * run.scenario.nodes
     assert got.overshoot <= deepest - plan.burst_s * plan.at(0.0)
 
 

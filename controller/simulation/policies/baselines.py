@@ -19,9 +19,9 @@ appointments.
 from collections.abc import Callable
 from math import inf
 
-from controller.bucket import LeakyBucket
-from controller.decisions import Admit, Verdict, Wait
+from controller.law.bucket import LeakyBucket
 from controller.settings import GateSettings
+from controller.verdicts import Admit, Verdict, Wait
 
 POLL_S = 5.0
 TICK_S = 1.0
@@ -38,8 +38,8 @@ class BucketOnly:
         self.ticked_at = now
         self.is_crowded = False
 
-    def decide(self, first_seen: float, now: float, draw: float, slots: int | None = None) -> Verdict:
-        del slots
+    def decide(self, first_seen: float, now: float, u: float, vacancies: int | None = None) -> Verdict:
+        del vacancies
         if first_seen <= self.threshold:
             self.eligible += 1
             if self.bucket.take(now):
@@ -48,7 +48,7 @@ class BucketOnly:
             self.is_crowded = True
             self.start(now)
         self.refuse(first_seen, now)
-        return Wait(POLL_S * (0.8 + 0.4 * draw), None, None, None)
+        return Wait(POLL_S * (0.8 + 0.4 * u), None, None, None)
 
     def tick(self, now: float) -> None:
         dt = now - self.ticked_at

@@ -8,8 +8,8 @@ import asyncio
 import random
 from pathlib import Path
 
-from edge.cluster.heartbeat import HEARTBEAT_S
-from edge.demo.crowd import Crowd, CrowdPlan
+from edge.cli.demo.crowd import Crowd, CrowdPlan
+from edge.worker.heartbeat import HEARTBEAT_S
 from tests.edge.cluster.machines import joined_machine, wait_joined
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.observed import CAPACITY, Shop, check_the_bounds, used_share

@@ -6,7 +6,7 @@ import yaml
 
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.running import running_edge, running_upstream, wait_until
-from tests.edge.workers.whole import Edge, Upstream, Visitor, settings
+from tests.edge.whole import Edge, Upstream, Visitor, settings
 
 METRIC = 'stanchion_room_missing_dependency{dependency="redis",room="hold"}'
 

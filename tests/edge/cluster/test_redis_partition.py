@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from controller.fleet import TTL_S
-from edge.cluster.redis_bus import BEAT_S, MAX_DELAY_S, TIMEOUT_S
+from controller.fleet.summary import TTL_S
+from edge.supervisor.redis_bus import BEAT_S, MAX_DELAY_S, TIMEOUT_S
 from tests.edge.cluster.redis_server import running_redis
-from tests.edge.cluster.test_redis_bus import Machine, both_hear
 from tests.edge.cluster.toxic_proxy import toxic_proxy
 from tests.edge.running import wait_until
+from tests.edge.supervisor.test_redis_bus import Machine, both_hear
 
 
 def test_a_machine_leaves_before_the_others_forget_it() -> None:
@@ -52,10 +52,10 @@ async def test_a_slow_redis_carries_everything_a_little_later(tmp_path: Path) ->
         near, far = Machine(server.url, "near"), Machine(f"redis://127.0.0.1:{toxic.port}/0", "far")
         async with sending(near, far):
             await both_hear(near, far)
-            marks = len(near.heard), len(far.heard)
+            binding_digest = len(near.heard), len(far.heard)
 
             async def twenty_more() -> bool:
-                return len(near.heard) > marks[0] + 20 and len(far.heard) > marks[1] + 20
+                return len(near.heard) > binding_digest[0] + 20 and len(far.heard) > binding_digest[1] + 20
 
             await wait_until(twenty_more, "news comes as fast as it is sent")
             for machine in (near, far):

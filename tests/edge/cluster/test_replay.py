@@ -67,7 +67,9 @@ async def test_a_pass_ends_at_every_node_when_its_place_has_moved(tmp_path: Path
     shop = Shop()
     async with running_upstream(shop.handle) as upstream, running_edge(settings(upstream), tmp_path) as edge:
         now, ident = time.time(), "m" * 22
-        held = Pass(ident, "checkout", now - 200, now - 100, float(int(now + 500)), KEYS.marks(ident, "one", "any"))
+        held = Pass(
+            ident, "checkout", now - 200, now - 100, float(int(now + 500)), KEYS.binding_digest(ident, "one", "any")
+        )
         cookie = f"stanchion_checkout={KEYS.seal(held)}"
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
 

@@ -9,11 +9,11 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from edge.cli import main
+from edge.cli.main import main
 from tests.edge.cluster.machines import joined_machine, wait_joined
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
-from tests.edge.workers.whole import Edge, whole_edge
+from tests.edge.whole import Edge, whole_edge
 
 
 async def shop(_: web.BaseRequest) -> web.StreamResponse:

@@ -61,8 +61,8 @@ def page(found: dict[str, tuple[str, set[Requirement]]]) -> str:
     for title, group in GROUPS.items():
         rows += ["", f"## {title}", f"| RFC | | {' | '.join(found)} |", "| --- | --- |" + " :-: |" * len(found)]
         for requirement in group:
-            marks = " | ".join("**no**" if requirement in failed else "yes" for _, failed in found.values())
-            rows.append(f"| {requirement.section} | {requirement.says} | {marks} |")
+            binding_digest = " | ".join("**no**" if requirement in failed else "yes" for _, failed in found.values())
+            rows.append(f"| {requirement.section} | {requirement.says} | {binding_digest} |")
     rows += ["", "## What the edge does not meet, and why"]
     rows += [f"- **{each.says}** ({each.section}): {each.reason}." for each in REQUIREMENTS if each.reason]
     return "\n".join(rows)

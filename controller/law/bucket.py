@@ -1,0 +1,79 @@
+"""The leaky bucket: the one thing that may say "now", and the hard promise to the shop.
+
+    level(t) = min(depth, level + rate * dt)         tokens; one admission takes one token
+    admissions in any window w  <=  depth + rate * w
+
+holds because every admission removes a whole token that was there, and tokens come into being nowhere else:
+a new rate or depth never adds a token, it only may take some away.
+
+The clock may do anything. Time is credited once: after a backward step nothing is credited until the clock is
+past the point credited last, or until one bucket's worth of time has gone by, whichever is first. So a jump
+ahead and back cannot mint tokens (the jump granted at most a bucket, the freeze takes it back), and a clock
+that is put back for good stalls the bucket for `depth / rate` seconds only. `w` is the forward movement of
+the clock.
+"""
+
+
+class LeakyBucket:
+    """Tokens come at `rate` per second up to `depth`; see the module for what it promises."""
+
+    __slots__ = ("_capacity", "_credited_until", "_depth", "_level", "_rate", "overflowed")
+
+    def __init__(self, rate: float, depth: float, now: float, level: float | None = None) -> None:
+        self._rate = rate
+        self._depth = self._capacity = depth
+        self._level = depth if level is None else min(max(level, 0.0), depth)
+        self._credited_until = now
+        self.overflowed = 0.0  # tokens that found the bucket full, ever: capacity nobody used
+
+    def __repr__(self) -> str:
+        return f"<LeakyBucket {self._level:.2f}/{self._depth:.2f} at {self._rate:g}/s>"
+
+    @property
+    def rate(self) -> float:
+        return self._rate
+
+    @property
+    def depth(self) -> float:
+        return self._depth
+
+    def level(self, now: float) -> float:
+        """Tokens at `now`, after crediting the time since the last call."""
+        elapsed = now - self._credited_until
+        if elapsed > 0.0:
+            self._credited_until = now
+            level = self._level + self._rate * elapsed
+            if level > self._capacity:
+                self.overflowed += level - self._capacity
+                level = self._capacity
+            self._level = level
+        elif elapsed < 0.0 and self._rate * -elapsed > self._depth:
+            self._credited_until = now + self._depth / self._rate
+        return self._level
+
+    def take(self, now: float, reserve: float = 0.0, borrowed: float = 0.0) -> bool:
+        """Take one token if there is one here, and `reserve` stay behind here and, `borrowed`, in the room's other
+        buckets."""
+        level = self.level(now)
+        if level < 1.0 or level + borrowed < 1.0 + reserve:
+            return False
+        self._level = level - 1.0
+        return True
+
+    def has(self, now: float, reserve: float = 0.0, borrowed: float = 0.0) -> bool:
+        """Whether `take` would."""
+        level = self.level(now)
+        return level >= 1.0 and level + borrowed >= 1.0 + reserve
+
+    def fill_to(self, capacity: float, now: float) -> None:
+        """Keep no more than `capacity` unused tokens (and never more than the depth) from now on."""
+        self.level(now)
+        self._capacity = min(capacity, self._depth)
+        self._level = min(self._level, self._capacity)
+
+    def reshape(self, rate: float, depth: float, now: float) -> None:
+        """A new rate and depth from now on; keeps the level, or what of it fits the new depth."""
+        self.level(now)
+        self._rate = rate
+        self._depth = self._capacity = depth
+        self._level = min(self._level, depth)

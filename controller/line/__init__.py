@@ -1,0 +1,1 @@
+"""The line as a node estimates it: leases, estimators, the forecast."""

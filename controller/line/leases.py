@@ -1,0 +1,234 @@
+"""The lease book: who is expected back, and when, without knowing anybody.
+
+A lease says "somebody who first arrived at `first_seen` was told to come back at `due`". It is all a node
+remembers of a visitor, for the few seconds until they come back or do not, and it names nobody. The book
+answers, in O(log n): how many of those who wait are older than this one (`rank`), and who stands at place k (`nth`).
+
+    first_seen  ---->  |.....|......|....|........|      sorted, in chunks of at most 2 * CHUNK
+    due         ---->  wheel of bins of BIN_S; a expiry that is over takes its leases with it
+
+A lease dies when its time has come, whether or not the visitor came back *here*: with several nodes they
+mostly come back elsewhere. At any moment each present visitor thus has one lease, on the node they polled
+last, and every node's book is an unbiased sample of the line (a poll seen with interval T stands for T
+seconds of one visitor's presence: the Horvitz-Thompson weight, kept by letting the lease live for just T).
+
+Memory: at most `capacity` leases, about 150 bytes each. A book that is full forgets every other lease and
+counts each of the rest twice (`weight` doubles), and so on; it fills up again when the line is short.
+"""
+
+from array import array
+from bisect import bisect_left
+from itertools import accumulate, filterfalse
+from typing import Final
+
+BIN_S: Final = 0.1  # resolution of due times
+EARLY_S: Final = 0.7  # a page's jitter is 0.25 s at most, and 0.2 s are grace and rounding
+CHUNK: Final = 256  # sqrt of the usual 65,000 leases
+
+_left: Final = bisect_left  # compiled, what is imported is looked up in the module at each call, what is final is not
+
+
+class ExpiryBin:
+    """A moment at which leases end. They share one object: a number for each of a hundred thousand would lie somewhere
+    else in memory, and a poll would wait for it (up to a fifth of `Gate.decide`)."""
+
+    __slots__ = ("appointed", "left", "number", "starts_at")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.starts_at = number * BIN_S  # and ends BIN_S later
+        # first_seen of the leases that were to end in it: an array, for as objects they would lie about since long ago
+        self.appointed = array("d")
+        self.left: list[float] = []  # and of those that were moved or removed; in both once more at each return
+
+    def __repr__(self) -> str:
+        return f"<ExpiryBin {self.number} of {len(self.appointed) - len(self.left)}>"
+
+
+class LeaseBook:
+    """A bounded multiset of (first_seen, due); all times in seconds, on the caller's axes."""
+
+    __slots__ = (
+        "_chunks",
+        "_maxes",
+        "_next_bin",
+        "_prefix",
+        "_skip",
+        "_wheel",
+        "capacity",
+        "due",
+        "weight",
+    )
+
+    def __init__(self, capacity: int, now: float) -> None:
+        self.capacity = capacity
+        self._chunks: list[list[float]] = [[]]
+        self._maxes: list[float] = []  # greatest first_seen of every chunk but the last
+        self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
+        self.due: dict[float, ExpiryBin] = {}  # of first_seen; to be read by others, for a call costs more than it does
+        self._wheel: dict[int, ExpiryBin] = {}
+        self._next_bin = int(now / BIN_S)  # the first expiry that is not over
+        self._skip = 0
+        self.weight = 1  # visitors that one lease stands for
+
+    def __len__(self) -> int:
+        return len(self.due) * self.weight
+
+    def __repr__(self) -> str:
+        return f"<LeaseBook {len(self.due)} leases, each for {self.weight}>"
+
+    def __contains__(self, first_seen: float) -> bool:
+        return first_seen in self.due
+
+    def rank(self, first_seen: float) -> int:
+        """Leases older than `first_seen`."""
+        c = _left(self._maxes, first_seen)
+        return (self._prefix[c] + _left(self._chunks[c], first_seen)) * self.weight
+
+    def nth(self, place: int) -> float | None:
+        """first_seen of the lease with `place` older ones (0 = the oldest); None beyond the end."""
+        place //= self.weight
+        if place < 0:
+            place = 0
+        for chunk in self._chunks:
+            if place < len(chunk):
+                return chunk[place]
+            place -= len(chunk)
+        return None
+
+    def add(self, first_seen: float, due: float) -> None:
+        """Expect somebody back; the same first_seen again moves its lease."""
+        self.renew(first_seen, due, self.due.get(first_seen))
+
+    def renew(self, first_seen: float, due: float, known: ExpiryBin | None) -> None:
+        """`add` for who has looked up their lease: `known` is what `due` has of them."""
+        number = int(due / BIN_S)
+        if number < self._next_bin:
+            number = self._next_bin
+        if known is not None:
+            if known.number == number:  # who asks faster than told must not fill the expiry
+                return
+            known.left.append(first_seen)
+        else:
+            if self.weight > 1:  # a systematic sample: every weight-th newcomer
+                self._skip += 1
+                if self._skip % self.weight:
+                    return
+            self._insert(first_seen)
+        expiry = self._wheel.get(number)
+        if expiry is None:
+            expiry = self._wheel[number] = ExpiryBin(number)
+        expiry.appointed.append(first_seen)
+        self.due[first_seen] = expiry
+        if known is None and len(self.due) > self.capacity:
+            self._thin()
+
+    def add_later(self, first_seen: float, due: float) -> bool:
+        """`add`, unless a later appointment is known already or this one is over."""
+        number, known = int(due / BIN_S), self.due.get(first_seen)
+        if number < self._next_bin or (known is not None and known.number > number):
+            return False
+        self.add(first_seen, due)
+        return True
+
+    def remove(self, first_seen: float) -> bool:
+        """They came in, or are known to have left."""
+        lease = self.due.pop(first_seen, None)
+        if lease is None:
+            return False
+        lease.left.append(first_seen)
+        self._delete(first_seen)
+        return True
+
+    def overdue(self, now: float) -> int:
+        """Leases that `expire` would forget."""
+        return sum(len(self._ending(self._wheel[number])) for number in self._over(int(now / BIN_S)))
+
+    def expire(self, now: float) -> list[float]:
+        """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
+        last = int(now / BIN_S)
+        gone: list[float] = []
+        for number in self._over(last):
+            gone += self._ending(self._wheel.pop(number))
+        for first_seen in gone:
+            del self.due[first_seen]
+            self._delete(first_seen)
+        self._next_bin = max(self._next_bin, last)
+        if self.weight > 1 and len(self.due) * 4 < self.capacity:
+            self._thicken()
+        return gone
+
+    def _ending(self, expiry: ExpiryBin) -> list[float]:
+        """The leases that end in this expiry. Its lists lie together, and to ask `due` for each of a thousand would take
+        the better part of a control step, waiting for memory."""
+        ending = list(filterfalse(set(expiry.left).__contains__, expiry.appointed))
+        if len(ending) + len(expiry.left) < len(expiry.appointed):  # somebody has left and come back
+            return list({first_seen: None for first_seen in expiry.appointed if self.due.get(first_seen) is expiry})
+        return ending
+
+    def _over(self, last: int) -> list[int]:
+        """Numbers of the bins before `last` that exist, in order of time."""
+        if last - self._next_bin > len(self._wheel) + 8:  # a long stall, or a clock set forward: only those that exist
+            return sorted(number for number in self._wheel if number < last)
+        return [number for number in range(self._next_bin, last) if number in self._wheel]
+
+    def refresh(self) -> None:
+        """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""
+        self._prefix = list(accumulate(map(len, self._chunks), initial=0))
+
+    def _insert(self, first_seen: float) -> None:
+        c = _left(self._maxes, first_seen)
+        chunk = self._chunks[c]
+        chunk.insert(_left(chunk, first_seen), first_seen)
+        if len(chunk) > 2 * CHUNK:
+            self._chunks[c : c + 1] = [chunk[:CHUNK], chunk[CHUNK:]]
+            self._maxes.insert(c, chunk[CHUNK - 1])
+            self.refresh()
+
+    def _delete(self, first_seen: float) -> None:
+        c = _left(self._maxes, first_seen)
+        chunk = self._chunks[c]
+        del chunk[_left(chunk, first_seen)]
+        if not chunk and len(self._chunks) > 1:
+            del self._chunks[c]
+            del self._maxes[min(c, len(self._maxes) - 1)]
+            self.refresh()
+
+    def _thin(self) -> None:
+        """Keep every other lease and let each stand for twice as many."""
+        keep = set(sorted(self.due)[::2])
+        self._rebuild({f: expiry.number for f, expiry in self.due.items() if f in keep})
+        self.weight *= 2
+
+    def _thicken(self) -> None:
+        """Undo one thinning: stand-ins next to each lease take the place of the forgotten ones."""
+        twice = {f: expiry.number for f, expiry in self.due.items()}
+        for first_seen, expiry in self.due.items():
+            twice[first_seen + 1e-6] = expiry.number
+        self._rebuild(twice)
+        self.weight //= 2
+
+    def resample(self, ratio: float) -> None:
+        """The node sees `ratio` times the line it saw: forget leases, or let stand-ins join them."""
+        numbers: dict[float, int] = {}
+        credit = 0.5
+        for first_seen in sorted(self.due):
+            credit += ratio
+            copies = int(credit)
+            credit -= copies
+            for copy in range(min(copies, 64)):
+                numbers[first_seen + copy * 1e-6] = self.due[first_seen].number
+        self._rebuild(numbers)
+        while len(self.due) > self.capacity:
+            self._thin()
+
+    def _rebuild(self, numbers: dict[float, int]) -> None:
+        """numbers: first_seen -> that of the expiry."""
+        self._wheel = {number: ExpiryBin(number) for number in set(numbers.values())}
+        self.due = {first_seen: self._wheel[number] for first_seen, number in numbers.items()}
+        for first_seen, expiry in self.due.items():
+            expiry.appointed.append(first_seen)
+        line = sorted(self.due)
+        self._chunks = [line[i : i + CHUNK] for i in range(0, len(line), CHUNK)] or [[]]
+        self._maxes = [chunk[-1] for chunk in self._chunks[:-1]]
+        self.refresh()

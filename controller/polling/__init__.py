@@ -1,0 +1,1 @@
+"""When a waiting visitor polls again: appointments and parked polls."""

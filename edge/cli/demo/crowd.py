@@ -1,0 +1,157 @@
+"""A synthetic crowd: visitors who arrive, wait, lose patience or buy, over real HTTP, as browsers and apps do.
+
+Each visitor has cookies of their own, looks at the product, goes to checkout, follows the status document's
+appointments (never early, a little late, as the page's script does) and, once in, fills in the form. AlreadyRedeemed by the demo
+and by the tests; what happened to each visitor is kept, so that a line's fairness can be measured from outside.
+
+The first arrivals come in a rush, the others one by one for as long as the crowd runs:
+
+    arrivals/s  |##
+                |##
+                |##....................................
+                +-------------------------------------- time
+"""
+
+import asyncio
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+__all__ = ["Crowd", "CrowdPlan", "Visit", "pause_s"]
+
+#: What a person takes to read and fill in a form, seconds, at least and at most.
+FORM_S = (0.5, 3.0)
+#: The page is late by up to this part of an interval, and by no more than so many seconds.
+JITTER = 0.03
+JITTER_MOST_S = 0.25
+#: The page's shortest first pause after an edge could not be reached.
+RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdPlan:
+    """Who comes when. Rates are visitors a second; patience is exponential, seconds, None: endless."""
+
+    rush: int = 150
+    rush_s: float = 5.0
+    then_per_second: float = 2.5
+    impatient: float = 0.3
+    patience_s: float = 60.0
+    buy: bool = True
+    total: int | None = None
+    """How many come in all; None: no end."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """What happened to one visitor; times are seconds of the event loop's clock."""
+
+    number: int
+    arrived: float = 0.0
+    admitted: float | None = None
+    left: float | None = None
+    polls: int = 0
+    bought: bool = False
+    dropped: list[str] = field(default_factory=list)
+    """Connections that broke; the visitor tried again, as the page does."""
+    states: Counter[str] = field(default_factory=Counter)
+    """Responses by status code and `Stanchion-State`."""
+
+
+def pause_s(after_s: float, chance: random.Random) -> float:
+    """How long the page waits that was told to wait for `after_s`: appointments are not for coming early."""
+    return after_s + min(JITTER * after_s, JITTER_MOST_S) * chance.random()
+
+
+class Crowd:
+    """Plays visitors against a running edge. chance: seeded for a crowd that can be repeated.
+
+    base_urls: several edges stand behind a load balancer that gives every request to any of them.
+    """
+
+    def __init__(self, base_urls: str | Sequence[str], path: str, plan: CrowdPlan, chance: random.Random) -> None:
+        self._bases = [base_urls] if isinstance(base_urls, str) else list(base_urls)
+        self._path = path
+        self._plan = plan
+        self._chance = chance
+        self.visits: list[Visit] = []
+
+    async def play(self) -> None:
+        """Until everybody who was to come is done."""
+        now = asyncio.get_running_loop().time
+        due = now()
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._plan.total if self._plan.total is not None else 10**9):
+                due += self._pause_s(number)
+                await asyncio.sleep(max(0.0, due - now()))
+                visit = Visit(number)
+                self.visits.append(visit)
+                group.create_task(self._visit(visit), name=f"visitor {number}")
+
+    def _address(self) -> str:
+        return self._chance.choice(self._bases) + self._path
+
+    def _pause_s(self, number: int) -> float:
+        plan = self._plan
+        rate = plan.rush / plan.rush_s if number < plan.rush else plan.then_per_second
+        return self._chance.expovariate(rate)
+
+    async def _visit(self, visit: Visit) -> None:
+        """A session of one's own: cookies and connections are no other visitor's."""
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            await self._wait(visit, session)
+            if visit.admitted is not None and self._plan.buy:
+                try:
+                    await self._buy(visit, session)
+                except aiohttp.ClientError as fault:  # a purchase is not tried again by itself
+                    visit.dropped.append(type(fault).__name__)
+
+    async def _wait(self, visit: Visit, session: aiohttp.ClientSession) -> None:
+        now = asyncio.get_running_loop().time
+        is_impatient = self._chance.random() < self._plan.impatient
+        patience_s = self._chance.expovariate(1 / self._plan.patience_s) if is_impatient else float("inf")
+        visit.arrived = now()
+        while True:
+            after_s = await self._poll(visit, session)
+            if visit.admitted is not None:
+                return
+            if after_s is None or now() - visit.arrived + after_s > patience_s:
+                visit.left = now()
+                return
+            await asyncio.sleep(pause_s(after_s, self._chance))
+
+    async def _poll(self, visit: Visit, session: aiohttp.ClientSession) -> float | None:
+        """Ask once; the seconds until the next time, None when it is over."""
+        visit.polls += 1
+        try:
+            async with session.get(
+                self._address(), headers={"Accept": "application/json"}, allow_redirects=False
+            ) as answer:
+                state = answer.headers.get("Stanchion-State", "none")
+                visit.states[f"{answer.status} {state}"] += 1
+                body = await answer.read()
+        except aiohttp.ClientError as fault:
+            visit.dropped.append(type(fault).__name__)
+            return RETRY_S
+        if state == "admitted":
+            visit.admitted = asyncio.get_running_loop().time()
+            return None
+        after_s: float | None = json.loads(body)["poll_after_seconds"]
+        return after_s
+
+    async def _buy(self, visit: Visit, session: aiohttp.ClientSession) -> None:
+        address = self._address()
+        async with session.get(address, headers={"Accept": "text/html"}) as answer:
+            page = await answer.text()
+        await asyncio.sleep(self._chance.uniform(*FORM_S))
+        fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
+        form = {**fields, "name": f"Visitor {visit.number}", "card": "4242 4242 4242 4242"}
+        async with session.post(address, data=form, headers={"Accept": "text/html"}) as answer:
+            await answer.read()
+            visit.states[f"checkout {answer.status}"] += 1
+            visit.bought = answer.status < 300

@@ -1,0 +1,114 @@
+"""`stanchion demo`: starts the shop as a process of its own, the edge in front of it, and the crowd; shows one line a
+second; ends all of it together.
+
+    crowd, you  -->  edge (a supervisor and two workers)  -->  shop (its checkout is really limited)
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+import shutil
+import sys
+from importlib.resources import files
+from typing import Any
+
+import aiohttp
+
+from edge.cli.demo.crowd import Crowd, CrowdPlan
+from edge.cli.demo.shop import running_shop
+from edge.operations.logs import configure_logging
+from edge.settings.loading import parse_settings
+from edge.settings.model import Settings
+from edge.supervisor.supervisor import Supervisor
+from edge.support.errors import ConfigurationError, Fault
+from edge.support.event_loop import run_loop
+
+__all__ = ["demo"]
+
+#: Units for sale: the line outlives a look at it, and not a coffee.
+STOCK = 1500
+#: The shop takes a little more than the room admits: the room is what keeps it from being overrun.
+CHECKOUTS_PER_SECOND = 4.0
+
+
+def demo(port: int, *, crowd: bool, seed: int | None) -> int:
+    """Run the demo until interrupted; returns the exit code."""
+    run_loop(_demo(port, crowd, seed))
+    return 0
+
+
+async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
+    async with running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5) as shop_url:
+        settings = _settings(port, shop_url)
+        configure_logging(settings.log, "demo")
+        logging.getLogger("edge.audit").setLevel(logging.WARNING)  # nobody has to account for how a demo was ended
+        key = secrets.token_urlsafe(32).encode()
+        try:
+            supervisor = Supervisor(lambda: (settings, (key,)))
+        except ConfigurationError as fault:
+            hint = Fault("", f"or choose another port: make run ARGS='--port {port + 1 if port < 65_535 else 8081}'")
+            raise ConfigurationError(fault.source, [*fault.faults, hint]) from None
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(_show(supervisor, shop_url, with_crowd, seed))]
+            await supervisor.serve()
+            for helper in helpers:
+                helper.cancel()
+    print("\nended; nothing is left running")
+
+
+async def _show(supervisor: Supervisor, shop_url: str, with_crowd: bool, seed: int | None) -> None:
+    await supervisor.wait_ready()
+    [address] = supervisor.addresses
+    crowd = Crowd(address, "/checkout", CrowdPlan(), random.Random(seed)) if with_crowd else None
+    print(f"Shop   {address:32} its checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
+    print(f"Line   {address + '/checkout':32} the room lets {_capacity(supervisor):g} visitors/s in")
+    print(
+        "Open the line in a browser. Ctrl-C ends it all.\n" + ("" if crowd else "No crowd: the line is empty.\n"),
+        flush=True,
+    )
+    async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
+        if crowd is not None:
+            group.create_task(crowd.play())
+        while True:
+            await asyncio.sleep(1.0)
+            shop = await _shop_stats(session, shop_url)
+            _print_live(_status_line(supervisor.status()["rooms"][0], shop))
+
+
+def _print_live(line: str) -> None:
+    """On a terminal one line that changes, cut at its width, for a line that wraps cannot be overwritten."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+    else:
+        print(line, flush=True)
+
+
+def _capacity(supervisor: Supervisor) -> float:
+    return supervisor.settings.rooms[0].capacity.admissions_per_second
+
+
+async def _shop_stats(session: aiohttp.ClientSession, shop_url: str) -> dict[str, Any]:
+    try:
+        async with session.get(f"{shop_url}/stats", timeout=aiohttp.ClientTimeout(total=2)) as answer:
+            stats: dict[str, Any] = await answer.json()
+            return stats
+    except (aiohttp.ClientError, TimeoutError):
+        return {}
+
+
+def _status_line(room: dict[str, Any], shop: dict[str, Any]) -> str:
+    newcomer = "-" if room["eta_last_s"] is None else f"{room['eta_last_s']:.0f} s"
+    line = (
+        f"waiting {room['waiting']:3d}  admitted {room['admitted_per_s']:.1f}/s  lag {room['lag_s']:.1f} s  "
+        f"bucket {room['bucket_level']:.1f}/{room['bucket_depth']:.1f}  ETA {newcomer}"
+    )
+    if shop:
+        line += f"  sold {shop['orders']}  left {shop['stock_left']}  refused {shop['refused_503']}"
+    return line
+
+
+def _settings(port: int, shop_url: str) -> Settings:
+    settings = parse_settings((files("configs") / "demo.yaml").read_text("utf-8"), "configs/demo.yaml")
+    upstream = settings.upstream.model_copy(update={"url": shop_url})
+    return settings.model_copy(update={"listen": (f"tcp://127.0.0.1:{port}",), "upstream": upstream})

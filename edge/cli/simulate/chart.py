@@ -1,0 +1,220 @@
+"""Charts as SVG text: axes, lines, bands and dots. No script, no style of its own: colours are classes of the page.
+
+    +--------------------------- width ---------------------------+
+    | y label                                                     |
+    |  30 |----------------- grid --------------------            |
+    |   0 +-------------------------------------------            |
+    |     0          x label          100                         |
+
+A value outside of its axis is drawn at the axis' end. Everything that is text is escaped here.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+__all__ = [
+    "Axis",
+    "Band",
+    "Dots",
+    "Guide",
+    "Line",
+    "Mark",
+    "chart",
+    "linear",
+    "log",
+    "nice_step",
+    "swatch",
+    "time_axis",
+]
+
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 24.0, 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """low < high; ticks: where, and what is written there."""
+
+    label: str
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    is_log: bool = False
+
+    def part(self, value: float) -> float:
+        """Where on the axis, 0..1."""
+        low, high = self.low, self.high
+        value = min(max(value, low), high)
+        if self.is_log:
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points in order; the line is broken where y is nan. ink: the class that colours it."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    ink: str
+    name: str
+    is_step: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The area between two lines."""
+
+    x: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    ink: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """Single points in a row, with a word before the first and one behind the last."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    ink: str
+    before: str
+    behind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """A thin level line with a word on it."""
+
+    y: float
+    name: str
+
+
+Mark = Line | Band | Dots | Guide
+
+
+def nice_step(span: float, parts: int) -> float:
+    """The least of 1, 2, 5 times a power of ten that divides the span into at most so many parts."""
+    if span <= 0.0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(span / parts))
+    return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if span / (m * power) <= parts * (1.0 + 1e-9))
+
+
+def linear(label: str, high: float, low: float = 0.0, parts: int = 5, unit: str = "") -> Axis:
+    """An axis between round numbers around low and high."""
+    step = nice_step(max(high - low, 1e-9), parts)
+    low = step * math.floor(low / step + 1e-9)
+    top = low + step * max(1, math.ceil((high - low) / step - 1e-9))
+    digits = max(0, -math.floor(math.log10(step)))
+    count = round((top - low) / step)
+    ticks = tuple((low + i * step, f"{low + i * step:,.{digits}f}{unit}") for i in range(count + 1))
+    return Axis(label, low, top, ticks)
+
+
+def time_axis(label: str, end_s: float) -> Axis:
+    """Seconds as seconds, minutes or hours, whichever reads best; ends where the sale does."""
+    steps = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800)
+    step = next((s for s in steps if end_s / s <= 8), 28_800)
+    unit, size = ("s", 1) if end_s <= 600 else ("min", 60) if end_s <= 4 * 3600 else ("h", 3600)
+    ticks = tuple((float(t), f"{t / size:g}") for t in range(0, int(end_s) + 1, step))
+    return Axis(f"{label} ({unit})", 0.0, max(end_s, 1.0), ticks)
+
+
+def log(label: str, low: float, high: float, written: Callable[[float], str]) -> Axis:
+    """An axis of whole powers of ten around low and high."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    last = max(last, first + 1)
+    powers = [10.0**p for p in range(first, last + 1)]
+    return Axis(label, powers[0], powers[-1], tuple((p, written(p)) for p in powers), is_log=True)
+
+
+def chart(
+    title: str, x: Axis, y: Axis, binding_digest: Sequence[Mark], width: float = 720.0, height: float = 270.0
+) -> str:
+    """One picture. title: what it shows, for those who cannot see it."""
+    frame = _Frame(x, y, width, height)
+    drawn = "".join(_mark(frame, mark) for mark in binding_digest)
+    return (
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>{_axes(frame)}{drawn}</svg>"
+    )
+
+
+def swatch(ink: str) -> str:
+    """The piece of line that stands in a legend."""
+    return f'<svg class="swatch" viewBox="0 0 34 10" aria-hidden="true"><path class="line {ink}" d="M1 5H33"/></svg>'
+
+
+class _Frame:
+    def __init__(self, x: Axis, y: Axis, width: float, height: float) -> None:
+        self.x, self.y = x, y
+        self.left, self.right = LEFT, width - RIGHT
+        self.top, self.bottom = TOP, height - BOTTOM
+
+    def at_x(self, value: float) -> float:
+        return self.left + self.x.part(value) * (self.right - self.left)
+
+    def at_y(self, value: float) -> float:
+        return self.bottom - self.y.part(value) * (self.bottom - self.top)
+
+
+def _axes(f: _Frame) -> str:
+    lines, words = [], []
+    for value, text in f.y.ticks:
+        at = f.at_y(value)
+        lines.append(f"M{f.left:.1f} {at:.1f}H{f.right:.1f}")
+        words.append(f'<text class="tick end" x="{f.left - 7:.1f}" y="{at + 4:.1f}">{escape(text)}</text>')
+    for value, text in f.x.ticks:
+        at = f.at_x(value)
+        lines.append(f"M{at:.1f} {f.bottom:.1f}v4")
+        words.append(f'<text class="tick mid" x="{at:.1f}" y="{f.bottom + 17:.1f}">{escape(text)}</text>')
+    middle = (f.left + f.right) / 2
+    words.append(f'<text class="label mid" x="{middle:.1f}" y="{f.bottom + 34:.1f}">{escape(f.x.label)}</text>')
+    words.append(f'<text class="label" x="2" y="12">{escape(f.y.label)}</text>')
+    return f'<path class="grid" d="{"".join(lines)}"/>{"".join(words)}'
+
+
+def _mark(f: _Frame, mark: Mark) -> str:
+    match mark:
+        case Line():
+            return f'<path class="line {mark.ink}" d="{_path(f, mark)}"><title>{escape(mark.name)}</title></path>'
+        case Band():
+            return f'<path class="band {mark.ink}" d="{_area(f, mark)}"><title>{escape(mark.name)}</title></path>'
+        case Dots():
+            points = [(f.at_x(x), f.at_y(y)) for x, y in zip(mark.x, mark.y, strict=True)]
+            dots = [f'<circle class="dot {mark.ink}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>' for x, y in points]
+            first, last = points[0], points[-1]
+            before = f'<text class="tick end" x="{first[0]:.1f}" y="{first[1] - 10:.1f}">{escape(mark.before)}</text>'
+            behind = f'<text class="tick" x="{last[0]:.1f}" y="{last[1] - 10:.1f}">{escape(mark.behind)}</text>'
+            return "".join([*dots, before, behind])
+        case Guide():
+            at = f.at_y(mark.y)
+            return (
+                f'<path class="guide" d="M{f.left:.1f} {at:.1f}H{f.right:.1f}"/>'
+                f'<text class="tick end" x="{f.right - 2:.1f}" y="{at - 4:.1f}">{escape(mark.name)}</text>'
+            )
+
+
+def _path(f: _Frame, line: Line) -> str:
+    parts: list[str] = []
+    is_down = False
+    before = 0.0
+    for x, y in zip(line.x, line.y, strict=True):
+        if not math.isfinite(y):
+            is_down = False
+            continue
+        if is_down and line.is_step:
+            parts.append(f"L{f.at_x(x):.1f} {before:.1f}")
+        before = f.at_y(y)
+        parts.append(f"{'L' if is_down else 'M'}{f.at_x(x):.1f} {before:.1f}")
+        is_down = True
+    return "".join(parts)
+
+
+def _area(f: _Frame, band: Band) -> str:
+    there = [f"{f.at_x(x):.1f} {f.at_y(y):.1f}" for x, y in zip(band.x, band.high, strict=True)]
+    back = [f"{f.at_x(x):.1f} {f.at_y(y):.1f}" for x, y in zip(band.x, band.low, strict=True)]
+    return f"M{'L'.join(there + back[::-1])}Z" if there else ""

@@ -1,0 +1,63 @@
+"""What this year's edge can take: a room's capacity and the nodes that hand it out, as its settings file says.
+
+    nodes    machines x workers
+    joined   whether they tell each other of their lines, which is how `stanchion run` would start them
+
+Not played, because a list of arrivals cannot tell it: `total_active_users` (how long do they shop?) and everything
+outside of the line.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from edge.rooms.table import gate_settings
+from edge.settings.loading import load_settings
+from edge.settings.model import Settings
+from edge.support.errors import ConfigurationError, Fault
+
+__all__ = ["Fleet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Rates are of the whole room, over all nodes."""
+
+    source: str
+    capacity: float
+    burst_s: float
+    poll_min_s: float
+    poll_max_s: float
+    poll_budget_per_s: float | None
+    nodes: int
+    joined: bool
+    burst_floor: float
+    active_limit: int | None = None
+
+    @classmethod
+    def load(cls, path: Path, room: str | None) -> Self:
+        """The fleet of a settings file. Raises ConfigurationError."""
+        return cls.of(load_settings(path), room, str(path))
+
+    @classmethod
+    def of(cls, settings: Settings, room: str | None, source: str = "settings") -> Self:
+        """The fleet that shares one room of the settings; the room may go unnamed if there is only one."""
+        names = ", ".join(each.name for each in settings.rooms)
+        if room is None and len(settings.rooms) > 1:
+            raise ConfigurationError(source, [Fault("rooms", f"there are several, name one with --room: {names}")])
+        found = [each for each in settings.rooms if room in (None, each.name)]
+        if not found:
+            raise ConfigurationError(source, [Fault("rooms", f"none is called {room!r}; there are: {names}")])
+        gate = gate_settings(settings, found[0])
+        return cls(
+            source=f"{source}, room {found[0].name}",
+            capacity=gate.room_rate,
+            burst_s=gate.burst_seconds,
+            poll_min_s=gate.poll_min_s,
+            poll_max_s=gate.poll_max_s,
+            poll_budget_per_s=found[0].polling.budget_per_second,
+            nodes=settings.nodes,
+            joined=settings.is_joined,
+            burst_floor=gate.burst_floor,
+            active_limit=found[0].capacity.total_active_users,
+        )

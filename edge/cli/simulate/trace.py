@@ -1,0 +1,145 @@
+"""A recorded sale: when each visitor arrived, and how long they were ready to wait.
+
+    seconds,patience        the header may be missing; with it the columns may stand in either order
+    0.0,                    an empty patience: never leaves
+    0.4,95.5                gives up 95.5 s after arriving
+    1760090400.25,30        or seconds on any clock, such as Unix time: the first arrival is the trace's zero
+
+Lines may come in any order. Nothing is guessed: what cannot be read is a fault with its line number, and a trace with
+a fault is not played.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.support.errors import ConfigurationError, Fault
+
+__all__ = ["MAX_ARRIVALS", "MAX_FAULTS", "MAX_SPAN_S", "Trace", "parse_trace", "read_trace"]
+
+#: More would take the simulator hours; the largest public flash sales had about a million in line at once.
+MAX_ARRIVALS = 5_000_000
+#: A sale of two days. The virtual clock steps through all of it.
+MAX_SPAN_S = 172_800.0
+#: Later than any Unix time in seconds (the year 5138): such a number was meant as milliseconds.
+MAX_SECONDS = 1e11
+#: After so many faults the file was probably never a trace.
+MAX_FAULTS = 20
+COLUMNS = ("seconds", "patience")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Arrivals, the first at 0, in the file's order. patience_s: inf for those who never leave."""
+
+    arrival_s: tuple[float, ...]
+    patience_s: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.arrival_s)
+
+
+def read_trace(path: Path) -> Trace:
+    """The trace in a file. Raises ConfigurationError with every fault, each with its line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return parse_trace(lines, str(path))
+    except OSError as fault:
+        raise ConfigurationError(str(path), [Fault("", f"cannot be read: {fault.strerror}")]) from None
+    except UnicodeDecodeError as fault:
+        raise ConfigurationError(str(path), [Fault("", f"is not UTF-8 text: {fault.reason}")]) from None
+
+
+def parse_trace(lines: Iterable[str], source: str = "trace") -> Trace:
+    """The trace in lines of CSV. source: what faults call it. Raises ConfigurationError."""
+    arrivals: list[float] = []
+    patiences: list[float] = []
+    faults: list[Fault] = []
+    columns: tuple[str, ...] | None = None
+    for line, row in _rows(lines, faults):
+        if columns is None:
+            columns, is_header = _columns(row)
+            if is_header:
+                unknown = _header_fault(columns)
+                if unknown:
+                    raise ConfigurationError(source, [Fault(f"line {line}", unknown)])
+                continue
+        read = _visitor(row, columns)
+        if isinstance(read, str):
+            faults.append(Fault(f"line {line}", read))
+        else:
+            arrivals.append(read[0])
+            patiences.append(read[1])
+        if len(faults) >= MAX_FAULTS or len(arrivals) > MAX_ARRIVALS:
+            break
+    if len(faults) >= MAX_FAULTS:
+        faults.append(Fault("", f"not read on after {MAX_FAULTS} faults"))
+    if len(arrivals) > MAX_ARRIVALS:
+        faults.append(Fault("", f"holds more than {MAX_ARRIVALS:,} arrivals"))
+    if not arrivals and not faults:
+        faults.append(Fault("", "holds no arrivals"))
+    if arrivals and not faults and max(arrivals) - min(arrivals) > MAX_SPAN_S:
+        span = max(arrivals) - min(arrivals)
+        faults.append(Fault("", f"spans {span:,.0f} s, more than {MAX_SPAN_S:,.0f} (are the seconds milliseconds?)"))
+    if faults:
+        raise ConfigurationError(source, faults)
+    first = min(arrivals)
+    return Trace(tuple(at - first for at in arrivals), tuple(patiences))
+
+
+def _rows(lines: Iterable[str], faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
+    """Rows with something in them, with the number of the line that each ends on."""
+    reader = csv.reader(lines, strict=True)
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as fault:
+        faults.append(Fault(f"line {reader.line_num}", f"is not CSV: {fault}"))
+
+
+def _columns(row: list[str]) -> tuple[tuple[str, ...], bool]:
+    """The columns that the first row tells, and whether it is a header."""
+    names = tuple(cell.lower() for cell in row)
+    if set(names) & set(COLUMNS):
+        return names, True
+    return COLUMNS, False
+
+
+def _header_fault(names: tuple[str, ...]) -> str | None:
+    for name in names:
+        if name not in COLUMNS:
+            return f"unknown column {name!r}; the columns are seconds and patience"
+    if len(set(names)) < len(names):
+        return "names a column twice"
+    return None if "seconds" in names else "has no column 'seconds'"
+
+
+def _visitor(row: list[str], columns: tuple[str, ...]) -> tuple[float, float] | str:
+    """Arrival and patience, or what is wrong."""
+    if len(row) > len(columns):
+        return f"has {len(row)} columns, expected {' and '.join(columns)}"
+    cells = dict(zip(columns, row, strict=False))
+    arrival = _number(cells.get("seconds", ""), MAX_SECONDS)
+    if isinstance(arrival, str):
+        return f"seconds: {arrival}"
+    if not cells.get("patience"):
+        return arrival, math.inf
+    patience = _number(cells["patience"], MAX_SECONDS)
+    if isinstance(patience, str):
+        return f"patience: {patience} (leave it empty for somebody who never leaves)"
+    return arrival, patience
+
+
+def _number(text: str, most: float) -> float | str:
+    shown = text if len(text) <= 40 else text[:37] + "..."
+    try:
+        value = float(text)
+    except ValueError:
+        return f"must be a number of seconds, got {shown!r}"
+    if not math.isfinite(value) or value < 0.0:
+        return f"must be finite and >= 0, got {shown!r}"
+    return value if value <= most else f"must be <= {most:g}, got {shown!r} (are these milliseconds?)"

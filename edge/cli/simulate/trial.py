@@ -1,0 +1,214 @@
+"""One scenario under several policies and seeds, each run beside the two ideals for the very same crowd.
+
+    ideal           one central line before one bucket: who is next always gets the token
+    polling ideal   the same, but nobody can come in between two polls
+
+Seeds are 0..N-1, as in the published table. The same seed draws the same crowd for every policy.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from controller.settings import SettingsError
+from controller.simulation.crowd import Crowd, Floats, crowd
+from controller.simulation.ideal import busy_until, fifo, polled, polls_needed
+from controller.simulation.measures import Measures, measure
+from controller.simulation.policies.baselines import POLICIES as BASELINES
+from controller.simulation.scenario import Scenario, SetCapacity
+from controller.simulation.world import PolicyMaker, Run, play, real_gate
+from edge.cli.simulate.fleet import Fleet
+from edge.cli.simulate.progress import Progress
+from edge.cli.simulate.trace import Trace
+from edge.support.errors import ConfigurationError, Fault
+
+__all__ = [
+    "MEANINGS",
+    "OURS",
+    "POLICIES",
+    "Outcome",
+    "Trial",
+    "checked",
+    "median",
+    "on_fleet",
+    "traced",
+    "try_out",
+    "worst",
+]
+
+OURS = "stanchion"
+POLICIES: Mapping[str, PolicyMaker] = {OURS: real_gate, **BASELINES}
+#: What each does, for people; a policy that is not here is told by its own first line.
+MEANINGS: Mapping[str, str] = {
+    OURS: "the gate that the edge runs",
+    "bucket": "no line: whoever asks at the right moment comes in, a lottery",
+    "timestamp-pid": "a PID on the threshold itself, as the textbook has it",
+    "lag-p": "a proportional rule on the lag, as published by Shopify in 2017",
+    "csfq": "the lag times wanted over measured rate: core-stateless fair queueing",
+    "feed-forward": "from rate to threshold through the density of first requests",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One policy: its measures for every seed, and its first run in full for the pictures."""
+
+    policy: str
+    by_seed: tuple[Measures, ...]
+    first: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Everything that was found out about one scenario."""
+
+    scenario: Scenario
+    seeds: tuple[int, ...]
+    outcomes: tuple[Outcome, ...]
+    ideal: tuple[Measures, ...]
+    polling_ideal: tuple[Measures, ...]
+    first_ideal_s: Floats
+
+
+def traced(trace: Trace, name: str) -> Scenario:
+    """A scenario in which those of the trace arrive, whatever the seed."""
+    people = crowd(np.array(trace.arrival_s), np.array(trace.patience_s))
+    leaving = sum(1 for patience in trace.patience_s if patience < float("inf"))
+    what = f"{len(trace):,} recorded arrivals in {max(trace.arrival_s):,.0f} s, {leaving:,} of them ready to leave"
+    return Scenario(name, what, lambda rng: people)  # noqa: ARG005
+
+
+def on_fleet(scenario: Scenario, fleet: Fleet) -> Scenario:
+    """The same sale against another capacity; live changes of the capacity are kept in proportion."""
+    scale = fleet.capacity / scenario.capacity
+    events = tuple(
+        replace(e, admissions_per_second=e.admissions_per_second * scale) if isinstance(e, SetCapacity) else e
+        for e in scenario.events
+    )
+    limit = fleet.active_limit
+    unplayed = "" if limit is None else f" (its limit of {limit:,} active visitors is not played)"
+    return replace(
+        scenario,
+        what=f"{scenario.what}; on {fleet.source}{unplayed}",
+        capacity=fleet.capacity,
+        burst_s=fleet.burst_s,
+        poll_min_s=fleet.poll_min_s,
+        poll_max_s=fleet.poll_max_s,
+        poll_budget_per_s=fleet.poll_budget_per_s,
+        nodes=fleet.nodes,
+        joined=fleet.joined,
+        burst_floor=fleet.burst_floor,
+        events=events,
+    )
+
+
+def checked(scenario: Scenario) -> Scenario:
+    """The scenario, if a gate can be made for it. Raises ConfigurationError."""
+    if scenario.weights is not None and len(scenario.weights) != scenario.nodes:
+        told = f"{scenario.name} spreads its traffic unevenly over {len(scenario.weights)} nodes, not {scenario.nodes}"
+        raise ConfigurationError("simulate", [Fault("--scenario", told)])
+    try:
+        scenario.settings()
+    except SettingsError as fault:
+        raise ConfigurationError("simulate", [Fault("", str(fault))]) from None
+    return scenario
+
+
+def try_out(scenario: Scenario, policies: Sequence[str], seeds: int, progress: Progress) -> Trial:
+    """Play all policies with all seeds, one run after the other."""
+    numbers = tuple(range(seeds))
+    ideals: dict[int, _Ideal] = {}
+    outcomes = []
+    for name in policies:
+        rows: list[Measures] = []
+        first: Run | None = None
+        for seed in numbers:
+            progress.begin(f"{scenario.name}, {name}, run {seed + 1} of {seeds}")
+            watched = _Watched(scenario, ideals.get(seed), progress.at)
+            run = replace_scenario(play(watched.scenario, seed, POLICIES[name], watched.look), scenario)
+            ideals.setdefault(seed, watched.ideal)
+            rows.append(measure(run, watched.ideal.admitted_s))
+            first = first or run
+            progress.end()
+        if first is not None:
+            outcomes.append(Outcome(name, tuple(rows), first))
+    return Trial(
+        scenario,
+        numbers,
+        tuple(outcomes),
+        tuple(_as_if(scenario, ideals[s], ideals[s].admitted_s) for s in numbers),
+        tuple(_as_if(scenario, ideals[s], ideals[s].polled_s) for s in numbers),
+        ideals[numbers[0]].admitted_s,
+    )
+
+
+def replace_scenario(run: Run, scenario: Scenario) -> Run:
+    """The run, under the scenario's own name."""
+    run.scenario = scenario
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Ideal:
+    people: Crowd
+    admitted_s: Floats
+    polled_s: Floats
+    end_s: float
+
+    @classmethod
+    def of(cls, people: Crowd, scenario: Scenario) -> "_Ideal":
+        best = fifo(people, scenario.plan())
+        last = float(people.arrival_s[-1]) if len(people) else 0.0
+        return cls(people, best, polled(people, best, scenario.poll_min_s), max(last, busy_until(people, best)))
+
+
+class _Watched:
+    """A scenario that keeps the crowd it draws: with it the ideal is known, and so is about when the sale will end."""
+
+    def __init__(self, scenario: Scenario, known: _Ideal | None, told: Callable[[float], None]) -> None:
+        self.original = scenario
+        self.scenario = replace(scenario, people=self.draw)
+        self.known = known
+        self.told = told
+
+    @property
+    def ideal(self) -> _Ideal:
+        if self.known is None:
+            raise RuntimeError("the ideal is known once the crowd was drawn")
+        return self.known
+
+    def draw(self, rng: np.random.Generator) -> Crowd:
+        people = self.original.people(rng)
+        if self.known is None:
+            self.known = _Ideal.of(people, self.original)
+        return people
+
+    def look(self, now_s: float) -> None:
+        self.told(now_s / max(self.ideal.end_s, 1.0))
+
+
+def _as_if(scenario: Scenario, ideal: _Ideal, admitted_s: Floats) -> Measures:
+    """The measures of a line that was never played, only computed."""
+    n = len(ideal.people)
+    run = Run(
+        scenario=scenario,
+        people=ideal.people,
+        admitted_s=admitted_s,
+        node=np.zeros(n, dtype=np.int16),
+        polls=polls_needed(ideal.people, admitted_s, scenario.poll_max_s).astype(np.int32),
+        polls_by_second=np.zeros(1, dtype=np.int64),
+    )
+    return measure(run, ideal.admitted_s)
+
+
+def median(rows: Sequence[Measures]) -> dict[str, float]:
+    """The median over the seeds, measure by measure."""
+    return {f.name: float(np.median([getattr(row, f.name) for row in rows])) for f in fields(Measures)}
+
+
+def worst(rows: Sequence[Measures]) -> dict[str, float]:
+    """The worst over the seeds: the least use, the most of everything else."""
+    return {
+        f.name: float((min if f.name == "use" else max)(getattr(row, f.name) for row in rows)) for f in fields(Measures)
+    }

@@ -1,1 +1,0 @@
-"""How nodes hear of each other: over their supervisor on one machine, over Redis between machines."""

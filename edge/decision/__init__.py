@@ -1,0 +1,1 @@
+"""One request's way to a verdict: classify, guard, room, gate, response."""

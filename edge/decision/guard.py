@@ -1,0 +1,40 @@
+"""What is refused before anything else: heads that no honest client sends. A refusal is a clear 4xx, never the line."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from edge.messages.head import RequestHead
+
+__all__ = ["Fault", "fault_in"]
+
+#: A token (RFC 9110, 5.6.2).
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
+#: A host with an optional port: a name, an IPv4 address or a bracketed IPv6 address; no user, no list, no space.
+_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+#: What a request target may consist of: no white space, no control characters, ASCII (RFC 9112, 3.2), no fragment.
+_TARGET = re.compile(r"/[!\"$-~]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    status: int
+    detail: str
+
+
+def fault_in(head: RequestHead) -> Fault | None:
+    """The client's fault in a head, None when there is none."""
+    return _fault(head.method, head.host, head.target)
+
+
+@lru_cache(maxsize=1024)  # most visitors ask for the same few things
+def _fault(method: str, host: str, target: str) -> Fault | None:
+    if not _TOKEN.fullmatch(method):
+        return Fault(400, "the method is not a token")
+    if method in ("CONNECT", "TRACE"):
+        return Fault(405, f"{method} is not served here")
+    if not _TARGET.fullmatch(target) and not (method == "OPTIONS" and target == "*"):
+        return Fault(400, "the request target is not a path")
+    if not _HOST.fullmatch(host):
+        return Fault(400, "the Host header is missing or not a host")
+    return None

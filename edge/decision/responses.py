@@ -1,0 +1,116 @@
+"""The edge's own answers, as values: the page, the status document, files, refusals.
+
+Every answer that is not the upstream's carries the same head: never stored, never indexed, and what state the visitor
+is in. Nobody is ever answered with a 429: waiting is not the visitor's fault.
+"""
+
+import json
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+
+from edge.decision.negotiation import accepts_gzip
+from edge.messages.head import RequestHead
+from edge.messages.verdict import Answer, Headers
+from waiting_room.assets import ASSET_HEADERS, Assets
+from waiting_room.error_page import ErrorPage
+from waiting_room.frame import PAGE_HEADERS
+from waiting_room.page import WaitingPage
+from waiting_room.placeholders import Coding
+from waiting_room.status import State, Status
+
+__all__ = ["Responses"]
+
+VARY = "Accept, Cookie"
+#: How many different waits fields are kept for.
+MOST_WAITS: Final = 512
+PAGE_VARY = "Accept, Accept-Encoding, Cookie"
+
+
+class Responses:
+    """Builds the answers that need pages. assets: the static files the pages load."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._assets = assets
+        self._errors = ErrorPage(assets)
+        self._document_fields: dict[State, dict[int | None, Headers]] = {}
+        """By state and `Retry-After`: the same objects, so that they are rendered once."""
+
+    def page(
+        self, page: WaitingPage, status: Status, code: int, now: float, cookie: Headers, coding: Coding, *, lost: bool
+    ) -> Answer:
+        """The waiting page. lost: the visitor came back without the cookie that was set."""
+        body = page.render(status, cookies_missing=lost, now=now, coding=coding)
+        return Answer(code, _page_headers(status.state, status.retry_after_s, coding), body, status.state, cookie)
+
+    def document(self, status: Status, code: int, cookie: Headers) -> Answer:
+        """The status document."""
+        return self.of_document(status.state, status.retry_after_s, status.to_json(), code, cookie)
+
+    def of_document(self, state: State, retry_after_s: int | None, body: bytes, code: int, cookie: Headers) -> Answer:
+        """The same, from what is needed of the status."""
+        fields = self._document_fields.get(state)
+        if fields is None:
+            fields = self._document_fields[state] = {}
+        headers = fields.get(retry_after_s)
+        if headers is None:
+            if len(fields) >= MOST_WAITS:
+                fields.clear()
+            headers = fields[retry_after_s] = _document_headers(state, retry_after_s)
+        return Answer(code, headers, body, state, cookie)
+
+    def static(self, name: str, head: RequestHead) -> Answer:
+        """A file of the edge's own pages, by the name that carries its hash."""
+        asset = self._assets.get(name)
+        if asset is None:
+            return self.problem(404, wants_page=False)
+        headers = (*ASSET_HEADERS.items(), ("ETag", asset.etag))
+        if asset.etag in head.if_none_match:
+            return Answer(304, headers, b"", "static")
+        headers = (("Content-Type", asset.content_type), *headers)
+        if accepts_gzip(head.accept_encoding):
+            return Answer(200, (*headers, ("Content-Encoding", "gzip")), asset.gzipped, "static")
+        return Answer(200, headers, asset.body, "static")
+
+    def problem(
+        self, code: int, *, wants_page: bool, detail: str | None = None, retry_after_s: int | None = None
+    ) -> Answer:
+        """An error of the client's (4xx) or the upstream's (5xx): a page, or a problem document (RFC 9457)."""
+        outcome = "refused" if code < 500 else "failed"
+        retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+        if code == 405:
+            retry += (("Allow", "GET, HEAD"),)  # the methods of the edge's own paths
+        if wants_page:
+            body = self._errors.render(code, explanation=detail, retry_after_s=retry_after_s)
+            return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, outcome)
+        document: dict[str, object] = {"title": HTTPStatus(code).phrase, "status": code}
+        if detail:
+            document["detail"] = detail
+        headers = (
+            ("Content-Type", "application/problem+json"),
+            *_FOR_MACHINES,
+        )
+        return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
+
+
+#: Of every document that is no page: not kept, not indexed, and nothing else than it says it is.
+_FOR_MACHINES: Headers = (
+    ("Cache-Control", "no-store"),
+    ("X-Robots-Tag", "noindex"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
+@lru_cache(maxsize=1024)
+def _page_headers(state: State, retry_after_s: int | None, coding: Coding) -> Headers:
+    coded = (("Content-Encoding", coding),) if coding else ()
+    return _status_headers(state, retry_after_s, PAGE_VARY) + tuple(PAGE_HEADERS.items()) + coded
+
+
+def _document_headers(state: State, retry_after_s: int | None) -> Headers:
+    return (*_status_headers(state, retry_after_s), ("Content-Type", "application/json"), *_FOR_MACHINES)
+
+
+def _status_headers(state: State, retry_after_s: int | None, vary: str = VARY) -> Headers:
+    retry = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+    return (("Stanchion-State", state.value), ("Vary", vary), *retry)

@@ -1,0 +1,50 @@
+"""What the proxy asks of the decision. `edge.decision.pipeline.Pipeline` implements it, and so do the fakes of tests.
+
+Abstract classes rather than protocols: mypyc calls their methods directly, without a look-up by name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from edge.messages.context import RequestContext
+from edge.messages.head import RequestHead
+from edge.messages.verdict import Answer, Forward, Headers, Verdict
+
+__all__ = ["Decider"]
+
+
+class Decider(ABC):
+    """Every method is synchronous and does no I/O.
+
+    What a head means (`classify`) is asked once for a cached head; what becomes of it (`decide`) is asked every time.
+    """
+
+    @abstractmethod
+    def classify(self, head: RequestHead, is_last_hop: bool = False) -> RequestContext:
+        """Say what a head means, at any time. `is_last_hop`: the client asks for it to be passed on no further."""
+
+    @abstractmethod
+    def classify_like(self, like: RequestContext, head: RequestHead) -> RequestContext:
+        """Classify a head that differs from the one of `like` in its cookies and its sender's address only."""
+
+    @abstractmethod
+    def decide(self, context: RequestContext, now: float, u: float) -> Verdict:
+        """Say what becomes of a request. `now` is wall time in seconds, `u` is uniform in [0, 1)."""
+
+    @abstractmethod
+    def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None) -> Answer:
+        """Return the response to a request that the upstream failed: 502, 503 or 504."""
+
+    @abstractmethod
+    def refused(self, code: int, detail: str, *, wants_page: bool = False) -> Answer:
+        """Return the response to a request that cannot be served: 4xx, 501 or 505."""
+
+    @abstractmethod
+    def observe(
+        self, context: RequestContext, forward: Forward, headers: Iterable[tuple[str, str]], now: float
+    ) -> Headers:
+        """Take in what the upstream's response says to the edge; return the fields to add for the visitor."""
+
+    @abstractmethod
+    def set_upstream_down(self, is_down: bool) -> None:
+        """Take note of whether the circuit breaker is open."""

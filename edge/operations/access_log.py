@@ -1,0 +1,49 @@
+"""What became of every request: counted always, logged as the settings say.
+
+A line says who, what, how it ended and how long it took. The query stays out, for it may hold secrets, and so does
+every header.
+"""
+
+import logging
+
+from edge.messages.head import RequestHead
+from edge.operations.logs import facts
+from edge.operations.metrics import Metrics
+from edge.settings.model import LogSettings
+
+__all__ = ["Access"]
+
+access = logging.getLogger("edge.access")
+
+
+class Access:
+    """The data plane's watcher: what it tells ends in metrics and log lines."""
+
+    def __init__(self, metrics: Metrics, settings: LogSettings) -> None:
+        self._requests = metrics.requests
+        self._failures = metrics.upstream_failures
+        self.upstream_answered = metrics.upstream_seconds.observe
+        self.use(settings)
+
+    def use(self, settings: LogSettings) -> None:
+        self._logs_all = settings.access == "all"
+        self._logs_upstream = settings.access != "none"
+
+    def record(
+        self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool
+    ) -> None:
+        self._requests.count_one(outcome)
+        if self._logs_all or (to_upstream and self._logs_upstream):
+            self._log(head, outcome, status, sent, seconds)
+
+    def upstream_failed(self, kind: str) -> None:
+        self._failures.count(kind)
+
+    def _log(self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float) -> None:
+        told = {} if head is None else {"client": head.client_ip, "method": head.method, "path": _path(head.target)}
+        line = facts(**told, status=status, outcome=outcome, bytes=sent, ms=round(seconds * 1000, 1))
+        access.info("request", extra=line)
+
+
+def _path(target: str) -> str:
+    return target.partition("?")[0]

@@ -1,0 +1,132 @@
+"""What of a head goes on to the other side.
+
+Hop-by-hop fields end here (RFC 9110, 7.6.1), and so do those that `Connection` names, except for fields that the ends
+depend on: `Connection: Cookie` must not be a way to take another proxy's cookie away. Whatever the edge says itself,
+nobody else can say: `X-Forwarded-*`, `X-Real-IP`, `Forwarded` and `X-Stanchion-*` of a client are dropped, and so are
+their spellings with '_', which CGI-like upstreams cannot tell apart from those with '-'.
+
+Everything else goes on byte for byte, repeated fields apart and in their order.
+"""
+
+from functools import lru_cache
+
+from edge.proxy.request import CHUNKED, Request, connection_options
+from edge.support.client_address import Origin
+
+__all__ = [
+    "HARMLESS_OPTIONS",
+    "NOT_FORWARDED",
+    "asked_for",
+    "connection_options",
+    "forwarded",
+    "is_last_hop",
+    "upstream_head",
+]
+
+NOT_FORWARDED = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    )
+)
+#: Said by the edge, or rendered anew by it.
+_OURS = frozenset(
+    (
+        b"host",
+        b"expect",
+        b"content-length",
+        b"proxy-authorization",
+        b"forwarded",
+        b"x-real-ip",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+    )
+)
+#: Members of `Connection` that name no field but those of NOT_FORWARDED.
+HARMLESS_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
+#: What `Connection` cannot take away, whatever it names.
+_ENDS_OWN = frozenset(
+    (b"cookie", b"authorization", b"content-type", b"content-encoding", b"origin", b"referer", b"user-agent", b"accept")
+)
+
+
+def upstream_head(request: Request, host: bytes | None, via: bytes | None = None) -> bytes:
+    """The head as the upstream gets it, without what depends on the sender (`forwarded`) and without the empty line.
+
+    host: sent instead of the client's `Host`, None to preserve it. via: by which name to be among the `Via` of the
+    request, None to stay out of them.
+    """
+    values = request.values
+    sent_host = values.get(b"host", b"")
+    named: frozenset[bytes] = frozenset()
+    if b"connection" in values:
+        named = connection_options(values[b"connection"]) - _ENDS_OWN
+    pieces = [
+        f"{request.method} {request.target} HTTP/1.1\r\n".encode(),
+        b"Host: ",
+        host if host is not None else sent_host,
+        b"\r\n",
+    ]
+    hops = _hops_left(request)
+    for name, value in request.fields:
+        low = name.lower()
+        if goes_on(low) and low not in named and (hops is None or low != b"max-forwards"):
+            pieces += (name, b": ", value, b"\r\n")
+    if hops is not None:
+        pieces.append(b"Max-Forwards: %d\r\n" % (hops - 1))
+    if via is not None:
+        pieces.append(b"Via: 1.%d %b\r\n" % (not request.is_http10, via))
+    if request.length == CHUNKED:
+        pieces.append(b"Transfer-Encoding: chunked\r\n")
+    elif b"content-length" in values:
+        pieces.append(b"Content-Length: %d\r\n" % request.length)
+    if request.upgrades:
+        pieces.append(b"%b%b\r\n" % (_UPGRADE, values[b"upgrade"]))
+    return b"".join(pieces)
+
+
+def is_last_hop(request: Request) -> bool:
+    """Whether the sender asks whoever gets this to answer it and not to pass it on (RFC 9110, 7.6.2)."""
+    return _hops_left(request) == 0
+
+
+def _hops_left(request: Request) -> int | None:
+    """`Max-Forwards`, which counts for OPTIONS and TRACE only; the latter is not served."""
+    if request.method != "OPTIONS":
+        return None
+    most = request.values.get(b"max-forwards", b"")
+    return int(most) if most.isdigit() and len(most) <= 9 else None
+
+
+def asked_for(protocol: bytes, head: bytes) -> bool:
+    """Whether a request, by its head as the upstream got it, asked to switch to this protocol."""
+    asked = head.rpartition(_UPGRADE)[2].partition(b"\r\n")[0] if _UPGRADE in head else b""
+    return connection_options(protocol) <= connection_options(asked) and protocol.strip() != b""
+
+
+_UPGRADE = b"Connection: Upgrade\r\nUpgrade: "
+
+
+@lru_cache(maxsize=1024)
+def goes_on(low: bytes) -> bool:
+    """Whether a client's field of this lower-case name reaches the upstream."""
+    plain = low.replace(b"_", b"-")
+    return plain not in NOT_FORWARDED and plain not in _OURS and not plain.startswith(b"x-stanchion-")
+
+
+def forwarded(origin: Origin, host: bytes) -> bytes:
+    """The lines that tell the upstream who asked. host: the `Host` field as sent."""
+    told = origin.host.encode("latin-1") if origin.host else host
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
+        origin.forwarded_for.encode("latin-1"),
+        origin.scheme.encode(),
+        told,
+    )

@@ -1,0 +1,1 @@
+"""A room's state: stock, redemption, join challenges, clock steps."""

@@ -1,0 +1,57 @@
+"""How a room's upstream does, as one worker sees it: what the closed loop of `capacity.adaptive` goes by.
+
+A request counts from the moment in which a connection is asked for (the upload is the visitor's affair) to the head of
+its answer. What is still under way counts at every look as soon as it is older than the target, for an upstream that
+hangs gives no answers at all. Who goes away before the answer is counted no further.
+"""
+
+from controller.law.adaptive import MOST_SLOW, Answered
+from edge.messages.verdict import UpstreamObserver
+
+__all__ = ["Health"]
+
+
+class Health(UpstreamObserver):
+    """Of one room at one worker. Times are monotonic seconds; key: the exchange, whatever it is."""
+
+    __slots__ = ("_count", "_failed", "_slowness", "_under_way", "target_s")
+
+    def __init__(self, target_s: float) -> None:
+        self.target_s = target_s
+        self._under_way: dict[object, float] = {}
+        self._count = self._failed = 0
+        self._slowness = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Health {self._count} answered, {self._failed} failed, {len(self._under_way)} under way>"
+
+    def asked(self, key: object, now: float) -> None:
+        self._under_way[key] = now
+
+    def answered(self, key: object, now: float, *, is_failure: bool) -> None:
+        """The head of an answer has come, or it is certain that none will."""
+        asked_at = self._under_way.pop(key, None)
+        if asked_at is not None:
+            self._count += 1
+            self._slowness += self._slow(now - asked_at)
+            self._failed += is_failure
+
+    def ended(self, key: object) -> None:
+        """The exchange is over, answered or not."""
+        self._under_way.pop(key, None)
+
+    def take(self, now: float) -> Answered:
+        """What has come since the last time, and what is overdue now."""
+        overdue = 0
+        for asked_at in self._under_way.values():  # the oldest come first
+            if now - asked_at <= self.target_s:
+                break
+            overdue += 1
+            self._slowness += self._slow(now - asked_at)
+        taken = Answered(self._count + overdue, self._slowness, self._failed)
+        self._count = self._failed = 0
+        self._slowness = 0.0
+        return taken
+
+    def _slow(self, age_s: float) -> float:
+        return min(max(age_s, 0.0) / self.target_s, MOST_SLOW)

@@ -1,0 +1,1 @@
+"""The YAML file, parsed once into frozen values."""

@@ -1,0 +1,231 @@
+"""From a YAML file to frozen settings and secret keys; all faults together, none half applied.
+
+YAML's own traps are faults too: a key given twice (most parsers silently keep the last) and a document that is not a
+mapping. Secrets never stand in the file: it names an environment variable or another file that holds them.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from edge.settings.model import Settings
+from edge.support.errors import ConfigurationError, Fault
+from edge.support.networks import networks_in
+
+__all__ = ["load_settings", "parse_settings", "read_admin_token", "read_keys"]
+
+#: The shortest secret that is taken: 128 bits, if it is random.
+MIN_KEY_BYTES = 16
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe types only, keys are text, and no key stands twice in one mapping."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as fault:  # PyYAML's own converters: `!!int x`, `2001-99-99`
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"is no {kind}: {fault}", node.start_mark) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} twice", key_node.start_mark)
+            seen.add(key)
+        mapping = super().construct_mapping(node, deep)
+        for key in mapping:
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", node.start_mark)
+        return mapping
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings of a file. Raises ConfigurationError with every fault."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise ConfigurationError(str(path), [Fault("", f"cannot be read: {fault.strerror}")]) from None
+    except UnicodeDecodeError as fault:
+        raise ConfigurationError(str(path), [Fault("", f"is not UTF-8 text: {fault}")]) from None
+    return _with_lists(parse_settings(text, str(path)), path)
+
+
+def _with_lists(settings: Settings, path: Path) -> Settings:
+    """The settings with the networks of the list files they name, which are found beside them unless absolute."""
+    faults: list[Fault] = []
+    read: dict[str, tuple[str, ...]] = {}
+    for name in ("allow", "deny"):
+        networks = list(getattr(settings.abuse, name))
+        for at, file in enumerate(getattr(settings.abuse, f"{name}_files")):
+            where = f"abuse.{name}_files[{at}]"
+            try:
+                found, wrong = networks_in((path.parent / file).read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as fault:
+                faults.append(Fault(where, f"{file} cannot be read: {fault}"))
+                continue
+            networks += found
+            faults += [Fault(where, f"{file}, {each}") for each in wrong]
+        read[name] = tuple(networks)
+    if faults:
+        raise ConfigurationError(str(path), faults)
+    return settings.model_copy(update={"abuse": settings.abuse.model_copy(update=read)})
+
+
+def parse_settings(text: str, source: str = "settings") -> Settings:
+    """The settings of a YAML text. source: what faults call it. Raises ConfigurationError with every fault."""
+    try:
+        raw = yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except (yaml.YAMLError, RecursionError) as fault:
+        raise ConfigurationError(source, [Fault("", _yaml_fault(fault))]) from None
+    if not isinstance(raw, dict):
+        raise ConfigurationError(source, [Fault("", "must be a mapping of settings, see configs/reference.yaml")])
+    repeated = _repeated_names(raw)
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as found:
+        faults = [_fault(error) for error in found.errors(include_url=False) if not _is_echo(error)]
+        raise ConfigurationError(source, faults + repeated) from None
+    if repeated:
+        raise ConfigurationError(source, repeated)
+    return settings
+
+
+def read_admin_token(settings: Settings, environment: Mapping[str, str]) -> bytes | None:
+    """What the admin listener asks for; None when it asks for nothing. Raises ConfigurationError."""
+    name = settings.admin.token_env
+    if name is None:
+        return None
+    token = environment.get(name, "").strip()
+    if len(token) < MIN_KEY_BYTES or not token.isascii():
+        fault = f"the environment variable {name} must hold {MIN_KEY_BYTES} ASCII characters or more (stanchion keygen)"
+        raise ConfigurationError("the admin token", [Fault("admin.token_env", fault)])
+    return token.encode()
+
+
+def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes, ...]:
+    """The secret keys, newest first. Raises ConfigurationError."""
+    if settings.secret_keys_env is not None:
+        path, text = "secret_keys_env", environment.get(settings.secret_keys_env)
+        if text is None:
+            hint = f'export {settings.secret_keys_env}="$(stanchion keygen)"'
+            message = f"the environment variable {settings.secret_keys_env} is not set; make a key with: {hint}"
+            raise ConfigurationError("secret keys", [Fault(path, message)])
+    else:
+        path, file = "secret_keys_file", Path(str(settings.secret_keys_file))
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as fault:
+            raise ConfigurationError("secret keys", [Fault(path, f"{file} cannot be read: {fault}")]) from None
+    try:
+        keys = tuple(key.encode() for key in re.split(r"[\s,]+", text) if key)
+    except UnicodeEncodeError:
+        raise ConfigurationError("secret keys", [Fault(path, "is not UTF-8 text")]) from None
+    if not keys:
+        raise ConfigurationError("secret keys", [Fault(path, "holds no key; make one with: stanchion keygen")])
+    short = [str(at) for at, key in enumerate(keys, 1) if len(key) < MIN_KEY_BYTES]
+    if short:
+        message = f"key {', '.join(short)} is shorter than {MIN_KEY_BYTES} characters; make one with: stanchion keygen"
+        raise ConfigurationError("secret keys", [Fault(path, message)])
+    return keys
+
+
+def _yaml_fault(fault: BaseException) -> str:
+    if isinstance(fault, yaml.MarkedYAMLError) and fault.problem_mark is not None:
+        mark = fault.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {fault.problem or fault.context}"
+    return "is not YAML: " + (str(fault).splitlines() or [type(fault).__name__])[0]
+
+
+def _repeated_names(raw: Mapping[str, Any]) -> list[Fault]:
+    """Checked on the raw file, so that it is reported together with the faults of single values."""
+    rooms = raw.get("rooms")
+    seen: dict[object, int] = {}
+    faults = []
+    for at, room in enumerate(rooms if isinstance(rooms, list) else []):
+        name = room.get("name") if isinstance(room, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            faults.append(Fault(f"rooms[{at}].name", f"{name!r} is the name of rooms[{seen[name]}] already"))
+        seen.setdefault(name, at)
+    return faults
+
+
+def _is_echo(error: Mapping[str, Any]) -> bool:
+    """A list 'too short' only because pydantic does not count its faulty items, which are reported themselves."""
+    given = error["input"]
+    return error["type"] == "too_short" and isinstance(given, list) and len(given) >= error["ctx"]["min_length"]
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    return Fault(path, _message(error))
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    kind, given, limits = error["type"], error["input"], error.get("ctx", {})
+    bounds = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", ">=")}
+    bounds |= {"less_than": ("lt", "<"), "less_than_equal": ("le", "<=")}
+    kinds = {
+        "int_type": "a whole number",
+        "float_type": "a number",
+        "string_type": "text",
+        "bool_type": "true or false",
+    }
+    kinds |= {"tuple_type": "a list", "model_type": "a mapping", "int_from_float": "a whole number"}
+    if kind in bounds:
+        limit, sign = bounds[kind]
+        return f"must be {sign} {limits[limit]:g}, got {given!r}"
+    if kind in kinds:
+        return f"must be {kinds[kind]}, got {_short(given)}"
+    if kind == "extra_forbidden":
+        return "unknown key" + _did_you_mean(error["loc"])
+    if kind == "missing":
+        return "is required"
+    if kind == "literal_error":
+        return f"must be one of {limits['expected']}, got {_short(given)}"
+    if kind == "string_pattern_mismatch":
+        return f"must match {limits['pattern']}, got {_short(given)}"
+    if kind == "value_error":
+        return str(limits["error"])
+    return f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {_short(given)}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _did_you_mean(location: Sequence[str | int]) -> str:
+    section: Any = Settings
+    for part in location[:-1]:
+        if isinstance(part, str):
+            section = _section(section, part)
+    known = list(section.model_fields) if section else []
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _section(model: Any, field: str) -> Any:
+    """The model of a field's values: its own type or what its list holds."""
+    if model is None or field not in model.model_fields:
+        return None
+    pending = [model.model_fields[field].annotation]
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return annotation
+        pending.extend(getattr(annotation, "__args__", ()))
+    return None

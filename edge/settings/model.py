@@ -1,0 +1,235 @@
+"""The settings: one YAML file, parsed once into frozen values, every fault reported in one go with its path.
+
+pydantic parses it rather than msgspec, because pydantic collects all faults of a file and msgspec stops at the first.
+
+    rooms[0].capacity.admissions_per_second: must be > 0, got -3
+    rooms[0].capcity: unknown key (did you mean 'capacity'?)
+
+`configs/reference.yaml` documents every key: unit, default and danger; a test holds it complete. Durations are seconds
+and say so in their names, as do rates. Nothing here reads a clock, opens a socket or configures logging.
+"""
+
+import ipaddress
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from edge.settings.room import RoomSettings
+from edge.settings.values import (
+    ListenAddress,
+    Network,
+    PathGlob,
+    PositiveSeconds,
+    Rate,
+    RedisUrl,
+    Seconds,
+    Section,
+    UpstreamUrl,
+    VariableName,
+)
+
+__all__ = [
+    "AbuseSettings",
+    "AdminSettings",
+    "BotSettings",
+    "ClusterSettings",
+    "CookieSettings",
+    "LimitSettings",
+    "LogSettings",
+    "Settings",
+    "ShutdownSettings",
+    "UpstreamSettings",
+]
+
+#: What never queues, whatever a room's paths say: files a page needs to look right, and what machines ask for.
+DEFAULT_BYPASS = (
+    "/robots.txt",
+    "/favicon.ico",
+    "/.well-known/*",
+    "*.css",
+    "*.js",
+    "*.mjs",
+    "*.map",
+    "*.png",
+    "*.jpg",
+    "*.jpeg",
+    "*.gif",
+    "*.svg",
+    "*.webp",
+    "*.avif",
+    "*.ico",
+    "*.woff",
+    "*.woff2",
+)
+
+
+def _is_loopback(listen: str) -> bool:
+    host = urlsplit(listen).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _reaches(host: str, listening: str) -> bool:
+    """Whether who connects to a host of this very machine finds what listens there."""
+    try:
+        asked, own = ipaddress.ip_address(host), ipaddress.ip_address(listening)
+    except ValueError:
+        return host == listening or (host == "localhost" and _is_loopback(f"tcp://{listening}:1"))
+    return asked == own or (asked.is_loopback and own.is_unspecified)
+
+
+class AdminSettings(Section):
+    listen: ListenAddress = "tcp://127.0.0.1:9090"
+    token_env: VariableName | None = None
+
+    @model_validator(mode="after")
+    def _not_open_to_others(self) -> Self:
+        if self.token_env is None and not _is_loopback(self.listen):
+            raise ValueError(
+                f"{self.listen} can be reached from other machines, so a token is required:"
+                " name the environment variable that holds it in token_env"
+            )
+        return self
+
+
+class UpstreamSettings(Section):
+    url: UpstreamUrl
+    host_header: Literal["preserve", "upstream"] = "preserve"
+    via: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    connect_timeout_seconds: PositiveSeconds = 5.0
+    response_timeout_seconds: PositiveSeconds = 60.0
+    idle_timeout_seconds: PositiveSeconds = 60.0
+    keepalive_seconds: Seconds = 15.0
+    max_connections: Annotated[int, Field(ge=1, le=65_536)] = 512
+    breaker_failures: Annotated[int, Field(ge=1, le=1_000_000)] | None = 20
+    breaker_seconds: PositiveSeconds = 2.0
+
+
+class ClusterSettings(Section):
+    nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "stanchion"
+    redis_url: RedisUrl | None = None
+    redis_password_env: VariableName | None = None
+
+
+class CookieSettings(Section):
+    secure: Literal["auto", "always", "never"] = "auto"
+    domain: Annotated[str, Field(pattern=r"^\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$")] | None = None
+
+
+class LogSettings(Section):
+    format: Literal["auto", "text", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    access: Literal["none", "upstream", "all"] = "upstream"
+
+
+class ShutdownSettings(Section):
+    delay_seconds: Seconds = 0.0
+    grace_seconds: Seconds = 30.0
+
+
+class LimitSettings(Section):
+    head_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = 16_384
+    headers: Annotated[int, Field(ge=16, le=1000)] = 100
+    target_bytes: Annotated[int, Field(ge=256, le=65_536)] = 8192
+    body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 10_485_760
+    body_buffer_bytes: Annotated[int, Field(ge=0, le=16_777_216)] = 65_536
+    head_seconds: PositiveSeconds = 10.0
+    body_seconds: PositiveSeconds = 20.0
+    body_bytes_per_second: Rate = 4096.0
+    write_seconds: PositiveSeconds = 30.0
+    keepalive_seconds: PositiveSeconds = 75.0
+    requests_per_connection: Annotated[int, Field(ge=1, le=1_000_000_000)] = 10_000
+    connections: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
+    connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    descriptors_share: Annotated[float, Field(gt=0, le=0.9, allow_inf_nan=False)] = 0.5
+    serve_half_closed: bool = True
+
+
+class BotSettings(Section):
+    action: Literal["ignore", "observe", "limit", "refuse"] = "observe"
+    suspect_threshold: Annotated[int, Field(ge=1, le=1000)] = 60
+    suspected_per_minute: Rate = 1.0
+
+
+class AbuseSettings(Section):
+    allow: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    allow_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    deny: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    deny_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    reads_per_minute: Rate | None = None
+    writes_per_minute: Rate | None = None
+    newcomers_per_minute: Rate | None = None
+    visitor_per_minute: Rate | None = None
+    premium_per_minute: Rate | None = None
+    premium_seconds: Annotated[float, Field(ge=60, le=86_400 * 365, allow_inf_nan=False)] = 86_400.0
+    bots: BotSettings = BotSettings()
+
+    @model_validator(mode="after")
+    def _premium_is_more(self) -> Self:
+        if self.premium_per_minute is None:
+            return self
+        if self.visitor_per_minute is None or self.premium_per_minute < self.visitor_per_minute:
+            raise ValueError("premium_per_minute must be at least visitor_per_minute, which must be set too")
+        return self
+
+
+class Settings(Section):
+    """The whole file."""
+
+    listen: Annotated[tuple[ListenAddress, ...], Field(min_length=1, strict=False)] = ("tcp://0.0.0.0:8080",)
+    admin: AdminSettings = AdminSettings()
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    worker_stall_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0
+    secret_keys_env: VariableName | None = None
+    secret_keys_file: Annotated[str, Field(min_length=1)] | None = None
+    upstream: UpstreamSettings
+    cluster: ClusterSettings = ClusterSettings()
+    trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    cookies: CookieSettings = CookieSettings()
+    bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = DEFAULT_BYPASS
+    limits: LimitSettings = LimitSettings()
+    abuse: AbuseSettings = AbuseSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    log: LogSettings = LogSettings()
+    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=512, strict=False)]
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if (self.secret_keys_env is None) == (self.secret_keys_file is None):
+            raise ValueError("exactly one of secret_keys_env and secret_keys_file is required")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_rooms_depend_on(self) -> Self:
+        for at, room in enumerate(self.rooms):
+            if room.when_redis_down == "hold" and self.cluster.redis_url is None:
+                raise ValueError(f"rooms[{at}].when_redis_down: 'hold' needs cluster.redis_url")
+        return self
+
+    @model_validator(mode="after")
+    def _not_its_own_upstream(self) -> Self:
+        """An intermediary must not forward to itself without end (RFC 9110, 7.6)."""
+        target = urlsplit(self.upstream.url)
+        port = target.port or (443 if target.scheme == "https" else 80)
+        for listen in self.listen:
+            own = urlsplit(listen)
+            if own.port == port and _reaches(target.hostname or "", own.hostname or ""):
+                raise ValueError(f"upstream.url {self.upstream.url} is where the edge itself listens ({listen})")
+        return self
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes share each room's capacity: machines times workers."""
+        return self.cluster.nodes * self.workers
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether nodes tell each other of their lines: over Redis, or on one machine over the supervisor.
+
+        Machines that share the capacity evenly without Redis share nothing else either.
+        """
+        return self.cluster.redis_url is not None or (self.cluster.nodes == 1 and self.workers > 1)

@@ -1,0 +1,158 @@
+"""How much like a robot somebody behaves: points, each with its reason. What follows from it is the settings' choice.
+
+    reason        points  what was seen
+    automation        60  a User-Agent that names a tool, a headless browser, or nothing at all
+    no_language       30  no Accept-Language: every browser sends one
+    no_fetch_mode     30  a browser's name over HTTPS, but no Sec-Fetch-Mode, which all of them send since 2023
+    direct_write      60  a POST to a room by somebody who never was shown its page: no ticket, no pass
+    regular           40  nine requests or more whose distances differ by less than 2 % (standard deviation / mean), and
+                          are below half a minute: browsers let tabs in the background run once a minute, evenly
+    hasty             60  nine requests or more, four times as often as the edge ever asks for (some open four tabs)
+    crowded           20  more than 30 tickets for this network within ten to twenty minutes
+
+One weak sign is nothing: some connections are even, an office is crowded, a privacy tool hides the language.
+Robots that use a whole browser, wait as told, and come from many networks are not found: they look like visitors.
+"""
+
+from functools import lru_cache
+from math import sqrt
+from typing import Final
+
+from edge.messages.head import RequestHead
+
+__all__ = ["POINTS", "Behaviour", "head_reasons", "points_of"]
+
+POINTS: Final = {
+    "automation": 60,
+    "no_language": 30,
+    "no_fetch_mode": 30,
+    "direct_write": 60,
+    "regular": 40,
+    "hasty": 60,
+    "crowded": 20,
+}
+#: Parts of the names by which tools introduce themselves, lower case.
+TOOLS = ("headless", "phantomjs", "selenium", "puppeteer", "playwright", "curl/", "wget/", "python", "go-http-client",
+         "java/", "okhttp", "libwww", "scrapy", "node-fetch", "axios/", "httpclient", "aiohttp", "ruby")  # fmt: skip
+BROWSERS = ("chrome/", "firefox/", "safari/", "edg/")
+#: How many distances are looked at, how even they must be, and how much shorter than asked for.
+LEAST_GAPS: Final = 8
+MOST_VARIATION: Final = 0.02
+HASTE: Final = 0.25
+#: Longer distances may be as even as they like, seconds.
+LONG_GAP_S: Final = 30.0
+#: Tickets of a network that are usual, in the present and the last span of so many seconds.
+USUAL_TICKETS: Final = 30
+SPAN_S: Final = 600.0
+
+
+def head_reasons(head: RequestHead, *, has_ticket: bool) -> tuple[str, ...]:
+    """What a request's head alone gives away; the same for the same head, so that it is worked out once."""
+    lacks_fetch_mode = head.scheme == "https" and not head.fetch_mode
+    writes = not has_ticket and head.method not in ("GET", "HEAD", "OPTIONS")
+    return _head_reasons(head.user_agent, not head.accept_language, lacks_fetch_mode, writes)
+
+
+@lru_cache(maxsize=2048)  # a crowd has a few hundred browsers, and a name is looked through for two dozen others
+def _head_reasons(
+    user_agent: str, lacks_language: bool, lacks_fetch_mode: bool, writes_directly: bool
+) -> tuple[str, ...]:
+    agent = user_agent.lower()
+    reasons = []
+    if not agent or any(tool in agent for tool in TOOLS):
+        reasons.append("automation")
+    if lacks_language:
+        reasons.append("no_language")
+    if lacks_fetch_mode and any(name in agent for name in BROWSERS):
+        reasons.append("no_fetch_mode")
+    if writes_directly:
+        reasons.append("direct_write")
+    return tuple(reasons)
+
+
+def points_of(reasons: tuple[str, ...]) -> int:
+    points = 0
+    for reason in reasons:
+        points += POINTS[reason]
+    return points
+
+
+class _Visits:
+    """One visitor's requests: the last one, and the mean and the squares of the distances between them."""
+
+    __slots__ = ("count", "last", "mean_s", "squares")
+
+    def __init__(self, now: float) -> None:
+        self.begin(now)
+
+    def begin(self, now: float) -> None:
+        self.last = now
+        self.count = 0
+        self.mean_s = self.squares = 0.0
+
+
+class Behaviour:
+    """What visitors do over time, by ticket; the memory is bounded as the limiter's is.
+
+    asked_s: the shortest distance between requests that the edge asks for, seconds. most: visitors in a generation.
+    """
+
+    def __init__(self, asked_s: float, most: int = 32_768) -> None:
+        self._asked_s = asked_s
+        self._most = most
+        self._young: dict[str, _Visits] = {}
+        self._old: dict[str, _Visits] = {}
+        self._tickets: dict[str, int] = {}
+        self._tickets_before: dict[str, int] = {}
+        self._crowded: set[str] = set()
+        """Networks with more than the usual number of tickets."""
+        self._span_began = 0.0
+
+    def __len__(self) -> int:
+        return len(self._young.keys() | self._old.keys())
+
+    def saw(self, visitor: str, network: str, now: float) -> tuple[str, ...]:
+        """A request of this visitor at this time (seconds); returns what those so far give away."""
+        pattern = self._pattern(visitor, now)
+        return (*pattern, "crowded") if self._crowded and network in self._crowded else pattern
+
+    def is_crowded(self, network: str) -> bool:
+        """Whether more tickets than usual went to this network lately."""
+        return network in self._crowded
+
+    def met(self, network: str, now: float) -> None:
+        """A new ticket for somebody of this network."""
+        if not 0.0 <= now - self._span_began < SPAN_S or len(self._tickets) >= self._most:
+            self._tickets_before, self._tickets, self._span_began = self._tickets, {}, now
+            self._crowded = {each for each, count in self._tickets_before.items() if count > USUAL_TICKETS}
+        count = self._tickets[network] = self._tickets.get(network, 0) + 1
+        if count + self._tickets_before.get(network, 0) > USUAL_TICKETS:
+            self._crowded.add(network)
+
+    def _pattern(self, visitor: str, now: float) -> tuple[str, ...]:
+        seen = self._young.get(visitor)
+        if seen is None:
+            seen = self._old.get(visitor) or _Visits(now)
+            if len(self._young) >= self._most:
+                self._old, self._young = self._young, {}
+            self._young[visitor] = seen
+            if seen.last == now:
+                return ()
+        gap_s = now - seen.last
+        if gap_s < 0.0:  # the clock was set back
+            seen.begin(now)
+            return ()
+        seen.last = now
+        seen.count = count = seen.count + 1
+        off = gap_s - seen.mean_s
+        seen.mean_s = mean_s = seen.mean_s + off / count  # Welford's running mean and variance
+        seen.squares = squares = seen.squares + off * (gap_s - mean_s)
+        if count < LEAST_GAPS:
+            return ()
+        if mean_s < self._asked_s * HASTE:
+            return _HASTY
+        return _REGULAR if mean_s < LONG_GAP_S and sqrt(squares / count) < MOST_VARIATION * mean_s else ()
+
+
+_HASTY: Final[tuple[str, ...]] = ("hasty",)
+_REGULAR: Final[tuple[str, ...]] = ("regular",)

@@ -1,0 +1,1 @@
+"""The process that owns sockets and settings, and starts the workers."""

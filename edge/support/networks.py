@@ -1,0 +1,51 @@
+"""A set of networks, asked for single addresses: as many look-ups as it has prefix lengths, however many networks.
+
+    {8: {0xC00002, ...}, 0: {...}}    bits to drop -> what is left; 192.0.2.7 is in 192.0.2.0/24, which is 0xC00002
+
+IPv4-mapped IPv6 addresses are IPv4 addresses. What is no address is in no network.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+
+from edge.support.client_address import parse_address
+
+__all__ = ["NetworkSet", "networks_in"]
+
+
+class NetworkSet:
+    """networks: addresses and CIDR ranges, as in `10.0.0.0/8`. Raises ValueError for anything else."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._by_version: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
+        for text in networks:
+            network = ipaddress.ip_network(text)
+            shift = network.max_prefixlen - network.prefixlen
+            prefixes = self._by_version[network.version].setdefault(shift, set())
+            prefixes.add(int(network.network_address) >> shift)
+
+    def __len__(self) -> int:
+        return sum(len(each) for lengths in self._by_version.values() for each in lengths.values())
+
+    def __contains__(self, address: str) -> bool:
+        parsed = parse_address(address)
+        if parsed is None:
+            return False
+        bits = int(parsed)
+        return any(bits >> shift in prefixes for shift, prefixes in self._by_version[parsed.version].items())
+
+
+def networks_in(text: str) -> tuple[list[str], list[str]]:
+    """The networks of a list file and what is wrong with it: one network a line, '#' begins a comment."""
+    found, faults = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        try:
+            ipaddress.ip_network(entry)
+        except ValueError as fault:
+            faults.append(f"line {number}: {fault}")
+        else:
+            found.append(entry)
+    return found, faults

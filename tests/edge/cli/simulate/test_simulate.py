@@ -1,0 +1,276 @@
+"""`stanchion simulate`: what it plays, what it prints and how it exits."""
+
+import io
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import controller
+import controller.simulation.world as world
+import edge.rooms.table
+from controller import Gate, GateSettings
+from edge.cli.main import main
+from edge.cli.simulate.fleet import Fleet
+from edge.cli.simulate.progress import Progress
+from edge.cli.simulate.trace import Trace
+from edge.cli.simulate.trial import OURS, POLICIES, checked, on_fleet, traced, try_out
+from edge.settings.loading import parse_settings
+from edge.support.errors import ConfigurationError
+
+CONFIG = """
+workers: {workers}
+secret_keys_env: STANCHION_KEYS
+upstream: {{url: "http://127.0.0.1:9000"}}
+cluster: {cluster}
+rooms:
+  - name: checkout
+    match: {{paths: ["/checkout*"]}}
+    capacity: {{admissions_per_second: 12, burst_seconds: 2}}
+    polling: {{min_seconds: 2, max_seconds: 9, budget_per_second: 300}}
+  - name: drop
+    match: {{paths: ["/drop*"]}}
+    capacity: {{admissions_per_second: 5}}
+"""
+
+
+def config(workers: int = 2, cluster: str = "{nodes: 1}") -> str:
+    return CONFIG.format(workers=workers, cluster=cluster)
+
+
+@pytest.fixture
+def sale(tmp_path: Path) -> Path:
+    """Three hundred people in five seconds; every fifth is ready to wait for four seconds only."""
+    path = tmp_path / "last & year's <sale>.csv"
+    rows = [f"{i / 60:.3f},{'4' if i % 5 == 0 else ''}" for i in range(300)]
+    path.write_text("\n".join(["seconds,patience", *rows]), "utf-8")
+    return path
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.yaml"
+    path.write_text(config(), "utf-8")
+    return path
+
+
+def run(*arguments: str | Path) -> int:
+    """The exit code of the command, whichever way it says it."""
+    try:
+        return main(["simulate", *map(str, arguments)])
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 1
+
+
+def test_the_simulator_plays_the_very_gate_of_the_edge():
+    """One class: what the edge builds for a room, what the package exports, and what the simulator asks."""
+    made = world.real_gate(GateSettings(admissions_per_second=1.0), 0.0)
+    assert type(made) is controller.Gate is edge.rooms.table.Gate is Gate
+    assert POLICIES[OURS] is world.real_gate
+    settings = parse_settings(config())
+    assert type(
+        edge.rooms.table._gate(edge.rooms.table.gate_settings(settings, settings.rooms[0]), 0.0, None, None)
+    ) is type(made)
+
+
+@pytest.mark.parametrize(
+    ("workers", "cluster", "nodes", "joined"),
+    [
+        (1, "{nodes: 1}", 1, False),
+        (4, "{nodes: 1}", 4, True),
+        (2, "{nodes: 3}", 6, False),
+        (2, "{nodes: 3, redis_url: 'redis://127.0.0.1'}", 6, True),
+    ],
+)
+def test_a_gate_is_told_what_the_edge_would_tell_it(workers: int, cluster: str, nodes: int, joined: bool):
+    """Settings of the simulated nodes equal those of the edge's, and nodes are joined as `run` would join them."""
+    settings = parse_settings(config(workers, cluster))
+    fleet = Fleet.of(settings, "checkout")
+    scenario = on_fleet(traced(Trace((0.0,), (1.0,)), "sale"), fleet)
+    assert scenario.settings() == edge.rooms.table.gate_settings(settings, settings.rooms[0])
+    assert (scenario.nodes, scenario.joined) == (nodes, joined)
+
+
+@pytest.mark.parametrize("room", [None, "nosuch"])
+def test_the_room_must_be_clear(room: str | None):
+    """Several rooms and none named, or a name that is none: the fault lists those that there are."""
+    with pytest.raises(ConfigurationError, match="checkout, drop"):
+        Fleet.of(parse_settings(config()), room)
+
+
+def test_a_trace_is_played_on_the_settings(sale: Path, shop: Path, capsys: pytest.CaptureFixture[str]):
+    """Last year's visitors, this year's capacity: everybody is there, and those without patience leave."""
+    assert run("--trace", sale, "--config", shop, "--room", "checkout", "--seeds", "2", "--json") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    told = json.loads(said.out)
+    assert told["version"]
+    assert "--trace" in told["command"]
+    assert "--seeds 2" in told["command"]
+    [played] = told["scenarios"]
+    assert (played["capacity"], played["burst_s"], played["nodes"], played["joined"]) == (12, 2, 2, True)
+    assert (played["poll_min_s"], played["poll_max_s"], played["poll_budget_per_s"]) == (2, 9, 300)
+    assert played["seeds"] == [0, 1]
+    ours, lottery = played["policies"]
+    assert (ours["name"], lottery["name"]) == ("stanchion", "bucket")
+    assert [row["seed"] for row in ours["by_seed"]] == [0, 1]
+    assert ours["median"]["visitors"] == 300
+    assert ours["worst"]["overshoot"] == 0
+    assert ours["median"]["p99_s"] < lottery["median"]["p99_s"]
+    assert ours["worst"]["p99_s"] == max(row["p99_s"] for row in ours["by_seed"])
+    assert played["ideal"]["median_s"] == 0
+    assert played["ideal"]["polls_each"] is None
+    assert 1 <= played["polling_ideal"]["polls_each"] <= ours["median"]["polls_each"]
+
+
+def test_the_same_command_gives_the_same_figures(sale: Path, capsys: pytest.CaptureFixture[str]):
+    """Seeds decide everything; another number of nodes is another sale."""
+    said = []
+    for nodes in ("3", "3", "2"):
+        assert run("--trace", sale, "--nodes", nodes, "--seeds", "1", "--policy", "stanchion", "--json") == 0
+        said.append(json.loads(capsys.readouterr().out)["scenarios"][0]["policies"])
+    assert said[0] == said[1] != said[2]
+
+
+def test_the_table(sale: Path, capsys: pytest.CaptureFixture[str]):
+    """A line a policy, its worst seed, and both ideals; all lines of the table are equally long."""
+    assert run("--trace", sale, "--seeds", "2", "--policy", "bucket", "csfq") == 0
+    lines = capsys.readouterr().out.splitlines()
+    starts = [line.split("  ")[0] for line in lines[4:]]
+    assert starts == ["bucket", "", "csfq", "", "polling ideal", "ideal"]
+    assert len({len(line) for line in lines[3:]}) == 1
+    assert "seeds 0 to 1" in lines[1]
+
+
+class Page(HTMLParser):
+    """Notes tags that are not closed in order, and everything that would be fetched."""
+
+    EMPTY = frozenset({"meta"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [f"{tag} {key}" for key, _ in attrs if key in ("src", "href", "xlink:href", "srcset", "action")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_needs_nothing_else(sale: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Well-formed, no script, nothing from elsewhere, names escaped, a picture with a title for each question."""
+    out = tmp_path / "out.html"
+    assert run("--trace", sale, "--seeds", "1", "--policy", "all", "--report", out) == 0
+    assert str(out) in capsys.readouterr().out
+    html = out.read_text("utf-8")
+    page = Page()
+    page.feed(html)
+    page.close()
+    assert page.open == []
+    assert page.fetched == []
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    for elsewhere in ("http:", "https:", "url(", "@import", "//"):
+        assert elsewhere not in html
+    assert not re.search(r"\b(nan|inf)\b", html)
+    assert page.tags.count("figure") >= 8 + len(POLICIES)
+    assert "last & year's <sale>.csv" in page.text
+    for policy in POLICIES:
+        assert policy in page.text
+    for question in ("Who waited how long", "The line over time", "How far the door is open", "What waiting costs"):
+        assert question in page.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--seeds", "0"),
+        ("--seeds", "x"),
+        ("--nodes", "100000"),
+        ("--scenario", "nosuch"),
+        ("--policy", "nosuch"),
+        ("--room", "checkout"),
+        ("--trace", "/nosuch.csv"),
+        ("--config", "/nosuch.yaml"),
+        ("--scenario", "skew", "--nodes", "3"),
+        ("--scenario", "flash", "--trace", "x.csv"),
+        ("--report", "/nosuch/out.html"),
+        ("--report", "/"),
+        ("--report", f"/tmp/{'nosuch' * 100}"),
+    ],
+)
+def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    """Told on standard error before anything is played."""
+    assert run(*arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "simulate" in said.err or "nosuch" in said.err
+
+
+def test_a_report_that_cannot_be_written_is_exit_code_1(sale: Path, capsys: pytest.CaptureFixture[str]):
+    """The figures are printed nevertheless: they took time to make."""
+    out = Path("/dev/full")
+    assert run("--trace", sale, "--seeds", "1", "--policy", "bucket", "--report", out) == 1
+    said = capsys.readouterr()
+    assert "cannot be written" in said.err
+    assert "polling ideal" in said.out
+
+
+def test_without_numpy_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """numpy is an extra: its absence is one line with the remedy, and exit code 1."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    assert run("--list") == 1
+    assert "pip install 'stanchion[simulate]'" in capsys.readouterr().err
+
+
+def test_the_list_names_everything(capsys: pytest.CaptureFixture[str]):
+    """Every scenario and policy with what it is."""
+    assert run("--list") == 0
+    said = capsys.readouterr().out
+    for name in ("flash", "early-ghosts", "million", *POLICIES):
+        assert f"  {name} " in said
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_is_for_terminals_only():
+    """On a terminal it grows to 100 % and leaves an empty line; into a file nothing is written."""
+    scenario = checked(traced(Trace((0.0, 0.0, 1.0), (float("inf"), 0.0, 5.0)), "sale"))
+    for stream in (Terminal(), io.StringIO()):
+        progress = Progress(stream, 2, clock=iter(range(10_000)).__next__)
+        try_out(scenario, ["stanchion", "bucket"], 1, progress)
+        progress.clear()
+        shown = stream.getvalue()
+        if stream.isatty():
+            assert "sale, bucket, run 1 of 1" in shown
+            assert " 50%" in shown
+            assert shown.endswith("\x1b[K")
+        else:
+            assert shown == ""
+
+
+def test_nothing_is_loaded_for_help():
+    """The command line starts without numpy: help, check and run do not pay for the simulator."""
+    import subprocess
+
+    code = "import sys, edge.cli.main; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,249 @@
+"""Whose turn is near is answered when it comes: what the edge does with such a request until then."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from edge.messages.verdict import Answer, Deferred, Forward, Verdict
+from edge.rooms.redemption import RedemptionClient
+from edge.rooms.stock import RoomEvent
+from tests.edge.decision.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
+from tests.edge.running import one_room, running_edge, running_upstream
+from waiting_room.ticket import new_ticket
+
+STATUS = "/_stanchion/status?room=checkout"
+FOUR = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {nodes: 4}\n"
+
+
+class Held:
+    """A request whose answer is held."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        assert isinstance(verdict, Deferred)
+        self.said: list[Verdict] = []
+        self.forget = verdict.ask(self._hear)
+
+    def _hear(self, verdict: Verdict) -> None:
+        """As the connection does: what is asked of other nodes is asked at once."""
+        if isinstance(verdict, Deferred):
+            verdict.ask(self._hear)
+        else:
+            self.said.append(verdict)
+
+    @property
+    def state(self) -> str:
+        """What it was told, '' when nothing yet."""
+        return status(self.said[0])["state"] if self.said else ""
+
+
+def full(people: int, yaml: str = YAML, grants: RedemptionClient | None = None) -> tuple[Edge, list[str]]:
+    """An edge of two a second whose bucket is empty, and the cookies of those who wait, the oldest first."""
+    edge = Edge(yaml, grants)
+    came = []
+    while len(came) < people + 2:
+        edge.now += 0.002  # within a millisecond chance decides who is first
+        came.append(edge.ask())
+    assert [isinstance(verdict, Forward) for verdict in came] == [True, True, *[False] * people]
+    return edge, [cookie_of(verdict) for verdict in came[2:]]
+
+
+def test_whose_turn_is_near_is_let_in_with_the_poll_they_made_before_it() -> None:
+    edge, (first, second) = full(2)
+    polls = [Held(edge.ask(STATUS, cookie)) for cookie in (second, first)]
+    edge.pass_time(0.3)
+    assert [poll.state for poll in polls] == ["", ""]
+    edge.pass_time(0.4)
+    assert [poll.state for poll in polls] == ["", "admitted"]
+    edge.pass_time(0.5)
+    assert [poll.state for poll in polls] == ["admitted", "admitted"]
+    assert isinstance(edge.ask(cookie=cookie_of(polls[1].said[0])), Forward)
+    assert edge.counted("stanchion_polls_total", room="checkout") == 6
+    assert edge.counted("stanchion_admissions_total", room="checkout") == 4
+
+
+def test_whose_turn_is_far_is_answered_at_once() -> None:
+    edge, cookies = full(10)
+    assert status(edge.ask(STATUS, cookies[9]))["state"] == "waiting"
+
+
+def test_a_page_that_is_loaded_again_is_held_as_well() -> None:
+    """Who has no script comes in without a second reload."""
+    edge, (mine,) = full(1)
+    held = Held(edge.ask(cookie=mine, accept=HTML))
+    edge.pass_time(0.7)
+    assert isinstance(held.said[0], Forward)
+
+
+def test_who_has_gone_is_not_let_in() -> None:
+    edge, (first, second) = full(2)
+    gone, stays = Held(edge.ask(STATUS, first)), Held(edge.ask(STATUS, second))
+    assert gone.forget is not None
+    gone.forget()
+    edge.pass_time(0.7)
+    assert stays.state == "admitted"
+    assert gone.said == []
+    assert edge.counted("stanchion_admissions_total", room="checkout") == 3
+
+
+def test_whose_turn_does_not_come_is_asked_back_at_once() -> None:
+    """The room was closed to them meanwhile: they waited here instead of there."""
+    edge, (mine,) = full(1)
+    held = Held(edge.ask(STATUS, mine))
+    room = edge.pipeline.rooms.by_name["checkout"]
+    room.missing = ("redis",)
+    edge.pass_time(2.0)
+    told = status(held.said[0])
+    assert told["state"] == "waiting"
+    assert told["poll_after_seconds"] <= 1.0
+    assert header(held.said[0], "Retry-After") == "1"
+
+
+@pytest.mark.parametrize("why", ["missing", "upstream", "sold out"])
+def test_nobody_is_held_in_front_of_a_closed_door(why: str) -> None:
+    edge, (mine,) = full(1)
+    room = edge.pipeline.rooms.by_name["checkout"]
+    if why == "missing":
+        room.missing = ("redis",)
+    elif why == "upstream":
+        edge.pipeline.set_upstream_down(True)
+    else:
+        edge.pipeline.apply(RoomEvent("checkout", 0, False, 3, 7), edge.now)
+    assert isinstance(edge.ask(STATUS, mine), Answer)
+
+
+def test_who_asks_sooner_than_told_is_answered_at_once_where_there_are_other_nodes() -> None:
+    """They would be held at each of them. Whoever was told to come by another node is held as ever."""
+    one, (mine,) = full(1)
+    assert isinstance(one.ask(STATUS, mine), Deferred)
+    of_four, (hasty, patient) = full(2, FOUR)
+    assert status(of_four.ask(STATUS, hasty))["state"] == "waiting"
+    of_four.pass_time(1.1)
+    while of_four.pipeline.rooms.by_name["checkout"].gate._bucket.take(of_four.now):
+        pass
+    assert isinstance(of_four.ask(STATUS, patient), Deferred)
+    assert isinstance(of_four.ask(STATUS, hasty), Answer)
+
+
+def test_where_few_come_those_from_far_back_are_held_as_well_but_no_page_that_loads() -> None:
+    edge, cookies = full(30, FOUR)
+    assert status(edge.ask(STATUS, cookies[29]))["state"] == "waiting"
+    edge.pipeline.rooms.by_name["checkout"].gate._line.returns._believed = 0.05
+    edge.pass_time(1.3)
+    while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
+        pass
+    page = edge.ask(cookie=cookies[28], accept=HTML)
+    assert isinstance(page, Answer)
+    assert isinstance(edge.ask(STATUS, cookies[27]), Deferred)
+
+
+def test_an_older_one_who_is_held_comes_before_whoever_asks_now() -> None:
+    """Between two steps of the control, too: a token has come, and the younger is the first to ask."""
+    edge, (first, second) = full(2)
+    held = Held(edge.ask(STATUS, first))
+    edge.pass_time(0.4)
+    assert held.state == ""
+    edge.now += 0.15
+    asked = edge.ask(STATUS, second)
+    assert held.state == "admitted"
+    assert isinstance(asked, Deferred)
+
+
+def test_whoever_asks_now_comes_before_a_younger_one_who_is_held() -> None:
+    """Of two who are there at the same moment the older never waits while the younger passes."""
+    edge, (mine,) = full(1, FOUR)
+    older = "stanchion_checkout=" + KEYS.seal(new_ticket("checkout", NOW - 100.0, bytes(16)))  # another node knows them
+    edge.pass_time(1.1)
+    while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
+        pass
+    held = Held(edge.ask(STATUS, mine))
+    edge.pass_time(0.3)
+    edge.now += 0.13
+    assert status(edge.ask(STATUS, older))["state"] == "admitted"
+    assert held.state == ""
+    edge.pass_time(0.6)
+    assert held.state == "admitted"
+
+
+def test_two_pages_of_one_visitor_come_in_with_one_pass() -> None:
+    edge, (mine,) = full(1)
+    earlier, later = Held(edge.ask(STATUS, mine)), Held(edge.ask(STATUS, mine))
+    edge.pass_time(0.1)
+    assert (earlier.state, later.state) == ("waiting", "")
+    assert status(earlier.said[0])["poll_after_seconds"] > 0.5
+    edge.pass_time(0.6)
+    assert later.state == "admitted"
+    assert isinstance(edge.ask(cookie=mine), Forward)
+    assert edge.counted("stanchion_admissions_total", room="checkout") == 3
+
+
+def test_who_is_let_in_by_a_held_answer_does_not_ask_the_other_nodes_twice() -> None:
+    """The second request of the same visitor comes between two steps, when there is a token already."""
+    questions: list[dict[str, object]] = []
+    grants = RedemptionClient(questions.append, lambda seconds, call: None)
+    edge, (mine,) = full(1, grants=grants)
+    first = Held(edge.ask(STATUS, mine))
+    edge.pass_time(0.4)
+    edge.now += 0.15
+    second = Held(edge.ask(STATUS, mine))
+    (question,) = questions
+    grants.hear({**question, "outcome": "granted"})
+    assert (first.state, second.state) == ("admitted", "admitted")
+    assert edge.counted("stanchion_admissions_total", room="checkout") == 3
+
+
+def test_a_reload_answers_all_who_are_held() -> None:
+    edge, (mine,) = full(1)
+    held = Held(edge.ask(STATUS, mine))
+    edge.pipeline.release_parked(edge.now)
+    assert held.state == "waiting"
+
+
+def test_places_are_counted_for_those_who_are_held() -> None:
+    """Two may be in the shop, and two are: the third is held whatever the bucket has, and comes in when one of them
+    leaves."""
+    edge = Edge(YAML.replace("burst_seconds: 1}", "burst_seconds: 1, total_active_users: 2}", 1))
+    first, _, third = edge.ask(), edge.ask(), edge.ask()
+    assert isinstance(first, Forward)
+    assert first.held is not None
+    edge.pass_time(1.0)
+    held = Held(edge.ask(STATUS, cookie_of(third)))
+    edge.pass_time(0.5)
+    assert held.state == ""
+    edge.pipeline.rooms.by_name["checkout"].end_session(first.held, edge.now)
+    edge.pass_time(0.2)
+    assert held.state == "admitted"
+
+
+async def test_over_a_socket_one_poll_is_enough(tmp_path: Path) -> None:
+    """Worker, control steps and all: who asks half a second early is let in with that very request; a visitor who
+    hangs up takes nobody's turn. Four a second, so without it one of them could be, if any."""
+
+    async def shop(request: aiohttp.web.Request) -> aiohttp.web.Response:
+        return aiohttp.web.Response(text="shop")
+
+    capacity = {"admissions_per_second": 4.0, "burst_seconds": 1.0}
+    async with running_upstream(shop) as upstream:
+        text = one_room(upstream, capacity=capacity).replace("workers: 2", "workers: 1")
+        async with running_edge(text, tmp_path) as edge:
+            waiting: list[aiohttp.ClientSession] = []
+
+            async def poll(session: aiohttp.ClientSession) -> str:
+                async with session.get(f"{edge.url}/_stanchion/status?room=checkout") as answer:
+                    return str(json.loads(await answer.read())["state"])
+
+            async with AsyncExitStack() as stack:
+                while len(waiting) < 5:
+                    session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+                    await stack.enter_async_context(session)
+                    async with session.get(f"{edge.url}/checkout") as answer:
+                        if answer.headers["Stanchion-State"] == "waiting":
+                            waiting.append(session)
+                gone = asyncio.ensure_future(poll(waiting[0]))
+                await asyncio.sleep(0.1)
+                gone.cancel()
+                told = await asyncio.gather(*(poll(session) for session in waiting[1:]))
+                assert told.count("admitted") >= 3, "those whose turn is within a second or so need no second poll"

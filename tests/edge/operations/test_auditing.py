@@ -1,0 +1,110 @@
+"""Every change that an operator makes is told in one line: who, what, before and after, and how it ended."""
+
+import copy
+import io
+import json
+import logging
+import signal
+from pathlib import Path
+
+import pytest
+
+from edge.operations.audit import audit, changes, digest
+from edge.operations.logs import configure_logging
+from edge.settings.loading import parse_settings
+from edge.settings.model import LogSettings
+from tests.edge.running import wait_until
+from tests.edge.whole import Edge, Tree, whole_edge
+
+MINIMAL = """
+secret_keys_env: KEYS
+upstream: {{url: "http://127.0.0.1:9"}}
+abuse: {{deny: {deny}}}
+rooms:
+  - {{name: {name}, match: {{paths: ["/{name}"]}}, capacity: {{admissions_per_second: {rate}}}}}
+"""
+
+
+def test_changes_are_told_by_path_rooms_by_name_and_keys_by_digest():
+    before = parse_settings(MINIMAL.format(name="a", rate=5, deny="[]"))
+    after = parse_settings(MINIMAL.format(name="a", rate=6, deny=[f"10.0.0.{at}" for at in range(20)]))
+    was, now = changes(before, after, [b"old" * 8], [b"new" * 8, b"old" * 8])
+    path = "rooms.a.capacity.admissions_per_second"
+    assert (was[path], now[path]) == (5.0, 6.0)
+    assert (was["abuse.deny"], now["abuse.deny"]) == ([], "20 entries")
+    assert now["keys"] == [digest(b"new" * 8), *was["keys"]]
+    assert len(was) == len(now) == 3
+    assert changes(before, before) == ({}, {})
+
+
+def test_a_room_that_comes_and_one_that_goes_are_told():
+    before = parse_settings(MINIMAL.format(name="a", rate=5, deny="[]"))
+    after = parse_settings(MINIMAL.format(name="b", rate=5, deny="[]"))
+    was, now = changes(before, after)
+    assert was["rooms.a.name"] == "a"
+    assert now["rooms.a.name"] is None
+    assert now["rooms.b.name"] == "b"
+
+
+@pytest.fixture
+def root_logger():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_the_line_comes_at_every_level():
+    written = io.StringIO()
+    configure_logging(LogSettings(level="error", format="json"), "test", written)
+    logging.getLogger("edge.supervisor").info("not this")
+    audit("somebody", "something", "done", {"a": 1}, {"a": 2})
+    [line] = [json.loads(line) for line in written.getvalue().splitlines()]
+    told = {name: line[name] for name in ("who", "what", "before", "after", "result")}
+    assert told == {"who": "somebody", "what": "something", "before": {"a": 1}, "after": {"a": 2}, "result": "done"}
+
+
+async def _audited(edge: Edge, count: int) -> list[Tree]:
+    """The audit lines, once there are so many."""
+
+    async def are_there() -> bool:
+        return len(edge.said("audit")) >= count
+
+    await wait_until(are_there, f"{count} changes were told")
+    return edge.said("audit")
+
+
+async def test_signals_are_told(tmp_path: Path):
+    async with whole_edge(tmp_path, workers=1) as edge:
+        tree = copy.deepcopy(edge.tree)
+        tree["rooms"][0]["capacity"]["admissions_per_second"] = 50.0
+        edge.rewrite(tree)
+        edge.running.send(signal.SIGHUP)
+        reloaded = (await _audited(edge, 1))[-1]
+        assert (reloaded["who"], reloaded["what"], reloaded["result"]) == ("signal HUP", "reload", "done")
+        path = "rooms.checkout.capacity.admissions_per_second"
+        assert (reloaded["before"], reloaded["after"]) == ({path: 100.0}, {path: 50.0})
+
+        edge.rewrite(tree | {"workers": 2})
+        edge.running.send(signal.SIGHUP)
+        assert "but for workers" in (await _audited(edge, 2))[-1]["result"]
+
+        edge.rewrite(tree | {"workers": "many"})
+        edge.running.send(signal.SIGHUP)
+        refused = (await _audited(edge, 3))[-1]
+        assert refused["result"].startswith("refused: ")
+        assert "workers" in refused["result"]
+        assert refused["after"] is None
+
+        before = await edge.running.worker_pids()
+        edge.running.send(signal.SIGUSR2)
+        replaced = (await _audited(edge, 4))[-1]
+        assert (replaced["who"], replaced["before"]) == ("signal USR2", before)
+        assert replaced["after"] == await edge.running.worker_pids() != before
+
+        edge.running.send(signal.SIGTERM)
+        await edge.running.wait_ended()
+        stopped = (await _audited(edge, 5))[-1]
+        assert (stopped["who"], stopped["what"]) == ("signal TERM", "stop")

@@ -1,0 +1,154 @@
+"""A connection whose verdict other nodes have a say in: it waits, keeps what comes behind, and loses nothing."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edge.messages.verdict import Deferred, Verdict
+from edge.rooms.redemption import RedemptionClient, record_of
+from tests.edge.conftest import KEYS
+from tests.edge.decision.test_pipeline import NOW, YAML, status
+from tests.edge.decision.test_pipeline import Edge as Gated
+from waiting_room.ticket import Keyring, Pass, Ticket
+
+IDENT = "a" * 22
+
+
+class Supervisor:
+    """Answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.timers: list[Callable[[], object]] = []
+        self.grants = RedemptionClient(self.asked.append, lambda _, call: self.timers.append(call))
+
+    async def wait_asked(self, count: int = 1) -> None:
+        async with asyncio.timeout(10):
+            while len(self.asked) < count:
+                await asyncio.sleep(0.01)
+
+    def answer(self, outcome: str, record: str = "", at: int = -1) -> None:
+        question = self.asked[at]
+        self.grants.hear({**question, "outcome": outcome, "record": record})
+
+
+def ticket(first_seen: float | None = None) -> str:
+    now = time.time()
+    sealed = Keyring(KEYS).seal(Ticket(IDENT, "checkout", now - 60.0 if first_seen is None else first_seen, now))
+    return f"Cookie: stanchion_checkout={sealed}"
+
+
+async def test_a_body_and_what_is_pipelined_behind_it_arrive_whole_and_in_order(edge_in_front_of, upstream):
+    supervisor = Supervisor()
+    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    visitor = await edge.connect()
+    body = b"x" * 300_000
+    head = f"POST /checkout HTTP/1.1\r\nHost: shop.example\r\n{ticket()}\r\nContent-Length: {len(body)}\r\n\r\n"
+    visitor.send(head.encode() + body + b"GET /elsewhere HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+    await supervisor.wait_asked()
+    await asyncio.sleep(0.05)
+    assert upstream.requests == []
+    supervisor.answer("granted")
+    assert (await visitor.response()).body == b"ok"
+    assert (await visitor.response()).body == b"ok"
+    assert [request.line.split()[1] for request in upstream.requests] == ["/checkout", "/elsewhere"]
+    assert upstream.requests[0].body == body
+
+
+async def test_requests_with_the_same_ticket_ask_once(edge_in_front_of, upstream):
+    supervisor = Supervisor()
+    edge = await edge_in_front_of(upstream, grants=supervisor.grants, rate=1.0)
+    visitors = [await edge.connect() for _ in range(20)]
+    shown = ticket()
+    answers = asyncio.gather(*(visitor.get("/checkout", shown) for visitor in visitors))
+    await supervisor.wait_asked()
+    await asyncio.sleep(0.1)
+    supervisor.answer("granted")
+    assert {answer["Stanchion-State"] for answer in await answers} == {"admitted"}
+    assert len(supervisor.asked) == 1
+    assert len({request["X-Stanchion-Admitted-At"] for request in upstream.requests}) == 1
+
+
+async def test_a_place_that_was_used_elsewhere_gets_the_pass_that_was_given_there(edge_in_front_of, upstream):
+    """The request goes on with it, and nobody else's turn is lost for it."""
+    supervisor = Supervisor()
+    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
+    await supervisor.wait_asked()
+    now = time.time()
+    binding_digest = Keyring(KEYS).binding_digest(IDENT, "", "127.0.0.0/24")
+    given = Pass(IDENT, "checkout", now - 60.0, now - 5.0, float(int(now + 500)), binding_digest)
+    supervisor.answer("used", record_of(given))
+    assert (await answer)["Stanchion-State"] == "admitted"
+    [request] = upstream.requests
+    assert float(request["X-Stanchion-Admitted-At"]) == pytest.approx(given.admitted_at, abs=0.001)
+
+
+async def test_a_place_that_is_over_elsewhere_is_a_first_visit(edge_in_front_of, upstream):
+    supervisor = Supervisor()
+    edge = await edge_in_front_of(upstream, grants=supervisor.grants, rate=1.0)
+    answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
+    await supervisor.wait_asked()
+    now = time.time()
+    supervisor.answer("used", record_of(Pass(IDENT, "checkout", now - 900.0, now - 800.0, now - 200.0)))
+    told = await answer
+    assert told["Stanchion-State"] == "waiting"
+    assert IDENT not in told["Set-Cookie"]
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(("policy", "state"), [("admit", "admitted"), ("hold", "waiting")])
+def test_when_nobody_answers_the_settings_decide(policy: str, state: str) -> None:
+    supervisor = Supervisor()
+    text = YAML.replace("secret_keys_env", 'cluster: {redis_url: "redis://127.0.0.1:1"}\nsecret_keys_env', 1)
+    gated = Gated(text.replace("    page:", f"    when_redis_down: {policy}\n    page:", 1), grants=supervisor.grants)
+    gated.pass_time(30)
+    place = Keyring(KEYS).seal(Ticket(IDENT, "checkout", NOW - 60.0, NOW))
+    asking = gated.ask("/_stanchion/status?room=checkout", cookie=f"stanchion_checkout={place}")
+    assert isinstance(asking, Deferred)
+    said: list[Verdict] = []
+    asking.ask(said.append)
+    assert supervisor.asked[0]["is_patient"] is (policy == "hold")
+    supervisor.timers[0]()
+    assert [status(verdict)["state"] for verdict in said] == [state]
+
+
+async def test_a_visitor_who_leaves_meanwhile_comes_back_to_the_same_pass(edge_in_front_of, upstream):
+    supervisor = Supervisor()
+    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    shown = ticket()
+    visitor = await edge.connect()
+    visitor.send(f"GET /checkout HTTP/1.1\r\nHost: shop.example\r\n{shown}\r\n\r\n".encode())
+    await supervisor.wait_asked()
+    visitor.writer.close()
+    await asyncio.sleep(0.05)
+    supervisor.answer("granted")
+    assert upstream.requests == []
+    again = await edge.get("/checkout", shown)
+    assert again["Stanchion-State"] == "admitted"
+    assert len(supervisor.asked) == 1
+
+
+async def test_newcomers_and_passes_ask_nobody(edge_in_front_of, upstream):
+    supervisor = Supervisor()
+    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    first = await edge.get("/checkout")
+    assert first["Stanchion-State"] == "admitted"
+    held = f"Cookie: {first['Set-Cookie'].partition(';')[0]}"
+    assert (await edge.get("/checkout", held))["Stanchion-State"] == "admitted"
+    assert supervisor.asked == []
+
+
+async def test_the_edge_drains_with_a_question_open(edge_in_front_of, upstream):
+    supervisor = Supervisor()
+    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
+    await supervisor.wait_asked()
+    stopping = asyncio.ensure_future(edge.stop(5.0))
+    await asyncio.sleep(0.05)
+    supervisor.answer("granted")
+    assert (await answer).body == b"ok"
+    await stopping

@@ -1,0 +1,126 @@
+"""A head of a known shape is read by its cookie alone, and says what a full parse would say of it: no more, no less."""
+
+import time
+from dataclasses import fields
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.messages.head import RequestHead
+from edge.proxy.head_cache import HeadCache, ParsedHead
+from edge.proxy.request import Refusal
+from edge.settings.model import AbuseSettings
+from edge.shield.shield import Shield
+from edge.support.client_address import TrustedProxies
+from tests.edge.decision.test_pipeline import KEYS, Edge
+from waiting_room.ticket import new_ticket
+
+TICKETS = [KEYS.seal(new_ticket("checkout", time.time(), bytes([at]) * 16)).encode() for at in range(3)]
+HEADS = (
+    b"GET /checkout HTTP/1.1\r\nHost: shop.test\r\nCookie: %b\r\nAccept: text/html\r\nUser-Agent: u\r\n"
+    b"Accept-Language: de\r\nAccept-Encoding: br\r\nReferer: http://r/\r\nIf-None-Match: x\r\n"
+    b"Sec-Fetch-Mode: cors\r\n\r\n",
+    b"GET /_stanchion/status?room=checkout HTTP/1.1\r\ncookie: %b\r\nHost: shop.test\r\nX: y\r\n\r\n",
+    b"POST /checkout HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 3\r\nCookie: %b\r\n\r\n",
+    b"GET /elsewhere HTTP/1.0\r\nHost: shop.test\r\nCookie: %b\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+    b"GET /checkout HTTP/1.1\r\nHost: shop.test\r\nCookie: %b\r\ncookie: z=1\r\n\r\n",
+    b"GET /checkout HTTP/1.1\r\nHost: shop.test\r\nX: %b\r\n\r\n",
+)
+COOKIES = (b"", b"a=b", *(b"x=1; stanchion_checkout=" + ticket for ticket in TICKETS), b"stanchion_checkout=junk")
+#: Their pipelines only recognise here, which changes nothing.
+OPEN = Edge()
+SHIELDED = Edge(
+    shield=Shield(
+        AbuseSettings(deny=("10.0.0.2/32",), allow=("10.0.0.3/32",), newcomers_per_minute=60, visitor_per_minute=60)
+    )
+)
+
+
+def recogniser(trusted: tuple[str, ...] = (), edge: Edge = OPEN) -> HeadCache:
+    return HeadCache(edge.pipeline, TrustedProxies(trusted), max_fields=100, max_target=8192, upstream_host=None)
+
+
+def said(by: HeadCache, raw: bytes, peer: str) -> tuple[object, ...]:
+    """All that a head says: to the pipeline, to the connection, to the upstream (in whatever order)."""
+    known = by.know(raw, peer)
+    if isinstance(known, Refusal):
+        return (known,)
+    line, *lines = by.upstream_head(known, raw).split(b"\r\n")
+    facts = known.facts
+    return (
+        facts.head,
+        facts.credential,
+        facts.room and facts.room.name,
+        facts.answer,
+        (facts.wants_page, facts.is_poll, facts.limits, facts.watched),
+        (known.peer, known.is_plain, known.is_http10, known.keep_alive, known.length),
+        (known.expects_continue, known.upgrades),
+        (line, sorted(lines)),
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(HEADS),
+    st.lists(st.sampled_from(COOKIES), min_size=1, max_size=3),
+    st.one_of(st.sampled_from(COOKIES), st.binary(max_size=40)),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=2),
+    st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), min_size=4, max_size=4),
+    st.sampled_from([(), ("10.0.0.0/8",), ("10.0.0.1/32",)]),
+    st.sampled_from([OPEN, SHIELDED]),
+)
+def test_a_known_shape_says_what_a_full_parse_says(
+    head: bytes,
+    before: list[bytes],
+    cookie: bytes,
+    changes: list[tuple[int, int]],
+    peers: list[str],
+    trusted: tuple[str, ...],
+    edge: Edge,
+) -> None:
+    """Any bytes for a cookie, any bytes of the head changed, from another peer, after any heads of the same shape."""
+    warm = recogniser(trusted, edge)
+    for each, sender in zip(before, peers, strict=False):
+        said(warm, head % each, sender)
+    peer = peers[-1]
+    raw = bytearray(head % cookie)
+    for at, byte in changes:
+        raw[at % (len(raw) - 4)] = byte
+    raw_head = bytes(raw[: raw.index(b"\r\n\r\n") + 4])
+    assert said(warm, raw_head, peer) == said(recogniser(trusted, edge), raw_head, peer)
+
+
+@pytest.mark.parametrize("head", HEADS[:4])
+def test_another_visitor_of_the_same_shape_is_not_parsed_again(head: bytes) -> None:
+    """Or the comparison above would compare the parser with itself."""
+    one = recogniser()
+    first = one.know(head % COOKIES[1], "10.0.0.1")
+    second = one.know(head % COOKIES[2], "10.0.0.2")
+    assert isinstance(first, ParsedHead)
+    assert isinstance(second, ParsedHead)
+    assert (second.shape, second.request) == (first.shape, None)
+    assert second.facts.head.client_ip == "10.0.0.2"
+
+
+def test_a_head_of_a_known_shape_has_every_field() -> None:
+    one = recogniser()
+    for cookie in COOKIES[1:3]:
+        known = one.know(HEADS[0] % cookie, "10.0.0.1")
+        assert isinstance(known, ParsedHead)
+        assert all(getattr(known.facts.head, field.name) for field in fields(RequestHead))
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_every_byte_in_a_cookie_has_the_same_verdict(byte: int) -> None:
+    one = recogniser()
+    one.know(HEADS[0] % b"a=b", "10.0.0.1")
+    raw = HEADS[0] % b"a=%bb" % bytes([byte])
+    assert said(one, raw, "10.0.0.1") == said(recogniser(), raw, "10.0.0.1")
+
+
+def test_shapes_are_bounded() -> None:
+    one = recogniser()
+    for at in range(5000):
+        one.know(b"GET /%d HTTP/1.1\r\nHost: shop.test\r\n\r\n" % at, "10.0.0.1")
+    assert len(one.shapes) <= 2048

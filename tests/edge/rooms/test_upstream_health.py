@@ -1,0 +1,33 @@
+"""What a room's requests come to: each counts once, by the whole time it took; what hangs counts while it hangs."""
+
+from controller.law.adaptive import MOST_SLOW, Answered
+from edge.rooms.upstream_health import Health
+
+
+def test_each_answer_counts_once_by_its_time():
+    health = Health(target_s=0.5)
+    health.asked("a", 0.0)
+    health.asked("b", 0.0)
+    health.answered("a", 0.25, is_failure=False)
+    health.ended("a")
+    health.answered("b", 0.5, is_failure=True)
+    assert health.take(1.0) == Answered(2, 1.5, 1)
+    assert health.take(1.0) == Answered()
+
+
+def test_what_is_overdue_counts_at_every_look():
+    health = Health(target_s=0.5)
+    health.asked("old", 0.0)
+    health.asked("young", 0.9)
+    assert health.take(1.0) == Answered(1, 2.0)
+    assert health.take(1.2) == Answered(1, 2.4)
+    health.answered("old", 100.0, is_failure=False)
+    assert health.take(1.2) == Answered(1, MOST_SLOW)
+
+
+def test_who_goes_away_is_counted_no_further():
+    health = Health(target_s=0.5)
+    health.asked("a", 0.0)
+    health.ended("a")
+    health.answered("a", 9.0, is_failure=False)
+    assert health.take(9.0) == Answered()

@@ -1,0 +1,224 @@
+"""The settings' own rules, and the reference file that documents all of them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from edge.settings.loading import load_settings, parse_settings
+from edge.settings.model import Settings
+from edge.supervisor.supervisor import NEEDS_RESTART
+from edge.support.errors import ConfigurationError
+
+REFERENCE = Path(__file__).parents[3] / "configs" / "reference.yaml"
+#: One of the two is required, so neither shows its default.
+ONE_OF = ("secret_keys_env", "secret_keys_file")
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, itself or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := section_of(part))), None)
+
+
+def leaves(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of the settings that holds a value rather than a section."""
+    for name, field in model.model_fields.items():
+        path, section = f"{at}{name}", section_of(field.annotation)
+        if section is None:
+            yield path, field
+        else:
+            yield from leaves(section, f"{path}.")
+
+
+def shown(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of the reference file and what it shows; lists of sections count as their first one."""
+    for name, inner in value.items():
+        path = f"{at}{name}"
+        if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+            inner = inner[0]
+        if isinstance(inner, Mapping):
+            yield from shown(inner, f"{path}.")
+        else:
+            yield path, inner
+
+
+def comments() -> dict[str, str]:
+    """The comment above every key of the reference file, by the key's path."""
+    found: dict[str, str] = {}
+    parents: list[tuple[int, str]] = []
+    above: list[str] = []
+    for line in REFERENCE.read_text("utf-8").splitlines():
+        line = re.sub(r"^(\s*)- (?=#)", r"\1  ", line)
+        text = line.strip()
+        if text.startswith("#"):
+            above.append(text.removeprefix("#").strip())
+        elif key := re.match(r"(\s*)([a-z0-9_]+):", line):
+            indent = len(key[1])
+            parents = [parent for parent in parents if parent[0] < indent]
+            path = ".".join([name for _, name in parents] + [key[2]])
+            found[path] = "\n".join(above)
+            parents.append((indent, key[2]))
+            above = []
+        elif not text:
+            above = []
+    return found
+
+
+LEAVES = dict(leaves(Settings))
+SHOWN = dict(shown(yaml.safe_load(REFERENCE.read_text("utf-8"))))
+
+
+def test_the_reference_loads():
+    """The reference is a file one can start from."""
+    assert load_settings(REFERENCE).rooms[0].name == "checkout"
+
+
+def test_the_reference_is_complete():
+    """Every setting stands in the reference, and nothing stands there that is no setting."""
+    assert sorted(SHOWN) == sorted(LEAVES)
+
+
+@pytest.mark.parametrize("path", sorted(LEAVES))
+def test_the_reference_shows_and_names_the_real_default(path: str):
+    """What a key shows is its default, the comment above it names the same one, or says that the key is required."""
+    field, comment = LEAVES[path], comments()[path]
+    default = field.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        assert "required" in comment.splitlines()
+        return
+    plain = list(default) if isinstance(default, tuple) else default
+    [named] = re.findall(r"^default: (.+)$", comment, re.M)
+    assert named == "the list below" or yaml.safe_load(named) == plain
+    assert path in ONE_OF or SHOWN[path] == plain
+
+
+@pytest.mark.parametrize("path", sorted(LEAVES))
+def test_the_reference_names_the_unit_of_every_number(path: str):
+    """A number without a unit is a trap."""
+    kinds = {LEAVES[path].annotation, *get_args(LEAVES[path].annotation)} - {NoneType}
+    is_number = any(kind in (int, float) or {int, float} & set(get_args(kind)) for kind in kinds)
+    if is_number and path != "rooms.page.status_code":
+        assert re.search(r"^unit: .+", comments()[path], re.M), comments()[path]
+
+
+def test_the_reference_marks_what_needs_a_restart():
+    """A reload changes everything but what the reference binding_digest, and the supervisor knows the same list."""
+    marked = {path for path, comment in comments().items() if "restart" in comment.splitlines()}
+    assert marked == set(NEEDS_RESTART)
+
+
+def room(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "checkout",
+        "match": {"paths": ["/checkout*"]},
+        "capacity": {"admissions_per_second": 5},
+        **changes,
+    }
+
+
+def faults_of(**changes: Any) -> dict[str, str]:
+    """What is wrong with the least settings when these are changed, by path."""
+    least: dict[str, Any] = {"secret_keys_env": "KEYS", "upstream": {"url": "http://shop:9000"}, "rooms": [room()]}
+    try:
+        parse_settings(yaml.safe_dump({**least, **changes}))
+    except ConfigurationError as error:
+        return {fault.path: fault.message for fault in error.faults}
+    return {}
+
+
+def test_the_least_settings():
+    """An upstream, a key's place and one room with paths and a capacity are all one has to say."""
+    assert faults_of() == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "says"),
+    [
+        ({"workers": 0}, "workers", "must be >= 1, got 0"),
+        ({"workers": 257}, "workers", "must be <= 256, got 257"),
+        ({"workers": 1.5}, "workers", "must be a whole number"),
+        ({"workers": "2"}, "workers", "must be a whole number, got '2'"),
+        ({"workers": True}, "workers", "must be a whole number, got True"),
+        ({"listen": []}, "listen", "at least 1"),
+        ({"listen": "tcp://0.0.0.0:80"}, "listen", "must be a list"),
+        ({"listen": ["0.0.0.0:80"]}, "listen[0]", "must look like tcp://HOST:PORT"),
+        ({"listen": ["tcp://0.0.0.0:65536"]}, "listen[0]", "must look like tcp://HOST:PORT"),
+        ({"listen": ["tcp://::1:80"]}, "listen[0]", "for IPv6 tcp://[::1]:8080"),
+        ({"listen": ["tcp://a:1", "udp://a:1"]}, "listen[1]", "udp"),
+        ({"admin": {"listen": 9090}}, "admin.listen", "must be text, got 9090"),
+        ({"admin": None}, "admin", "must be a mapping"),
+        ({"upstream": {"url": "shop:9000"}}, "upstream.url", "must look like http://HOST:PORT"),
+        ({"upstream": {"url": "http://shop:99999"}}, "upstream.url", "must look like http://HOST:PORT"),
+        ({"upstream": {"url": "http://[::1"}}, "upstream.url", "must look like http://HOST:PORT"),
+        ({"upstream": {"url": "http://shop/path"}}, "upstream.url", "scheme, host and port only"),
+        ({"upstream": {"url": "http://a:b@shop"}}, "upstream.url", "scheme, host and port only"),
+        ({"upstream": {"url": "http://shop", "connect_timeout_seconds": 0}}, "upstream.connect_timeout_seconds", "> 0"),
+        ({"upstream": {"url": "http://s", "host_header": "x"}}, "upstream.host_header", "'preserve' or 'upstream'"),
+        ({"trusted_proxies": ["10.0.0.0/33"]}, "trusted_proxies[0]", "CIDR"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies[0]", "host bits"),
+        ({"bypass": ["robots.txt"]}, "bypass[0]", "must start with '/' or '*'"),
+        ({"bypass": ["/a?b=*"]}, "bypass[0]", "matches paths only"),
+        ({"cookies": {"domain": "shop example"}}, "cookies.domain", "must match"),
+        ({"log": {"level": "loud"}}, "log.level", "must be one of"),
+        ({"rooms": []}, "rooms", "at least 1"),
+        ({"rooms": [room(name="Check Out")]}, "rooms[0].name", "must match"),
+        ({"rooms": [room(), room()]}, "rooms[1].name", "'checkout' is the name of rooms[0] already"),
+        ({"rooms": [room(match={"paths": []})]}, "rooms[0].match.paths", "at least 1"),
+        ({"rooms": [room(polling={"min_seconds": 5, "max_seconds": 2})]}, "rooms[0].polling.max_seconds", ">= min"),
+        ({"rooms": [room(polling={"min_seconds": 20})]}, "rooms[0].polling.max_seconds", ">= min_seconds (20)"),
+        ({"rooms": [room(page={"status_code": 429})]}, "rooms[0].page.status_code", "must be 200, 202 or 503"),
+        ({"rooms": [room(session={"renew": "yes"})]}, "rooms[0].session.renew", "must be true or false"),
+        (
+            {"listen": ["tcp://0.0.0.0:80"], "upstream": {"url": "http://127.0.0.1"}},
+            "",
+            "where the edge itself listens",
+        ),
+        ({"listen": ["tcp://[::]:81"], "upstream": {"url": "http://[::1]:81"}}, "", "where the edge itself listens"),
+        ({"listen": ["tcp://127.0.0.1:81"], "upstream": {"url": "http://localhost:81"}}, "", "the edge itself listens"),
+        ({"secret_keys_file": "/k"}, "", "exactly one of secret_keys_env and secret_keys_file"),
+    ],
+)
+def test_a_faulty_value_is_reported_with_its_path(changes: dict[str, Any], path: str, says: str):
+    """Every fault says where it is, what would be right and what was given."""
+    found = faults_of(**changes)
+    assert list(found) == [path]
+    assert says in found[path]
+
+
+@pytest.mark.parametrize("rate", [0, -3, float("nan"), float("inf"), 1e7, None, "fast", True, [1]])
+def test_a_capacity_is_a_positive_number(rate: Any):
+    """Nothing but a finite positive number of visitors a second is a capacity."""
+    assert list(faults_of(rooms=[room(capacity={"admissions_per_second": rate})])) == [
+        "rooms[0].capacity.admissions_per_second"
+    ]
+
+
+def test_nodes_are_machines_times_workers():
+    """A room's capacity is shared by every worker of every machine."""
+    settings = parse_settings(
+        yaml.safe_dump(
+            {
+                "secret_keys_env": "K",
+                "workers": 3,
+                "cluster": {"nodes": 4},
+                "upstream": {"url": "http://s"},
+                "rooms": [room()],
+            }
+        )
+    )
+    assert settings.nodes == 12
+
+
+def test_settings_are_frozen():
+    """Nobody changes settings in place: what one part of the edge sees, all see."""
+    settings = load_settings(REFERENCE)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.workers = 2  # type: ignore[misc]

@@ -1,0 +1,159 @@
+"""Workers on one port: their parts of the capacity, and what a worker's death means to visitors."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.edge.running import wait_until
+from tests.edge.whole import Edge, Visitor, whole_edge
+
+
+async def kill_worker(edge: Edge, index: int = 0) -> int:
+    """kill -9, and wait for the next one to serve; the pid of the one killed."""
+    [node] = [node for node in (await edge.running.status())["nodes"] if node["node"] == index]
+    os.kill(node["pid"], signal.SIGKILL)
+
+    async def is_replaced() -> bool:
+        now = (await edge.running.status())["nodes"][index]
+        return now["ready"] and now["pid"] != node["pid"]
+
+    await wait_until(is_replaced, "the killed worker is replaced")
+    return int(node["pid"])
+
+
+async def test_workers_share_a_port_and_the_capacity(tmp_path: Path):
+    """Each worker hands out capacity / (machines * workers), visitors reach all of them by one address."""
+    room = {"capacity": {"admissions_per_second": 16.0}}
+    async with whole_edge(tmp_path, cluster={"nodes": 2}, room=room) as edge:
+        for _ in range(24):
+            await Visitor(edge).ask()
+
+        async def both_report() -> bool:
+            nodes = (await edge.room())["nodes"]
+            return len(nodes) == 2 and all(node["polled"] > 0 for node in nodes)
+
+        await wait_until(both_report, "both workers were asked")
+        room_now = await edge.room()
+        assert [node["admissions_per_second"] for node in room_now["nodes"]] == [4.0, 4.0]
+        assert room_now["admissions_per_second"] == 8.0
+        pids = await edge.running.worker_pids()
+        assert len(set(pids)) == 2
+
+
+async def test_a_killed_worker_costs_nobody_their_place(tmp_path: Path):
+    """Over a kill -9: those who wait keep their place, those who are in stay in, nobody sees an error, no second
+    burst, and the counters go on."""
+    room = {"capacity": {"admissions_per_second": 0.02, "burst_seconds": 1.0}}
+    async with whole_edge(tmp_path, room=room) as edge:
+        inside: list[Visitor] = []
+        waiting: list[tuple[Visitor, str]] = []
+        for _ in range(12):
+            visitor = Visitor(edge)
+            state, told = await visitor.ask()
+            if state == "admitted":
+                inside.append(visitor)
+            else:
+                waiting.append((visitor, told["first_seen"]))
+        assert 1 <= len(inside) <= 2, "a node's bucket holds one at least"
+
+        async def is_counted() -> bool:
+            return (await edge.metrics()).get('stanchion_admissions_total{room="checkout"}') == len(inside)
+
+        await wait_until(is_counted, "the admissions are reported")
+        before = await edge.metrics()
+
+        async def go_on(visitor: Visitor) -> None:
+            while not replaced.is_set():
+                assert (await visitor.ask())[0] == "admitted"
+
+        replaced = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for visitor in inside:
+                group.create_task(go_on(visitor))
+            await kill_worker(edge)
+            replaced.set()
+        for visitor, first_seen in waiting:
+            state, told = await visitor.ask()
+            assert (state, told["first_seen"]) == ("waiting", first_seen)
+        for _ in range(8):
+            assert (await Visitor(edge).ask())[0] == "waiting"
+        after = await edge.metrics()
+        counters = [name for name in before if name.partition("{")[0].endswith(("_total", "_count", "_bucket"))]
+        assert counters
+        assert all(after[name] >= before[name] for name in counters)
+        assert after['stanchion_admissions_total{room="checkout"}'] == len(inside)
+        assert (await edge.running.status())["nodes"][0]["restarts"] == 1
+        assert [line["level"] for line in edge.said("was killed by signal 9")] == ["error"]
+
+
+async def test_a_crash_loop_backs_off_and_admits_no_burst(tmp_path: Path):
+    """A worker that dies at once, again and again, is restarted ever more slowly; each starts with an empty bucket,
+    even when the one before it died before it could report."""
+    room = {"capacity": {"admissions_per_second": 0.02, "burst_seconds": 300.0}}
+    async with whole_edge(tmp_path, workers=1, room=room) as edge:
+        for _ in range(3):
+            await kill_worker(edge)
+            assert (await Visitor(edge).ask())[0] == "waiting"
+        pauses = [line["pause_s"] for line in edge.said("starting another")]
+        assert pauses == [0.1, 0.3, 0.7]
+        files = [
+            name for folder in os.listdir(tmp_path) if "metrics" in folder for name in os.listdir(tmp_path / folder)
+        ]
+        assert files
+        assert all(name.endswith("_0.db") for name in files), files
+
+
+async def test_active_visitors_are_counted_over_all_workers(tmp_path: Path):
+    """total_active_users holds whichever worker is asked, over a worker's death, and frees a place at once when the
+    upstream says that a session is complete."""
+    room = {"capacity": {"admissions_per_second": 100.0, "total_active_users": 3}}
+    async with whole_edge(tmp_path, room=room) as edge:
+        visitors = [Visitor(edge) for _ in range(12)]
+        states = [(await visitor.ask())[0] for visitor in visitors]
+        assert states.count("admitted") == 3
+        await kill_worker(edge)
+        others = [visitor for visitor, state in zip(visitors, states, strict=True) if state == "waiting"]
+        assert [(await visitor.ask())[0] for visitor in others] == ["waiting"] * 9
+        leaving = visitors[states.index("admitted")]
+        assert (await leaving.ask("/checkout/say/complete"))[0] == "admitted"
+
+        async def somebody_enters() -> bool:
+            return "admitted" in [(await visitor.ask())[0] for visitor in others]
+
+        await wait_until(somebody_enters, "the place goes to the next one")
+        states = [(await visitor.ask())[0] for visitor in visitors if visitor is not leaving]
+        assert states.count("admitted") == 3
+
+
+async def test_what_the_upstream_says_reaches_every_worker(tmp_path: Path):
+    """Sold out at one worker is sold out at all, at those started later too."""
+    async with whole_edge(tmp_path) as edge:
+        assert (await Visitor(edge).ask("/checkout/say/sold-out"))[0] == "admitted"
+
+        async def all_know() -> bool:
+            return {(await Visitor(edge).ask())[0] for _ in range(8)} == {"sold_out"}
+
+        await wait_until(all_know, "all workers say sold out")
+        await kill_worker(edge, 0)
+        await kill_worker(edge, 1)
+        assert {(await Visitor(edge).ask())[0] for _ in range(8)} == {"sold_out"}
+
+
+async def test_only_the_connections_in_hand_break(tmp_path: Path):
+    """Whoever a killed worker was talking to sees a broken connection; who waited to be taken is served by the next."""
+    async with whole_edge(tmp_path, workers=1) as edge:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{edge.running.url}/stream/cut") as answer,
+        ):
+            await answer.content.readexactly(6)
+            [pid] = await edge.running.worker_pids()
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(aiohttp.ClientError):
+                await answer.read()
+        told = await asyncio.gather(*(Visitor(edge).ask() for _ in range(5)))
+        assert [state for state, _ in told] == ["admitted"] * 5

@@ -1,0 +1,23 @@
+"""Randomness in stock is as good as fresh: every byte of the source is given at most once, in order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.support.entropy import Entropy
+
+
+@given(st.lists(st.integers(0, 16), max_size=200))
+def test_no_byte_is_given_twice(counts: list[int]) -> None:
+    fetched: list[bytes] = []
+
+    def source(count: int) -> bytes:
+        fetched.append(b"".join((1000 * len(fetched) + at).to_bytes(2) for at in range(count // 2)))
+        return fetched[-1]
+
+    take = Entropy(source, block=64)
+    given_out = [take(count) for count in counts]
+    assert [len(each) for each in given_out] == counts
+    left = b"".join(fetched)
+    for each in given_out:
+        at = left.index(each)
+        left = left[at + len(each) :]

@@ -1,0 +1,35 @@
+"""Lists of networks: what is in one, and what is wrong with a file of them."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.support.networks import NetworkSet, networks_in
+
+NETWORKS = st.lists(st.ip_addresses().flatmap(
+    lambda address: st.integers(0, address.max_prefixlen).map(
+        lambda length: str(ipaddress.ip_network((address, length), strict=False))
+    )
+), max_size=20)  # fmt: skip
+
+
+@given(NETWORKS, st.ip_addresses())
+def test_an_address_is_in_a_set_when_it_is_in_one_of_its_networks(networks, address):
+    expected = any(address in ipaddress.ip_network(network) for network in networks)
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is None:
+        assert (str(address) in NetworkSet(networks)) is expected
+
+
+@pytest.mark.parametrize(("address", "is_in"), [("::ffff:192.0.2.9", True), ("192.0.2.9", True), ("no address", False)])
+def test_a_mapped_address_is_the_ipv4_address(address, is_in):
+    assert (address in NetworkSet(["192.0.2.0/24"])) is is_in
+
+
+def test_a_file_holds_a_network_a_line():
+    text = "# those\n192.0.2.0/24  # a comment\n\n2001:db8::/32\n10.0.0.1/8\nnonsense\n"
+    found, faults = networks_in(text)
+    assert found == ["192.0.2.0/24", "2001:db8::/32"]
+    assert [fault.partition(":")[0] for fault in faults] == ["line 5", "line 6"]
