@@ -1,12 +1,19 @@
-"""The committed figures: `python tests/bench/fairness_table.py [NAME ...]` writes docs/fairness.md.
+"""Measure the fairness of every scenario, or check that the committed figures still hold.
 
-Every scenario over seeds 0..4 (`million`: seed 0), two processes; then one sale for each policy. Figures are
-kept in docs/fairness.json, so that naming scenarios renews only theirs.
+    python tests/bench/fairness_table.py [NAME ...]                      play, update docs/fairness.json and .md
+    python tests/bench/fairness_table.py --check [--seed N] [NAME ...]   play one seed, compare with the .json file
+
+Without names: every scenario with seeds 0 to 4 (`million` with seed 0 only), then the other policies with seed 0.
+The name `policies` stands for the latter. The figures are kept in docs/fairness.json, so a run with names updates
+only theirs. A check without names leaves out the three longest scenarios and the other policies. It compares every
+figure except `seconds`, exactly as written (six decimals), and exits with 1 if one differs.
 """
 
+import argparse
 import json
 import sys
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import asdict
 from multiprocessing import Pool
 from pathlib import Path
@@ -27,9 +34,13 @@ from controller.simulation.world import Run, play, real_gate
 DOCS = Path(__file__).parents[2] / "docs"
 SEEDS = range(5)
 AFTER_S = 15.0
+FIGURES = DOCS / "fairness.json"
+LONGEST = ("million", "many-joined", "many-strict-joined")
+
+Row = dict[str, Any]
 
 
-def figures(job: tuple[str, str, int]) -> tuple[str, str, int, dict[str, Any]]:
+def figures(job: tuple[str, str, int]) -> tuple[str, str, int, Row]:
     """One run, measured."""
     name, policy, seed = job
     scenario = SCENARIOS[name]
@@ -94,24 +105,26 @@ def passed_by(run: Run) -> Any:
     return out
 
 
-def jobs(names: list[str]) -> list[tuple[str, str, int]]:
-    """What is to be run."""
-    out = [(n, "stanchion", s) for n in names if n in SCENARIOS for s in (SEEDS if n != "million" else [0])]
-    if not names or "policies" in names:
+def jobs(names: list[str], seeds: Sequence[int] = SEEDS) -> list[tuple[str, str, int]]:
+    """List the runs: (scenario, policy, seed)."""
+    out = [(n, "stanchion", s) for n in names if n in SCENARIOS for s in (seeds if n != "million" else [0])]
+    if "policies" in names:
         out += [(n, p, 0) for n in ("flash-1", "flash", "churn") for p in POLICIES]
     return out
 
 
-def main() -> None:
-    """Run, keep, print."""
-    names = sys.argv[1:] or [*SCENARIOS, "policies"]
-    kept = DOCS / "fairness.json"
-    DOCS.mkdir(exist_ok=True)
-    table: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else {}
+def rounded(row: Row) -> Row:
+    """Round the figures of a run as docs/fairness.json keeps them."""
+    return {k: round(v, 6) for k, v in row.items()}
+
+
+def update(names: list[str]) -> None:
+    """Play the scenarios, and write their figures into docs/fairness.json and docs/fairness.md."""
+    table = read_figures()
     with Pool(2, maxtasksperchild=4) as pool:
         for name, policy, seed, row in pool.imap_unordered(figures, jobs(names)):
-            table[f"{name}/{policy}/{seed}"] = {k: round(v, 6) for k, v in row.items()}
-            kept.write_text(json.dumps(dict(sorted(table.items())), indent=0) + "\n")
+            table[f"{name}/{policy}/{seed}"] = rounded(row)
+            FIGURES.write_text(json.dumps(dict(sorted(table.items())), indent=0) + "\n")
             print(
                 f"{name:20}{policy:14}{seed}  use {100 * row['use']:6.2f} %  p99 {row['p99_s']:7.2f} s",
                 flush=True,
@@ -119,7 +132,52 @@ def main() -> None:
     write(table)
 
 
-def write(table: dict[str, dict[str, Any]]) -> None:
+def check(names: list[str], seed: int) -> int:
+    """Play the scenarios with one seed. Return 1 if a figure differs from docs/fairness.json, else 0."""
+    table = read_figures()
+    failed = 0
+    with Pool(2, maxtasksperchild=4) as pool:
+        for name, policy, played, row in pool.imap_unordered(figures, jobs(names, [seed])):
+            key = f"{name}/{policy}/{played}"
+            differing = differences(table.get(key, {}), rounded(row))
+            failed += bool(differing)
+            verdict = f"{len(differing)} figures differ" if differing else "same"
+            print(f"{key:40} {row['seconds']:6.0f} s  {verdict}", *differing, sep="\n    ", flush=True)
+    print(f"{failed} runs differ from {FIGURES.name}" if failed else f"all runs are as in {FIGURES.name}")
+    return 1 if failed else 0
+
+
+def differences(expected: Row, found: Row) -> list[str]:
+    """Name each figure that is not what it was, with both values. `seconds` is left out: it is the time of the run."""
+    names = sorted((expected.keys() | found.keys()) - {"seconds"})
+    pairs = [(name, expected.get(name), found.get(name)) for name in names]
+    return [f"{n}: {old} -> {new}" for n, old, new in pairs if old != new and not (is_nan(old) and is_nan(new))]
+
+
+def is_nan(value: object) -> bool:
+    return isinstance(value, float) and np.isnan(value)
+
+
+def read_figures() -> dict[str, Row]:
+    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description="Measure the fairness of the scenarios, or check the figures.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios, or 'policies'; without: all")
+    parser.add_argument("--check", action="store_true", help="compare with docs/fairness.json instead of updating it")
+    parser.add_argument("--seed", type=int, default=0, help="seed of a check, 0 to 4 (default: 0)")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in (*SCENARIOS, "policies")]
+    if unknown:
+        parser.error(f"unknown scenario: {', '.join(unknown)}")
+    if options.check:
+        sys.exit(check(options.names or [n for n in SCENARIOS if n not in LONGEST], options.seed))
+    update(options.names or [*SCENARIOS, "policies"])
+
+
+def write(table: dict[str, Row]) -> None:
     """The generated part of docs/fairness.md."""
     page = DOCS / "fairness.md"
     text = page.read_text() if page.exists() else "<!-- figures -->\n<!-- end -->\n"
@@ -128,7 +186,7 @@ def write(table: dict[str, dict[str, Any]]) -> None:
     page.write_text(f"{head}<!-- figures -->\n{render(table)}<!-- end -->{tail}")
 
 
-def mean(table: dict[str, dict[str, Any]], name: str, policy: str) -> dict[str, float]:
+def mean(table: dict[str, Row], name: str, policy: str) -> dict[str, float]:
     rows = [row for key, row in table.items() if key.startswith(f"{name}/{policy}/")]
     keys = {k for row in rows for k, value in row.items() if not np.isnan(value)}
     out = {k: float(np.nanmean([row.get(k, np.nan) for row in rows])) for k in keys}
@@ -138,7 +196,7 @@ def mean(table: dict[str, dict[str, Any]], name: str, policy: str) -> dict[str, 
     return out
 
 
-def render(table: dict[str, dict[str, Any]]) -> str:
+def render(table: dict[str, Row]) -> str:
     """Markdown tables."""
     lines = [
         "| scenario | use | median | P95 | P99 | Kendall | over | polls each | peak/s | lost | spread |"
