@@ -44,7 +44,7 @@ class Commands:
 
         headers: the answer's; those named `Stanchion-*` are the edge's own and the shell passes none of them on.
         """
-        room, held, said = facts.room, forward.held, list(headers)
+        room, held, said = facts.room, forward.visitor_pass, list(headers)
         premium = self._premium_by(facts.head, said, now)
         if room is None or held is None:
             return premium

@@ -1,12 +1,12 @@
 """What is refused before anything else: heads that no honest client sends. A refusal is a clear 4xx, never the line."""
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from edge.messages.head import RequestHead
+from edge.messages.refusal import Refusal
 
-__all__ = ["Fault", "fault_in"]
+__all__ = ["fault_in"]
 
 #: A token (RFC 9110, 5.6.2).
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
@@ -16,25 +16,19 @@ _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,
 _TARGET = re.compile(r"/[!\"$-~]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    status: int
-    detail: str
-
-
-def fault_in(head: RequestHead) -> Fault | None:
+def fault_in(head: RequestHead) -> Refusal | None:
     """The client's fault in a head, None when there is none."""
     return _fault(head.method, head.host, head.target)
 
 
 @lru_cache(maxsize=1024)  # most visitors ask for the same few things
-def _fault(method: str, host: str, target: str) -> Fault | None:
+def _fault(method: str, host: str, target: str) -> Refusal | None:
     if not _TOKEN.fullmatch(method):
-        return Fault(400, "the method is not a token")
+        return Refusal(400, "the method is not a token")
     if method in ("CONNECT", "TRACE"):
-        return Fault(405, f"{method} is not served here")
+        return Refusal(405, f"{method} is not served here")
     if not _TARGET.fullmatch(target) and not (method == "OPTIONS" and target == "*"):
-        return Fault(400, "the request target is not a path")
+        return Refusal(400, "the request target is not a path")
     if not _HOST.fullmatch(host):
-        return Fault(400, "the Host header is missing or not a host")
+        return Refusal(400, "the Host header is missing or not a host")
     return None

@@ -67,7 +67,7 @@ class Forward:
     """To add for the upstream, after everything of these names was stripped from what the client sent."""
     response_headers: Headers
     """To add for the visitor: the pass, `Stanchion-State`."""
-    held: Pass | None
+    visitor_pass: Pass | None
     """The pass it goes by, for the upstream's commands and the log; None outside of rooms."""
     outcome: str
     observer: UpstreamObserver | None
@@ -80,7 +80,7 @@ class Forward:
         room: str | None,
         request_headers: Headers,
         response_headers: Headers,
-        held: Pass | None = None,
+        visitor_pass: Pass | None = None,
         outcome: str = "forwarded",
         observer: UpstreamObserver | None = None,
         max_body_bytes: int | None = None,
@@ -88,7 +88,7 @@ class Forward:
         self.room = room
         self.request_headers = request_headers
         self.response_headers = response_headers
-        self.held = held
+        self.visitor_pass = visitor_pass
         self.outcome = outcome
         self.observer = observer
         self.max_body_bytes = max_body_bytes

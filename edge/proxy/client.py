@@ -13,12 +13,13 @@ the connection, gently.
 import asyncio
 from typing import TYPE_CHECKING
 
+from edge.messages.refusal import Refusal
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.proxy.connection import Connection
 from edge.proxy.deferred import DeferredRequest
 from edge.proxy.exchange import Exchange
 from edge.proxy.head_cache import ParsedHead
-from edge.proxy.request import Refusal, end_of_head
+from edge.proxy.request import end_of_head
 from edge.proxy.response import connection_field, render_again, render_fields
 
 if TYPE_CHECKING:

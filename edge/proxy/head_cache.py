@@ -25,10 +25,11 @@ from typing import Final
 from edge.messages.context import RequestContext
 from edge.messages.decider import Decider
 from edge.messages.head import RequestHead
+from edge.messages.refusal import Refusal
 from edge.messages.verdict import Forward
 from edge.proxy.head_memory import HeadMemory
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
-from edge.proxy.request import CHUNKED, Refusal, Request, RequestParser
+from edge.proxy.request import CHUNKED, Request, RequestParser
 from edge.support.client_address import Origin, TrustedProxies
 from edge.support.recent_set import Seen
 

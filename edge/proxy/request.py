@@ -26,7 +26,9 @@ from typing import Final
 
 import httptools
 
-__all__ = ["CHUNKED", "Refusal", "Request", "RequestParser", "end_of_head"]
+from edge.messages.refusal import Refusal
+
+__all__ = ["CHUNKED", "Request", "RequestParser", "end_of_head"]
 
 #: `Request.length` of a body whose length is told by its chunks.
 CHUNKED: Final = -1
@@ -37,14 +39,6 @@ _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
 _HOST = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?")
 #: Fields whose repetition leaves open which of them counts.
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a head is not served. The connection closes after the answer."""
-
-    status: int
-    detail: str
 
 
 _MALFORMED = Refusal(400, "the request is malformed")

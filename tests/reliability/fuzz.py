@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.messages.refusal import Refusal
 from edge.proxy.body import BodyFault, ChunkedBody
 from edge.proxy.hop_by_hop import forwarded, upstream_head
-from edge.proxy.request import Refusal, Request, RequestParser
+from edge.proxy.request import Request, RequestParser
 from edge.support.client_address import Origin
 from tests.reliability.judge import judge
 from waiting_room.ticket import Keyring, Rejected, Ticket, cookie_values, new_ticket

@@ -208,12 +208,12 @@ def test_places_are_counted_for_those_who_are_held() -> None:
     edge = Edge(YAML.replace("burst_seconds: 1}", "burst_seconds: 1, total_active_users: 2}", 1))
     first, _, third = edge.ask(), edge.ask(), edge.ask()
     assert isinstance(first, Forward)
-    assert first.held is not None
+    assert first.visitor_pass is not None
     edge.pass_time(1.0)
     held = Held(edge.ask(STATUS, cookie_of(third)))
     edge.pass_time(0.5)
     assert held.state == ""
-    edge.pipeline.rooms.by_name["checkout"].end_session(first.held, edge.now)
+    edge.pipeline.rooms.by_name["checkout"].end_session(first.visitor_pass, edge.now)
     edge.pass_time(0.2)
     assert held.state == "admitted"
 

@@ -134,10 +134,10 @@ def test_an_empty_line_lets_a_first_visit_in_with_a_pass() -> None:
     """Nobody waits for nothing: the request is forwarded, the upstream told who came, the visitor given a pass."""
     verdict = Edge().ask()
     assert isinstance(verdict, Forward)
-    assert verdict.held is not None
+    assert verdict.visitor_pass is not None
     told = dict(verdict.request_headers)
     assert told["X-Stanchion-Room"] == "checkout"
-    assert told["X-Stanchion-Ticket"] == verdict.held.id
+    assert told["X-Stanchion-Ticket"] == verdict.visitor_pass.id
     assert float(told["X-Stanchion-Admitted-At"]) == NOW
     assert header(verdict, "Stanchion-State") == "admitted"
     cookie = header(verdict, "Set-Cookie") or ""
@@ -259,10 +259,10 @@ def test_a_pass_in_use_is_renewed_now_and_then() -> None:
     renewed = edge.ask(cookie=cookie_of(first))
     assert isinstance(first, Forward)
     assert isinstance(renewed, Forward)
-    assert first.held is not None
-    assert renewed.held is not None
-    assert renewed.held.id == first.held.id
-    assert renewed.held.expires >= edge.now + 600
+    assert first.visitor_pass is not None
+    assert renewed.visitor_pass is not None
+    assert renewed.visitor_pass.id == first.visitor_pass.id
+    assert renewed.visitor_pass.expires >= edge.now + 600
 
 
 def test_asking_again_with_an_admitted_ticket_takes_no_second_place() -> None:
@@ -278,7 +278,7 @@ def test_asking_again_with_an_admitted_ticket_takes_no_second_place() -> None:
     for _ in range(20):
         again = edge.ask(cookie=cookie)
         assert isinstance(again, Forward)
-        assert again.held == verdict.held
+        assert again.visitor_pass == verdict.visitor_pass
     assert edge.counted("stanchion_admissions_total", room="checkout") == admitted
 
 

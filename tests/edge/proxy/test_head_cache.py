@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.messages.head import RequestHead
+from edge.messages.refusal import Refusal
 from edge.proxy.head_cache import HeadCache, ParsedHead
-from edge.proxy.request import Refusal
 from edge.settings.model import AbuseSettings
 from edge.shield.shield import Shield
 from edge.support.client_address import TrustedProxies

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.proxy.request import CHUNKED, Refusal, Request, RequestParser, end_of_head
+from edge.messages.refusal import Refusal
+from edge.proxy.request import CHUNKED, Request, RequestParser, end_of_head
 
 GOOD = b"GET /checkout?a=1 HTTP/1.1\r\nHost: shop.example\r\nCookie: a=1\r\nAccept: text/html\r\nCookie: b=2\r\n\r\n"
 SHARED = RequestParser()

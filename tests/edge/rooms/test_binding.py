@@ -159,8 +159,8 @@ def test_who_has_bought_is_done(shown: dict[str, Any]) -> None:
     edge = bound_to("browser")
     verdict = edge.ask(**HOME)
     assert isinstance(verdict, Forward)
-    assert verdict.held is not None
-    ticket = "stanchion_checkout=" + KEYS.seal(Ticket(verdict.held.id, "checkout", NOW, NOW))
+    assert verdict.visitor_pass is not None
+    ticket = "stanchion_checkout=" + KEYS.seal(Ticket(verdict.visitor_pass.id, "checkout", NOW, NOW))
     facts = edge.pipeline.classify(edge.head(**HOME))
     edge.pipeline.observe(facts, verdict, [("Stanchion-Command", "complete")], edge.now)
     edge.fill()
@@ -169,7 +169,7 @@ def test_who_has_bought_is_done(shown: dict[str, Any]) -> None:
         edge.fill()
         told = edge.ask(cookie=cookie, **shown)
         assert not is_in(told)
-        assert not cookie_of(told).startswith(f"stanchion_checkout=t1.checkout.{verdict.held.id}")
+        assert not cookie_of(told).startswith(f"stanchion_checkout=t1.checkout.{verdict.visitor_pass.id}")
 
 
 def test_passes_from_before_there_were_marks_count_everywhere() -> None:
