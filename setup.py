@@ -27,8 +27,7 @@ PURE = frozenset(
         *("edge/messages/channel.py", "edge/operations/audit.py", "edge/operations/logs.py"),
         *("edge/decision/premium.py", "edge/proxy/acceptor.py", "edge/messages/decider.py"),
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
-        *("edge/shield/shared_lists.py", "edge/support/errors.py", "edge/support/event_loop.py"),
-        "edge/support/shared_counters.py",
+        *("edge/shield/shared_lists.py", "edge/support/event_loop.py", "edge/support/shared_counters.py"),
     )
 )
 MODULES = sorted(

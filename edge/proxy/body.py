@@ -15,6 +15,8 @@ import re
 from abc import abstractmethod
 from typing import ClassVar, Final
 
+from edge.support.errors import ClientError
+
 __all__ = ["Body", "BodyFault", "BodyTooLarge", "ChunkedBody", "EndlessBody", "SizedBody"]
 
 #: A chunk's size and extensions: more is an attack (CVE-2023-39326: amplification by extensions).
@@ -39,15 +41,15 @@ _IN_DATA_END: Final = 2
 _IN_TRAILERS: Final = 3
 
 
-class BodyFault(Exception):
-    """The body breaks its own framing. Whoever sent it is to blame."""
+class BodyFault(ClientError):
+    """The body breaks its own framing. Its sender is to blame: `Upstream` reports an upstream's as a cut response."""
 
     status: ClassVar[int] = 400
-    """What a visitor is told whose fault it is."""
+    """What the sender of such a body gets."""
 
 
 class BodyTooLarge(BodyFault):
-    """The body is larger than is taken."""
+    """The body is larger than the limit."""
 
     status: ClassVar[int] = 413
 

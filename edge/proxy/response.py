@@ -22,6 +22,7 @@ import httptools
 from edge.messages.verdict import Answer, Headers
 from edge.proxy.body import Body, ChunkedBody, EndlessBody, SizedBody
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, NOT_FORWARDED, connection_options
+from edge.support.errors import UpstreamError
 
 __all__ = [
     "CHUNKED",
@@ -45,7 +46,7 @@ MOST_NAMES: Final = 512
 LONGEST_NAME: Final = 64
 
 
-class BadResponse(Exception):
+class BadResponse(UpstreamError):
     """The upstream's answer cannot be read in one way. The upstream is to blame; the visitor sees a 502."""
 
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from edge.settings.model import Settings
-from edge.support.errors import ConfigurationError, Fault
+from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.networks import networks_in
 
 __all__ = ["load_settings", "parse_settings", "read_admin_token", "read_keys"]
@@ -56,15 +56,15 @@ def load_settings(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as fault:
-        raise ConfigurationError(str(path), [Fault("", f"cannot be read: {fault.strerror}")]) from None
+        raise ConfigurationError(str(path), [SettingFault("", f"cannot be read: {fault.strerror}")]) from None
     except UnicodeDecodeError as fault:
-        raise ConfigurationError(str(path), [Fault("", f"is not UTF-8 text: {fault}")]) from None
+        raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {fault}")]) from None
     return _with_lists(parse_settings(text, str(path)), path)
 
 
 def _with_lists(settings: Settings, path: Path) -> Settings:
     """The settings with the networks of the list files they name, which are found beside them unless absolute."""
-    faults: list[Fault] = []
+    faults: list[SettingFault] = []
     read: dict[str, tuple[str, ...]] = {}
     for name in ("allow", "deny"):
         networks = list(getattr(settings.abuse, name))
@@ -73,10 +73,10 @@ def _with_lists(settings: Settings, path: Path) -> Settings:
             try:
                 found, wrong = networks_in((path.parent / file).read_text(encoding="utf-8"))
             except (OSError, UnicodeDecodeError) as fault:
-                faults.append(Fault(where, f"{file} cannot be read: {fault}"))
+                faults.append(SettingFault(where, f"{file} cannot be read: {fault}"))
                 continue
             networks += found
-            faults += [Fault(where, f"{file}, {each}") for each in wrong]
+            faults += [SettingFault(where, f"{file}, {each}") for each in wrong]
         read[name] = tuple(networks)
     if faults:
         raise ConfigurationError(str(path), faults)
@@ -88,9 +88,11 @@ def parse_settings(text: str, source: str = "settings") -> Settings:
     try:
         raw = yaml.load(text, Loader=_Loader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as fault:
-        raise ConfigurationError(source, [Fault("", _yaml_fault(fault))]) from None
+        raise ConfigurationError(source, [SettingFault("", _yaml_fault(fault))]) from None
     if not isinstance(raw, dict):
-        raise ConfigurationError(source, [Fault("", "must be a mapping of settings, see configs/reference.yaml")])
+        raise ConfigurationError(
+            source, [SettingFault("", "must be a mapping of settings, see configs/reference.yaml")]
+        )
     repeated = _repeated_names(raw)
     try:
         settings = Settings.model_validate(raw)
@@ -110,7 +112,7 @@ def read_admin_token(settings: Settings, environment: Mapping[str, str]) -> byte
     token = environment.get(name, "").strip()
     if len(token) < MIN_KEY_BYTES or not token.isascii():
         fault = f"the environment variable {name} must hold {MIN_KEY_BYTES} ASCII characters or more (stanchion keygen)"
-        raise ConfigurationError("the admin token", [Fault("admin.token_env", fault)])
+        raise ConfigurationError("the admin token", [SettingFault("admin.token_env", fault)])
     return token.encode()
 
 
@@ -121,23 +123,23 @@ def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes
         if text is None:
             hint = f'export {settings.secret_keys_env}="$(stanchion keygen)"'
             message = f"the environment variable {settings.secret_keys_env} is not set; make a key with: {hint}"
-            raise ConfigurationError("secret keys", [Fault(path, message)])
+            raise ConfigurationError("secret keys", [SettingFault(path, message)])
     else:
         path, file = "secret_keys_file", Path(str(settings.secret_keys_file))
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as fault:
-            raise ConfigurationError("secret keys", [Fault(path, f"{file} cannot be read: {fault}")]) from None
+            raise ConfigurationError("secret keys", [SettingFault(path, f"{file} cannot be read: {fault}")]) from None
     try:
         keys = tuple(key.encode() for key in re.split(r"[\s,]+", text) if key)
     except UnicodeEncodeError:
-        raise ConfigurationError("secret keys", [Fault(path, "is not UTF-8 text")]) from None
+        raise ConfigurationError("secret keys", [SettingFault(path, "is not UTF-8 text")]) from None
     if not keys:
-        raise ConfigurationError("secret keys", [Fault(path, "holds no key; make one with: stanchion keygen")])
+        raise ConfigurationError("secret keys", [SettingFault(path, "holds no key; make one with: stanchion keygen")])
     short = [str(at) for at, key in enumerate(keys, 1) if len(key) < MIN_KEY_BYTES]
     if short:
         message = f"key {', '.join(short)} is shorter than {MIN_KEY_BYTES} characters; make one with: stanchion keygen"
-        raise ConfigurationError("secret keys", [Fault(path, message)])
+        raise ConfigurationError("secret keys", [SettingFault(path, message)])
     return keys
 
 
@@ -148,7 +150,7 @@ def _yaml_fault(fault: BaseException) -> str:
     return "is not YAML: " + (str(fault).splitlines() or [type(fault).__name__])[0]
 
 
-def _repeated_names(raw: Mapping[str, Any]) -> list[Fault]:
+def _repeated_names(raw: Mapping[str, Any]) -> list[SettingFault]:
     """Checked on the raw file, so that it is reported together with the faults of single values."""
     rooms = raw.get("rooms")
     seen: dict[object, int] = {}
@@ -158,7 +160,7 @@ def _repeated_names(raw: Mapping[str, Any]) -> list[Fault]:
         if not isinstance(name, str):
             continue
         if name in seen:
-            faults.append(Fault(f"rooms[{at}].name", f"{name!r} is the name of rooms[{seen[name]}] already"))
+            faults.append(SettingFault(f"rooms[{at}].name", f"{name!r} is the name of rooms[{seen[name]}] already"))
         seen.setdefault(name, at)
     return faults
 
@@ -169,9 +171,9 @@ def _is_echo(error: Mapping[str, Any]) -> bool:
     return error["type"] == "too_short" and isinstance(given, list) and len(given) >= error["ctx"]["min_length"]
 
 
-def _fault(error: Mapping[str, Any]) -> Fault:
+def _fault(error: Mapping[str, Any]) -> SettingFault:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    return Fault(path, _message(error))
+    return SettingFault(path, _message(error))
 
 
 def _message(error: Mapping[str, Any]) -> str:

@@ -38,13 +38,13 @@ class Adaptation:
         self._has_laws = asyncio.Event()
         self._factor = Gauge(
             "stanchion_adaptive_capacity_ratio",
-            "Part of the configured capacity that the closed loop lets a room use",
+            "Part of the configured capacity that adaptive capacity lets the room use.",
             ["room"],
             registry=registry,
         )
         self._strain = Gauge(
             "stanchion_adaptive_strain_ratio",
-            "Slowness or failures of a room's upstream, lately; 1 is as bad as its settings allow",
+            "How slow or faulty the upstream is for the room. 1 is the limit that the settings allow.",
             ["room"],
             registry=registry,
         )

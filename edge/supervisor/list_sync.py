@@ -43,7 +43,10 @@ class ListSync:
         self._lists = SharedLists()
         self._changed = asyncio.Event()
         self._gauge = Gauge(
-            "stanchion_shared_list_entries", "Networks that operators put on a list", ["list"], registry=registry
+            "stanchion_shared_list_entries",
+            "Networks that operators have put on a list for a while.",
+            ["list"],
+            registry=registry,
         )
 
     def extended(self, settings: Settings) -> Settings:

@@ -65,7 +65,7 @@ class RedemptionService:
         self._shunned_until = 0.0
         self._seconds = Histogram(
             "stanchion_redemption_check_seconds",
-            "How long Redis takes to say whether a place was used, for those asked about together",
+            "Time that Redis takes to answer one batch of redemption checks.",
             registry=registry,
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25),
         )

@@ -72,12 +72,18 @@ class RedisBus:
         self._echoed_at = 0.0
         self._has_complained = False
         self._is_up = False
-        self._up = Gauge("stanchion_redis_up", "1 while this machine hears the others over Redis", registry=registry)
+        self._up = Gauge("stanchion_redis_up", "1 while this machine hears the others over Redis.", registry=registry)
         self._delay = Gauge(
-            "stanchion_redis_delay_seconds", "How long news of this machine takes to come back to it", registry=registry
+            "stanchion_redis_delay_seconds",
+            "Time that a message of this machine takes through Redis and back.",
+            registry=registry,
         )
-        self._failures = Counter("stanchion_redis_failures", "Times the way over Redis broke", registry=registry)
-        self._dropped = Counter("stanchion_redis_dropped_messages", "News not sent in time", registry=registry)
+        self._failures = Counter("stanchion_redis_failures", "Times the connection to Redis broke.", registry=registry)
+        self._dropped = Counter(
+            "stanchion_redis_dropped_messages",
+            "Messages to other machines that were not sent in time.",
+            registry=registry,
+        )
 
     @property
     def is_up(self) -> bool:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from edge.support.errors import ConfigurationError, Fault
+from edge.support.errors import ConfigurationError, SettingFault
 
 __all__ = ["address_of", "open_sockets"]
 
@@ -25,13 +25,13 @@ def open_sockets(addresses: Iterable[str], workers: int, path: str = "listen[{}]
     Raises ConfigurationError, with every address that cannot be bound. path: its place in the settings, {} its number.
     """
     per_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
-    faults: list[Fault] = []
+    faults: list[SettingFault] = []
     for at, address in enumerate(addresses):
         try:
             for sockets, opened in zip(per_worker, _open(address, workers), strict=True):
                 sockets.append(opened)
         except OSError as fault:
-            faults.append(Fault(path.format(at), f"cannot listen on {address}: {fault.strerror or fault}"))
+            faults.append(SettingFault(path.format(at), f"cannot listen on {address}: {fault.strerror or fault}"))
     if faults:
         for opened in (opened for sockets in per_worker for opened in sockets):
             opened.close()

@@ -48,10 +48,10 @@ class StockWatch:
         self._faults: dict[str, str | None] = {}
         self._answered_at: dict[str, float] = {}
         self._failures = Counter(
-            "stanchion_stock_failures", "Times the shop was asked for its stock in vain", ["room"], registry=registry
+            "stanchion_stock_failures", "Requests for the shop's stock that failed.", ["room"], registry=registry
         )
         self._up = Gauge(
-            "stanchion_stock_up", "1 while the shop says its stock when asked", ["room"], registry=registry
+            "stanchion_stock_up", "1 while the shop answers requests for its stock.", ["room"], registry=registry
         )
 
     def use(self, settings: Settings) -> None:

@@ -1,13 +1,59 @@
-"""The ways a start can fail by configuration: reported in one go, each with its path, and exit code 2."""
+"""All errors of the edge, by who has to act on them.
+
+    EdgeError
+     +- ClientError           a request that cannot be served: its sender has to change it           status 400
+     +- UpstreamError         a server that this process asked failed, or answered wrongly           status 502
+     +- ConfigurationError    the settings or the environment are wrong: the operator has to act     no status
+     +- InternalError         a defect in Stanchion itself: a state that cannot be reached           status 500
+
+The text of an error says what is wrong, where, and what to do about it if that is not obvious. `facts` are named values
+for a log line. `status` is the HTTP status that a visitor gets, or None for an error that no visitor can meet.
+"""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-__all__ = ["ConfigurationError", "Fault"]
+__all__ = [
+    "ClientError",
+    "ConfigurationError",
+    "EdgeError",
+    "InternalError",
+    "SettingFault",
+    "UpstreamError",
+]
+
+
+class EdgeError(Exception):
+    """Base of all errors of the edge."""
+
+    status: ClassVar[int | None] = None
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class ClientError(EdgeError):
+    """A request cannot be served as it was sent. Its sender has to change it."""
+
+    status: ClassVar[int] = 400
+
+
+class UpstreamError(EdgeError):
+    """A server that this process asked (the shop, an admin listener) failed, or its answer cannot be used."""
+
+    status: ClassVar[int] = 502
+
+
+class InternalError(EdgeError):
+    """Stanchion is in a state that its own code should never reach. Report it with the traceback."""
+
+    status: ClassVar[int] = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong. path: as in `rooms[0].capacity.admissions_per_second`, '' for the whole file."""
+class SettingFault:
+    """One fault in the settings. path: `rooms[0].capacity.admissions_per_second`, or '' for the whole file."""
 
     path: str
     message: str
@@ -16,14 +62,15 @@ class Fault:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class ConfigurationError(Exception):
-    """The settings cannot be used. The fault is the operator's; all of them are in `faults`."""
+class ConfigurationError(EdgeError):
+    """The settings cannot be used. The operator has to correct them.
 
-    def __init__(self, source: str, faults: list[Fault]) -> None:
-        super().__init__(source, faults)
+    source: the file or option that the faults are in. faults: all of them, so that one report is enough.
+    """
+
+    def __init__(self, source: str, faults: list[SettingFault]) -> None:
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        text = "\n".join([f"{source}: {count}", *(f"  {fault}" for fault in faults)])
+        super().__init__(text, source=source, faults=[str(fault) for fault in faults])
         self.source = source
         self.faults = faults
-
-    def __str__(self) -> str:
-        count = f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
-        return "\n".join([f"{self.source}: {count}", *(f"  {fault}" for fault in self.faults)])

@@ -247,7 +247,7 @@ class Worker:
             log.warning("the clock was set: places and passes are carried over", extra=facts(by_s=round(by_s, 1)))
         if self._plane is not None:
             self._metrics.connections.set(len(self._plane.connections))
-            self._metrics.accept_pauses.set(self._plane.entrance.times_shut)
+            self._metrics.accept_pauses.follow(self._plane.entrance.times_shut)
         self._metrics.flush()
         is_down = self._pipeline is not None and self._pipeline.upstream_is_down
         self._reporter.report(self._rooms.rooms if self._rooms else (), now, upstream_is_down=is_down)

@@ -21,7 +21,7 @@ from edge.operations.logs import configure_logging
 from edge.settings.loading import parse_settings
 from edge.settings.model import Settings
 from edge.supervisor.supervisor import Supervisor
-from edge.support.errors import ConfigurationError, Fault
+from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.event_loop import run_loop
 
 __all__ = ["demo"]
@@ -47,7 +47,9 @@ async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
         try:
             supervisor = Supervisor(lambda: (settings, (key,)))
         except ConfigurationError as fault:
-            hint = Fault("", f"or choose another port: make run ARGS='--port {port + 1 if port < 65_535 else 8081}'")
+            hint = SettingFault(
+                "", f"or choose another port: make run ARGS='--port {port + 1 if port < 65_535 else 8081}'"
+            )
             raise ConfigurationError(fault.source, [*fault.faults, hint]) from None
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(_show(supervisor, shop_url, with_crowd, seed))]

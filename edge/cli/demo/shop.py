@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 
+from edge.support.errors import InternalError, UpstreamError
+
 __all__ = ["running_shop"]
 
 
@@ -20,11 +22,11 @@ async def running_shop(stock: int, checkouts_per_second: float, seconds_per_chec
     )
     try:
         if process.stdout is None:
-            raise RuntimeError("the shop's output is a pipe")
+            raise InternalError("the shop was started without a pipe for its output")
         said = (await process.stdout.readline()).decode()
         prefix = "listening on "
         if not said.startswith(prefix):
-            raise RuntimeError(f"the shop did not start: {said!r}")
+            raise UpstreamError(f"the demo's shop did not start; it said {said!r}")
         yield said.removeprefix(prefix).strip()
     finally:
         with contextlib.suppress(ProcessLookupError):

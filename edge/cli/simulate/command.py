@@ -22,7 +22,7 @@ from edge.cli.simulate.arguments import ALL, MAX_NODES
 from edge.cli.simulate.fleet import Fleet
 from edge.cli.simulate.progress import Progress
 from edge.cli.simulate.trace import read_trace
-from edge.support.errors import ConfigurationError, Fault
+from edge.support.errors import ConfigurationError, SettingFault
 
 if TYPE_CHECKING:
     from controller.simulation.scenario import Scenario
@@ -89,7 +89,7 @@ def _scenarios(options: argparse.Namespace) -> "list[Scenario]":
     from edge.cli.simulate.trial import checked, on_fleet, traced
 
     if options.room is not None and options.config is None:
-        raise ConfigurationError("simulate", [Fault("--room", "names a room of --config, which is missing")])
+        raise ConfigurationError("simulate", [SettingFault("--room", "names a room of --config, which is missing")])
     if options.trace is not None:
         chosen = [traced(read_trace(options.trace), options.trace.name)]
     else:
@@ -106,7 +106,7 @@ def _scenarios(options: argparse.Namespace) -> "list[Scenario]":
     crowded = next((scenario.nodes for scenario in chosen if scenario.nodes > MAX_NODES), None)
     if crowded is not None:
         told = f"the settings make {crowded} nodes; play with fewer, at most {MAX_NODES}"
-        raise ConfigurationError("simulate", [Fault("--nodes", told)])
+        raise ConfigurationError("simulate", [SettingFault("--nodes", told)])
     return [checked(scenario) for scenario in chosen]
 
 
@@ -119,7 +119,9 @@ def _policies(named: list[str]) -> list[str]:
 def _chosen(option: str, named: list[str], known: list[str], every: list[str]) -> list[str]:
     names = [name for given in named for name in (every if given == ALL else [given])]
     faults = [
-        Fault(option, f"none is called {name!r}; there are: {', '.join(known)}") for name in names if name not in known
+        SettingFault(option, f"none is called {name!r}; there are: {', '.join(known)}")
+        for name in names
+        if name not in known
     ]
     if faults:
         raise ConfigurationError("simulate", faults)
@@ -134,7 +136,7 @@ def _check_place(report: Path) -> None:
     except OSError as fault:
         why = f"cannot be written: {fault.strerror}"
     if why:
-        raise ConfigurationError("simulate", [Fault("--report", f"{report}: {why}")])
+        raise ConfigurationError("simulate", [SettingFault("--report", f"{report}: {why}")])
 
 
 def _listed() -> str:

@@ -14,7 +14,7 @@ from typing import Self
 from edge.rooms.table import gate_settings
 from edge.settings.loading import load_settings
 from edge.settings.model import Settings
-from edge.support.errors import ConfigurationError, Fault
+from edge.support.errors import ConfigurationError, SettingFault
 
 __all__ = ["Fleet"]
 
@@ -44,10 +44,12 @@ class Fleet:
         """The fleet that shares one room of the settings; the room may go unnamed if there is only one."""
         names = ", ".join(each.name for each in settings.rooms)
         if room is None and len(settings.rooms) > 1:
-            raise ConfigurationError(source, [Fault("rooms", f"there are several, name one with --room: {names}")])
+            raise ConfigurationError(
+                source, [SettingFault("rooms", f"there are several, name one with --room: {names}")]
+            )
         found = [each for each in settings.rooms if room in (None, each.name)]
         if not found:
-            raise ConfigurationError(source, [Fault("rooms", f"none is called {room!r}; there are: {names}")])
+            raise ConfigurationError(source, [SettingFault("rooms", f"none is called {room!r}; there are: {names}")])
         gate = gate_settings(settings, found[0])
         return cls(
             source=f"{source}, room {found[0].name}",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.support.errors import ConfigurationError, Fault
+from edge.support.errors import ConfigurationError, SettingFault
 
 __all__ = ["MAX_ARRIVALS", "MAX_FAULTS", "MAX_SPAN_S", "Trace", "parse_trace", "read_trace"]
 
@@ -47,16 +47,16 @@ def read_trace(path: Path) -> Trace:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             return parse_trace(lines, str(path))
     except OSError as fault:
-        raise ConfigurationError(str(path), [Fault("", f"cannot be read: {fault.strerror}")]) from None
+        raise ConfigurationError(str(path), [SettingFault("", f"cannot be read: {fault.strerror}")]) from None
     except UnicodeDecodeError as fault:
-        raise ConfigurationError(str(path), [Fault("", f"is not UTF-8 text: {fault.reason}")]) from None
+        raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {fault.reason}")]) from None
 
 
 def parse_trace(lines: Iterable[str], source: str = "trace") -> Trace:
     """The trace in lines of CSV. source: what faults call it. Raises ConfigurationError."""
     arrivals: list[float] = []
     patiences: list[float] = []
-    faults: list[Fault] = []
+    faults: list[SettingFault] = []
     columns: tuple[str, ...] | None = None
     for line, row in _rows(lines, faults):
         if columns is None:
@@ -64,32 +64,34 @@ def parse_trace(lines: Iterable[str], source: str = "trace") -> Trace:
             if is_header:
                 unknown = _header_fault(columns)
                 if unknown:
-                    raise ConfigurationError(source, [Fault(f"line {line}", unknown)])
+                    raise ConfigurationError(source, [SettingFault(f"line {line}", unknown)])
                 continue
         read = _visitor(row, columns)
         if isinstance(read, str):
-            faults.append(Fault(f"line {line}", read))
+            faults.append(SettingFault(f"line {line}", read))
         else:
             arrivals.append(read[0])
             patiences.append(read[1])
         if len(faults) >= MAX_FAULTS or len(arrivals) > MAX_ARRIVALS:
             break
     if len(faults) >= MAX_FAULTS:
-        faults.append(Fault("", f"not read on after {MAX_FAULTS} faults"))
+        faults.append(SettingFault("", f"not read on after {MAX_FAULTS} faults"))
     if len(arrivals) > MAX_ARRIVALS:
-        faults.append(Fault("", f"holds more than {MAX_ARRIVALS:,} arrivals"))
+        faults.append(SettingFault("", f"holds more than {MAX_ARRIVALS:,} arrivals"))
     if not arrivals and not faults:
-        faults.append(Fault("", "holds no arrivals"))
+        faults.append(SettingFault("", "holds no arrivals"))
     if arrivals and not faults and max(arrivals) - min(arrivals) > MAX_SPAN_S:
         span = max(arrivals) - min(arrivals)
-        faults.append(Fault("", f"spans {span:,.0f} s, more than {MAX_SPAN_S:,.0f} (are the seconds milliseconds?)"))
+        faults.append(
+            SettingFault("", f"spans {span:,.0f} s, more than {MAX_SPAN_S:,.0f} (are the seconds milliseconds?)")
+        )
     if faults:
         raise ConfigurationError(source, faults)
     first = min(arrivals)
     return Trace(tuple(at - first for at in arrivals), tuple(patiences))
 
 
-def _rows(lines: Iterable[str], faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Iterable[str], faults: list[SettingFault]) -> Iterator[tuple[int, list[str]]]:
     """Rows with something in them, with the number of the line that each ends on."""
     reader = csv.reader(lines, strict=True)
     try:
@@ -98,7 +100,7 @@ def _rows(lines: Iterable[str], faults: list[Fault]) -> Iterator[tuple[int, list
             if any(cells):
                 yield reader.line_num, cells
     except csv.Error as fault:
-        faults.append(Fault(f"line {reader.line_num}", f"is not CSV: {fault}"))
+        faults.append(SettingFault(f"line {reader.line_num}", f"is not CSV: {fault}"))
 
 
 def _columns(row: list[str]) -> tuple[tuple[str, ...], bool]:

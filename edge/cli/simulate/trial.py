@@ -21,7 +21,7 @@ from controller.simulation.world import PolicyMaker, Run, play, real_gate
 from edge.cli.simulate.fleet import Fleet
 from edge.cli.simulate.progress import Progress
 from edge.cli.simulate.trace import Trace
-from edge.support.errors import ConfigurationError, Fault
+from edge.support.errors import ConfigurationError, InternalError, SettingFault
 
 __all__ = [
     "MEANINGS",
@@ -107,11 +107,11 @@ def checked(scenario: Scenario) -> Scenario:
     """The scenario, if a gate can be made for it. Raises ConfigurationError."""
     if scenario.weights is not None and len(scenario.weights) != scenario.nodes:
         told = f"{scenario.name} spreads its traffic unevenly over {len(scenario.weights)} nodes, not {scenario.nodes}"
-        raise ConfigurationError("simulate", [Fault("--scenario", told)])
+        raise ConfigurationError("simulate", [SettingFault("--scenario", told)])
     try:
         scenario.settings()
     except SettingsError as fault:
-        raise ConfigurationError("simulate", [Fault("", str(fault))]) from None
+        raise ConfigurationError("simulate", [SettingFault("", str(fault))]) from None
     return scenario
 
 
@@ -175,7 +175,7 @@ class _Watched:
     @property
     def ideal(self) -> _Ideal:
         if self.known is None:
-            raise RuntimeError("the ideal is known once the crowd was drawn")
+            raise InternalError("the ideal is read before the crowd was drawn")
         return self.known
 
     def draw(self, rng: np.random.Generator) -> Crowd:
