@@ -58,7 +58,10 @@ async def test_out_of_descriptors_newcomers_wait_and_nobody_is_dropped(tmp_path:
 
             async def is_full() -> bool:
                 metrics = await edge.metrics()
-                return metrics["stanchion_accept_pauses_total"] >= 1 and shop.asked >= metrics["stanchion_connections"] > 10
+                return (
+                    metrics["stanchion_accept_pauses_total"] >= 1
+                    and shop.asked >= metrics["stanchion_connections"] > 10
+                )
 
             async with asyncio.TaskGroup() as group:
                 visits = [group.create_task(visit()) for _ in range(VISITORS)]
