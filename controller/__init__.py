@@ -1,21 +1,33 @@
-"""How far the door is open."""
+"""How far the door is open: the gate of a room, and what it needs. No I/O, no clock and no chance of its own.
+
+Other packages import from here, and from `controller.simulation` to play a sale.
+"""
 
 from controller.fairness import FairnessRecorder, FairnessSnapshot
-from controller.fleet.summary import Summary
+from controller.fleet.summary import HEARTBEAT_S, TTL_S, Summary
 from controller.gate import Gate
+from controller.law.adaptive import MOST_SLOW, AdaptiveLaw, AdaptiveSettings, Answered
+from controller.occupancy import CELLS, Occupancy
 from controller.polling.parked_polls import ParkedPolls
 from controller.settings import GateSettings, SettingsError
 from controller.snapshot import GateSnapshot
-from controller.verdicts import Admit, Closed, Verdict, Wait
+from controller.verdicts import Admit, Verdict, Wait
 
 __all__ = [
+    "CELLS",
+    "HEARTBEAT_S",
+    "MOST_SLOW",
+    "TTL_S",
+    "AdaptiveLaw",
+    "AdaptiveSettings",
     "Admit",
-    "Closed",
+    "Answered",
     "FairnessRecorder",
     "FairnessSnapshot",
     "Gate",
     "GateSettings",
     "GateSnapshot",
+    "Occupancy",
     "ParkedPolls",
     "SettingsError",
     "Summary",

@@ -15,7 +15,6 @@ ETA of a visitor x: the called are in within depth_s of the law, the others afte
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from math import inf, isfinite, sqrt
 from typing import Final
 
@@ -121,7 +120,7 @@ class Gate:
                 and self._bucket.rate > 0.0
                 and self._bucket.take(now, reserve, self._fleet.pool.borrowed)
             ):
-                return self._admit(first_seen, age_s)
+                return self._admit(first_seen)
             law.refuse()
         return self._wait(first_seen, clock, u, lease, is_first, self._foresight.min_s)
 
@@ -160,7 +159,7 @@ class Gate:
         """The verdict for a poll whose answer was held for `held_s`; the poll itself was counted when it came."""
         if (vacancies is None or vacancies > 0) and self.would_admit(first_seen, now):
             self._bucket.take(now)
-            return self._admit(first_seen, now - first_seen)
+            return self._admit(first_seen)
         lease, min_s = self._line.book.due.get(first_seen), max(self._foresight.min_s - held_s, AT_ONCE_S)
         return self._wait(first_seen, self._read(now), u, lease, False, min_s)
 
@@ -226,10 +225,6 @@ class Gate:
         self._law.agree(part.dissent)
         self._retune()
 
-    def set_share(self, admissions_per_second: float, now: float) -> None:
-        """A new share of the capacity; the rest of the settings stays."""
-        self.reconfigure(replace(self._settings, admissions_per_second=admissions_per_second), now)
-
     def checkpoint(self, now: float) -> dict[str, float]:
         """What a restarted worker needs to go on: a small mapping of finite floats."""
         threshold = self._law.threshold
@@ -268,20 +263,18 @@ class Gate:
             show_up=self._line.showup.share,
             traffic_share=self._line.returns.share,
             budget_stretch=self._stretch,
-            pid=self._law.terms,
+            pi=self._law.terms,
             admitted=self._admitted.total + self._admitted.count,
             polled=self._polls.total + self._polls.count,
             wasted=self._bucket.overflowed,
             held=s.admissions_per_second <= 0.0,
         )
 
-    def _admit(self, first_seen: float, age_s: float) -> Admit:
-        line = self._line
-        ahead = line.book.rank(first_seen)
-        line.leave(first_seen)
+    def _admit(self, first_seen: float) -> Admit:
+        self._line.leave(first_seen)
         self._fleet.admitted(first_seen)
         self._admitted.count += 1
-        return Admit(max(0.0, age_s), not line.book, ahead)
+        return Admit()
 
     def _wait(
         self, first_seen: float, clock: float, u: float, lease: ExpiryBin | None, is_first: bool, min_s: float

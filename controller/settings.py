@@ -26,7 +26,6 @@ class GateSettings:
     poll_min_s, poll_max_s: bounds of the interval that a waiting client is told.
     poll_budget_per_s: polls a second that this node wants to see at most; intervals stretch beyond poll_max_s
         to keep it. None: no budget.
-    tick_s: how often the shell means to call `tick`; any other interval is safe.
     nodes: how many nodes the line is spread over when they share nothing; each sees one visitor in `nodes`.
     room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
     burst_floor: least depth of the bucket, in admissions, and only while somebody waits. 1 keeps the promise of
@@ -42,7 +41,6 @@ class GateSettings:
     poll_min_s: float = 1.0
     poll_max_s: float = 15.0
     poll_budget_per_s: float | None = None
-    tick_s: float = 0.1
     nodes: int = 1
     room_admissions_per_second: float | None = None
     burst_floor: float = 3.0
@@ -86,7 +84,6 @@ def _faults(s: GateSettings) -> Iterator[str]:
         yield f"poll_max_s: must be >= poll_min_s ({s.poll_min_s!r}), got {s.poll_max_s!r}"
     if s.poll_budget_per_s is not None:
         yield from within("poll_budget_per_s", s.poll_budget_per_s, 1e-3, 1e9)
-    yield from within("tick_s", s.tick_s, 0.001, 60.0)
     yield from within("nodes", s.nodes, 1, 1_000_000)
     if s.room_admissions_per_second is not None:
         yield from within("room_admissions_per_second", s.room_admissions_per_second, 0.0, 1e9)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from controller.law.pid import PidTerms
+from controller.law.pi import PiTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class GateSnapshot:
     show_up: float  # share of the expected visitors who come
     traffic_share: float  # share of the room's polls that come here; 1 = the line is this node's own
     budget_stretch: float  # 1 = polls are within the budget; 2 = intervals are twice as long
-    pid: PidTerms
+    pi: PiTerms
     admitted: int  # since the start
     polled: int
     wasted: float  # admissions lost to a full bucket while somebody waited

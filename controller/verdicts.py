@@ -1,35 +1,25 @@
-"""What the gate says to one poll: come in, come back later, or go home. Values, never exceptions.
+"""What the gate answers to one poll. Verdicts are values, never exceptions.
 
 A verdict is matched in one place (`match verdict: case Admit(): ...`, ending in `assert_never`).
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The visitor goes to the upstream now; a place in the bucket has been spent.
-
-    waited_s: from first arrival to now, never negative.
-    empty_line: nobody was known to wait here at that moment.
-    older_waiting: visitors on this node's list who arrived earlier and wait on: those this admission
-        overtakes.
-    """
-
-    waited_s: float
-    empty_line: bool
-    older_waiting: int
+    """The visitor goes to the upstream now. A token has been taken from the bucket."""
 
 
-# Never changed, but one is made for every poll, and `frozen` triples its price. So does, compiled, an `__init__` that
-# dataclasses write: it stays in the interpreter.
+# A `Wait` is never changed after it was made. It is not declared frozen, because one is made for every poll and
+# `frozen` triples its price. The `__init__` is written out, because one that `dataclass` generates is not compiled.
 @dataclass(slots=True, init=False)
 class Wait:
-    """The visitor comes back in `poll_after_s` seconds.
+    """The visitor polls again in `poll_after_s` seconds.
 
-    position: estimated place in the whole line over all nodes, 1 = next; None while it cannot be told.
-    eta_p50_s, eta_p90_s: seconds until admission, median and 90th percentile; None while the capacity is 0.
+    position: estimated position in the whole line over all nodes, 1 = next. None while it cannot be told.
+    eta_p50_s, eta_p90_s: seconds until admission, median and 90th percentile. None while the capacity is 0.
     """
 
     poll_after_s: float
@@ -46,11 +36,4 @@ class Wait:
         self.eta_p90_s = eta_p90_s
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Nobody gets in any more."""
-
-    reason: Literal["closed", "sold_out"]
-
-
-Verdict: TypeAlias = Admit | Wait | Closed
+Verdict: TypeAlias = Admit | Wait

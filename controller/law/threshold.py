@@ -29,7 +29,7 @@ No information is no error: while nobody waits, the room is held or no place is 
 from math import inf
 from typing import Final
 
-from controller.law.pid import Gains, Pid, PidTerms
+from controller.law.pi import Gains, PiController, PiTerms
 from controller.line.line import Line
 from controller.line.meter import RateMeter
 
@@ -54,11 +54,11 @@ class ThresholdLaw:
     """Feedback from the bucket to the threshold of one node."""
 
     __slots__ = (
-        "_idle_s", "_pid", "_refused", "ahead", "hold", "is_exact", "is_sampled", "late_s", "overdue", "threshold",
+        "_idle_s", "_pi", "_refused", "ahead", "hold", "is_exact", "is_sampled", "late_s", "overdue", "threshold",
     )  # fmt: skip
 
     def __init__(self, threshold: float = inf, integral: float = 0.0) -> None:
-        self._pid = Pid(GAINS, integral)
+        self._pi = PiController(GAINS, integral)
         self._refused = RateMeter(1.0)
         self._idle_s = 0.0  # for how long the bucket has been more than half full, be it that nobody could come
         self.threshold = threshold  # older ones are called; inf: everybody
@@ -70,16 +70,16 @@ class ThresholdLaw:
         self.is_sampled = False  # it sees a sample, and hears of no other node
 
     def __repr__(self) -> str:
-        return f"<ThresholdLaw {self.threshold:.3f} {self._pid!r}>"
+        return f"<ThresholdLaw {self.threshold:.3f} {self._pi!r}>"
 
     @property
-    def terms(self) -> PidTerms:
-        return self._pid.terms
+    def terms(self) -> PiTerms:
+        return self._pi.terms
 
     @property
     def integral(self) -> float:
         """Of the feedback, seconds."""
-        return self._pid.integral
+        return self._pi.integral
 
     @property
     def depth_s(self) -> float:
@@ -98,7 +98,7 @@ class ThresholdLaw:
     def agree(self, dissent_s: float) -> None:
         """The laws of joined nodes act on one room. What each sees of it differs a little, always in the same sense,
         and integrals of that drift apart: some nodes would call ever more, and the others ever fewer."""
-        self._pid.shift(AGREE * dissent_s)
+        self._pi.shift(AGREE * dissent_s)
 
     def keep(self, rate: float, depth: float) -> None:
         """What those whose turn is not over leave in a bucket, or in the room's, of such a rate and depth."""
@@ -109,7 +109,7 @@ class ThresholdLaw:
         """Nobody waits."""
         self.threshold = self.overdue = inf
         self.hold = self.ahead = 0.0
-        self._pid.hold()
+        self._pi.hold()
 
     def step(
         self,
@@ -129,14 +129,14 @@ class ThresholdLaw:
         excess = max(0.0, 2.0 * level / capacity - 1.0)
         self._idle_s = self._idle_s + dt if excess > 0.0 else 0.0
         if is_blocked:
-            u = self._pid.hold()
+            u = self._pi.hold()
         else:
             owed = (
                 (REFUSED_S + LATE * self.late_s) * refused if is_alone else 0.0
             )  # of the room's tokens a refusal here says nothing
             most = 1.0 if is_alone else POOLED_ERROR_S
             target = min(self.reserve_s if reserve_s is None else reserve_s, 0.5 * capacity / rate)
-            u = self._pid.step(min(max((level - owed) / rate - target, -most), most), dt)
+            u = self._pi.step(min(max((level - owed) / rate - target, -most), most), dt)
             if is_alone or self._idle_s > PATIENCE_S:
                 u += BOOST_S * excess**2
         overdue = line.nth(OVERDUE_S * flow)

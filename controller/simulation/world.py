@@ -310,7 +310,7 @@ class _World:
             verdict = gate.settle(place, at, self.chance[k], now - t)
             if isinstance(verdict, Admit):
                 self._let_in(now, visitor, node)
-            elif isinstance(verdict, Wait) and not is_fast:
+            elif not is_fast:
                 self._come_back(now, visitor, verdict, k)
 
         self.held[node].hold(place, t + off, gate.park(place, t + off), answer)

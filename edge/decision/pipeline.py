@@ -19,7 +19,7 @@ All of it is sync and does no I/O: between reading the state and changing it not
 from collections.abc import Callable, Iterable
 from typing import assert_never, cast
 
-from controller import Admit, Closed, Wait
+from controller import Admit, Wait
 from edge.decision.classifier import Classifier
 from edge.decision.commands import Commands
 from edge.decision.context import DecisionContext
@@ -251,9 +251,6 @@ class Pipeline(Decider):
                 if grants is None or is_new:
                     return self._admit(facts, room, held, now)
                 return self._ask_for_grant(facts, room, held, grants, now, u)
-            case Closed():
-                status = Status(State.CLOSED, room.name, first_seen=held.first_seen, message=verdict.reason)
-                return self._replies.keep_waiting(facts, room, status, held, given, now)
             case _:
                 assert_never(verdict)
 

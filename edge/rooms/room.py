@@ -9,8 +9,7 @@ from collections.abc import MutableSequence, Sequence
 from dataclasses import replace
 from zlib import crc32
 
-from controller import Admit, FairnessRecorder, Gate, ParkedPolls, Verdict
-from controller.occupancy import CELLS, Occupancy
+from controller import CELLS, Admit, FairnessRecorder, Gate, Occupancy, ParkedPolls, Verdict
 from edge.rooms.redeemed_tickets import RedeemedTickets
 from edge.rooms.stock import StockView
 from edge.rooms.upstream_health import Health

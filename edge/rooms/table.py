@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 
-from controller import Gate, GateSettings
-from controller.occupancy import CELLS
+from controller import CELLS, Gate, GateSettings
 from edge.rooms.paths import PrefixIndex, compile_globs, readings
 from edge.rooms.room import Room
 from edge.settings.model import Settings

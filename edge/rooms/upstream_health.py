@@ -5,7 +5,7 @@ its answer. What is still under way counts at every look as soon as it is older 
 hangs gives no answers at all. Who goes away before the answer is counted no further.
 """
 
-from controller.law.adaptive import MOST_SLOW, Answered
+from controller import MOST_SLOW, Answered
 from edge.messages.verdict import UpstreamObserver
 
 __all__ = ["Health"]

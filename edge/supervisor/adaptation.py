@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from controller.law.adaptive import AdaptiveLaw, AdaptiveSettings, Answered
+from controller import AdaptiveLaw, AdaptiveSettings, Answered
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import MutableSequence
 from typing import cast
 
-from controller.occupancy import CELLS
+from controller import CELLS
 
 __all__ = ["MAX_ROOMS", "SharedCounters", "create_counters_file"]
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from controller import Summary
-from controller.fleet.summary import HEARTBEAT_S, TTL_S
+from controller import HEARTBEAT_S, TTL_S, Summary
 from edge.rooms.table import RoomTable
 
 __all__ = ["HEARTBEAT_S", "Heartbeat"]

@@ -25,11 +25,11 @@ import numpy as np
 from controller.simulation import ideal
 from controller.simulation.crowd import COLLECTOR, FAST, HONEST, SLEEPER
 from controller.simulation.measures import measure
-from controller.simulation.policies import POLICIES
+from controller.simulation.policies import BASELINES, POLICIES
 from controller.simulation.scenario import Cut, Kill, SetNodes, Stall
 from controller.simulation.scenarios import SCENARIOS
 from controller.simulation.told import told
-from controller.simulation.world import Run, play, real_gate
+from controller.simulation.world import Run, play
 
 DOCS = Path(__file__).parents[2] / "docs"
 SEEDS = range(5)
@@ -45,7 +45,7 @@ def figures(job: tuple[str, str, int]) -> tuple[str, str, int, Row]:
     name, policy, seed = job
     scenario = SCENARIOS[name]
     start = perf_counter()
-    run = play(scenario, seed, real_gate if policy == "stanchion" else POLICIES[policy])
+    run = play(scenario, seed, POLICIES[policy])
     plan = ideal.fifo(run.people, scenario.plan())
     best = ideal.polled(run.people, plan, scenario.poll_min_s)
     gap = np.abs(best - plan)
@@ -109,7 +109,7 @@ def jobs(names: list[str], seeds: Sequence[int] = SEEDS) -> list[tuple[str, str,
     """List the runs: (scenario, policy, seed)."""
     out = [(n, "stanchion", s) for n in names if n in SCENARIOS for s in (seeds if n != "million" else [0])]
     if "policies" in names:
-        out += [(n, p, 0) for n in ("flash-1", "flash", "churn") for p in POLICIES]
+        out += [(n, p, 0) for n in ("flash-1", "flash", "churn") for p in BASELINES]
     return out
 
 
@@ -229,7 +229,7 @@ def render(table: dict[str, Row]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name in ("flash-1", "flash", "churn"):
-        for policy in (*POLICIES, "stanchion"):
+        for policy in (*BASELINES, "stanchion"):
             r = mean(table, name, policy)
             if r:
                 lines.append(

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.law.bucket import LeakyBucket
-from controller.law.pid import Gains, Pid
+from controller.law.pi import Gains, PiController
 from controller.law.threshold import ThresholdLaw
 from controller.line.leases import LeaseBook
 from controller.line.line import Line
@@ -44,22 +44,22 @@ def test_the_bucket_stays_within_its_depth(steps: list[tuple[float, bool]], rate
 
 def test_the_integral_stands_still_while_clamped() -> None:
     """Anti-windup: after any time at the limit, an error of the other sign takes effect at once."""
-    pid = Pid(Gains(kp=1.0, ki=1.0, low=-1.0, high=1.0))
+    pi = PiController(Gains(kp=1.0, ki=1.0, low=-1.0, high=1.0))
     for _ in range(1000):
-        pid.step(5.0, 0.1)
-    assert pid.output == 1.0
-    assert pid.step(-1.0, 0.1) < 0.5
+        pi.step(5.0, 0.1)
+    assert pi.terms.output == 1.0
+    assert pi.step(-1.0, 0.1) < 0.5
 
 
 @given(st.floats(-1.0, 1.0), st.integers(1, 50))
 def test_the_pid_is_independent_of_the_step(error: float, parts: int) -> None:
     """One second in one step or in fifty integrates the same."""
-    one = Pid(Gains(kp=0.0, ki=0.5))
-    many = Pid(Gains(kp=0.0, ki=0.5))
+    one = PiController(Gains(kp=0.0, ki=0.5))
+    many = PiController(Gains(kp=0.0, ki=0.5))
     one.step(error, 1.0)
     for _ in range(parts):
         many.step(error, 1.0 / parts)
-    assert many.output == pytest.approx(one.output, abs=1e-9)
+    assert many.terms.output == pytest.approx(one.terms.output, abs=1e-9)
 
 
 def test_rates_do_not_depend_on_the_tick() -> None:
@@ -242,10 +242,10 @@ def test_after_a_standstill_joined_nodes_call_at_once() -> None:
 
 def test_the_integral_can_be_moved_within_its_bounds() -> None:
     """By what other nodes say, of whom one may say anything."""
-    pid = Pid(Gains(kp=0.0, ki=1.0, low=-1.0, high=1.0))
+    pi = PiController(Gains(kp=0.0, ki=1.0, low=-1.0, high=1.0))
     for by, expected in ((0.5, 0.5), (-0.25, 0.25), (2.0, 0.25), (nan, 0.25), (-inf, 0.25)):
-        pid.shift(by)
-        assert pid.step(0.0, 0.1) == expected
+        pi.shift(by)
+        assert pi.step(0.0, 0.1) == expected
 
 
 def test_fast_pollers_say_nothing_about_the_line() -> None:

@@ -1,5 +1,12 @@
-"""What others do, driven through the same door: `decide`, `tick`, `reconfigure`."""
+"""Every policy that a simulation can run, by name: the product's gate and the published baselines."""
 
-from controller.simulation.policies.baselines import POLICIES
+from collections.abc import Mapping
+from typing import Final
 
-__all__ = ["POLICIES"]
+from controller.simulation.policies.baselines import BASELINES
+from controller.simulation.world import PolicyMaker, real_gate
+
+__all__ = ["BASELINES", "OURS", "POLICIES"]
+
+OURS: Final = "stanchion"
+POLICIES: Mapping[str, PolicyMaker] = {OURS: real_gate, **BASELINES}

@@ -43,7 +43,7 @@ class BucketOnly:
         if first_seen <= self.threshold:
             self.eligible += 1
             if self.bucket.take(now):
-                return Admit(max(0.0, now - first_seen), False, 0)
+                return Admit()
         if not self.is_crowded:  # the first who does not get in starts the line
             self.is_crowded = True
             self.start(now)
@@ -137,7 +137,7 @@ class FeedForward(BucketOnly):
         self.threshold = min(self.threshold + dt * max(0.0, speed * (1.0 + self.K * e)), now)
 
 
-POLICIES: dict[str, Callable[[GateSettings, float], BucketOnly]] = {
+BASELINES: dict[str, Callable[[GateSettings, float], BucketOnly]] = {
     "bucket": BucketOnly,
     "timestamp-pid": TimestampPid,
     "lag-p": LagP,

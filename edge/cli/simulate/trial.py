@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from controller.settings import SettingsError
+from controller import SettingsError
 from controller.simulation.crowd import Crowd, Floats, crowd
 from controller.simulation.ideal import busy_until, fifo, polled, polls_needed
 from controller.simulation.measures import Measures, measure
-from controller.simulation.policies.baselines import POLICIES as BASELINES
+from controller.simulation.policies import OURS, POLICIES
 from controller.simulation.scenario import Scenario, SetCapacity
-from controller.simulation.world import PolicyMaker, Run, play, real_gate
+from controller.simulation.world import Run, play
 from edge.cli.simulate.fleet import Fleet
 from edge.cli.simulate.progress import Progress
 from edge.cli.simulate.trace import Trace
@@ -37,8 +37,6 @@ __all__ = [
     "worst",
 ]
 
-OURS = "stanchion"
-POLICIES: Mapping[str, PolicyMaker] = {OURS: real_gate, **BASELINES}
 #: What each does, for people; a policy that is not here is told by its own first line.
 MEANINGS: Mapping[str, str] = {
     OURS: "the gate that the edge runs",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from controller.fleet.summary import TTL_S
+from controller import TTL_S
 from edge.supervisor.redis_bus import BEAT_S, MAX_DELAY_S, TIMEOUT_S
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.cluster.toxic_proxy import toxic_proxy

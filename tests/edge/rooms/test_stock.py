@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller import Admit
-from controller.occupancy import CELLS
+from controller import CELLS, Admit
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.rooms.room import Room, place_of

@@ -1,6 +1,6 @@
 """What a room's requests come to: each counts once, by the whole time it took; what hangs counts while it hangs."""
 
-from controller.law.adaptive import MOST_SLOW, Answered
+from controller import MOST_SLOW, Answered
 from edge.rooms.upstream_health import Health
 
 
