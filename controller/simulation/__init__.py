@@ -1,1 +1,1 @@
-"""A flash sale on a virtual clock, played against the very `Gate` that the edge runs."""
+"""A flash sale on a virtual clock, played against the same `Gate` class that the edge runs."""

@@ -1,6 +1,13 @@
-"""The people: when each arrives, how long they stay, and what their client does. Arrays, drawn from a seed.
+"""The crowd of a sale: when each visitor arrives, how long they stay, and how their client behaves.
 
-A crowd is what happens to us; nothing in it depends on the gate. Times in seconds from the opening.
+A crowd is arrays, drawn from a seeded generator. Nothing in it depends on the gate. Times are seconds from the opening.
+
+    HONEST      polls when asked to
+    GHOST       never polls again after the first request
+    SLEEPER     sends nothing for a while (a closed laptop, a tunnel)
+    FAST        polls ten times a second
+    COLLECTOR   one person who holds many tickets
+    PLAIN       a browser without scripts: polls in whole seconds
 """
 
 from dataclasses import dataclass
@@ -15,12 +22,12 @@ HONEST, GHOST, SLEEPER, FAST, COLLECTOR, PLAIN = range(6)
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """One row a ticket, sorted by arrival."""
+    """One row a ticket, sorted by arrival. leave_s: when the visitor gives up. inf means never."""
 
     arrival_s: Floats
-    leave_s: Floats  # moment at which they give up; inf = never
+    leave_s: Floats
     kind: NDArray[np.int8]
-    sleep_from_s: Floats  # inf = never asleep
+    sleep_from_s: Floats
     sleep_to_s: Floats
 
     def __len__(self) -> int:
@@ -28,7 +35,7 @@ class Crowd:
 
 
 class Maker(Protocol):
-    """Draws a crowd from a seeded generator."""
+    """Draw a crowd from a seeded generator."""
 
     def __call__(self, rng: np.random.Generator) -> Crowd: ...
 
@@ -38,7 +45,7 @@ def crowd(
     patience_s: Floats | None = None,
     kind: NDArray[np.int8] | None = None,
 ) -> Crowd:
-    """A crowd in order of arrival; patience inf and kind honest unless told."""
+    """Sort a crowd by arrival. Without patience nobody leaves; without kinds all are HONEST."""
     order = np.argsort(arrival_s, kind="stable")
     n = len(order)
     never = np.full(n, np.inf)
@@ -50,7 +57,7 @@ def crowd(
 
 
 def surge(rng: np.random.Generator, visitors: int, start_s: float = 0.0) -> Floats:
-    """Arrivals of a flash sale: 90 % evenly at random in 30 s, the rest over the next 270 s."""
+    """Draw the arrivals of a flash sale: 90 % uniformly within 30 s, the rest over the next 270 s."""
     early = int(visitors * 0.9)
     return np.concatenate(
         [start_s + rng.uniform(0.0, 30.0, early), start_s + rng.uniform(30.0, 300.0, visitors - early)]
@@ -58,14 +65,14 @@ def surge(rng: np.random.Generator, visitors: int, start_s: float = 0.0) -> Floa
 
 
 def impatient(rng: np.random.Generator, visitors: int, share: float, mean_s: float) -> Floats:
-    """Patience: exponential for `share` of the visitors, endless for the others."""
+    """Draw patience: exponential for `share` of the visitors, endless for the others."""
     patience = rng.exponential(mean_s, visitors)
     patience[rng.random(visitors) >= share] = np.inf
     return patience
 
 
 def asleep(rng: np.random.Generator, people: Crowd, share: float, sleep_s: float, until_s: float) -> Crowd:
-    """`share` of the crowd falls asleep once, at a random moment before `until_s`, for `sleep_s`."""
+    """Let `share` of the crowd sleep once for `sleep_s`, from a random moment before `until_s` on."""
     n = len(people)
     chosen = rng.random(n) < share
     start = people.arrival_s + rng.random(n) * np.maximum(until_s - people.arrival_s, 1.0)

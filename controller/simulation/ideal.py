@@ -1,16 +1,17 @@
-"""What nobody can beat: one central line in front of one leaky bucket, and the same line seen through polls.
+"""The two ideals that runs are compared with: a central line before one leaky bucket, and the same line with polls.
 
-The central line (`fifo`): visitors in order of arrival; a token goes to the oldest who is still there.
+The central line (`fifo`) serves visitors in order of arrival. A token goes to the oldest visitor who is still there.
 
-    F_i = max(A_i, moment of the next token);   who has left before F_i takes no token
+    F_i = max(A_i, moment of the next token);   a visitor who left before F_i takes no token
 
-The polling ideal (`polled`): the same, but nobody can be admitted between two polls. A clairvoyant server
-puts the last poll of each visitor exactly on F_i, which works unless F_i is less than the shortest interval
-away from the first request; then the visitor comes in at A_i + poll_min, and their token waits for them in
-the bucket:
+The polling ideal (`polled`) is the same line, but nobody can be admitted between two polls. A server that knows the
+future puts the last poll of each visitor exactly on F_i. That fails if F_i is less than the shortest interval after the
+first request. Then the visitor is admitted at A_i + poll_min, and their token waits in the bucket:
 
     P_i = A_i  if F_i = A_i,  else max(F_i, A_i + poll_min)
     polls_i = 1 + ceil((P_i - A_i) / poll_max)
+
+A_i: arrival, F_i and P_i: admission, seconds.
 """
 
 from collections.abc import Sequence
@@ -25,9 +26,12 @@ from controller.simulation.crowd import Crowd, Floats
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """A rate that changes at given moments; the bucket's burst in seconds of the first rate."""
+    """A rate that changes at given moments. rates: pairs of (from_s, admissions per second), the first from 0.
 
-    rates: tuple[tuple[float, float], ...]  # (from_s, admissions per second), the first from 0
+    burst_s: depth of the bucket, in seconds of the rate.
+    """
+
+    rates: tuple[tuple[float, float], ...]
     burst_s: float
 
     def at(self, t: float) -> float:
@@ -38,7 +42,7 @@ class Capacity:
         return rate
 
     def tokens(self, t: float) -> float:
-        """Tokens made by `t`, without any bound."""
+        """Return the tokens made by `t`, without any bound."""
         total = 0.0
         for i, (since, rate) in enumerate(self.rates):
             until = self.rates[i + 1][0] if i + 1 < len(self.rates) else np.inf
@@ -48,7 +52,7 @@ class Capacity:
         return total
 
     def moment(self, tokens: float) -> float:
-        """When that many tokens have been made."""
+        """Return when that many tokens have been made."""
         total = 0.0
         for i, (since, rate) in enumerate(self.rates):
             until = self.rates[i + 1][0] if i + 1 < len(self.rates) else np.inf
@@ -59,7 +63,7 @@ class Capacity:
         return float("inf")
 
 
-class _Tap:
+class _Bucket:
     """The bucket of the central line."""
 
     def __init__(self, capacity: Capacity) -> None:
@@ -68,12 +72,12 @@ class _Tap:
         self._made = 0.0
 
     def next(self, now: float) -> float:
-        """When the next token is there, from `now` on."""
+        """Return when the next token is there, from `now` on."""
         have, made = self._at(now)
         return now if have >= 1.0 - 1e-9 else self._capacity.moment(made + 1.0 - have)
 
     def take(self, now: float) -> None:
-        """Let one in at `now`, which `next` has said."""
+        """Take a token at `now`, a moment that `next` returned."""
         have, self._made = self._at(now)
         self._level = have - 1.0
 
@@ -84,31 +88,34 @@ class _Tap:
 
 
 def fifo(people: Crowd, capacity: Capacity) -> Floats:
-    """Admission time of each visitor in the central line; nan for those who left first."""
+    """Return each visitor's admission time in the central line; nan for visitors who left first."""
     leave: Sequence[float] = people.leave_s.tolist()
     out = np.full(len(people), np.nan)
-    tap, clock = _Tap(capacity), 0.0
+    bucket, clock = _Bucket(capacity), 0.0
     for i, since in enumerate(people.arrival_s.tolist()):
-        when = tap.next(max(since, clock))
+        when = bucket.next(max(since, clock))
         if leave[i] < when:
             continue
         out[i] = clock = when
-        tap.take(when)
+        bucket.take(when)
     return out
 
 
 def fifo_awake(people: Crowd, capacity: Capacity) -> Floats:
-    """The same where nobody can be let in who is asleep: the line passes over them, and takes them first when they
-    wake. It shows what others gain while somebody sleeps, and give back to them, whoever runs the line."""
+    """Return the admission times of a central line that passes over visitors who are asleep.
+
+    They are first in line again when they wake. The others gain while they sleep and give it back afterwards, in any
+    line; this ideal separates that effect from the faults of a policy.
+    """
     leave, asleep, awake = people.leave_s.tolist(), people.sleep_from_s.tolist(), people.sleep_to_s.tolist()
     out = np.full(len(people), np.nan)
-    tap, clock = _Tap(capacity), 0.0
+    bucket, clock = _Bucket(capacity), 0.0
     coming = [(since, i) for i, since in enumerate(people.arrival_s.tolist())]  # sorted, so a heap
     here: list[int] = []
     while coming or here:
         if not here:
             clock = max(clock, coming[0][0])
-        clock = tap.next(clock)
+        clock = bucket.next(clock)
         while coming and coming[0][0] <= clock:
             heappush(here, heappop(coming)[1])
         i = heappop(here)
@@ -118,24 +125,24 @@ def fifo_awake(people: Crowd, capacity: Capacity) -> Floats:
             heappush(coming, (awake[i], i))
             continue
         out[i] = clock
-        tap.take(clock)
+        bucket.take(clock)
     return out
 
 
 def polled(people: Crowd, ideal: Floats, poll_min_s: float) -> Floats:
-    """The polling ideal's admission times."""
+    """Return the admission times of the polling ideal."""
     at_once = ideal <= people.arrival_s
     return np.where(at_once, ideal, np.maximum(ideal, people.arrival_s + poll_min_s))
 
 
 def polls_needed(people: Crowd, admitted_s: Floats, poll_max_s: float) -> Floats:
-    """Least number of requests of each: the first, and one every poll_max until they are in or gone."""
+    """Return the least number of requests of each visitor: the first, and one every poll_max until the end."""
     end = np.where(np.isnan(admitted_s), people.leave_s, admitted_s)
     inside = np.floor((end - people.arrival_s) / poll_max_s)
     return np.where(np.isnan(admitted_s), 1.0 + inside, 1.0 + np.ceil((end - people.arrival_s) / poll_max_s))
 
 
 def busy_until(people: Crowd, ideal: Floats) -> float:
-    """The moment at which the central line is empty for good."""
+    """Return the moment at which the central line is empty for good."""
     waited: NDArray[np.bool_] = ideal > people.arrival_s + 1e-9
     return float(np.max(ideal[waited])) if waited.any() else float(np.nanmax(ideal, initial=0.0))

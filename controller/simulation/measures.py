@@ -1,11 +1,11 @@
-"""The measures, fixed so that they can be compared: a run against the central line of the same capacity.
+"""The measures of a run, against the central line of the same capacity. Fixed, so that runs can be compared.
 
 displacement_i  |admission time - admission time in the central line|, of visitors admitted in both
-kendall         share of pairs admitted in the wrong order (0 = first come first served, 0.5 = lottery)
-use             admissions made by the time the central line is empty / admissions it made by then
-overshoot       most admissions in any second above capacity + burst
-lost            visitors admitted in the central line who left ours first, share of the central admissions
-spread          interquartile range of the waits of those who arrived in the same second, mean over seconds
+kendall         share of pairs admitted in the wrong order (0 = first come, first served; 0.5 = lottery)
+use             admissions made by the time the central line is empty / its own admissions by then
+overshoot       most admissions above burst + capacity * window, over all windows of WINDOWS_S
+lost            visitors admitted in the central line who left this one first, as a share of its admissions
+spread          interquartile range of the waits of visitors who arrived in the same second, mean over seconds
 """
 
 from bisect import bisect_left
@@ -15,14 +15,14 @@ import numpy as np
 
 from controller.simulation.crowd import Floats
 from controller.simulation.ideal import busy_until
-from controller.simulation.world import Run
+from controller.simulation.run import Run
 
 WINDOWS_S = (0.1, 1.0, 5.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """One row of the table; shares are 0..1, times seconds."""
+    """One row of the table. Shares are 0..1, times are seconds."""
 
     visitors: int
     use: float
@@ -39,7 +39,7 @@ class Measures:
 
 
 def measure(run: Run, ideal: Floats) -> Measures:
-    """All measures of one run."""
+    """Measure one run. ideal: admission times in the central line."""
     ours = run.admitted_s
     both = ~np.isnan(ours) & ~np.isnan(ideal)
     gap = np.abs(ours - ideal)[both]
@@ -63,7 +63,7 @@ def measure(run: Run, ideal: Floats) -> Measures:
 
 
 def kendall(arrival_s: Floats, admitted_s: Floats) -> float:
-    """Normalised Kendall tau distance between the orders of arrival and admission."""
+    """Return the normalised Kendall tau distance between the orders of arrival and admission."""
     inside = ~np.isnan(admitted_s)
     order = np.lexsort((arrival_s[inside], admitted_s[inside]))
     rank = np.argsort(np.argsort(arrival_s[inside], kind="stable"), kind="stable")[order]
@@ -72,7 +72,7 @@ def kendall(arrival_s: Floats, admitted_s: Floats) -> float:
 
 
 def inversions(values: list[int]) -> int:
-    """Pairs i < j with values[i] > values[j]; O(n sqrt n) at worst, in sorted chunks."""
+    """Count the pairs i < j with values[i] > values[j], in sorted chunks. O(n sqrt n) at worst."""
     chunks: list[list[int]] = [[]]
     total = 0
     for value in values:
@@ -91,7 +91,7 @@ def inversions(values: list[int]) -> int:
 
 
 def overshoot(run: Run) -> float:
-    """Most admissions in any window above what burst and capacity allow in it; 0 if all is well."""
+    """Return the most admissions in any window above burst + capacity * window, or 0."""
     times = np.sort(run.admitted_s[~np.isnan(run.admitted_s)])
     if not len(times):
         return 0.0
@@ -107,7 +107,7 @@ def overshoot(run: Run) -> float:
 
 
 def spread(arrival_s: Floats, admitted_s: Floats) -> float:
-    """Mean interquartile range of the waits by second of arrival, over seconds with at least ten visitors."""
+    """Return the mean interquartile range of the waits by second of arrival, over seconds with ten visitors or more."""
     inside = ~np.isnan(admitted_s)
     wait, second = (admitted_s - arrival_s)[inside], np.floor(arrival_s[inside])
     ranges = []

@@ -1,15 +1,16 @@
-"""What the waiting page shows of what it is told: the rules of static/waiting.js, number by number.
+"""What the waiting page shows of the status responses it gets: the rules of static/waiting.js, number by number.
 
-place    p moves on at the pace of the last answer, and follows each answer a:
-             expected = p (1 - dt / a.p50 * a.place / p)         error = (a.place - expected) / the larger of the two
-             p = expected + k (a.place - expected)               k = FOLLOWS + (1 - FOLLOWS) (bias / size)^2
-         bias and size are means of the error and of its absolute value: answers that scatter are averaged, answers that
-         all say "less" (people leave) are followed at once. Trigg and Leach, "Exponential smoothing with an adaptive
-         response rate", Operational Research Quarterly 18 (1967). An answer that is off by more than SURPRISE is a new
-         beginning. One that is so much better, when WELL_KNOWN answers have come since the last beginning, is so only
-         if the next one agrees: a node that few come to takes the line to be short
-wait     counts down, follows each answer by WAIT_FOLLOWS, and is worded as the nearest of STEPS_S
-both     get worse only when AGREEING answers in a row say so
+position  p moves on at the pace of the last response, and follows each response a:
+              expected = p (1 - dt / a.p50 * a.place / p)       error = (a.place - expected) / the larger of the two
+              p = expected + k (a.place - expected)             k = FOLLOWS + (1 - FOLLOWS) (bias / size)^2
+          bias and size are running means of the error and of its absolute value. So responses that scatter are
+          averaged, and responses that all say "less" (visitors leave) are followed at once. Trigg and Leach,
+          "Exponential smoothing with an adaptive response rate", Operational Research Quarterly 18 (1967).
+          A response that is off by more than SURPRISE starts the mean anew. If it is better by that much, and
+          WELL_KNOWN responses have come since the last start, it does so only if the next response agrees, because a
+          node that few visitors poll takes the line to be short.
+wait      counts down, follows each response by WAIT_FOLLOWS, and is worded as the nearest of STEPS_S.
+both      get worse only if AGREEING responses in a row say so.
 """
 
 from bisect import bisect_right
@@ -26,7 +27,8 @@ SURPRISE: Final = 0.35
 WELL_KNOWN: Final = 2
 WAIT_FOLLOWS: Final = 0.4
 LEAST_S: Final = 45.0
-CLEARLY: Final = 0.9  # a wait is longer when so much of it still is
+#: A wait counts as longer if this share of it is still longer.
+CLEARLY: Final = 0.9
 BEYOND: Final = 1.2
 STEPS_S: Final = (
     *(60.0 * minutes for minutes in (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 45)),
@@ -36,7 +38,7 @@ _MIDDLES_S: Final = tuple((low + high) / 2 for low, high in pairwise(STEPS_S))
 
 
 class Page:
-    """One visitor's page, from their first answer to the last."""
+    """One visitor's page, from the first response to the last."""
 
     def __init__(self) -> None:
         self._mean: float | None = None
@@ -45,10 +47,13 @@ class Page:
         self._is_doubted = False
         self.place: int | None = None
         self.wait_s: float | None = None
-        self.step: int | None = None  # index in STEPS_S, -1 below the first
+        self.step: int | None = None  # index in STEPS_S; -1 below the first
 
     def answer(self, at_s: float, position: int, p50_s: float, p90_s: float) -> bool:
-        """Take an answer in; whether the page now says that the wait has become longer. `at_s` never goes back."""
+        """Take in a response. Return True if the page now says that the wait has become longer.
+
+        at_s: never decreases.
+        """
         place = self._average(at_s, position, max(p50_s, 1e-6), p90_s)
         self._place_worse = self._place_worse + 1 if self.place is not None and place > self.place else 0
         if self.place is None or place < self.place or self._place_worse >= AGREEING:
@@ -97,7 +102,7 @@ class Page:
 
 
 def nearest_step(seconds: float) -> int:
-    """The index of the step nearest to a wait: -1 below the first, one more than the last clearly beyond it."""
+    """Return the index of the step nearest to a wait: -1 below the first, len(STEPS_S) clearly beyond the last."""
     if seconds < LEAST_S:
         return -1
     if seconds > BEYOND * STEPS_S[-1]:

@@ -1,4 +1,4 @@
-"""What happens: a crowd, a fleet of nodes, and things that go wrong at given moments."""
+"""A scenario: a crowd, a fleet of nodes, and events at given moments. Times are seconds from the opening."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,13 +10,15 @@ from controller.simulation.ideal import Capacity
 
 @dataclass(frozen=True, slots=True)
 class SetCapacity:
+    """The capacity of the room changes."""
+
     at_s: float
     admissions_per_second: float
 
 
 @dataclass(frozen=True, slots=True)
 class SetNodes:
-    """Nodes join cold or leave; the others get their new share at the same moment."""
+    """Nodes join without any state, or leave. The others get their new share at the same moment."""
 
     at_s: float
     nodes: int
@@ -24,7 +26,7 @@ class SetNodes:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A node dies with all it knows and comes back `down_s` later from its checkpoint of a second before."""
+    """A node dies and comes back `down_s` later. It keeps its checkpoint and loses its leases and tokens."""
 
     at_s: float
     node: int
@@ -33,7 +35,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A node stands still: its polls are answered when it goes on."""
+    """A node stands still. Its polls are answered when it goes on."""
 
     at_s: float
     node: int
@@ -42,7 +44,7 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Nobody reaches any node: clients try again as the page does, later and later."""
+    """Nobody reaches any node. Clients retry as the page does, with growing pauses."""
 
     at_s: float
     seconds: float
@@ -53,21 +55,33 @@ Event = SetCapacity | SetNodes | Kill | Stall | Cut
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """How a client keeps an appointment: as the page does (static/waiting.js)."""
+    """How a client keeps an appointment: as the page does (static/waiting.js).
 
-    latency_median_s: float = 0.03  # each way
-    latency_sigma: float = 0.5  # lognormal, among visitors
-    wobble_sigma: float = 0.25  # and from one request to the next
-    jitter: float = 0.03  # late by up to this share of the interval,
-    jitter_max_s: float = 0.25  # and never by more than this
-    allowance: float = 0.8  # of the quickest way there and back of late, which is not waited for twice; 0: it is
+    latency_median_s, latency_sigma: lognormal latency each way among visitors; wobble_sigma: from one request to the
+        next.
+    jitter, jitter_max_s: a poll is late by a random time, up to this share of the interval and this many seconds.
+    allowance, allowance_max_s: the share of the quickest recent round trip that a client subtracts from the interval.
+        0: the client does not allow for the way.
+    forgets: the factor by which the quickest round trip grows with each poll, so that a slower network is noticed.
+    """
+
+    latency_median_s: float = 0.03
+    latency_sigma: float = 0.5
+    wobble_sigma: float = 0.25
+    jitter: float = 0.03
+    jitter_max_s: float = 0.25
+    allowance: float = 0.8
     allowance_max_s: float = 2.0
-    forgets: float = 1.02  # by so much a poll the quickest way is longer: one that has become slower is believed
+    forgets: float = 1.02
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One sale. Rates are of the whole room."""
+    """One sale. Rates are of the whole room.
+
+    weights: each node's share of the traffic; None: even. sticky: a visitor always polls the same node.
+    clock_off_s: each node's clock is off by up to this, either way.
+    """
 
     name: str
     what: str
@@ -75,13 +89,13 @@ class Scenario:
     capacity: float = 50.0
     burst_s: float = 1.0
     nodes: int = 4
-    weights: tuple[float, ...] | None = None  # share of the traffic of each node; None = even
+    weights: tuple[float, ...] | None = None
     sticky: bool = False
     poll_min_s: float = 1.0
     poll_max_s: float = 15.0
     client: Client = field(default_factory=Client)
     events: tuple[Event, ...] = ()
-    clock_off_s: float = 0.0  # node clocks are off by up to this, either way
+    clock_off_s: float = 0.0
     joined: bool = False
     heartbeat_s: float = 0.2
     burst_floor: float = 3.0
@@ -89,7 +103,7 @@ class Scenario:
     kind: Literal["measured", "stress"] = "measured"
 
     def settings(self, nodes: int | None = None, capacity: float | None = None) -> GateSettings:
-        """What each node is told."""
+        """Return the settings of each node."""
         n = self.nodes if nodes is None else nodes
         rate = self.capacity if capacity is None else capacity
         return GateSettings(
@@ -104,16 +118,17 @@ class Scenario:
         )
 
     def plan(self) -> Capacity:
-        """The capacity over time, as the ideal line sees it."""
+        """Return the capacity over time, as the central line has it."""
         steps = [(0.0, self.capacity)]
         steps += [(e.at_s, e.admissions_per_second) for e in self.events if isinstance(e, SetCapacity)]
         return Capacity(tuple(steps), self.burst_s)
 
     def available(self) -> Capacity:
-        """The same less what nobody can hand out: the share of nodes that are away, beyond what their buckets keep.
+        """Return the capacity over time without what nobody can hand out while nodes are away.
 
-        Nodes that share nothing must not make up for it (each would, also when none is away), and a bucket deeper than
-        its part of the burst would break the room's promise. The capacity must not change during an outage.
+        That is the share of those nodes, from the moment their buckets would be full. Nodes that share nothing must not
+        make up for it, because each of them would, also when no node is away. A deeper bucket would break the room's
+        burst. The scenario must not change the capacity during an outage.
         """
         plan = self.plan()
         steps, nodes = list(plan.rates), self.nodes

@@ -24,12 +24,13 @@ import numpy as np
 
 from controller.simulation import ideal
 from controller.simulation.crowd import COLLECTOR, FAST, HONEST, SLEEPER
+from controller.simulation.estimates import estimate_errors
 from controller.simulation.measures import measure
 from controller.simulation.policies import BASELINES, POLICIES
+from controller.simulation.run import Run
 from controller.simulation.scenario import Cut, Kill, SetNodes, Stall
 from controller.simulation.scenarios import SCENARIOS
-from controller.simulation.told import told
-from controller.simulation.world import Run, play
+from controller.simulation.world import play
 
 DOCS = Path(__file__).parents[2] / "docs"
 SEEDS = range(5)
@@ -52,7 +53,7 @@ def figures(job: tuple[str, str, int]) -> tuple[str, str, int, Row]:
     row = asdict(measure(run, plan))
     row["ideal_p99_s"] = float(np.nanpercentile(gap, 99))
     row["ideal_polls"] = float(np.mean(ideal.polls_needed(run.people, best, scenario.poll_max_s)))
-    row |= asdict(told(run)) | {"seconds": perf_counter() - start} | extras(run, plan)
+    row |= asdict(estimate_errors(run)) | {"seconds": perf_counter() - start} | extras(run, plan)
     return name, policy, seed, row
 
 

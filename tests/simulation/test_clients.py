@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.simulation import page, world
+from controller.simulation import clients, page
 from controller.simulation.scenario import Client
 from edge.cli.demo import crowd
 from waiting_room.texts import LEAST_WAIT_S, Texts
@@ -41,9 +41,9 @@ PAGE = constants("static/waiting.js", r"^  const ([A-Z_]+) = ([\d.]+);")
         (page.WELL_KNOWN, PAGE["WELL_KNOWN"]),
         (page.WAIT_FOLLOWS, PAGE["WAIT_FOLLOWS"]),
         (page.LEAST_S, PAGE["LEAST_WAIT_S"]),
-        (world.SHORTEST_S, PAGE["SHORTEST_MS"] / 1000),
-        (world.BACK_OFF_S, PAGE["BACK_OFF_FIRST_MS"] / 1000),
-        (world.BACK_OFF_MOST_S, PAGE["BACK_OFF_MOST_MS"] / 1000),
+        (clients.SHORTEST_S, PAGE["SHORTEST_MS"] / 1000),
+        (clients.BACK_OFF_S, PAGE["BACK_OFF_FIRST_MS"] / 1000),
+        (clients.BACK_OFF_MOST_S, PAGE["BACK_OFF_MOST_MS"] / 1000),
     ],
 )
 def test_simulated_clients_are_the_page(simulated: float, page: float) -> None:

@@ -1,5 +1,6 @@
 """The simulator and the law: small seeded sales, asserted. The whole table is `make fairness`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
 
@@ -8,11 +9,11 @@ import pytest
 
 import controller
 from controller.simulation import crowd, ideal
+from controller.simulation.estimates import estimate_errors
 from controller.simulation.measures import inversions, measure
 from controller.simulation.policies import POLICIES
 from controller.simulation.scenario import Client, Cut, Scenario, SetCapacity, Stall
 from controller.simulation.scenarios import SCENARIOS
-from controller.simulation.told import told
 from controller.simulation.world import play, real_gate
 
 VISITORS = 4000
@@ -75,7 +76,7 @@ def test_visitors_on_slow_networks_are_missed_by_nobody(joined: bool) -> None:
 def test_the_place_is_known_and_the_capacity_used_where_the_load_is_uneven() -> None:
     """A node with more than its part of the traffic allows for what the others let in out of the middle of the line."""
     run = play(SCENARIOS["skew"], seed=0)
-    truth, got = told(run), measure(run, ideal.fifo(run.people, run.scenario.plan()))
+    truth, got = estimate_errors(run), measure(run, ideal.fifo(run.people, run.scenario.plan()))
     assert truth.told_error <= 0.065  # 0.1 where nobody allows for it
     assert truth.position_error <= 0.065
     assert got.use >= 0.98  # 0.974 where a node that few come to does not hold those who do
@@ -87,7 +88,7 @@ def test_a_small_shop_uses_its_capacity_and_keeps_its_word(name: str) -> None:
     """One admission a second: nobody comes at the very moment of a token, of which a burst of a second is one."""
     run = play(SCENARIOS[name], seed=1)
     plan = run.scenario.plan()
-    got, truth = measure(run, ideal.fifo(run.people, plan)), told(run)
+    got, truth = measure(run, ideal.fifo(run.people, plan)), estimate_errors(run)
     assert got.use >= 0.985  # 0.78 with a bucket of one
     assert got.median_s <= 2.5
     assert got.p99_s <= 7.0
@@ -124,7 +125,7 @@ def test_a_stall_and_a_step_are_survived() -> None:
 def test_what_the_waiting_are_told_comes_true() -> None:
     """P90 holds in 90 % of the cases; the place is known as well as a quarter of so short a line can tell."""
     run = play(small("flash", 4), seed=2)
-    truth = told(run)
+    truth = estimate_errors(run)
     assert truth.covered >= 0.9
     assert truth.position_error <= 0.1
     assert truth.position_error < truth.told_error  # the page averages what nodes say that each know a sample
@@ -145,7 +146,7 @@ def test_a_small_room_on_two_workers_loses_no_capacity() -> None:
 
 def test_joined_nodes_know_every_place() -> None:
     """A node that sees one visitor in four tells each the place in the whole line."""
-    truth = told(play(small("flash", 4, joined=True), seed=2))
+    truth = estimate_errors(play(small("flash", 4, joined=True), seed=2))
     assert max(truth.position_error, truth.told_error) <= 0.03
     assert truth.covered >= 0.9
 
@@ -160,7 +161,7 @@ def test_hasty_clients_are_counted_once(joined: bool) -> None:
 
     scenario = replace(small("bots", 4, joined=joined), people=people)
     run = play(scenario, seed=2)
-    assert told(run).told_error <= (0.04 if joined else 0.1)
+    assert estimate_errors(run).told_error <= (0.04 if joined else 0.1)
     assert measure(run, ideal.fifo(run.people, scenario.plan())).kendall <= 0.012
 
 
@@ -184,8 +185,10 @@ def test_joined_nodes_of_uneven_load_call_alike() -> None:
     """Each sees the room's tokens a little differently, and integrates what it sees for as long as a sale takes."""
     gates: list[controller.Gate] = []
 
-    def gate(settings: controller.GateSettings, now: float) -> controller.Gate:
-        gates.append(controller.Gate(settings, now))
+    def gate(
+        settings: controller.GateSettings, now: float, resume: Mapping[str, float] | None = None
+    ) -> controller.Gate:
+        gates.append(controller.Gate(settings, now, resume))
         return gates[-1]
 
     run = play(small("skew", 4, joined=True, weights=SKEW), seed=1, policy=gate)
@@ -205,13 +208,13 @@ def test_after_a_cut_waits_are_told_as_before(joined: bool) -> None:
     told_s = np.array([s.eta_p50_s for s in later])
     assert len(later) > 50
     assert np.median(np.abs(told_s - waits) / np.maximum(waits, 5.0)) < 0.1
-    assert told(run).told_grown <= 0.1
+    assert estimate_errors(run).told_grown <= 0.1
 
 
 def test_a_cut_of_the_capacity_is_nobodys_broken_promise() -> None:
     """What was told is judged at the rate that held then: a tenth of the capacity later makes no P90 wrong."""
     run = play(small("cut", 1, events=(SetCapacity(60.0, 5.0), SetCapacity(120.0, 25.0))), seed=2)
-    truth = told(run)
+    truth = estimate_errors(run)
     assert truth.covered >= 0.9
     assert truth.told_grown <= 0.05
 
@@ -258,7 +261,7 @@ def test_the_central_line_in_small() -> None:
 def test_where_one_comes_in_every_five_seconds_a_wait_may_be_two_turns_longer() -> None:
     """One turn more or less is no broken promise where it takes longer than anything else that is allowed for."""
     sale = replace(SCENARIOS["small-1"], capacity=0.2, people=lambda rng: crowd.crowd(crowd.surge(rng, 80)))
-    assert fmean(told(play(sale, seed)).covered for seed in range(2)) >= 0.9
+    assert fmean(estimate_errors(play(sale, seed)).covered for seed in range(2)) >= 0.9
 
 
 def test_a_line_that_passes_over_who_is_asleep() -> None:

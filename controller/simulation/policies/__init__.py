@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.simulation.policies.baselines import BASELINES
-from controller.simulation.world import PolicyMaker, real_gate
+from controller.simulation.policy import PolicyMaker
+from controller.simulation.world import real_gate
 
 __all__ = ["BASELINES", "OURS", "POLICIES"]
 

@@ -1,36 +1,34 @@
-"""The policies that the gate is compared with: what was published, in its best known form.
+"""The published policies that the gate is compared with, each in its best known form.
 
-    bucket          no threshold at all: a leaky bucket and a lottery among whoever polls (Shopify 2016;
-                    Envoy, nginx)
-    lag-p           P on the lag: threshold += dt * (1 + K e)  (Shopify's "stateless fair queueing", 2017, as
-                    far as known)
+    bucket          no threshold: a leaky bucket, and a lottery among the visitors who poll (Shopify 2016; Envoy, nginx)
+    lag-p           P on the lag: threshold += dt * (1 + K e)  (Shopify's "stateless fair queueing", 2017, as far as
+                    known)
     timestamp-pid   PID on the raw timestamp, dt * K e + I
-    csfq            core-stateless fair queueing: lag *= measured eligible rate / share  (Stoica, Shenker,
-                    Zhang 1998)
-    feed-forward    threshold += dt * share / density * (1 + K e), density of first requests seen near the
-                    threshold
+    csfq            core-stateless fair queueing: lag *= measured eligible rate / share  (Stoica, Shenker, Zhang 1998)
+    feed-forward    threshold += dt * share / density * (1 + K e), density of first requests near the threshold
 
-with e = (share - eligible polls per second) / share, clamped to [-3, 1]. All of them ask to poll every
-`POLL_S` +- 20 %, as their originals do, and share the product's bucket, so that what differs is the law
-alone. 5 s is the interval of the published reports; in the table they run with it, ours with its own
-appointments.
+with e = (share - eligible polls per second) / share, clamped to [-3, 1]. All of them ask visitors to poll every
+`POLL_S` +- 20 %, as their originals do: 5 s is the interval of the published reports. They share the product's bucket,
+so only the law and the appointments differ.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from math import inf
 
 from controller.law.bucket import LeakyBucket
 from controller.settings import GateSettings
+from controller.simulation.policy import Baseline, PolicyMaker
 from controller.verdicts import Admit, Verdict, Wait
 
 POLL_S = 5.0
 TICK_S = 1.0
 
 
-class BucketOnly:
-    """The lottery; the others add a threshold to it."""
+class BucketOnly(Baseline):
+    """The lottery. The other policies add a threshold to it."""
 
-    def __init__(self, settings: GateSettings, now: float) -> None:
+    def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
+        del resume
         self.share = settings.admissions_per_second
         self.bucket = LeakyBucket(self.share, max(1.0, settings.burst_seconds * self.share), now)
         self.threshold = inf
@@ -44,7 +42,8 @@ class BucketOnly:
             self.eligible += 1
             if self.bucket.take(now):
                 return Admit()
-        if not self.is_crowded:  # the first who does not get in starts the line
+        # The first visitor who is not admitted starts the line.
+        if not self.is_crowded:
             self.is_crowded = True
             self.start(now)
         self.refuse(first_seen, now)
@@ -64,17 +63,17 @@ class BucketOnly:
         self.bucket.reshape(self.share, max(1.0, settings.burst_seconds * self.share), now)
 
     def start(self, now: float) -> None:
-        """The line begins."""
+        """Begin a line."""
 
     def refuse(self, first_seen: float, now: float) -> None:
-        """One more waits."""
+        """Note a visitor who is not admitted."""
 
     def move(self, now: float, dt: float, e: float) -> None:
-        """One control step."""
+        """Do one control step. e: the relative error of the eligible rate."""
 
 
 class LagP(BucketOnly):
-    """Shopify's, with the best gain of our own sweep."""
+    """Shopify's rule, with the best gain of our own sweep."""
 
     K = 1.0
 
@@ -86,7 +85,7 @@ class LagP(BucketOnly):
 
 
 class TimestampPid(BucketOnly):
-    """What the textbook would do."""
+    """A PI controller on the threshold, as in a textbook."""
 
     KP, KI = 1.0, 0.05
     integral = 0.0
@@ -100,14 +99,14 @@ class TimestampPid(BucketOnly):
 
 
 class Csfq(BucketOnly):
-    """Multiplicative: an integral controller without a tuning constant."""
+    """A multiplicative rule: an integral controller without a tuning constant."""
 
     def start(self, now: float) -> None:
         self.opened = now
         self.threshold = now
 
     def move(self, now: float, dt: float, e: float) -> None:
-        """The served span grows or shrinks with share / eligible rate, at most by a tenth a step."""
+        """Scale the served span by share / eligible rate, at most by a tenth a step."""
         del dt
         span = max(self.threshold - self.opened, 0.1)
         ratio = 1.0 / max(1.0 - e, 0.25)
@@ -115,12 +114,12 @@ class Csfq(BucketOnly):
 
 
 class FeedForward(BucketOnly):
-    """Rate to threshold through the density of first requests, P on the rate."""
+    """Translate the rate to a threshold through the density of first requests, with P on the rate."""
 
     K = 0.5
 
-    def __init__(self, settings: GateSettings, now: float) -> None:
-        super().__init__(settings, now)
+    def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
+        super().__init__(settings, now, resume)
         self.first_requests: dict[int, int] = {}
 
     def start(self, now: float) -> None:
@@ -137,7 +136,7 @@ class FeedForward(BucketOnly):
         self.threshold = min(self.threshold + dt * max(0.0, speed * (1.0 + self.K * e)), now)
 
 
-BASELINES: dict[str, Callable[[GateSettings, float], BucketOnly]] = {
+BASELINES: dict[str, PolicyMaker] = {
     "bucket": BucketOnly,
     "timestamp-pid": TimestampPid,
     "lag-p": LagP,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.simulation.crowd import Floats
-from controller.simulation.world import Run
+from controller.simulation.run import Run
 from edge.cli.simulate.chart import Axis, Band, Dots, Guide, Line, Mark, chart, linear, log, time_axis
 from edge.cli.simulate.series import displacements, heads, quantiles, rate, waiting
 from edge.cli.simulate.table import duration, share

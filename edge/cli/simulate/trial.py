@@ -16,8 +16,9 @@ from controller.simulation.crowd import Crowd, Floats, crowd
 from controller.simulation.ideal import busy_until, fifo, polled, polls_needed
 from controller.simulation.measures import Measures, measure
 from controller.simulation.policies import OURS, POLICIES
+from controller.simulation.run import Run
 from controller.simulation.scenario import Scenario, SetCapacity
-from controller.simulation.world import Run, play
+from controller.simulation.world import play
 from edge.cli.simulate.fleet import Fleet
 from edge.cli.simulate.progress import Progress
 from edge.cli.simulate.trace import Trace
