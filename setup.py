@@ -1,10 +1,10 @@
-"""What setup.cfg cannot say: the modules on a request's path can be compiled, from the same sources, with mypyc.
+"""Compile the modules on a request's path with mypyc, from the same sources. Everything else is in setup.cfg.
 
     STANCHION_COMPILE=1 pip install .
 
-The compiled form does the same in half the time and refuses values of wrong types. It needs a C compiler and Python's
-headers. Where it cannot be built, the installation goes on with the pure form and says so; without the variable it is
-not tried. The sources are installed beside it.
+The compiled form takes half the time for the same work and rejects values of wrong types. The build needs a C compiler
+and Python's headers. If it fails, the installation prints a warning and continues with the pure Python form. Without the
+variable nothing is compiled. The sources are installed beside the compiled modules.
 """
 
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 from setuptools import Extension, errors, setup
 from setuptools.command.build_ext import build_ext
 
-#: Every module of these packages runs on a request's path and is compiled,
+#: Every module of these packages runs on a request's path and is compiled, except those in PURE.
 COMPILED_PACKAGES = (
     *("controller", "controller/law", "controller/line", "controller/fleet", "controller/polling", "waiting_room"),
     *("edge/messages", "edge/decision", "edge/rooms", "edge/proxy", "edge/shield", "edge/support"),
     "edge/operations",
 )
-#: except these: no request runs them, or mypyc has no use for them (abstract seams, asyncio, memory maps).
+#: Not compiled: no request runs them, or mypyc does not make them faster (abstract classes, asyncio, memory maps).
 PURE = frozenset(
     (
         *("controller/settings.py", "controller/snapshot.py", "controller/law/adaptive.py"),
@@ -38,37 +38,38 @@ MODULES = sorted(
 )
 
 
-class BuildOrGoOn(build_ext):
-    """All modules are compiled, or none: they call each other's C functions."""
+class CompileOrWarn(build_ext):
+    """Compile all modules or none, because they call each other's C functions."""
 
     def run(self) -> None:
         try:
             super().run()
         except (errors.BaseError, errors.CCompilerError, OSError) as fault:
-            print(f"warning: Stanchion is installed in its pure form, for it cannot be compiled: {fault}")
+            print(f"warning: Stanchion is installed as pure Python, because compiling failed: {fault}")
             for built in Path(self.build_lib).rglob("*.so"):
                 built.unlink()
             self.extensions = []
 
 
-def compiled() -> list[Extension]:
+def extensions() -> list[Extension]:
     if os.environ.get("STANCHION_COMPILE", "") in ("", "0"):
         return []
     try:
         from mypyc.build import mypycify
     except ImportError:
-        return []  # asked for what the build needs (below): this is not the build yet
+        # pip is asking what the build needs (setup_requires below). The build itself has mypy.
+        return []
     try:
         return mypycify(
             ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports", *MODULES], opt_level="3"
         )
     except SystemExit:
-        print("warning: Stanchion is installed in its pure form, for mypyc refuses its sources", file=sys.stderr)
+        print("warning: Stanchion is installed as pure Python, because mypyc rejects its sources", file=sys.stderr)
         return []
 
 
 setup(
-    ext_modules=compiled(),
-    cmdclass={"build_ext": BuildOrGoOn},
+    ext_modules=extensions(),
+    cmdclass={"build_ext": CompileOrWarn},
     setup_requires=["mypy>=1.13"] if os.environ.get("STANCHION_COMPILE", "") not in ("", "0") else [],
 )

@@ -1,7 +1,8 @@
-"""Known vulnerabilities in what is installed, pinned or allowed: `python -m tests.audit`, as `make check` does.
+"""Find known vulnerabilities in dependencies: `python -m tests.audit`, which `make check` runs.
 
-Two sources: `advisories.txt`, which works without a network and is as good as the day it was gone through, and osv.dev,
-which knows of today. A service that cannot be reached fails nothing; one line says that it was not asked.
+Checked are the installed versions, the versions pinned in constraints.txt and the oldest versions that setup.cfg allows.
+There are two sources. `advisories.txt` works without a network and is as current as its last review. osv.dev is current;
+if it cannot be reached, the audit prints one line that says so and does not fail.
 """
 
 import configparser
@@ -23,15 +24,15 @@ __all__ = ["Floors", "ask_service", "faults", "read_floors"]
 
 ROOT = Path(__file__).parents[1]
 SERVICE = "https://api.osv.dev/v1/querybatch"
-#: `make check` is asked for many times an hour: whoever answers later than this is not waited for.
+#: Developers run `make check` many times an hour, so the audit waits no longer for osv.dev.
 PATIENCE_S = 0.8
 
 Floors = dict[str, tuple[Version, str]]
-"""By normalised name: the oldest good version, and the advisories that older ones are open to."""
+"""By normalised name: the oldest version without a known vulnerability, and the advisories for older ones."""
 
 
 def read_floors(text: str) -> Floors:
-    """advisories.txt as a value. Raises ValueError for a line that is none of it."""
+    """Parse advisories.txt. Raise ValueError if a line does not have its form."""
     floors: Floors = {}
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
@@ -44,21 +45,21 @@ def read_floors(text: str) -> Floors:
 
 
 def faults(floors: Floors, where: str, versions: Iterable[tuple[str, str]]) -> list[str]:
-    """What is older than it may be. where: said with each; versions: names and versions."""
+    """Return a message for each version below its floor. where: the source that the message names."""
     return [
-        f"{where}: {name} {version} is older than {floors[known][0]}: {floors[known][1]}"
+        f"{where}: {name} {version} is older than {floors[key][0]}: {floors[key][1]}"
         for name, version in versions
-        if (known := canonicalize_name(name)) in floors and Version(version) < floors[known][0]
+        if (key := canonicalize_name(name)) in floors and Version(version) < floors[key][0]
     ]
 
 
 def pinned(text: str) -> list[tuple[str, str]]:
-    """Names and versions of constraints.txt."""
+    """Return the names and versions in constraints.txt."""
     return [(name, version) for name, _, version in (line.partition("==") for line in text.splitlines()) if version]
 
 
 def allowed(text: str) -> list[tuple[str, str]]:
-    """Names and oldest versions of setup.cfg, of what runs in production."""
+    """Return the names and oldest allowed versions of the production dependencies in setup.cfg."""
     settings = configparser.ConfigParser()
     settings.read_string(text)
     lines = settings["options"]["install_requires"].split("\n") + settings["options.extras_require"]["postgres"].split(
@@ -75,43 +76,42 @@ def installed() -> list[tuple[str, str]]:
 def ask_service(
     versions: list[tuple[str, str]], url: str = SERVICE, patience_s: float = PATIENCE_S
 ) -> list[str] | None:
-    """What the service knows against these; None when it does not answer in time."""
+    """Return the vulnerabilities that the service lists, or None if it does not answer in time."""
     queries = [{"package": {"name": name, "ecosystem": "PyPI"}, "version": version} for name, version in versions]
     request = urllib.request.Request(url, json.dumps({"queries": queries}).encode())
-    answered: list[list[dict[str, str]]] = []
+    results: list[list[dict[str, str]]] = []
 
     def ask() -> None:
         try:
             with urllib.request.urlopen(request, timeout=patience_s) as answer:
-                answered.extend(each.get("vulns", []) for each in json.load(answer)["results"])
+                results.extend(each.get("vulns", []) for each in json.load(answer)["results"])
         except (OSError, ValueError, KeyError):
-            answered.clear()
+            results.clear()
 
-    thread = threading.Thread(target=ask, daemon=True)  # looking up a name has no deadline of its own
+    # A thread, because a DNS look-up has no timeout.
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(patience_s)
-    if thread.is_alive() or len(answered) != len(versions):
+    if thread.is_alive() or len(results) != len(versions):
         return None
     return [
         f"osv.dev: {name} {version}: {vulnerability['id']}"
-        for (name, version), found in zip(versions, answered, strict=True)
+        for (name, version), found in zip(versions, results, strict=True)
         for vulnerability in found
     ]
 
 
 def main() -> int:
     floors = read_floors((ROOT / "advisories.txt").read_text())
-    asked_for = allowed((ROOT / "setup.cfg").read_text())
-    found = [
-        f"advisories.txt: nothing is said of {name}" for name, _ in asked_for if canonicalize_name(name) not in floors
-    ]
-    found += faults(floors, "setup.cfg", asked_for)
+    required = allowed((ROOT / "setup.cfg").read_text())
+    found = [f"advisories.txt: {name} is missing" for name, _ in required if canonicalize_name(name) not in floors]
+    found += faults(floors, "setup.cfg", required)
     found += faults(floors, "constraints.txt", pinned((ROOT / "constraints.txt").read_text()))
     found += faults(floors, "installed", installed())
-    news = ask_service(installed())
-    if news is None:
-        print("audit: osv.dev was not reached, so only advisories.txt was looked at")
-    found += news or []
+    current = ask_service(installed())
+    if current is None:
+        print("audit: osv.dev could not be reached; only advisories.txt was checked")
+    found += current or []
     for fault in found:
         print(fault, file=sys.stderr)
     return 1 if found else 0

@@ -1,4 +1,4 @@
-"""What tests of several folders share."""
+"""Helpers that tests of several folders use."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ __all__ = ["command_names"]
 
 
 def command_names() -> list[str]:
-    """The commands that `stanchion --help` lists."""
+    """Return the commands that `stanchion --help` lists."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "200")
         out = io.StringIO()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need from the system (tests/packages.txt): by apt when root, otherwise says what is missing.
+# Install the Debian packages that the tests need (tests/packages.txt). As root: by apt. Otherwise: print what is missing.
 set -eu
 cd "$(dirname "$0")"
 missing=()
@@ -9,8 +9,8 @@ while read -r package; do
 done < packages.txt
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "installing the tests' system packages: ${missing[*]} ..."
-  # Debian starts a freshly installed service: the tests start their own on free ports, so it must not.
+  echo "installing Debian packages for the tests: ${missing[*]} ..."
+  # Debian starts a service when it installs it. This policy forbids that: the tests start their own on free ports.
   policy=/usr/sbin/policy-rc.d
   [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod +x "$policy"; trap 'rm -f "$policy"' EXIT; }
   log=$(mktemp)
@@ -18,6 +18,6 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     || { cat "$log"; echo "apt-get could not install: ${missing[*]}"; exit 1; }
   rm -f "$log"
 else
-  echo "the tests need these packages: ${missing[*]} (sudo apt-get install ${missing[*]})"
+  echo "the tests need Debian packages that are not installed. Install them: sudo apt-get install ${missing[*]}"
   exit 1
 fi

@@ -1,4 +1,4 @@
-"""The audit of dependencies: a list that holds without a network, and a service that may not answer."""
+"""The audit of dependencies: a list that works without a network, and a service that may not answer."""
 
 import json
 import threading
@@ -14,17 +14,17 @@ from tests.audit import ROOT, allowed, ask_service, faults, installed, pinned, r
 FLOORS = read_floors((ROOT / "advisories.txt").read_text())
 
 
-def test_nothing_that_is_installed_pinned_or_allowed_is_known_to_be_vulnerable():
+def test_no_installed_pinned_or_allowed_version_is_known_to_be_vulnerable():
     assert not faults(FLOORS, "installed", installed())
     assert not faults(FLOORS, "constraints.txt", pinned((ROOT / "constraints.txt").read_text()))
     assert not faults(FLOORS, "setup.cfg", allowed((ROOT / "setup.cfg").read_text()))
 
 
-def test_what_runs_in_production_was_gone_through():
+def test_every_production_dependency_is_in_the_list():
     assert {name.lower() for name, _ in allowed((ROOT / "setup.cfg").read_text())} <= FLOORS.keys()
 
 
-def test_older_versions_are_faults_with_their_advisories():
+def test_an_older_version_is_a_fault_that_names_its_advisories():
     found = faults(
         FLOORS, "here", [("Aiohttp", "3.9.1"), ("aiohttp", "3.14.4"), ("PyYAML", "5.3.1"), ("unknown", "0.1")]
     )
@@ -33,7 +33,7 @@ def test_older_versions_are_faults_with_their_advisories():
     assert "CVE-2020-14343" in found[1]
 
 
-def test_a_line_that_says_nothing_is_a_fault():
+def test_a_malformed_line_is_a_fault():
     assert read_floors("# a comment\n\na>=1.0  CVE-1\n") == {"a": (Version("1.0"), "CVE-1")}
     with pytest.raises(ValueError, match="a>1"):
         read_floors("a>1 CVE-1\n")
@@ -64,16 +64,16 @@ def _service(answer: bytes) -> Iterator[str]:
         server.server_close()
 
 
-def test_the_service_is_asked_and_believed():
+def test_vulnerabilities_from_the_service_are_reported():
     with _service(b'{"results": [{"vulns": [{"id": "CVE-1"}, {"id": "CVE-2"}]}, {}]}') as url:
         assert ask_service([("a", "1"), ("b", "2")], url, 30.0) == ["osv.dev: a 1: CVE-1", "osv.dev: a 1: CVE-2"]
 
 
 @pytest.mark.parametrize("answer", [b"", b"no JSON", b"{}", b'{"results": []}'])
-def test_a_service_that_makes_no_sense_was_not_asked(answer):
+def test_an_unreadable_response_counts_as_no_response(answer):
     with _service(answer) as url:
         assert ask_service([("a", "1")], url, 30.0) is None
 
 
-def test_nor_one_that_does_not_answer():
+def test_a_service_that_cannot_be_reached_yields_none():
     assert ask_service([("a", "1")], "http://127.0.0.1:9/", 30.0) is None

@@ -1,4 +1,4 @@
-"""What the documents say is true: their commands exist, their settings load, their links lead somewhere."""
+"""The documents are true: their commands exist, their settings load, their links lead to files."""
 
 import re
 import shlex
@@ -14,30 +14,30 @@ from tests.support import command_names
 
 HERE = Path(__file__).parents[1]
 README = (HERE / "README.md").read_text("utf-8")
-DOCUMENTS = [HERE / "README.md", HERE / "CHANGELOG.md", *sorted((HERE / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(HERE.glob("*.md")), *sorted((HERE / "docs").rglob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
-    """The README's fenced blocks of a language ('' for none)."""
+    """Return the README's fenced blocks of a language ('' for blocks without one)."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
 
 
 def targets() -> dict[str, str]:
-    """The Makefile's targets and what each needs."""
+    """Return the Makefile's targets and the prerequisites of each."""
     found = re.findall(r"^([a-z-]+):(?!=)([^#\n]*)", (HERE / "Makefile").read_text("utf-8"), re.M)
     return {name: needs.strip() for name, needs in found}
 
 
 def planned(target: str) -> str:
-    """What `make` would do for a target, without doing it."""
-    asked = subprocess.run(
+    """Return the commands that `make` would run for a target."""
+    plan = subprocess.run(
         ["make", "-n", "-B", target], cwd=HERE, capture_output=True, text=True, check=True, timeout=30
     )
-    return asked.stdout
+    return plan.stdout
 
 
-def test_the_two_commands_are_all_it_takes():
-    """The first commands a reader meets are `make run` and `make test`, and both are there."""
+def test_the_first_commands_are_make_run_and_make_test():
+    """The first commands that a reader meets are `make run` and `make test`, and both exist."""
     commands = blocks("")[0].split("\n")[:-1]
     assert commands == ["make run", "make test"]
     assert {"run", "test"} <= set(targets())
@@ -45,33 +45,33 @@ def test_the_two_commands_are_all_it_takes():
 
 
 def test_make_test_runs_all_of_its_parts():
-    """`make test` sets itself up, checks format, lint, types and imports, then runs pytest; the tools are there."""
+    """`make test` installs, checks format, lint, types and imports, then runs pytest; all tools are installed."""
     plan = planned("test")
     parts = ("-m pip install", "ruff format", "ruff check", "mypy", "lint-imports", "-m pytest")
     order = [plan.index(part) for part in parts]
     assert order == sorted(order)
     assert "tests/system-packages.sh" in plan
     for tool in ("ruff", "mypy", "importlinter", "pytest"):
-        assert find_spec(tool), f"{tool} is among the tests' dependencies"
+        assert find_spec(tool), f"{tool} is missing from the extra `test`"
 
 
 def test_the_first_settings_load():
-    """The ten lines for one's own shop pass `stanchion check`."""
+    """The ten lines for a reader's own shop pass `stanchion check`."""
     [text] = blocks("yaml")
     assert len(text.splitlines()) == 10
     assert parse_settings(text).rooms[0].name == "checkout"
 
 
 def test_every_command_is_in_the_readme():
-    """The README's table names the commands that exist, each of them and no other."""
+    """The README's table names every command and no other."""
     named = re.findall(r"^\| `stanchion (\w+)", README, re.M)
     assert named == list(dict.fromkeys(named))
     assert sorted(named) == sorted(command_names())
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_named_exists(document: Path):
-    """Wherever a document writes `stanchion X`, there is such a command."""
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
+def test_every_command_in_a_document_exists(document: Path):
+    """Every `stanchion X` and `make X` in a document is a command."""
     text = document.read_text("utf-8")
     named = set(re.findall(r"(?:^|`|\()stanchion ([a-z]+)", text, re.M))
     assert named <= set(command_names())
@@ -79,9 +79,9 @@ def test_every_command_named_exists(document: Path):
     assert made <= set(targets())
 
 
-def test_the_key_in_the_readme_is_taken(capsys: pytest.CaptureFixture[str]):
-    """What the README says to put into the environment is what its settings ask for."""
-    [line] = [line for line in README.splitlines() if line.startswith("export ")]
+def test_the_key_in_the_readme_is_accepted(capsys: pytest.CaptureFixture[str]):
+    """The README sets the environment variable that its settings name."""
+    [line] = [line for line in README.splitlines() if line.startswith("export STANCHION")]
     name, _, value = shlex.split(line)[1].partition("=")
     [text] = blocks("yaml")
     assert parse_settings(text).secret_keys_env == name
@@ -90,24 +90,24 @@ def test_the_key_in_the_readme_is_taken(capsys: pytest.CaptureFixture[str]):
     assert len(capsys.readouterr().out.strip()) >= 43
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document: Path):
-    """Links inside of the project point at files that are there."""
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
+def test_every_link_leads_to_a_file(document: Path):
+    """Links inside the project lead to files that exist."""
     links = re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8"))
     missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert missing == []
 
 
-def test_every_module_named_exists():
-    """The life of a request names real modules."""
+def test_every_module_in_the_life_of_a_request_exists():
+    """The life of a request names modules that exist."""
     text = (HERE / "docs" / "life-of-a-request.md").read_text("utf-8")
     named = re.findall(r"`((?:edge|controller|waiting_room|static)/[\w/.]+)`", text)
     assert len(named) > 10
     assert [name for name in named if not (HERE / name).exists()] == []
 
 
-def test_the_map_names_every_folder():
-    """Every folder with something in it is on the README's map."""
+def test_the_readme_names_every_folder():
+    """Every folder with a tracked file is in the README's table."""
     tracked = subprocess.run(["git", "ls-files"], cwd=HERE, capture_output=True, text=True, check=False).stdout
     folders = {path.partition("/")[0] for path in tracked.splitlines() if "/" in path and not path.startswith(".")}
     assert folders <= set(re.findall(r"^\| `(\w+)/`", README, re.M))

@@ -1,4 +1,4 @@
-"""An installed Stanchion has all it needs: the wheel, unpacked elsewhere, finds its pages, languages and settings."""
+"""An installed Stanchion is complete: the wheel, unpacked elsewhere, finds its pages, languages and settings."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parents[1]
 PACKAGES = ("checkout", "configs", "controller", "edge", "static", "waiting_room")
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
-LOOK = """
+IMPORT_ALL = """
 import sys
 from importlib.metadata import entry_points, version
 from importlib.resources import files
@@ -32,7 +32,7 @@ assert version("stanchion")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's contents, built from a copy so that nothing is left in the source."""
+    """Unpack a wheel. It is built from a copy, so that the build leaves nothing in the source tree."""
     folder = tmp_path_factory.mktemp("wheel")
     source, out, site = folder / "source", folder / "out", folder / "site"
     for name in PACKAGES:
@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_elsewhere(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Python with the unpacked wheel first, in an empty folder."""
+    """Run Python in an empty folder with the unpacked wheel first on its path."""
     empty = site.parent / "empty"
     empty.mkdir(exist_ok=True)
     environment = {**os.environ, "PYTHONPATH": str(site)}
@@ -58,29 +58,28 @@ def run_elsewhere(site: Path, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_the_wheel_holds_every_file_of_the_packages(site: Path):
-    """No page, style sheet, language, schema or settings file is forgotten; no test gets in."""
+def test_the_wheel_contains_every_file_of_the_packages_and_no_test(site: Path):
     wanted = {
         str(path.relative_to(HERE))
         for name in PACKAGES
         for path in (HERE / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    held = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
-    assert wanted - held == set()
-    assert {name.partition("/")[0] for name in held} - set(PACKAGES) == {
-        next(name.partition("/")[0] for name in held if ".dist-info/" in name)
+    contained = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
+    assert wanted - contained == set()
+    assert {name.partition("/")[0] for name in contained} - set(PACKAGES) == {
+        next(name.partition("/")[0] for name in contained if ".dist-info/" in name)
     }
 
 
 def test_the_installed_pages_and_settings_are_found(site: Path):
-    """Static files, languages and the demo's settings load from the wheel, wherever one stands."""
-    looked = run_elsewhere(site, "-c", LOOK, str(site))
-    assert looked.returncode == 0, looked.stderr
+    """Static files, languages and the demo's settings load from the wheel, from any folder."""
+    loaded = run_elsewhere(site, "-c", IMPORT_ALL, str(site))
+    assert loaded.returncode == 0, loaded.stderr
 
 
 def test_the_installed_command_works(site: Path):
-    """`stanchion check` on the reference that came along, by the wheel's own code; the entry point names it."""
+    """`stanchion check` accepts the wheel's reference settings; the entry point names the command."""
     checked = run_elsewhere(site, "-m", "edge.cli", "check", str(site / "configs" / "reference.yaml"))
     assert (checked.returncode, checked.stderr) == (0, "")
     [info] = site.glob("*.dist-info")

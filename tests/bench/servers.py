@@ -16,6 +16,7 @@ from pathlib import Path
 from itsdangerous import Signer
 
 from tests.bench.heads import ACCEPT_ENCODING, KEY
+from tests.ports import free_port
 
 PEERS = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parents[2]
@@ -40,12 +41,6 @@ ROOM = """
     capacity: {{admissions_per_second: {rate}, burst_seconds: 1.0}}
     session: {{duration_seconds: 36000, renew: false}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.checkout.servers import free_port
+from tests.ports import free_port
 
 NUMBERS = itertools.count()
 PACED, PACE_S = 50, 0.1  # clients and the time between the requests of each

@@ -46,7 +46,8 @@ from checkout.engines.redis import RedisEngine
 from checkout.engines.sqlite import read_evidence as read_sqlite
 from checkout.evidence import Evidence, Told
 from checkout.tasks import beside
-from tests.checkout.servers import PostgresServer, RedisServer, free_port, postgres_server, redis_server
+from tests.checkout.servers import PostgresServer, RedisServer, postgres_server, redis_server
+from tests.ports import free_port
 
 SALE = "launch"
 BUYERS_AT_ONCE = 64

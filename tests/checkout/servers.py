@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -19,16 +18,12 @@ import psutil
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.ports import free_port
+
 #: For tests that kill processes or nothing at all, not machines: what is written outlives the process without it.
 NO_SYNC = ("fsync=off", "full_page_writes=off")
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 FAST_START_TRIES = 400
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_s(pid: int) -> float:

@@ -18,7 +18,8 @@ from checkout.cli import main
 from checkout.errors import StoreError
 from checkout.settings import parse
 from tests.checkout.chaos import Process, end_all
-from tests.checkout.servers import NO_SYNC, PostgresServer, RedisServer, free_port, postgres_server, redis_server
+from tests.checkout.servers import NO_SYNC, PostgresServer, RedisServer, postgres_server, redis_server
+from tests.ports import free_port
 
 DEADLINE_S = 20.0
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from tests.bench.servers import free_port
+from tests.ports import free_port
 
 __all__ = ["PROXIES", "running"]
 

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.servers import free_port
+from tests.ports import free_port
 
 __all__ = ["Crowded", "Tool", "crowd", "slowhttptest"]
 

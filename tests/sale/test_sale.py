@@ -20,9 +20,9 @@ from checkout.engines.sqlite import read_evidence
 from checkout.evidence import Evidence
 from checkout.tasks import beside
 from tests.checkout.chaos import SALE, Plan, ShopProcess, serving_app
-from tests.checkout.servers import free_port
 from tests.edge.observed import overtaken_share
 from tests.edge.running import RunningEdge, one_room, running_edge, wait_until
+from tests.ports import free_port
 from tests.sale.buyers import Buyer, Buyers, BuyersPlan
 
 STOCK = 500

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import redis.asyncio
+
+from tests.ports import free_port
 
 DEADLINE_S = 20.0
 
@@ -47,10 +48,7 @@ class RedisServer:
 
 @contextlib.asynccontextmanager
 async def running_redis(folder: Path, *options: str) -> AsyncIterator[RedisServer]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = RedisServer(port, folder, options)
+    server = RedisServer(free_port(), folder, options)
     await server.start()
     try:
         yield server

@@ -1,18 +1,16 @@
 """An upstream that is down, slow, broken or lying: a clear answer, at once or in time, and never a second sale."""
 
 import asyncio
-import socket
 
 import pytest
 
 from tests.edge.conftest import Upstream
+from tests.ports import free_port
 
 
 async def test_an_upstream_that_is_down_is_a_502_with_a_page(edge_in_front_of):
     upstream = Upstream()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        upstream.port = free.getsockname()[1]
+    upstream.port = free_port()
     edge = await edge_in_front_of(upstream)
     visitor = await edge.connect()
     for _ in range(2):

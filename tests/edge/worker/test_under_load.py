@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 import yaml
 
-from tests.bench.servers import free_port
 from tests.edge.running import running_upstream, wait_until
 from tests.edge.whole import Edge, Upstream, Visitor, settings, whole_edge
+from tests.ports import free_port
 
 
 class Load:

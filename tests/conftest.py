@@ -1,0 +1,71 @@
+"""Tests run side by side in several processes, except those that measure time.
+
+A test marked `serial` has the machine to itself. pytest-xdist cannot do that, so the processes share one file lock:
+every test holds it shared, a serial test holds it alone. Serial tests come first, one after the other; the process that
+runs them keeps the lock in between, so the others wait once and then work side by side to the end.
+
+    turnstile   taken by a test that comes, given back once it has the lock: a serial test that waits is overtaken by nobody
+    lock        shared by usual tests, exclusive for serial ones
+
+Without xdist (`make test ARGS="-n 0"`) there is one process, and nothing is locked.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FILES = ("turnstile", "lock")
+FOLDER = "STANCHION_TEST_LOCKS"
+"""The environment variable that tells the processes where the files are."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Serial tests first; apart from that the order stays."""
+    items.sort(key=lambda item: not _is_serial(item))
+
+
+def _is_serial(item: pytest.Item) -> bool:
+    return item.get_closest_marker("serial") is not None
+
+
+class MachineLock:
+    """One process's part in the lock that all processes of a test run share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._turnstile, self._lock = (os.open(folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC) for name in FILES)
+        self._is_exclusive = False
+
+    def acquire(self, *, is_serial: bool) -> None:
+        if self._is_exclusive and is_serial:
+            return
+        fcntl.flock(self._turnstile, fcntl.LOCK_EX)
+        fcntl.flock(self._lock, fcntl.LOCK_EX if is_serial else fcntl.LOCK_SH)
+        fcntl.flock(self._turnstile, fcntl.LOCK_UN)
+        self._is_exclusive = is_serial
+
+    def release(self) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        self._is_exclusive = False
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        """Hold the lock from the first fixture's set-up to the last one's end."""
+        self.acquire(is_serial=_is_serial(item))
+        try:
+            return (yield)
+        finally:
+            if nextitem is None or not _is_serial(nextitem):
+                self.release()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(MachineLock(Path(os.environ[FOLDER])))
+    elif config.getoption("numprocesses", None):
+        folder = os.environ[FOLDER] = tempfile.mkdtemp(prefix="stanchion-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder))
