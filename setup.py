@@ -2,9 +2,9 @@
 
     STANCHION_COMPILE=1 pip install .
 
-The compiled form takes half the time for the same work and rejects values of wrong types. The build needs a C compiler
-and Python's headers. If it fails, the installation prints a warning and continues with the pure Python form. Without the
-variable nothing is compiled. The sources are installed beside the compiled modules.
+The compiled form takes half the time for the same work and rejects values of wrong types. The build needs a C
+compiler and Python's headers. If it fails, the installation prints a warning and continues with the pure Python form.
+Without the variable nothing is compiled. The sources are installed beside the compiled modules.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Find known vulnerabilities in dependencies: `python -m tests.audit`, which `make check` runs.
 
-Checked are the installed versions, the versions pinned in constraints.txt and the oldest versions that setup.cfg allows.
-There are two sources. `advisories.txt` works without a network and is as current as its last review. osv.dev is current;
-if it cannot be reached, the audit prints one line that says so and does not fail.
+It checks the installed versions, the versions pinned in constraints.txt and the oldest versions that setup.cfg allows.
+There are two sources. `advisories.txt` works without a network and is as current as its last review. osv.dev is
+current. If it cannot be reached, the audit prints one line that says so and does not fail.
 """
 
 import configparser

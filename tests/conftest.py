@@ -1,13 +1,12 @@
 """Tests run side by side in several processes, except those that measure time.
 
-A test marked `serial` has the machine to itself. pytest-xdist cannot do that, so the processes share one file lock:
-every test holds it shared, a serial test holds it alone. Serial tests come first, one after the other; the process that
-runs them keeps the lock in between, so the others wait once and then work side by side to the end.
+A test marked `serial` has the machine to itself. pytest-xdist cannot do that, so the processes share two file locks:
 
-    turnstile   taken by a test that comes, given back once it has the lock: a serial test that waits is overtaken by nobody
+    turnstile   a test takes it, then the lock, then gives the turnstile back: no test overtakes a serial one that waits
     lock        shared by usual tests, exclusive for serial ones
 
-Without xdist (`make test ARGS="-n 0"`) there is one process, and nothing is locked.
+Serial tests come first. The process that runs them keeps the lock from one to the next, so the other processes wait
+once, and then all work side by side to the end. In a single process (`make test JOBS=0`) nothing is locked.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """Tampered tickets and passes through the function that opens them for the edge. Seeded, so repeatable.
 
-A forger is given whatever a visitor can hold: tickets, passes and join tokens of two rooms under the newest and last key,
-and a keyring of his own. Every kind of tampering begins with a genuine cookie and ends with other bytes:
+A forger is given whatever a visitor can hold: tickets, passes and join tokens of two rooms under the newest and last
+key, and a keyring of his own. Every kind of tampering begins with a genuine cookie and ends with other bytes:
 
     letters      one to three letters changed, dropped or added anywhere
     times        another moment in a field of time, the signature kept
