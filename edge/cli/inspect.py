@@ -1,4 +1,4 @@
-"""Looking at a running edge and at a visitor's cookie: `stanchion status`, `lists`, `ticket inspect`."""
+"""Inspect a running edge and a visitor's cookie: `stanchion status`, `stanchion lists`, `stanchion ticket inspect`."""
 
 import asyncio
 import json
@@ -15,57 +15,67 @@ from edge.rooms.binding import Binding
 from edge.settings.loading import load_settings, read_keys
 from edge.settings.model import Settings
 from edge.settings.room import SessionSettings
+from edge.support.errors import UpstreamError
 from waiting_room.status import timestamp
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Ticket
 
-__all__ = ["inspect_ticket", "lists", "show_status"]
+__all__ = ["AdminError", "inspect_ticket", "lists", "show_status"]
 
 TIMEOUT_S = 5.0
+#: The first field of each kind of cookie, and the names of the fields behind it.
+FIELDS = {
+    "t1": ("room", "id", "first seen (ms)", "last signed (s)", "signature"),
+    "p1": ("room", "id", "first seen (ms)", "admitted (ms)", "expires (s)", "signature"),
+    "j1": ("room", "id", "arrived (ms)", "signature"),
+}
+COLUMNS = ("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "ETA last", "overtaken", "stock")
 
 
-def show_status(admin: str, token: str | None = None, *, as_json: bool) -> str | None:
-    """What the edge behind an admin address says of its rooms; None when it cannot be reached, or not by this token."""
-    status = asyncio.run(_fetch(admin, token))
-    if status is None:
-        return None
+class AdminError(UpstreamError):
+    """The admin listener did not answer, or it refused what it was asked."""
+
+
+def show_status(admin: str, token: str | None = None, *, as_json: bool) -> str:
+    """Return the status of every room. admin: URL of the admin listener. Raises AdminError."""
+    status = asyncio.run(_fetch_status(admin, token))
     return json.dumps(status, indent=2) if as_json else _table(status)
 
 
-async def _fetch(admin: str, token: str | None) -> dict[str, Any] | None:
-    try:
-        async with _session(token) as session, session.get(f"{admin}/status", raise_for_status=True) as answer:
-            status: dict[str, Any] = await answer.json()
-            return status
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        return None
-
-
-def lists(
-    admin: str, token: str | None = None, change: dict[str, Any] | None = None, *, as_json: bool
-) -> tuple[str, bool]:
-    """What operators have put on the lists, after a change if there is one; and whether it could be asked and done."""
-    try:
-        entries = asyncio.run(_change_lists(admin, token, change))
-    except (aiohttp.ClientError, TimeoutError, ValueError) as fault:
-        return f"{admin}/lists: {fault}", False
+def lists(admin: str, token: str | None = None, change: dict[str, Any] | None = None, *, as_json: bool) -> str:
+    """Make a change if there is one, then return the networks on the lists. Raises AdminError."""
+    entries = asyncio.run(_change_lists(admin, token, change))
     if as_json:
-        return json.dumps(entries, indent=2), True
+        return json.dumps(entries, indent=2)
     rows = [f"{each['list']:5}  {each['network']:<40}  {each['seconds_left']:8.0f} s left" for each in entries]
-    return "\n".join(rows) or "nothing is on a list but by the settings", True
+    return "\n".join(rows) or "no network is on a list, except by the settings"
+
+
+async def _fetch_status(admin: str, token: str | None) -> dict[str, Any]:
+    async with _session(token) as session:
+        status: dict[str, Any] = await _call(session, "GET", f"{admin}/status")
+    return status
 
 
 async def _change_lists(admin: str, token: str | None, change: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Raises ValueError with what the edge says against it."""
     async with _session(token) as session:
         if change is not None:
-            async with session.post(f"{admin}/lists", json=change) as answer:
-                if answer.status != 200:
-                    raise ValueError((await answer.text()).strip())
-        async with session.get(f"{admin}/lists") as answer:
+            await _call(session, "POST", f"{admin}/lists", change)
+        entries: list[dict[str, Any]] = (await _call(session, "GET", f"{admin}/lists"))["entries"]
+    return entries
+
+
+async def _call(session: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> Any:
+    """Return the answer's JSON. Raises AdminError if there is none."""
+    try:
+        async with session.request(method, url, json=body) as answer:
             if answer.status != 200:
-                raise ValueError((await answer.text()).strip())
-            entries: list[dict[str, Any]] = (await answer.json())["entries"]
-            return entries
+                raise AdminError(f"{url}: {(await answer.text()).strip()}", status=answer.status)
+            return await answer.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise AdminError(
+            f"{url}: no edge answers ({str(error) or type(error).__name__}). Is the edge running, and does --admin name"
+            " its admin listener?"
+        ) from None
 
 
 def _session(token: str | None) -> aiohttp.ClientSession:
@@ -75,11 +85,8 @@ def _session(token: str | None) -> aiohttp.ClientSession:
 
 def _table(status: dict[str, Any]) -> str:
     ready = sum(node["ready"] for node in status["nodes"])
-    rows: list[tuple[str, ...]] = [
-        ("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "newcomers wait", "overtaken", "stock")
-    ]
-    rows += [_row(room) for room in status["rooms"]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows = [COLUMNS, *(_row(room) for room in status["rooms"])]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([f"{ready} of {len(status['nodes'])} nodes ready", "", *lines])
 
@@ -101,7 +108,7 @@ def _row(room: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _stock(room: dict[str, Any]) -> str:
-    """What is left; with what is held, if the shop says that."""
+    """Return the free units, and the held ones if the shop reports them."""
     if room["sold_out"]:
         return "sold out"
     if room["stock"] is None:
@@ -112,53 +119,54 @@ def _stock(room: dict[str, Any]) -> str:
 def inspect_ticket(
     cookie: str, file: Path | None, user_agent: str | None = None, address: str | None = None
 ) -> tuple[str, bool]:
-    """What a cookie says, and whether that can be believed. file: the settings whose keys verify it.
+    """Return what a cookie says and whether its signature is valid. file: the settings whose keys verify it.
 
-    user_agent, address: whoever shows it; a pass then says whether it was given to them.
+    user_agent, address: of the visitor who shows it. For a pass the text says whether it was given to them.
     """
     value = cookie.rpartition("=")[2].strip().strip(";")
     fields = value.split(".")
-    if len(fields) < 3 or fields[0] not in ("t1", "p1", "j1"):
-        return "neither a ticket, a pass nor a join_token: it should start with t1., p1. or j1.", False
+    if len(fields) < 3 or fields[0] not in FIELDS:
+        return "not a ticket, a pass or a join token: the value must start with t1., p1. or j1.", False
     if file is None:
-        times = {"t1": ["last sign of life (s)"], "p1": ["admitted (ms)", "expires (s)"], "j1": []}[fields[0]]
-        names = ["kind", "room", "id", "first seen (ms)", *times, "signature"]
-        said = [f"{name}: {field}" for name, field in zip(names, fields, strict=False)]
-        return "\n".join([*said, "not verified: name the settings file whose keys signed it"]), False
+        lines = [f"{name}: {field}" for name, field in zip(("kind", *FIELDS[fields[0]]), fields, strict=False)]
+        return "\n".join([*lines, "signature not verified: name the settings with its keys (--config FILE)"]), False
     settings = load_settings(file)
     keys = Keyring(read_keys(settings, os.environ))
     opened = keys.read(value, fields[1])
-    if isinstance(opened, Rejected):
-        return f"rejected: {opened.reason}", False
     match opened:
+        case Rejected():
+            return f"rejected: {opened.reason}", False
         case Ticket():
-            moments = {"first seen": opened.first_seen, "last sign of life": opened.seen}
+            kind, moments = "ticket", {"first seen": opened.first_seen, "last signed": opened.seen}
         case Pass():
+            kind = "pass"
             moments = {"first seen": opened.first_seen, "admitted": opened.admitted_at, "expires": opened.expires}
         case JoinToken():
-            moments = {"arrived": opened.arrived}
+            kind, moments = "join token", {"arrived": opened.arrived}
         case _:
             assert_never(opened)
     now = time.time()
-    said = [f"kind: {type(opened).__name__.lower()}", f"room: {opened.room}", f"id: {opened.id}"]
-    said += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]
+    lines = [f"kind: {kind}", f"room: {opened.room}", f"id: {opened.id}"]
+    lines += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]
     if isinstance(opened, Pass):
-        said += _given_to(opened, settings, keys, user_agent, address)
-    return "\n".join([*said, "signature: valid"]), True
+        lines += _compare_binding(opened, settings, keys, user_agent, address)
+    return "\n".join([*lines, "signature: valid"]), True
 
 
-def _given_to(
-    held: Pass, settings: Settings, keys: Keyring, user_agent: str | None, address: str | None
+def _compare_binding(
+    visitor_pass: Pass, settings: Settings, keys: Keyring, user_agent: str | None, address: str | None
 ) -> Iterator[str]:
-    """Whether a pass was given to this browser and network, as far as they are named."""
-    session = next((room.session for room in settings.rooms if room.name == held.room), SessionSettings())
+    """Yield a line for the browser and for the network, if given: does it match the one that the pass was given to?"""
+    session = next((room.session for room in settings.rooms if room.name == visitor_pass.room), SessionSettings())
     head = RequestHead("GET", "/", "", "http", address or "", user_agent=user_agent or "")
-    differing = Binding(keys, session).differing(held, head)
+    differing = Binding(keys, session).differing(visitor_pass, head)
     for what, shown in (("browser", user_agent), ("network", address)):
-        said = "not in the pass" if not held.binding_digest else "another" if what in differing else "the same"
-        bound = "bound" if what in session.bind else "not bound"
-        if shown is not None:
-            yield f"{what}: {said} ({bound})"
+        if shown is None:
+            continue
+        result = "differs" if what in differing else "matches"
+        if not visitor_pass.binding_digest:
+            result = "not recorded in the pass"
+        yield f"{what}: {result} ({'bound' if what in session.bind else 'not bound'})"
 
 
 def _relative(seconds: float) -> str:

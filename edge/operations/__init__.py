@@ -1,1 +1,1 @@
-"""Metrics, logs and the audit trail."""
+"""Metrics, logs and the audit trail of a process."""

@@ -1,7 +1,7 @@
-"""What became of every request: counted always, logged as the settings say.
+"""The access log: every request is counted by its outcome, and logged if the settings say so.
 
-A line says who, what, how it ended and how long it took. The query stays out, for it may hold secrets, and so does
-every header.
+A line holds the client, the request, its outcome and its duration. It never holds the query, which may contain secrets,
+nor any header field.
 """
 
 import logging
@@ -17,7 +17,7 @@ access = logging.getLogger("edge.access")
 
 
 class Access:
-    """The data plane's watcher: what it tells ends in metrics and log lines."""
+    """Turns what the proxy reports into metrics and log lines."""
 
     def __init__(self, metrics: Metrics, settings: LogSettings) -> None:
         self._requests = metrics.requests
@@ -40,8 +40,8 @@ class Access:
         self._failures.count(kind)
 
     def _log(self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float) -> None:
-        told = {} if head is None else {"client": head.client_ip, "method": head.method, "path": _path(head.target)}
-        line = facts(**told, status=status, outcome=outcome, bytes=sent, ms=round(seconds * 1000, 1))
+        request = {} if head is None else {"client": head.client_ip, "method": head.method, "path": _path(head.target)}
+        line = facts(**request, status=status, outcome=outcome, bytes=sent, ms=round(seconds * 1000, 1))
         access.info("request", extra=line)
 
 

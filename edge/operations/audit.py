@@ -1,11 +1,11 @@
-"""Who changed what: one line for every change that an operator makes, whatever level the log is set to.
+"""The audit trail: one log line for every change that an operator makes, at every log level.
 
-    who      "signal HUP", or the admin listener's caller: its address, and what tells its token from others
-    what     the command
-    before, after    what it changed
-    result   'done', or why not
+    who              "signal HUP", or a caller of the admin listener: its address and a digest of its token
+    what             the command
+    before, after    the changed values, by path
+    result           'done', or the reason why nothing changed
 
-A line holds no secret: of keys and tokens it has a digest that is too short to be of use to anybody else.
+A line holds no secret. Keys and tokens appear as digests of 32 bits, which are too short to attack.
 """
 
 import logging
@@ -20,7 +20,7 @@ __all__ = ["audit", "changes", "digest"]
 
 log = logging.getLogger("edge.audit")
 
-#: Lists of more entries than this are told by their length.
+#: A list of more entries than this is logged as its length.
 LONG = 10
 
 
@@ -29,14 +29,14 @@ def audit(who: str, what: str, result: str, before: object = None, after: object
 
 
 def digest(secret: bytes) -> str:
-    """What tells a secret from others: 32 bits of its SHA-256."""
+    """Return 32 bits of a secret's SHA-256: enough to tell it from others."""
     return sha256(secret).hexdigest()[:8]
 
 
 def changes(
     before: Settings, after: Settings, keys_before: Sequence[bytes] = (), keys_after: Sequence[bytes] = ()
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What differs between two settings, by path: what it was, and what it is. Rooms go by their names."""
+    """Return the values that differ between two settings, before and after, by path. Rooms are named in paths."""
     was, now = _flat(before), _flat(after)
     was["keys"], now["keys"] = [digest(key) for key in keys_before], [digest(key) for key in keys_after]
     paths = sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
@@ -64,5 +64,6 @@ def _short(value: Any) -> Any:
     if isinstance(value, list) and len(value) > LONG:
         return f"{len(value)} entries"
     if isinstance(value, str) and "?" in value:
-        return value.partition("?")[0] + "?..."  # a query, as of `stock.path`, may hold a secret
+        # A query, such as that of `stock.path`, may hold a secret.
+        return value.partition("?")[0] + "?..."
     return value

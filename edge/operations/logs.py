@@ -1,7 +1,7 @@
-"""Log lines: JSON for machines, text on a terminal. Cookies and secrets never get into one.
+"""Log lines: JSON for programs, text on a terminal. Cookies and secrets never appear in one.
 
-What is logged are facts with names (`extra={"facts": {...}}`), never a request's headers, so there is nothing to
-redact; and no formatter here prints more than it was given.
+A line carries named facts (`extra=facts(name=value)`), never a request's header fields, so there is nothing to redact.
+The formatters print what they get and nothing else.
 """
 
 import json
@@ -18,12 +18,12 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 def facts(**named: object) -> dict[str, object]:
-    """The `extra` argument that carries named facts into a line."""
+    """Return the `extra` argument that carries named facts into a log line."""
     return {"facts": named}
 
 
 def configure_logging(settings: LogSettings, node: str, stream: TextIO | None = None) -> None:
-    """Send this process's log to `stream`, standard error by default. node: which process speaks."""
+    """Send this process's log to `stream`, by default standard error. node: the name of this process in the log."""
     out = stream or sys.stderr
     as_text = settings.format == "text" or (settings.format == "auto" and out.isatty())
     handler = logging.StreamHandler(out)
@@ -32,7 +32,8 @@ def configure_logging(settings: LogSettings, node: str, stream: TextIO | None = 
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[settings.level])
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    logging.getLogger("edge.audit").setLevel(logging.INFO)  # changes are told whatever else is
+    # Operators' changes are logged at every level.
+    logging.getLogger("edge.audit").setLevel(logging.INFO)
 
 
 class _Json(logging.Formatter):
@@ -67,6 +68,6 @@ class _Text(logging.Formatter):
 
 
 def _plain(value: object) -> str:
-    """A value on one line of a terminal, whatever a client put in it."""
+    """Return a value as one printable word, even if a client chose its characters."""
     text = str(value)
     return text if text.isprintable() and " " not in text else json.dumps(text)

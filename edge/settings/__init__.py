@@ -1,1 +1,1 @@
-"""The YAML file, parsed once into frozen values."""
+"""The settings file, parsed once into frozen values."""

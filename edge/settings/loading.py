@@ -1,7 +1,8 @@
-"""From a YAML file to frozen settings and secret keys; all faults together, none half applied.
+"""Read a YAML file into frozen settings, and the secret keys from where it names them.
 
-YAML's own traps are faults too: a key given twice (most parsers silently keep the last) and a document that is not a
-mapping. Secrets never stand in the file: it names an environment variable or another file that holds them.
+All faults of a file are reported together, and faulty settings are never applied in part. YAML's own traps are faults
+too: a duplicate key (most parsers silently keep the last one) and a document that is not a mapping. The file holds no
+secrets: it names an environment variable or another file that holds them.
 """
 
 import difflib
@@ -19,19 +20,38 @@ from edge.support.networks import networks_in
 
 __all__ = ["load_settings", "parse_settings", "read_admin_token", "read_keys"]
 
-#: The shortest secret that is taken: 128 bits, if it is random.
+#: The shortest secret that is accepted: 128 bits if it is random.
 MIN_KEY_BYTES = 16
+#: pydantic's error types for limits: the limit's name in its context, and the sign that we print.
+_BOUNDS = {
+    "greater_than": ("gt", ">"),
+    "greater_than_equal": ("ge", ">="),
+    "less_than": ("lt", "<"),
+    "less_than_equal": ("le", "<="),
+}
+#: pydantic's error types for values of a wrong type, and the type that we ask for.
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "model_type": "a mapping",
+}
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe types only, keys are text, and no key stands twice in one mapping."""
+    """Accept YAML's safe types only; keys must be text and must not be repeated in a mapping."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError) as fault:  # PyYAML's own converters: `!!int x`, `2001-99-99`
+        # PyYAML's own converters raise these, for example on `!!int x` or `2001-99-99`.
+        except (ValueError, LookupError, AttributeError) as error:
             kind = node.tag.rpartition(":")[2]
-            raise yaml.constructor.ConstructorError(None, None, f"is no {kind}: {fault}", node.start_mark) from None
+            problem = f"is not a valid {kind}: {error}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -42,7 +62,7 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             seen.add(key)
         mapping = super().construct_mapping(node, deep)
         for key in mapping:
@@ -52,18 +72,18 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_settings(path: Path) -> Settings:
-    """The settings of a file. Raises ConfigurationError with every fault."""
+    """Return the settings of a file. Raises ConfigurationError with every fault."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as fault:
-        raise ConfigurationError(str(path), [SettingFault("", f"cannot be read: {fault.strerror}")]) from None
-    except UnicodeDecodeError as fault:
-        raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {fault}")]) from None
+    except OSError as error:
+        raise ConfigurationError(str(path), [SettingFault("", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {error}")]) from None
     return _with_lists(parse_settings(text, str(path)), path)
 
 
 def _with_lists(settings: Settings, path: Path) -> Settings:
-    """The settings with the networks of the list files they name, which are found beside them unless absolute."""
+    """Return the settings with the networks of their list files. A relative path starts at the settings file."""
     faults: list[SettingFault] = []
     read: dict[str, tuple[str, ...]] = {}
     for name in ("allow", "deny"):
@@ -71,12 +91,12 @@ def _with_lists(settings: Settings, path: Path) -> Settings:
         for at, file in enumerate(getattr(settings.abuse, f"{name}_files")):
             where = f"abuse.{name}_files[{at}]"
             try:
-                found, wrong = networks_in((path.parent / file).read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError) as fault:
-                faults.append(SettingFault(where, f"{file} cannot be read: {fault}"))
+                found, problems = networks_in((path.parent / file).read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as error:
+                faults.append(SettingFault(where, f"{file} cannot be read: {error}"))
                 continue
             networks += found
-            faults += [SettingFault(where, f"{file}, {each}") for each in wrong]
+            faults += [SettingFault(where, f"{file}, {each}") for each in problems]
         read[name] = tuple(networks)
     if faults:
         raise ConfigurationError(str(path), faults)
@@ -84,14 +104,14 @@ def _with_lists(settings: Settings, path: Path) -> Settings:
 
 
 def parse_settings(text: str, source: str = "settings") -> Settings:
-    """The settings of a YAML text. source: what faults call it. Raises ConfigurationError with every fault."""
+    """Return the settings of a YAML text. source: its name in reports. Raises ConfigurationError with every fault."""
     try:
-        raw = yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except (yaml.YAMLError, RecursionError) as fault:
-        raise ConfigurationError(source, [SettingFault("", _yaml_fault(fault))]) from None
+        raw = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigurationError(source, [SettingFault("", _yaml_problem(error))]) from None
     if not isinstance(raw, dict):
         raise ConfigurationError(
-            source, [SettingFault("", "must be a mapping of settings, see configs/reference.yaml")]
+            source, [SettingFault("", "must be a mapping of settings; see configs/reference.yaml")]
         )
     repeated = _repeated_names(raw)
     try:
@@ -105,31 +125,36 @@ def parse_settings(text: str, source: str = "settings") -> Settings:
 
 
 def read_admin_token(settings: Settings, environment: Mapping[str, str]) -> bytes | None:
-    """What the admin listener asks for; None when it asks for nothing. Raises ConfigurationError."""
+    """Return the token that the admin listener asks for, or None if it asks for none. Raises ConfigurationError."""
     name = settings.admin.token_env
     if name is None:
         return None
     token = environment.get(name, "").strip()
     if len(token) < MIN_KEY_BYTES or not token.isascii():
-        fault = f"the environment variable {name} must hold {MIN_KEY_BYTES} ASCII characters or more (stanchion keygen)"
+        fault = (
+            f"the environment variable {name} must hold at least {MIN_KEY_BYTES} ASCII characters;"
+            " make a token with: stanchion keygen"
+        )
         raise ConfigurationError("the admin token", [SettingFault("admin.token_env", fault)])
     return token.encode()
 
 
 def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes, ...]:
-    """The secret keys, newest first. Raises ConfigurationError."""
+    """Return the secret keys, newest first. Raises ConfigurationError."""
     if settings.secret_keys_env is not None:
         path, text = "secret_keys_env", environment.get(settings.secret_keys_env)
         if text is None:
             hint = f'export {settings.secret_keys_env}="$(stanchion keygen)"'
-            message = f"the environment variable {settings.secret_keys_env} is not set; make a key with: {hint}"
+            message = (
+                f"the environment variable {settings.secret_keys_env} is not set; make a key once and keep it: {hint}"
+            )
             raise ConfigurationError("secret keys", [SettingFault(path, message)])
     else:
         path, file = "secret_keys_file", Path(str(settings.secret_keys_file))
         try:
             text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as fault:
-            raise ConfigurationError("secret keys", [SettingFault(path, f"{file} cannot be read: {fault}")]) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError("secret keys", [SettingFault(path, f"{file} cannot be read: {error}")]) from None
     try:
         keys = tuple(key.encode() for key in re.split(r"[\s,]+", text) if key)
     except UnicodeEncodeError:
@@ -143,15 +168,15 @@ def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes
     return keys
 
 
-def _yaml_fault(fault: BaseException) -> str:
-    if isinstance(fault, yaml.MarkedYAMLError) and fault.problem_mark is not None:
-        mark = fault.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {fault.problem or fault.context}"
-    return "is not YAML: " + (str(fault).splitlines() or [type(fault).__name__])[0]
+def _yaml_problem(error: BaseException) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem or error.context}"
+    return "is not YAML: " + (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _repeated_names(raw: Mapping[str, Any]) -> list[SettingFault]:
-    """Checked on the raw file, so that it is reported together with the faults of single values."""
+    """Find repeated room names in the raw file, so that one report holds them and the faults of single values."""
     rooms = raw.get("rooms")
     seen: dict[object, int] = {}
     faults = []
@@ -160,13 +185,16 @@ def _repeated_names(raw: Mapping[str, Any]) -> list[SettingFault]:
         if not isinstance(name, str):
             continue
         if name in seen:
-            faults.append(SettingFault(f"rooms[{at}].name", f"{name!r} is the name of rooms[{seen[name]}] already"))
+            faults.append(SettingFault(f"rooms[{at}].name", f"{name!r} is already the name of rooms[{seen[name]}]"))
         seen.setdefault(name, at)
     return faults
 
 
 def _is_echo(error: Mapping[str, Any]) -> bool:
-    """A list 'too short' only because pydantic does not count its faulty items, which are reported themselves."""
+    """Return whether a list is 'too short' only because pydantic does not count its faulty items.
+
+    The items are reported themselves.
+    """
     given = error["input"]
     return error["type"] == "too_short" and isinstance(given, list) and len(given) >= error["ctx"]["min_length"]
 
@@ -177,21 +205,13 @@ def _fault(error: Mapping[str, Any]) -> SettingFault:
 
 
 def _message(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with one value, in our words. error: as pydantic describes it."""
     kind, given, limits = error["type"], error["input"], error.get("ctx", {})
-    bounds = {"greater_than": ("gt", ">"), "greater_than_equal": ("ge", ">=")}
-    bounds |= {"less_than": ("lt", "<"), "less_than_equal": ("le", "<=")}
-    kinds = {
-        "int_type": "a whole number",
-        "float_type": "a number",
-        "string_type": "text",
-        "bool_type": "true or false",
-    }
-    kinds |= {"tuple_type": "a list", "model_type": "a mapping", "int_from_float": "a whole number"}
-    if kind in bounds:
-        limit, sign = bounds[kind]
+    if kind in _BOUNDS:
+        limit, sign = _BOUNDS[kind]
         return f"must be {sign} {limits[limit]:g}, got {given!r}"
-    if kind in kinds:
-        return f"must be {kinds[kind]}, got {_short(given)}"
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}, got {_short(given)}"
     if kind == "extra_forbidden":
         return "unknown key" + _did_you_mean(error["loc"])
     if kind == "missing":
@@ -221,7 +241,7 @@ def _did_you_mean(location: Sequence[str | int]) -> str:
 
 
 def _section(model: Any, field: str) -> Any:
-    """The model of a field's values: its own type or what its list holds."""
+    """Return the model of a field's values: of the field itself or of its list's items."""
     if model is None or field not in model.model_fields:
         return None
     pending = [model.model_fields[field].annotation]

@@ -1,12 +1,12 @@
-"""The settings: one YAML file, parsed once into frozen values, every fault reported in one go with its path.
+"""The settings: one YAML file, parsed once into frozen values. One report names every fault with its path.
 
-pydantic parses it rather than msgspec, because pydantic collects all faults of a file and msgspec stops at the first.
+pydantic parses the file rather than msgspec: pydantic collects all faults of a file, msgspec stops at the first.
 
     rooms[0].capacity.admissions_per_second: must be > 0, got -3
     rooms[0].capcity: unknown key (did you mean 'capacity'?)
 
-`configs/reference.yaml` documents every key: unit, default and danger; a test holds it complete. Durations are seconds
-and say so in their names, as do rates. Nothing here reads a clock, opens a socket or configures logging.
+`configs/reference.yaml` documents every key with its unit, default and danger; a test holds it complete. The names of
+durations and rates hold their unit. Nothing here reads a clock, opens a socket or configures logging.
 """
 
 import ipaddress
@@ -42,7 +42,7 @@ __all__ = [
     "UpstreamSettings",
 ]
 
-#: What never queues, whatever a room's paths say: files a page needs to look right, and what machines ask for.
+#: Paths that never queue in any room: files that a page needs to look right, and files that programs ask for.
 DEFAULT_BYPASS = (
     "/robots.txt",
     "/favicon.ico",
@@ -73,12 +73,12 @@ def _is_loopback(listen: str) -> bool:
 
 
 def _reaches(host: str, listening: str) -> bool:
-    """Whether who connects to a host of this very machine finds what listens there."""
+    """Return whether a connection from this machine to `host` reaches a socket that listens on `listening`."""
     try:
-        asked, own = ipaddress.ip_address(host), ipaddress.ip_address(listening)
+        target, own = ipaddress.ip_address(host), ipaddress.ip_address(listening)
     except ValueError:
         return host == listening or (host == "localhost" and _is_loopback(f"tcp://{listening}:1"))
-    return asked == own or (asked.is_loopback and own.is_unspecified)
+    return target == own or (target.is_loopback and own.is_unspecified)
 
 
 class AdminSettings(Section):
@@ -89,7 +89,7 @@ class AdminSettings(Section):
     def _not_open_to_others(self) -> Self:
         if self.token_env is None and not _is_loopback(self.listen):
             raise ValueError(
-                f"{self.listen} can be reached from other machines, so a token is required:"
+                f"other machines can reach {self.listen}, so a token is required:"
                 " name the environment variable that holds it in token_env"
             )
         return self
@@ -173,7 +173,7 @@ class AbuseSettings(Section):
         if self.premium_per_minute is None:
             return self
         if self.visitor_per_minute is None or self.premium_per_minute < self.visitor_per_minute:
-            raise ValueError("premium_per_minute must be at least visitor_per_minute, which must be set too")
+            raise ValueError("premium_per_minute needs visitor_per_minute, and must not be below it")
         return self
 
 
@@ -204,7 +204,7 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _has_what_rooms_depend_on(self) -> Self:
+    def _has_what_rooms_need(self) -> Self:
         for at, room in enumerate(self.rooms):
             if room.when_redis_down == "hold" and self.cluster.redis_url is None:
                 raise ValueError(f"rooms[{at}].when_redis_down: 'hold' needs cluster.redis_url")
@@ -212,24 +212,26 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _not_its_own_upstream(self) -> Self:
-        """An intermediary must not forward to itself without end (RFC 9110, 7.6)."""
+        """Refuse a loop: an intermediary must not forward to itself (RFC 9110, 7.6)."""
         target = urlsplit(self.upstream.url)
         port = target.port or (443 if target.scheme == "https" else 80)
         for listen in self.listen:
             own = urlsplit(listen)
             if own.port == port and _reaches(target.hostname or "", own.hostname or ""):
-                raise ValueError(f"upstream.url {self.upstream.url} is where the edge itself listens ({listen})")
+                raise ValueError(
+                    f"upstream.url {self.upstream.url} must be the shop's address: the edge itself listens ({listen})"
+                )
         return self
 
     @property
     def nodes(self) -> int:
-        """How many nodes share each room's capacity: machines times workers."""
+        """The number of nodes that share each room's capacity: machines times workers."""
         return self.cluster.nodes * self.workers
 
     @property
     def is_joined(self) -> bool:
-        """Whether nodes tell each other of their lines: over Redis, or on one machine over the supervisor.
+        """Whether the nodes tell each other about their lines, over Redis or (on one machine) over the supervisor.
 
-        Machines that share the capacity evenly without Redis share nothing else either.
+        Several machines without Redis split the capacity evenly and tell each other nothing.
         """
         return self.cluster.redis_url is not None or (self.cluster.nodes == 1 and self.workers > 1)

@@ -1,7 +1,6 @@
-"""The settings of one room: what it protects, how far its door opens, and what its visitors carry and see.
+"""The settings of one room: what it protects, how many visitors it admits, and what its visitors carry and see.
 
-A room stands in the list `rooms` of the whole file (`settings.py`), which also knows what a room depends on outside
-itself.
+A room is one entry of `rooms` in the whole file (`model.py`). The whole file checks what a room needs from outside.
 """
 
 from typing import Annotated, Literal
@@ -99,7 +98,7 @@ class PageSettings(Section):
     def _not_misleading(cls, value: int) -> int:
         if value not in (200, 202, 503):
             raise ValueError(
-                f"must be 200, 202 or 503 (waiting is neither an error of the visitor's nor a redirect), got {value}"
+                f"must be 200, 202 or 503 (to wait is neither a visitor's error nor a redirect), got {value}"
             )
         return value
 
@@ -124,5 +123,5 @@ class RoomSettings(Section):
     def _can_be_known(cls, value: str, info: ValidationInfo) -> str:
         stock = info.data.get("stock")
         if value == "hold" and stock is not None and stock.path is None:
-            raise ValueError("'hold' needs stock.path: without being asked, a shop that nobody enters says nothing")
+            raise ValueError("'hold' needs stock.path: a shop that nobody enters tells its stock only if the edge asks")
         return value

@@ -1,7 +1,7 @@
-"""The values that settings are made of: what each may be, and what is said of one that may not.
+"""The types of single settings: each is a plain Python type with its rule and the error text of that rule.
 
-A type here is a plain type of Python with its rule, so every key that holds such a value refuses the same in the same
-words. `Section` is what every mapping of the file is read into.
+All keys of one type therefore refuse the same values with the same words. Every mapping of the file is read into a
+`Section`.
 """
 
 import ipaddress
@@ -29,7 +29,7 @@ __all__ = [
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 30, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
-#: Of an environment variable.
+#: The name of an environment variable.
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -43,16 +43,18 @@ def _listen_address(text: str) -> str:
 
 
 def _upstream_url(text: str) -> str:
-    fault = ValueError(f"must look like http://HOST:PORT, got {text!r}")
+    error = ValueError(f"must look like http://HOST:PORT, got {text!r}")
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        raise fault from None
+        raise error from None
     if not is_address:
-        raise fault
+        raise error
     if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
-        raise ValueError(f"must hold scheme, host and port only (paths are passed through unchanged), got {text!r}")
+        raise ValueError(
+            f"must hold scheme, host and port only (the edge passes paths through unchanged), got {text!r}"
+        )
     return text.rstrip("/")
 
 
@@ -61,15 +63,17 @@ def _redis_url(text: str) -> str:
     if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
         raise ValueError("must look like redis://HOST:PORT/DATABASE (rediss:// for TLS, unix:///PATH for a socket)")
     if parts.password:
-        raise ValueError("must hold no password: put it into an environment variable and name it in redis_password_env")
+        raise ValueError(
+            "must not hold a password: put it into an environment variable and name that in redis_password_env"
+        )
     return text
 
 
 def _network(text: str) -> str:
     try:
         ipaddress.ip_network(text)
-    except ValueError as fault:
-        raise ValueError(f"must be an address or a CIDR range such as 10.0.0.0/8: {fault}") from None
+    except ValueError as error:
+        raise ValueError(f"must be an address or a CIDR range such as 10.0.0.0/8: {error}") from None
     return text
 
 
@@ -77,13 +81,13 @@ def _path_glob(text: str) -> str:
     if not text.startswith(("/", "*")):
         raise ValueError(f"must start with '/' or '*', got {text!r}")
     if "?" in text or "#" in text:
-        raise ValueError(f"matches paths only: '?' and '#' never occur in one, got {text!r}")
+        raise ValueError(f"must be a path without '?' and '#', got {text!r}")
     return text
 
 
 def _request_path(text: str) -> str:
     if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
-        raise ValueError(f"must be a path of the upstream, with or without a query, such as /stock, got {text!r}")
+        raise ValueError(f"must be a path of the upstream such as /stock, with or without a query, got {text!r}")
     return text
 
 
@@ -91,7 +95,7 @@ def _encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("holds half a surrogate pair, which is no text") from None
+        raise ValueError("must be text, but holds half of a surrogate pair") from None
     return text
 
 
@@ -105,6 +109,6 @@ RequestPath = Annotated[str, AfterValidator(_request_path)]
 
 
 class Section(BaseModel):
-    """A frozen part of the settings; unknown keys and values of another type are faults, nothing is converted."""
+    """A frozen part of the settings. Unknown keys and values of another type are faults; nothing is converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

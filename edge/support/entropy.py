@@ -1,5 +1,8 @@
-"""Random bytes of the system, fetched for hundreds of tickets at once: a system call for each would cost as much as
-signing it. No byte is given twice; a process that forks must make a new one."""
+"""Random bytes of the system, fetched for hundreds of tickets at once.
+
+A system call for each ticket would cost as much as its signature. No byte is given out twice. A process that forks must
+make a new `Entropy`, because both would give out the same bytes.
+"""
 
 from collections.abc import Callable
 
@@ -7,7 +10,7 @@ __all__ = ["Entropy"]
 
 
 class Entropy:
-    """source(n): n random bytes, e.g. `os.urandom`. Calling it gives so many bytes, at most `block`."""
+    """A call returns `count` random bytes, at most `block`. source(n) returns n random bytes, as `os.urandom` does."""
 
     __slots__ = ("_at", "_block", "_bytes", "_source")
 

@@ -1,8 +1,8 @@
-"""A set of networks, asked for single addresses: as many look-ups as it has prefix lengths, however many networks.
+"""A set of networks that is asked for single addresses. One look-up for each prefix length, however many networks.
 
-    {8: {0xC00002, ...}, 0: {...}}    bits to drop -> what is left; 192.0.2.7 is in 192.0.2.0/24, which is 0xC00002
+    {8: {0xC00002, ...}, 0: {...}}    bits to drop -> the bits that remain: 192.0.2.7 is in 192.0.2.0/24 (0xC00002)
 
-IPv4-mapped IPv6 addresses are IPv4 addresses. What is no address is in no network.
+An IPv4-mapped IPv6 address counts as its IPv4 address. A text that is not an address is in no network.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ __all__ = ["NetworkSet", "networks_in"]
 
 
 class NetworkSet:
-    """networks: addresses and CIDR ranges, as in `10.0.0.0/8`. Raises ValueError for anything else."""
+    """networks: addresses and CIDR ranges such as `10.0.0.0/8`. Raises ValueError for any other text."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._by_version: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
@@ -36,7 +36,7 @@ class NetworkSet:
 
 
 def networks_in(text: str) -> tuple[list[str], list[str]]:
-    """The networks of a list file and what is wrong with it: one network a line, '#' begins a comment."""
+    """Return the networks of a list file and its faults. The file has one network a line; '#' begins a comment."""
     found, faults = [], []
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.partition("#")[0].strip()
@@ -44,8 +44,8 @@ def networks_in(text: str) -> tuple[list[str], list[str]]:
             continue
         try:
             ipaddress.ip_network(entry)
-        except ValueError as fault:
-            faults.append(f"line {number}: {fault}")
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
         else:
             found.append(entry)
     return found, faults

@@ -1,1 +1,1 @@
-"""A crowd against a running edge."""
+"""A synthetic crowd of visitors against a running edge."""

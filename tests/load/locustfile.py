@@ -1,10 +1,10 @@
-"""A crowd for Locust: it browses, stands in line as it is told, enters, buys, or loses patience.
+"""A crowd for Locust: visitors browse, wait in line, enter, buy, or lose patience.
 
     locust -f tests/load/locustfile.py --headless --host http://127.0.0.1:8080 --users 500 --spawn-rate 50 --run-time 2m
 
-Each user plays one visitor after the other, with new cookies each time. Nobody asks before the appointment that the
-status document gave. What fails: an answer that is neither a place in line nor the shop's, and a wait without a next
-appointment. Options (or environment): --room-path (STANCHION_PATH), --impatient (STANCHION_IMPATIENT), --patience
+Each user plays one visitor after another, each with new cookies. No visitor polls before the appointment in the status
+document. Two things count as failures: a response that is neither a place in line nor the shop's, and a wait without a
+next appointment. Options (or environment): --room-path (STANCHION_PATH), --impatient (STANCHION_IMPATIENT), --patience
 (STANCHION_PATIENCE), --form-seconds (STANCHION_FORM_SECONDS).
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from locust import FastHttpUser, events, task
 
-#: The page is late by up to this part of an interval, and by no more than so many seconds.
+#: The page polls late by up to this part of an interval, but by at most JITTER_MOST_S seconds.
 JITTER = 0.03
 JITTER_MOST_S = 0.25
 PAGE = {"Accept": "text/html"}
@@ -30,15 +30,19 @@ def add_options(parser: Any) -> None:
         "--impatient", env_var="STANCHION_IMPATIENT", type=float, default=0.3, help="share of visitors who may give up"
     )
     parser.add_argument(
-        "--patience", env_var="STANCHION_PATIENCE", type=float, default=60.0, help="after how many seconds, on average"
+        "--patience", env_var="STANCHION_PATIENCE", type=float, default=60.0, help="mean patience of those, seconds"
     )
     parser.add_argument(
-        "--form-seconds", env_var="STANCHION_FORM_SECONDS", type=float, default=2.0, help="to fill in the form"
+        "--form-seconds",
+        env_var="STANCHION_FORM_SECONDS",
+        type=float,
+        default=2.0,
+        help="time to fill in the form, seconds",
     )
 
 
 class Visitor(FastHttpUser):
-    """One visitor after the other."""
+    """Plays one visitor after another."""
 
     network_timeout = 30.0
     connection_timeout = 10.0
@@ -51,7 +55,7 @@ class Visitor(FastHttpUser):
             self._buy()
 
     def _wait(self) -> bool:
-        """Stand in line; whether one got in."""
+        """Wait in line. Return whether the visitor was admitted."""
         options = self.environment.parsed_options
         patience_s = random.expovariate(1 / options.patience) if random.random() < options.impatient else float("inf")
         began = monotonic()
@@ -64,7 +68,7 @@ class Visitor(FastHttpUser):
             gevent.sleep(after_s + min(JITTER * after_s, JITTER_MOST_S) * random.random())
 
     def _poll(self, path: str) -> float | None:
-        """Ask once. Seconds to the next time, 0: one is in, None: it is over."""
+        """Poll once. Return the seconds to the next poll, 0 after admission, or None if the wait is over."""
         with self.client.get(path, headers=DOCUMENT, name="line", catch_response=True) as answer:
             state = answer.headers.get("Stanchion-State") if answer.headers else None
             answer.request_meta["name"] = f"line: {state}"
@@ -75,7 +79,7 @@ class Visitor(FastHttpUser):
                 return 0.0
             after_s: float | None = answer.json()["poll_after_seconds"]
             if state == "waiting" and (after_s is None or after_s <= 0):
-                answer.failure(f"a next appointment in {after_s} s")
+                answer.failure(f"next appointment in {after_s} s")
                 return None
             return after_s if state == "waiting" else None
 

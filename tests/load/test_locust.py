@@ -1,4 +1,4 @@
-"""The load test itself is tested: some seconds of it, against a real edge and a real shop."""
+"""The load test works: it runs for some seconds against a real edge and a real shop."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from tests.edge.running import one_room, running_edge, wait_until
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
-async def test_a_crowd_of_locusts_waits_gets_in_and_buys(tmp_path: Path):
-    """Nobody sees a failure, some wait, about as many get in as the room admits, and orders are made."""
+async def test_a_locust_crowd_waits_enters_and_buys(tmp_path: Path):
+    """No visitor sees a failure, some wait, the room admits at its rate, and the shop gets orders."""
     async with (
         running_shop(stock=10_000, checkouts_per_second=50, seconds_per_checkout=0.05) as shop,
         running_edge(
@@ -28,18 +28,19 @@ async def test_a_crowd_of_locusts_waits_gets_in_and_buys(tmp_path: Path):
             stderr=asyncio.subprocess.PIPE,
         )
         async with asyncio.timeout(60):
-            out, said = await process.communicate()
-        assert process.returncode == 0, said.decode()
-        told = {each["name"]: each for each in json.loads(out)}
-        got_in = told["line: admitted"]["num_requests"]
+            out, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        by_name = {each["name"]: each for each in json.loads(out)}
+        admitted = by_name["line: admitted"]["num_requests"]
 
-        async def counts_the_same() -> bool:
-            room = (await edge.status())["rooms"][0]  # as of the workers' last reports
-            return bool(abs(room["admitted"] - got_in) <= 2)
+        async def has_the_same_count() -> bool:
+            # The status is as old as the workers' last reports.
+            room = (await edge.status())["rooms"][0]
+            return bool(abs(room["admitted"] - admitted) <= 2)
 
-        await wait_until(counts_the_same, "the edge counts what the crowd saw")
-    assert sum(each["num_failures"] for each in told.values()) == 0, said.decode()
-    assert 16 <= got_in <= 8 * (5 + 2 + 2)
-    assert told["line: waiting"]["num_requests"] > 20
-    assert told["buy"]["num_requests"] > 8
-    assert {"browse", "enter"} <= set(told)
+        await wait_until(has_the_same_count, "the edge and the crowd count the same admissions")
+    assert sum(each["num_failures"] for each in by_name.values()) == 0, errors.decode()
+    assert 16 <= admitted <= 8 * (5 + 2 + 2)
+    assert by_name["line: waiting"]["num_requests"] > 20
+    assert by_name["buy"]["num_requests"] > 8
+    assert {"browse", "enter"} <= set(by_name)

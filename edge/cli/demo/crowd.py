@@ -1,10 +1,10 @@
 """A synthetic crowd: visitors who arrive, wait, lose patience or buy, over real HTTP, as browsers and apps do.
 
-Each visitor has cookies of their own, looks at the product, goes to checkout, follows the status document's
-appointments (never early, a little late, as the page's script does) and, once in, fills in the form. AlreadyRedeemed by the demo
-and by the tests; what happened to each visitor is kept, so that a line's fairness can be measured from outside.
+Each visitor has their own cookies, goes to checkout and follows the status document's appointments: never early, a
+little late, as the page's script does. After admission they fill in the form. The demo and the tests use this crowd. It
+records what happened to each visitor, so that the fairness of a line can be measured from outside.
 
-The first arrivals come in a rush, the others one by one for as long as the crowd runs:
+The first visitors arrive in a rush, the others one by one for as long as the crowd runs:
 
     arrivals/s  |##
                 |##
@@ -24,18 +24,22 @@ import aiohttp
 
 __all__ = ["Crowd", "CrowdPlan", "Visit", "pause_s"]
 
-#: What a person takes to read and fill in a form, seconds, at least and at most.
+#: The time that a person takes to fill in a form, seconds: least and most.
 FORM_S = (0.5, 3.0)
-#: The page is late by up to this part of an interval, and by no more than so many seconds.
+#: The page polls late by up to this part of an interval, but by at most JITTER_MOST_S seconds.
 JITTER = 0.03
 JITTER_MOST_S = 0.25
-#: The page's shortest first pause after an edge could not be reached.
+#: The shortest pause of the page after it could not reach the edge, seconds.
 RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class CrowdPlan:
-    """Who comes when. Rates are visitors a second; patience is exponential, seconds, None: endless."""
+    """When visitors arrive and how long they wait.
+
+    Rates are visitors a second. `impatient` is the share of visitors who may leave; their patience is exponential with
+    a mean of `patience_s` seconds. total: the number of visitors, or None for no end.
+    """
 
     rush: int = 150
     rush_s: float = 5.0
@@ -44,7 +48,6 @@ class CrowdPlan:
     patience_s: float = 60.0
     buy: bool = True
     total: int | None = None
-    """How many come in all; None: no end."""
 
 
 @dataclass(slots=True)
@@ -58,20 +61,20 @@ class Visit:
     polls: int = 0
     bought: bool = False
     dropped: list[str] = field(default_factory=list)
-    """Connections that broke; the visitor tried again, as the page does."""
+    """Connections that broke. The visitor tried again, as the page does."""
     states: Counter[str] = field(default_factory=Counter)
     """Responses by status code and `Stanchion-State`."""
 
 
 def pause_s(after_s: float, chance: random.Random) -> float:
-    """How long the page waits that was told to wait for `after_s`: appointments are not for coming early."""
+    """Return the page's pause for an appointment in `after_s` seconds: never early, a little late."""
     return after_s + min(JITTER * after_s, JITTER_MOST_S) * chance.random()
 
 
 class Crowd:
     """Plays visitors against a running edge. chance: seeded for a crowd that can be repeated.
 
-    base_urls: several edges stand behind a load balancer that gives every request to any of them.
+    base_urls: of several edges, each request goes to any one, as behind a load balancer.
     """
 
     def __init__(self, base_urls: str | Sequence[str], path: str, plan: CrowdPlan, chance: random.Random) -> None:
@@ -82,7 +85,7 @@ class Crowd:
         self.visits: list[Visit] = []
 
     async def play(self) -> None:
-        """Until everybody who was to come is done."""
+        """Run until every visitor of the plan has finished."""
         now = asyncio.get_running_loop().time
         due = now()
         async with asyncio.TaskGroup() as group:
@@ -102,14 +105,15 @@ class Crowd:
         return self._chance.expovariate(rate)
 
     async def _visit(self, visit: Visit) -> None:
-        """A session of one's own: cookies and connections are no other visitor's."""
+        """Play one visitor, with cookies and connections of their own."""
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
             await self._wait(visit, session)
             if visit.admitted is not None and self._plan.buy:
                 try:
                     await self._buy(visit, session)
-                except aiohttp.ClientError as fault:  # a purchase is not tried again by itself
-                    visit.dropped.append(type(fault).__name__)
+                # A browser does not repeat a purchase by itself.
+                except aiohttp.ClientError as error:
+                    visit.dropped.append(type(error).__name__)
 
     async def _wait(self, visit: Visit, session: aiohttp.ClientSession) -> None:
         now = asyncio.get_running_loop().time
@@ -126,7 +130,7 @@ class Crowd:
             await asyncio.sleep(pause_s(after_s, self._chance))
 
     async def _poll(self, visit: Visit, session: aiohttp.ClientSession) -> float | None:
-        """Ask once; the seconds until the next time, None when it is over."""
+        """Poll once. Return the seconds until the next poll, or None if the wait is over."""
         visit.polls += 1
         try:
             async with session.get(
@@ -135,8 +139,8 @@ class Crowd:
                 state = answer.headers.get("Stanchion-State", "none")
                 visit.states[f"{answer.status} {state}"] += 1
                 body = await answer.read()
-        except aiohttp.ClientError as fault:
-            visit.dropped.append(type(fault).__name__)
+        except aiohttp.ClientError as error:
+            visit.dropped.append(type(error).__name__)
             return RETRY_S
         if state == "admitted":
             visit.admitted = asyncio.get_running_loop().time()

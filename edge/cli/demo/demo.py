@@ -1,7 +1,8 @@
-"""`stanchion demo`: starts the shop as a process of its own, the edge in front of it, and the crowd; shows one line a
-second; ends all of it together.
+"""`stanchion demo`: run the shop in its own process, the edge in front of it, and the crowd; end them together.
 
-    crowd, you  -->  edge (a supervisor and two workers)  -->  shop (its checkout is really limited)
+    crowd, you  -->  edge (a supervisor and two workers)  -->  shop (its checkout has a real limit)
+
+The demo prints one status line a second.
 """
 
 import asyncio
@@ -26,14 +27,14 @@ from edge.support.event_loop import run_loop
 
 __all__ = ["demo"]
 
-#: Units for sale: the line outlives a look at it, and not a coffee.
+#: Units for sale: at three admissions a second they last about eight minutes.
 STOCK = 1500
-#: The shop takes a little more than the room admits: the room is what keeps it from being overrun.
+#: A little more than the room admits a second, so that the room protects the checkout.
 CHECKOUTS_PER_SECOND = 4.0
 
 
 def demo(port: int, *, crowd: bool, seed: int | None) -> int:
-    """Run the demo until interrupted; returns the exit code."""
+    """Run the demo until it is interrupted. Return the exit code."""
     run_loop(_demo(port, crowd, seed))
     return 0
 
@@ -42,33 +43,31 @@ async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
     async with running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5) as shop_url:
         settings = _settings(port, shop_url)
         configure_logging(settings.log, "demo")
-        logging.getLogger("edge.audit").setLevel(logging.WARNING)  # nobody has to account for how a demo was ended
+        # The end of a demo needs no line in the audit trail.
+        logging.getLogger("edge.audit").setLevel(logging.WARNING)
         key = secrets.token_urlsafe(32).encode()
         try:
             supervisor = Supervisor(lambda: (settings, (key,)))
-        except ConfigurationError as fault:
-            hint = SettingFault(
-                "", f"or choose another port: make run ARGS='--port {port + 1 if port < 65_535 else 8081}'"
-            )
-            raise ConfigurationError(fault.source, [*fault.faults, hint]) from None
+        except ConfigurationError as error:
+            other = port + 1 if port < 65_535 else 8081
+            hint = SettingFault("", f"or choose another port: make run ARGS='--port {other}'")
+            raise ConfigurationError(error.source, [*error.faults, hint]) from None
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(_show(supervisor, shop_url, with_crowd, seed))]
             await supervisor.serve()
             for helper in helpers:
                 helper.cancel()
-    print("\nended; nothing is left running")
+    print("\nThe demo has ended. No process is left running.")
 
 
 async def _show(supervisor: Supervisor, shop_url: str, with_crowd: bool, seed: int | None) -> None:
     await supervisor.wait_ready()
     [address] = supervisor.addresses
     crowd = Crowd(address, "/checkout", CrowdPlan(), random.Random(seed)) if with_crowd else None
-    print(f"Shop   {address:32} its checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
-    print(f"Line   {address + '/checkout':32} the room lets {_capacity(supervisor):g} visitors/s in")
-    print(
-        "Open the line in a browser. Ctrl-C ends it all.\n" + ("" if crowd else "No crowd: the line is empty.\n"),
-        flush=True,
-    )
+    print(f"Shop   {address:32} the checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
+    print(f"Line   {address + '/checkout':32} the room admits {_capacity(supervisor):g} visitors/s")
+    print("Open the line in a browser. Ctrl-C ends the demo.", flush=True)
+    print("" if crowd else "There is no crowd: the line is empty.\n", flush=True)
     async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
         if crowd is not None:
             group.create_task(crowd.play())
@@ -79,7 +78,7 @@ async def _show(supervisor: Supervisor, shop_url: str, with_crowd: bool, seed: i
 
 
 def _print_live(line: str) -> None:
-    """On a terminal one line that changes, cut at its width, for a line that wraps cannot be overwritten."""
+    """On a terminal, overwrite one line, cut at the width because a wrapped line cannot be overwritten."""
     if sys.stdout.isatty():
         print(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
     else:

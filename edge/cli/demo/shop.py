@@ -1,4 +1,4 @@
-"""The demo's upstream: the shop of `checkout/`, started as a process of its own, as any upstream is."""
+"""The demo's upstream: the shop of `checkout/`, in its own process as any upstream."""
 
 import asyncio
 import contextlib
@@ -13,21 +13,22 @@ __all__ = ["running_shop"]
 
 @contextlib.asynccontextmanager
 async def running_shop(stock: int, checkouts_per_second: float, seconds_per_checkout: float) -> AsyncIterator[str]:
-    """A shop on a free port; yields its address, and ends it afterwards."""
+    """Run a shop on a free port, yield its address, and end it afterwards."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "checkout", "serve", "--listen", "127.0.0.1:0", "--stock", str(stock)),
         *("--checkouts-per-second", str(checkouts_per_second), "--seconds-per-checkout", str(seconds_per_checkout)),
         stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the demo to hear: the shop ends after the edge
+        # A session of its own: Ctrl-C reaches only the demo, which ends the shop after the edge.
+        start_new_session=True,
     )
     try:
         if process.stdout is None:
             raise InternalError("the shop was started without a pipe for its output")
-        said = (await process.stdout.readline()).decode()
+        first_line = (await process.stdout.readline()).decode()
         prefix = "listening on "
-        if not said.startswith(prefix):
-            raise UpstreamError(f"the demo's shop did not start; it said {said!r}")
-        yield said.removeprefix(prefix).strip()
+        if not first_line.startswith(prefix):
+            raise UpstreamError(f"the demo's shop did not start; its first line is {first_line!r}")
+        yield first_line.removeprefix(prefix).strip()
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)

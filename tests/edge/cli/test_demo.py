@@ -1,4 +1,4 @@
-"""`stanchion demo`: everything starts, a line forms, and Ctrl-C ends all of it cleanly."""
+"""`stanchion demo` starts all parts, forms a line, and ends all parts at Ctrl-C."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from tests.edge.running import DEADLINE_S
 
 
 def children_of(pid: int) -> set[int]:
-    """Process ids whose parent is `pid`."""
+    """Return the ids of the processes whose parent is `pid`."""
     found = set()
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
@@ -21,7 +21,7 @@ def children_of(pid: int) -> set[int]:
 
 
 async def test_the_demo_forms_a_line_and_ends_cleanly() -> None:
-    """One status line a second, somebody waits, somebody buys; after Ctrl-C exit code 0, no traceback, no process."""
+    """Visitors wait and buy. After Ctrl-C: exit code 0, no traceback, no process left."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "edge.cli", "demo", "--port", "0", "--seed", "3"),
         stdout=asyncio.subprocess.PIPE,
@@ -42,10 +42,10 @@ async def test_the_demo_forms_a_line_and_ends_cleanly() -> None:
         children = children_of(process.pid)
         assert len(children) == 3, "the shop and two workers"
         process.send_signal(signal.SIGINT)
-        said, complained = await process.communicate()
-    assert process.returncode == 0, complained.decode()
-    assert complained == b""
-    assert b"nothing is left running" in said
+        out, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert errors == b""
+    assert b"No process is left running" in out
     assert not children & {int(entry) for entry in os.listdir("/proc") if entry.isdecimal()}
     assert any(line.startswith("Line ") and "/checkout" in line for line in lines)
     assert all("refused 0" in line for line in lines if line.startswith("waiting"))

@@ -1,4 +1,4 @@
-"""Looking at a cookie and at a running edge from a terminal."""
+"""`stanchion ticket inspect`, `status` and `lists`: a cookie and a running edge, read from a terminal."""
 
 import asyncio
 from pathlib import Path
@@ -22,23 +22,23 @@ def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(file)
 
 
-def test_a_ticket_says_what_it_holds(settings_file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Verified with the settings' keys: its times as a person reads them, and exit code 0."""
+def test_a_verified_ticket_prints_its_times(settings_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the settings' keys: readable times, a valid signature, exit code 0."""
     cookie = Keyring([KEY.encode()]).seal(new_ticket("checkout", 1_795_000_000.123, bytes(16)))
     assert main(["ticket", "inspect", f"stanchion_checkout={cookie}", "--config", settings_file]) == 0
-    said = capsys.readouterr().out
-    assert "first seen: 2026-11-18T11:06:40.123Z" in said
-    assert "signature: valid" in said
+    printed = capsys.readouterr().out
+    assert "kind: ticket" in printed
+    assert "first seen: 2026-11-18T11:06:40.123Z" in printed
+    assert "signature: valid" in printed
 
 
-def test_a_pass_says_what_it_holds(settings_file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same for a pass."""
+def test_a_verified_pass_prints_its_times(settings_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     cookie = Keyring([KEY.encode()]).seal(Pass("i" * 22, "checkout", 1e9, 1e9 + 5, 1e9 + 600))
     assert main(["ticket", "inspect", cookie, "--config", settings_file]) == 0
     assert "expires: 2001-09-09T01:56:40.000Z" in capsys.readouterr().out
 
 
-def test_a_pass_says_whether_it_was_given_to_whoever_shows_it(
+def test_a_pass_is_compared_with_a_browser_and_a_network(
     settings_file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """For the support desk: the visitor's browser and address from the log, against the pass."""
@@ -47,28 +47,33 @@ def test_a_pass_says_whether_it_was_given_to_whoever_shows_it(
     cookie = keys.seal(Pass("i" * 22, "checkout", 1e9, 1e9 + 5, 1e9 + 600, binding_digest))
     shown = ["--user-agent", "curl/8.5", "--address", "198.51.100.1"]
     assert main(["ticket", "inspect", cookie, "--config", settings_file, *shown]) == 0
-    said = capsys.readouterr().out
-    assert "browser: the same (bound)" in said
-    assert "network: another (not bound)" in said
+    printed = capsys.readouterr().out
+    assert "browser: matches (bound)" in printed
+    assert "network: differs (not bound)" in printed
 
 
 @pytest.mark.parametrize("cookie", ["", "nonsense", "t1.checkout.x.1.2.forged", "p1.checkout.x"])
-def test_what_cannot_be_believed_fails(cookie: str, settings_file: str) -> None:
-    """Exit code 1, whatever the text; without keys nothing is believed."""
+def test_an_unverified_cookie_is_exit_code_1(cookie: str, settings_file: str) -> None:
+    """Malformed or forged text, and any text without keys."""
     assert main(["ticket", "inspect", cookie, "--config", settings_file]) == 1
     assert main(["ticket", "inspect", cookie]) == 1
 
 
-async def test_status_shows_every_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table for people; an edge that cannot be reached is a failure with a sentence."""
+async def test_status_and_lists_of_a_running_edge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of every room. An edge that does not answer, or refuses, is exit code 1 with a reason."""
     async with (
         running_upstream(Shop().handle) as upstream,
         running_edge(one_room(upstream, **ROOM), tmp_path) as edge,
     ):
         assert await asyncio.to_thread(main, ["status", "--admin", edge.admin]) == 0
-        said = capsys.readouterr().out
-        assert "2 of 2 nodes ready" in said
-        assert "checkout  0" in said
+        printed = capsys.readouterr().out
+        assert "2 of 2 nodes ready" in printed
+        assert "checkout  0" in printed
+        assert await asyncio.to_thread(main, ["lists", "--admin", edge.admin]) == 0
+        assert "no network is on a list" in capsys.readouterr().out
+        command = ["lists", "deny", "not-a-network", "--admin", edge.admin]
+        assert await asyncio.to_thread(main, command) == 1
+        assert f"{edge.admin}/lists: " in capsys.readouterr().err
         admin = edge.admin
     assert await asyncio.to_thread(main, ["status", "--admin", admin]) == 1
     assert "no edge answers" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command line: what it prints and how it exits."""
+"""The command line: its output and its exit codes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ FAULTY = "workers: 0\nsecret_keys_env: STANCHION_KEYS\nupstream: {url: 'http://s
 
 
 def run(*arguments: str) -> int:
-    """The exit code, whichever way the command says it."""
+    """Return the exit code, returned or raised."""
     try:
         return main(arguments)
     except SystemExit as ending:
@@ -27,11 +27,11 @@ def run(*arguments: str) -> int:
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in command_names())])
 def test_every_command_has_help(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
-    """--help prints what the command is for and exits with 0, before anything is read or started."""
+    """--help prints the command's purpose and exits with 0. Nothing is read or started."""
     assert run(*command, "--help") == 0
-    said = capsys.readouterr()
-    assert said.out.startswith(" ".join(["usage: stanchion", *command]))
-    assert said.err == ""
+    printed = capsys.readouterr()
+    assert printed.out.startswith(" ".join(["usage: stanchion", *command]))
+    assert printed.err == ""
 
 
 @pytest.mark.parametrize(
@@ -39,55 +39,55 @@ def test_every_command_has_help(command: tuple[str, ...], capsys: pytest.Capture
     [(), ("fly",), ("run",), ("check",), ("run", "a", "b"), ("demo", "--port", "x"), ("demo", "--port", "65536")],
 )
 def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
-    """Usage that cannot be meant is told on standard error, in a line that names the command."""
+    """Wrong usage is reported on standard error, in a line that names the command."""
     assert run(*arguments) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "stanchion" in said.err
-    assert "Traceback" not in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "stanchion" in printed.err
+    assert "Traceback" not in printed.err
 
 
-def test_check_says_that_a_file_is_fine(capsys: pytest.CaptureFixture[str]):
-    """Exit code 0 and one line; the secret keys need not be there to check a file."""
+def test_check_accepts_a_file_without_faults(capsys: pytest.CaptureFixture[str]):
+    """Exit code 0 and one line. The check does not need the secret keys."""
     assert run("check", str(CONFIGS / "reference.yaml")) == 0
-    assert capsys.readouterr().out.endswith("reference.yaml: fine; 1 room: checkout\n")
+    assert capsys.readouterr().out.endswith("reference.yaml: no faults; 1 room: checkout\n")
 
 
 def test_check_reports_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Exit code 2, and the report on standard error."""
+    """Exit code 2, with the report on standard error."""
     file = tmp_path / "shop.yaml"
     file.write_text(FAULTY)
     assert run("check", str(file)) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.splitlines()[0] == f"{file}: 2 faults"
-    assert "  workers: must be >= 1, got 0" in said.err.splitlines()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[0] == f"{file}: 2 faults"
+    assert "  workers: must be >= 1, got 0" in printed.err.splitlines()
 
 
 def test_check_reports_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """The same for programs: one object on standard output, fine or faulty."""
+    """For programs: one JSON object on standard output, with or without faults."""
     file = tmp_path / "shop.yaml"
     file.write_text(FAULTY)
     assert run("check", "--json", str(file)) == 2
-    said = capsys.readouterr()
-    report = json.loads(said.out)
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
     assert (report["file"], report["valid"]) == (str(file), False)
     assert {"path": "workers", "message": "must be >= 1, got 0"} in report["faults"]
-    assert said.err == ""
+    assert printed.err == ""
     assert run("check", "--json", str(CONFIGS / "demo.yaml")) == 0
     assert json.loads(capsys.readouterr().out)["faults"] == []
 
 
 @pytest.mark.parametrize("file", sorted({path.name for path in CONFIGS.glob("*.yaml")} - {"shop.yaml"}))
-def test_every_file_that_comes_along_is_fine(file: str):
-    """What is offered for copying passes `stanchion check`; `shop.yaml` is the shop's, and held by its own tests."""
+def test_every_settings_file_in_configs_passes_check(file: str):
+    """Operators copy these files. `shop.yaml` belongs to the shop, whose own tests check it."""
     assert run("check", str(CONFIGS / file)) == 0
 
 
 def test_run_refuses_what_check_refuses(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    """Faulty settings, a missing file and missing keys: exit code 2 before a socket is opened."""
+    """Faulty settings, a missing file and missing keys are exit code 2 before a socket is opened."""
     file = tmp_path / "shop.yaml"
     file.write_text(FAULTY)
     assert run("run", str(file)) == 2
@@ -99,8 +99,8 @@ def test_run_refuses_what_check_refuses(
     assert "STANCHION_KEYS is not set" in capsys.readouterr().err
 
 
-def test_keygen_prints_a_key_that_run_takes(capsys: pytest.CaptureFixture[str]):
-    """256 random bits in letters that need no quoting, another one each time."""
+def test_keygen_prints_a_key_that_run_accepts(capsys: pytest.CaptureFixture[str]):
+    """256 random bits, different each time, in letters that need no quoting."""
     assert run("keygen") == run("keygen") == 0
     first, second = capsys.readouterr().out.split()
     assert first != second
@@ -108,16 +108,15 @@ def test_keygen_prints_a_key_that_run_takes(capsys: pytest.CaptureFixture[str]):
     assert all(letter.isalnum() or letter in "-_" for letter in first)
 
 
-def test_version(capsys: pytest.CaptureFixture[str]):
-    """One line, name and number."""
+def test_version_prints_name_and_number(capsys: pytest.CaptureFixture[str]):
     assert run("version") == 0
     name, number = capsys.readouterr().out.split()
     assert name == "stanchion"
     assert number[0].isdigit()
 
 
-def test_the_module_is_the_command():
-    """`python -m edge.cli` is `stanchion`, its exit code the process's."""
+def test_the_module_runs_the_command():
+    """`python -m edge.cli` runs `stanchion` and exits with its code."""
     here = Path(__file__).parents[3]
     command = [sys.executable, "-m", "edge.cli", "check", "missing.yaml"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=here, env=dict(os.environ), check=False)

@@ -1,4 +1,4 @@
-"""Every change that an operator makes is told in one line: who, what, before and after, and how it ended."""
+"""Every change by an operator is one log line: who, what, before, after and the result."""
 
 import copy
 import io
@@ -25,7 +25,7 @@ rooms:
 """
 
 
-def test_changes_are_told_by_path_rooms_by_name_and_keys_by_digest():
+def test_changes_name_paths_and_rooms_and_digest_keys():
     before = parse_settings(MINIMAL.format(name="a", rate=5, deny="[]"))
     after = parse_settings(MINIMAL.format(name="a", rate=6, deny=[f"10.0.0.{at}" for at in range(20)]))
     was, now = changes(before, after, [b"old" * 8], [b"new" * 8, b"old" * 8])
@@ -37,7 +37,7 @@ def test_changes_are_told_by_path_rooms_by_name_and_keys_by_digest():
     assert changes(before, before) == ({}, {})
 
 
-def test_a_room_that_comes_and_one_that_goes_are_told():
+def test_added_and_removed_rooms_are_changes():
     before = parse_settings(MINIMAL.format(name="a", rate=5, deny="[]"))
     after = parse_settings(MINIMAL.format(name="b", rate=5, deny="[]"))
     was, now = changes(before, after)
@@ -56,27 +56,27 @@ def root_logger():
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_the_line_comes_at_every_level():
+def test_an_audit_line_is_written_at_every_level():
     written = io.StringIO()
     configure_logging(LogSettings(level="error", format="json"), "test", written)
-    logging.getLogger("edge.supervisor").info("not this")
+    logging.getLogger("edge.supervisor").info("below the level")
     audit("somebody", "something", "done", {"a": 1}, {"a": 2})
     [line] = [json.loads(line) for line in written.getvalue().splitlines()]
-    told = {name: line[name] for name in ("who", "what", "before", "after", "result")}
-    assert told == {"who": "somebody", "what": "something", "before": {"a": 1}, "after": {"a": 2}, "result": "done"}
+    fields = {name: line[name] for name in ("who", "what", "before", "after", "result")}
+    assert fields == {"who": "somebody", "what": "something", "before": {"a": 1}, "after": {"a": 2}, "result": "done"}
 
 
 async def _audited(edge: Edge, count: int) -> list[Tree]:
-    """The audit lines, once there are so many."""
+    """Wait for `count` audit lines and return them."""
 
     async def are_there() -> bool:
         return len(edge.said("audit")) >= count
 
-    await wait_until(are_there, f"{count} changes were told")
+    await wait_until(are_there, f"{count} changes are logged")
     return edge.said("audit")
 
 
-async def test_signals_are_told(tmp_path: Path):
+async def test_signals_leave_an_audit_line(tmp_path: Path):
     async with whole_edge(tmp_path, workers=1) as edge:
         tree = copy.deepcopy(edge.tree)
         tree["rooms"][0]["capacity"]["admissions_per_second"] = 50.0

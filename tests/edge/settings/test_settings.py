@@ -1,4 +1,4 @@
-"""The settings' own rules, and the reference file that documents all of them."""
+"""The rules of single settings, and the reference file that documents all of them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,19 +17,19 @@ from edge.supervisor.supervisor import NEEDS_RESTART
 from edge.support.errors import ConfigurationError
 
 REFERENCE = Path(__file__).parents[3] / "configs" / "reference.yaml"
-#: One of the two is required, so neither shows its default.
+#: Exactly one of the two is required, so the reference shows a value for one.
 ONE_OF = ("secret_keys_env", "secret_keys_file")
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds, itself or in a list."""
+    """Return the model that a field holds, itself or in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := section_of(part))), None)
 
 
 def leaves(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of the settings that holds a value rather than a section."""
+    """Yield every key of the settings that holds a value rather than a section."""
     for name, field in model.model_fields.items():
         path, section = f"{at}{name}", section_of(field.annotation)
         if section is None:
@@ -39,7 +39,7 @@ def leaves(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shown(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of the reference file and what it shows; lists of sections count as their first one."""
+    """Yield every key of the reference file and its value. Of a list of sections only the first counts."""
     for name, inner in value.items():
         path = f"{at}{name}"
         if isinstance(inner, list) and inner and isinstance(inner[0], dict):
@@ -51,7 +51,7 @@ def shown(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def comments() -> dict[str, str]:
-    """The comment above every key of the reference file, by the key's path."""
+    """Return the comment above every key of the reference file, by the key's path."""
     found: dict[str, str] = {}
     parents: list[tuple[int, str]] = []
     above: list[str] = []
@@ -77,18 +77,18 @@ SHOWN = dict(shown(yaml.safe_load(REFERENCE.read_text("utf-8"))))
 
 
 def test_the_reference_loads():
-    """The reference is a file one can start from."""
+    """An operator can start from the reference file."""
     assert load_settings(REFERENCE).rooms[0].name == "checkout"
 
 
 def test_the_reference_is_complete():
-    """Every setting stands in the reference, and nothing stands there that is no setting."""
+    """The reference holds every setting and no other key."""
     assert sorted(SHOWN) == sorted(LEAVES)
 
 
 @pytest.mark.parametrize("path", sorted(LEAVES))
 def test_the_reference_shows_and_names_the_real_default(path: str):
-    """What a key shows is its default, the comment above it names the same one, or says that the key is required."""
+    """A key shows its default and its comment names the same, or the comment says that the key is required."""
     field, comment = LEAVES[path], comments()[path]
     default = field.get_default(call_default_factory=True)
     if default is PydanticUndefined:
@@ -102,7 +102,7 @@ def test_the_reference_shows_and_names_the_real_default(path: str):
 
 @pytest.mark.parametrize("path", sorted(LEAVES))
 def test_the_reference_names_the_unit_of_every_number(path: str):
-    """A number without a unit is a trap."""
+    """A number without a unit is a trap for operators."""
     kinds = {LEAVES[path].annotation, *get_args(LEAVES[path].annotation)} - {NoneType}
     is_number = any(kind in (int, float) or {int, float} & set(get_args(kind)) for kind in kinds)
     if is_number and path != "rooms.page.status_code":
@@ -110,7 +110,7 @@ def test_the_reference_names_the_unit_of_every_number(path: str):
 
 
 def test_the_reference_marks_what_needs_a_restart():
-    """A reload changes everything but what the reference binding_digest, and the supervisor knows the same list."""
+    """A reload changes all settings but those that the reference marks. The supervisor has the same list."""
     marked = {path for path, comment in comments().items() if "restart" in comment.splitlines()}
     assert marked == set(NEEDS_RESTART)
 
@@ -125,7 +125,7 @@ def room(**changes: Any) -> dict[str, Any]:
 
 
 def faults_of(**changes: Any) -> dict[str, str]:
-    """What is wrong with the least settings when these are changed, by path."""
+    """Return the faults of the smallest settings with these changes, by path."""
     least: dict[str, Any] = {"secret_keys_env": "KEYS", "upstream": {"url": "http://shop:9000"}, "rooms": [room()]}
     try:
         parse_settings(yaml.safe_dump({**least, **changes}))
@@ -134,8 +134,8 @@ def faults_of(**changes: Any) -> dict[str, str]:
     return {}
 
 
-def test_the_least_settings():
-    """An upstream, a key's place and one room with paths and a capacity are all one has to say."""
+def test_the_smallest_settings_have_no_faults():
+    """An upstream, a source of keys, and one room with paths and a capacity are enough."""
     assert faults_of() == {}
 
 
@@ -165,12 +165,12 @@ def test_the_least_settings():
         ({"trusted_proxies": ["10.0.0.0/33"]}, "trusted_proxies[0]", "CIDR"),
         ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies[0]", "host bits"),
         ({"bypass": ["robots.txt"]}, "bypass[0]", "must start with '/' or '*'"),
-        ({"bypass": ["/a?b=*"]}, "bypass[0]", "matches paths only"),
+        ({"bypass": ["/a?b=*"]}, "bypass[0]", "without '?'"),
         ({"cookies": {"domain": "shop example"}}, "cookies.domain", "must match"),
         ({"log": {"level": "loud"}}, "log.level", "must be one of"),
         ({"rooms": []}, "rooms", "at least 1"),
         ({"rooms": [room(name="Check Out")]}, "rooms[0].name", "must match"),
-        ({"rooms": [room(), room()]}, "rooms[1].name", "'checkout' is the name of rooms[0] already"),
+        ({"rooms": [room(), room()]}, "rooms[1].name", "'checkout' is already the name of rooms[0]"),
         ({"rooms": [room(match={"paths": []})]}, "rooms[0].match.paths", "at least 1"),
         ({"rooms": [room(polling={"min_seconds": 5, "max_seconds": 2})]}, "rooms[0].polling.max_seconds", ">= min"),
         ({"rooms": [room(polling={"min_seconds": 20})]}, "rooms[0].polling.max_seconds", ">= min_seconds (20)"),
@@ -179,15 +179,15 @@ def test_the_least_settings():
         (
             {"listen": ["tcp://0.0.0.0:80"], "upstream": {"url": "http://127.0.0.1"}},
             "",
-            "where the edge itself listens",
+            "the edge itself listens",
         ),
-        ({"listen": ["tcp://[::]:81"], "upstream": {"url": "http://[::1]:81"}}, "", "where the edge itself listens"),
+        ({"listen": ["tcp://[::]:81"], "upstream": {"url": "http://[::1]:81"}}, "", "the edge itself listens"),
         ({"listen": ["tcp://127.0.0.1:81"], "upstream": {"url": "http://localhost:81"}}, "", "the edge itself listens"),
         ({"secret_keys_file": "/k"}, "", "exactly one of secret_keys_env and secret_keys_file"),
     ],
 )
 def test_a_faulty_value_is_reported_with_its_path(changes: dict[str, Any], path: str, says: str):
-    """Every fault says where it is, what would be right and what was given."""
+    """Every fault says where it is, what is allowed and what was given."""
     found = faults_of(**changes)
     assert list(found) == [path]
     assert says in found[path]
@@ -195,14 +195,14 @@ def test_a_faulty_value_is_reported_with_its_path(changes: dict[str, Any], path:
 
 @pytest.mark.parametrize("rate", [0, -3, float("nan"), float("inf"), 1e7, None, "fast", True, [1]])
 def test_a_capacity_is_a_positive_number(rate: Any):
-    """Nothing but a finite positive number of visitors a second is a capacity."""
+    """A capacity is a finite, positive number of visitors a second."""
     assert list(faults_of(rooms=[room(capacity={"admissions_per_second": rate})])) == [
         "rooms[0].capacity.admissions_per_second"
     ]
 
 
 def test_nodes_are_machines_times_workers():
-    """A room's capacity is shared by every worker of every machine."""
+    """All workers of all machines share a room's capacity."""
     settings = parse_settings(
         yaml.safe_dump(
             {
@@ -218,7 +218,7 @@ def test_nodes_are_machines_times_workers():
 
 
 def test_settings_are_frozen():
-    """Nobody changes settings in place: what one part of the edge sees, all see."""
+    """No part of the edge can change the settings that the others see."""
     settings = load_settings(REFERENCE)
     with pytest.raises(ValueError, match="frozen"):
         settings.workers = 2  # type: ignore[misc]

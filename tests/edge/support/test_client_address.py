@@ -1,4 +1,4 @@
-"""Whom a request came from: one table, from who is believed to what follows."""
+"""The visitor's address, scheme and host as trusted proxies report them."""
 
 import pytest
 
@@ -10,17 +10,17 @@ PROXIES = ("10.0.0.0/8", "fd00::/8")
 @pytest.mark.parametrize(
     ("networks", "peer", "forwarded_for", "visitor", "sent_on"),
     [
-        # nobody is trusted: the header says nothing
+        # without trusted proxies the header is ignored
         ((), "203.0.113.9", "1.2.3.4", "203.0.113.9", "203.0.113.9"),
-        # the peer is no proxy of ours
+        # the peer is not a trusted proxy
         (PROXIES, "203.0.113.9", "1.2.3.4", "203.0.113.9", "203.0.113.9"),
-        # one proxy
+        # one trusted proxy
         (PROXIES, "10.0.0.1", "203.0.113.9", "203.0.113.9", "203.0.113.9, 10.0.0.1"),
         (PROXIES, "10.0.0.1", "", "10.0.0.1", "10.0.0.1"),
-        # a chain is read from the right, and what a visitor wrote to its left is not believed
+        # a chain is read from the right; the part to the left, which a visitor can write, is ignored
         (PROXIES, "10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2", "203.0.113.9", "203.0.113.9, 10.0.0.2, 10.0.0.1"),
         (PROXIES, "10.0.0.1", "10.9.9.9, 10.0.0.2", "10.9.9.9", "10.9.9.9, 10.0.0.2, 10.0.0.1"),
-        # what is no address ends the chain
+        # an entry that is not an address ends the chain
         (PROXIES, "10.0.0.1", "203.0.113.9, unknown", "10.0.0.1", "10.0.0.1"),
         (PROXIES, "10.0.0.1", "203.0.113.9, <script>", "10.0.0.1", "10.0.0.1"),
         # ports, brackets, mapped addresses
@@ -32,13 +32,13 @@ PROXIES = ("10.0.0.0/8", "fd00::/8")
 def test_the_visitor_is_the_first_untrusted_address_from_the_right(
     networks: tuple[str, ...], peer: str, forwarded_for: str, visitor: str, sent_on: str
 ) -> None:
-    """Only what trusted proxies wrote counts."""
+    """Only entries that trusted proxies wrote count."""
     origin = TrustedProxies(networks).origin(peer, "http", forwarded_for, "https", "shop.example")
     assert (origin.ip, origin.forwarded_for) == (visitor, sent_on)
 
 
-def test_scheme_and_host_are_believed_of_trusted_proxies_only() -> None:
-    """The last proxy's word counts, of a scheme only the two that exist."""
+def test_only_trusted_proxies_set_scheme_and_host() -> None:
+    """The last proxy's value counts. A scheme other than http and https is ignored."""
     trusted = TrustedProxies(PROXIES)
     assert trusted.origin("203.0.113.9", "http", "", "https", "a") == Origin("203.0.113.9", "http", "203.0.113.9", None)
     believed = trusted.origin("10.0.0.1", "http", "203.0.113.9", "http, https", "a, shop.example")

@@ -1,4 +1,4 @@
-"""Randomness in stock is as good as fresh: every byte of the source is given at most once, in order."""
+"""`Entropy` gives out every byte of its source at most once, in order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from edge.support.entropy import Entropy
 
 
 @given(st.lists(st.integers(0, 16), max_size=200))
-def test_no_byte_is_given_twice(counts: list[int]) -> None:
+def test_no_byte_is_given_out_twice(counts: list[int]) -> None:
     fetched: list[bytes] = []
 
     def source(count: int) -> bytes:
@@ -15,9 +15,9 @@ def test_no_byte_is_given_twice(counts: list[int]) -> None:
         return fetched[-1]
 
     take = Entropy(source, block=64)
-    given_out = [take(count) for count in counts]
-    assert [len(each) for each in given_out] == counts
+    taken = [take(count) for count in counts]
+    assert [len(each) for each in taken] == counts
     left = b"".join(fetched)
-    for each in given_out:
+    for each in taken:
         at = left.index(each)
         left = left[at + len(each) :]

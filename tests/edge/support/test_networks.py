@@ -1,4 +1,4 @@
-"""Lists of networks: what is in one, and what is wrong with a file of them."""
+"""Sets of networks, and the files that list them."""
 
 import ipaddress
 
@@ -24,12 +24,12 @@ def test_an_address_is_in_a_set_when_it_is_in_one_of_its_networks(networks, addr
 
 
 @pytest.mark.parametrize(("address", "is_in"), [("::ffff:192.0.2.9", True), ("192.0.2.9", True), ("no address", False)])
-def test_a_mapped_address_is_the_ipv4_address(address, is_in):
+def test_a_mapped_address_counts_as_its_ipv4_address(address, is_in):
     assert (address in NetworkSet(["192.0.2.0/24"])) is is_in
 
 
-def test_a_file_holds_a_network_a_line():
-    text = "# those\n192.0.2.0/24  # a comment\n\n2001:db8::/32\n10.0.0.1/8\nnonsense\n"
+def test_a_file_has_one_network_a_line_and_each_fault_its_line():
+    text = "# a comment\n192.0.2.0/24  # a comment\n\n2001:db8::/32\n10.0.0.1/8\nnonsense\n"
     found, faults = networks_in(text)
     assert found == ["192.0.2.0/24", "2001:db8::/32"]
     assert [fault.partition(":")[0] for fault in faults] == ["line 5", "line 6"]

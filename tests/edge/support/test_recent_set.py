@@ -1,4 +1,4 @@
-"""What came before is known: at least the last `most`, at most twice as many."""
+"""A recent set knows at least the last `most` values and holds at most twice as many."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,21 +7,21 @@ from edge.support.recent_set import Seen
 
 
 @given(st.lists(st.integers(0, 40), max_size=200))
-def test_the_last_ones_are_known_and_memory_is_bounded(asked: list[int]) -> None:
+def test_the_last_values_are_known_and_memory_is_bounded(values: list[int]) -> None:
     seen: Seen[int] = Seen(8)
-    for at, each in enumerate(asked):
-        came = seen.note(each)
+    for at, each in enumerate(values):
+        was_known = seen.note(each)
         assert len(seen) <= 16
-        assert not came or each in asked[:at]
-        assert came or each not in asked[max(0, at - 8) : at]
+        assert not was_known or each in values[:at]
+        assert was_known or each not in values[max(0, at - 8) : at]
 
 
-def test_what_comes_again_is_known_for_as_long_as_what_is_new() -> None:
+def test_a_repeated_value_is_known_for_as_long_as_a_new_one() -> None:
     seen: Seen[int] = Seen(2)
     assert [seen.note(each) for each in (0, 1, 2, 3, 0, 4, 0)] == [False, False, False, False, True, False, True]
 
 
-def test_what_is_older_than_two_generations_is_forgotten() -> None:
+def test_a_value_older_than_two_generations_is_forgotten() -> None:
     seen: Seen[int] = Seen(16)
     assert not any(seen.note(each) for each in range(33))
     assert all(seen.note(each) for each in range(16, 33))
