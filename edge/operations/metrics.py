@@ -157,7 +157,7 @@ class Metrics:
             *("room", "reason"),
         )
         self.redemption_checks = counter(
-            "stanchion_redemption_checks", "Redemption checks by outcome: granted, used or alone.", "room", "outcome"
+            "stanchion_redemption_checks", "Redemption checks by outcome.", "room", "outcome"
         )
         self.join_challenges = counter("stanchion_join_challenges", "Join challenges by result.", "room", "result")
         self.tickets_requeued = counter(

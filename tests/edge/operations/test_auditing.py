@@ -69,11 +69,14 @@ def test_an_audit_line_is_written_at_every_level():
 async def _audited(edge: Edge, count: int) -> list[Tree]:
     """Wait for `count` audit lines and return them."""
 
+    def lines() -> list[Tree]:
+        return [line for line in edge.running.log if line["logger"] == "edge.audit"]
+
     async def are_there() -> bool:
-        return len(edge.said("audit")) >= count
+        return len(lines()) >= count
 
     await wait_until(are_there, f"{count} changes are logged")
-    return edge.said("audit")
+    return lines()
 
 
 async def test_signals_leave_an_audit_line(tmp_path: Path):
