@@ -1,11 +1,11 @@
-"""The edge against the peers a user would pick instead, in one run on one machine: `make bench`.
+"""Compare the edge with the servers a user would choose instead, in one run on one machine: `make bench`.
 
-One core for the server, the other for the load and the shop. In each round every server does every kind of work in
-turn; ratios are taken within a round, and their medians are what counts, for absolute figures drift by a third from one
-hour to the next. CPU time is the server's own accounting (/proc), all its processes together.
+One core runs the server, the other the load and the shop. In each round every server does every kind of work in turn.
+Ratios are taken within a round and the result is their median, because absolute figures drift by a third from one hour
+to the next. CPU time is the accounting of the kernel (/proc), summed over all processes of a server.
 
-    P1  a poll: verify the ticket, compare, answer 150-200 bytes of JSON
-    P2  the waiting page with a freshly signed cookie
+    P1  a poll: verify the ticket, compare, answer 150 to 200 bytes of JSON
+    P2  the waiting page with a newly signed cookie
     P3  verify a pass and proxy: GET of 1 kB and of 100 kB, POST of 10 kB
 """
 
@@ -30,7 +30,7 @@ from tests.bench.servers import COMPILED, Server, Servers, missing
 
 SERVER_CORE, LOAD_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
 PURE, COMPILED_FORM, REFERENCE = "stanchion", "stanchion, compiled", "nginx+lua"
-#: What the machine can do at all: the same load, and nothing to decide.
+#: The limits of the machine: the same load, and nothing to decide.
 FLOORS = ("nginx, nothing to decide", "uvloop, nothing to decide")
 WAITING = (1_000, 100_000, 1_000_000)
 
@@ -54,14 +54,14 @@ WORKS: tuple[Work, ...] = (
 def measure(
     servers: dict[str, Server], folder: Path, rounds: int, seconds: int, connections: int | None = None
 ) -> dict[str, dict[str, list[Measured]]]:
-    """work -> server -> one measurement a round. connections: instead of what each work asks for."""
+    """Return work -> server -> one measurement a round. connections: overrides that of each work."""
     heads = Heads()
     results: dict[str, dict[str, list[Measured]]] = {name: {} for name, *_ in WORKS}
     for turn in range(rounds):
-        for name, make, options, who in WORKS:
+        for name, make, options, wanted_servers in WORKS:
             wanted = options if connections is None else {**options, "connections": connections}
-            there = [each for each in who if each in servers]
-            # Each round begins with another server, so that none always runs on a machine that has just rested.
+            there = [each for each in wanted_servers if each in servers]
+            # Each round begins with another server, so that no server always runs on a machine that has just rested.
             for each in there[turn % len(there) :] + there[: turn % len(there)]:
                 sent = heads.plain() if each == FLOORS[0] else make(heads)
                 one = run(servers[each], sent, folder, core=LOAD_CORE, seconds=seconds, **wanted)
@@ -75,10 +75,10 @@ def measure(
 def half_load(
     servers: dict[str, Server], results: dict[str, dict[str, list[Measured]]], folder: Path, rounds: int, seconds: int
 ) -> dict[str, Measured]:
-    """P99 of polls at half of what each server's core can do, as it was measured: the median of the rounds.
+    """Return the P99 of polls at half of each server's measured capacity: the median of the rounds.
 
-    They come at random moments. wrk's pauses are whole milliseconds, so its requests come in bursts, and it is these
-    that one would measure: a server that decides nothing had a P50 of 0.2 ms with it, and of 0.03 without.
+    The requests come at random moments. The pauses of wrk are whole milliseconds, so its requests come in bursts, and
+    the bursts would be measured: a server that decides nothing had a P50 of 0.2 ms with wrk, and of 0.03 ms without.
     """
     heads = Heads()
     found: dict[str, list[Measured]] = {}
@@ -94,7 +94,7 @@ def half_load(
 
 
 def every(start: Servers) -> dict[str, Server]:
-    """All servers, the compiled form among them if there is one."""
+    """Start all servers, and the compiled form if it is there."""
     servers = {PURE: start.edge()}
     if COMPILED.is_dir():
         servers[COMPILED_FORM] = start.edge(name="compiled", root=COMPILED)
@@ -104,7 +104,7 @@ def every(start: Servers) -> dict[str, Server]:
 
 
 def interpreter(python: str) -> str:
-    """Debian builds with profile-guided optimisation, but its build does not say so of itself."""
+    """Describe the interpreter. Debian builds with profile-guided optimisation, but its build does not say so."""
     if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
         build = "PGO"
     else:
@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--idle", type=int, default=10_000, help="connections held for the memory figure")
-    parser.add_argument("--write", type=Path, help="put the figures into this page, between its markers")
+    parser.add_argument("--write", type=Path, help="write the figures into this page, between its markers")
     options = parser.parse_args()
     if lacking := missing():
         print(f"the bench needs these packages: {' '.join(lacking)} (sudo apt-get install {' '.join(lacking)})")
@@ -126,14 +126,14 @@ def main() -> int:
         folder = Path(name)
         with Servers(folder, SERVER_CORE, LOAD_CORE) as start:
             servers = every(start)
-            # Before any load: memory that a crowd has left free would be taken for nothing.
-            held = [each for each in ALL if each in servers and each != "haproxy"]  # which takes 9,900
-            idle = {each: idle_bytes(servers[each], options.idle) for each in held}
+            # Before any load: later, connections would get memory that the load has left free. HAProxy accepts 9,900.
+            measured = [each for each in ALL if each in servers and each != "haproxy"]
+            idle = {each: idle_bytes(servers[each], options.idle) for each in measured}
             results = measure(servers, folder, options.rounds, options.seconds)
             calm = half_load(servers, results, folder, options.rounds, options.seconds)
         extra = alone(folder / "alone", options.seconds)
-    told = {"command": "python -m tests.bench " + " ".join(sys.argv[1:]), "interpreter": interpreter(sys.executable)}
-    report = write_report(told, results, calm, idle, extra)
+    machine = {"command": "python -m tests.bench " + " ".join(sys.argv[1:]), "interpreter": interpreter(sys.executable)}
+    report = write_report(machine, results, calm, idle, extra)
     print(report)
     if options.write:
         options.write.write_text(placed(options.write.read_text(), report))
@@ -141,15 +141,16 @@ def main() -> int:
 
 
 def placed(page: str, report: str) -> str:
+    """Return the page with the report between its markers."""
     before, begin, rest = page.partition("<!-- figures -->\n")
-    _, end, behind = rest.partition("<!-- end of figures -->\n")
+    _, end, after = rest.partition("<!-- end of figures -->\n")
     if not begin or not end:
         raise ValueError("the page has no markers for the figures")
-    return before + begin + report + end + behind
+    return before + begin + report + end + after
 
 
 def alone(folder: Path, seconds: int) -> dict[str, float]:
-    """Ours by itself: rooms, and admissions with one and two workers."""
+    """Measure the edge by itself: decisions, rooms, and admissions with one and two workers."""
     heads = Heads()
     found = {f"ns of CPU a decision with {waiting:,} waiting": 1000 * decide_us(waiting) for waiting in WAITING}
     with Servers(folder, SERVER_CORE, LOAD_CORE) as start:

@@ -1,13 +1,13 @@
-/* An open load: requests come at random moments (a Poisson process), as visitors do, whether answers are there or not.
+/* An open load: requests come at random moments (a Poisson process), as visitors do, whether the previous ones are answered or not.
 
        arrivals PORT RATE WARM SECONDS CONNECTIONS FILE         FILE: requests, separated by a NUL byte, sent in turn
 
-   WARM: so many seconds come before, and do not count: heads that a server has not met yet are dearer to it than others,
-   and a crowd that is new from one moment to the next would be all that is measured.
+   WARM: seconds of load that come first and do not count. A head that a server has not seen yet costs it more, and a
+   crowd of 2,000 new heads at once would dominate the result.
 
-   wrk's pauses are whole milliseconds, so what is due in one comes in one burst, and the last of the burst waits for all
-   the others. Here each request has a moment of its own; if no connection is free then, it waits for one, and the wait
-   counts. It sleeps to the nanosecond, as far as the kernel can. Prints a line as heads.lua does:
+   The pauses of wrk are whole milliseconds. All requests of a millisecond come in one burst, and the last of the burst
+   waits for all the others. Here each request has a moment of its own. If no connection is free at that moment, the
+   request waits for one, and the wait counts. Sleeps are as exact as the kernel allows. Prints a line as heads.lua does:
 
        RESULT requests microseconds failed broken timeouts p50_us p99_us */
 #define _GNU_SOURCE
@@ -51,7 +51,7 @@ static int load(const char *name) {
     return count;
 }
 
-/* Whether the whole answer is there: 1 a good one, -1 another, 0 not yet. */
+/* Returns 1 for a complete 2xx response, -1 for another complete response, 0 if it is not complete yet. */
 static int answered(struct connection *c) {
     c->data[c->filled] = 0;
     char *end = strstr(c->data, "\r\n\r\n"), *length = strcasestr(c->data, "\r\ncontent-length:");

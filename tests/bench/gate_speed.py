@@ -1,12 +1,13 @@
-"""How fast is the gate? `python tests/bench/gate_speed.py`: decide calls a second and ticks, 100,000 live.
+"""Measure the speed of the gate: `python tests/bench/gate_speed.py`. Decisions a second and the time of a step.
 
-    own         the node sees its whole line: one node, or visitors who stay with theirs
+    own         the node sees its whole line of 110,000 visitors: one node, or visitors who stay with their node
     quarter     it sees a quarter of that line: four nodes that share nothing, and each poll comes to any of them
-    quarters    the same of a line of four times as many
+    quarters    the same with a line four times as long
 
-What a core does in a second differs by a factor of two where it is one of two threads of a core, and somebody else has
-the other. So a plain loop runs before and after the calls of each step, and steps in which it ran nearly as fast as it
-ever does are counted apart: `undisturbed`. Prints figures and asserts nothing: absolute times belong to the machine.
+If a core is one of two hardware threads, its speed depends by a factor of two on the load of the other thread. So a
+plain loop runs before and after the calls of each step. Steps in which it ran nearly as fast as it ever does are
+counted apart, as `undisturbed`. The program prints figures and asserts nothing, because absolute times depend on the
+machine.
 """
 
 import random
@@ -17,14 +18,14 @@ from typing import NamedTuple
 from controller import Gate, GateSettings, Wait
 from edge.support.event_loop import calm_collector
 
-LIVE = 110_000  # in the room, at the beginning; fifty a second are let in
-WARM = 450  # steps of a tenth of a second, after which everybody is there and knows their interval
+LIVE = 110_000  # visitors at the beginning; fifty a second are admitted
+WARM = 450  # steps of a tenth of a second, after which all visitors have arrived and know their interval
 KINDS = {"own": (1, LIVE, 1500), "quarter": (4, LIVE, 1500), "quarters": (4, 4 * LIVE, 700)}  # nodes, visitors, steps
-#: Steps fall between the moments at which leases end, a tenth of a second apart as well: one on such a moment finds, as
-#: its number is rounded, those of none or of two. In a worker that is rare.
+#: Leases end at moments that are a tenth of a second apart as well. A step at such a moment finds, by rounding, the
+#: leases of none or of two of them, which is rare in a worker. So steps fall between these moments.
 BETWEEN_S = 0.03
 LOOP = 8_000  # turns: half a millisecond
-CALM = 0.9  # of the best turns a second
+CALM = 0.9  # of the best speed of the loop
 
 
 class Step(NamedTuple):
@@ -42,7 +43,7 @@ def turns_per_s() -> float:
 
 
 def run(nodes: int, visitors: int, steps: int) -> tuple[Gate, list[Step]]:
-    """A line on one node of 50/s whose visitors keep their appointments, here or at one of the others."""
+    """Play a line on one node of 50/s whose visitors keep their appointments, here or at another node."""
     chance = random.Random(1)
     gate = Gate(GateSettings(admissions_per_second=50.0, nodes=4), now=0.0)
     decide = gate.decide
@@ -57,12 +58,12 @@ def run(nodes: int, visitors: int, steps: int) -> tuple[Gate, list[Step]]:
         for first_seen in wheel.pop(step, []):
             if nodes == 1 or chance.random() < 1.0 / nodes:
                 here.append(first_seen)
-            else:  # at another node, which asks the same of them
+            else:  # at another node, which gives the same appointment
                 after_s = 1.0 + chance.random() if now < 20.0 else 15.0
                 wheel.setdefault(max(step + 1, int((now + after_s) * 10)), []).append(first_seen)
-        # A cookie is read anew for every poll, so no number is the object that the gate has.
+        # A worker parses the cookie at every poll, so `first_seen` is never the object that the gate holds.
         asked = [(first_seen + 0.0, max(now, first_seen), chance.random()) for first_seen in here]
-        afters: list[float | None] = []  # a verdict does not outlive its answer
+        afters: list[float | None] = []  # a verdict does not outlive its response
         before = turns_per_s()
         start = process_time()
         for first_seen, at_s, u in asked:
@@ -81,7 +82,7 @@ def run(nodes: int, visitors: int, steps: int) -> tuple[Gate, list[Step]]:
     return gate, taken
 
 
-def told(name: str, steps: Iterable[Step], of: int) -> str:
+def report(name: str, steps: Iterable[Step], of: int) -> str:
     taken = list(steps)
     if not taken:
         return f"  {name:13} no step"
@@ -96,15 +97,15 @@ def told(name: str, steps: Iterable[Step], of: int) -> str:
 
 
 def main() -> None:
-    """The collector is as it is in a worker."""
+    # As in a worker.
     calm_collector()
     for kind, (nodes, visitors, steps) in KINDS.items():
         gate, taken = run(nodes, visitors, steps)
         loops = sorted(max(step.loops) for step in taken)
         calm = CALM * loops[int(steps * 0.98)]
         print(f"{kind}: {visitors:,} visitors, {gate.snapshot((WARM + steps) / 10).waiting:,} on the node's list")
-        print(told("all", taken, steps))
-        print(told("undisturbed", (step for step in taken if min(step.loops) >= calm), steps), flush=True)
+        print(report("all", taken, steps))
+        print(report("undisturbed", (step for step in taken if min(step.loops) >= calm), steps), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one decision costs while a thousand, or a million, visitors wait: the real gate, no sockets."""
+"""The cost of one decision while a thousand or a million visitors wait: the real gate, no sockets."""
 
 import time
 
@@ -6,7 +6,7 @@ from controller import Gate, GateSettings
 
 
 def decide_us(waiting: int, polls: int = 50_000) -> float:
-    """Microseconds of CPU a poll of somebody who waits among that many."""
+    """Return the microseconds of CPU of a poll while `waiting` visitors wait."""
     now = 1_000_000.0
     gate = Gate(GateSettings(admissions_per_second=10.0, poll_min_s=1.0, poll_max_s=15.0), now)
     first_seen = [now - 600.0 + 590.0 * at / waiting for at in range(waiting)]

@@ -1,4 +1,4 @@
--- wrk: requests read from a file of heads (env HEADS, separated by a NUL byte), sent in turn over all connections.
+-- For wrk: reads heads from a file (env HEADS, separated by NUL bytes) and sends them in turn over all connections.
 -- env FRESH=1: every head is new (a counter in place of '@@').
 local heads, at, fresh = {}, 0, os.getenv("FRESH") == "1"
 local count = 0
@@ -18,7 +18,7 @@ function request()
   return heads[at]
 end
 
--- status and latency: one line for the harness
+-- One line with failures and latency for load.py.
 function done(summary, latency, requests)
   io.write(string.format("RESULT %d %d %d %d %d %d %d\n", summary.requests, summary.duration, summary.errors.status,
     summary.errors.connect + summary.errors.read + summary.errors.write, summary.errors.timeout,

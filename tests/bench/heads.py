@@ -1,7 +1,7 @@
-"""What browsers send: heads of about 740 bytes from 2,000 visitors, with tickets and passes of our own keys.
+"""Heads as browsers send them: about 740 bytes, from 2,000 visitors, with tickets and passes signed with the test key.
 
-Tickets are made just before they are used: one whose sign of life is a minute old is signed anew at its next poll, as
-happens once in some eight polls of a real browser, and would be at every one of a load generator that ignores cookies.
+Tickets are made just before use. A ticket that was signed a minute ago is signed anew at the next poll: about every
+eighth poll of a real browser, but every poll of a load generator that ignores cookies.
 """
 
 import base64
@@ -31,13 +31,13 @@ COUNTER = "@@"
 
 
 class Heads:
-    """Makes the heads of each kind of load."""
+    """Makes the heads for each kind of work."""
 
     def __init__(self) -> None:
         self._keys = Keyring([KEY.encode()])
 
     def plain(self) -> list[bytes]:
-        """What nginx answers with a constant."""
+        """Polls that nginx answers with a constant."""
         return [self._head("GET", "/plain", _JSON, self._ticket()) for _ in range(VISITORS)]
 
     def polls(self, *, visitors: int = VISITORS, new: bool = False, connection: str = "keep-alive") -> list[bytes]:
@@ -45,7 +45,7 @@ class Heads:
                            connection=connection) for _ in range(visitors)]  # fmt: skip
 
     def pages(self) -> list[bytes]:
-        """First visits: no cookie of ours yet."""
+        """First visits, without a ticket."""
         return [self._head("GET", "/checkout", _PAGE, "", new=True)]
 
     def passes(self, target: str, *, method: str = "GET", body: int = 0) -> list[bytes]:

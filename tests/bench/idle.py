@@ -1,4 +1,4 @@
-"""What an idle keep-alive connection costs a server in memory."""
+"""The memory of an idle keep-alive connection."""
 
 import socket
 import time
@@ -8,21 +8,21 @@ from tests.bench.servers import Server
 
 
 def idle_bytes(server: Server, count: int) -> float:
-    """Resident bytes a connection, of `count` that were each used once and stay open."""
+    """Return the resident bytes of each of `count` connections that were used once and stay open."""
     head = Heads().polls(visitors=1)[0]
     with socket.create_connection(("127.0.0.1", server.port)) as warm:
         _ask(warm, head)
     before = server.resident_bytes()
-    held = []
+    open_connections = []
     try:
         for _ in range(count):
             connection = socket.create_connection(("127.0.0.1", server.port))
-            held.append(connection)
+            open_connections.append(connection)
             _ask(connection, head)
         time.sleep(1)
         return (server.resident_bytes() - before) / count
     finally:
-        for connection in held:
+        for connection in open_connections:
             connection.close()
 
 

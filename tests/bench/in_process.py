@@ -1,11 +1,11 @@
-"""What a request costs without sockets: `python -m tests.bench.in_process`, microseconds of CPU.
+"""The cost of a request without sockets: `python -m tests.bench.in_process`, microseconds of CPU.
 
-The very heads of the bench are handed to the protocol of a connection, and what it writes is thrown away. All between
-is what a worker has: pipeline, gate, shield, metrics, access counters, the control steps, the collector's thresholds.
-What this takes and what the bench says differ by the kernel's part and the loop's.
+The heads of the bench go to the protocol of a connection, and its output is thrown away. Everything between is as in a
+worker: pipeline, gate, shield, metrics, access counters, control steps, collector thresholds. The difference to the
+figures of the bench is the part of the kernel and of the event loop.
 
-`--only WORK --requests N` does one work once and nothing else: for `perf record`, or for counting instructions, which
-are the same on a busy machine: `valgrind --tool=callgrind python -m tests.bench.in_process --only ...`.
+`--only WORK --requests N` does one kind of work once and nothing else: for `perf record`, or to count instructions,
+which do not depend on the load: `valgrind --tool=callgrind python -m tests.bench.in_process --only ...`.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from tests.bench.servers import EDGE, ROOM
 from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
-#: Connections the heads are sent over in turn, as wrk does.
+#: Connections over which the heads are sent in turn, as wrk does.
 CONNECTIONS = 64
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nContent-Type: text/plain\r\n"
@@ -43,7 +43,7 @@ ANSWER = (
 
 
 class Sink:
-    """A transport that takes all that is written. last: what was written last."""
+    """A transport that drops what is written. last: the latest write."""
 
     last = b""
 
@@ -61,7 +61,7 @@ class Sink:
 
 
 class Shop(Sink):
-    """The same for a connection to the upstream, which answers at once."""
+    """The transport of a connection to an upstream that answers at once."""
 
     upstream: Upstream
 
@@ -70,7 +70,7 @@ class Shop(Sink):
 
 
 class Node:
-    """What a worker is made of, and its connections."""
+    """The parts of a worker, and its connections."""
 
     def __init__(self) -> None:
         room = ROOM.format(name="checkout", path="/checkout*", rate=0.01)
@@ -88,7 +88,7 @@ class Node:
         self._ticked = self._flushed = 0.0
 
     def clients(self) -> list[Client]:
-        """New connections: each serves so many requests and no more."""
+        """Open new connections, because each serves a limited number of requests."""
         made = [Client(self.plane) for _ in range(CONNECTIONS)]
         self.sinks = [Sink() for _ in made]
         for client, sink in zip(made, self.sinks, strict=True):
@@ -96,7 +96,7 @@ class Node:
         return made
 
     def _connect_shop(self) -> None:
-        """One connection that is idle when it is asked for: the shop answers at once, so no second is needed."""
+        """Put one idle connection into the pool. The shop answers at once, so no second one is needed."""
         pool, transport = self.plane.pool, Shop()
         transport.upstream = upstream = Upstream(pool)
         upstream.connection_made(transport)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ class Node:
         pool._idle.append(upstream)
 
     def tick(self) -> None:
-        """What a worker does beside: control steps, and counts carried over."""
+        """Do a worker's periodic work: control steps and the flush of counters."""
         now = time.time()
         if now - self._ticked > 0.1:
             self._ticked = now
@@ -116,10 +116,10 @@ class Node:
 
 
 def sent(heads: list[bytes]) -> Iterator[bytes]:
-    """The heads in turn; those with the counter's mark are new each time."""
+    """Yield the heads in turn. Heads with the mark of the counter are new each time."""
     mark = COUNTER.encode()
     for count, head in enumerate(itertools.cycle(heads)):
-        # A read gives new bytes each time, so their hash is not known yet.
+        # A read from a socket returns new bytes, whose hash is not computed yet.
         yield head.replace(mark, b"%010d" % count, 1) if mark in head else bytes(bytearray(head))
 
 
@@ -135,7 +135,7 @@ WORKS: dict[str, Work] = {
 
 
 def run(work: str, requests: int, node: Node | None = None) -> float:
-    """Microseconds of CPU a request."""
+    """Return the microseconds of CPU of one request."""
     node = node or Node()
     source = sent(WORKS[work](Heads()))
     clients = itertools.cycle(node.clients())
@@ -154,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--only", choices=WORKS, help="this work once")
+    parser.add_argument("--only", choices=WORKS, help="do this work once and nothing else")
     options = parser.parse_args()
     node = Node()
     calm_collector()

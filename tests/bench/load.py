@@ -1,7 +1,7 @@
-"""Load from the other core: what was sent, what came back, and what it cost the server.
+"""Load from the other core: requests sent, responses received, and the CPU time of the server.
 
-run       wrk: each of so many connections sends as soon as it has its answer: what a server can do
-arrive    arrivals.c: requests come at random moments, so many a second, as visitors' do: how long they wait
+run       wrk: each connection sends its next request as soon as it has a response. Measures capacity.
+arrive    arrivals.c: requests come at random moments at a given rate, as from visitors. Measures latency.
 """
 
 import os
@@ -18,17 +18,18 @@ SOURCE = Path(__file__).parent / "arrivals.c"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    """One measurement. failed: responses that were not 2xx, and connections that broke."""
+
     requests: int
     seconds: float
     cpu_s: float
     failed: int
-    """Responses that were not 2xx, and connections that broke."""
     p50_ms: float
     p99_ms: float
 
     @property
     def capacity(self) -> float:
-        """Requests for every second of the server's CPU time: steadier than requests a second."""
+        """Requests for each second of the server's CPU time: steadier than requests a second."""
         return self.requests / self.cpu_s if self.cpu_s else 0.0
 
     @property
@@ -46,7 +47,7 @@ def run(
     connections: int = 64,
     new: bool = False,
 ) -> Measured:
-    """new: every head is new."""
+    """Measure the capacity. new: every head is new."""
     file = folder / "heads"
     file.write_bytes(b"\0".join(heads))
     command = [
@@ -59,8 +60,10 @@ def run(
 def arrive(
     server: Server, heads: Sequence[bytes], folder: Path, *, core: int, rate: float, seconds: int = 4
 ) -> Measured:
-    """rate: requests a second, over 64 connections. Each head has come three times before it counts, as in a line that
-    has stood for a while. The figure of CPU time has these in it.
+    """Measure the latency at `rate` requests a second over 64 connections.
+
+    Each head is sent three times before the measurement begins, as in a line that has lasted for a while. The CPU time
+    includes these requests.
     """
     file, program = folder / "heads", folder / "arrivals"
     file.write_bytes(b"\0".join(heads))
@@ -74,8 +77,8 @@ def arrive(
 def _measured(server: Server, command: Sequence[str], core: int, environment: dict[str, str]) -> Measured:
     before = server.cpu_s()
     pinned = ["taskset", "-c", str(core), *command]
-    said = subprocess.run(pinned, env=environment, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(pinned, env=environment, capture_output=True, text=True, check=True).stdout
     cpu_s = server.cpu_s() - before
-    line = next(line for line in said.splitlines() if line.startswith("RESULT "))
+    line = next(line for line in output.splitlines() if line.startswith("RESULT "))
     requests, micros, status, broken, timeouts, p50, p99 = map(int, line.split()[1:])
     return Measured(requests, micros / 1e6, cpu_s, status + broken + timeouts, p50 / 1000, p99 / 1000)

@@ -1,4 +1,4 @@
-"""The figures as a page: medians of ratios within one run, and what they were measured on."""
+"""The report of the bench: medians of ratios within one run, and a description of the machine."""
 
 import os
 import platform
@@ -16,13 +16,13 @@ Results = Mapping[str, Mapping[str, Sequence[Measured]]]
 
 
 def write_report(
-    told: Mapping[str, str],
+    machine: Mapping[str, str],
     results: Results,
     calm: Mapping[str, Measured],
     idle: Mapping[str, float],
     extra: Mapping[str, float],
 ) -> str:
-    parts = [_machine(told), _table(results), _cpu(results)]
+    parts = [_machine(machine), _table(results), _cpu(results)]
     parts.append("\n".join(f"P99 of polls at half load, {name}: {one.p99_ms:.2f} ms ({one.rate:,.0f}/s)  "
                            for name, one in calm.items()))  # fmt: skip
     parts.append(
@@ -33,7 +33,7 @@ def write_report(
 
 
 def ratio(results: Results, work: str, to: str = REFERENCE, of: str = OURS[0]) -> float | None:
-    """The median over the rounds of ours to theirs. of: which of ours."""
+    """Return the median over the rounds of the ratio of capacities, `of` to `to`."""
     ours, theirs = results[work].get(of), results[work].get(to)
     if not ours or not theirs:
         return None
@@ -67,11 +67,11 @@ def _cpu(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _machine(told: Mapping[str, str]) -> str:
+def _machine(facts: Mapping[str, str]) -> str:
     model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())  # fmt: skip
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    lines = [f"{name}: `{value}`  " for name, value in told.items()]
+    lines = [f"{name}: `{value}`  " for name, value in facts.items()]
     lines.append(f"machine: {model}, {os.cpu_count()} cores, Linux {platform.release()}  ")
     lines.append(f"load average when it ended: {os.getloadavg()[0]:.1f}  ")
     lines.append(f"when: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit.strip()}  ")

@@ -1,4 +1,4 @@
-"""The servers under test and the shop behind them, as processes pinned to a core, ended by their own ids."""
+"""The servers under test and the shop behind them: processes pinned to a core, stopped by their own ids."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from tests.ports import free_port
 
 PEERS = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parents[2]
-#: Where `make compiled` puts the form that mypyc has compiled.
+#: `make compiled` puts the form compiled by mypyc here.
 COMPILED = ROOT / "build" / "compiled"
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -44,12 +44,12 @@ ROOM = """
 
 
 class Server:
-    """One server: its processes' CPU time and memory are read from /proc."""
+    """One server. CPU time and memory of its processes come from /proc."""
 
     def __init__(
         self, name: str, command: Sequence[str], port: int, core: int, folder: Path, children: int, root: Path = ROOT
     ) -> None:
-        """children: how many processes do the work; 0: the process itself. root: where our code is taken from."""
+        """children: number of child processes that do the work; 0: the process itself. root: the code of the edge."""
         self.name, self.port = name, port
         self._children = children
         self._log = (folder / f"{name}.log").open("wb")
@@ -79,7 +79,7 @@ class Server:
         return [int(pid) for pid in of.read_text().split()]
 
     def cpu_s(self) -> float:
-        """CPU time of all its processes, supervisors included."""
+        """Return the CPU time of all its processes, including a supervisor."""
         pids = {self._process.pid, *self._working()}
         return sum(sum(map(int, _stat(pid)[11:13])) for pid in pids) / TICKS
 
@@ -101,7 +101,7 @@ def _stat(pid: int) -> list[str]:
 
 
 class Servers:
-    """Starts them in one folder; use as a context manager."""
+    """Starts the servers in one folder. A context manager that stops them."""
 
     def __init__(self, folder: Path, core: int, load_core: int, python: str = sys.executable) -> None:
         self._folder, self._core, self._load_core, self._python = folder, core, load_core, python
@@ -131,7 +131,7 @@ class Servers:
     def edge(
         self, *, workers: int = 1, rate: float = 0.01, rooms: int = 1, name: str = "stanchion", root: Path = ROOT
     ) -> Server:
-        """Ours, as an operator would start it. rooms: how many, the last of which is used."""
+        """Start the edge as an operator would. rooms: number of rooms, of which the last is used."""
         port = free_port()
         others = [ROOM.format(name=f"other-{at}", path=f"/other-{at}/*", rate=1) for at in range(rooms - 1)]
         used = ROOM.format(name="checkout", path="/checkout*", rate=rate)
@@ -140,10 +140,10 @@ class Servers:
         file.write_text(text)
         command = [self._python, "-m", "edge.cli", "run", str(file)]
         server = self._start(name, command, port, self._core, workers, root)
-        # The peers send the same bytes, compressed as ours are.
+        # The peers send the same page, with the same compression.
         accepts = {"Accept": "text/html", "Accept-Encoding": ACCEPT_ENCODING}
         page = urllib.request.Request(f"http://127.0.0.1:{port}/checkout", headers=accepts)
-        for _ in range(3):  # the first may be let in
+        for _ in range(3):  # the first visitor may be admitted
             with urllib.request.urlopen(page) as answer:
                 body = answer.read()
         (self._folder / "page").write_bytes(body)
@@ -154,7 +154,7 @@ class Servers:
         return self._start("nginx+lua", self._nginx("nginx.conf", PORT=port), port, self._core, 1)
 
     def idle_python(self) -> Server:
-        """The limit of Python: it decides nothing."""
+        """Start a Python server that decides nothing."""
         port = free_port()
         command = [self._python, str(PEERS / "uvloop_floor.py"), str(port)]
         return self._start("uvloop, nothing to decide", command, port, self._core, 0)
@@ -190,7 +190,7 @@ def _key(salt: bytes) -> str:
 
 
 def missing() -> list[str]:
-    """Debian packages that the bench needs and that are not there."""
+    """Return the Debian packages that the bench needs and that are not installed."""
     wanted = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "taskset": "util-linux", "cc": "gcc libc6-dev"}
     lacking = [package for program, package in wanted.items() if shutil.which(program) is None]
     if not Path("/usr/lib/nginx/modules/ngx_http_lua_module.so").exists():

@@ -1,4 +1,4 @@
-"""The bench works: every server does every kind of work without a failed request. No time is judged here."""
+"""The bench works: every server does every kind of work without a failed request. No times are compared."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_every_server_does_all_the_work(tmp_path: Path) -> None:
     assert all(work in report for work in results)
 
 
-def test_all_the_work_is_done_without_sockets_too() -> None:
+def test_all_the_work_is_done_without_sockets() -> None:
     node = Node()
     for work in IN_PROCESS:
         assert run(work, 1000, node) > 0.0, work

@@ -1,14 +1,14 @@
-"""The closed loop of `capacity.adaptive` against a shop with a queue: the law as it is, the shop a model.
+"""The closed loop of `capacity.adaptive` against a shop with a queue. The law is the real one, the shop is a model.
 
     line --factor * CAPACITY a second--> visitors inside --requests--> queue --> SERVERS, each SERVICE_S +- half
                                            ^     |
-                                           '-----' REQUESTS each, with a pause to think after every answer
+                                           '-----' REQUESTS each, with a pause after every response
 
-There is always somebody in line. From `trouble` on only so many servers work, with fewer the requests of a full room
-cannot be served and the queue grows without end. A request that is not answered within TIMEOUT_S has failed, the shop
-no longer serves it, and its visitor goes on with the next. Seeded; seconds of a virtual clock.
+The line is never empty. During the trouble fewer servers work, so the requests of a full room cannot be served and the
+queue grows without end. A request without a response after TIMEOUT_S has failed: the shop no longer serves it, and its
+visitor goes on with the next. Seeded; seconds of a virtual clock.
 
-`python -m tests.simulation.closed_loop FILE` draws it with and without the loop (docs/adaptive.svg).
+`python -m tests.simulation.closed_loop FILE` draws the sale with and without the loop (docs/adaptive.svg).
 """
 
 import heapq
@@ -38,7 +38,7 @@ SEED = 20_261_121
 
 @dataclass(frozen=True)
 class Trouble:
-    """servers: how many work from begin_s until end_s. slower: by how much longer each request takes then."""
+    """Between begin_s and end_s only `servers` work, and each request takes `slower` times as long."""
 
     begin_s: float = 120.0
     end_s: float = 600.0
@@ -48,7 +48,7 @@ class Trouble:
 
 @dataclass
 class Played:
-    """By step: the time, the factor, how long the answers took on average, how many requests were in the queue."""
+    """Per step: time, factor, mean latency of the responses, and requests in the queue."""
 
     time_s: list[float] = field(default_factory=list)
     factor: list[float] = field(default_factory=list)
@@ -92,7 +92,7 @@ class _Shop:
                 self.later(now + self.chance.expovariate(1 / THINK_S), "ask", left=left - 1)
 
     def serve(self, now: float) -> None:
-        """Give free servers something to do."""
+        """Give waiting requests to free servers."""
         is_in_trouble = self.trouble.begin_s <= now < self.trouble.end_s
         servers, slower = (self.trouble.servers, self.trouble.slower) if is_in_trouble else (SERVERS, 1.0)
         while self.queue and self.busy < servers:
@@ -144,8 +144,8 @@ svg{font:12px system-ui,sans-serif;background:#fff}
 HEIGHT = 250.0
 
 
-def u() -> str:
-    """Two pictures, one above the other, as a whole SVG file."""
+def draw() -> str:
+    """Return an SVG file with two charts, one above the other."""
     end_s, trouble = 960.0, Trouble()
     runs = {"with": play(trouble, end_s), "without": play(trouble, end_s, has_loop=False)}
     x = time_axis("time", end_s)
@@ -161,23 +161,23 @@ def u() -> str:
         ),
     )
     words = (
-        f"From {trouble.begin_s:g} to {trouble.end_s:g} s the shop can serve two thirds of what visitors ask for.",
+        f"From {trouble.begin_s:g} to {trouble.end_s:g} s the shop can serve two thirds of the requests.",
         "Blue: with capacity.adaptive (target 0.5 s, recovery 300 s). Orange, dashed: without.",
         " ".join(f"{ink} it: {p.failed:,} of {p.failed + p.served:,} requests failed." for ink, p in runs.items()),
     )
-    said = "".join(f'<text x="8" y="{18 + 17 * at}">{line}</text>' for at, line in enumerate(words))
+    captions = "".join(f'<text x="8" y="{18 + 17 * at}">{line}</text>' for at, line in enumerate(words))
     placed = "".join(
         f'<svg x="0" y="{66 + at * (HEIGHT + 6):g}" width="720" height="{HEIGHT:g}"{svg.removeprefix("<svg")}'
         for at, svg in enumerate(charts)
     )
     size = f'width="720" height="{66 + 2 * (HEIGHT + 6):g}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{STYLE}{said}{placed}</svg>\n'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{STYLE}{captions}{placed}</svg>\n'
 
 
 def _thinned(values: list[float]) -> list[float]:
-    """Means of four steps each: two seconds."""
+    """Return the means of four steps each, that is, of two seconds."""
     return [fmean(values[at : at + 4]) for at in range(0, len(values) - 3, 4)]
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(u())
+    Path(sys.argv[1]).write_text(draw())

@@ -1,4 +1,4 @@
-"""The clients that are simulated, and those that play crowds over real sockets, keep appointments as the page does."""
+"""Simulated clients, and those that play crowds over real sockets, keep appointments as the waiting page does."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ ENGLISH = Texts.load("en")
 
 
 def constants(path: str, pattern: str) -> dict[str, float]:
-    """Numbers by name, as a source file defines them."""
+    """Read numbers by name from a source file."""
     return {name: float(value) for name, value in re.findall(pattern, (ROOT / path).read_text(), re.MULTILINE)}
 
 
@@ -46,22 +46,23 @@ PAGE = constants("static/waiting.js", r"^  const ([A-Z_]+) = ([\d.]+);")
         (clients.BACK_OFF_MOST_S, PAGE["BACK_OFF_MOST_MS"] / 1000),
     ],
 )
-def test_simulated_clients_are_the_page(simulated: float, page: float) -> None:
+def test_simulated_clients_have_the_constants_of_the_page(simulated: float, page: float) -> None:
     assert simulated == page
 
 
-def test_simulated_pages_word_waits_in_the_same_steps() -> None:
+def test_simulated_pages_show_waits_in_the_same_steps() -> None:
     assert ENGLISH.steps_s == page.STEPS_S
     assert page.LEAST_S == LEAST_WAIT_S
 
 
 @given(st.floats(0.0, 40_000.0))
-def test_simulated_pages_word_waits_as_the_server_does(seconds: float) -> None:
+def test_simulated_pages_round_waits_as_the_server_does(seconds: float) -> None:
     assert page.nearest_step(seconds) == ENGLISH.wait_step(seconds)
 
 
 def test_crowds_over_sockets_are_as_late_as_the_page() -> None:
-    locust = constants("tests/load/locustfile.py", r"^([A-Z_]+) = ([\d.]+)$")  # to import it would patch all sockets
+    # Importing the locustfile would patch all sockets.
+    locust = constants("tests/load/locustfile.py", r"^([A-Z_]+) = ([\d.]+)$")
     late = PAGE["JITTER"], PAGE["JITTER_MOST_MS"] / 1000
     assert late == (crowd.JITTER, crowd.JITTER_MOST_S)
     assert (locust["JITTER"], locust["JITTER_MOST_S"]) == late

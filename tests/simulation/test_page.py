@@ -1,4 +1,4 @@
-"""What the page shows: a mean of answers that scatter, no jump, and no lag where people leave."""
+"""The page shows a mean of responses that scatter, does not jump, and does not lag when visitors leave."""
 
 import numpy as np
 import pytest
@@ -10,30 +10,32 @@ EVERY_S = 15.0
 
 
 def play(places: list[float], noise: float, seed: int) -> tuple[float, float]:
-    """Median errors of (what is told, what is shown) when a true place is told with so much noise."""
+    """Return the median errors of (responses, page) if the responses give true positions with this noise."""
     rng = np.random.default_rng(seed)
     page = Page()
-    told, shown = [], []
+    given, shown = [], []
     for i, true in enumerate(places):
-        said = max(1, round(true * (1.0 + noise * rng.standard_normal())))
-        page.answer(i * EVERY_S, said, said / FLOW, said / FLOW * (1.08 + 2.6 * noise))
+        position = max(1, round(true * (1.0 + noise * rng.standard_normal())))
+        page.answer(i * EVERY_S, position, position / FLOW, position / FLOW * (1.08 + 2.6 * noise))
         assert page.place is not None
-        told.append(abs(said - true) / true)
+        given.append(abs(position - true) / true)
         shown.append(abs(page.place - true) / true)
-    return float(np.median(told)), float(np.median(shown))
+    return float(np.median(given)), float(np.median(shown))
 
 
 @pytest.mark.parametrize("noise", [0.03, 0.1])
-def test_answers_that_scatter_are_averaged(noise: float) -> None:
-    """Every answer comes from another node, which knows the line from a sample of its own."""
+def test_responses_that_scatter_are_averaged(noise: float) -> None:
+    """Each response comes from another node, which sees its own sample of the line."""
     places = [15_000.0 - FLOW * EVERY_S * i for i in range(19)]
-    told, shown = np.mean([play(places, noise, seed) for seed in range(40)], axis=0)
-    assert shown < 0.75 * told
+    given, shown = np.mean([play(places, noise, seed) for seed in range(40)], axis=0)
+    assert shown < 0.75 * given
 
 
-def test_who_sees_people_leave_is_not_left_behind() -> None:
-    """Half of the line leaves within two minutes: places shrink twice as fast as the line is served. A mean with a
-    fixed weight of FOLLOWS would be off by a quarter."""
+def test_the_page_follows_at_once_when_visitors_leave() -> None:
+    """Half of the line leaves within two minutes, so positions shrink twice as fast as the line is served.
+
+    A mean with a fixed weight of FOLLOWS would be off by a quarter.
+    """
     places = [15_000.0]
     for _ in range(12):
         places.append(places[-1] * np.exp(-EVERY_S / 170.0) - FLOW * EVERY_S)
@@ -41,7 +43,7 @@ def test_who_sees_people_leave_is_not_left_behind() -> None:
     assert shown < 0.07
 
 
-def test_exact_answers_are_shown_as_they_are() -> None:
+def test_exact_responses_are_shown_unchanged() -> None:
     page = Page()
     for i in range(10):
         place = 8000 - round(FLOW * EVERY_S * i)
@@ -50,32 +52,32 @@ def test_exact_answers_are_shown_as_they_are() -> None:
         assert abs(page.place - place) <= 2
 
 
-def test_what_is_shown_gets_worse_only_when_several_answers_agree() -> None:
+def test_the_page_gets_worse_only_if_several_responses_agree() -> None:
     page = Page()
     page.answer(0.0, 1000, 300.0, 330.0)
-    said = []
+    slower = []
     for i in range(1, AGREEING + 1):
-        said.append(page.answer(float(i), 1200, 900.0, 950.0))
+        slower.append(page.answer(float(i), 1200, 900.0, 950.0))
         assert (page.place == 1000) == (i < AGREEING)
-    assert not any(said[:2])
-    said += [page.answer(float(i), 1200, 900.0, 950.0) for i in range(AGREEING + 1, AGREEING + 10)]
-    assert any(said)
+    assert not any(slower[:2])
+    slower += [page.answer(float(i), 1200, 900.0, 950.0) for i in range(AGREEING + 1, AGREEING + 10)]
+    assert any(slower)
     assert page.step is not None
     assert STEPS_S[page.step] >= 600.0
 
 
-def test_an_answer_that_is_off_by_far_is_a_new_beginning() -> None:
-    """A node that learns that nobody else is left, or a sale that was opened wider."""
+def test_a_response_that_is_far_off_starts_the_mean_anew() -> None:
+    """For example if a node learns that nobody else is left, or if an operator raises the capacity."""
     page = Page()
     for i in range(5):
         page.answer(15.0 * i, 9000 - 750 * i, 180.0 - 15.0 * i, 200.0)
     page.answer(75.0, 900, 18.0, 22.0)
-    assert page.place == 5250, "one answer may be from a node that few come to"
+    assert page.place == 5250, "one response may come from a node that few visitors poll"
     page.answer(80.0, 650, 13.0, 17.0)
     assert page.place == 650
 
 
-def test_a_single_answer_that_is_far_too_good_is_passed_over() -> None:
+def test_a_single_response_that_is_far_too_good_is_ignored() -> None:
     page = Page()
     for i in range(10):
         place = 9000 - 750 * i

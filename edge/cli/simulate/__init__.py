@@ -1,1 +1,1 @@
-"""`stanchion simulate`: a sale on a virtual clock, measured against the perfect line, as a table, JSON or a report."""
+"""`stanchion simulate`: play a sale on a virtual clock and compare it with the ideal line."""

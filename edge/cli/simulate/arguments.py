@@ -1,4 +1,4 @@
-"""What `stanchion simulate` takes. Light: it is imported by every start of the command line."""
+"""The options of `stanchion simulate`. Every start of the command line imports this module, so it imports little."""
 
 import argparse
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["ALL", "MAX_NODES", "add_arguments"]
 
-#: Every node is a gate of its own that ticks ten times a virtual second.
+#: Every node is a gate of its own that does ten control steps a virtual second.
 MAX_NODES = 1000
 MAX_SEEDS = 1000
 DEFAULT_SEEDS = 3
@@ -15,42 +15,47 @@ ALL = "all"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `stanchion simulate` takes."""
+    """Add the options to the parser of the command."""
     crowd = parser.add_mutually_exclusive_group()
     crowd.add_argument(
-        "--scenario", nargs="+", metavar="NAME", help=f"invented sales, see --list ({ALL}: every one; default: flash)"
+        "--scenario",
+        nargs="+",
+        metavar="NAME",
+        help=f"play these built-in sales, see --list ({ALL}: every one; default: flash)",
     )
     crowd.add_argument(
         "--trace",
         type=Path,
         metavar="FILE",
-        help="a recorded sale: CSV with the columns seconds and patience (optional)",
+        help="play a recorded sale: CSV with the columns seconds and patience (optional)",
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="take capacity, polling and nodes from these settings"
+        "--config", type=Path, metavar="FILE", help="take capacity, polling and number of nodes from this settings file"
     )
-    parser.add_argument("--room", metavar="NAME", help="which room of --config, if it has several")
-    parser.add_argument("--nodes", type=_between(1, MAX_NODES), metavar="N", help="play with this many nodes instead")
+    parser.add_argument("--room", metavar="NAME", help="the room of --config, if there are several")
     parser.add_argument(
-        "--joined", action=argparse.BooleanOptionalAction, help="whether the nodes tell each other of their lines"
+        "--nodes", type=_between(1, MAX_NODES), metavar="N", help="play with this number of nodes instead"
+    )
+    parser.add_argument(
+        "--joined", action=argparse.BooleanOptionalAction, help="let the nodes exchange summaries of the line, or not"
     )
     parser.add_argument(
         "--policy",
         nargs="+",
         metavar="NAME",
         default=list(DEFAULT_POLICIES),
-        help=f"who keeps the line, see --list ({ALL}: every one; default: {' '.join(DEFAULT_POLICIES)})",
+        help=f"compare these policies, see --list ({ALL}: every one; default: {' '.join(DEFAULT_POLICIES)})",
     )
     parser.add_argument(
         "--seeds",
         type=_between(1, MAX_SEEDS),
         default=DEFAULT_SEEDS,
         metavar="N",
-        help="play with N seeds, from 0 on (default: %(default)s)",
+        help="play seeds 0 to N-1 (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML page with pictures of the line")
-    parser.add_argument("--list", action="store_true", help="list scenarios and policies, and play nothing")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML page with charts of the line")
+    parser.add_argument("--list", action="store_true", help="list scenarios and policies and exit")
 
 
 def _between(low: int, high: int) -> Callable[[str], int]:

@@ -1,4 +1,4 @@
-"""Charts as SVG text: axes, lines, bands and dots. No script, no style of its own: colours are classes of the page.
+"""Charts as SVG text: axes, lines, bands and dots. No script and no style: colours are classes of the page.
 
     +--------------------------- width ---------------------------+
     | y label                                                     |
@@ -6,7 +6,7 @@
     |   0 +-------------------------------------------            |
     |     0          x label          100                         |
 
-A value outside of its axis is drawn at the axis' end. Everything that is text is escaped here.
+A value outside its axis is drawn at the end of the axis. All texts are escaped here.
 """
 
 import math
@@ -34,7 +34,7 @@ LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 24.0, 40.0
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """low < high; ticks: where, and what is written there."""
+    """low < high. ticks: pairs of value and label."""
 
     label: str
     low: float
@@ -43,7 +43,7 @@ class Axis:
     is_log: bool = False
 
     def part(self, value: float) -> float:
-        """Where on the axis, 0..1."""
+        """Return the position on the axis, 0..1."""
         low, high = self.low, self.high
         value = min(max(value, low), high)
         if self.is_log:
@@ -53,7 +53,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Points in order; the line is broken where y is nan. ink: the class that colours it."""
+    """Points in order. The line is broken where y is nan. ink: the class that colours it."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -75,7 +75,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """Single points in a row, with a word before the first and one behind the last."""
+    """Single points in a row, with a label before the first and one behind the last."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -86,7 +86,7 @@ class Dots:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """A thin level line with a word on it."""
+    """A thin horizontal line with a label."""
 
     y: float
     name: str
@@ -96,7 +96,7 @@ Mark = Line | Band | Dots | Guide
 
 
 def nice_step(span: float, parts: int) -> float:
-    """The least of 1, 2, 5 times a power of ten that divides the span into at most so many parts."""
+    """Return the least of 1, 2, 5 times a power of ten that divides the span into at most `parts` parts."""
     if span <= 0.0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(span / parts))
@@ -104,7 +104,7 @@ def nice_step(span: float, parts: int) -> float:
 
 
 def linear(label: str, high: float, low: float = 0.0, parts: int = 5, unit: str = "") -> Axis:
-    """An axis between round numbers around low and high."""
+    """Make an axis between round numbers around low and high."""
     step = nice_step(max(high - low, 1e-9), parts)
     low = step * math.floor(low / step + 1e-9)
     top = low + step * max(1, math.ceil((high - low) / step - 1e-9))
@@ -115,7 +115,7 @@ def linear(label: str, high: float, low: float = 0.0, parts: int = 5, unit: str 
 
 
 def time_axis(label: str, end_s: float) -> Axis:
-    """Seconds as seconds, minutes or hours, whichever reads best; ends where the sale does."""
+    """Make an axis in seconds, minutes or hours, by its length. It ends with the sale."""
     steps = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800)
     step = next((s for s in steps if end_s / s <= 8), 28_800)
     unit, size = ("s", 1) if end_s <= 600 else ("min", 60) if end_s <= 4 * 3600 else ("h", 3600)
@@ -124,19 +124,17 @@ def time_axis(label: str, end_s: float) -> Axis:
 
 
 def log(label: str, low: float, high: float, written: Callable[[float], str]) -> Axis:
-    """An axis of whole powers of ten around low and high."""
+    """Make an axis of whole powers of ten around low and high."""
     first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
     last = max(last, first + 1)
     powers = [10.0**p for p in range(first, last + 1)]
     return Axis(label, powers[0], powers[-1], tuple((p, written(p)) for p in powers), is_log=True)
 
 
-def chart(
-    title: str, x: Axis, y: Axis, binding_digest: Sequence[Mark], width: float = 720.0, height: float = 270.0
-) -> str:
-    """One picture. title: what it shows, for those who cannot see it."""
+def chart(title: str, x: Axis, y: Axis, marks: Sequence[Mark], width: float = 720.0, height: float = 270.0) -> str:
+    """Draw one chart. title: what it shows, for screen readers."""
     frame = _Frame(x, y, width, height)
-    drawn = "".join(_mark(frame, mark) for mark in binding_digest)
+    drawn = "".join(_mark(frame, mark) for mark in marks)
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{_axes(frame)}{drawn}</svg>"
@@ -144,7 +142,7 @@ def chart(
 
 
 def swatch(ink: str) -> str:
-    """The piece of line that stands in a legend."""
+    """Return the piece of line for a legend."""
     return f'<svg class="swatch" viewBox="0 0 34 10" aria-hidden="true"><path class="line {ink}" d="M1 5H33"/></svg>'
 
 

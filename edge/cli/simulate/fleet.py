@@ -1,10 +1,9 @@
-"""What this year's edge can take: a room's capacity and the nodes that hand it out, as its settings file says.
+"""The fleet of a settings file: a room's capacity, and the nodes that share it.
 
     nodes    machines x workers
-    joined   whether they tell each other of their lines, which is how `stanchion run` would start them
+    joined   whether `stanchion run` would let these nodes exchange summaries
 
-Not played, because a list of arrivals cannot tell it: `total_active_users` (how long do they shop?) and everything
-outside of the line.
+The limit `total_active_users` is not played: a list of arrivals does not say how long visitors shop.
 """
 
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ __all__ = ["Fleet"]
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Rates are of the whole room, over all nodes."""
+    """Rates are of the whole room, over all nodes. active_limit: None if there is none."""
 
     source: str
     capacity: float
@@ -36,20 +35,20 @@ class Fleet:
 
     @classmethod
     def load(cls, path: Path, room: str | None) -> Self:
-        """The fleet of a settings file. Raises ConfigurationError."""
+        """Read the fleet from a settings file. Raises ConfigurationError."""
         return cls.of(load_settings(path), room, str(path))
 
     @classmethod
     def of(cls, settings: Settings, room: str | None, source: str = "settings") -> Self:
-        """The fleet that shares one room of the settings; the room may go unnamed if there is only one."""
+        """Return the fleet of one room. room: may be None if the settings have only one. Raises ConfigurationError."""
         names = ", ".join(each.name for each in settings.rooms)
         if room is None and len(settings.rooms) > 1:
             raise ConfigurationError(
-                source, [SettingFault("rooms", f"there are several, name one with --room: {names}")]
+                source, [SettingFault("rooms", f"there are several; choose one with --room: {names}")]
             )
         found = [each for each in settings.rooms if room in (None, each.name)]
         if not found:
-            raise ConfigurationError(source, [SettingFault("rooms", f"none is called {room!r}; there are: {names}")])
+            raise ConfigurationError(source, [SettingFault("rooms", f"there is no {room!r}; choose from: {names}")])
         gate = gate_settings(settings, found[0])
         return cls(
             source=f"{source}, room {found[0].name}",

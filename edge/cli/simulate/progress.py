@@ -1,4 +1,4 @@
-"""A bar on a terminal: how much of all runs is done. Nothing at all when nobody looks.
+"""A progress bar over all runs. It is drawn only on a terminal.
 
 [##########----------]  52 %  flash, bucket, run 2 of 3; about 14 s left
 """
@@ -13,7 +13,7 @@ REDRAW_S = 0.1
 
 
 class Progress:
-    """Counts runs; `clock` is monotonic seconds. Shown only if the stream is a terminal."""
+    """Counts runs. clock: monotonic seconds."""
 
     def __init__(self, stream: TextIO, runs: int, clock: Callable[[], float]) -> None:
         self._stream = stream
@@ -26,21 +26,21 @@ class Progress:
         self._label = ""
 
     def begin(self, label: str) -> None:
-        """The next run."""
+        """Begin the next run."""
         self._label = label
         self._draw(0.0)
 
     def at(self, part: float) -> None:
-        """So much of this run is done, 0..1."""
+        """Show that this part of the run is done, 0..1."""
         if self._is_shown and self._clock() - self._drawn_s >= REDRAW_S:
             self._draw(min(max(part, 0.0), 1.0))
 
     def end(self) -> None:
-        """This run is done."""
+        """End this run."""
         self._done += 1
 
     def clear(self) -> None:
-        """Leave an empty line."""
+        """Erase the bar."""
         if self._is_shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

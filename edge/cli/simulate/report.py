@@ -1,7 +1,7 @@
-"""The report: one HTML page that needs nothing else, for a shop's owner and for an expert who believes nothing.
+"""The report: one self-contained HTML page.
 
-No script, nothing loaded from elsewhere (the page's own policy forbids it), light and dark, readable on paper: what a
-colour says a pattern of dashes says as well.
+No script, and nothing is loaded from elsewhere: the page's own content security policy forbids it. It is readable on
+paper, because a pattern of dashes distinguishes the lines as well as the colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,8 @@ from html import escape
 from importlib.resources import files
 
 from edge.cli.simulate.chart import swatch
-from edge.cli.simulate.pictures import Picture, pictures
+from edge.cli.simulate.picture import Picture
+from edge.cli.simulate.pictures import pictures
 from edge.cli.simulate.table import COLUMNS, conditions, duration, share
 from edge.cli.simulate.trial import OURS, Outcome, Trial, median, worst
 
@@ -19,7 +20,7 @@ NO_ELSEWHERE = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; 
 
 
 def report(trials: Sequence[Trial], version: str, command: str) -> str:
-    """The page. version: what made it; command: how to make it again."""
+    """Render the page. version, command: what makes the same page again."""
     css = files("edge.cli.simulate").joinpath("report.css").read_text("utf-8")
     names = ", ".join(trial.scenario.name for trial in trials)
     return (
@@ -35,13 +36,12 @@ def report(trials: Sequence[Trial], version: str, command: str) -> str:
 def _opening() -> str:
     return (
         "<h1>How fair is the line?</h1>\n"
-        '<p class="lead">A sale was played on a virtual clock: every visitor, every request, against the same code '
-        "that runs in front of the shop. Each visitor is compared with the <em>ideal line</em>: one central queue that "
-        "knows who is next and who has left, and hands every free place to the one who came first.</p>\n<p>No line "
-        "that visitors see through a browser can be quite as good: somebody who asks every few seconds cannot come in "
-        "between two questions. The <em>polling ideal</em> in the tables is the best that is possible under that "
-        "rule. The other policies are what is usually done instead; they run behind the same bucket and get the same "
-        "visitors.</p>\n"
+        '<p class="lead">A sale was played on a virtual clock: every visitor and every request, against the same '
+        "code that runs in front of the shop. Each visitor is compared with the <em>ideal line</em>: one central queue "
+        "that knows at once who has left, and admits the oldest visitor whenever a token is free.</p>\n<p>A line that "
+        "visitors see through a browser cannot be quite as good, because nobody can be admitted between two polls. The "
+        "<em>polling ideal</em> in the tables is the best that is possible under that rule. The other policies are the "
+        "usual alternatives. They run behind the same bucket and get the same visitors.</p>\n"
     )
 
 
@@ -58,29 +58,32 @@ def _trial(trial: Trial) -> str:
 
 
 def _verdict(trial: Trial) -> str:
-    """The result in words and five figures, of our own line if it was played."""
+    """State the result in words and five figures, of Stanchion if it was played."""
     subject = next((o for o in trial.outcomes if o.policy == OURS), trial.outcomes[0])
     f = median(subject.by_seed)
-    who = "Stanchion" if subject.policy == OURS else subject.policy
+    name = "Stanchion" if subject.policy == OURS else subject.policy
     said = (
-        f"With {escape(who)}, half of all visitors came in within {duration(f['median_s'])} of the moment that the "
-        f"ideal line would have given them, and 99 of 100 within {duration(f['p99_s'])}."
+        f"With {escape(name)}, half of all visitors were admitted within {duration(f['median_s'])} of their "
+        f"admission in the ideal line, and 99 of 100 within {duration(f['p99_s'])}."
     )
     lottery = next((o for o in trial.outcomes if o.policy == "bucket" and o is not subject), None)
     if lottery is not None:
         b = median(lottery.by_seed)
-        said += f" Without a line, by luck alone, it is {duration(b['median_s'])} and {duration(b['p99_s'])}."
+        said += f" Without a line, by chance alone, it is {duration(b['median_s'])} and {duration(b['p99_s'])}."
     return f'<p class="lead">{said}</p>\n<ul class="cards">{_cards(subject, f, trial)}</ul>\n'
 
 
 def _cards(subject: Outcome, f: Mapping[str, float], trial: Trial) -> str:
     least = median(trial.polling_ideal)["polls_each"]
     cards = (
-        (share(f["use"]), "of the capacity used while people waited"),
-        (duration(f["p99_s"]), f"99 of 100 are closer to their fair moment; worst visitor {duration(f['max_s'])}"),
-        (share(f["kendall"]), "of all pairs of visitors came in in the wrong order; a pure lottery has 50 %"),
-        (f"{worst(subject.by_seed)['overshoot']:,.0f}", "admissions beyond capacity and burst, in the worst second"),
-        (f"{f['polls_each']:.1f}", f"requests a visitor; the least possible is {least:.1f}"),
+        (share(f["use"]), "of the capacity used while visitors waited"),
+        (
+            duration(f["p99_s"]),
+            f"99 of 100 visitors are closer to the ideal line; the worst is {duration(f['max_s'])} away",
+        ),
+        (share(f["kendall"]), "of all pairs of visitors were admitted in the wrong order; a lottery has 50 %"),
+        (f"{worst(subject.by_seed)['overshoot']:,.0f}", "admissions above capacity and burst, in the worst window"),
+        (f"{f['polls_each']:.1f}", f"requests for each visitor; the least possible is {least:.1f}"),
     )
     return "".join(f"<li><b>{figure}</b><span>{escape(meaning)}</span></li>" for figure, meaning in cards)
 
@@ -98,17 +101,17 @@ def _table(trial: Trial) -> str:
     rows.append(_row("ideal", "", median(trial.ideal), [c.for_ideal for c in COLUMNS]))
     what = "median over the seeds, and the worst of them" if several else "one seed"
     return (
-        f'<div class="wide" tabindex="0"><table><caption class="soft">All measures: {what}. They are explained '
-        f'at the end.</caption><thead><tr><th scope="col">policy</th>{head}</tr></thead>'
+        f'<div class="wide" tabindex="0"><table><caption class="soft">All measures: {what}. The end of the page '
+        f'explains them.</caption><thead><tr><th scope="col">policy</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>\n"
     )
 
 
 def _row(name: str, kind: str, values: Mapping[str, float], has: Sequence[bool] | None = None) -> str:
-    known = has or [True] * len(COLUMNS)
+    shown = has or [True] * len(COLUMNS)
     cells = "".join(
         f"<td>{escape(column.show(values[column.field])) if there else '&ndash;'}</td>"
-        for column, there in zip(COLUMNS, known, strict=True)
+        for column, there in zip(COLUMNS, shown, strict=True)
     )
     return f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>'
 
@@ -118,7 +121,7 @@ def _picture(picture: Picture) -> str:
         f"<figure><figcaption>{escape(panel.caption)}</figcaption>{panel.svg}</figure>\n" for panel in picture.panels
     )
     legend = "".join(f"<li>{swatch(colour)}{escape(name)}</li>" for colour, name in picture.legend)
-    texts = (("Shows", picture.shows), ("Perfect would be", picture.perfect), ("Read it so", picture.reading))
+    texts = (("Shows", picture.shows), ("Perfect would be", picture.perfect), ("How to read it", picture.reading))
     reading = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in texts)
     return (
         f'<h3>{escape(picture.title)}</h3>\n<dl class="reading">{reading}</dl>\n'
@@ -134,8 +137,8 @@ def _measures() -> str:
 
 def _closing(version: str, command: str) -> str:
     return (
-        "<footer>\n<p>The figures are medians over the seeds; the pictures show the first seed in full. The virtual "
-        "clock plays latency, jitter and every single request; it does not play a shop that slows down, visitors who "
-        f"share a ticket, or a limit on active visitors.</p>\n<p>Made by {escape(version)}. The same figures again: "
+        "<footer>\n<p>The figures are medians over the seeds. The charts show the first seed in full. The simulation "
+        "plays latency, jitter and every request. It does not play a shop that slows down, visitors who share a "
+        f"ticket, or a limit on active visitors.</p>\n<p>Made by {escape(version)}. To get the same figures again: "
         f"<code>{escape(command)}</code></p>\n</footer>\n"
     )

@@ -1,7 +1,7 @@
 """The figures as text and as JSON.
 
-The table has one line a policy with the median over the seeds, and the worst seed below it; the two ideals close it.
-A dash stands where a line that was only computed has no such figure.
+The table has one line for each policy with the median over the seeds, and below it the worst seed. The two ideals come
+last. They are computed, not played, so some figures do not exist for them: there the table has a dash.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ __all__ = ["COLUMNS", "Column", "as_json", "conditions", "duration", "share", "t
 
 
 def share(value: float) -> str:
-    """0.9987 as '99.87 %', 0.00004 as '0.004 %'."""
+    """Format a share: 0.9987 as '99.87 %', 0.00004 as '0.004 %'."""
     percent = value * 100.0
     if percent == 0.0 or percent >= 99.995:
         return f"{percent:.0f} %"
@@ -26,7 +26,7 @@ def share(value: float) -> str:
 
 
 def duration(value: float) -> str:
-    """Seconds, to a hundredth where that can be seen."""
+    """Format seconds, with two digits below 10 s and one below 100 s."""
     return f"{value:.2f} s" if value < 10.0 else f"{value:.1f} s" if value < 100.0 else f"{value:,.0f} s"
 
 
@@ -40,7 +40,7 @@ def _each(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One measure: how it is called, shown and explained. for_ideal: whether it has one."""
+    """One measure: its title, format and explanation. for_ideal, for_polling_ideal: whether they have it."""
 
     field: str
     title: str
@@ -51,22 +51,22 @@ class Column:
 
 
 _MEANINGS = {
-    "use": "admissions made by the time the ideal line is empty, as a share of those that it makes by then; "
-    "what is missing to 100 % is capacity that stood idle while people waited",
-    "median_s": "displacement: how far a visitor's admission lies from the moment that the ideal line would have given "
-    "them, early or late; half of those admitted are closer than this",
-    "p95_s": "the same, for 95 visitors of 100",
-    "p99_s": "the same, for 99 visitors of 100: the bad luck that one in a hundred has",
-    "kendall": "share of all pairs of visitors in which the later one came in first: 0 % is first come, first served, "
-    "50 % is a lottery",
-    "overshoot": "most admissions in any second beyond capacity and burst; anything but 0 would put checkout at risk",
-    "polls_each": "requests that a visitor makes, the first included",
-    "polls_peak_per_s": "most requests in one second, from everybody who comes or waits",
-    "lost": "visitors who would have come in before their patience ended, in the ideal line, but did not in this one",
-    "spread_s": "interquartile range of the waits of those who arrived in the same second: how unlike the luck of "
-    "neighbours is; the ideal line has some as well, since it also takes them one by one",
+    "use": "admissions made by the time the ideal line is empty, as a share of its own admissions by then; "
+    "the rest of 100 % is capacity that stood idle while visitors waited",
+    "median_s": "displacement: the time between a visitor's admission and their admission in the ideal line, early or "
+    "late; half of the admitted visitors are closer than this",
+    "p95_s": "the same for 95 of 100 visitors",
+    "p99_s": "the same for 99 of 100 visitors",
+    "kendall": "share of all pairs of visitors in which the later one was admitted first: 0 % is first come, first "
+    "served, 50 % is a lottery",
+    "overshoot": "most admissions above capacity and burst in a window of 0.1 to 20 s; above 0 the shop is at risk",
+    "polls_each": "requests for each visitor, including the first",
+    "polls_peak_per_s": "most requests in one second, from all visitors",
+    "lost": "visitors whom the ideal line would have admitted before their patience ended, and this line did not",
+    "spread_s": "interquartile range of the waits of visitors who arrived in the same second; the ideal line has some "
+    "too, because it admits them one by one",
 }
-#: The polling ideal is a bound: it lets a token wait for a visitor's next poll, and tells no seconds of polls.
+#: The polling ideal is a bound: a token may wait for a visitor's next poll, and polls have no exact times.
 _NOT_POLLED = ("overshoot", "polls_peak_per_s")
 COLUMNS = tuple(
     Column(field, title, show, _MEANINGS[field], not field.startswith("polls"), field not in _NOT_POLLED)
@@ -86,7 +86,7 @@ COLUMNS = tuple(
 
 
 def conditions(scenario: Scenario) -> str:
-    """Under what the sale is played, in a line."""
+    """Describe capacity, nodes and polling in one line."""
     nodes = f"{scenario.nodes} nodes, {'joined' if scenario.joined else 'sharing nothing'}"
     nodes = nodes if scenario.nodes > 1 else "1 node"
     budget = f", at most {scenario.poll_budget_per_s:g} polls/s" if scenario.poll_budget_per_s else ""
@@ -97,7 +97,7 @@ def conditions(scenario: Scenario) -> str:
 
 
 def table(trial: Trial) -> str:
-    """One trial as lines of text."""
+    """Format one trial as lines of text."""
     rows: list[tuple[str, Sequence[str]]] = [("", [column.title for column in COLUMNS])]
     several = len(trial.seeds) > 1
     for outcome in trial.outcomes:
@@ -119,12 +119,12 @@ def table(trial: Trial) -> str:
 
 
 def _cells(values: Mapping[str, float], has: Sequence[bool] | None = None) -> list[str]:
-    known = has or [True] * len(COLUMNS)
-    return [c.show(values[c.field]) if k else "-" for c, k in zip(COLUMNS, known, strict=True)]
+    shown = has or [True] * len(COLUMNS)
+    return [c.show(values[c.field]) if is_shown else "-" for c, is_shown in zip(COLUMNS, shown, strict=True)]
 
 
 def as_json(trials: Sequence[Trial], version: str, command: str) -> dict[str, Any]:
-    """All figures, with what it takes to make them again. Times are seconds, shares 0..1."""
+    """Return all figures, with the version and the command that give them again. Times are seconds, shares 0..1."""
     return {"version": version, "command": command, "scenarios": [_trial(trial) for trial in trials]}
 
 
@@ -149,5 +149,5 @@ def _rows(trial: Trial, rows: Sequence[Measures]) -> list[dict[str, float]]:
 
 
 def _only(values: Mapping[str, float], has: Sequence[bool]) -> dict[str, float | None]:
-    unknown = {c.field for c, known in zip(COLUMNS, has, strict=True) if not known}
-    return {key: None if key in unknown else value for key, value in values.items()}
+    missing = {c.field for c, is_there in zip(COLUMNS, has, strict=True) if not is_there}
+    return {key: None if key in missing else value for key, value in values.items()}

@@ -1,12 +1,12 @@
-"""A recorded sale: when each visitor arrived, and how long they were ready to wait.
+"""A recorded sale: the arrival of each visitor, and how long they were ready to wait.
 
-    seconds,patience        the header may be missing; with it the columns may stand in either order
-    0.0,                    an empty patience: never leaves
-    0.4,95.5                gives up 95.5 s after arriving
-    1760090400.25,30        or seconds on any clock, such as Unix time: the first arrival is the trace's zero
+    seconds,patience        the header is optional; with it the columns may stand in either order
+    0.0,                    an empty patience: this visitor never leaves
+    0.4,95.5                this visitor gives up 95.5 s after arriving
+    1760090400.25,30        seconds on any clock, such as Unix time: the first arrival is the zero of the trace
 
-Lines may come in any order. Nothing is guessed: what cannot be read is a fault with its line number, and a trace with
-a fault is not played.
+Lines may come in any order. A line that cannot be read is a fault with its line number. A trace with a fault is not
+played.
 """
 
 import csv
@@ -19,20 +19,20 @@ from edge.support.errors import ConfigurationError, SettingFault
 
 __all__ = ["MAX_ARRIVALS", "MAX_FAULTS", "MAX_SPAN_S", "Trace", "parse_trace", "read_trace"]
 
-#: More would take the simulator hours; the largest public flash sales had about a million in line at once.
+#: More would take hours. The largest public flash sales had about a million visitors in line at once.
 MAX_ARRIVALS = 5_000_000
-#: A sale of two days. The virtual clock steps through all of it.
+#: Two days. The virtual clock steps through all of it.
 MAX_SPAN_S = 172_800.0
-#: Later than any Unix time in seconds (the year 5138): such a number was meant as milliseconds.
+#: The year 5138 in Unix time: a larger number is probably milliseconds.
 MAX_SECONDS = 1e11
-#: After so many faults the file was probably never a trace.
+#: A file with this many faults is probably no trace: the rest is not read.
 MAX_FAULTS = 20
 COLUMNS = ("seconds", "patience")
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Arrivals, the first at 0, in the file's order. patience_s: inf for those who never leave."""
+    """Visitors in the order of the file. arrival_s: the first is 0. patience_s: inf for a visitor who never leaves."""
 
     arrival_s: tuple[float, ...]
     patience_s: tuple[float, ...]
@@ -42,7 +42,7 @@ class Trace:
 
 
 def read_trace(path: Path) -> Trace:
-    """The trace in a file. Raises ConfigurationError with every fault, each with its line."""
+    """Read a trace from a file. Raises ConfigurationError with all faults, each with its line."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             return parse_trace(lines, str(path))
@@ -53,7 +53,7 @@ def read_trace(path: Path) -> Trace:
 
 
 def parse_trace(lines: Iterable[str], source: str = "trace") -> Trace:
-    """The trace in lines of CSV. source: what faults call it. Raises ConfigurationError."""
+    """Read a trace from lines of CSV. source: its name in faults. Raises ConfigurationError."""
     arrivals: list[float] = []
     patiences: list[float] = []
     faults: list[SettingFault] = []
@@ -75,7 +75,7 @@ def parse_trace(lines: Iterable[str], source: str = "trace") -> Trace:
         if len(faults) >= MAX_FAULTS or len(arrivals) > MAX_ARRIVALS:
             break
     if len(faults) >= MAX_FAULTS:
-        faults.append(SettingFault("", f"not read on after {MAX_FAULTS} faults"))
+        faults.append(SettingFault("", f"stopped reading after {MAX_FAULTS} faults"))
     if len(arrivals) > MAX_ARRIVALS:
         faults.append(SettingFault("", f"holds more than {MAX_ARRIVALS:,} arrivals"))
     if not arrivals and not faults:
@@ -92,7 +92,7 @@ def parse_trace(lines: Iterable[str], source: str = "trace") -> Trace:
 
 
 def _rows(lines: Iterable[str], faults: list[SettingFault]) -> Iterator[tuple[int, list[str]]]:
-    """Rows with something in them, with the number of the line that each ends on."""
+    """Yield the rows that are not empty, each with the number of its last line."""
     reader = csv.reader(lines, strict=True)
     try:
         for row in reader:
@@ -104,7 +104,7 @@ def _rows(lines: Iterable[str], faults: list[SettingFault]) -> Iterator[tuple[in
 
 
 def _columns(row: list[str]) -> tuple[tuple[str, ...], bool]:
-    """The columns that the first row tells, and whether it is a header."""
+    """Return the columns that the first row names, and whether it is a header."""
     names = tuple(cell.lower() for cell in row)
     if set(names) & set(COLUMNS):
         return names, True
@@ -121,7 +121,7 @@ def _header_fault(names: tuple[str, ...]) -> str | None:
 
 
 def _visitor(row: list[str], columns: tuple[str, ...]) -> tuple[float, float] | str:
-    """Arrival and patience, or what is wrong."""
+    """Return arrival and patience, or a description of the fault."""
     if len(row) > len(columns):
         return f"has {len(row)} columns, expected {' and '.join(columns)}"
     cells = dict(zip(columns, row, strict=False))
@@ -132,7 +132,7 @@ def _visitor(row: list[str], columns: tuple[str, ...]) -> tuple[float, float] | 
         return arrival, math.inf
     patience = _number(cells["patience"], MAX_SECONDS)
     if isinstance(patience, str):
-        return f"patience: {patience} (leave it empty for somebody who never leaves)"
+        return f"patience: {patience} (leave it empty for a visitor who never leaves)"
     return arrival, patience
 
 

@@ -1,9 +1,9 @@
-"""One scenario under several policies and seeds, each run beside the two ideals for the very same crowd.
+"""One scenario under several policies and seeds, compared with the two ideals for the same crowd.
 
-    ideal           one central line before one bucket: who is next always gets the token
-    polling ideal   the same, but nobody can come in between two polls
+    ideal           one central line before one bucket: the oldest visitor always gets the token
+    polling ideal   the same, but nobody can be admitted between two polls
 
-Seeds are 0..N-1, as in the published table. The same seed draws the same crowd for every policy.
+Seeds are 0 to N-1, as in the published table. A seed draws the same crowd for every policy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,20 +38,20 @@ __all__ = [
     "worst",
 ]
 
-#: What each does, for people; a policy that is not here is told by its own first line.
+#: One line on each policy for `--list`. A policy that is missing here is described by its docstring.
 MEANINGS: Mapping[str, str] = {
     OURS: "the gate that the edge runs",
-    "bucket": "no line: whoever asks at the right moment comes in, a lottery",
-    "timestamp-pid": "a PID on the threshold itself, as the textbook has it",
+    "bucket": "no line: a visitor who polls while a token is free is admitted, so it is a lottery",
+    "timestamp-pid": "a PID controller on the threshold, as in a textbook",
     "lag-p": "a proportional rule on the lag, as published by Shopify in 2017",
-    "csfq": "the lag times wanted over measured rate: core-stateless fair queueing",
-    "feed-forward": "from rate to threshold through the density of first requests",
+    "csfq": "core-stateless fair queueing: the lag times the wanted rate over the measured rate",
+    "feed-forward": "translates the rate to a threshold through the density of first requests",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One policy: its measures for every seed, and its first run in full for the pictures."""
+    """One policy: the measures of every seed, and the first run in full for the charts."""
 
     policy: str
     by_seed: tuple[Measures, ...]
@@ -60,7 +60,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Everything that was found out about one scenario."""
+    """All results of one scenario."""
 
     scenario: Scenario
     seeds: tuple[int, ...]
@@ -71,15 +71,15 @@ class Trial:
 
 
 def traced(trace: Trace, name: str) -> Scenario:
-    """A scenario in which those of the trace arrive, whatever the seed."""
+    """Make a scenario in which the visitors of the trace arrive, with any seed."""
     people = crowd(np.array(trace.arrival_s), np.array(trace.patience_s))
     leaving = sum(1 for patience in trace.patience_s if patience < float("inf"))
-    what = f"{len(trace):,} recorded arrivals in {max(trace.arrival_s):,.0f} s, {leaving:,} of them ready to leave"
+    what = f"{len(trace):,} recorded arrivals in {max(trace.arrival_s):,.0f} s, {leaving:,} with limited patience"
     return Scenario(name, what, lambda rng: people)  # noqa: ARG005
 
 
 def on_fleet(scenario: Scenario, fleet: Fleet) -> Scenario:
-    """The same sale against another capacity; live changes of the capacity are kept in proportion."""
+    """Play the same sale on another fleet. Changes of the capacity during the sale are scaled with it."""
     scale = fleet.capacity / scenario.capacity
     events = tuple(
         replace(e, admissions_per_second=e.admissions_per_second * scale) if isinstance(e, SetCapacity) else e
@@ -103,10 +103,10 @@ def on_fleet(scenario: Scenario, fleet: Fleet) -> Scenario:
 
 
 def checked(scenario: Scenario) -> Scenario:
-    """The scenario, if a gate can be made for it. Raises ConfigurationError."""
+    """Return the scenario if a gate can be made for it. Raises ConfigurationError."""
     if scenario.weights is not None and len(scenario.weights) != scenario.nodes:
-        told = f"{scenario.name} spreads its traffic unevenly over {len(scenario.weights)} nodes, not {scenario.nodes}"
-        raise ConfigurationError("simulate", [SettingFault("--scenario", told)])
+        message = f"{scenario.name} distributes its traffic over {len(scenario.weights)} nodes, not {scenario.nodes}"
+        raise ConfigurationError("simulate", [SettingFault("--scenario", message)])
     try:
         scenario.settings()
     except SettingsError as fault:
@@ -115,7 +115,7 @@ def checked(scenario: Scenario) -> Scenario:
 
 
 def try_out(scenario: Scenario, policies: Sequence[str], seeds: int, progress: Progress) -> Trial:
-    """Play all policies with all seeds, one run after the other."""
+    """Play every policy with every seed, one run after the other."""
     numbers = tuple(range(seeds))
     ideals: dict[int, _Ideal] = {}
     outcomes = []
@@ -143,7 +143,7 @@ def try_out(scenario: Scenario, policies: Sequence[str], seeds: int, progress: P
 
 
 def replace_scenario(run: Run, scenario: Scenario) -> Run:
-    """The run, under the scenario's own name."""
+    """Attach the original scenario to the run."""
     run.scenario = scenario
     return run
 
@@ -163,32 +163,32 @@ class _Ideal:
 
 
 class _Watched:
-    """A scenario that keeps the crowd it draws: with it the ideal is known, and so is about when the sale will end."""
+    """A scenario that keeps the crowd it draws. The crowd gives the ideal, and so roughly the end of the sale."""
 
-    def __init__(self, scenario: Scenario, known: _Ideal | None, told: Callable[[float], None]) -> None:
+    def __init__(self, scenario: Scenario, ideal: _Ideal | None, report: Callable[[float], None]) -> None:
         self.original = scenario
         self.scenario = replace(scenario, people=self.draw)
-        self.known = known
-        self.told = told
+        self._ideal = ideal
+        self._report = report
 
     @property
     def ideal(self) -> _Ideal:
-        if self.known is None:
+        if self._ideal is None:
             raise InternalError("the ideal is read before the crowd was drawn")
-        return self.known
+        return self._ideal
 
     def draw(self, rng: np.random.Generator) -> Crowd:
         people = self.original.people(rng)
-        if self.known is None:
-            self.known = _Ideal.of(people, self.original)
+        if self._ideal is None:
+            self._ideal = _Ideal.of(people, self.original)
         return people
 
     def look(self, now_s: float) -> None:
-        self.told(now_s / max(self.ideal.end_s, 1.0))
+        self._report(now_s / max(self.ideal.end_s, 1.0))
 
 
 def _as_if(scenario: Scenario, ideal: _Ideal, admitted_s: Floats) -> Measures:
-    """The measures of a line that was never played, only computed."""
+    """Measure a line that was computed, not played."""
     n = len(ideal.people)
     run = Run(
         scenario=scenario,
@@ -202,12 +202,12 @@ def _as_if(scenario: Scenario, ideal: _Ideal, admitted_s: Floats) -> Measures:
 
 
 def median(rows: Sequence[Measures]) -> dict[str, float]:
-    """The median over the seeds, measure by measure."""
+    """Return the median over the seeds of each measure."""
     return {f.name: float(np.median([getattr(row, f.name) for row in rows])) for f in fields(Measures)}
 
 
 def worst(rows: Sequence[Measures]) -> dict[str, float]:
-    """The worst over the seeds: the least use, the most of everything else."""
+    """Return the worst seed of each measure: the least use, the most of everything else."""
     return {
         f.name: float((min if f.name == "use" else max)(getattr(row, f.name) for row in rows)) for f in fields(Measures)
     }

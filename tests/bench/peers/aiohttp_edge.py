@@ -1,4 +1,4 @@
-"""What most would write: an aiohttp application with itsdangerous, and aiohttp's client towards the shop."""
+"""The usual way to write it in Python: an aiohttp application with itsdangerous, and aiohttp's client to the shop."""
 
 import hashlib
 import os

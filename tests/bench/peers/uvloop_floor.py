@@ -1,6 +1,6 @@
-"""The least a Python server can do: a uvloop protocol with nothing to decide, the limit of all that is built on it.
+"""The limit of a Python server on uvloop: a protocol that decides nothing.
 
-Usage: uvloop_floor.py PORT. It reads no head; what comes in one read is taken for one request.
+Usage: uvloop_floor.py PORT. It parses nothing and takes each read for one request.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`stanchion simulate`: what it plays, what it prints and how it exits."""
+"""`stanchion simulate`: what it plays, what it prints, and its exit codes."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def config(workers: int = 2, cluster: str = "{nodes: 1}") -> str:
 
 @pytest.fixture
 def sale(tmp_path: Path) -> Path:
-    """Three hundred people in five seconds; every fifth is ready to wait for four seconds only."""
+    """300 visitors within five seconds; every fifth waits for four seconds at most."""
     path = tmp_path / "last & year's <sale>.csv"
     rows = [f"{i / 60:.3f},{'4' if i % 5 == 0 else ''}" for i in range(300)]
     path.write_text("\n".join(["seconds,patience", *rows]), "utf-8")
@@ -58,15 +58,15 @@ def shop(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> int:
-    """The exit code of the command, whichever way it says it."""
+    """Run the command and return its exit code, returned or raised."""
     try:
         return main(["simulate", *map(str, arguments)])
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else 1
 
 
-def test_the_simulator_plays_the_very_gate_of_the_edge():
-    """One class: what the edge builds for a room, what the package exports, and what the simulator asks."""
+def test_the_simulator_plays_the_gate_of_the_edge():
+    """One class: the gate that the edge builds for a room, the one the package exports, and the simulator's."""
     made = world.real_gate(GateSettings(admissions_per_second=1.0), 0.0)
     assert type(made) is controller.Gate is edge.rooms.table.Gate is Gate
     assert POLICIES[OURS] is world.real_gate
@@ -85,8 +85,8 @@ def test_the_simulator_plays_the_very_gate_of_the_edge():
         (2, "{nodes: 3, redis_url: 'redis://127.0.0.1'}", 6, True),
     ],
 )
-def test_a_gate_is_told_what_the_edge_would_tell_it(workers: int, cluster: str, nodes: int, joined: bool):
-    """Settings of the simulated nodes equal those of the edge's, and nodes are joined as `run` would join them."""
+def test_simulated_gates_get_the_settings_of_the_edge(workers: int, cluster: str, nodes: int, joined: bool):
+    """The settings of the simulated nodes equal those of the edge, and nodes are joined as `run` would join them."""
     settings = parse_settings(config(workers, cluster))
     fleet = Fleet.of(settings, "checkout")
     scenario = on_fleet(traced(Trace((0.0,), (1.0,)), "sale"), fleet)
@@ -95,22 +95,22 @@ def test_a_gate_is_told_what_the_edge_would_tell_it(workers: int, cluster: str, 
 
 
 @pytest.mark.parametrize("room", [None, "nosuch"])
-def test_the_room_must_be_clear(room: str | None):
-    """Several rooms and none named, or a name that is none: the fault lists those that there are."""
+def test_an_unclear_room_is_a_fault_that_lists_the_rooms(room: str | None):
+    """Several rooms and no name, or an unknown name."""
     with pytest.raises(ConfigurationError, match="checkout, drop"):
         Fleet.of(parse_settings(config()), room)
 
 
-def test_a_trace_is_played_on_the_settings(sale: Path, shop: Path, capsys: pytest.CaptureFixture[str]):
-    """Last year's visitors, this year's capacity: everybody is there, and those without patience leave."""
+def test_a_trace_is_played_on_the_capacity_of_the_settings(sale: Path, shop: Path, capsys: pytest.CaptureFixture[str]):
+    """Recorded visitors against the capacity of a settings file."""
     assert run("--trace", sale, "--config", shop, "--room", "checkout", "--seeds", "2", "--json") == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    told = json.loads(said.out)
-    assert told["version"]
-    assert "--trace" in told["command"]
-    assert "--seeds 2" in told["command"]
-    [played] = told["scenarios"]
+    output = capsys.readouterr()
+    assert output.err == ""
+    result = json.loads(output.out)
+    assert result["version"]
+    assert "--trace" in result["command"]
+    assert "--seeds 2" in result["command"]
+    [played] = result["scenarios"]
     assert (played["capacity"], played["burst_s"], played["nodes"], played["joined"]) == (12, 2, 2, True)
     assert (played["poll_min_s"], played["poll_max_s"], played["poll_budget_per_s"]) == (2, 9, 300)
     assert played["seeds"] == [0, 1]
@@ -127,16 +127,18 @@ def test_a_trace_is_played_on_the_settings(sale: Path, shop: Path, capsys: pytes
 
 
 def test_the_same_command_gives_the_same_figures(sale: Path, capsys: pytest.CaptureFixture[str]):
-    """Seeds decide everything; another number of nodes is another sale."""
-    said = []
+    """The seed decides everything; another number of nodes gives another sale."""
+    results = []
     for nodes in ("3", "3", "2"):
         assert run("--trace", sale, "--nodes", nodes, "--seeds", "1", "--policy", "stanchion", "--json") == 0
-        said.append(json.loads(capsys.readouterr().out)["scenarios"][0]["policies"])
-    assert said[0] == said[1] != said[2]
+        results.append(json.loads(capsys.readouterr().out)["scenarios"][0]["policies"])
+    assert results[0] == results[1] != results[2]
 
 
-def test_the_table(sale: Path, capsys: pytest.CaptureFixture[str]):
-    """A line a policy, its worst seed, and both ideals; all lines of the table are equally long."""
+def test_the_table_has_a_line_for_each_policy_its_worst_seed_and_both_ideals(
+    sale: Path, capsys: pytest.CaptureFixture[str]
+):
+    """All lines of the table are equally long."""
     assert run("--trace", sale, "--seeds", "2", "--policy", "bucket", "csfq") == 0
     lines = capsys.readouterr().out.splitlines()
     starts = [line.split("  ")[0] for line in lines[4:]]
@@ -146,7 +148,7 @@ def test_the_table(sale: Path, capsys: pytest.CaptureFixture[str]):
 
 
 class Page(HTMLParser):
-    """Notes tags that are not closed in order, and everything that would be fetched."""
+    """Checks that tags are closed in order, and collects everything that would be fetched."""
 
     EMPTY = frozenset({"meta"})
 
@@ -174,8 +176,8 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_report_needs_nothing_else(sale: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Well-formed, no script, nothing from elsewhere, names escaped, a picture with a title for each question."""
+def test_the_report_is_self_contained(sale: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """It is well-formed, has no script, loads nothing, escapes names and has a titled picture for each question."""
     out = tmp_path / "out.html"
     assert run("--trace", sale, "--seeds", "1", "--policy", "all", "--report", out) == 0
     assert str(out) in capsys.readouterr().out
@@ -193,8 +195,8 @@ def test_the_report_needs_nothing_else(sale: Path, tmp_path: Path, capsys: pytes
     assert "last & year's <sale>.csv" in page.text
     for policy in POLICIES:
         assert policy in page.text
-    for question in ("Who waited how long", "The line over time", "How far the door is open", "What waiting costs"):
-        assert question in page.text
+    for title in ("Waits by arrival", "The line over time", "How far the door is open", "Requests a second"):
+        assert title in page.text
 
 
 @pytest.mark.parametrize(
@@ -216,35 +218,36 @@ def test_the_report_needs_nothing_else(sale: Path, tmp_path: Path, capsys: pytes
     ],
 )
 def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
-    """Told on standard error before anything is played."""
+    """The fault is printed on standard error before anything is played."""
     assert run(*arguments) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "simulate" in said.err or "nosuch" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "simulate" in output.err or "nosuch" in output.err
 
 
 def test_a_report_that_cannot_be_written_is_exit_code_1(sale: Path, capsys: pytest.CaptureFixture[str]):
-    """The figures are printed nevertheless: they took time to make."""
+    """The figures are printed all the same, because they took time to compute."""
     out = Path("/dev/full")
     assert run("--trace", sale, "--seeds", "1", "--policy", "bucket", "--report", out) == 1
-    said = capsys.readouterr()
-    assert "cannot be written" in said.err
-    assert "polling ideal" in said.out
+    output = capsys.readouterr()
+    assert "cannot be written" in output.err
+    assert "polling ideal" in output.out
 
 
-def test_without_numpy_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """numpy is an extra: its absence is one line with the remedy, and exit code 1."""
+def test_without_numpy_the_command_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """numpy is an optional dependency: without it the command prints one line and exits with 1."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     assert run("--list") == 1
     assert "pip install 'stanchion[simulate]'" in capsys.readouterr().err
 
 
-def test_the_list_names_everything(capsys: pytest.CaptureFixture[str]):
-    """Every scenario and policy with what it is."""
+def test_the_list_names_every_scenario_and_policy(capsys: pytest.CaptureFixture[str]):
     assert run("--list") == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name in ("flash", "early-ghosts", "million", *POLICIES):
-        assert f"  {name} " in said
+        assert f"  {name} " in output
 
 
 class Terminal(io.StringIO):
@@ -252,8 +255,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_bar_is_for_terminals_only():
-    """On a terminal it grows to 100 % and leaves an empty line; into a file nothing is written."""
+def test_the_progress_bar_is_drawn_on_terminals_only():
+    """On a terminal it is erased at the end; nothing is written into a file."""
     scenario = checked(traced(Trace((0.0, 0.0, 1.0), (float("inf"), 0.0, 5.0)), "sale"))
     for stream in (Terminal(), io.StringIO()):
         progress = Progress(stream, 2, clock=iter(range(10_000)).__next__)
@@ -268,8 +271,8 @@ def test_the_bar_is_for_terminals_only():
             assert shown == ""
 
 
-def test_nothing_is_loaded_for_help():
-    """The command line starts without numpy: help, check and run do not pay for the simulator."""
+def test_the_command_line_starts_without_numpy():
+    """Help, check and run do not pay for the simulator."""
     import subprocess
 
     code = "import sys, edge.cli.main; sys.exit('numpy' in sys.modules)"

@@ -1,4 +1,4 @@
-"""A recorded sale: what is read, and what is told about what cannot be."""
+"""Recorded sales: what the reader accepts, and the faults it reports."""
 
 import math
 from pathlib import Path
@@ -26,15 +26,15 @@ from edge.support.errors import ConfigurationError
         ("7,0", (0,), (0,)),
     ],
 )
-def test_traces_are_read(text: str, arrivals: tuple[float, ...], patiences: tuple[float, ...]):
-    """Header or none, either order of columns, empty patience, any order of lines, any zero of the clock."""
+def test_valid_traces_are_read(text: str, arrivals: tuple[float, ...], patiences: tuple[float, ...]):
+    """With or without a header, columns and lines in any order, empty patience, any zero of the clock."""
     trace = parse_trace(text.splitlines(keepends=True))
     assert trace.arrival_s == arrivals
     assert trace.patience_s == patiences
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "holds no arrivals"),
         ("seconds,patience\n", "holds no arrivals"),
@@ -52,16 +52,16 @@ def test_traces_are_read(text: str, arrivals: tuple[float, ...], patiences: tupl
         (",5\n", "line 1: seconds: must be a number of seconds, got ''"),
     ],
 )
-def test_faults_have_their_line(text: str, told: str):
-    """Nothing is guessed or skipped: a trace with a fault is refused, and the line is named."""
+def test_a_fault_names_its_line(text: str, message: str):
+    """Nothing is guessed or skipped: a trace with a fault is refused."""
     with pytest.raises(ConfigurationError) as caught:
         parse_trace(text.splitlines(keepends=True), "sale.csv")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith("sale.csv: ")
 
 
-def test_all_faults_are_told_up_to_a_bound():
-    """Several faults come in one go; a file that was never a trace is not read to its end."""
+def test_all_faults_are_reported_up_to_a_limit():
+    """After the limit the rest of the file is not read."""
     with pytest.raises(ConfigurationError) as caught:
         parse_trace(["0\n", "a\n", "1\n", "b\n"])
     assert [fault.path for fault in caught.value.faults] == ["line 2", "line 4"]
@@ -70,19 +70,19 @@ def test_all_faults_are_told_up_to_a_bound():
     assert len(caught.value.faults) == MAX_FAULTS + 1
 
 
-def test_files_that_cannot_be_read(tmp_path: Path):
-    """A missing file and one that is no text are faults of whoever named them."""
+def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path):
+    """A missing file, and one that is not text. A byte order mark, as spreadsheets write it, is skipped."""
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfseconds\n1\n")
     for name in ("missing", "binary"):
         with pytest.raises(ConfigurationError):
             read_trace(tmp_path / name)
-    assert len(read_trace(tmp_path / "marked")) == 1  # a spreadsheet's byte order mark is none of the text
+    assert len(read_trace(tmp_path / "marked")) == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.none() | st.floats(0, 1e6)), min_size=1, max_size=50))
-def test_what_is_written_is_read(visitors: list[tuple[float, float | None]]):
-    """Any list of visitors comes back as it was, counted from the first arrival."""
+def test_a_written_trace_reads_back_unchanged(visitors: list[tuple[float, float | None]]):
+    """Arrivals count from the first one."""
     lines = [f"{at!r},{'' if patience is None else repr(patience)}\n" for at, patience in visitors]
     trace = parse_trace(lines)
     first = min(at for at, _ in visitors)
@@ -92,7 +92,7 @@ def test_what_is_written_is_read(visitors: list[tuple[float, float | None]]):
 
 @given(st.lists(st.text(max_size=30), max_size=20))
 def test_any_text_is_a_trace_or_a_fault(lines: list[str]):
-    """Whatever stands in the file, it is read or refused with a fault, and what is read is within bounds."""
+    """The values that are read are within bounds."""
     try:
         trace = parse_trace(lines)
     except ConfigurationError:

@@ -1,0 +1,139 @@
+"""The tables of docs/fairness.md, made of the figures in docs/fairness.json.
+
+A cell is the mean over the seeds, of the overshoot the largest.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from controller.simulation.policies import BASELINES
+from controller.simulation.scenarios import SCENARIOS
+from tests.bench.fairness_figures import Row
+
+__all__ = ["write_page"]
+
+BEGIN, END = "<!-- figures -->\n", "<!-- end -->"
+OURS = "stanchion"
+
+Cell = tuple[str, Callable[[Row], str]]
+
+
+def _percent(key: str, digits: int = 2) -> Callable[[Row], str]:
+    return lambda r: f"{100 * r[key]:.{digits}f} %"
+
+
+def _seconds(key: str, digits: int = 2) -> Callable[[Row], str]:
+    return lambda r: f"{r[key]:.{digits}f} s"
+
+
+def _plain(key: str, form: str = ".2f") -> Callable[[Row], str]:
+    return lambda r: f"{r[key]:{form}}"
+
+
+LINE: Sequence[Cell] = (
+    ("use", _percent("use")),
+    ("median", _seconds("median_s")),
+    ("P95", _seconds("p95_s")),
+    ("P99", _seconds("p99_s")),
+    ("Kendall", _percent("kendall", 3)),
+    ("over", _plain("overshoot", ".2g")),
+    ("lost", _percent("lost")),
+    ("spread", _seconds("spread_s", 1)),
+)
+POLLS: Sequence[Cell] = (
+    ("polls each", _plain("polls_each")),
+    ("peak/s", _plain("polls_peak_per_s", ".0f")),
+    ("polling ideal: P99", _seconds("ideal_p99_s")),
+    ("polls each", _plain("ideal_polls")),
+    ("position error: page", _percent("position_error", 1)),
+    ("responses", _percent("told_error", 1)),
+    ("P90 holds", _percent("covered", 1)),
+    ("grown: page", _percent("grown", 1)),
+    ("responses", _percent("told_grown", 1)),
+    ("slower", _percent("slower", 1)),
+)
+OUTAGES: Sequence[Cell] = (
+    ("calm: median", _seconds("calm_median_s")),
+    ("P99", _seconds("calm_p99_s")),
+    ("less outage: median", _seconds("calm_less_outage_median_s")),
+    ("P99", _seconds("calm_less_outage_p99_s")),
+    ("most passed by", _plain("calm_most_passed_by")),
+)
+SLEEPERS: Sequence[Cell] = (
+    ("others: median", _seconds("others_median_s")),
+    ("P99", _seconds("others_p99_s")),
+    ("against the awake ideal: median", _seconds("others_awake_median_s")),
+    ("P99", _seconds("others_awake_p99_s")),
+    ("overdue: in two polls", _plain("overdue_in_two")),
+    ("polls, P99", _plain("overdue_polls_p99")),
+)
+BOTS: Sequence[Cell] = (
+    ("gain of fast clients", _seconds("fast_gain_s")),
+    ("gain of collectors", _seconds("collector_gain_s")),
+)
+TRAFFIC: Sequence[Cell] = tuple((f"node {i}", _seconds(f"node{i}_s")) for i in range(4))
+POLICY_SCENARIOS = ("flash-1", "flash", "churn")
+
+
+def write_page(page: Path, table: Mapping[str, Row]) -> None:
+    """Write the tables between the markers of the page."""
+    text = page.read_text() if page.exists() else f"{BEGIN}{END}\n"
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    page.write_text(f"{before}{BEGIN}{_render(table)}{END}{after}")
+
+
+def _render(table: Mapping[str, Row]) -> str:
+    rows = {name: row for name in SCENARIOS if (row := _mean(table, name, OURS))}
+    parts = [
+        "### The line\n",
+        *_table(rows, LINE),
+        "\n### Polls and estimates\n",
+        *_table(rows, POLLS),
+        "\n### Outages, sleepers, bots and uneven traffic\n",
+        *_table({n: r for n, r in rows.items() if "calm_median_s" in r}, OUTAGES),
+        "",
+        *_table({n: r for n, r in rows.items() if "others_median_s" in r}, SLEEPERS),
+        "",
+        *_table({n: r for n, r in rows.items() if "fast_gain_s" in r}, BOTS),
+        "",
+        *_table({n: r for n, r in rows.items() if "node0_s" in r}, TRAFFIC),
+        "\n### Other policies\n",
+        *_policies(table),
+        "\n### The scenarios\n",
+        *(f"- `{name}`: {SCENARIOS[name].what}" for name in rows),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _table(rows: Mapping[str, Row], cells: Sequence[Cell]) -> list[str]:
+    head = [f"| scenario | {' | '.join(title for title, _ in cells)} |", f"|---|{'---|' * len(cells)}"]
+    return [*head, *(f"| {name} | {' | '.join(show(row) for _, show in cells)} |" for name, row in rows.items())]
+
+
+def _policies(table: Mapping[str, Row]) -> list[str]:
+    lines = ["| policy | scenario | use | median | P99 | Kendall | polls each |", "|---|---|---|---|---|---|---|"]
+    for name in POLICY_SCENARIOS:
+        for policy in (*BASELINES, OURS):
+            r = _mean(table, name, policy)
+            if r:
+                lines.append(
+                    f"| {policy} | {name} | {100 * r['use']:.1f} % | {r['median_s']:.2f} s"
+                    f" | {r['p99_s']:.1f} s | {100 * r['kendall']:.2f} % | {r['polls_each']:.1f} |"
+                )
+        r = _mean(table, name, OURS)
+        if r:
+            polls = f"{r['ideal_polls']:.1f}"
+            lines.append(f"| polling ideal | {name} | 100 % | 0.00 s | {r['ideal_p99_s']:.1f} s | 0 % | {polls} |")
+    return lines
+
+
+def _mean(table: Mapping[str, Row], name: str, policy: str) -> Row:
+    rows = [row for key, row in table.items() if key.startswith(f"{name}/{policy}/")]
+    keys = {k for row in rows for k, value in row.items() if not np.isnan(value)}
+    out: Row = {k: float(np.nanmean([row.get(k, np.nan) for row in rows])) for k in keys}
+    if rows:
+        out["overshoot"] = max(row["overshoot"] for row in rows)
+    return out
