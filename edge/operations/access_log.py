@@ -22,7 +22,7 @@ class Access:
     def __init__(self, metrics: Metrics, settings: LogSettings) -> None:
         self._requests = metrics.requests
         self._failures = metrics.upstream_failures
-        self.upstream_answered = metrics.upstream_seconds.observe
+        self._upstream_seconds = metrics.upstream_seconds
         self.use(settings)
 
     def use(self, settings: LogSettings) -> None:
@@ -35,6 +35,9 @@ class Access:
         self._requests.count_one(outcome)
         if self._logs_all or (to_upstream and self._logs_upstream):
             self._log(head, outcome, status, sent, seconds)
+
+    def upstream_answered(self, seconds: float) -> None:
+        self._upstream_seconds.observe(seconds)
 
     def upstream_failed(self, kind: str) -> None:
         self._failures.count(kind)

@@ -1,7 +1,7 @@
 """The audit trail: one log line for every change that an operator makes, at every log level.
 
-    who              "signal HUP", or a caller of the admin listener: its address and a digest of its token
-    what             the command
+    actor            "signal HUP", or a caller of the admin listener: its address and a digest of its token
+    action           the command
     before, after    the changed values, by path
     result           'done', or the reason why nothing changed
 
@@ -24,8 +24,8 @@ log = logging.getLogger("edge.audit")
 LONG = 10
 
 
-def audit(who: str, what: str, result: str, before: object = None, after: object = None) -> None:
-    log.info("audit", extra=facts(who=who, what=what, before=before, after=after, result=result))
+def audit(actor: str, action: str, result: str, before: object = None, after: object = None) -> None:
+    log.info("audit", extra=facts(actor=actor, action=action, before=before, after=after, result=result))
 
 
 def digest(secret: bytes) -> str:

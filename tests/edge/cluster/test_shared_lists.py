@@ -99,7 +99,7 @@ async def test_changes_are_audited_and_a_page_in_a_browser_cannot_make_any(tmp_p
             assert status == 400, wrong
             assert said.strip()
         assert await lists(edge.running) == 0
-        assert "nothing" in capsys.readouterr().out
+        assert "no network is on a list" in capsys.readouterr().out
 
         assert (await ask(edge, deny, Host=f"localhost:{port}"))[0] == 200
         assert (await ask(edge, deny | {"list": "none"}))[0] == 200
@@ -108,7 +108,7 @@ async def test_changes_are_audited_and_a_page_in_a_browser_cannot_make_any(tmp_p
         assert changes == [("none", "deny"), ("deny", "none")]
         refused = [line for line in edge.said("audit") if line["result"].startswith("refused: ")]
         assert len(refused) == 11, "one for each that was not done"
-        assert done[0]["who"] == "127.0.0.1, no token"
+        assert done[0]["actor"] == "127.0.0.1, no token"
 
 
 async def test_a_half_said_command_is_bad_usage(capsys):

@@ -1,4 +1,4 @@
-"""Every change by an operator is one log line: who, what, before, after and the result."""
+"""Every change by an operator is one log line: actor, action, before, after and result."""
 
 import copy
 import io
@@ -62,8 +62,8 @@ def test_an_audit_line_is_written_at_every_level():
     logging.getLogger("edge.supervisor").info("below the level")
     audit("somebody", "something", "done", {"a": 1}, {"a": 2})
     [line] = [json.loads(line) for line in written.getvalue().splitlines()]
-    fields = {name: line[name] for name in ("who", "what", "before", "after", "result")}
-    assert fields == {"who": "somebody", "what": "something", "before": {"a": 1}, "after": {"a": 2}, "result": "done"}
+    assert (line["actor"], line["action"], line["result"]) == ("somebody", "something", "done")
+    assert (line["before"], line["after"]) == ({"a": 1}, {"a": 2})
 
 
 async def _audited(edge: Edge, count: int) -> list[Tree]:
@@ -86,7 +86,7 @@ async def test_signals_leave_an_audit_line(tmp_path: Path):
         edge.rewrite(tree)
         edge.running.send(signal.SIGHUP)
         reloaded = (await _audited(edge, 1))[-1]
-        assert (reloaded["who"], reloaded["what"], reloaded["result"]) == ("signal HUP", "reload", "done")
+        assert (reloaded["actor"], reloaded["action"], reloaded["result"]) == ("signal HUP", "reload", "done")
         path = "rooms.checkout.capacity.admissions_per_second"
         assert (reloaded["before"], reloaded["after"]) == ({path: 100.0}, {path: 50.0})
 
@@ -104,10 +104,10 @@ async def test_signals_leave_an_audit_line(tmp_path: Path):
         before = await edge.running.worker_pids()
         edge.running.send(signal.SIGUSR2)
         replaced = (await _audited(edge, 4))[-1]
-        assert (replaced["who"], replaced["before"]) == ("signal USR2", before)
+        assert (replaced["actor"], replaced["before"]) == ("signal USR2", before)
         assert replaced["after"] == await edge.running.worker_pids() != before
 
         edge.running.send(signal.SIGTERM)
         await edge.running.wait_ended()
         stopped = (await _audited(edge, 5))[-1]
-        assert (stopped["who"], stopped["what"]) == ("signal TERM", "stop")
+        assert (stopped["actor"], stopped["action"]) == ("signal TERM", "stop")

@@ -178,6 +178,6 @@ async def test_with_a_token_only_probes_go_without(tmp_path: Path):
             async with session.post(edge.running.admin + "/lists", json=change, headers=headers) as answer:
                 assert answer.status == 200
         [line] = edge.said("audit")
-        assert line["who"].startswith("127.0.0.1, token ")
+        assert line["actor"].startswith("127.0.0.1, token ")
         assert token not in edge.running.output.decode(), "a secret in the log"
         assert edge.said("refused without the token")

@@ -186,7 +186,7 @@ async def _operate(edge: Edge, onlooker: Onlooker, write_keys: Callable[[str], o
         edge.running.send(signal.SIGHUP)
 
         async def is_told() -> bool:
-            return len([line for line in edge.said("audit") if line["what"] == "reload"]) >= audited
+            return len([line for line in edge.said("audit") if line["action"] == "reload"]) >= audited
 
         await wait_until(is_told, f"reload {audited}")
 
