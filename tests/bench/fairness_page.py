@@ -14,7 +14,8 @@ from tests.bench.fairness_figures import Row
 
 __all__ = ["write_page"]
 
-BEGIN, END = "<!-- figures -->\n", "<!-- end -->"
+SUMMARY = "<!-- summary -->\n", "<!-- end of summary -->"
+FIGURES = "<!-- figures -->\n", "<!-- end -->"
 OURS = "stanchion"
 
 Cell = tuple[str, Callable[[Row], str]]
@@ -75,17 +76,43 @@ BOTS: Sequence[Cell] = (
 )
 TRAFFIC: Sequence[Cell] = tuple((f"node {i}", _seconds(f"node{i}_s")) for i in range(4))
 POLICY_SCENARIOS = ("flash-1", "flash", "churn")
+#: Title, scenario and policy.
+SUMMARY_ROWS = (
+    ("one node", "flash-1", OURS),
+    ("four joined nodes", "flash-joined", OURS),
+    ("four nodes that share nothing", "flash", OURS),
+    ("one node with a leaky bucket and no line, for comparison", "flash-1", "bucket"),
+)
 
 
 def write_page(page: Path, table: Mapping[str, Row]) -> None:
     """Write the tables between the markers of the page."""
-    text = page.read_text() if page.exists() else f"{BEGIN}{END}\n"
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    page.write_text(f"{before}{BEGIN}{_render(table)}{END}{after}")
+    text = _placed(page.read_text(), SUMMARY, _summary(table))
+    page.write_text(_placed(text, FIGURES, _tables(table)))
 
 
-def _render(table: Mapping[str, Row]) -> str:
+def _placed(text: str, markers: tuple[str, str], generated: str) -> str:
+    begin, end = markers
+    before, rest = text.split(begin, 1)
+    return f"{before}{begin}{generated}{end}{rest.split(end, 1)[1]}"
+
+
+def _summary(table: Mapping[str, Row]) -> str:
+    lines = [
+        "| flash sale: 20,000 visitors, 50 admissions/s | half of the visitors within | 99 of 100 within"
+        " | pairs in the wrong order | capacity used |",
+        "|---|---|---|---|---|",
+    ]
+    for title, name, policy in SUMMARY_ROWS:
+        r = _mean(table, name, policy)
+        if r:
+            kendall = f"{100 * r['kendall']:.3f} %" if r["kendall"] >= 1e-5 else "below 0.001 %"
+            cells = (title, f"{r['median_s']:.2f} s", f"{r['p99_s']:.2f} s", kendall, f"{100 * r['use']:.2f} %")
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _tables(table: Mapping[str, Row]) -> str:
     rows = {name: row for name in SCENARIOS if (row := _mean(table, name, OURS))}
     parts = [
         "### The line\n",
