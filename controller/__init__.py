@@ -3,15 +3,15 @@
 Other packages import from here, and from `controller.simulation` to play a sale.
 """
 
+from controller.door import Door, DoorVerdict
 from controller.fairness import FairnessRecorder, FairnessSnapshot
 from controller.fleet.summary import HEARTBEAT_S, TTL_S, Summary
 from controller.gate import Gate
 from controller.law.adaptive import MOST_SLOW, AdaptiveLaw, AdaptiveSettings, Answered
 from controller.occupancy import CELLS, Occupancy
-from controller.polling.parked_polls import ParkedPolls
 from controller.settings import GateSettings, SettingsError
 from controller.snapshot import GateSnapshot
-from controller.verdicts import Admit, Verdict, Wait
+from controller.verdicts import Admit, Park, Verdict, Wait
 
 __all__ = [
     "CELLS",
@@ -22,13 +22,15 @@ __all__ = [
     "AdaptiveSettings",
     "Admit",
     "Answered",
+    "Door",
+    "DoorVerdict",
     "FairnessRecorder",
     "FairnessSnapshot",
     "Gate",
     "GateSettings",
     "GateSnapshot",
     "Occupancy",
-    "ParkedPolls",
+    "Park",
     "SettingsError",
     "Summary",
     "Verdict",

@@ -36,4 +36,17 @@ class Wait:
         self.eta_p90_s = eta_p90_s
 
 
+@dataclass(frozen=True, slots=True)
+class Park:
+    """The visitor is near the front: their poll may be parked. A `Door` answers it in place of a `Wait`.
+
+    wait: the verdict if the poll is not parked.
+    since: when the poll arrived. The parking time counts from it.
+    """
+
+    wait: Wait
+    since: float
+
+
+#: What a `Gate` answers.
 Verdict: TypeAlias = Admit | Wait

@@ -1,16 +1,16 @@
-"""Answers that are held back: whoever is nearly at the front is answered when their turn comes, not told to come again.
+"""Parked polls: a visitor near the front gets no appointment; their response waits until they are admitted.
 
-    hold     a poll whose turn is near (`controller/polling/appointments.py`): its answer waits, and its visitor is *there*
-    call     at every control step, and whenever somebody younger asks meanwhile: of those who are called the oldest
-             first, as long as there is a token; and who was held for long enough is asked back, to poll again at once
+    park     keep the poll of a visitor near the front (`controller/polling/appointments.py`). The visitor is present.
+    answer   at every control step, and before a younger visitor's poll is decided: answer the called visitors, oldest
+             first, while there are tokens. Then answer the polls whose time is over; those visitors poll again at once.
 
-Nobody near the front is between two polls then. The next token finds the oldest at once, so nobody must be called
-ahead for those on their way, little must be kept in the bucket, and who asks ten times a second comes in no sooner
-than who was asked to come (docs/fairness.md).
+So nobody near the front is between two polls. The next token finds the oldest visitor at once: no visitor has to be
+called ahead to make up for those between two polls, little has to be kept in the bucket, and a visitor who polls ten
+times a second is admitted no sooner than one who keeps appointments (docs/fairness.md).
 
-Of two requests of one visitor the later is held, and the earlier answered at the next step: whoever opens many has one
-place as ever. Nothing is answered from within `hold`, so one request never answers a chain of others. Memory: MOST
-requests; whoever comes beyond that is answered at once, as those further back are.
+Of two polls of one visitor the later stays parked and the earlier is answered at the next step, so a visitor with many
+tabs has one place. `park` answers nothing itself, so one request never answers a chain of others. Memory: MOST polls.
+While that many are parked, further polls are answered at once with an appointment.
 """
 
 from bisect import bisect_left, insort
@@ -27,79 +27,88 @@ _left: Final = bisect_left
 
 
 class ParkedPolls:
-    """Of one room on one node, all held for about as long. A place is a visitor's `first_seen`; times are of one clock,
-    which may be put back: whoever came in what is now the future is answered."""
+    """The parked polls of one room on one node. All are parked for about the same time.
 
-    __slots__ = ("_answers", "_by_age", "_is_calling", "_latest", "_number", "is_pressing")
+    A place is the visitor's `first_seen`. All times are of one clock. The clock may be set back: polls that arrived in
+    what is the future by the new time are answered.
+    """
+
+    __slots__ = ("_by_age", "_is_answering", "_latest", "_number", "_polls", "is_due")
 
     def __init__(self) -> None:
         self._number = 0
-        self._answers: OrderedDict[int, tuple[float, float, float, Callable[[float], object]]] = OrderedDict()
-        """number -> place, since when, until when, and what answers; whose time is over first comes first."""
+        self._polls: OrderedDict[int, tuple[float, float, float, Callable[[float], object]]] = OrderedDict()
+        """number -> (place, since, until, answer). The poll whose time is over first comes first."""
         self._by_age: list[tuple[float, int]] = []
         self._latest: dict[float, int] = {}
-        self._is_calling = False
-        self.is_pressing = False
-        """Somebody is called, or was not looked at yet: `call` before anybody else is let in."""
+        self._is_answering = False
+        self.is_due = False
+        """A visitor is called, or was parked after the last `answer`: call it before anybody else is admitted."""
 
     def __len__(self) -> int:
         return len(self._by_age)
 
     def __repr__(self) -> str:
-        return f"<ParkedPolls of {len(self)}>"
+        return f"<ParkedPolls {len(self)} parked{', answers due' if self.is_due else ''}>"
 
     @property
     def is_full(self) -> bool:
         return len(self._by_age) >= MOST
 
-    def hold(self, place: float, now: float, until: float, answer: Callable[[float], object]) -> int:
-        """answer(now) is called once, later, unless it is forgotten before. Returns the number to forget it by."""
+    def park(self, place: float, now: float, until: float, answer: Callable[[float], object]) -> int:
+        """Keep a poll. answer(now) is called once, later, unless it is removed. Return the number for `remove`."""
         number = self._number = self._number + 1
         before = self._latest.get(place)
         if before is not None:
-            self._answers[before] = (place, now, now, self._answers[before][3])
-            self._answers.move_to_end(before, last=False)
+            self._polls[before] = (place, now, now, self._polls[before][3])
+            self._polls.move_to_end(before, last=False)
         self._latest[place] = number
-        self._answers[number] = (place, now, until, answer)
+        self._polls[number] = (place, now, until, answer)
         insort(self._by_age, (place, number))
-        self.is_pressing = True
+        self.is_due = True
         return number
 
-    def forget(self, number: int) -> bool:
-        """Its visitor has gone. False: it was answered, or the same visitor has another."""
-        if number not in self._answers:
+    def remove(self, number: int) -> bool:
+        """Drop a poll whose visitor hung up. Return whether the visitor is gone: False if the poll was answered before
+        or another poll of the same visitor is parked."""
+        if number not in self._polls:
             return False
-        place = self._answers[number][0]
+        place = self._polls[number][0]
         self._take(number)
         return place not in self._latest
 
-    def call(self, now: float, called: float, is_in: Callable[[float, float], bool], up_to: float = inf) -> None:
-        """called: places up to this one are. is_in(place, now): whether that place would be let in now; where one is
-        not, none that is younger is. up_to: whose place asks at this moment, so those behind it must not come first."""
-        if self._is_calling:
+    def answer(
+        self, now: float, threshold: float, would_admit: Callable[[float, float], bool], up_to: float = inf
+    ) -> None:
+        """Answer the visitors who would be admitted now, oldest first, and the polls whose time is over.
+
+        would_admit(place, now): whether a visitor with this place would be admitted now. If one would not, no younger
+        one is asked about. up_to: the place of the visitor whose poll is decided next; nobody behind it is admitted.
+        """
+        if self._is_answering:
             return
-        self._is_calling = True
+        self._is_answering = True
         try:
-            by_age, answers = self._by_age, self._answers
-            while by_age and by_age[0][0] <= up_to and is_in(by_age[0][0], now):
+            by_age, polls = self._by_age, self._polls
+            while by_age and by_age[0][0] <= up_to and would_admit(by_age[0][0], now):
                 self._take(by_age[0][1])(now)
-            while answers:
-                number, (_, since, until, _) = next(iter(answers.items()))
+            while polls:
+                number, (_, since, until, _) = next(iter(polls.items()))
                 if since <= now < until:
                     break
                 self._take(number)(now)
-            self.is_pressing = bool(by_age) and by_age[0][0] <= called
+            self.is_due = bool(by_age) and by_age[0][0] <= threshold
         finally:
-            self._is_calling = False
+            self._is_answering = False
 
-    def release(self, now: float) -> None:
-        """Give all answers now: what they would be judged by is over."""
-        for number in list(self._answers):
-            if number in self._answers:
+    def answer_all(self, now: float) -> None:
+        """Answer every poll now: the gate or the settings that would decide on them are being replaced."""
+        for number in list(self._polls):
+            if number in self._polls:
                 self._take(number)(now)
 
     def _take(self, number: int) -> Callable[[float], object]:
-        place, _, _, answer = self._answers.pop(number)
+        place, _, _, answer = self._polls.pop(number)
         del self._by_age[_left(self._by_age, (place, number))]
         if self._latest.get(place) == number:
             del self._latest[place]

@@ -1,41 +1,30 @@
 """What the simulator asks of a node: the gate, or a policy to compare it with.
 
-`controller.gate.Gate` fulfils `Policy` as it is. A policy for comparison derives from `Baseline`, which neither parks
-polls, nor takes part in a fleet, nor shows a state: the methods for these do nothing.
+`controller.gate.Gate` fulfils `Policy` as it is, and is polled through a `Door`. A policy for comparison derives from
+`Baseline`, which neither takes part in a fleet nor shows a state: the methods for these do nothing. It is polled
+through `Unparked`, a door that parks no polls.
 """
 
 # ruff: noqa: ARG002, B027 (methods that do nothing have arguments all the same)
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from math import inf
 from typing import Protocol
 
 from controller.fleet.summary import Summary
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot
-from controller.verdicts import Verdict, Wait
+from controller.verdicts import Verdict
 
-__all__ = ["Baseline", "Policy", "PolicyMaker"]
+__all__ = ["Baseline", "Policy", "PolicyMaker", "Unparked"]
 
 
 class Policy(Protocol):
     """One node. `now` is the node's own wall clock in seconds."""
 
-    @property
-    def threshold(self) -> float: ...
-
     def decide(self, first_seen: float, now: float, u: float, vacancies: int | None = None) -> Verdict: ...
     def tick(self, now: float) -> None: ...
     def reconfigure(self, settings: GateSettings, now: float) -> None: ...
-
-    # Parked polls.
-    def may_park(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool: ...
-    def park(self, first_seen: float, now: float) -> float: ...
-    def would_admit(self, first_seen: float, now: float) -> bool: ...
-    def settle(
-        self, first_seen: float, now: float, u: float, held_s: float, vacancies: int | None = None
-    ) -> Verdict: ...
 
     # The fleet, restarts, and pictures. None: the policy has nothing to say.
     def summary(self, node: str, beat: int, now: float) -> Summary | None: ...
@@ -51,9 +40,7 @@ class PolicyMaker(Protocol):
 
 
 class Baseline(ABC):
-    """A policy without parked polls and without a fleet."""
-
-    threshold: float = inf
+    """A policy without a fleet."""
 
     @abstractmethod
     def decide(self, first_seen: float, now: float, u: float, vacancies: int | None = None) -> Verdict:
@@ -67,18 +54,6 @@ class Baseline(ABC):
     def reconfigure(self, settings: GateSettings, now: float) -> None:
         """Use these settings from now on."""
 
-    def may_park(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool:
-        return False
-
-    def park(self, first_seen: float, now: float) -> float:
-        return now
-
-    def would_admit(self, first_seen: float, now: float) -> bool:
-        return False
-
-    def settle(self, first_seen: float, now: float, u: float, held_s: float, vacancies: int | None = None) -> Verdict:
-        return self.decide(first_seen, now, u, vacancies)
-
     def summary(self, node: str, beat: int, now: float) -> Summary | None:
         return None
 
@@ -90,3 +65,24 @@ class Baseline(ABC):
 
     def snapshot(self, now: float) -> GateSnapshot | None:
         return None
+
+
+class Unparked:
+    """The door of a policy that parks no polls. It has the methods of `controller.door.Door`."""
+
+    parked_count = 0
+
+    def __init__(self, gate: Policy) -> None:
+        self.gate = gate
+
+    def poll(self, place: float, now: float, u: float, *, may_park: bool = True) -> Verdict:
+        return self.gate.decide(place, now, u)
+
+    def tick(self, now: float) -> None:
+        self.gate.tick(now)
+
+    def answer_older(self, place: float, now: float) -> None:
+        """No poll is parked."""
+
+    def answer_all(self, now: float) -> None:
+        """No poll is parked."""

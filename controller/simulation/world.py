@@ -1,6 +1,6 @@
 """Play a sale on a virtual clock: every request of every visitor, in order, against real gates.
 
-    client --latency--> node.decide --latency--> client --sleeps poll_after + jitter - allowance--> ...
+    client --latency--> door.poll --latency--> client --sleeps poll_after + jitter - allowance--> ...
                         '-- parked until the visitor is admitted or the time is over --'
 
 Requests lie in a timing wheel whose steps are STEP_S long. No interval is shorter than a step, and each step is sorted
@@ -14,16 +14,16 @@ from typing import Final
 
 import numpy as np
 
+from controller.door import Door
 from controller.gate import Gate
-from controller.polling.parked_polls import ParkedPolls
 from controller.settings import GateSettings
 from controller.simulation.clients import BACK_OFF_S, STEP_S, Clients, retry_at
 from controller.simulation.crowd import FAST, Crowd
 from controller.simulation.heartbeats import Heartbeats
-from controller.simulation.policy import Policy, PolicyMaker
+from controller.simulation.policy import Policy, PolicyMaker, Unparked
 from controller.simulation.run import NodeState, Run, Sample
 from controller.simulation.scenario import Cut, Event, Kill, Scenario, SetCapacity, SetNodes, Stall
-from controller.verdicts import Admit, Wait
+from controller.verdicts import Admit, Park, Wait
 
 __all__ = ["play", "real_gate"]
 
@@ -58,6 +58,11 @@ def play(
     return _World(scenario, people, rng, policy).run(progress)
 
 
+def _door(node: Policy) -> Door | Unparked:
+    """Return the door at which visitors poll this node."""
+    return Door(node) if isinstance(node, Gate) else Unparked(node)
+
+
 class _World:
     def __init__(self, scenario: Scenario, people: Crowd, rng: np.random.Generator, policy: PolicyMaker) -> None:
         self.scenario = scenario
@@ -65,13 +70,12 @@ class _World:
         self.rng = rng
         self.policy = policy
         self.capacity = scenario.capacity
-        self.nodes: list[Policy] = [policy(scenario.settings(), -WARM_S) for _ in range(scenario.nodes)]
+        self.nodes = [_door(policy(scenario.settings(), -WARM_S)) for _ in range(scenario.nodes)]
         most_nodes = scenario.nodes + SPARE_NODES
         self.offset = [float(x) for x in rng.uniform(-1, 1, most_nodes) * scenario.clock_off_s]
         self.next_tick = [float(x) for x in rng.random(most_nodes) * 0.1 - WARM_S]
         first_beats = [float(x) for x in rng.random(most_nodes) * scenario.heartbeat_s - WARM_S]
         self.heartbeats = Heartbeats(scenario.heartbeat_s, first_beats, -WARM_S)
-        self.held = [ParkedPolls() for _ in range(most_nodes)]
         self.stalled_until: dict[int, float] = {}
         self.down_until: dict[int, float] = {}
         self.cut_until = -WARM_S
@@ -112,7 +116,7 @@ class _World:
         upcoming = 0
         step = -round(WARM_S / STEP_S)
         second = -1
-        while upcoming < n or wheel or any(self.held):
+        while upcoming < n or wheel or any(door.parked_count for door in self.nodes):
             now = step * STEP_S
             if int(now) > second:
                 second = int(now)
@@ -141,14 +145,13 @@ class _World:
             self._happen(self.events.pop(0), now)
         next_tick = self.next_tick
         if self.scenario.joined:
-            for i, node in enumerate(self.nodes):
+            for i, door in enumerate(self.nodes):
                 if self.stalled_until.get(i, -WARM_S) <= now:
-                    self.heartbeats.beat(i, node, now, self.offset[i])
+                    self.heartbeats.beat(i, door.gate, now, self.offset[i])
             self.heartbeats.forget(now)
-        for i, node in enumerate(self.nodes):
+        for i, door in enumerate(self.nodes):
             if next_tick[i] <= now and self.stalled_until.get(i, -WARM_S) <= now:
-                node.tick(now + self.offset[i])
-                self.held[i].call(now + self.offset[i], node.threshold, node.would_admit)
+                door.tick(now + self.offset[i])
                 next_tick[i] += 0.1
                 if next_tick[i] < now:
                     next_tick[i] = now + 0.1
@@ -158,10 +161,10 @@ class _World:
             self.capacity = event.admissions_per_second
         elif isinstance(event, SetNodes):
             for i in range(len(self.nodes), event.nodes):
-                self.nodes.append(self._join(i, event.nodes, now))
+                self.nodes.append(_door(self._join(i, event.nodes, now)))
                 self.next_tick[i] = now
             for i in range(event.nodes, len(self.nodes)):
-                self.held[i].release(now + self.offset[i])
+                self.nodes[i].answer_all(now + self.offset[i])
             del self.nodes[event.nodes :]
             self._refill()
         elif isinstance(event, Stall):
@@ -173,8 +176,8 @@ class _World:
         else:
             self._kill(event, now)
             return
-        for i, node in enumerate(self.nodes):
-            node.reconfigure(self.scenario.settings(len(self.nodes), self.capacity), now + self.offset[i])
+        for i, door in enumerate(self.nodes):
+            door.gate.reconfigure(self.scenario.settings(len(self.nodes), self.capacity), now + self.offset[i])
 
     def _join(self, i: int, nodes: int, now: float) -> Policy:
         return self.policy(self.scenario.settings(nodes, self.capacity), now + self.offset[i], resume={})
@@ -182,10 +185,11 @@ class _World:
     def _kill(self, event: Kill, now: float) -> None:
         settings = self.scenario.settings(len(self.nodes), self.capacity)
         at = now + self.offset[event.node]
-        saved = self.nodes[event.node].checkpoint(at)
-        self.nodes[event.node] = self.policy(settings, at, resume=saved | {"level": 0.0})
+        killed = self.nodes[event.node]
+        saved = killed.gate.checkpoint(at)
+        self.nodes[event.node] = _door(self.policy(settings, at, resume=saved | {"level": 0.0}))
         self.down_until[event.node] = event.at_s + event.down_s
-        self.held[event.node].release(at)
+        killed.answer_all(at)
 
     def _request(self, t: float, visitor: int) -> None:
         people = self.people
@@ -210,26 +214,25 @@ class _World:
         asleep_until = people.sleep_to_s[visitor]
         if asleep_until <= t:
             self.after_wake[visitor] = self.after_wake.get(visitor, 0) + 1
-        gate, held, place = self.nodes[node], self.held[node], self.first_seen[visitor]
-        if held.is_pressing:
-            held.call(t + off, gate.threshold, gate.would_admit, place)
-        verdict = gate.decide(place, t + off, self.chance[k])
+        door, place = self.nodes[node], self.first_seen[visitor]
         is_first, self.asked[visitor] = self.asked[visitor] == -inf, t
+        door.answer_older(place, t + off)
+        verdict = door.poll(place, t + off, self.chance[k], may_park=not is_first)
         if isinstance(verdict, Admit):
             self._let_in(t, visitor, node)
         elif isinstance(verdict, Wait):
-            if not is_first and gate.may_park(place, verdict) and not held.is_full:
-                self._hold(t, visitor, gate, node, k)
-                if people.kind[visitor] != FAST:
-                    return
             self._come_back(t, visitor, verdict, k)
+        elif isinstance(door, Door):
+            self._park(t, visitor, door, verdict, node, k)
+            if people.kind[visitor] == FAST:
+                self._come_back(t, visitor, verdict.wait, k)
 
     def _let_in(self, t: float, visitor: int, node: int) -> None:
         self.admitted[visitor] = t
         self.by[visitor] = node
 
-    def _hold(self, t: float, visitor: int, gate: Policy, node: int, k: int) -> None:
-        """Keep the request at the node. Who asks all the time has others under way meanwhile, and forgets none."""
+    def _park(self, t: float, visitor: int, door: Door, park: Park, node: int, k: int) -> None:
+        """Park the poll. Visitors who poll all the time have other polls under way and ignore its `Wait`."""
         place, off = self.first_seen[visitor], self.offset[node]
         is_fast = self.people.kind[visitor] == FAST
 
@@ -237,17 +240,17 @@ class _World:
             now = at - off
             if self.by[visitor] >= 0 or now > self.people.leave_s[visitor]:
                 return
-            if self.nodes[node] is not gate:  # the connection has died with it
+            if self.nodes[node] is not door:  # the node was killed, and the connection with it
                 if not is_fast:
                     self._put(now + BACK_OFF_S * (0.5 + 0.5 * self.uniform[k]), visitor)
                 return
-            verdict = gate.settle(place, at, self.chance[k], now - t)
+            verdict = door.settle(place, at, self.chance[k], now - t)
             if isinstance(verdict, Admit):
                 self._let_in(now, visitor, node)
             elif not is_fast:
                 self._come_back(now, visitor, verdict, k)
 
-        self.held[node].hold(place, t + off, gate.park(place, t + off), answer)
+        door.park(place, park, answer)
 
     def _alive(self, node: int, t: float) -> int:
         if node >= len(self.nodes):
@@ -277,8 +280,8 @@ class _World:
             due.append((t, visitor))
 
     def _record_states(self, now: float) -> None:
-        for i, node in enumerate(self.nodes[:SHOWN_NODES]):
-            s = node.snapshot(now + self.offset[i])
+        for i, door in enumerate(self.nodes[:SHOWN_NODES]):
+            s = door.gate.snapshot(now + self.offset[i])
             if s is not None:
                 self.states.append(NodeState(now, i, s.lag_s, s.threshold, s.bucket_level, s.waiting))
 

@@ -1,1 +1,1 @@
-"""One request's way to a verdict: classify, guard, room, gate, response."""
+"""A request's way to its verdict: classify the head, check the limits, ask the room, build the response."""

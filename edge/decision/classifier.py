@@ -1,43 +1,46 @@
-"""What a request's head says, whenever it comes: the first of the pipeline's two steps.
+"""The classifier: what a head means, whenever it arrives. The first of the pipeline's two steps.
 
-    head -> malformed, kept out -> an answer, always the same
-         -> one of the edge's own paths -> its room, or an answer
-         -> room -> its cookie -> DecisionContext: the ticket or pass, what to count it for, what to watch
+    head -> malformed or denied      -> an answer, always the same
+         -> a path of the edge's own -> its room, or an answer
+         -> covered by a room        -> its cookie -> DecisionContext: credential, limits, what to watch
 
-It reads no clock and no state that changes, so what it says may be remembered with the head's bytes
-(`plane/recognise.py` does so) for as long as rooms and keys stay as they are. Whether a ticket still holds, whether the
-room is open: that is for `Pipeline.decide`.
+The classifier reads no clock and no state that changes, so its result may be cached with the head's bytes
+(`edge/proxy/head_cache.py`) for as long as rooms and keys stay the same. Whether a ticket still counts and whether the
+room admits anybody, `Pipeline.decide` works out for each request.
 """
 
 import logging
 from collections.abc import Mapping
+from math import inf
 
-from edge.decision.context import DecisionContext
+from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
+from edge.decision.forwarding import forward_admitted
 from edge.decision.guard import fault_in
 from edge.decision.negotiation import wants_page
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
-from edge.decision.waiting_status import room_named, solution_in
+from edge.decision.status_query import room_in, solution_in
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer
-from edge.operations.logs import facts as told_of
+from edge.operations import logs
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
 from edge.rooms.room import Room, place_of
 from edge.rooms.table import RoomTable
-from edge.shield.shield import Shield, Watched
+from edge.shield.shield import Limits, Shield, Watched
 from waiting_room.assets import STATIC_PATH
 from waiting_room.page import STATUS_PATH
+from waiting_room.status import moment
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Rejection, Ticket
 
 __all__ = ["Classifier"]
 
 log = logging.getLogger("edge.passes")
 
-#: Paths of the edge's own; they exist on every host and never reach the upstream.
+#: Paths of the edge's own. They exist on every host and never reach the upstream.
 OWN_PATHS = "/_stanchion/"
-#: To OPTIONS that asks to be passed on no further.
+#: To a client that asks for its OPTIONS request to be passed on no further.
 _LAST_HOP = Answer(
     200,
     (("Allow", "GET, HEAD, OPTIONS"), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")),
@@ -47,23 +50,23 @@ _LAST_HOP = Answer(
 
 
 class Classifier:
-    """One node's. shield: None when nobody is kept out or limited. premium: None when nobody is."""
+    """One node's."""
 
     def __init__(
         self,
         rooms: RoomTable,
         keys: Keyring,
-        answers: Responses,
+        responses: Responses,
         metrics: Metrics,
         cookies: Cookies,
         bindings: Mapping[str, Binding],
         shield: Shield | None,
         premium: Premium | None,
     ) -> None:
-        """bindings: by the room's name."""
+        """bindings: by room. shield: None if nobody is denied or limited. premium: None if no visitor is premium."""
         self._rooms = rooms
         self._keys = keys
-        self._answers = answers
+        self._responses = responses
         self._metrics = metrics
         self._cookies = cookies
         self._bindings = bindings
@@ -72,99 +75,102 @@ class Classifier:
 
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> DecisionContext:
         """Say what this head means. is_last_hop: the client asks for it to be passed on no further."""
-        context = self._classified(head)
-        if is_last_hop and context.answer is None:
-            context.answer = _LAST_HOP
-        return context
-
-    def _classified(self, head: RequestHead) -> DecisionContext:
         page = wants_page(head.accept, head.fetch_mode)
-        fault = fault_in(head)
-        if fault:
+        refusal = fault_in(head)
+        if refusal is not None:
             return DecisionContext(
-                head, answer=self._answers.problem(fault.status, wants_page=page, detail=fault.detail)
+                head, self._responses.problem(refusal.status, wants_page=page, detail=refusal.detail)
             )
-        if self._shield is None:
-            return self._classify(head, page)
-        if self._shield.refuses(head):
+        if self._shield is not None and self._shield.denies(head):
             self._metrics.shielded.count("denied")
-            return DecisionContext(head, answer=self._answers.problem(403, wants_page=page))
-        return self.guard(self._classify(head, page), self._shield)
-
-    def classify_like(self, facts: DecisionContext, head: RequestHead) -> DecisionContext:
-        """The same for a head that differs from the one of `facts` in its cookies and its sender's address only."""
-        shield = self._shield
-        if shield is not None and (facts.answer is not None or shield.refuses(head)):
-            return self._classified(head)  # it looks at the sender: one may be refused where another is not
-        fresh = DecisionContext(
-            head, facts.answer, facts.room, None, facts.wants_page, facts.is_poll, solution=facts.solution
-        )
-        if facts.room is not None:
-            self._with_credential(fresh, facts.room)
-        return fresh if shield is None else self.guard(fresh, shield, like=facts.watched)
-
-    def guard(
-        self, facts: DecisionContext, shield: Shield, now: float = 0.0, like: Watched | None = None
-    ) -> DecisionContext:
-        """Note what each request with this head counts for, and what to watch. now: later than what is over.
-
-        like: what there is to watch in a head that differs in its cookies and its sender only.
-        """
-        held, head, is_room = facts.credential, facts.head, facts.room is not None
-        ident = held.id if isinstance(held, (Ticket, Pass, JoinToken)) else None
-        claim = None if self._premium is None else self._premium.read(head)
-        if claim is not None and now < claim.expires:
-            facts.premium_until = claim.expires
-            facts.limits = shield.limits(head, ident, is_room=is_room, claim=claim.id)
+            return DecisionContext(head, self._responses.problem(403, wants_page=page))
+        own = head.target.startswith(OWN_PATHS)
+        if own:
+            answer, room, is_poll, solution = self._own_path(head)
         else:
-            facts.premium_until = 0.0
-            facts.limits = shield.limits(head, ident, is_room=is_room)
-        if is_room:
-            facts.watched = shield.watched(head, ident, like)
-        return facts
+            answer, room, is_poll, solution = None, self._rooms.match(head.method, head.host, head.target), False, ""
+        if is_last_hop and answer is None:
+            answer = _LAST_HOP
+        return self._context(head, answer, room, page and not own, is_poll, solution, None)
 
-    def _classify(self, head: RequestHead, page: bool) -> DecisionContext:
-        if head.target.startswith(OWN_PATHS):
-            return self._classify_own(head)
-        room = self._rooms.match(head.method, head.host, head.target)
-        if room is None:
-            return DecisionContext(head, wants_page=page)
-        return self._with_credential(DecisionContext(head, room=room, wants_page=page), room)
+    def classify_like(self, like: DecisionContext, head: RequestHead) -> DecisionContext:
+        """Classify a head that differs from the one of `like` in its cookies and its sender's address only."""
+        shield = self._shield
+        if shield is not None and (like.answer is not None or shield.denies(head)):
+            return self.classify(head)  # the shield looks at the sender: one may be denied where another is not
+        return self._context(head, like.answer, like.room, like.wants_page, like.is_poll, like.solution, like.watched)
 
-    def _classify_own(self, head: RequestHead) -> DecisionContext:
+    def _own_path(self, head: RequestHead) -> tuple[Answer | None, Room | None, bool, str]:
+        """Return the answer to a request for a path of the edge's own, or the room whose status it polls: answer,
+        room, whether it is a poll, the solution of a join challenge."""
         path, _, query = head.target.partition("?")
         if head.method not in ("GET", "HEAD"):
-            return DecisionContext(head, answer=self._answers.problem(405, wants_page=False))
+            return self._responses.problem(405, wants_page=False), None, False, ""
         if path.startswith(STATIC_PATH):
-            return DecisionContext(head, answer=self._answers.static(path.removeprefix(STATIC_PATH), head))
+            return self._responses.static(path.removeprefix(STATIC_PATH), head), None, False, ""
         if path != STATUS_PATH:
-            return DecisionContext(head, answer=self._answers.problem(404, wants_page=False))
-        solution = solution_in(query)
-        name = room_named(query.partition("&altcha=")[0])
+            return self._responses.problem(404, wants_page=False), None, False, ""
+        name = room_in(query)
         room = self._rooms.by_name.get(name)
         if room is None:
             detail = f"there is no room named {name!r}" if name else "name the room: /_stanchion/status?room=NAME"
-            return DecisionContext(head, answer=self._answers.problem(404, wants_page=False, detail=detail))
-        return self._with_credential(DecisionContext(head, room=room, is_poll=True, solution=solution), room)
+            return self._responses.problem(404, wants_page=False, detail=detail), None, False, ""
+        return None, room, True, solution_in(query)
 
-    def _with_credential(self, facts: DecisionContext, room: Room) -> DecisionContext:
-        """Read the room's cookie, and notice a pass that was given to somebody else."""
-        held = facts.credential = self._credential(room, facts.head)
-        facts.is_verified = isinstance(held, (Ticket, Pass))
-        if isinstance(held, Ticket):
-            facts.place = place_of(held)
-        elif isinstance(held, Pass):
-            binding = self._bindings[room.name]
-            differing = binding.differing(held, facts.head)
-            if differing:
-                facts.binding_mismatch = binding.matters(differing)
-                differs, honoured = " and ".join(differing), "no" if facts.binding_mismatch else "yes"
-                self._metrics.pass_binding_mismatches.count(room.name, differs, honoured)
-                seen = told_of(room=room.name, ticket=held.id, client=facts.head.client_ip)
-                log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=seen)
-        return facts
+    def _context(
+        self,
+        head: RequestHead,
+        answer: Answer | None,
+        room: Room | None,
+        page: bool,
+        is_poll: bool,
+        solution: str,
+        like: Watched | None,
+    ) -> DecisionContext:
+        """Read the room's cookie and build the context. like: what to watch in a head that gives the same reasons."""
+        credential: Credential | None = None
+        place, first_seen_json, is_mismatch, entered = inf, b"", False, None
+        if room is not None:
+            credential = self._credential(room, head)
+            if isinstance(credential, Ticket):
+                place = place_of(credential)
+                if is_poll:
+                    first_seen_json = moment(credential.first_seen).encode()
+            elif isinstance(credential, Pass):
+                is_mismatch = self._is_mismatch(room, credential, head)
+                if not (is_poll or is_mismatch):
+                    entered = forward_admitted(room, credential)
+        limits: Limits = ()
+        later_limits: Limits = ()
+        premium_until, watched, shield = 0.0, None, self._shield
+        if shield is not None:
+            ident = credential.id if isinstance(credential, (Ticket, Pass, JoinToken)) else None
+            limits = shield.limits(head, ident, is_room=room is not None)
+            claim = None if self._premium is None else self._premium.read(head)
+            if claim is not None:
+                premium_until, later_limits = claim.expires, limits
+                limits = shield.limits(head, ident, is_room=room is not None, claim=claim.id)
+            if room is not None:
+                watched = shield.watched(head, ident, like)
+        return DecisionContext(
+            head, answer, room, credential, place, page, is_poll, solution, is_mismatch, entered, first_seen_json,
+            limits, premium_until, later_limits, watched,
+        )  # fmt: skip
 
-    def _credential(self, room: Room, head: RequestHead) -> Ticket | Pass | JoinToken | Rejected | None:
+    def _is_mismatch(self, room: Room, shown: Pass, head: RequestHead) -> bool:
+        """Return whether a pass is bound to another visitor than the one who shows it; count and log a difference."""
+        binding = self._bindings[room.name]
+        differing = binding.differing(shown, head)
+        if not differing:
+            return False
+        is_mismatch = binding.is_mismatch(differing)
+        differs, honoured = " and ".join(differing), "no" if is_mismatch else "yes"
+        self._metrics.pass_binding_mismatches.count(room.name, differs, honoured)
+        extra = logs.facts(room=room.name, ticket=shown.id, client=head.client_ip)
+        log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=extra)
+        return is_mismatch
+
+    def _credential(self, room: Room, head: RequestHead) -> Credential | None:
         values = self._cookies.read(room.cookie, head)
         if not values:
             return None

@@ -1,4 +1,4 @@
-"""What a request's head says, whenever it comes: the first half of a decision, which may be remembered."""
+"""The decision's own request context: what a head means to the decision, whenever it arrives."""
 
 from dataclasses import dataclass
 from math import inf
@@ -10,51 +10,61 @@ from edge.rooms.room import Room
 from edge.shield.shield import Limits, Watched
 from waiting_room.ticket import JoinToken, Pass, Rejected, Ticket
 
-__all__ = ["DecisionContext"]
+__all__ = ["Credential", "DecisionContext"]
+
+#: What a room's cookie holds: a credential, or why it is none.
+Credential = Ticket | Pass | JoinToken | Rejected
 
 
-@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
+# Built once, by the classifier, and not changed afterwards, yet not `frozen`; `__init__` written out:
+# docs/performance.md.
+@dataclass(slots=True, init=False)
 class DecisionContext(RequestContext):
     """What a head means to the decision."""
 
     answer: Answer | None
-    """Set when there is nothing to decide: a refusal, a file."""
+    """Set if there is nothing to decide: a refusal, or a file of the edge's own."""
     room: Room | None
-    credential: Ticket | Pass | JoinToken | Rejected | None
+    """The room that covers the request; None if no room does."""
+    credential: Credential | None
+    place: float
+    """The ticket's place in line (`edge.rooms.room.place_of`); infinite without a ticket, which is behind everybody."""
     is_poll: bool
-    """Asked at the status address: an admission is told, not forwarded."""
+    """The status address is requested: an admission is answered with a document, not forwarded."""
+    solution: str
+    """The solution of a join challenge, '' if there is none."""
+    is_mismatch: bool
+    """The pass is bound to another browser or network than the one that shows it."""
+    entered: Forward | None
+    """The verdict while the pass counts and is not renewed. None without a pass, and for polls."""
+    first_seen_json: bytes
+    """The ticket's `first_seen` as the status document shows it. Set for polls only."""
     limits: Limits
     """What each request with this head counts for."""
     premium_until: float
-    """Until when these limits are a premium visitor's; 0: they are not. Wall clock, seconds."""
+    """`limits` are those of a premium visitor until then; 0 if they are not. Wall clock, seconds."""
+    later_limits: Limits
+    """What requests count for from `premium_until` on."""
     watched: Watched | None
-    """What robots are known by in it."""
-    solution: str
-    """Of a challenge (`edge/rooms/join_challenge.py`), '' when there is none."""
-    binding_mismatch: bool
-    """The pass was given to another browser or network, and is bound to it."""
-
-    entered: Forward | None
-    """What becomes of a request with this head while its pass counts and is not renewed."""
-    place: float
-    """Of the ticket: by what the gate knows its visitor (`Room.ask`); inf: there is none, behind everybody."""
-    first_seen_json: bytes
-    """Of the ticket: as documents tell it; worked out for the first of them."""
+    """What the shield watches in requests with this head."""
 
     def __init__(
         self,
         head: RequestHead,
         answer: Answer | None = None,
         room: Room | None = None,
-        credential: Ticket | Pass | JoinToken | Rejected | None = None,
+        credential: Credential | None = None,
+        place: float = inf,
         wants_page: bool = False,
         is_poll: bool = False,
+        solution: str = "",
+        is_mismatch: bool = False,
+        entered: Forward | None = None,
+        first_seen_json: bytes = b"",
         limits: Limits = (),
         premium_until: float = 0.0,
+        later_limits: Limits = (),
         watched: Watched | None = None,
-        solution: str = "",
-        binding_mismatch: bool = False,
-        entered: Forward | None = None,
     ) -> None:
         self.head = head
         self.wants_page = wants_page
@@ -62,12 +72,13 @@ class DecisionContext(RequestContext):
         self.answer = answer
         self.room = room
         self.credential = credential
+        self.place = place
         self.is_poll = is_poll
+        self.solution = solution
+        self.is_mismatch = is_mismatch
+        self.entered = entered
+        self.first_seen_json = first_seen_json
         self.limits = limits
         self.premium_until = premium_until
+        self.later_limits = later_limits
         self.watched = watched
-        self.solution = solution
-        self.binding_mismatch = binding_mismatch
-        self.entered = entered
-        self.place = inf
-        self.first_seen_json = b""

@@ -1,4 +1,4 @@
-"""What is refused before anything else: heads that no honest client sends. A refusal is a clear 4xx, never the line."""
+"""The guard: heads that no honest client sends are refused before anything else, by a clear 4xx, never by the line."""
 
 import re
 from functools import lru_cache
@@ -12,16 +12,16 @@ __all__ = ["fault_in"]
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 #: A host with an optional port: a name, an IPv4 address or a bracketed IPv6 address; no user, no list, no space.
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-#: What a request target may consist of: no white space, no control characters, ASCII (RFC 9112, 3.2), no fragment.
+#: A request target (RFC 9112, 3.2): ASCII without white space, control characters and fragment.
 _TARGET = re.compile(r"/[!\"$-~]*")
 
 
 def fault_in(head: RequestHead) -> Refusal | None:
-    """The client's fault in a head, None when there is none."""
+    """Return the client's fault in a head, or None."""
     return _fault(head.method, head.host, head.target)
 
 
-@lru_cache(maxsize=1024)  # most visitors ask for the same few things
+@lru_cache(maxsize=1024)  # most visitors request the same few targets
 def _fault(method: str, host: str, target: str) -> Refusal | None:
     if not _TOKEN.fullmatch(method):
         return Refusal(400, "the method is not a token")

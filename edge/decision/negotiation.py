@@ -1,8 +1,7 @@
-"""Who gets the page and who gets the status document.
+"""Content negotiation: waiting page or status document, and in which coding.
 
-The page goes to whoever asked for something to show: a browser that navigates, or a client that names `text/html` and
-does not prefer JSON. Everybody else is a program (`fetch()`, an app, an image tag, curl) and gets the document: HTML
-where a script expected data helps nobody.
+A client that wants something to show gets the page: a browser that navigates, or a client that names `text/html` and
+does not prefer JSON. Every other client is a program (`fetch()`, an app, an image tag, curl) and gets the document.
 """
 
 from functools import lru_cache
@@ -17,7 +16,7 @@ _DOCUMENTS = ("application/json", "application/problem+json")
 
 @lru_cache(maxsize=512)
 def wants_page(accept: str, fetch_mode: str = "") -> bool:
-    """accept: the `Accept` header (RFC 9110, 12.5.1). fetch_mode: `Sec-Fetch-Mode`."""
+    """Return whether a client wants a page. accept: `Accept` (RFC 9110, 12.5.1). fetch_mode: `Sec-Fetch-Mode`."""
     page = document = 0.0
     for part in accept.lower().split(","):
         kind, _, parameters = part.partition(";")
@@ -33,27 +32,27 @@ def wants_page(accept: str, fetch_mode: str = "") -> bool:
 
 @lru_cache(maxsize=512)
 def best_coding(accept_encoding: str) -> Coding:
-    """Of the codings the page is ready in, the one an `Accept-Encoding` field likes best (RFC 9110, 12.5.3).
+    """Return the coding that `Accept-Encoding` prefers, of those the page is ready in (RFC 9110, 12.5.3).
 
-    The smallest of those it likes equally; '' (identity), which nobody refuses in earnest, when it names none of them.
+    Of equally preferred codings it is the smallest, and '' (identity) if none is named: no client refuses that.
     """
-    liked: Coding = ""
+    best: Coding = ""
     most = 0.0
     for coding in reversed(CODINGS):
         quality = _quality_of(coding, accept_encoding)
         if coding and quality > most:
-            liked, most = coding, quality
-    return liked
+            best, most = coding, quality
+    return best
 
 
 @lru_cache(maxsize=512)
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether `gzip` is named in an `Accept-Encoding` header and not refused (RFC 9110, 12.5.3)."""
+    """Return whether an `Accept-Encoding` header names `gzip` and does not refuse it (RFC 9110, 12.5.3)."""
     return _quality_of("gzip", accept_encoding) > 0.0
 
 
 def _quality_of(wanted: str, accept_encoding: str) -> float:
-    """0 when it is not named: nothing is sent that was not asked for by name."""
+    """Return 0 for a coding that is not named: only what is named is sent."""
     for part in accept_encoding.lower().split(","):
         coding, _, parameters = part.partition(";")
         if coding.strip() == wanted:

@@ -1,11 +1,11 @@
-"""Who is premium: visitors of whom the shop has said so, by a claim that they carry themselves.
+"""Premium visitors: the shop says so, and the visitor carries the claim.
 
-    an answer of the upstream's    Stanchion-Command: premium    (a customer has logged in; in a room or outside of any)
+    a response of the upstream     Stanchion-Command: premium     (a customer logged in, in a room or outside of any)
     -> the cookie                  stanchion-premium = m1 . <id> . <expires s> . <signature>
 
-A premium visitor's requests count against a looser limit than others' (`abuse.premium_per_minute`), and against no
-limit of newcomers. They do not wait less: the line knows no ranks. They are counted by the claim's id rather than by
-ticket, so all who are given a copy share what it allows. Only the upstream's word makes one, for the edge signs it.
+A premium visitor's requests count against a looser limit (`abuse.premium_per_minute`) and against no limit for
+newcomers. They do not wait less: the line has no ranks. Requests are counted by the id of the claim rather than of the
+ticket, so all who share a copy share what it allows. Only the upstream can make a claim, because the edge signs it.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,14 @@ MAX_BYTES = 160
 
 @dataclass(frozen=True, slots=True)
 class Claim:
+    """What makes a visitor premium. expires: wall clock, seconds."""
+
     id: str
     expires: float
-    """Wall clock, seconds."""
 
 
 class Premium:
-    """lifetime_s: how long a claim lasts; the shop renews it whenever it says so again."""
+    """Reads and writes claims. lifetime_s: how long a claim lasts; the shop renews it by saying so again."""
 
     def __init__(self, keys: Keyring, cookies: Cookies, lifetime_s: float) -> None:
         self._signatures = keys.claims
@@ -38,21 +39,21 @@ class Premium:
         self._lifetime_s = lifetime_s
 
     def read(self, head: RequestHead) -> Claim | None:
-        """The claim in a head, which may be over; anything else is none."""
+        """Return the claim in a head, expired or not, or None if there is no authentic one."""
         values = self._cookies.read(NAME, head)
         if len(values) != 1 or len(values[0]) > MAX_BYTES or not values[0].isascii():
             return None
         payload = self._signatures.unsign(values[0].encode())
         if payload is None:
             return None
-        _, ident, expires = payload.decode().split(".")  # as `grant` wrote it: the signature says so
+        _, ident, expires = payload.decode().split(".")  # the signature vouches that `cookie` wrote it
         return Claim(ident, float(expires))
 
-    def grant(self, head: RequestHead, ident: str, now: float) -> Headers:
-        """The cookie for a visitor of whom the shop says that they are premium; none while they have a fresh one."""
-        held = self.read(head)
-        if held is not None and held.expires - now > self._lifetime_s / 2:
+    def cookie(self, head: RequestHead, ident: str, now: float) -> Headers:
+        """Return the cookie for a visitor who the shop says is premium, or nothing while theirs is fresh."""
+        known = self.read(head)
+        if known is not None and known.expires - now > self._lifetime_s / 2:
             return ()
-        kept = ident if held is None else held.id
+        kept = ident if known is None else known.id
         payload = f"m1.{kept}.{int(now + self._lifetime_s)}"
         return self._cookies.write(NAME, self._signatures.sign(payload.encode()).decode(), int(self._lifetime_s), head)

@@ -1,7 +1,7 @@
-"""The edge's own answers, as values: the page, the status document, files, refusals.
+"""The edge's own responses, as values: the waiting page, the status document, files, refusals.
 
-Every answer that is not the upstream's carries the same head: never stored, never indexed, and what state the visitor
-is in. Nobody is ever answered with a 429: waiting is not the visitor's fault.
+Every response to a waiting visitor has the same fields: not stored, not indexed, and the visitor's state. No response
+has the status 429, because waiting is not the visitor's fault.
 """
 
 import json
@@ -22,33 +22,41 @@ from waiting_room.status import State, Status
 __all__ = ["Responses"]
 
 VARY = "Accept, Cookie"
-#: How many different waits fields are kept for.
+#: For how many values of `Retry-After` the fields are kept.
 MOST_WAITS: Final = 512
 PAGE_VARY = "Accept, Accept-Encoding, Cookie"
 
 
 class Responses:
-    """Builds the answers that need pages. assets: the static files the pages load."""
+    """Builds responses. assets: the static files that the pages load."""
 
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
         self._errors = ErrorPage(assets)
         self._document_fields: dict[State, dict[int | None, Headers]] = {}
-        """By state and `Retry-After`: the same objects, so that they are rendered once."""
+        """By state and `Retry-After`. The same objects are used again, so that they are rendered once."""
 
     def page(
-        self, page: WaitingPage, status: Status, code: int, now: float, cookie: Headers, coding: Coding, *, lost: bool
+        self,
+        page: WaitingPage,
+        status: Status,
+        code: int,
+        now: float,
+        cookie: Headers,
+        coding: Coding,
+        *,
+        cookies_missing: bool,
     ) -> Answer:
-        """The waiting page. lost: the visitor came back without the cookie that was set."""
-        body = page.render(status, cookies_missing=lost, now=now, coding=coding)
+        """Return the waiting page. cookies_missing: the browser came back without the cookie that was set."""
+        body = page.render(status, cookies_missing=cookies_missing, now=now, coding=coding)
         return Answer(code, _page_headers(status.state, status.retry_after_s, coding), body, status.state, cookie)
 
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
-        """The status document."""
+        """Return the status document."""
         return self.of_document(status.state, status.retry_after_s, status.to_json(), code, cookie)
 
     def of_document(self, state: State, retry_after_s: int | None, body: bytes, code: int, cookie: Headers) -> Answer:
-        """The same, from what is needed of the status."""
+        """Return a status document whose body is ready."""
         fields = self._document_fields.get(state)
         if fields is None:
             fields = self._document_fields[state] = {}
@@ -60,7 +68,7 @@ class Responses:
         return Answer(code, headers, body, state, cookie)
 
     def static(self, name: str, head: RequestHead) -> Answer:
-        """A file of the edge's own pages, by the name that carries its hash."""
+        """Return a file of the edge's own pages. Its name carries its hash."""
         asset = self._assets.get(name)
         if asset is None:
             return self.problem(404, wants_page=False)
@@ -75,7 +83,7 @@ class Responses:
     def problem(
         self, code: int, *, wants_page: bool, detail: str | None = None, retry_after_s: int | None = None
     ) -> Answer:
-        """An error of the client's (4xx) or the upstream's (5xx): a page, or a problem document (RFC 9457)."""
+        """Return an error of the client (4xx) or of the upstream (5xx): a page, or a problem document (RFC 9457)."""
         outcome = "refused" if code < 500 else "failed"
         retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
         if code == 405:
@@ -86,14 +94,11 @@ class Responses:
         document: dict[str, object] = {"title": HTTPStatus(code).phrase, "status": code}
         if detail:
             document["detail"] = detail
-        headers = (
-            ("Content-Type", "application/problem+json"),
-            *_FOR_MACHINES,
-        )
+        headers = (("Content-Type", "application/problem+json"), *_FOR_MACHINES)
         return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
 
 
-#: Of every document that is no page: not kept, not indexed, and nothing else than it says it is.
+#: Of every document that is not a page: not stored, not indexed, of no other type than stated.
 _FOR_MACHINES: Headers = (
     ("Cache-Control", "no-store"),
     ("X-Robots-Tag", "noindex"),

@@ -1,104 +1,145 @@
-"""From a decision to what is sent: the status, the page or the request to forward, and the cookie that goes with it."""
+"""Responses to visitors who wait or are admitted: the status as page or document, and the cookie that goes with it."""
 
 import math
 from dataclasses import replace
+from typing import Final
 
 from controller import Wait
+from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
 from edge.decision.cookies import Cookies
+from edge.decision.forwarding import forward_admitted
 from edge.decision.negotiation import best_coding
 from edge.decision.responses import Responses
-from edge.decision.waiting_status import came_from_itself
-from edge.messages.verdict import Answer, Forward, Headers, Verdict
+from edge.messages.head import RequestHead
+from edge.messages.verdict import Answer, Forward, Headers
 from edge.rooms.room import Room
 from waiting_room.status import State, Status, document, moment, retry_after
 from waiting_room.ticket import JoinToken, Keyring, Pass, Ticket
 
 __all__ = ["WaitingResponses"]
 
-#: An appointment so far ahead is written into the ticket, if absence counts.
-LONG_S = 30.0
+#: If absence counts (`ticket.away_seconds`), a longer appointment is written into the ticket.
+LONG_S: Final = 30.0
+
+_WAITING: Final = State.WAITING  # a look-up in an Enum costs more than all else in `waiting`
+_SOLD_OUT: Final = State.SOLD_OUT
 
 
 class WaitingResponses:
-    """One node's. keys: seal what visitors are given."""
+    """One node's. keys: sign the cookies."""
 
-    def __init__(self, answers: Responses, cookies: Cookies, keys: Keyring) -> None:
-        self._answers = answers
+    def __init__(self, responses: Responses, cookies: Cookies, keys: Keyring) -> None:
+        self._responses = responses
         self._cookies = cookies
         self._keys = keys
 
-    def enter(self, facts: DecisionContext, room: Room, held: Pass, now: float, *, fresh: Pass | None) -> Verdict:
-        """Forward it, or tell who only asked. fresh: the pass to hand out, if there is need."""
-        if fresh is None and facts.entered is not None:
-            return facts.entered
-        cookie = () if fresh is None else self.cookie(facts, room, fresh, fresh.expires - now)
-        if facts.is_poll:
-            status = Status(State.ADMITTED, room.name, first_seen=held.first_seen, stock=room.stock.free)
-            return self._answers.document(status, 200, cookie)
-        told = (
-            ("X-Stanchion-Room", room.name),
-            ("X-Stanchion-Ticket", held.id),
-            ("X-Stanchion-Admitted-At", f"{held.admitted_at:.3f}"),
-        )
-        state = ("Stanchion-State", State.ADMITTED.value)
-        forward = Forward(
-            room.name,
-            told,
-            (state, *cookie),
-            fresh or held,
-            "admitted",
-            room.health,
-            room.settings.body_bytes,
-        )
-        if fresh is None:
-            facts.entered = forward
-        return forward
+    def enter(
+        self, context: DecisionContext, room: Room, shown: Pass, now: float, *, fresh: Pass | None
+    ) -> Forward | Answer:
+        """Forward the request of an admitted visitor, or answer their poll. fresh: the pass to send, if any."""
+        if fresh is None and context.entered is not None:
+            return context.entered
+        cookie = () if fresh is None else self.cookie(context, room, fresh, fresh.expires - now)
+        if context.is_poll:
+            status = Status(State.ADMITTED, room.name, first_seen=shown.first_seen, stock=room.stock.free)
+            return self._responses.document(status, 200, cookie)
+        return forward_admitted(room, shown, fresh, cookie)
 
-    def wait_on(self, facts: DecisionContext, room: Room, verdict: Wait, ticket: Ticket) -> Answer:
-        """The answer to all but a few polls: `keep_waiting` without anything to hand out, so there is the document
-        alone to be made."""
-        if ticket is not facts.credential:
-            first_seen_json = moment(ticket.first_seen).encode()
-        else:
-            first_seen_json = facts.first_seen_json
-            if not first_seen_json:
-                first_seen_json = facts.first_seen_json = moment(ticket.first_seen).encode()
+    def wait(self, attempt: Attempt, verdict: Wait) -> Answer:
+        """Answer a visitor who waits."""
+        context, room = attempt.context, attempt.room
+        if (
+            attempt.given is None
+            and context.is_poll
+            and not (room.away_s is not None and verdict.poll_after_s > LONG_S)
+        ):
+            return self._document_only(context, room, verdict, attempt.ticket)
+        return self._keep_waiting(attempt, waiting(room, attempt.ticket, verdict))
+
+    def sold_out(self, attempt: Attempt) -> Answer:
+        """Answer a visitor of a room that is sold out."""
+        return self._keep_waiting(attempt, sold_out(attempt.room, attempt.ticket))
+
+    def respond(
+        self, context: DecisionContext, room: Room, status: Status, cookie: Headers, now: float, *, is_given: bool
+    ) -> Answer:
+        """Return the page or the document. is_given: a credential is sent, so if the page itself made this request the
+        browser did not keep the one before."""
+        code = 200 if context.is_poll else room.settings.page.status_code
+        if not context.wants_page:
+            return self._responses.document(status, code, cookie)
+        cookies_missing = is_given and context.credential is None and came_from_itself(context.head)
+        coding = best_coding(context.head.accept_encoding)
+        return self._responses.page(room.page, status, code, now, cookie, coding, cookies_missing=cookies_missing)
+
+    def cookie(
+        self, context: DecisionContext, room: Room, credential: Ticket | Pass | JoinToken, lifetime_s: float
+    ) -> Headers:
+        """Return the `Set-Cookie` fields for a credential."""
+        return self._cookies.write(room.cookie, self._keys.seal(credential), max(1, round(lifetime_s)), context.head)
+
+    def _document_only(self, context: DecisionContext, room: Room, verdict: Wait, ticket: Ticket) -> Answer:
+        """Answer a poll with nothing to send but the document. That is nearly every poll."""
+        is_own = ticket is context.credential
+        first_seen_json = context.first_seen_json if is_own else moment(ticket.first_seen).encode()
         words, after_s = room.words(), verdict.poll_after_s
         p50_s, p90_s = verdict.eta_p50_s, verdict.eta_p90_s
         if room.stock.is_paused:
             p50_s = p90_s = None
         body = document(words, verdict.position, p50_s, p90_s, after_s, first_seen_json)
-        return self._answers.of_document(words.state, retry_after(after_s), body, 200, ())
+        return self._responses.of_document(words.state, retry_after(after_s), body, 200, ())
 
-    def is_written_down(self, room: Room, verdict: Wait) -> bool:
-        """Whether the visitor's ticket is to say when they were asked back."""
-        return room.away_s is not None and verdict.poll_after_s > LONG_S
-
-    def keep_waiting(
-        self, facts: DecisionContext, room: Room, status: Status, ticket: Ticket, given: Ticket | None, now: float
-    ) -> Answer:
-        """given: the ticket to hand out, if there is need."""
+    def _keep_waiting(self, attempt: Attempt, status: Status) -> Answer:
+        """Return the response with this status, and with the ticket if it has to be sent."""
+        context, room, ticket, given, now = attempt.context, attempt.room, attempt.ticket, attempt.given, attempt.now
         cookie: Headers = ()
-        told_s = status.poll_after_s
-        if room.away_s is not None and told_s is not None and told_s > LONG_S:
-            given = replace(given or ticket.renewed(now), told_s=math.ceil(told_s))
+        after_s = status.poll_after_s
+        if room.away_s is not None and after_s is not None and after_s > LONG_S:
+            given = replace(given or ticket.renewed(now), told_s=math.ceil(after_s))
         if given is not None:
             status.moved_back_s = given.moved_back_s
             lifetime_s = room.lifetime_s - (now - ticket.first_seen)
-            cookie = self.cookie(facts, room, given, lifetime_s)
-        return self.told(facts, room, status, cookie, now, lost=given is not None)
+            cookie = self.cookie(context, room, given, lifetime_s)
+        return self.respond(context, room, status, cookie, now, is_given=given is not None)
 
-    def told(
-        self, facts: DecisionContext, room: Room, status: Status, cookie: Headers, now: float, *, lost: bool
-    ) -> Answer:
-        """The page or the document. lost: a cookie is set, so one that came from the page itself was not kept."""
-        code = 200 if facts.is_poll else room.settings.page.status_code
-        if not facts.wants_page:
-            return self._answers.document(status, code, cookie)
-        lost = lost and facts.credential is None and came_from_itself(facts.head)
-        coding = best_coding(facts.head.accept_encoding)
-        return self._answers.page(room.page, status, code, now, cookie, coding, lost=lost)
 
-    def cookie(self, facts: DecisionContext, room: Room, what: Ticket | Pass | JoinToken, lifetime_s: float) -> Headers:
-        return self._cookies.write(room.cookie, self._keys.seal(what), max(1, round(lifetime_s)), facts.head)
+def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
+    """Return the status of a visitor who waits for admission or, while every unit is held, for a unit that is released.
+    The position is the same."""
+    stock = room.stock
+    is_paused = stock.is_paused
+    return Status(  # in the order of its fields: keyword arguments would cost as much as all the rest
+        _SOLD_OUT if is_paused else _WAITING,
+        room.name,
+        verdict.position,
+        None if is_paused else verdict.eta_p50_s,
+        None if is_paused else verdict.eta_p90_s,
+        verdict.poll_after_s,
+        ticket.first_seen,
+        room.message,
+        stock.free,
+        stock.held,
+    )
+
+
+def sold_out(room: Room, ticket: Ticket) -> Status:
+    """Return the status in a sold-out room: for good if every unit is paid for, otherwise polls go on, slowly."""
+    return Status(
+        State.SOLD_OUT,
+        room.name,
+        first_seen=ticket.first_seen,
+        poll_after_s=None if room.stock.is_over else room.settings.polling.max_seconds,
+        message=room.message,
+        stock=room.stock.free,
+        held=room.stock.held,
+    )
+
+
+def came_from_itself(head: RequestHead) -> bool:
+    """Return whether the page loaded itself again (scripts off). Without the cookie it was given, cookies are off.
+
+    A link from a page to itself looks the same. A first visit by such a link gets the hint about cookies needlessly,
+    which is harmless.
+    """
+    return bool(head.referer) and head.referer.partition("://")[2] == head.host + head.target

@@ -31,7 +31,7 @@ from edge.proxy.head_memory import HeadMemory
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.proxy.request import CHUNKED, Request, RequestParser
 from edge.support.client_address import Origin, TrustedProxies
-from edge.support.recent_set import Seen
+from edge.support.recent_set import RecentSet
 
 __all__ = ["HeadCache", "ParsedHead"]
 
@@ -142,7 +142,7 @@ class HeadCache:
         self._upstream_host = upstream_host
         self._via = via
         self.memory: HeadMemory[ParsedHead] = HeadMemory()
-        self._met: Seen[int] = Seen(MOST_MET)
+        self._met: RecentSet[int] = RecentSet(MOST_MET)
         self.shapes: HeadMemory[HeadTemplate] = HeadMemory(MOST_SHAPES)
 
     def trusts(self, peer: str) -> bool:
@@ -151,12 +151,9 @@ class HeadCache:
 
     def know(self, raw: bytes, peer: str) -> ParsedHead | Refusal:
         """What this head says. Call after the memory found nothing for this peer."""
-        known = self.memory.recall(raw)
-        if known is not None and known.peer == peer:
-            return known
         at, end = _cookie_at(raw)
         outline, cookie = raw[:at] + raw[end:], raw[at:end]
-        shape = self.shapes.get(outline) or self.shapes.recall(outline)
+        shape = self.shapes.get(outline)
         if shape is not None and (peer == shape.first.peer or self._trusted.is_empty) and _is_plain(cookie):
             known = self._like(shape, cookie, peer)
         else:

@@ -1,10 +1,11 @@
-"""Whom a pass was given to: which browser, in which network. Shown by another, it was copied, or its bearer moved.
+"""Binding: which browser family, in which network, a pass was given to. Shown by another, the pass was copied or its
+visitor moved.
 
     browser    the family and the system that a User-Agent names, as in `chrome android`; versions change, these do not
-    network    the address' first bits: an IPv4 /24, an IPv6 /48, as the settings say
+    network    the address's first bits: an IPv4 /24, an IPv6 /48, as the settings say
 
-A pass carries a keyed digest of both (`waiting_room/ticket.py`), so nothing has to be remembered to notice a copy.
-What follows is the settings' choice (`session.bind`): nothing, or the pass does not count there.
+A pass carries a keyed digest of both (`waiting_room/ticket.py`), so a copy is noticed without remembering anything.
+The settings say what follows (`session.bind`): nothing, or the pass does not count there.
 """
 
 import ipaddress
@@ -17,7 +18,7 @@ from waiting_room.ticket import Keyring, Pass
 
 __all__ = ["Binding", "browser_family", "network_prefix"]
 
-#: What names a family, in the order in which it is looked for: those who call themselves by another's name come first.
+#: (part of the User-Agent, family), in the order of the search: browsers that also name another browser come first.
 FAMILIES = (
     *(("edg", "edge"), ("opr/", "opera"), ("samsungbrowser", "samsung"), ("firefox", "firefox"), ("fxios", "firefox")),
     *(("crios", "chrome"), ("chrome/", "chrome"), ("safari/", "safari")),
@@ -26,33 +27,33 @@ SYSTEMS = ("windows", "android", "iphone", "ipad", "macintosh", "cros", "linux")
 
 
 class Binding:
-    """One room's. keys: make the binding_digest."""
+    """One room's. keys: make the binding digests."""
 
     def __init__(self, keys: Keyring, session: SessionSettings) -> None:
         self._keys = keys
         self._bound = frozenset(session.bind)
         self._bits = session.bind_ipv4_bits, session.bind_ipv6_bits
 
-    def binding_digest(self, ident: str, head: RequestHead) -> str:
-        """What the pass for a ticket of this id says."""
-        return self._keys.binding_digest(ident, browser_family(head.user_agent), self.network(head))
+    def binding_digest(self, ticket_id: str, head: RequestHead) -> str:
+        """Return the binding digest for the pass of this ticket."""
+        return self._keys.binding_digest(ticket_id, browser_family(head.user_agent), self.network(head))
 
-    def differing(self, held: Pass, head: RequestHead) -> tuple[str, ...]:
-        """In what whoever shows a pass differs from whom it was given to."""
-        return self._keys.differing(held, browser_family(head.user_agent), self.network(head))
+    def differing(self, visitor_pass: Pass, head: RequestHead) -> tuple[str, ...]:
+        """Return in what the request differs from the visitor the pass was given to: 'browser', 'network'."""
+        return self._keys.differing(visitor_pass, browser_family(head.user_agent), self.network(head))
 
     def network(self, head: RequestHead) -> str:
-        """The network that a request came from."""
+        """Return the network that a request came from."""
         return network_prefix(head.client_ip, *self._bits)
 
-    def matters(self, differing: tuple[str, ...]) -> bool:
-        """Whether a pass that differs in this does not count."""
+    def is_mismatch(self, differing: tuple[str, ...]) -> bool:
+        """Return whether a pass that differs in this does not count."""
         return not self._bound.isdisjoint(differing)
 
 
 @lru_cache(maxsize=2048)
 def browser_family(user_agent: str) -> str:
-    """Who a User-Agent says it is, without versions: `chrome android`; of programs the name, as in `okhttp`."""
+    """Return what a User-Agent names, without versions: `chrome android`; of programs the name, as in `okhttp`."""
     agent = user_agent.lower()
     family = next((name for part, name in FAMILIES if part in agent), None)
     system = next((name for name in SYSTEMS if name in agent), "")
@@ -61,7 +62,7 @@ def browser_family(user_agent: str) -> str:
 
 @lru_cache(maxsize=4096)
 def network_prefix(address: str, ipv4_bits: int, ipv6_bits: int) -> str:
-    """The network that an address is in; what is no address is a network of its own."""
+    """Return the network of an address. A text that is not an address is a network of its own."""
     parsed = parse_address(address)
     if parsed is None:
         return address

@@ -1,11 +1,11 @@
-"""What a room may depend on, and lets nobody in without, if its settings say so.
+"""What a room may depend on: while a dependency is missing, the room holds if its settings say so.
 
-    upstream   when_upstream_down   the circuit breaker is open (the data plane says so: `Pipeline.upstream_is_down`)
+    upstream   when_upstream_down   the circuit breaker is open (the proxy says so: `Pipeline.set_upstream_down`)
     redis      when_redis_down      the other machines cannot be heard
-    stock      when_stock_unknown   the shop did not say its stock when it was asked last, or was never asked yet
+    stock      when_stock_unknown   the shop did not state its stock when it was last asked, or was never asked
 
-'hold': nobody comes in, everybody keeps their place and appointments (fail closed). 'admit': on with what is known
-(fail open). Who is in stays in, either way.
+'hold': nobody is admitted; everybody keeps their place and appointments (fail closed). 'admit': go on with what is
+known (fail open). Admitted visitors stay admitted either way.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ __all__ = ["Dependencies"]
 
 
 class Dependencies:
-    """What one worker was told of them."""
+    """The state of the dependencies, as one worker was told."""
 
     def __init__(self) -> None:
         self.needs_redis = False
@@ -27,12 +27,12 @@ class Dependencies:
         redis = "up" if self.has_redis else "down" if self.needs_redis else "unused"
         return f"<Dependencies redis {redis}, stock {self._knows_stock}>"
 
-    def hear_stock(self, known: Mapping[str, bool]) -> None:
-        """Whether the stock is known, by room."""
-        self._knows_stock.update(known)
+    def note_stock(self, is_known: Mapping[str, bool]) -> None:
+        """Take note of whether the stock is known, by room."""
+        self._knows_stock.update(is_known)
 
     def missing(self, room: RoomSettings) -> tuple[str, ...]:
-        """Those without which this room lets nobody in."""
+        """Return the missing dependencies for which this room holds."""
         missing = []
         if room.when_redis_down == "hold" and self.needs_redis and not self.has_redis:
             missing.append("redis")

@@ -1,16 +1,16 @@
-"""What a place in line costs, where a room says so: a little computing, or a longer wait.
+"""Join challenges: where a room asks for it, a visitor pays for a place with some computing or a longer wait.
 
-    first visit       -> a join_token (a cookie: who, when), a challenge                         state: joining
-    join_token + solution   -> a ticket with the join_token's id, dated at the arrival                 however slow the device
-    join_token, later       -> after no_script_wait_seconds a ticket with the join_token's id, dated now      scripts are off, or a program
-
+    first visit              -> a join token (cookie: id, arrival) and a challenge                      state: joining
+    join token + solution    -> a ticket with the token's id, dated at the arrival      however slow the device was
+    join token, later        -> after no_script_wait_seconds: a ticket with the token's id, dated now
+                                                                                        scripts are off, or a program
 The protocol is ALTCHA's proof of work by SHA-256: find the number n up to `maxnumber` with hash(salt + n) = challenge.
-It was chosen over its successor with key derivation because checking costs the edge two hashes, not as much as a try.
+It was chosen over its successor with key derivation because a check costs the edge two hashes, not as much as a try.
 
-    salt = <random> ? room, join_token's id, network, expiry &              all of it is in the challenge, which is signed
+    salt = <random> ? room, id of the token, network, expiry &           all of it is in the challenge, which is signed
 
-A solution counts for one join_token, from one network, before its expiry, and once; and whatever is replayed where nobody
-remembers it, the place it gives is the same one. The memory of solutions is bounded by two generations.
+A solution counts for one join token, from one network, before its expiry, and once. A solution replayed at a node that
+does not remember it gives the same place again. The memory of solutions is bounded (`edge/support/recent_set.py`).
 """
 
 import base64
@@ -23,45 +23,45 @@ from typing import Any
 from altcha.v1 import create_challenge, extract_params, verify_solution
 
 from edge.settings.room import JoinSettings
-from edge.support.recent_set import Seen
+from edge.support.recent_set import RecentSet
 from waiting_room.ticket import JoinToken, Ticket
 
-__all__ = ["POINTS_A_SHARE", "Joining"]
+__all__ = ["POINTS_A_SHARE", "JoinChallenges"]
 
-#: So many points of the bot score are as much work again as a visitor without any has.
+#: This many points of the bot score double the difficulty that a visitor without points gets.
 POINTS_A_SHARE = 20
-#: The longest solution that is looked at; a browser's has some 500 characters.
+#: The longest solution that is looked at, in characters; a browser's has some 500.
 MAX_SOLUTION = 2048
 MOST_SOLUTIONS = 32_768
-#: How much later than asked a visitor without scripts may come back, seconds.
+#: How much later than asked a visitor without scripts may come back, in seconds.
 LATE_S = 600.0
 _FIELDS: tuple[tuple[str, type], ...] = (
     *(("algorithm", str), ("challenge", str), ("number", int), ("salt", str), ("signature", str)),
 )
 
 
-class Joining:
+class JoinChallenges:
     """One room's, at one node. keys: newest first; the first signs challenges, all verify them."""
 
     def __init__(self, room: str, settings: JoinSettings, keys: Sequence[bytes]) -> None:
         self.settings = settings
         self._room = room
         self._keys = keys
-        self._solved: Seen[str] = Seen(MOST_SOLUTIONS)
+        self._solved: RecentSet[str] = RecentSet(MOST_SOLUTIONS)
 
     @property
     def join_token_s(self) -> float:
-        """How long a join_token is good for, seconds."""
+        """How long a join token counts, in seconds."""
         return max(self.settings.no_script_wait_seconds, self.settings.challenge_ttl_seconds) + LATE_S
 
     def is_current(self, join_token: JoinToken, now: float) -> bool:
-        """Whether a join_token is neither too old nor from a clock that is far ahead."""
+        """Return whether a join token is neither too old nor from a clock that is far ahead."""
         return -LATE_S < now - join_token.arrived < self.join_token_s
 
     def ticket(self, join_token: JoinToken, solution: str, network: str, now: float) -> tuple[Ticket | None, str]:
-        """The place of a visitor who has done what was asked for, and a word for the metrics.
+        """Return the ticket of a visitor who did what was asked, and the result for the metrics ('' if there is none).
 
-        It counts from the arrival, or, without a solution, from now on. A clock that is ahead gains nobody anything.
+        The place counts from the arrival, or without a solution from now. A clock that is ahead gains nobody anything.
         """
         if solution:
             fault = self.fault_in(solution, join_token, network, now)
@@ -74,11 +74,11 @@ class Joining:
         return Ticket(join_token.id, join_token.room, now, float(int(now))), "waited"
 
     def challenge(self, join_token: JoinToken, network: str, now: float, points: int) -> str:
-        """What this visitor is to solve, as JSON. network: what tells networks apart. points: of the bot score."""
-        work = self.settings.difficulty * (1.0 + points / POINTS_A_SHARE)
+        """Return the challenge for this visitor, as JSON. network: where it must be solved. points: the bot score."""
+        difficulty = self.settings.difficulty * (1.0 + points / POINTS_A_SHARE)
         made = create_challenge(
             algorithm="SHA-256",
-            max_number=round(2 * work),
+            max_number=round(2 * difficulty),
             salt_length=12,
             hmac_key=self._keys[0],
             salt="",
@@ -97,32 +97,32 @@ class Joining:
         )
 
     def fault_in(self, solution: str, join_token: JoinToken, network: str, now: float) -> str | None:
-        """Why a solution does not count; None, once, when it does. solution: as the protocol sends it, base64."""
-        given = _parsed(solution)
-        if given is None:
+        """Return why a solution does not count; None, once, if it counts. solution: as sent, base64."""
+        parsed = _parsed(solution)
+        if parsed is None:
             return "malformed"
-        # The library looks at the clock by itself, and takes the first of several parameters of one name.
-        if not any(verify_solution(given, key, check_expires=False)[0] for key in self._keys):
+        # The library would read the clock itself, and takes the first of several parameters of one name.
+        if not any(verify_solution(parsed, key, check_expires=False)[0] for key in self._keys):
             return "forged"
-        params = extract_params(given)
+        params = extract_params(parsed)
         if any(params.get(name) != [value] for name, value in self._bound_to(join_token, network).items()):
             return "foreign"
         if not now < int(params["expires"][0]):
             return "expired"
-        return "replayed" if self._solved.note(given["signature"]) else None
+        return "replayed" if self._solved.note(parsed["signature"]) else None
 
     def _bound_to(self, join_token: JoinToken, network: str) -> dict[str, str]:
         return {"room": self._room, "id": join_token.id, "network": network}
 
 
 def _parsed(solution: str) -> Any:
-    """The solution as the library wants it; None when it is none."""
+    """Return the solution in the library's form, or None if it is malformed."""
     if len(solution) > MAX_SOLUTION:
         return None
     try:
-        given = json.loads(base64.b64decode(solution, validate=True))
+        parsed = json.loads(base64.b64decode(solution, validate=True))
     except (binascii.Error, ValueError, RecursionError):
         return None
-    if not isinstance(given, dict) or any(type(given.get(name)) is not kind for name, kind in _FIELDS):
+    if not isinstance(parsed, dict) or any(type(parsed.get(name)) is not kind for name, kind in _FIELDS):
         return None
-    return given
+    return parsed

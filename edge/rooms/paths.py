@@ -2,17 +2,17 @@
 
     /checkout  /Checkout  //checkout  /%63heckout  /a/../checkout  /checkout;x=1  /checkout/
 
-are one place to many upstreams, so they are one place here. The normalised form serves matching only: what is forwarded
-are the bytes that came.
+are one place to many upstreams, so they are one place here. The normalised form serves matching only: the request is
+forwarded with the bytes it came with.
 
     /checkout/../x    /checkout/..;/x    /%2563heckout
 
-are two places: some upstreams resolve dots before they route, some never; some decode twice. `readings` gives every
-form that an upstream may make of a target, and a room covers it when it covers any of them. All but hostile targets
-have one reading: browsers resolve dots themselves.
+are two places: some upstreams resolve dots before they route, some never do; some decode twice. `readings` returns
+every form that an upstream may make of a target, and a room covers the request if it covers any of them. All but
+hostile targets have one reading, because browsers resolve dots themselves.
 
-In a glob `*` stands for any run of characters, `/` among them. `/checkout*` covers
-`/checkout`, `/checkout/pay` and `/checkout2`.
+In a glob `*` stands for any run of characters, `/` included. `/checkout*` covers `/checkout`, `/checkout/pay` and
+`/checkout2`.
 """
 
 import re
@@ -24,7 +24,7 @@ __all__ = ["PrefixIndex", "compile_globs", "readings"]
 
 
 def readings(target: str) -> tuple[str, ...]:
-    """Every normalised form that an upstream may route a request target by, the usual one first."""
+    """Return every normalised form by which an upstream may route a request target, the usual one first."""
     return _readings(target.partition("?")[0].partition("#")[0])
 
 
@@ -33,13 +33,13 @@ def _readings(path: str) -> tuple[str, ...]:
     once = unquote(path, errors="replace")
     forms = [_resolved(once, dots=True)]
     twice = unquote(once, errors="replace")
-    if ".." in twice or twice != once:  # hostile, as far as is known: no browser sends either
+    if ".." in twice or twice != once:  # hostile: no known browser sends either
         forms += [_resolved(once, dots=False), _resolved(twice, dots=True), _resolved(twice, dots=False)]
     return tuple(dict.fromkeys(forms))
 
 
 def _resolved(path: str, *, dots: bool) -> str:
-    """dots: whether '..' takes the segment before it away; else it is dropped alone."""
+    """dots: whether '..' removes the segment before it; otherwise only the '..' itself is dropped."""
     kept: list[str] = []
     for segment in path.replace("\\", "/").split("/"):
         name = segment.partition(";")[0].strip()
@@ -52,27 +52,27 @@ def _resolved(path: str, *, dots: bool) -> str:
 
 
 def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
-    """One expression that fully matches a normalised path (or host) when any of the globs does."""
+    """Return one expression that fully matches a normalised path (or host) if any of the globs does."""
     alternatives = (".*".join(re.escape(part.casefold()) for part in glob.split("*")) for glob in globs)
     return re.compile("|".join(f"(?:{alternative})" for alternative in alternatives) or r"(?!)", re.DOTALL)
 
 
 class PrefixIndex:
-    """Which of many lists of globs can match a path at all: asked in the time that one takes, not all of them.
+    """Finds which of many lists of globs can match a path at all, in the time of one match rather than of all.
 
-    A glob matches only paths that begin with what stands before its first `*`. These beginnings are kept by length, and
-    a path is asked for its own beginnings of these lengths: one look-up for each length that occurs.
+    A glob matches only paths that begin with the text before its first `*`. These prefixes are kept by length, and a
+    path is looked up by its own prefixes of these lengths: one look-up for each length that occurs.
     """
 
     def __init__(self, globs: Sequence[Iterable[str]]) -> None:
         self._by_length: dict[int, dict[str, list[int]]] = {}
         for at, each in enumerate(globs):
-            for beginning in {glob.partition("*")[0].casefold() for glob in each}:
-                self._by_length.setdefault(len(beginning), {}).setdefault(beginning, []).append(at)
+            for prefix in {glob.partition("*")[0].casefold() for glob in each}:
+                self._by_length.setdefault(len(prefix), {}).setdefault(prefix, []).append(at)
 
     def candidates(self, path: str) -> list[int]:
-        """The numbers of the lists that may match a normalised path, ascending."""
+        """Return the numbers of the lists that may match a normalised path, ascending."""
         found: set[int] = set()
-        for length, beginnings in self._by_length.items():
-            found.update(beginnings.get(path[:length], ()))
+        for length, prefixes in self._by_length.items():
+            found.update(prefixes.get(path[:length], ()))
         return sorted(found)

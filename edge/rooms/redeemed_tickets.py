@@ -1,15 +1,16 @@
-"""Which places were used, and whose: a place lets one visitor in, however often its ticket or its pass is shown.
+"""Redeemed tickets: a ticket admits one visitor, however often the ticket or its pass is shown.
 
-    ticket shown again    while its pass lasts          the same pass: an answer was lost, a second tab, a double click
-                          after that                    the place is used up, its bearer is a first visitor
-                          by another browser (bound)    the place moves: below
-    pass shown by another browser or network (bound)    it does not count there; its bearer is in line with its place,
-                                                        and is let in again MOVE_S after the last time, no sooner.
-                                                        The place has moved then: the pass from before counts nowhere
+    the ticket is shown again
+        while its pass lasts               the visitor gets the same pass: a lost response, a second tab, a double click
+        after that                         the ticket counts no more; the visitor is a first visitor
+        by another browser (bound pass)    the ticket may be redeemed again: below
+    the pass is shown by another           the pass does not count there; the visitor is requeued at their old place and
+    browser or network (bound pass)        is admitted again REDEEM_AGAIN_S after the last time at the earliest. The
+                                           earlier pass is superseded then and counts nowhere
 
-So whoever changes networks waits a little, and a pass given to a crowd is one pass that changes hands once a minute.
+So a visitor who changes networks waits a little, and a pass that was given to a crowd changes hands once a minute.
 
-The memory is bounded, and it is soft: what has been forgotten lets a ticket in once more. Times are wall clock.
+The memory is bounded, and losing it is harmless: a forgotten ticket is redeemed once more. Times are wall clock.
 """
 
 from collections import OrderedDict
@@ -18,13 +19,13 @@ from typing import TypeVar
 
 from waiting_room.ticket import Pass
 
-__all__ = ["MOVE_S", "RedeemedTickets"]
+__all__ = ["REDEEM_AGAIN_S", "RedeemedTickets"]
 
-#: How many are remembered: eleven minutes of 50 admissions a second, some 14 MB.
+#: How many tickets are remembered: eleven minutes of 50 admissions a second, some 14 MB.
 MOST = 32_768
-#: So long after it was used a place may be used again from elsewhere.
-MOVE_S = 60.0
-#: `expires` of a pass that the upstream has ended.
+#: So long after it was redeemed a ticket may be redeemed again from elsewhere.
+REDEEM_AGAIN_S = 60.0
+#: `expires` of a pass whose session the upstream has ended.
 _ENDED = 0.0
 
 
@@ -32,68 +33,77 @@ T = TypeVar("T")
 
 
 class RedeemedTickets:
-    """Of one room's places, at one node. get(id): the pass that was given for a ticket."""
+    """The redeemed tickets of one room at one node, with the passes they were exchanged for."""
 
     def __init__(self) -> None:
-        self._used: OrderedDict[str, Pass] = OrderedDict()
+        self._passes: OrderedDict[str, Pass] = OrderedDict()
         self._requeued: OrderedDict[str, float] = OrderedDict()
-        self._moved: OrderedDict[str, float] = OrderedDict()
-        self.get = self._used.get
-        self.has_moves = False
-        """Whether any place has moved: else no pass need be looked up."""
+        self._superseded: OrderedDict[str, float] = OrderedDict()
+        self.has_superseded = False
+        """Whether any pass was superseded. If not, no pass has to be looked up."""
 
     def __len__(self) -> int:
-        return len(self._used)
+        return len(self._passes)
 
-    def note(self, given: Pass) -> Pass | None:
-        """A pass was given; returns the one that it takes the place of."""
-        before = self._used.pop(given.id, None)
-        _keep(self._used, given.id, given)
-        if before is not None or given.id in self._requeued:
-            self._requeued.pop(given.id, None)
-            self.moved(given.id, given.admitted_at)
+    def __repr__(self) -> str:
+        return f"<RedeemedTickets {len(self._passes)} redeemed, {len(self._requeued)} requeued>"
+
+    def get(self, ticket_id: str) -> Pass | None:
+        """Return the pass that a ticket was exchanged for."""
+        return self._passes.get(ticket_id)
+
+    def add(self, visitor_pass: Pass) -> Pass | None:
+        """Remember that a ticket was redeemed. Return the pass that this one supersedes."""
+        ticket_id = visitor_pass.id
+        before = self._passes.pop(ticket_id, None)
+        _keep(self._passes, ticket_id, visitor_pass)
+        if before is not None or ticket_id in self._requeued:
+            self._requeued.pop(ticket_id, None)
+            self.supersede(ticket_id, visitor_pass.admitted_at)
         return before
 
-    def learn(self, given: Pass) -> None:
-        """Another node gave this pass."""
-        _keep(self._used, given.id, given)
+    def learn(self, visitor_pass: Pass) -> None:
+        """Remember a pass that another node gave."""
+        _keep(self._passes, visitor_pass.id, visitor_pass)
 
-    def moved(self, ident: str, admitted_at: float) -> None:
-        """The bearer was let in again: passes from before that time count no more."""
-        used = self._used.get(ident)
-        if used is not None and used.admitted_at + 0.001 < admitted_at:
-            del self._used[ident]
-        _keep(self._moved, ident, admitted_at)
-        self.has_moves = True
+    def supersede(self, ticket_id: str, admitted_at: float) -> None:
+        """Take note that a ticket was redeemed again at `admitted_at`: its earlier passes count no more."""
+        earlier = self._passes.get(ticket_id)
+        if earlier is not None and earlier.admitted_at + 0.001 < admitted_at:
+            del self._passes[ticket_id]
+        _keep(self._superseded, ticket_id, admitted_at)
+        self.has_superseded = True
 
-    def is_over(self, used: Pass, now: float) -> bool:
-        """Whether a ticket whose place was used has no place any more."""
-        return used.expires == _ENDED or (now >= used.expires and used.id not in self._requeued)
+    def is_superseded(self, visitor_pass: Pass) -> bool:
+        """Return whether the ticket was redeemed again after this pass was given. Passes say it in milliseconds."""
+        return self._superseded.get(visitor_pass.id, 0.0) > visitor_pass.admitted_at + 0.001
 
-    def end(self, ident: str) -> None:
-        """The upstream has ended this visitor's session: the place is used up, wherever it is shown."""
-        used = self._used.get(ident)
-        if used is not None:
-            self._used[ident] = replace(used, expires=_ENDED)
+    def is_over(self, visitor_pass: Pass, now: float) -> bool:
+        """Return whether a redeemed ticket counts no more. visitor_pass: what it was exchanged for."""
+        expires = visitor_pass.expires
+        return expires == _ENDED or (now >= expires and visitor_pass.id not in self._requeued)
 
-    def requeue(self, held: Pass, now: float) -> bool:
-        """A pass that does not count where it is shown: its bearer is in line again. False: not even that."""
-        used = self._used.get(held.id)
-        if used is None:
-            _keep(self._used, held.id, held)
-        elif used.expires == _ENDED:
+    def end(self, ticket_id: str) -> None:
+        """Take note that the upstream ended the session: the ticket counts nowhere any more."""
+        visitor_pass = self._passes.get(ticket_id)
+        if visitor_pass is not None:
+            self._passes[ticket_id] = replace(visitor_pass, expires=_ENDED)
+
+    def requeue(self, shown: Pass, now: float) -> bool:
+        """Requeue the visitor who shows a pass that does not count where it is shown. Return False if the session
+        was ended: then they are a first visitor."""
+        known = self._passes.get(shown.id)
+        if known is None:
+            _keep(self._passes, shown.id, shown)
+        elif known.expires == _ENDED:
             return False
-        elif held.expires > used.expires:  # it was renewed
-            self._used[held.id] = held
-        _keep(self._requeued, held.id, now)
+        elif shown.expires > known.expires:  # it was renewed
+            self._passes[shown.id] = shown
+        _keep(self._requeued, shown.id, now)
         return True
 
-    def is_superseded(self, held: Pass) -> bool:
-        """Whether the place has moved since this pass was given. A pass has its time in whole milliseconds."""
-        return self._moved.get(held.id, 0.0) > held.admitted_at + 0.001
 
-
-def _keep(memory: OrderedDict[str, T], ident: str, what: T) -> None:
-    memory[ident] = what
+def _keep(memory: OrderedDict[str, T], key: str, value: T) -> None:
+    memory[key] = value
     if len(memory) > MOST:
         memory.popitem(last=False)

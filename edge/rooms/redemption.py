@@ -1,14 +1,15 @@
-"""A place is used once over all nodes: before a node lets in whoever showed a ticket, it asks for the grant.
+"""The redemption check: before a node redeems a ticket, it asks whether another node has.
 
-    node                        supervisor (desk.py)                 Redis
-    the gate says: come in
-    Wanted  -----------------> used on this machine? ------------> used by another?    (one script: look, and write)
+    node                       supervisor                            Redis
+    the gate admits
+    question ----------------> redeemed on this machine? ----------> by another machine?  (one script: look and write)
     Granted | AlreadyRedeemed | Unverified <--'----------------------------------'
 
-A ticket that was made for this very request needs none: nobody else can have it. So an empty line costs nothing, and a
-full one a message for each admission. All times are wall clock; nothing here waits for anything.
+A ticket that was made for this very request needs no check: nobody else can have it. So an empty line costs nothing,
+and a full line one message for each admission. All times are wall clock; nothing here waits.
 
-What is written down of a use is its record, text: admitted (ms), expires (s), first_seen (ms), binding_digest, joined by dots.
+A redemption is stored as its record, a text of fields joined by dots: admitted (ms), expires (s), first_seen (ms),
+binding digest.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,53 +29,58 @@ __all__ = [
     "record_of",
 ]
 
-#: How long a visitor's request waits for the answer: a supervisor that is busy, a Redis that is slow.
+#: How long a visitor's request waits for the outcome, in seconds: the supervisor may be busy, or Redis slow.
 PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Nobody else has used the place."""
+    """No other node has redeemed the ticket."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyRedeemed:
-    """Somebody has, and was given this pass."""
+    """Another node has redeemed the ticket and gave this pass."""
 
     given: Pass
 
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """There is nobody to ask, or no answer came in time."""
+    """Nobody could be asked, or no outcome came in time."""
 
 
 Outcome = Granted | AlreadyRedeemed | Unverified
 Then = Callable[[Outcome], None]
 
 
-def record_of(given: Pass) -> str:
-    return f"{moment_of(given)}.{int(given.expires)}.{round(given.first_seen * 1000)}.{given.binding_digest}"
+def record_of(visitor_pass: Pass) -> str:
+    """Return the record of a redemption."""
+    first_seen_ms, digest = round(visitor_pass.first_seen * 1000), visitor_pass.binding_digest
+    return f"{moment_of(visitor_pass)}.{int(visitor_pass.expires)}.{first_seen_ms}.{digest}"
 
 
-def moment_of(given: Pass | None) -> str:
-    """The beginning of a use's record, by which it is told from a later use of the same place; '' for none."""
-    return "" if given is None else str(round(given.admitted_at * 1000))
+def moment_of(visitor_pass: Pass | None) -> str:
+    """Return the first field of a record, which tells one redemption of a ticket from a later one; '' for None."""
+    return "" if visitor_pass is None else str(round(visitor_pass.admitted_at * 1000))
 
 
 def admitted_in(record: str) -> float:
-    """When the visitor was let in, seconds. Raises ValueError when it is no record."""
+    """Return the time of admission that a record states, in seconds. Raises ValueError if it is not a record."""
     return int(record.partition(".")[0]) / 1000
 
 
-def _pass_of(record: str, room: str, ident: str) -> Pass:
-    """Raises ValueError when it is no record."""
+def _pass_of(record: str, room: str, ticket_id: str) -> Pass:
+    """Raises ValueError if it is not a record."""
     admitted, expires, first_seen, binding_digest = record.split(".", 3)
-    return Pass(ident, room, int(first_seen) / 1000, int(admitted) / 1000, float(int(expires)), binding_digest)
+    return Pass(ticket_id, room, int(first_seen) / 1000, int(admitted) / 1000, float(int(expires)), binding_digest)
 
 
 class RedemptionClient:
-    """A node's end. send(question): to the supervisor. later(seconds, call): as the event loop's `call_later`."""
+    """A node's side of the check.
+
+    send(question): to the supervisor. later(seconds, call): like the event loop's `call_later`.
+    """
 
     def __init__(
         self,
@@ -85,19 +91,27 @@ class RedemptionClient:
         self._later = later
         self._number = 0
         self._asked: dict[int, tuple[str, str]] = {}
-        self.open: dict[tuple[str, str], list[Then]] = {}
-        """Who waits for an answer, by room and ticket."""
+        self._waiting: dict[tuple[str, str], list[Then]] = {}
+        """Who waits for an outcome, by room and ticket."""
+
+    def __repr__(self) -> str:
+        return f"<RedemptionClient {len(self._waiting)} checks open>"
+
+    def is_open(self, room: str, ticket_id: str) -> bool:
+        """Return whether a check of this ticket is under way."""
+        return bool(self._waiting) and (room, ticket_id) in self._waiting
 
     def ask(self, wanted: Pass, before: Pass | None, then: Then, *, is_patient: bool = False) -> None:
-        """May this pass be given? before: the use that it takes the place of, when the place moves.
+        """Ask whether this pass may be given. then(outcome) is called once, later.
 
-        then(outcome) is called once, later. is_patient: nobody will be let in who could not be asked about.
+        before: the redemption that this one supersedes, if the visitor was requeued. is_patient: the room holds rather
+        than admit a visitor whose ticket could not be checked.
         """
         key = (wanted.room, wanted.id)
         self._number += 1
         number = self._number
         self._asked[number] = key
-        self.open[key] = [then]
+        self._waiting[key] = [then]
         self._send(
             {
                 "number": number,
@@ -110,25 +124,25 @@ class RedemptionClient:
         )
         self._later(PATIENCE_S, lambda: self._settle(number, Unverified()))
 
-    def wait(self, room: str, ident: str, then: Then) -> None:
-        """Hear the answer that somebody else with the same ticket asked for, after them."""
-        self.open[room, ident].append(then)
+    def wait(self, room: str, ticket_id: str, then: Then) -> None:
+        """Wait for the outcome of the open check of this ticket; then(outcome) is called after those before."""
+        self._waiting[room, ticket_id].append(then)
 
-    def hear(self, answer: Mapping[str, Any]) -> None:
-        """The supervisor's answer. One that is too late, or for the worker before this one, counts for nothing."""
-        number, room, ident = answer["number"], answer["room"], answer["ticket"]
-        if self._asked.get(number) != (room, ident):
+    def receive(self, answer: Mapping[str, Any]) -> None:
+        """Take in the supervisor's answer. One that is too late, or for an earlier worker, is ignored."""
+        number, room, ticket_id = answer["number"], answer["room"], answer["ticket"]
+        if self._asked.get(number) != (room, ticket_id):
             return
         match answer["outcome"]:
             case "granted":
                 self._settle(number, Granted())
             case "used":
-                self._settle(number, AlreadyRedeemed(_pass_of(answer["record"], room, ident)))
+                self._settle(number, AlreadyRedeemed(_pass_of(answer["record"], room, ticket_id)))
             case _:
                 self._settle(number, Unverified())
 
     def _settle(self, number: int, outcome: Outcome) -> None:
         key = self._asked.pop(number, None)
         if key is not None:
-            for then in self.open.pop(key):
+            for then in self._waiting.pop(key):
                 then(outcome)

@@ -1,37 +1,42 @@
-"""What this node knows of one room: a gate, a count of active visitors, a page and some memory of those just let in.
+"""One room on one node: its door, its vacancies, its stock, its page, and the tickets redeemed lately.
 
-All of it is changed by sync code only, between two awaits, so one request never sees half of another's effect.
+Only synchronous code changes a room, between two awaits, so no request sees half of another request's effect.
 """
 
-import math
-from collections import OrderedDict
 from collections.abc import MutableSequence, Sequence
 from dataclasses import replace
 from zlib import crc32
 
-from controller import CELLS, Admit, FairnessRecorder, Gate, Occupancy, ParkedPolls, Verdict
+from controller import Admit, Door, DoorVerdict, FairnessRecorder, Gate, Wait
 from edge.rooms.redeemed_tickets import RedeemedTickets
 from edge.rooms.stock import StockView
-from edge.rooms.upstream_health import Health
+from edge.rooms.upstream_health import UpstreamHealth
+from edge.rooms.vacancies import TriedTickets, Vacancies
 from edge.settings.room import RoomSettings
 from waiting_room.page import WaitingPage
 from waiting_room.status import State, Words
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
-__all__ = ["Room", "place_of"]
+__all__ = ["Room", "RoomHistory", "place_of"]
 
-#: For how many visitors a node remembers that they tried to take a unit.
-REMEMBERED = 16_384
-#: A pass is renewed when a tenth of its time has passed, not at every request.
+#: A pass is renewed when this part of its time has passed, not at every request.
 RENEW_AFTER = 0.1
 
 
+class RoomHistory:
+    """What a room keeps when the settings are reloaded, beside its gate."""
+
+    __slots__ = ("fairness", "redeemed", "stock", "tried")
+
+    def __init__(self, room: str) -> None:
+        self.stock = StockView(room)
+        self.fairness = FairnessRecorder()
+        self.redeemed = RedeemedTickets()
+        self.tried = TriedTickets()
+
+
 class Room:
-    """rows: a row of CELLS integers for every node on this machine; `own_row` is this node's, the only one written.
-    claims: the same for visitors let in who have not tried to take a unit yet (`edge/rooms/stock.py`).
-    board_since: when the rows began to be kept; passes from before were never counted in them.
-    machines: among how many the free units are divided.
-    """
+    """One room. For `limit`, `rows`, `claims`, `own_row`, `counted_since` and `machines` see `Vacancies`."""
 
     def __init__(
         self,
@@ -39,13 +44,15 @@ class Room:
         gate: Gate,
         page: WaitingPage,
         *,
+        history: RoomHistory | None = None,
         limit: int | None = None,
         rows: Sequence[MutableSequence[int]] = (),
         claims: Sequence[MutableSequence[int]] = (),
         own_row: int = 0,
-        board_since: float = 0.0,
+        counted_since: float = 0.0,
         machines: int = 1,
     ) -> None:
+        """history: of the room before a reload; None for a new room."""
         self.settings = settings
         self.name = settings.name
         self.gate = gate
@@ -53,185 +60,132 @@ class Room:
         self.message = settings.page.message
         self.cookie = cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
-        adaptive = settings.capacity.adaptive
-        self.health = Health(adaptive.latency_target_seconds) if adaptive.enabled else None
-        """What its requests come to at the upstream; None: nobody wants to know."""
-        self.missing: tuple[str, ...] = ()
-        """What is not there and the room lets nobody in without (`edge/rooms/dependencies.py`)."""
-        self.stock = StockView(settings.name)
-        self._worded = self.stock.known
-        self._words = Words(State.WAITING, settings.name, self.message)
-        self._limit = limit
-        self._machines = machines
         self.away_s = settings.ticket.away_seconds
         self.skew_s = settings.ticket.skew_allowance_seconds
         self.lifetime_s = settings.ticket.lifetime_seconds
-        self._rows = rows or [[0] * CELLS for _ in range(own_row + 1)]
-        self._claim_rows = claims or [[0] * CELLS for _ in range(own_row + 1)]
-        # A pass ends on a whole second, so a session may last one second longer than it is said to.
-        self.occupancy = Occupancy(settings.session.duration_seconds + 1.0, self._rows[own_row])
-        self._claim_s = settings.stock.claim_seconds
-        self._claims = Occupancy(self._claim_s, self._claim_rows[own_row])
-        self._board_since = board_since
-        self.fairness = FairnessRecorder()
-        self.parked = ParkedPolls()
-        self.redeemed = RedeemedTickets()
-        self._tried: OrderedDict[str, float] = OrderedDict()
+        adaptive = settings.capacity.adaptive
+        self.health = UpstreamHealth(adaptive.latency_target_seconds) if adaptive.enabled else None
+        """Observes the responses of the upstream; None unless the capacity adapts to them."""
+        self.missing: tuple[str, ...] = ()
+        """The dependencies without which the room holds, and which are missing (`edge/rooms/dependencies.py`)."""
+        self.history = kept = RoomHistory(settings.name) if history is None else history
+        self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
+        self._worded = self.stock.latest
+        self._words = self._new_words()
+        self.vacancies = Vacancies(
+            kept.stock,
+            kept.tried,
+            session_s=settings.session.duration_seconds,
+            claim_s=settings.stock.claim_seconds,
+            limit=limit,
+            rows=rows,
+            claim_rows=claims,
+            own_row=own_row,
+            counted_since=counted_since,
+            machines=machines,
+        )
+        self.occupancy = self.vacancies.occupancy
+        self.door = Door(gate, self.vacancies.has_vacancy)
 
     def __repr__(self) -> str:
-        return f"<Room {self.name} {self.gate!r}>"
-
-    def active(self, now: float) -> int:
-        """Active visitors on this machine."""
-        self.occupancy.advance(now)
-        return sum(row[0] for row in self._rows)
+        return f"<Room {self.name} {self.door!r}>"
 
     def words(self) -> Words:
-        """Of the documents of those who wait."""
-        shelf = self.stock
-        if shelf.known is not self._worded:
-            self._worded = shelf.known
-            state = State.SOLD_OUT if shelf.is_paused else State.WAITING
-            self._words = Words(state, self.name, self.message, shelf.free, shelf.held)
+        """Return what the status documents of all waiting visitors share."""
+        if self.stock.latest is not self._worded:
+            self._worded = self.stock.latest
+            self._words = self._new_words()
         return self._words
 
-    def ask(self, place: float, now: float, u: float, *, shut: bool = False, held_s: float | None = None) -> Verdict:
-        """Put a visitor before the gate. An `Admit` has taken a place among the active visitors, and a claim.
+    def _new_words(self) -> Words:
+        stock = self.stock
+        state = State.SOLD_OUT if stock.is_paused else State.WAITING
+        return Words(state, self.name, self.message, stock.free, stock.held)
 
-        place: `place_of` their ticket. shut: let nobody in; the visitor is counted and given an appointment as ever.
-        held_s: for how long their answer has been held; None: they ask now.
+    def set_missing(self, missing: tuple[str, ...]) -> None:
+        """Set which dependencies are missing. While any is, the room admits nobody."""
+        self.missing = missing
+
+    def poll(
+        self,
+        place: float,
+        now: float,
+        u: float,
+        *,
+        is_shut: bool = False,
+        may_park: bool = False,
+        is_page: bool = False,
+    ) -> DoorVerdict:
+        """Decide one poll. An `Admit` has taken a vacancy and a claim.
+
+        place: `place_of` the visitor's ticket. is_shut: admit nobody; the visitor is counted and gets an appointment.
         """
-        if shut:
-            return self._put(place, now, u, 0, held_s)
-        if self._limit is None and not self.stock.is_followed:  # as `_is_limited`, which costs a call
-            verdict = self.gate.decide(place, now, u) if held_s is None else self.gate.settle(place, now, u, held_s)
+        door, vacancies = self.door, self.vacancies
+        if is_shut:
+            return door.poll(place, now, u, 0, may_park=False)
+        if not vacancies.is_limited:
+            verdict = door.poll(place, now, u, None, may_park=may_park, is_page=is_page)
             if isinstance(verdict, Admit):
-                self.occupancy.begin(self._expiry(now), now)
-                self._claims.begin(now + self._claim_s, now)
+                vacancies.take(now)
             return verdict
-        expires = self._take_place(now)
-        verdict = self._put(place, now, u, self._vacancies(), held_s)
+        vacancies.take(now)
+        verdict = door.poll(place, now, u, vacancies.count(), may_park=may_park, is_page=is_page)
         if not isinstance(verdict, Admit):
-            self._leave_place(expires, now)
+            vacancies.give_back(now)
         return verdict
 
-    def answer_parked(self, now: float, up_to: float = math.inf) -> None:
-        """Give the answers that are held: to whom is let in now, and to whom they were held for long enough. Once a
-        control step, and before somebody else is let in, whose place is `up_to`: those behind it come after them."""
-        if self.parked:
-            self.parked.call(now, self.gate.threshold, self._is_in, up_to)
-
-    def hung_up(self, place: float, number: int) -> None:
-        """A visitor has gone before the answer that was held for them."""
-        if self.parked.forget(number):
-            self.gate.abandon(place)
-
-    def _is_in(self, place: float, now: float) -> bool:
-        """Whether a visitor whose answer is held would be let in now."""
-        if not self.gate.would_admit(place, now):
-            return False
-        if not self._is_limited:
-            return True
-        expires = self._take_place(now)
-        vacancies = self._vacancies()
-        self._leave_place(expires, now)
-        return vacancies > 0
-
-    def _put(self, place: float, now: float, u: float, vacancies: int, held_s: float | None) -> Verdict:
-        if held_s is None:
-            return self.gate.decide(place, now, u, vacancies)
-        return self.gate.settle(place, now, u, held_s, vacancies)
-
-    @property
-    def _is_limited(self) -> bool:
-        return self._limit is not None or self.stock.is_followed
-
-    def _take_place(self, now: float) -> float:
-        """Before the others' places are counted: of two nodes that reach for the last one at the same moment both see
-        it taken, so the limit holds without a lock."""
-        expires = self._expiry(now)
-        self.occupancy.begin(expires, now)
-        self._claims.begin(now + self._claim_s, now)
-        return expires
-
-    def _leave_place(self, expires: float, now: float) -> None:
-        self.occupancy.end(expires, now)
-        self._claims.end(now + self._claim_s, now)
-
-    def _vacancies(self) -> int:
-        """How many more may come in, a place and a claim of one's own already taken."""
-        vacancies = []
-        if self._limit is not None:
-            vacancies.append(self._limit - sum(row[0] for row in self._rows) + 1)
-        if self.stock.is_followed and self.stock.free is not None:
-            # Several machines hear of the same units: each lets in for its part of them, rounded up, so that the last
-            # unit is not left to nobody.
-            part = -(-self.stock.free // self._machines)
-            vacancies.append(part - max(0, sum(row[0] for row in self._claim_rows) - 1))
-        return min(vacancies)
-
-    def end_claim(self, held: Pass, now: float) -> bool:
-        """The shop has answered a visitor who tried to take a unit. False: their claim was over before."""
-        if held.admitted_at < max(self._board_since, now - self._claim_s) or not self.note_tried(held.id, now):
-            return False
-        self._claims.end(held.admitted_at + self._claim_s, now)
-        return True
-
-    def note_tried(self, ticket_id: str, now: float) -> bool:
-        """This visitor's claim is over, here or at another node. False: that is known."""
-        tried = self._tried
-        while tried and (len(tried) >= REMEMBERED or next(iter(tried.values())) < now - self._claim_s):
-            tried.popitem(last=False)
-        if ticket_id in tried:
-            return False
-        tried[ticket_id] = now
-        return True
+    def settle(self, place: float, now: float, u: float, parked_s: float, *, is_shut: bool = False) -> Admit | Wait:
+        """Decide a poll that was parked for `parked_s` seconds. An `Admit` has taken a vacancy and a claim."""
+        door, vacancies = self.door, self.vacancies
+        if is_shut:
+            return door.settle(place, now, u, parked_s, 0)
+        vacancies.take(now)
+        verdict = door.settle(place, now, u, parked_s, vacancies.count() if vacancies.is_limited else None)
+        if not isinstance(verdict, Admit):
+            vacancies.give_back(now)
+        return verdict
 
     def pass_for(self, ticket: Ticket, now: float, binding_digest: str) -> Pass:
-        """The pass of a visitor who is let in now."""
-        return Pass(ticket.id, self.name, ticket.first_seen, now, self._expiry(now), binding_digest)
-
-    def take_back(self, now: float) -> None:
-        """An `Admit` of this time was for nothing: another node had let the visitor in."""
-        self.occupancy.end(self._expiry(now), now)
-        self._claims.end(now + self._claim_s, now)
+        """Return the pass of a visitor who is admitted now."""
+        return Pass(ticket.id, self.name, ticket.first_seen, now, self.vacancies.expiry(now), binding_digest)
 
     def admit(self, ticket: Ticket, now: float, binding_digest: str = "") -> Pass:
-        """The pass of a visitor whom the gate let in. binding_digest: whom it is given to."""
-        given = self.pass_for(ticket, now, binding_digest)
-        moved = self.redeemed.note(given)
-        if moved is not None and moved.admitted_at >= self._board_since:
-            self.occupancy.end(moved.expires, now)
+        """Redeem the ticket of a visitor whom the gate admitted; return their pass."""
+        visitor_pass = self.pass_for(ticket, now, binding_digest)
+        superseded = self.redeemed.add(visitor_pass)
+        if superseded is not None:
+            self.vacancies.end_superseded(superseded, now)
         self.fairness.record(ticket.first_seen, now)
-        return given
+        return visitor_pass
 
-    def renew(self, held: Pass, now: float) -> Pass | None:
-        """A longer pass, when renewal is on and enough of the old one has gone; else None."""
+    def take_back(self, now: float) -> None:
+        """Undo an `Admit` of the same `now`: another node had redeemed the ticket."""
+        self.vacancies.give_back(now)
+
+    def renew(self, visitor_pass: Pass, now: float) -> Pass | None:
+        """Return a longer pass, or None unless passes are renewed and enough of this one's time has passed."""
         session = self.settings.session
-        begun = held.expires - session.duration_seconds
+        begun = visitor_pass.expires - session.duration_seconds
         if not session.renew or now - begun < max(1.0, session.duration_seconds * RENEW_AFTER):
             return None
-        if begun >= self._board_since:
-            self.occupancy.end(held.expires, now)
-        renewed = replace(held, expires=self._expiry(now))
-        self.occupancy.begin(renewed.expires, now)
+        renewed = replace(visitor_pass, expires=self.vacancies.expiry(now))
+        self.vacancies.renew(begun, visitor_pass.expires, renewed.expires, now)
         return renewed
 
-    def end_session(self, held: Pass, now: float) -> None:
-        """The upstream says that this visitor is done: the place is free for the next one."""
-        self.occupancy.end(held.expires, now)
-        self.redeemed.end(held.id)
-        self.end_claim(held, now)
+    def end_session(self, visitor_pass: Pass, now: float) -> None:
+        """End a session that the upstream says is over: the vacancy is free for the next visitor."""
+        self.redeemed.end(visitor_pass.id)
+        self.vacancies.end_session(visitor_pass, now)
 
     def share_among(self, nodes: int, now: float) -> None:
-        """So many nodes are known to share the capacity: an even part is what this one hands out when it is alone."""
+        """Take note of how many nodes share the capacity. A node that hears no other hands out an even share."""
         wanted = self.gate.settings
         if wanted.nodes != nodes:
             even = wanted.room_rate / nodes
             self.gate.reconfigure(replace(wanted, nodes=nodes, admissions_per_second=even), now)
 
     def scale(self, factor: float, now: float) -> None:
-        """Use such a part of the configured capacity from now on, 0..1; nothing jumps."""
+        """Use this part of the configured capacity from now on, 0 to 1. Threshold, bucket and line stay."""
         wanted = self.gate.settings
         rate = self.settings.capacity.admissions_per_second * factor
         if wanted.room_rate != rate:
@@ -239,18 +193,10 @@ class Room:
             fresh = replace(wanted, admissions_per_second=part, room_admissions_per_second=rate)
             self.gate.reconfigure(fresh, now)
 
-    def take_over(self, was: "Room") -> None:
-        """Go on where this room was before the settings changed."""
-        self.stock, self.fairness = was.stock, was.fairness
-        self.redeemed, self._tried = was.redeemed, was._tried
-
-    def _expiry(self, now: float) -> float:
-        return float(math.ceil(now + self.settings.session.duration_seconds))
-
 
 def place_of(ticket: Ticket) -> float:
-    """A place in line: the first arrival, and within its millisecond the order that the id draws.
+    """Return a ticket's place in line: the first arrival, and within its millisecond an order drawn from the id.
 
-    The gate knows a visitor by this number alone; in a rush several arrive in the same millisecond.
+    The gate knows a visitor by this number alone, and in a rush several visitors arrive in the same millisecond.
     """
     return ticket.first_seen + crc32(ticket.id.encode()) / 2**32 * 0.001

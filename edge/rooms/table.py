@@ -1,4 +1,4 @@
-"""The rooms of this node: which one covers a request, and how all are made from the settings."""
+"""The rooms of a node: which one covers a request, and how all are built from the settings."""
 
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 
@@ -12,9 +12,11 @@ from waiting_room.page import WaitingPage
 
 __all__ = ["RoomTable", "build_rooms"]
 
+Rows = Sequence[MutableSequence[int]]
+
 
 class RoomTable:
-    """All rooms in the order of the file: the first whose host and paths match is the one."""
+    """All rooms in the order of the file. The first whose host and paths match covers the request."""
 
     def __init__(self, bypass: Sequence[str], rooms: Sequence[Room]) -> None:
         self.rooms = tuple(rooms)
@@ -33,11 +35,14 @@ class RoomTable:
         )
         self._index = PrefixIndex([room.settings.match.paths for room in rooms])
 
+    def __repr__(self) -> str:
+        return f"<RoomTable {', '.join(self.by_name)}>"
+
     def match(self, method: str, host: str, target: str) -> Room | None:
-        """The room that covers a request, whichever way its path is read; None when it goes straight through.
+        """Return the room that covers a request by any reading of its path, or None.
 
         Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
-        Callbacks are for machines that send what they have to say, and for visitors whom they send back by a form.
+        Callbacks hold for all methods: machines send to them, and send visitors back to them by a form.
         """
         forms = readings(target)
         if len(forms) == 1:
@@ -57,7 +62,7 @@ class RoomTable:
 
 
 def host_name(host: str) -> str:
-    """A `Host` header without port and trailing dot, lower case."""
+    """Return a `Host` header without port and trailing dot, in lower case."""
     name = host.lower()
     if name.startswith("["):
         return name.partition("]")[0] + "]"
@@ -65,7 +70,7 @@ def host_name(host: str) -> str:
 
 
 def gate_settings(settings: Settings, room: RoomSettings) -> GateSettings:
-    """One node's part of a room's capacity and of its budget of polls."""
+    """Return one node's share of a room's capacity and of its budget of polls."""
     nodes, capacity, polling = settings.nodes, room.capacity, room.polling
     return GateSettings(
         admissions_per_second=capacity.admissions_per_second / nodes,
@@ -82,65 +87,63 @@ def gate_settings(settings: Settings, room: RoomSettings) -> GateSettings:
 def build_rooms(
     settings: Settings,
     assets: Assets,
-    rows_of: Callable[[str], Sequence[MutableSequence[int]]],
+    rows_of: Callable[[str], Rows],
     own_row: int,
     now: float,
-    board_since: float,
+    counted_since: float,
     before: RoomTable | None = None,
     resume: Mapping[str, Mapping[str, float]] | None = None,
-    claims_of: Callable[[str], Sequence[MutableSequence[int]]] | None = None,
+    claims_of: Callable[[str], Rows] | None = None,
 ) -> RoomTable:
-    """All rooms of a settings file; a room that was there before goes on with its line, its gate and its stock.
+    """Build all rooms of a settings file. A room that was there before keeps its line, its gate and its history.
 
-    rows_of(name), claims_of(name): the rows of all nodes on this machine for a room, zeroed when the room is new.
-    Without claims_of this node counts its own claims alone.
-    resume: the gates' checkpoints by room, from the worker in whose place this one was started.
+    rows_of(name), claims_of(name): the rows of all nodes of this machine for a room, zeroed if the room is new.
+    Without claims_of this node counts its own claims alone. counted_since: when the rows began.
+    resume: the gates' checkpoints by room, of the worker that this one replaces.
     """
     built = []
     for room in settings.rooms:
         rows, claims = rows_of(room.name), claims_of(room.name) if claims_of else ()
-        was = before.by_name.get(room.name) if before else None
-        since = board_since
-        if was and was.settings.session.duration_seconds != room.session.duration_seconds:
+        old = before.by_name.get(room.name) if before else None
+        since = counted_since
+        if old and old.settings.session.duration_seconds != room.session.duration_seconds:
             _clear(rows[own_row])
             since = now
-        if was and claims and was.settings.stock.claim_seconds != room.stock.claim_seconds:
+        if old and claims and old.settings.stock.claim_seconds != room.stock.claim_seconds:
             _clear(claims[own_row])
         # A machine that joins others may join a sale that is under way: its first burst was made by them.
         joins_late: Mapping[str, float] | None = {} if settings.cluster.redis_url is not None else None
-        gate = _gate(gate_settings(settings, room), now, was, (resume or {}).get(room.name, joins_late))
         active = room.capacity.total_active_users
-        fresh = Room(
-            room,
-            gate,
-            WaitingPage(
-                assets,
-                room.name,
-                room.page.title,
-                away_s=room.ticket.away_seconds,
-                join_s=room.join.no_script_wait_seconds,
-            ),
-            limit=None if active is None else max(1, active // settings.cluster.nodes),
-            rows=rows,
-            claims=claims,
-            own_row=own_row,
-            board_since=since,
-            machines=settings.cluster.nodes,
+        built.append(
+            Room(
+                room,
+                _gate(gate_settings(settings, room), now, old, (resume or {}).get(room.name, joins_late)),
+                _page(room, assets),
+                history=None if old is None else old.history,
+                limit=None if active is None else max(1, active // settings.cluster.nodes),
+                rows=rows,
+                claims=claims,
+                own_row=own_row,
+                counted_since=since,
+                machines=settings.cluster.nodes,
+            )
         )
-        if was:
-            fresh.take_over(was)
-        built.append(fresh)
     return RoomTable(settings.bypass, built)
 
 
 def _clear(row: MutableSequence[int]) -> None:
-    """Count anew: the bins are of another width."""
+    """Start to count anew, because the bins have another width."""
     for cell in range(CELLS):  # one by one: shared memory takes no list
         row[cell] = 0
 
 
-def _gate(wanted: GateSettings, now: float, was: Room | None, checkpoint: Mapping[str, float] | None) -> Gate:
-    if was is None:
+def _page(room: RoomSettings, assets: Assets) -> WaitingPage:
+    away_s, wait_s = room.ticket.away_seconds, room.join.no_script_wait_seconds
+    return WaitingPage(assets, room.name, room.page.title, away_s=away_s, join_s=wait_s)
+
+
+def _gate(wanted: GateSettings, now: float, old: Room | None, checkpoint: Mapping[str, float] | None) -> Gate:
+    if old is None:
         return Gate(wanted, now, resume=checkpoint)
-    was.gate.reconfigure(wanted, now)
-    return was.gate
+    old.gate.reconfigure(wanted, now)
+    return old.gate

@@ -1,18 +1,18 @@
-"""How a room's upstream does, as one worker sees it: what the closed loop of `capacity.adaptive` goes by.
+"""How fast and how reliably a room's upstream responds, as one worker sees it: the input of `capacity.adaptive`.
 
-A request counts from the moment in which a connection is asked for (the upload is the visitor's affair) to the head of
-its answer. What is still under way counts at every look as soon as it is older than the target, for an upstream that
-hangs gives no answers at all. Who goes away before the answer is counted no further.
+A request is timed from the moment a connection is asked for (the upload depends on the visitor) to the head of the
+response. A request under way counts in every reading as soon as it is older than the target, because an upstream that
+hangs sends no responses at all. A visitor who leaves before the response is not counted.
 """
 
 from controller import MOST_SLOW, Answered
 from edge.messages.verdict import UpstreamObserver
 
-__all__ = ["Health"]
+__all__ = ["UpstreamHealth"]
 
 
-class Health(UpstreamObserver):
-    """Of one room at one worker. Times are monotonic seconds; key: the exchange, whatever it is."""
+class UpstreamHealth(UpstreamObserver):
+    """Of one room at one worker. Times are monotonic seconds; `key` is the exchange, whatever it is."""
 
     __slots__ = ("_count", "_failed", "_slowness", "_under_way", "target_s")
 
@@ -23,13 +23,13 @@ class Health(UpstreamObserver):
         self._slowness = 0.0
 
     def __repr__(self) -> str:
-        return f"<Health {self._count} answered, {self._failed} failed, {len(self._under_way)} under way>"
+        return f"<UpstreamHealth {self._count} answered, {self._failed} failed, {len(self._under_way)} under way>"
 
     def asked(self, key: object, now: float) -> None:
         self._under_way[key] = now
 
     def answered(self, key: object, now: float, *, is_failure: bool) -> None:
-        """The head of an answer has come, or it is certain that none will."""
+        """The head of a response has arrived, or it is certain that none will."""
         asked_at = self._under_way.pop(key, None)
         if asked_at is not None:
             self._count += 1
@@ -41,7 +41,7 @@ class Health(UpstreamObserver):
         self._under_way.pop(key, None)
 
     def take(self, now: float) -> Answered:
-        """What has come since the last time, and what is overdue now."""
+        """Return the responses since the last call, and the requests that are overdue now."""
         overdue = 0
         for asked_at in self._under_way.values():  # the oldest come first
             if now - asked_at <= self.target_s:

@@ -1,1 +1,1 @@
-"""Who is kept out, and how often who may ask."""
+"""Deny list, rate limits and bot score: what is checked before the room."""

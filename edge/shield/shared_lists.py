@@ -1,11 +1,11 @@
-"""Allow and deny lists that operators change while the edge runs, and that all machines of a cluster come to agree on.
+"""Allow and deny lists that operators change while the edge runs, and that all machines of a cluster agree on.
 
-    entry    network, list ('deny', 'allow', or 'none': taken off), expires, changed    both times wall clock, seconds
+    entry    network, list ('deny', 'allow', or 'none': removed), expires, changed      both times wall clock, seconds
 
-Of two entries for one network the one that was changed later counts, wherever it was heard first, so machines may tell
-each other all they know in any order and as often as they like. What is taken off stays as 'none' until it would have
-ended, or a machine that has not heard of it yet would bring it back. Nothing is kept for good: lasting entries belong
-into the settings or a file. Pure: no I/O, no clock.
+Of two entries for one network the one that was changed later counts, wherever it was heard first. So machines may tell
+each other all they know, in any order and as often as they like. A removed entry stays as 'none' until it would have
+expired; otherwise a machine that has not heard of the removal would bring it back. Nothing is kept for good: lasting
+entries belong in the settings or a file. Pure: no I/O, no clock.
 """
 
 import ipaddress
@@ -16,9 +16,9 @@ from typing import Any
 __all__ = ["LISTS", "MOST", "Entry", "SharedLists"]
 
 LISTS = ("deny", "allow", "none")
-#: Entries; the whole of them is told to the other machines every few seconds.
+#: The most entries. All of them are sent to the other machines every few seconds.
 MOST = 4096
-#: An entry whose change lies this far ahead was not made by a clock that can be believed.
+#: An entry whose change lies further ahead than this, in seconds, was made by a clock that cannot be trusted.
 MOST_AHEAD_S = 300.0
 
 
@@ -39,24 +39,28 @@ class SharedLists:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __repr__(self) -> str:
+        return f"<SharedLists {len(self)} entries>"
+
     def change(self, network: str, which: str, expires: float, now: float) -> str:
-        """Put a network on one of LISTS; returns the one it was on. Raises ValueError when it cannot be."""
+        """Put a network on one of LISTS and return the list it was on. Raises ValueError if that is not possible."""
         if which not in LISTS:
             raise ValueError(f"there is no list {which!r}: choose one of {', '.join(LISTS)}")
         name = str(ipaddress.ip_network(network))
-        was = self._entries.get(name)
-        if was is None and len(self._entries) >= MOST:
+        known = self._entries.get(name)
+        if known is None and len(self._entries) >= MOST:
             raise ValueError(f"there are {MOST} entries already: put lasting ones into a file (abuse.deny_files)")
-        if was is not None and which == "none":
-            expires = max(expires, was.expires)  # as long as others may remember it
-        changed = now if was is None else max(now, was.changed + 0.001)
+        if known is not None and which == "none":
+            expires = max(expires, known.expires)  # as long as other machines may remember it
+        changed = now if known is None else max(now, known.changed + 0.001)
         self._entries[name] = Entry(name, which, expires, changed)
-        return "none" if was is None or was.expires <= now else was.list
+        return "none" if known is None or known.expires <= now else known.list
 
-    def merge(self, told: Iterable[Any], now: float) -> bool:
-        """Take in what another machine knows (`told`), but for what makes no sense. Whether that changed anything."""
+    def merge(self, entries: Iterable[Any], now: float) -> bool:
+        """Take in the `entries_json` of another machine; return whether anything changed. Malformed entries are
+        ignored."""
         is_news = False
-        for each in told:
+        for each in entries:
             entry = _entry(each)
             if entry is None or entry.expires <= now or entry.changed > now + MOST_AHEAD_S:
                 continue
@@ -69,28 +73,28 @@ class SharedLists:
             is_news = True
         return is_news
 
-    def told(self) -> list[list[Any]]:
-        """All entries, for another machine; JSON-able."""
+    def entries_json(self) -> list[list[Any]]:
+        """Return all entries in a form that JSON can carry, for `merge` at another machine."""
         return [[each.network, each.list, each.expires, each.changed] for each in self._entries.values()]
 
     def on(self, which: str) -> tuple[str, ...]:
-        """The networks on a list."""
+        """Return the networks on a list."""
         return tuple(sorted(each.network for each in self._entries.values() if each.list == which))
 
     def entries(self) -> list[Entry]:
         return sorted(self._entries.values(), key=lambda each: (each.list, each.network))
 
-    def drop_over(self, now: float) -> bool:
-        """Forget what has ended. Whether a list has changed by it."""
-        over = [each for each in self._entries.values() if each.expires <= now]
-        for each in over:
+    def drop_expired(self, now: float) -> bool:
+        """Forget the expired entries. Return whether a list changed."""
+        expired = [each for each in self._entries.values() if each.expires <= now]
+        for each in expired:
             del self._entries[each.network]
-        return any(each.list != "none" for each in over)
+        return any(each.list != "none" for each in expired)
 
 
-def _entry(told: Any) -> Entry | None:
+def _entry(raw: Any) -> Entry | None:
     try:
-        network, which, expires, changed = told
+        network, which, expires, changed = raw
         entry = Entry(str(ipaddress.ip_network(network)), which, float(expires), float(changed))
     except (TypeError, ValueError):
         return None

@@ -63,7 +63,7 @@ class ListSync:
         if not 0 < for_s <= MOST_S:
             raise ValueError(f"seconds must be above 0 and at most {MOST_S:g}, got {for_s:g}")
         now, trial = time.time(), SharedLists()
-        trial.merge(self._lists.told(), now)
+        trial.merge(self._lists.entries_json(), now)
         before = {network: trial.change(network, which, now + for_s, now) for network in networks}
         after = {network: {"list": which, "seconds": for_s} for network in networks}
         audit(who, "change lists", "done", before, after)
@@ -94,7 +94,7 @@ class ListSync:
                 await asyncio.wait_for(self._changed.wait(), LOOK_S)
             is_news = self._changed.is_set()
             self._changed.clear()
-            if self._lists.drop_over(time.time()) or is_news:
+            if self._lists.drop_expired(time.time()) or is_news:
                 for which in ("allow", "deny"):
                     self._gauge.labels(which).set(len(self._lists.on(which)))
                 self._apply()
@@ -105,4 +105,4 @@ class ListSync:
 
     def _tell(self) -> None:
         if len(self._lists):
-            self._tell_machines({"kind": "lists", "entries": self._lists.told()})
+            self._tell_machines({"kind": "lists", "entries": self._lists.entries_json()})

@@ -61,7 +61,7 @@ class Relay:
         if self._bus is not None:
             seat.send("bus", up=self._bus.is_up)
         for shelf in self._shelves.values():
-            seat.send("event", event=asdict(shelf.known))
+            seat.send("event", event=asdict(shelf.latest))
 
     def tell(self, message: Message, origin: WorkerHandle | None = None) -> None:
         """Tell all workers here, but the one that said it."""
@@ -98,7 +98,7 @@ class Relay:
 
     def hear_shop(self, event: RoomEvent) -> None:
         """The shop was asked for its stock. Workers are told, news or not: it puts right what crossed on its way."""
-        self._shelves.setdefault(event.room, StockView(event.room)).hear(event, time.time())
+        self._shelves.setdefault(event.room, StockView(event.room)).update(event, time.time())
         self.tell({"kind": "event", "event": asdict(event)})
 
     def tell_stock(self, known: dict[str, bool]) -> None:
@@ -107,7 +107,7 @@ class Relay:
 
     def _spread(self, event: RoomEvent, origin: WorkerHandle | None = None) -> bool:
         """Tell the other workers what an upstream said of a room. False, and nobody is told, when it is no news."""
-        is_news = self._shelves.setdefault(event.room, StockView(event.room)).hear(event, time.time())
+        is_news = self._shelves.setdefault(event.room, StockView(event.room)).update(event, time.time())
         is_news |= event.tried is not None
         if is_news:
             self.tell({"kind": "event", "event": asdict(event)}, origin)

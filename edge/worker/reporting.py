@@ -38,7 +38,7 @@ class Reporter:
             self._metrics.active.labels(room.name).set(room.occupancy.total)
             self._metrics.capacity.labels(room.name).set(seen.admissions_per_second)
             self._metrics.bucket_level.labels(room.name).set(seen.bucket_level)
-            self._metrics.parked_polls.labels(room.name).set(len(room.parked))
+            self._metrics.parked_polls.labels(room.name).set(room.door.parked_count)
             self._metrics.lag.labels(room.name).set(seen.lag_s)
             fairness = room.fairness.snapshot()
             self._metrics.overtaken.labels(room.name).set(fairness.kendall)

@@ -99,7 +99,7 @@ class Worker:
                 case "bus":
                     self._hear_bus(message["up"])
                 case "stock":
-                    self._dependencies.hear_stock(message["known"])
+                    self._dependencies.note_stock(message["known"])
                     self._note_missing()
                 case "drain":
                     await self._hear_drain(message["grace_s"], message["last_word_s"])
@@ -115,9 +115,9 @@ class Worker:
             case "news" if self._heartbeat is not None:
                 self._heartbeat.hear(message["room"], message["summary"])
             case "granted" if self._grants is not None:
-                self._grants.hear(message)
+                self._grants.receive(message)
             case "moved" if self._pipeline is not None:
-                self._pipeline.apply_move(message["room"], message["ticket"], message["record"])
+                self._pipeline.supersede(message["room"], message["ticket"], message["record"])
             case "spent" if self._pipeline is not None and self._pipeline.shield is not None:
                 self._pipeline.shield.charge(message["limits"], time.time())
 
@@ -156,7 +156,7 @@ class Worker:
         )
         self._adapt(message["factors"])
         self._dependencies.needs_redis = settings.cluster.redis_url is not None
-        self._dependencies.hear_stock(message["stock_known"])
+        self._dependencies.note_stock(message["stock_known"])
         self._note_missing()
         before = self._pipeline
         if before is None:
@@ -183,13 +183,13 @@ class Worker:
             self._access.use(settings.log)
             self._plane.use(settings, pipeline)
         if before is not None:
-            before.release_parked(time.time())
+            before.answer_parked(time.time())
 
     def _shield(self, settings: Settings) -> Shield | None:
         """What is asked before the room; None when the settings ask for nothing. Counts go on over a reload."""
         before = None if self._pipeline is None else self._pipeline.shield
-        asked_s = min(room.polling.min_seconds for room in settings.rooms)
-        shield = Shield(settings.abuse, before, asked_s=asked_s, shares=settings.is_joined)
+        shortest_s = min(room.polling.min_seconds for room in settings.rooms)
+        shield = Shield(settings.abuse, before, shortest_s=shortest_s, shares=settings.is_joined)
         return None if shield.is_off else shield
 
     def _grants_for(self, settings: Settings) -> RedemptionClient | None:
@@ -224,11 +224,11 @@ class Worker:
             await asyncio.sleep(TICK_S * self._random.uniform(0.9, 1.1))
             if self._rooms is None:
                 continue
+            self._note_clock_step()
             now = time.time()
             step += 1
             for room in due_at(self._rooms.rooms, step):
-                room.gate.tick(now)
-                room.answer_parked(now)
+                room.door.tick(now)
             if self._heartbeat is not None:
                 self._heartbeat.beat(self._rooms, now)
             if time.monotonic() >= next_report:
@@ -242,9 +242,12 @@ class Worker:
         if shield is not None and (spent := shield.spent()):
             self._channel.send("spent", limits=spent)
 
-    def _report(self, now: float) -> None:
-        if self._rooms is not None and (by_s := self._clock_steps.look()) is not None:
+    def _note_clock_step(self) -> None:
+        by_s = self._clock_steps.look()
+        if by_s is not None:
             log.warning("the clock was set: places and passes are carried over", extra=facts(by_s=round(by_s, 1)))
+
+    def _report(self, now: float) -> None:
         if self._plane is not None:
             self._metrics.connections.set(len(self._plane.connections))
             self._metrics.accept_pauses.follow(self._plane.entrance.times_shut)
@@ -254,7 +257,7 @@ class Worker:
 
     def _note_missing(self) -> None:
         for room in self._rooms.rooms if self._rooms else ():
-            room.missing = self._dependencies.missing(room.settings)
+            room.set_missing(self._dependencies.missing(room.settings))
 
     def _adapt(self, factors: Mapping[str, float]) -> None:
         """Let rooms use these parts of their capacities."""

@@ -244,7 +244,7 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
             settings: str = "",
             rate: float = 1e5,
             room: str = "",
-            grants: RedemptionClient | None = None,
+            redemption: RedemptionClient | None = None,
         ) -> Edge:
             text = SETTINGS % (upstream.url, upstream_settings, settings, rate)
             parsed = parse_settings(text + (f"    {room}\n" if room else ""))
@@ -261,7 +261,7 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
                 os.urandom,
                 lambda event: None,
                 None if (shield := Shield(parsed.abuse)).is_off else shield,
-                grants=grants,
+                redemption=redemption,
             )
             watcher = Recorder()
             plane = ProxyServer(parsed, pipeline, watcher, time.time, random.random)

@@ -21,7 +21,7 @@ from statistics import fmean
 
 from controller.law.adaptive import AdaptiveLaw, AdaptiveSettings
 from edge.cli.simulate.chart import Guide, Line, chart, linear, time_axis
-from edge.rooms.upstream_health import Health
+from edge.rooms.upstream_health import UpstreamHealth
 
 __all__ = ["CAPACITY", "TARGET_S", "Played", "Trouble", "play"]
 
@@ -62,7 +62,7 @@ class Played:
 
 
 class _Shop:
-    def __init__(self, chance: Random, trouble: Trouble, health: Health) -> None:
+    def __init__(self, chance: Random, trouble: Trouble, health: UpstreamHealth) -> None:
         self.chance, self.trouble, self.health = chance, trouble, health
         self.events: list[tuple[float, int, str, int, int]] = []
         self.queue: deque[tuple[int, int]] = deque()
@@ -104,7 +104,7 @@ class _Shop:
 
 def play(trouble: Trouble, end_s: float, *, seed: int = SEED, has_loop: bool = True) -> Played:
     law = AdaptiveLaw(AdaptiveSettings(error_share=0.05, floor=0.1, recovery_s=300.0))
-    health = Health(TARGET_S)
+    health = UpstreamHealth(TARGET_S)
     shop, played = _Shop(Random(seed), trouble, health), Played()
     shop.later(0.0, "admit")
     shop.later(STEP_S, "step")

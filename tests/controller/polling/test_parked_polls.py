@@ -1,4 +1,4 @@
-"""Answers that are held: who is there is let in oldest first, once, and nobody is forgotten."""
+"""Parked polls: of the visitors who are present the oldest is admitted first, once, and every poll is answered."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from controller import Admit, Gate, GateSettings, ParkedPolls, Verdict, Wait
+from controller import Admit, Door, Gate, GateSettings, Park, Verdict, Wait
 from controller.polling.appointments import HELD_MOST_S, holding
-from controller.polling.parked_polls import MOST
+from controller.polling.parked_polls import MOST, ParkedPolls
 
-HOLD_S = holding(GateSettings(admissions_per_second=5.0), is_exact=True)[0]
+PARK_S = holding(GateSettings(admissions_per_second=5.0), is_exact=True)[0]
 
 
 def nobody(place: float, now: float) -> bool:
@@ -21,80 +21,80 @@ def everybody(place: float, now: float) -> bool:
     return True
 
 
-def test_the_oldest_who_are_let_in_are_answered_and_the_others_when_their_time_is_over() -> None:
-    held, said = ParkedPolls(), []
+def test_the_oldest_admitted_visitors_are_answered_and_the_others_when_their_time_is_over() -> None:
+    parked, said = ParkedPolls(), []
     for place in (3.0, 1.0, 2.0):
-        held.hold(place, 0.0, 3.0, lambda now, place=place: said.append((place, now)))
-    held.call(0.5, 9.0, lambda place, now: place < 2.0)
+        parked.park(place, 0.0, 3.0, lambda now, place=place: said.append((place, now)))
+    parked.answer(0.5, 9.0, lambda place, now: place < 2.0)
     assert said == [(1.0, 0.5)]
-    assert held.is_pressing
-    held.call(2.9, 2.0, nobody)
+    assert parked.is_due
+    parked.answer(2.9, 2.0, nobody)
     assert said == [(1.0, 0.5)]
-    held.call(3.0, 1.0, nobody)
+    parked.answer(3.0, 1.0, nobody)
     assert said[1:] == [(3.0, 3.0), (2.0, 3.0)]
-    assert not held
-    assert not held.is_pressing
+    assert not parked
+    assert not parked.is_due
 
 
-def test_all_are_answered_when_others_are_to_judge_them_or_the_clock_is_put_back() -> None:
-    held, said = ParkedPolls(), []
-    held.hold(1.0, 100.0, 103.0, said.append)
-    held.hold(2.0, 100.0, 103.0, said.append)
-    held.call(40.0, 0.0, nobody)
+def test_every_poll_is_answered_when_the_gate_is_replaced_or_the_clock_is_set_back() -> None:
+    parked, said = ParkedPolls(), []
+    parked.park(1.0, 100.0, 103.0, said.append)
+    parked.park(2.0, 100.0, 103.0, said.append)
+    parked.answer(40.0, 0.0, nobody)
     assert said == [40.0, 40.0]
-    held.hold(2.0, 41.0, 44.0, said.append)
-    held.release(41.5)
+    parked.park(2.0, 41.0, 44.0, said.append)
+    parked.answer_all(41.5)
     assert said[2:] == [41.5]
-    assert not held
+    assert not parked
 
 
-def test_who_has_gone_is_not_answered() -> None:
-    held, said = ParkedPolls(), []
-    number = held.hold(1.0, 0.0, 2.0, said.append)
-    held.forget(number)
-    held.forget(number)
-    held.call(5.0, 9.0, everybody)
+def test_a_removed_poll_is_not_answered() -> None:
+    parked, said = ParkedPolls(), []
+    number = parked.park(1.0, 0.0, 2.0, said.append)
+    assert parked.remove(number)
+    assert not parked.remove(number)
+    parked.answer(5.0, 9.0, everybody)
     assert said == []
-    assert not held
+    assert not parked
 
 
-def test_of_two_requests_of_one_visitor_the_later_is_held() -> None:
-    """The earlier is answered at the next step, not from within: a chain of them would go as deep as it is long."""
-    held, said = ParkedPolls(), []
-    held.hold(1.0, 0.0, 2.0, lambda now: said.append(("earlier", now)))
-    held.hold(1.0, 0.5, 2.5, lambda now: said.append(("later", now)))
+def test_of_two_polls_of_one_visitor_the_later_stays_parked() -> None:
+    """The earlier is answered at the next step, not from within `park`: a chain would recurse as deep as it is long."""
+    parked, said = ParkedPolls(), []
+    parked.park(1.0, 0.0, 2.0, lambda now: said.append(("earlier", now)))
+    parked.park(1.0, 0.5, 2.5, lambda now: said.append(("later", now)))
     assert said == []
-    held.call(0.6, 0.0, nobody)
+    parked.answer(0.6, 0.0, nobody)
     assert said == [("earlier", 0.6)]
-    held.call(0.7, 9.0, everybody)
+    parked.answer(0.7, 9.0, everybody)
     assert said == [("earlier", 0.6), ("later", 0.7)]
 
 
-def test_an_answer_may_lead_to_the_next_request_at_once() -> None:
-    """What is pipelined behind a poll is served when that is answered: it calls, and is held, from within a call."""
-    held, said = ParkedPolls(), []
+def test_an_answer_may_bring_the_next_poll_at_once() -> None:
+    """A poll pipelined behind a parked one is served when that is answered: it parks from within `answer`."""
+    parked, said = ParkedPolls(), []
 
     def again(now: float) -> None:
         said.append(now)
-        held.call(now, 9.0, everybody)
+        parked.answer(now, 9.0, everybody)
         if len(said) < 5000:
-            held.hold(1.0, now, now + 1.0, again)
+            parked.park(1.0, now, now + 1.0, again)
 
-    held.hold(1.0, 0.0, 1.0, again)
-    held.call(0.5, 9.0, everybody)
+    parked.park(1.0, 0.0, 1.0, again)
+    parked.answer(0.5, 9.0, everybody)
     assert len(said) == 5000
 
 
-def test_it_is_full_some_time() -> None:
-    held = ParkedPolls()
+def test_the_number_of_parked_polls_is_bounded() -> None:
+    parked = ParkedPolls()
     for i in range(MOST):
-        assert not held.is_full
-        held.hold(float(i), 0.0, 1.0, str)
-    assert held.is_full
+        assert not parked.is_full
+        parked.park(float(i), 0.0, 1.0, str)
+    assert parked.is_full
 
 
 def sale(rate: float, nodes: int = 1) -> Gate:
-    """A gate in front of which 200 people wait; each was asked back."""
+    """A gate in front of which 200 visitors wait; each has an appointment."""
     gate = Gate(GateSettings(admissions_per_second=rate, nodes=nodes), now=0.0)
     for i in range(200):
         gate.decide(i * 1e-3, i * 1e-3, 0.5)
@@ -102,72 +102,103 @@ def sale(rate: float, nodes: int = 1) -> Gate:
     return gate
 
 
-ELSEWHERE = 7.5  # between those who asked this node: another one answered their first request
+#: A place between those of the visitors who polled this node: another node answered this visitor's first poll.
+ELSEWHERE = 7.5
 
 
-def hold_front(gate: Gate, held: ParkedPolls, first: float, count: int, now: float) -> dict[float, Verdict]:
-    """So many poll, whose turn is next, and are held; they were asked to by this node, or by another."""
+def park_front(door: Door, first: float, count: int, now: float) -> dict[float, Verdict]:
+    """Poll for `count` visitors at the front and park them. Return the verdicts by place, as they come."""
     said: dict[float, Verdict] = {}
 
     def answering(place: float) -> Callable[[float], object]:
-        return lambda then: said.update({place: gate.settle(place, then, 0.5, then - now)})
+        return lambda then: said.update({place: door.settle(place, then, 0.5, then - now)})
 
     for i in range(count):
         place = (first + i) * 1e-3
-        verdict = gate.decide(place, now, 0.5)
+        verdict = door.poll(place, now, 0.5)
         if isinstance(verdict, Admit):
             said[place] = verdict
         else:
-            assert isinstance(verdict, Wait)
-            assert gate.may_park(place, verdict)
-            held.hold(place, now, gate.park(place, now), answering(place))
+            assert isinstance(verdict, Park)
+            door.park(place, verdict, answering(place))
     return said
 
 
-def test_whose_turn_is_near_comes_in_with_the_next_token_and_not_at_the_next_poll() -> None:
-    """Fifty a second: ten people who all poll at one moment are in a fifth of a second later, in their order."""
-    gate, held = sale(50.0), ParkedPolls()
+def test_parked_visitors_are_admitted_with_the_next_token_in_order() -> None:
+    """Fifty a second: sixty visitors who all poll at one moment are admitted as fast as tokens come."""
+    door = Door(sale(50.0))
     now = 0.2
     for _ in range(12):
         now += 0.1
-        gate.tick(now)
-    said = hold_front(gate, held, 50, 60, now)
+        door.tick(now)
+    said = park_front(door, 50, 60, now)
     order = list(said)
     for _ in range(12):
         now += 0.1
-        gate.tick(now)
-        held.call(now, gate.threshold, gate.would_admit)
+        door.tick(now)
         order += [place for place in said if place not in order]
     assert order == sorted(order)
     assert len([v for v in said.values() if isinstance(v, Admit)]) >= 58
 
 
-def test_who_is_further_back_is_not_held() -> None:
-    gate = sale(10.0)
-    verdict = gate.decide(0.199, 1.5, 0.5)
-    assert isinstance(verdict, Wait)
-    assert not gate.may_park(0.199, verdict)
+def test_a_visitor_further_back_is_not_parked() -> None:
+    assert isinstance(Door(sale(10.0)).poll(0.199, 1.5, 0.5), Wait)
 
 
-def test_who_was_held_in_vain_is_asked_back_at_once() -> None:
-    """The shortest interval counts from their request on, and they were there for longer. Who knows the whole line has
-    them back 0.6 s before their turn."""
-    gate, held = sale(5.0), ParkedPolls()
-    said = hold_front(gate, held, 7, 1, 0.3)
+def test_a_caller_that_does_not_park_gets_a_wait() -> None:
+    door = Door(sale(5.0))
+    assert isinstance(door.poll(0.007, 0.3, 0.5, may_park=False), Wait)
+    verdict = door.poll(0.007, 0.3, 0.5)
+    assert isinstance(verdict, Park)
+    assert verdict.wait.poll_after_s > 0.0
+    assert door.parked_count == 0
+
+
+def test_a_visitor_is_not_admitted_from_a_parked_poll_while_the_room_has_no_vacancy() -> None:
+    vacancies = 0
+    door = Door(sale(5.0), lambda now: vacancies > 0)
+    said = park_front(door, 7, 1, 0.3)
+    for step in range(4, 12):
+        door.tick(step * 0.1)
     assert said == {}
-    held.call(0.3 + HOLD_S, gate.threshold, nobody)
+    vacancies = 1
+    door.tick(1.2)
+    assert isinstance(said[0.007], Admit)
+
+
+def test_a_visitor_who_hangs_up_is_not_admitted_and_is_expected_no_longer() -> None:
+    door = Door(sale(5.0, nodes=4))
+    place, said = 0.0075, []
+    verdict = door.poll(place, 0.3, 0.5)
+    assert isinstance(verdict, Park)
+    number = door.park(place, verdict, said.append)
+    waiting = door.gate.snapshot(0.3).waiting
+    door.hang_up(place, number)
+    door.tick(2.0)
+    assert said == []
+    assert door.gate.snapshot(0.3).waiting < waiting
+
+
+def test_a_visitor_parked_in_vain_polls_again_at_once() -> None:
+    """The shortest interval counts from their request on, and they were there for longer. A gate that knows the whole
+    line asks them back 0.6 s before their admission."""
+    door = Door(sale(5.0), lambda now: False)
+    said = park_front(door, 7, 1, 0.3)
+    assert said == {}
+    door.answer_older(1.0, 0.3 + PARK_S)
     (verdict,) = said.values()
     assert isinstance(verdict, Wait)
     assert verdict.eta_p50_s == pytest.approx(0.71)
     assert verdict.poll_after_s == pytest.approx(0.11)
 
 
-def test_who_is_held_is_expected_for_as_long() -> None:
-    """Their lease does not end before their answer is due; soon after it, if they do not ask again."""
-    gate, held = sale(5.0, nodes=4), ParkedPolls()
-    hold_front(gate, held, ELSEWHERE, 1, 0.3)
+def test_a_parked_visitor_is_expected_while_parked() -> None:
+    """Their lease does not end before their response is due; it ends soon afterwards if they do not poll again."""
+    door = Door(sale(5.0, nodes=4))
+    gate = door.gate
+    park_front(door, ELSEWHERE, 1, 0.3)
     now = 0.3
-    until = now + HOLD_S
+    until = now + PARK_S
     while now < until:
         gate.tick(now)
         assert 0.0075 in gate._line.book
@@ -178,15 +209,16 @@ def test_who_is_held_is_expected_for_as_long() -> None:
     assert 0.0075 not in gate._line.book
 
 
-def test_who_was_held_in_vain_is_expected_elsewhere_at_once() -> None:
-    """Where many nodes share the line: here and where they ask next, they would be counted twice."""
-    gate, held = sale(5.0, nodes=4), ParkedPolls()
-    said = hold_front(gate, held, ELSEWHERE, 1, 0.3)
-    now = 0.3 + HOLD_S
+def test_a_visitor_parked_in_vain_is_soon_expected_at_another_node() -> None:
+    """Where many nodes share the line: otherwise they would be counted here and at the node they poll next."""
+    door = Door(sale(5.0, nodes=4))
+    gate = door.gate
+    said = park_front(door, ELSEWHERE, 1, 0.3)
+    now = 0.3 + PARK_S
     gate.tick(now)
     while gate._bucket.take(now):
         pass
-    held.call(now, 0.0, nobody)
+    door.answer_older(1.0, now)
     (verdict,) = said.values()
     assert isinstance(verdict, Wait)
     assert verdict.poll_after_s == 0.01
@@ -197,33 +229,33 @@ def test_who_was_held_in_vain_is_expected_elsewhere_at_once() -> None:
     assert 0.0075 not in gate._line.book
 
 
-def test_whose_turn_has_moved_away_while_they_were_held_is_asked_back_in_time_for_it() -> None:
-    """What is left of the shortest interval counts from their request, a longer one from now."""
+def test_a_parked_visitor_whose_admission_moved_away_gets_an_appointment_for_it() -> None:
+    """What is left of the shortest interval counts from their request, a longer interval from now."""
     gate = sale(5.0)
     verdict = gate.decide(0.15, 0.3, 0.5)
     assert isinstance(verdict, Wait)
     gate.park(0.15, 0.3)
-    settled = gate.settle(0.15, 0.3 + HOLD_S, 0.5, HOLD_S)
+    settled = gate.settle(0.15, 0.3 + PARK_S, 0.5, PARK_S)
     assert isinstance(settled, Wait)
     assert settled.poll_after_s == verdict.poll_after_s > 10.0
 
 
-@pytest.mark.parametrize(("nodes", "is_hasty_held"), [(1, True), (4, False)])
-def test_who_polls_sooner_than_asked_is_not_held_at_one_of_many_nodes(nodes: int, is_hasty_held: bool) -> None:
-    """They are at the others as well, so the first of them to call would let them in. Where there is but one they gain
-    nothing, and whoever reloads the page, or has it open twice, loses nothing."""
+@pytest.mark.parametrize(("nodes", "is_hasty_parked"), [(1, True), (4, False)])
+def test_a_visitor_who_polls_early_is_not_parked_at_one_of_many_nodes(nodes: int, is_hasty_parked: bool) -> None:
+    """They are parked at the other nodes as well, so the first node with a token would admit them. At a single node
+    they gain nothing, and a visitor who reloads the page, or has two tabs, loses nothing."""
     gate = sale(5.0, nodes)
-    for place, now, is_held in ((0.008, 0.35, is_hasty_held), (0.009, 1.6, True)):
+    for place, now, is_parked in ((0.008, 0.35, is_hasty_parked), (0.009, 1.6, True)):
         gate.tick(now)
         while gate._bucket.take(now):
             pass
         verdict = gate.decide(place, now, 0.5)
         assert isinstance(verdict, Wait)
-        assert gate.may_park(place, verdict) is is_held
+        assert gate.may_park(place, verdict) is is_parked
 
 
-def test_a_node_that_sees_a_sample_holds_the_part_of_more_seconds() -> None:
-    """Whoever would be asked back in the shortest interval is rather there, as far as that does not take more polls."""
+def test_a_node_that_sees_a_sample_parks_visitors_of_more_seconds() -> None:
+    """A visitor who would be asked back after the shortest interval is parked instead, if that takes no more polls."""
     one, of_many = sale(10.0), sale(10.0, nodes=4)
     near = Wait(1.0, 1, 1.3, 2.0)
     nearly = Wait(1.0, 1, 2.6, 4.0)
@@ -232,12 +264,12 @@ def test_a_node_that_sees_a_sample_holds_the_part_of_more_seconds() -> None:
     assert [of_many.may_park(9.0, verdict) for verdict in (near, nearly, far)] == [True, True, False]
 
 
-def test_a_node_that_few_come_to_holds_them_longer_and_from_far_back() -> None:
-    """Four fifths of its capacity must go to visitors out of the middle of the line: it chooses among those who wait.
-    Whoever loads a page sees nothing meanwhile, so they wait when their turn is near only."""
+def test_a_node_with_few_visitors_parks_them_longer_and_from_further_back() -> None:
+    """Four fifths of its capacity must go to visitors from the middle of the line: it chooses among those who wait.
+    A visitor who loads a page sees nothing meanwhile, so a page load is parked near the front only."""
     gate, near, far = sale(10.0, nodes=4), Wait(1.0, 1, 2.6, 4.0), Wait(15.0, 3000, 300.0, 400.0)
     assert not gate.may_park(9.0, far)
-    assert gate.park(9.0, 0.3) == pytest.approx(0.3 + HOLD_S)
+    assert gate.park(9.0, 0.3) == pytest.approx(0.3 + PARK_S)
     gate._line.returns._believed = 0.05
     gate.tick(0.4)
     assert gate.may_park(9.0, far)
@@ -260,58 +292,56 @@ def test_a_node_that_few_come_to_holds_them_longer_and_from_far_back() -> None:
     rate=5.0,
     nodes=1,
 )  # fmt: skip
-def test_of_all_who_are_there_the_oldest_come_in_and_no_more_than_the_bucket_gives(
+def test_of_the_visitors_present_the_oldest_are_admitted_and_no_more_than_the_bucket_gives(
     polls: list[tuple[int, int]], rate: float, nodes: int
 ) -> None:
-    """Held or asking: nobody waits while somebody younger passes, and no window sees more than burst + rate * w."""
-    crowd = Crowd(sale(rate, nodes))
+    """Parked or polling: nobody waits while a younger visitor passes, and no window sees more than burst + rate * w."""
+    crowd = Crowd(Door(sale(rate, nodes)))
     for i, pause_ms in polls:
         crowd.pass_time(pause_ms * 1e-3)
         crowd.poll(i * 1e-3)
-    times = [at for at, _ in crowd.came]
-    depth = crowd.gate.settings.depth_at(rate)
+    times = [at for at, _ in crowd.admitted]
+    depth = crowd.door.gate.settings.depth_at(rate)
     for k in range(len(times)):
         for j in range(k, len(times)):
             assert j - k + 1 <= depth + rate * (times[j] - times[k]) + 1e-6
 
 
 class Crowd:
-    """People in front of a gate; those who may be held are."""
+    """Visitors at a door; those who may be parked are."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.gate, self.held = gate, ParkedPolls()
+    def __init__(self, door: Door) -> None:
+        self.door = door
         self.now = self.ticked = 0.3
-        self.there: set[float] = set()
-        self.came: list[tuple[float, float]] = []
+        self.present: set[float] = set()
+        self.admitted: list[tuple[float, float]] = []
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         while self.ticked + 0.1 <= self.now:
             self.ticked += 0.1
-            self.gate.tick(self.ticked)
-            self.held.call(self.ticked, self.gate.threshold, self.gate.would_admit)
+            self.door.tick(self.ticked)
 
     def poll(self, place: float) -> None:
-        if any(place == other for _, other in self.came):
+        if any(place == other for _, other in self.admitted):
             return
-        self.there.add(place)
-        if self.held.is_pressing:
-            self.held.call(self.now, self.gate.threshold, self.gate.would_admit, place)
-        verdict = self.gate.decide(place, self.now, 0.5)
+        self.present.add(place)
+        self.door.answer_older(place, self.now)
+        verdict = self.door.poll(place, self.now, 0.5)
         if isinstance(verdict, Admit):
             self.note(place, self.now)
-        elif isinstance(verdict, Wait) and self.gate.may_park(place, verdict):
-            self.held.hold(place, self.now, self.gate.park(place, self.now), lambda then: self.answer(place, then))
+        elif isinstance(verdict, Park):
+            self.door.park(place, verdict, lambda then: self.answer(place, then))
         else:
-            self.there.discard(place)
+            self.present.discard(place)
 
     def answer(self, place: float, then: float) -> None:
-        if place in self.there and isinstance(self.gate.settle(place, then, 0.5, 0.0), Admit):
+        if place in self.present and isinstance(self.door.settle(place, then, 0.5, 0.0), Admit):
             self.note(place, then)
-        self.there.discard(place)
+        self.present.discard(place)
 
     def note(self, place: float, then: float) -> None:
-        self.there.discard(place)
-        self.came.append((then, place))
-        passed = [other for other in self.there if other < place and other <= self.gate.threshold]
+        self.present.discard(place)
+        self.admitted.append((then, place))
+        passed = [other for other in self.present if other < place and other <= self.door.gate.threshold]
         assert not passed, f"{place} passed {passed}"

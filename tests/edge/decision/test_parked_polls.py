@@ -40,9 +40,9 @@ class Held:
         return status(self.said[0])["state"] if self.said else ""
 
 
-def full(people: int, yaml: str = YAML, grants: RedemptionClient | None = None) -> tuple[Edge, list[str]]:
+def full(people: int, yaml: str = YAML, redemption: RedemptionClient | None = None) -> tuple[Edge, list[str]]:
     """An edge of two a second whose bucket is empty, and the cookies of those who wait, the oldest first."""
-    edge = Edge(yaml, grants)
+    edge = Edge(yaml, redemption)
     came = []
     while len(came) < people + 2:
         edge.now += 0.002  # within a millisecond chance decides who is first
@@ -94,7 +94,7 @@ def test_whose_turn_does_not_come_is_asked_back_at_once() -> None:
     edge, (mine,) = full(1)
     held = Held(edge.ask(STATUS, mine))
     room = edge.pipeline.rooms.by_name["checkout"]
-    room.missing = ("redis",)
+    room.set_missing(("redis",))
     edge.pass_time(2.0)
     told = status(held.said[0])
     assert told["state"] == "waiting"
@@ -107,7 +107,7 @@ def test_nobody_is_held_in_front_of_a_closed_door(why: str) -> None:
     edge, (mine,) = full(1)
     room = edge.pipeline.rooms.by_name["checkout"]
     if why == "missing":
-        room.missing = ("redis",)
+        room.set_missing(("redis",))
     elif why == "upstream":
         edge.pipeline.set_upstream_down(True)
     else:
@@ -183,14 +183,14 @@ def test_two_pages_of_one_visitor_come_in_with_one_pass() -> None:
 def test_who_is_let_in_by_a_held_answer_does_not_ask_the_other_nodes_twice() -> None:
     """The second request of the same visitor comes between two steps, when there is a token already."""
     questions: list[dict[str, object]] = []
-    grants = RedemptionClient(questions.append, lambda seconds, call: None)
-    edge, (mine,) = full(1, grants=grants)
+    redemption = RedemptionClient(questions.append, lambda seconds, call: None)
+    edge, (mine,) = full(1, redemption=redemption)
     first = Held(edge.ask(STATUS, mine))
     edge.pass_time(0.4)
     edge.now += 0.15
     second = Held(edge.ask(STATUS, mine))
     (question,) = questions
-    grants.hear({**question, "outcome": "granted"})
+    redemption.receive({**question, "outcome": "granted"})
     assert (first.state, second.state) == ("admitted", "admitted")
     assert edge.counted("stanchion_admissions_total", room="checkout") == 3
 
@@ -198,7 +198,7 @@ def test_who_is_let_in_by_a_held_answer_does_not_ask_the_other_nodes_twice() -> 
 def test_a_reload_answers_all_who_are_held() -> None:
     edge, (mine,) = full(1)
     held = Held(edge.ask(STATUS, mine))
-    edge.pipeline.release_parked(edge.now)
+    edge.pipeline.answer_parked(edge.now)
     assert held.state == "waiting"
 
 

@@ -47,7 +47,9 @@ rooms:
 class Edge:
     """A pipeline with a clock in hand."""
 
-    def __init__(self, yaml: str = YAML, grants: RedemptionClient | None = None, shield: Shield | None = None) -> None:
+    def __init__(
+        self, yaml: str = YAML, redemption: RedemptionClient | None = None, shield: Shield | None = None
+    ) -> None:
         self.settings: Settings = parse_settings(yaml)
         self.now = NOW
         self.events: list[RoomEvent] = []
@@ -63,7 +65,7 @@ class Edge:
             self.chance.randbytes,
             self.events.append,
             shield,
-            grants=grants,
+            redemption=redemption,
         )
 
     def ask(
@@ -88,8 +90,7 @@ class Edge:
         for _ in range(steps):
             self.now += seconds / steps
             for room in self.pipeline.rooms.rooms:
-                room.gate.tick(self.now)
-                room.answer_parked(self.now)
+                room.door.tick(self.now)
 
     def counted(self, name: str, **labels: str) -> float:
         self.metrics.flush()
@@ -475,7 +476,7 @@ def test_a_reload_keeps_the_line() -> None:
     edge = Edge()
     edge.fill()
     before = edge.pipeline.rooms.by_name["checkout"]
-    before.stock.hear(RoomEvent("checkout", 4), edge.now)
+    before.stock.update(RoomEvent("checkout", 4), edge.now)
     changed = parse_settings(YAML.replace("admissions_per_second: 2,", "admissions_per_second: 20,"))
     after = build_rooms(changed, ASSETS, lambda name: [[0] * 69], 0, edge.now, 0.0, edge.pipeline.rooms)
     room = after.by_name["checkout"]

@@ -82,7 +82,7 @@ def test_a_wave_of_visitors_leaves_nothing_behind() -> None:
     edge = Edge(CROWD)
     [room] = edge.pipeline.rooms.rooms
     for number in range(MOST):  # remembered by number, not by time: full from the start
-        room.redeemed.note(Pass(f"{number:022}", room.name, edge.now, edge.now, edge.now))
+        room.redeemed.add(Pass(f"{number:022}", room.name, edge.now, edge.now, edge.now))
         room.fairness.record(edge.now, edge.now)
     for _ in range(6):
         polls += wave(edge, chance)

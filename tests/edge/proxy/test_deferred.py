@@ -23,7 +23,7 @@ class Supervisor:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.timers: list[Callable[[], object]] = []
-        self.grants = RedemptionClient(self.asked.append, lambda _, call: self.timers.append(call))
+        self.redemption = RedemptionClient(self.asked.append, lambda _, call: self.timers.append(call))
 
     async def wait_asked(self, count: int = 1) -> None:
         async with asyncio.timeout(10):
@@ -32,7 +32,7 @@ class Supervisor:
 
     def answer(self, outcome: str, record: str = "", at: int = -1) -> None:
         question = self.asked[at]
-        self.grants.hear({**question, "outcome": outcome, "record": record})
+        self.redemption.receive({**question, "outcome": outcome, "record": record})
 
 
 def ticket(first_seen: float | None = None) -> str:
@@ -43,7 +43,7 @@ def ticket(first_seen: float | None = None) -> str:
 
 async def test_a_body_and_what_is_pipelined_behind_it_arrive_whole_and_in_order(edge_in_front_of, upstream):
     supervisor = Supervisor()
-    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     visitor = await edge.connect()
     body = b"x" * 300_000
     head = f"POST /checkout HTTP/1.1\r\nHost: shop.example\r\n{ticket()}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -60,7 +60,7 @@ async def test_a_body_and_what_is_pipelined_behind_it_arrive_whole_and_in_order(
 
 async def test_requests_with_the_same_ticket_ask_once(edge_in_front_of, upstream):
     supervisor = Supervisor()
-    edge = await edge_in_front_of(upstream, grants=supervisor.grants, rate=1.0)
+    edge = await edge_in_front_of(upstream, redemption=supervisor.redemption, rate=1.0)
     visitors = [await edge.connect() for _ in range(20)]
     shown = ticket()
     answers = asyncio.gather(*(visitor.get("/checkout", shown) for visitor in visitors))
@@ -75,7 +75,7 @@ async def test_requests_with_the_same_ticket_ask_once(edge_in_front_of, upstream
 async def test_a_place_that_was_used_elsewhere_gets_the_pass_that_was_given_there(edge_in_front_of, upstream):
     """The request goes on with it, and nobody else's turn is lost for it."""
     supervisor = Supervisor()
-    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
     await supervisor.wait_asked()
     now = time.time()
@@ -89,7 +89,7 @@ async def test_a_place_that_was_used_elsewhere_gets_the_pass_that_was_given_ther
 
 async def test_a_place_that_is_over_elsewhere_is_a_first_visit(edge_in_front_of, upstream):
     supervisor = Supervisor()
-    edge = await edge_in_front_of(upstream, grants=supervisor.grants, rate=1.0)
+    edge = await edge_in_front_of(upstream, redemption=supervisor.redemption, rate=1.0)
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
     await supervisor.wait_asked()
     now = time.time()
@@ -104,7 +104,9 @@ async def test_a_place_that_is_over_elsewhere_is_a_first_visit(edge_in_front_of,
 def test_when_nobody_answers_the_settings_decide(policy: str, state: str) -> None:
     supervisor = Supervisor()
     text = YAML.replace("secret_keys_env", 'cluster: {redis_url: "redis://127.0.0.1:1"}\nsecret_keys_env', 1)
-    gated = Gated(text.replace("    page:", f"    when_redis_down: {policy}\n    page:", 1), grants=supervisor.grants)
+    gated = Gated(
+        text.replace("    page:", f"    when_redis_down: {policy}\n    page:", 1), redemption=supervisor.redemption
+    )
     gated.pass_time(30)
     place = Keyring(KEYS).seal(Ticket(IDENT, "checkout", NOW - 60.0, NOW))
     asking = gated.ask("/_stanchion/status?room=checkout", cookie=f"stanchion_checkout={place}")
@@ -118,7 +120,7 @@ def test_when_nobody_answers_the_settings_decide(policy: str, state: str) -> Non
 
 async def test_a_visitor_who_leaves_meanwhile_comes_back_to_the_same_pass(edge_in_front_of, upstream):
     supervisor = Supervisor()
-    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     shown = ticket()
     visitor = await edge.connect()
     visitor.send(f"GET /checkout HTTP/1.1\r\nHost: shop.example\r\n{shown}\r\n\r\n".encode())
@@ -134,7 +136,7 @@ async def test_a_visitor_who_leaves_meanwhile_comes_back_to_the_same_pass(edge_i
 
 async def test_newcomers_and_passes_ask_nobody(edge_in_front_of, upstream):
     supervisor = Supervisor()
-    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     first = await edge.get("/checkout")
     assert first["Stanchion-State"] == "admitted"
     held = f"Cookie: {first['Set-Cookie'].partition(';')[0]}"
@@ -144,7 +146,7 @@ async def test_newcomers_and_passes_ask_nobody(edge_in_front_of, upstream):
 
 async def test_the_edge_drains_with_a_question_open(edge_in_front_of, upstream):
     supervisor = Supervisor()
-    edge = await edge_in_front_of(upstream, grants=supervisor.grants)
+    edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
     await supervisor.wait_asked()
     stopping = asyncio.ensure_future(edge.stop(5.0))

@@ -150,8 +150,6 @@ def test_memory_is_bounded_and_keeps_what_was_asked_for_lately(asked: list[int])
     for at, each in enumerate(asked):
         raw = b"%d" % each
         found = memory.get(raw)
-        if found is None:
-            found = memory.recall(raw)
         if each in asked[max(0, at - 8) : at]:
             assert found == each
         if found is None:

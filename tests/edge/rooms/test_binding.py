@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.messages.verdict import Answer, Forward, Verdict
 from edge.rooms.binding import browser_family, network_prefix
-from edge.rooms.redeemed_tickets import MOST, MOVE_S, RedeemedTickets
+from edge.rooms.redeemed_tickets import MOST, REDEEM_AGAIN_S, RedeemedTickets
 from tests.edge.decision.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
 from waiting_room.ticket import Keyring, Pass, Ticket, new_ticket
 
@@ -103,7 +103,7 @@ def test_a_place_moves_once_a_minute_and_never_multiplies() -> None:
     places = [cookie_of(edge.ask(cookie=cookie, **each)) for each in crowd]
     inside: list[int] = []
     for _ in range(100):
-        edge.pass_time(MOVE_S / 50)
+        edge.pass_time(REDEEM_AGAIN_S / 50)
         for at, each in enumerate(crowd):
             verdict = edge.ask(cookie=places[at], **each)
             if is_in(verdict) and at not in inside:
@@ -119,7 +119,7 @@ def test_who_changed_networks_comes_back_in_after_a_minute() -> None:
     """However long ago they were admitted, and with the pass they had."""
     edge = bound_to("network")
     cookie = admitted(edge)
-    edge.pass_time(MOVE_S + 1)
+    edge.pass_time(REDEEM_AGAIN_S + 1)
     assert is_in(edge.ask(cookie=cookie, **MOBILE)), "a minute after the admission: at once"
     assert edge.counted("stanchion_admissions_total", room="checkout") == 2
 
@@ -222,11 +222,11 @@ def test_what_has_moved_to_another_node_is_forgotten_here() -> None:
     """Neither the pass nor its ticket gives the old pass again; a move that comes late undoes nothing."""
     uses = RedeemedTickets()
     held = Pass("i" * 22, "checkout", NOW, NOW + 10, NOW + 600)
-    uses.note(held)
-    uses.moved(held.id, NOW + 5)
+    uses.add(held)
+    uses.supersede(held.id, NOW + 5)
     assert uses.get(held.id) == held
     assert not uses.is_superseded(held)
-    uses.moved(held.id, NOW + 100)
+    uses.supersede(held.id, NOW + 100)
     assert uses.get(held.id) is None
     assert uses.is_superseded(held)
 
@@ -235,7 +235,7 @@ def test_uses_are_bounded() -> None:
     uses = RedeemedTickets()
     for at in range(2 * MOST):
         held = Pass(f"{at}", "checkout", NOW, NOW + at, NOW + at + 600)
-        uses.note(held)
+        uses.add(held)
         uses.requeue(held, NOW)
     assert len(uses) == MOST
     assert not uses.is_superseded(held)

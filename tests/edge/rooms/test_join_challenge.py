@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.messages.verdict import Answer, Forward, Verdict
-from edge.rooms.join_challenge import Joining
+from edge.rooms.join_challenge import JoinChallenges
 from edge.settings.model import AbuseSettings
 from edge.settings.room import JoinSettings
 from edge.shield.shield import Shield
@@ -35,12 +35,12 @@ def solved(challenge: dict[str, Any], /, **changes: Any) -> str:
     return base64.b64encode(json.dumps({**named, "number": found.number, **changes}).encode()).decode()
 
 
-def joining(keys: tuple[bytes, ...] = KEYS, room: str = "checkout") -> Joining:
-    return Joining(room, SETTINGS, keys)
+def joining(keys: tuple[bytes, ...] = KEYS, room: str = "checkout") -> JoinChallenges:
+    return JoinChallenges(room, SETTINGS, keys)
 
 
 def challenge(
-    by: Joining | None = None, now: float = NOW, join_token: JoinToken = SLIP, network: str = HERE
+    by: JoinChallenges | None = None, now: float = NOW, join_token: JoinToken = SLIP, network: str = HERE
 ) -> dict[str, Any]:
     made: dict[str, Any] = json.loads((joining() if by is None else by).challenge(join_token, network, now, 0))
     return made

@@ -175,16 +175,16 @@ def test_workers_reach_for_the_last_unit_and_one_gets_it() -> None:
         table = build_rooms(settings, ASSETS, lambda _: rows, own, NOW, 0.0, claims_of=lambda _: claims)
         rooms.append(table.by_name["checkout"])
     for room in rooms:
-        room.stock.hear(RoomEvent("checkout", 1, held=0), NOW)
+        room.stock.update(RoomEvent("checkout", 1, held=0), NOW)
     tickets = [new_ticket("checkout", NOW, bytes([at]) * 16) for at in range(6)]
-    admitted = [isinstance(rooms[at % 2].ask(place_of(ticket), NOW, 0.5), Admit) for at, ticket in enumerate(tickets)]
+    admitted = [isinstance(rooms[at % 2].poll(place_of(ticket), NOW, 0.5), Admit) for at, ticket in enumerate(tickets)]
     assert admitted == [True] + [False] * 5
     held = rooms[0].admit(tickets[0], NOW)
-    assert rooms[1].end_claim(held, NOW + 1)
-    rooms[0].note_tried(held.id, NOW + 1)
-    assert not rooms[0].end_claim(held, NOW + 2), "one visitor's claim ends once, whichever node hears of it"
-    assert isinstance(rooms[1].ask(place_of(tickets[2]), NOW + 2, 0.5), Admit)
-    assert not isinstance(rooms[0].ask(place_of(tickets[3]), NOW + 2, 0.5), Admit)
+    assert rooms[1].vacancies.end_claim(held, NOW + 1)
+    rooms[0].vacancies.note_tried(held.id, NOW + 1)
+    assert not rooms[0].vacancies.end_claim(held, NOW + 2), "one visitor's claim ends once, whichever node hears of it"
+    assert isinstance(rooms[1].poll(place_of(tickets[2]), NOW + 2, 0.5), Admit)
+    assert not isinstance(rooms[0].poll(place_of(tickets[3]), NOW + 2, 0.5), Admit)
 
 
 def test_a_new_claim_time_counts_anew_in_shared_memory() -> None:
@@ -208,7 +208,7 @@ def test_a_new_claim_time_counts_anew_in_shared_memory() -> None:
 
     tables: list[object] = []
     room = built(YAML % 1)
-    room.ask(place_of(Ticket("a" * 22, "checkout", NOW, NOW)), NOW, 0.5)
+    room.poll(place_of(Ticket("a" * 22, "checkout", NOW, NOW)), NOW, 0.5)
     assert (rows[0][0], claims[0][0]) == (1, 1)
     built((YAML % 1).replace("claim_seconds: 10", "claim_seconds: 30"), tables[-1])
     assert (rows[0][0], claims[0][0]) == (1, 0)
@@ -257,11 +257,11 @@ def test_the_newer_news_win_in_whatever_order_they_come() -> None:
     """By the shop's version; a shop that counts anew is believed after a moment."""
     shelf = StockView("checkout")
     newer, older = RoomEvent("checkout", 0, True, 0, version=9), RoomEvent("checkout", 1, False, 0, version=8)
-    assert shelf.hear(newer, NOW)
-    assert not shelf.hear(older, NOW + 1)
+    assert shelf.update(newer, NOW)
+    assert not shelf.update(older, NOW + 1)
     assert shelf.is_over
-    assert not shelf.hear(newer, NOW + 2), "the same again is no news"
-    assert not shelf.hear(older, NOW + 2 + STALE_S - 0.1)
+    assert not shelf.update(newer, NOW + 2), "the same again is no news"
+    assert not shelf.update(older, NOW + 2 + STALE_S - 0.1)
     begun_anew = replace(older, stock=500, version=1)
-    assert shelf.hear(begun_anew, NOW + 2 + STALE_S)
+    assert shelf.update(begun_anew, NOW + 2 + STALE_S)
     assert (shelf.free, shelf.is_sold_out) == (500, False)

@@ -1,11 +1,11 @@
 """What a room's requests come to: each counts once, by the whole time it took; what hangs counts while it hangs."""
 
 from controller import MOST_SLOW, Answered
-from edge.rooms.upstream_health import Health
+from edge.rooms.upstream_health import UpstreamHealth
 
 
 def test_each_answer_counts_once_by_its_time():
-    health = Health(target_s=0.5)
+    health = UpstreamHealth(target_s=0.5)
     health.asked("a", 0.0)
     health.asked("b", 0.0)
     health.answered("a", 0.25, is_failure=False)
@@ -16,7 +16,7 @@ def test_each_answer_counts_once_by_its_time():
 
 
 def test_what_is_overdue_counts_at_every_look():
-    health = Health(target_s=0.5)
+    health = UpstreamHealth(target_s=0.5)
     health.asked("old", 0.0)
     health.asked("young", 0.9)
     assert health.take(1.0) == Answered(1, 2.0)
@@ -26,7 +26,7 @@ def test_what_is_overdue_counts_at_every_look():
 
 
 def test_who_goes_away_is_counted_no_further():
-    health = Health(target_s=0.5)
+    health = UpstreamHealth(target_s=0.5)
     health.asked("a", 0.0)
     health.ended("a")
     health.answered("a", 9.0, is_failure=False)

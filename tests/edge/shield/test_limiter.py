@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.shield.limiter import DEBT_S, MOST_TOLD, Limiter
+from edge.shield.limiter import DEBT_S, MOST_SHARED, Limiter
 
 
 @given(st.integers(1, 200), st.lists(st.floats(0.0, 30.0), min_size=1, max_size=300))
@@ -104,11 +104,11 @@ def test_a_charge_is_bounded_and_forgotten_in_time():
 
 def test_those_who_spend_most_are_told_of():
     limiter = Limiter(1000, shares=True)
-    for at in range(MOST_TOLD * 2):
+    for at in range(MOST_SHARED * 2):
         for _ in range(1 + (at < 10)):
             limiter.take(str(at), 1000.0)
     spent = limiter.collect()
-    assert len(spent) == MOST_TOLD
+    assert len(spent) == MOST_SHARED
     assert {str(at) for at in range(10)} <= spent.keys()
     assert limiter.collect() == {}
     assert Limiter(10).collect() == {}

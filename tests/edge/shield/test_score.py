@@ -21,8 +21,8 @@ def suspected(visitors, behaviour: Behaviour) -> dict[str, tuple[str, set[str]]]
     for time, is_first, visitor in requests:
         if is_first:
             lasting[visitor.name] = head_reasons(visitor.head, has_ticket=False)
-            behaviour.met(visitor.network, time)
-        reasons = lasting[visitor.name] + behaviour.saw(visitor.name, visitor.network, time)
+            behaviour.note_newcomer(visitor.network, time)
+        reasons = lasting[visitor.name] + behaviour.reasons(visitor.name, visitor.network, time)
         if points_of(reasons) >= SUSPECT_AT:
             found.setdefault(visitor.name, (visitor.kind, set()))[1].update(reasons)
     return found
@@ -32,7 +32,7 @@ def test_it_finds_robots_and_leaves_people_alone():
     """At least 95 % of each kind of robot, at most 1 % of people."""
     chance = Random(SEED)
     crowd = [*people(20_000, chance), *robots(200, chance)]
-    found = Counter(kind for kind, _ in suspected(crowd, Behaviour(asked_s=1.0)).values())
+    found = Counter(kind for kind, _ in suspected(crowd, Behaviour(shortest_s=1.0)).values())
     shares = {kind: found[kind] / 200 for kind in ROBOTS}
     print(f"found {shares}, people {found['person'] / 20_000:.2%}")
     assert min(shares.values()) >= 0.95, shares
@@ -41,43 +41,43 @@ def test_it_finds_robots_and_leaves_people_alone():
 
 def test_every_point_has_a_reason():
     chance = Random(SEED)
-    for kind, reasons in suspected(list(robots(40, chance)), Behaviour(asked_s=1.0)).values():
+    for kind, reasons in suspected(list(robots(40, chance)), Behaviour(shortest_s=1.0)).values():
         assert reasons, kind
 
 
 def test_a_clock_that_is_set_back_makes_nobody_a_robot():
-    behaviour = Behaviour(asked_s=1.0)
+    behaviour = Behaviour(shortest_s=1.0)
     for at in range(20):
-        behaviour.saw("a", "home", 10_000.0 + at * 4.1 + at % 3)
-    assert [behaviour.saw("a", "home", 6400.0 + at * 4.1 + at % 3) for at in range(20)] == [()] * 20
+        behaviour.reasons("a", "home", 10_000.0 + at * 4.1 + at % 3)
+    assert [behaviour.reasons("a", "home", 6400.0 + at * 4.1 + at % 3) for at in range(20)] == [()] * 20
 
 
 def test_its_memory_is_bounded():
     behaviour = Behaviour(1.0, most=1000)
     for at in range(100_000):
-        behaviour.saw(str(at), str(at), at / 100)
-        behaviour.met(str(at), at / 100)
+        behaviour.reasons(str(at), str(at), at / 100)
+        behaviour.note_newcomer(str(at), at / 100)
     assert len(behaviour) <= 2000
 
 
 def test_a_network_is_crowded_by_the_tickets_of_the_present_and_the_last_span():
-    behaviour = Behaviour(asked_s=1.0)
+    behaviour = Behaviour(shortest_s=1.0)
     for at in range(20):
-        behaviour.met("office", at)
-    assert behaviour.saw("a", "office", 30.0) == ()
+        behaviour.note_newcomer("office", at)
+    assert behaviour.reasons("a", "office", 30.0) == ()
     for at in range(20):
-        behaviour.met("office", SPAN_S + at)
-    assert behaviour.saw("b", "office", SPAN_S + 30.0) == ("crowded",)
-    assert behaviour.saw("b", "home", SPAN_S + 30.0) == ()
-    behaviour.met("home", 2 * SPAN_S + 1.0)
-    assert behaviour.saw("c", "office", 2 * SPAN_S + 2.0) == ()
+        behaviour.note_newcomer("office", SPAN_S + at)
+    assert behaviour.reasons("b", "office", SPAN_S + 30.0) == ("crowded",)
+    assert behaviour.reasons("b", "home", SPAN_S + 30.0) == ()
+    behaviour.note_newcomer("home", 2 * SPAN_S + 1.0)
+    assert behaviour.reasons("c", "office", 2 * SPAN_S + 2.0) == ()
 
 
 def test_one_weak_sign_is_nothing():
-    behaviour = Behaviour(asked_s=1.0)
+    behaviour = Behaviour(shortest_s=1.0)
     for at in range(50):
-        even = behaviour.saw("an even connection", "home", at * 4.0)
-        behind = behaviour.saw("a tab in the background", "home", at * 60.0)
+        even = behaviour.reasons("an even connection", "home", at * 4.0)
+        behind = behaviour.reasons("a tab in the background", "home", at * 60.0)
     assert even == ("regular",)
     assert behind == ()
     assert points_of(even) < SUSPECT_AT

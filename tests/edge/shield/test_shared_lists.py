@@ -17,7 +17,7 @@ CHANGES = st.tuples(
 
 def settled(machines: list[SharedLists], now: float, order: list[tuple[int, int]]) -> None:
     for teller, hearer in [*order, (0, 1), (1, 2), (2, 0), (0, 1), (1, 2)]:
-        machines[hearer].merge(machines[teller].told(), now)
+        machines[hearer].merge(machines[teller].entries_json(), now)
 
 
 @given(st.lists(CHANGES, max_size=12), st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12))
@@ -40,22 +40,22 @@ def test_all_agree_in_the_end_and_the_last_change_of_each_network_counts(changes
 def test_what_was_taken_off_is_not_brought_back():
     here, there = SharedLists(), SharedLists()
     assert here.change("192.0.2.1", "deny", NOW + 3600, NOW) == "none"
-    there.merge(here.told(), NOW)
+    there.merge(here.entries_json(), NOW)
     assert here.change("192.0.2.1", "none", NOW + 60, NOW + 1) == "deny"
-    assert not here.merge(there.told(), NOW + 2)
-    assert not here.drop_over(NOW + 100)
-    assert not here.merge(there.told(), NOW + 100)
+    assert not here.merge(there.entries_json(), NOW + 2)
+    assert not here.drop_expired(NOW + 100)
+    assert not here.merge(there.entries_json(), NOW + 100)
     assert here.on("deny") == ()
-    assert there.merge(here.told(), NOW + 100)
+    assert there.merge(here.entries_json(), NOW + 100)
     assert there.on("deny") == ()
 
 
 def test_entries_end_and_ended_ones_are_not_taken_in():
     here, there = SharedLists(), SharedLists()
     here.change("192.0.2.1", "deny", NOW + 10, NOW)
-    assert not here.drop_over(NOW + 9)
-    assert not there.merge(here.told(), NOW + 10)
-    assert here.drop_over(NOW + 10)
+    assert not here.drop_expired(NOW + 9)
+    assert not there.merge(here.entries_json(), NOW + 10)
+    assert here.drop_expired(NOW + 10)
     assert len(here) == len(there) == 0
 
 
@@ -88,6 +88,6 @@ def test_the_memory_is_bounded():
     with pytest.raises(ValueError, match=str(MOST)):
         full.change("192.0.2.1", "deny", NOW + 10, NOW)
     lists.change("192.0.2.1", "deny", NOW + 10, NOW)
-    lists.merge(full.told(), NOW)
+    lists.merge(full.entries_json(), NOW)
     assert len(lists) == MOST
     assert lists.on("deny")[-1] == "192.0.2.1/32"

@@ -38,7 +38,9 @@ class Node:
         number, room, ticket = question["number"], question["room"], question["ticket"]
 
         def answer(outcome: str, record: str) -> None:
-            self.grants.hear({"number": number, "room": room, "ticket": ticket, "outcome": outcome, "record": record})
+            self.grants.receive(
+                {"number": number, "room": room, "ticket": ticket, "outcome": outcome, "record": record}
+            )
 
         self._desk.ask(Question((room, ticket), question["before"], question["record"], question["is_patient"], answer))
 
@@ -105,18 +107,18 @@ def test_who_asks_with_the_same_ticket_meanwhile_hears_the_same_answer() -> None
     grants = RedemptionClient(sent.append, lambda _, call: timers.append(call))
     said: list[Outcome] = []
     grants.ask(given(), None, said.append)
-    assert ("checkout", "i" * 22) in grants.open
+    assert grants.is_open("checkout", "i" * 22)
     grants.wait("checkout", "i" * 22, said.append)
     right = {"number": sent[0]["number"], "room": "checkout", "ticket": "i" * 22, "outcome": "granted", "record": ""}
-    grants.hear(right | {"ticket": "o" * 22})
-    grants.hear(right | {"number": 77})
+    grants.receive(right | {"ticket": "o" * 22})
+    grants.receive(right | {"number": 77})
     assert said == []
-    grants.hear(right)
+    grants.receive(right)
     assert said == [Granted(), Granted()]
-    grants.hear(right)
+    grants.receive(right)
     timers[0]()
     assert len(said) == 2
-    assert not grants.open
+    assert not grants.is_open("checkout", "i" * 22)
 
 
 def test_a_supervisor_that_says_nothing_is_not_waited_for() -> None:

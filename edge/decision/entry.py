@@ -1,0 +1,172 @@
+"""Entry: the way of an attempt from a place in line to a verdict.
+
+    in_line -> redeemed before?  -> the same pass                                 : Forward
+            -> absent too long?  -> renewed, perhaps at a later place
+            -> ask the room      -> Wait                                          : Answer, with an appointment
+                                 -> Park  -> parked at the door                   : Deferred, then in_line again
+                                 -> Admit -> redemption check, if nodes are many  : Deferred, then
+                                              Granted or Unverified -> admit      : Forward
+                                              AlreadyRedeemed       -> in_line again
+                                          -> admit                                : Forward
+
+A poll that was parked or waited for a redemption check goes through `in_line` once more, with a new `Attempt`: another
+request of the same visitor may have redeemed the ticket meanwhile.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import assert_never
+
+from controller import Admit, Park, Wait
+from edge.decision.attempt import Attempt
+from edge.decision.context import DecisionContext
+from edge.decision.newcomers import Newcomers
+from edge.decision.waiting_responses import WaitingResponses
+from edge.messages.head import RequestHead
+from edge.messages.verdict import Answer, Deferred, Forward, Verdict
+from edge.operations.metrics import Metrics
+from edge.rooms.binding import Binding
+from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S
+from edge.rooms.redemption import AlreadyRedeemed, Granted, Outcome, RedemptionClient, Unverified
+from edge.rooms.room import Room
+from waiting_room.ticket import Pass, Rejection, Ticket
+
+__all__ = ["Entry"]
+
+
+class Entry:
+    """One node's. bindings: by room. redemption: None if there are no other nodes to ask."""
+
+    def __init__(
+        self,
+        newcomers: Newcomers,
+        responses: WaitingResponses,
+        metrics: Metrics,
+        bindings: Mapping[str, Binding],
+        redemption: RedemptionClient | None,
+    ) -> None:
+        self._newcomers = newcomers
+        self._responses = responses
+        self._metrics = metrics
+        self._bindings = bindings
+        self._redemption = redemption
+        self.upstream_is_down = False
+        """While the circuit breaker is open, rooms whose settings say so hold."""
+
+    def newcomer(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
+        """Decide on the request of a visitor without a place."""
+        joined = self._newcomers.join(context, room, now, u)
+        return joined if isinstance(joined, Answer) else self._ask(joined)
+
+    def requeue(self, context: DecisionContext, room: Room, shown: Pass, now: float, u: float) -> Verdict:
+        """Decide on the request of a visitor whose pass does not count where it is shown: they get their old place,
+        or none if it was used up."""
+        if not room.redeemed.requeue(shown, now):
+            self._metrics.rejected.count(room.name, Rejection.USED.value)
+            return self.newcomer(context, room, now, u)
+        ticket = Ticket(shown.id, shown.room, shown.first_seen, now)
+        return self._ask(Attempt(context, room, ticket, ticket, now, u))
+
+    def in_line(self, attempt: Attempt) -> Verdict:
+        """Decide on an attempt of a visitor with a place, whose ticket may be redeemed or left alone for too long."""
+        room, ticket, now = attempt.room, attempt.ticket, attempt.now
+        visitor_pass = room.redeemed.get(ticket.id)
+        if visitor_pass is not None:
+            context = attempt.context
+            if room.redeemed.is_over(visitor_pass, now):
+                self._metrics.rejected.count(room.name, Rejection.USED.value)
+                return self.newcomer(context, room, now, attempt.u)
+            if now < visitor_pass.expires and self._is_given_to(visitor_pass, room, context.head):
+                return self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
+        if attempt.parked_s is None and ticket.needs_renewal(now):
+            attempt = attempt.renewed()
+            if attempt.ticket.first_seen > ticket.first_seen:
+                self._metrics.tickets_requeued.count(room.name)
+        return self._ask(attempt)
+
+    def _ask(self, attempt: Attempt, *, is_barred: bool = False) -> Verdict:
+        """Ask the room. is_barred: the visitor is not admitted now whatever the gate says."""
+        room, ticket, now, redemption = attempt.room, attempt.ticket, attempt.now, self._redemption
+        if redemption is not None and redemption.is_open(room.name, ticket.id):
+            return self._wait_for_check(attempt, redemption)
+        parked_s = attempt.parked_s
+        if parked_s is None:
+            self._metrics.polls.count_one(room.name)
+        if room.stock.is_sold_out:
+            return self._responses.sold_out(attempt)
+        redeemed = room.redeemed.get(ticket.id)
+        if redeemed is not None and now < redeemed.admitted_at + REDEEM_AGAIN_S:
+            is_barred = True
+        is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
+        verdict: Admit | Wait | Park
+        if parked_s is None:
+            may_park = attempt.given is None and not room.stock.is_paused
+            is_page = not attempt.context.is_poll
+            verdict = room.poll(attempt.place, now, attempt.u, is_shut=is_shut, may_park=may_park, is_page=is_page)
+        else:
+            verdict = room.settle(attempt.place, now, attempt.u, parked_s, is_shut=is_shut)
+        match verdict:
+            case Wait():
+                return self._responses.wait(attempt, verdict)
+            case Park():
+                return self._park(attempt, verdict)
+            case Admit():
+                if redemption is None or attempt.is_new:
+                    return self._admit(attempt)
+                return self._check(attempt, redemption)
+            case _:
+                assert_never(verdict)
+
+    def _park(self, attempt: Attempt, park: Park) -> Deferred:
+        """Park the poll at the door: it is answered when the visitor is admitted, or when its time is over."""
+        door, place = attempt.room.door, attempt.place
+
+        def ask(then: Callable[[Verdict], None]) -> Callable[[], None]:
+            def answer(now: float) -> None:
+                then(self.in_line(attempt.after_parking(now, max(0.0, now - park.since))))
+
+            number = door.park(place, park, answer)
+            return lambda: door.hang_up(place, number)
+
+        return Deferred(ask)
+
+    def _admit(self, attempt: Attempt) -> Forward | Answer:
+        context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
+        self._metrics.admissions.count(room.name)
+        self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
+        visitor_pass = room.admit(ticket, now, self._bindings[room.name].binding_digest(ticket.id, context.head))
+        return self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
+
+    def _check(self, attempt: Attempt, redemption: RedemptionClient) -> Deferred:
+        """The gate admits the visitor: ask whether another node has redeemed the same ticket."""
+        room, ticket, now = attempt.room, attempt.ticket, attempt.now
+        is_patient = room.settings.when_redis_down == "hold"
+        digest = self._bindings[room.name].binding_digest(ticket.id, attempt.context.head)
+        wanted = room.pass_for(ticket, now, digest)
+        before = room.redeemed.get(ticket.id)
+
+        def settle(outcome: Outcome) -> Verdict:
+            self._metrics.redemption_checks.count(room.name, type(outcome).__name__.lower())
+            if isinstance(outcome, Granted) or (isinstance(outcome, Unverified) and not is_patient):
+                return self._admit(attempt)
+            room.take_back(now)
+            if isinstance(outcome, AlreadyRedeemed):
+                room.redeemed.learn(outcome.given)
+                return self.in_line(attempt.again())
+            return self._ask(attempt.again(), is_barred=True)
+
+        return Deferred(
+            lambda then: redemption.ask(wanted, before, lambda outcome: then(settle(outcome)), is_patient=is_patient)
+        )
+
+    def _wait_for_check(self, attempt: Attempt, redemption: RedemptionClient) -> Deferred:
+        """Another request with the same ticket waits for a check: what becomes of this one follows from its outcome."""
+        room, ticket_id = attempt.room.name, attempt.ticket.id
+
+        def settle(_: Outcome) -> Verdict:
+            return self.in_line(attempt.again())
+
+        return Deferred(lambda then: redemption.wait(room, ticket_id, lambda outcome: then(settle(outcome))))
+
+    def _is_given_to(self, visitor_pass: Pass, room: Room, head: RequestHead) -> bool:
+        binding = self._bindings[room.name]
+        return not binding.is_mismatch(binding.differing(visitor_pass, head))

@@ -1,0 +1,83 @@
+"""Newcomers: a visitor without a place gets one, or a join challenge first where the room asks for it.
+
+no credential that counts -> room asks nothing of this visitor  -> a new ticket
+                          -> join token and solution, or waited -> a ticket with the token's id
+                          -> otherwise                          -> Answer: the challenge, and a join token
+"""
+
+from collections.abc import Callable, Mapping
+
+from edge.decision.attempt import Attempt
+from edge.decision.context import DecisionContext
+from edge.decision.waiting_responses import WaitingResponses
+from edge.messages.verdict import Answer
+from edge.operations.metrics import Metrics
+from edge.rooms.binding import Binding
+from edge.rooms.join_challenge import JoinChallenges
+from edge.rooms.room import Room
+from edge.rooms.table import RoomTable
+from edge.shield.shield import Shield
+from waiting_room.status import State, Status
+from waiting_room.ticket import ID_BYTES, JoinToken, Keyring, new_join_token, new_ticket
+
+__all__ = ["Newcomers"]
+
+
+class Newcomers:
+    """One node's. entropy(n): n random bytes, for the ids of tickets."""
+
+    def __init__(
+        self,
+        rooms: RoomTable,
+        keys: Keyring,
+        responses: WaitingResponses,
+        metrics: Metrics,
+        bindings: Mapping[str, Binding],
+        entropy: Callable[[int], bytes],
+        shield: Shield | None,
+    ) -> None:
+        self._responses = responses
+        self._metrics = metrics
+        self._bindings = bindings
+        self._entropy = entropy
+        self._shield = shield
+        self._challenges = {
+            room.name: JoinChallenges(room.name, room.settings.join, keys.challenge_keys)
+            for room in rooms.rooms
+            if room.settings.join.proof != "none"
+        }
+
+    def join(self, context: DecisionContext, room: Room, now: float, u: float) -> Attempt | Answer:
+        """Return the attempt of a visitor who gets a place now, or the answer that asks for a join challenge."""
+        challenges = self._challenges.get(room.name)
+        if challenges is not None and not room.stock.is_over:
+            shield = self._shield
+            points = 0 if shield is None else shield.points(context.watched)
+            if challenges.settings.proof == "all" or (shield is not None and points >= shield.suspect_threshold):
+                return self._challenged(context, room, challenges, points, now, u)
+        ticket = new_ticket(room.name, now, self._entropy(ID_BYTES))
+        return Attempt(context, room, ticket, ticket, now, u, is_new=True)
+
+    def _challenged(
+        self, context: DecisionContext, room: Room, challenges: JoinChallenges, points: int, now: float, u: float
+    ) -> Attempt | Answer:
+        known = context.credential
+        join_token = known if isinstance(known, JoinToken) and challenges.is_current(known, now) else None
+        network = self._bindings[room.name].network(context.head)
+        if join_token is not None:
+            ticket, result = challenges.ticket(join_token, context.solution, network, now)
+            if result:
+                self._metrics.join_challenges.count(room.name, result)
+            if ticket is not None:
+                return Attempt(context, room, ticket, ticket, now, u)
+        made = join_token or new_join_token(room.name, now, self._entropy(ID_BYTES))
+        status = Status(
+            State.JOINING,
+            room.name,
+            poll_after_s=max(1.0, made.arrived + challenges.settings.no_script_wait_seconds - now),
+            message=room.settings.page.message,
+            challenge=challenges.challenge(made, network, now, points),
+        )
+        is_given = join_token is None
+        cookie = self._responses.cookie(context, room, made, challenges.join_token_s) if is_given else ()
+        return self._responses.respond(context, room, status, cookie, now, is_given=is_given)

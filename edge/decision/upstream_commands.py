@@ -1,0 +1,81 @@
+"""What the upstream states on its responses to the edge: stock, the end of a session, premium visitors.
+
+Stanchion-Stock, Stanchion-Held, Stanchion-Version, Stanchion-Command
+                                                   (`edge/rooms/stock.py`, `edge/decision/premium.py`)
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from edge.decision.context import DecisionContext
+from edge.decision.cookies import Cookies
+from edge.decision.premium import Premium
+from edge.messages.head import RequestHead
+from edge.messages.verdict import Forward, Headers
+from edge.operations.metrics import Metrics
+from edge.rooms.room import Room
+from edge.rooms.stock import RoomEvent, news_in
+from waiting_room.ticket import ID_BYTES, Pass
+
+__all__ = ["UpstreamCommands"]
+
+#: Methods by which no visitor takes a unit.
+SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+class UpstreamCommands:
+    """One node's."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        cookies: Cookies,
+        entropy: Callable[[int], bytes],
+        on_room_event: Callable[[RoomEvent], None],
+        premium: Premium | None,
+    ) -> None:
+        """on_room_event: called with what the other nodes need to know. premium: None if no visitor is premium."""
+        self._metrics = metrics
+        self._cookies = cookies
+        self._entropy = entropy
+        self._on_room_event = on_room_event
+        self._premium = premium
+
+    def apply(
+        self, context: DecisionContext, forward: Forward, headers: Iterable[tuple[str, str]], now: float
+    ) -> Headers:
+        """Apply what a response states; return the fields to add for the visitor.
+
+        headers: the response's. Those named `Stanchion-*` are the edge's own, and the proxy passes none of them on.
+        """
+        room, visitor_pass, stated = context.room, forward.visitor_pass, list(headers)
+        premium = self._premium_cookie(context.head, stated, now)
+        if room is None or visitor_pass is None:
+            return premium
+        event = news_in(room.name, stated)
+        if event is not None:
+            if context.head.method not in SAFE and room.vacancies.end_claim(visitor_pass, now):
+                event = replace(event, tried=visitor_pass.id)
+            if room.stock.update(event, now) or event.tried is not None:
+                self._on_room_event(event)
+        added: Headers = ()
+        for name, value in stated:
+            command = value.strip().lower()
+            if name.lower() == "stanchion-command" and command in ("complete", "revoke"):
+                added = self._end_session(room, context, visitor_pass, command, now)
+        return added + premium
+
+    def _premium_cookie(self, head: RequestHead, stated: Iterable[tuple[str, str]], now: float) -> Headers:
+        """Return the cookie of a visitor who the shop says is premium."""
+        if self._premium is None or ("stanchion-command", "premium") not in {
+            (name.lower(), value.strip().lower()) for name, value in stated
+        }:
+            return ()
+        return self._premium.cookie(head, self._entropy(ID_BYTES).hex(), now)
+
+    def _end_session(
+        self, room: Room, context: DecisionContext, visitor_pass: Pass, command: str, now: float
+    ) -> Headers:
+        self._metrics.sessions_ended.count(room.name, command)
+        room.end_session(visitor_pass, now)
+        return self._cookies.write(room.cookie, "", 0, context.head)
