@@ -116,11 +116,11 @@ class _Pages:
                 self.grown.add(visitor)
             return position
         page = self._pages.setdefault(visitor, Page())
-        if page.answer(s.at_s, position, p50, p90):
+        if page.receive(s.at_s, position, p50, p90):
             self.slower.add(visitor)
             if page.wait_s is not None and largest is not None and made + rate * page.wait_s > largest:
                 self.grown.add(visitor)
-        return page.place if page.place is not None else np.nan
+        return page.position if page.position is not None else np.nan
 
     def share(self, visitors: set[int]) -> float:
         return len(visitors) / max(1, len(self._largest))

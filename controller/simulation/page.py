@@ -1,8 +1,8 @@
 """What the waiting page shows of the status responses it gets: the rules of static/waiting.js, number by number.
 
 position  p moves on at the pace of the last response, and follows each response a:
-              expected = p (1 - dt / a.p50 * a.place / p)       error = (a.place - expected) / the larger of the two
-              p = expected + k (a.place - expected)             k = FOLLOWS + (1 - FOLLOWS) (bias / size)^2
+              expected = p (1 - dt / a.p50 * a.position / p)     error = (a.position - expected) / the larger one
+              p = expected + k (a.position - expected)             k = FOLLOWS + (1 - FOLLOWS) (bias / size)^2
           bias and size are running means of the error and of its absolute value. So responses that scatter are
           averaged, and responses that all say "less" (visitors leave) are followed at once. Trigg and Leach,
           "Exponential smoothing with an adaptive response rate", Operational Research Quarterly 18 (1967).
@@ -43,22 +43,22 @@ class Page:
     def __init__(self) -> None:
         self._mean: float | None = None
         self._at_s = self._bias = self._size = 0.0
-        self._answers = self._place_worse = self._step_worse = 0
+        self._responses = self._position_worse = self._step_worse = 0
         self._is_doubted = False
-        self.place: int | None = None
+        self.position: int | None = None
         self.wait_s: float | None = None
         self.step: int | None = None  # index in STEPS_S; -1 below the first
 
-    def answer(self, at_s: float, position: int, p50_s: float, p90_s: float) -> bool:
+    def receive(self, at_s: float, position: int, p50_s: float, p90_s: float) -> bool:
         """Take in a response. Return True if the page now says that the wait has become longer.
 
         at_s: never decreases.
         """
-        place = self._average(at_s, position, max(p50_s, 1e-6), p90_s)
-        self._place_worse = self._place_worse + 1 if self.place is not None and place > self.place else 0
-        if self.place is None or place < self.place or self._place_worse >= AGREEING:
-            self.place = place
-            self._place_worse = 0
+        shown = self._average(at_s, position, max(p50_s, 1e-6), p90_s)
+        self._position_worse = self._position_worse + 1 if self.position is not None and shown > self.position else 0
+        if self.position is None or shown < self.position or self._position_worse >= AGREEING:
+            self.position = shown
+            self._position_worse = 0
         slower = self._wait(at_s, p50_s)
         self._at_s = at_s
         return slower
@@ -67,19 +67,19 @@ class Page:
         mean = self._mean
         expected = 0.0 if mean is None else max(0.0, mean - (at_s - self._at_s) * position / wait_s)
         error = inf if mean is None else (position - expected) / max(expected, position, 1)
-        if error < -SURPRISE and self._answers >= WELL_KNOWN and not self._is_doubted:
+        if error < -SURPRISE and self._responses >= WELL_KNOWN and not self._is_doubted:
             self._mean, self._is_doubted = expected, True
             return max(1, floor(expected + 0.5))
         self._is_doubted = False
         if abs(error) > SURPRISE:
-            self._mean, self._answers = position, 1
+            self._mean, self._responses = position, 1
             self._bias, self._size = 0.0, NOISE * max(0.0, p90_s / wait_s - KNOWN)
             return position
-        self._answers += 1
+        self._responses += 1
         self._bias += NOTICES * (error - self._bias)
         self._size += NOTICES * (abs(error) - self._size)
         one_sided = (self._bias / self._size) ** 2 if self._size > 0.0 else 0.0
-        follows = max(FOLLOWS + (1.0 - FOLLOWS) * one_sided, 1.0 / self._answers)
+        follows = max(FOLLOWS + (1.0 - FOLLOWS) * one_sided, 1.0 / self._responses)
         self._mean = expected + follows * (position - expected)
         return max(1, floor(self._mean + 0.5))
 

@@ -132,9 +132,9 @@ async def test_does_not_jump(arrive: Arrive, edge: ScriptedEdge) -> None:
     assert places == sorted(places, reverse=True)
     simulated = simulated_page.Page()
     for i, (place, wait_s) in enumerate(told):
-        simulated.answer(6.0 * i, place, wait_s, wait_s * 1.4)
-        assert simulated.place is not None
-        assert i == 0 or abs(places[i - 1] - simulated.place) <= 2, "the browser's clock runs on meanwhile"
+        simulated.receive(6.0 * i, place, wait_s, wait_s * 1.4)
+        assert simulated.position is not None
+        assert i == 0 or abs(places[i - 1] - simulated.position) <= 2, "the browser's clock runs on meanwhile"
     waits = [wait for _, wait in seen]
     assert waits == sorted(waits), "it changes its mind once at most"
     assert set(waits) <= {"about 1 minute", "about 2 minutes"}
@@ -155,11 +155,11 @@ async def test_shows_what_the_simulator_takes_it_to_show(arrive: Arrive, edge: S
         if i:
             await poll(page, every_s)
             await expect(page.locator("#stock")).to_have_text(str(i))
-        simulated.answer(i * every_s, place, wait_s, wait_s * 1.4)
+        simulated.receive(i * every_s, place, wait_s, wait_s * 1.4)
         shown = int(await page.locator("#place").inner_text())
-        assert simulated.place is not None
+        assert simulated.position is not None
         assert simulated.step is not None
-        assert abs(shown - simulated.place) <= 0.01 * simulated.place + 1  # the browser's clock runs on meanwhile
+        assert abs(shown - simulated.position) <= 0.01 * simulated.position + 1  # the browser's clock runs on meanwhile
         assert await page.locator("#wait").inner_text() == english.wait(simulated_page.STEPS_S[simulated.step])
 
 

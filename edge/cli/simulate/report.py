@@ -62,15 +62,15 @@ def _verdict(trial: Trial) -> str:
     subject = next((o for o in trial.outcomes if o.policy == OURS), trial.outcomes[0])
     f = median(subject.by_seed)
     name = "Stanchion" if subject.policy == OURS else subject.policy
-    said = (
+    text = (
         f"With {escape(name)}, half of all visitors were admitted within {duration(f['median_s'])} of their "
         f"admission in the ideal line, and 99 of 100 within {duration(f['p99_s'])}."
     )
     lottery = next((o for o in trial.outcomes if o.policy == "bucket" and o is not subject), None)
     if lottery is not None:
         b = median(lottery.by_seed)
-        said += f" Without a line, by chance alone, it is {duration(b['median_s'])} and {duration(b['p99_s'])}."
-    return f'<p class="lead">{said}</p>\n<ul class="cards">{_cards(subject, f, trial)}</ul>\n'
+        text += f" Without a line, by chance alone, it is {duration(b['median_s'])} and {duration(b['p99_s'])}."
+    return f'<p class="lead">{text}</p>\n<ul class="cards">{_cards(subject, f, trial)}</ul>\n'
 
 
 def _cards(subject: Outcome, f: Mapping[str, float], trial: Trial) -> str:
