@@ -18,14 +18,15 @@ from pathlib import Path
 
 import pytest
 
+LONGEST = "tests/simulation/"
 FILES = ("turnstile", "lock")
 FOLDER = "STANCHION_TEST_LOCKS"
 """The environment variable that tells the processes where the files are."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Serial tests first; apart from that the order stays."""
-    items.sort(key=lambda item: not _is_serial(item))
+    """Put serial tests first, then the longest ones, so that no process ends long after the others."""
+    items.sort(key=lambda item: (not _is_serial(item), not item.nodeid.startswith(LONGEST)))
 
 
 def _is_serial(item: pytest.Item) -> bool:

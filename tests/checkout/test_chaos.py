@@ -4,6 +4,8 @@ import pytest
 
 from tests.checkout.chaos import Plan, run
 
+pytestmark = pytest.mark.serial
+
 
 @pytest.mark.parametrize("engine", ["sqlite", "redis", "postgres"])
 async def test_sale_under_kill_9(engine: str) -> None:

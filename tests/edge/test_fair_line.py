@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from controller.simulation.crowd import crowd
 from controller.simulation.ideal import Capacity, fifo
@@ -24,6 +25,8 @@ from edge.cli.demo.crowd import Crowd, CrowdPlan, Visit
 from edge.worker.heartbeat import HEARTBEAT_S
 from tests.edge.observed import BURST_S, CAPACITY, Shop, check_the_bounds, used_share
 from tests.edge.running import RunningEdge, one_room, running_edge, running_upstream, wait_until
+
+pytestmark = pytest.mark.serial
 
 
 async def visit_all(

@@ -5,9 +5,12 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.edge.running import running_edge, with_rooms
+
+pytestmark = pytest.mark.serial
 
 VISITORS, BUDGET, SETTLED_S, COUNTED_S = 2000, 250.0, 12.0, 8.0
 

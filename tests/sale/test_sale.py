@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from checkout.audit import audit
 from checkout.bank import Bank
 from checkout.bank_client import bank_app
@@ -24,6 +26,8 @@ from tests.edge.observed import overtaken_share
 from tests.edge.running import RunningEdge, one_room, running_edge, wait_until
 from tests.ports import free_port
 from tests.sale.buyers import Buyer, Buyers, BuyersPlan
+
+pytestmark = pytest.mark.serial
 
 STOCK = 500
 HOLD_S = 12.0

@@ -14,6 +14,8 @@ from tests.edge.running import wait_until
 from tests.edge.supervisor.test_reloading import reload
 from tests.edge.whole import Edge, Upstream, whole_edge
 
+pytestmark = pytest.mark.serial
+
 CAPACITY = 50.0
 ADAPTIVE = {"enabled": True, "latency_target_seconds": 0.1, "floor": 0.2, "recovery_seconds": 1.0}
 ROOM = {"capacity": {"admissions_per_second": CAPACITY, "adaptive": ADAPTIVE}}

@@ -138,6 +138,7 @@ def test_what_a_machine_remembers_is_bounded() -> None:
     assert len(shared._used) == MOST
 
 
+@pytest.mark.serial
 async def test_of_any_number_of_machines_one_is_granted(server: RedisServer) -> None:
     """A thousand places, each wanted by four machines at the same time, in any order."""
     chance = random.Random(3)
