@@ -29,7 +29,7 @@ __all__ = ["play", "real_gate"]
 
 #: Random numbers are drawn in blocks of this size.
 DRAWS: Final = 1 << 16
-#: The nodes run for this long before the first visitor comes, as they would.
+#: The nodes run for this long before the first visitor arrives, as they would.
 WARM_S: Final = 2.0
 #: Nodes that may join during a sale, beyond those at its beginning. Part of the drawn sequence: another number gives
 #: another sale for the same seed.
@@ -64,15 +64,21 @@ def _door(node: Policy) -> Door | Unparked:
 
 
 class _World:
+    """The state of one sale. Lists over nodes are in the order of the nodes, lists over visitors in that of the crowd.
+
+    admitted_s, admitted_by: when and by which node a visitor was admitted. polled_s: a visitor's latest poll.
+    wobble, uniform, gate_u, drawn_nodes: random numbers, of which poll k uses the k-th; `_refill` draws the next block.
+    """
+
     def __init__(self, scenario: Scenario, people: Crowd, rng: np.random.Generator, policy: PolicyMaker) -> None:
         self.scenario = scenario
         self.people = people
         self.rng = rng
         self.policy = policy
         self.capacity = scenario.capacity
-        self.nodes = [_door(policy(scenario.settings(), -WARM_S)) for _ in range(scenario.nodes)]
+        self.doors = [_door(policy(scenario.settings(), -WARM_S)) for _ in range(scenario.nodes)]
         most_nodes = scenario.nodes + SPARE_NODES
-        self.offset = [float(x) for x in rng.uniform(-1, 1, most_nodes) * scenario.clock_off_s]
+        self.clock_off_s = [float(x) for x in rng.uniform(-1, 1, most_nodes) * scenario.clock_off_s]
         self.next_tick = [float(x) for x in rng.random(most_nodes) * 0.1 - WARM_S]
         first_beats = [float(x) for x in rng.random(most_nodes) * scenario.heartbeat_s - WARM_S]
         self.heartbeats = Heartbeats(scenario.heartbeat_s, first_beats, -WARM_S)
@@ -80,11 +86,11 @@ class _World:
         self.down_until: dict[int, float] = {}
         self.cut_until = -WARM_S
         n = len(people)
-        self.admitted = [float("nan")] * n
-        self.by = [-1] * n
+        self.admitted_s = [float("nan")] * n
+        self.admitted_by = [-1] * n
         self.polls = [0] * n
-        self.asked = [-inf] * n  # time of the latest poll
-        self.home = self._choose_nodes(n)
+        self.polled_s = [-inf] * n
+        self.own_node = self._choose_nodes(n)
         self.clients = Clients(scenario.client, people, rng)
         self.wheel: dict[int, list[tuple[float, int]]] = {}
         self.events = sorted(scenario.events, key=lambda e: e.at_s)
@@ -99,14 +105,14 @@ class _World:
     def _choose_nodes(self, n: int) -> list[int]:
         weights = self.scenario.weights
         if weights is None:
-            return [int(x) for x in self.rng.integers(0, len(self.nodes), n)]
+            return [int(x) for x in self.rng.integers(0, len(self.doors), n)]
         return [int(x) for x in self.rng.choice(len(weights), n, p=np.array(weights) / sum(weights))]
 
     def _refill(self) -> None:
         self.wobble = np.exp(self.scenario.client.wobble_sigma * self.rng.standard_normal(DRAWS)).tolist()
         self.uniform = self.rng.random(DRAWS).tolist()
-        self.chance = self.rng.random(DRAWS).tolist()
-        self.pick = self._choose_nodes(DRAWS)
+        self.gate_u = self.rng.random(DRAWS).tolist()
+        self.drawn_nodes = self._choose_nodes(DRAWS)
         self.drawn = 0
 
     def run(self, progress: Callable[[float], None] | None) -> Run:
@@ -116,7 +122,7 @@ class _World:
         upcoming = 0
         step = -round(WARM_S / STEP_S)
         second = -1
-        while upcoming < n or wheel or any(door.parked_count for door in self.nodes):
+        while upcoming < n or wheel or any(door.parked_count for door in self.doors):
             now = step * STEP_S
             if int(now) > second:
                 second = int(now)
@@ -135,37 +141,37 @@ class _World:
             if due:
                 due.sort()
                 for t, visitor in due:
-                    self._request(t, visitor)
+                    self._poll(t, visitor)
                 self.by_second[second] = self.by_second.get(second, 0) + len(due)
             step += 1
         return self._result()
 
     def _tick(self, now: float) -> None:
         while self.events and self.events[0].at_s <= now:
-            self._happen(self.events.pop(0), now)
+            self._apply(self.events.pop(0), now)
         next_tick = self.next_tick
         if self.scenario.joined:
-            for i, door in enumerate(self.nodes):
+            for i, door in enumerate(self.doors):
                 if self.stalled_until.get(i, -WARM_S) <= now:
-                    self.heartbeats.beat(i, door.gate, now, self.offset[i])
+                    self.heartbeats.beat(i, door.gate, now, self.clock_off_s[i])
             self.heartbeats.forget(now)
-        for i, door in enumerate(self.nodes):
+        for i, door in enumerate(self.doors):
             if next_tick[i] <= now and self.stalled_until.get(i, -WARM_S) <= now:
-                door.tick(now + self.offset[i])
+                door.tick(now + self.clock_off_s[i])
                 next_tick[i] += 0.1
                 if next_tick[i] < now:
                     next_tick[i] = now + 0.1
 
-    def _happen(self, event: Event, now: float) -> None:
+    def _apply(self, event: Event, now: float) -> None:
         if isinstance(event, SetCapacity):
             self.capacity = event.admissions_per_second
         elif isinstance(event, SetNodes):
-            for i in range(len(self.nodes), event.nodes):
-                self.nodes.append(_door(self._join(i, event.nodes, now)))
+            for i in range(len(self.doors), event.nodes):
+                self.doors.append(_door(self._join(i, event.nodes, now)))
                 self.next_tick[i] = now
-            for i in range(event.nodes, len(self.nodes)):
-                self.nodes[i].answer_all(now + self.offset[i])
-            del self.nodes[event.nodes :]
+            for i in range(event.nodes, len(self.doors)):
+                self.doors[i].answer_all(now + self.clock_off_s[i])
+            del self.doors[event.nodes :]
             self._refill()
         elif isinstance(event, Stall):
             self.stalled_until[event.node] = event.at_s + event.seconds
@@ -176,102 +182,104 @@ class _World:
         else:
             self._kill(event, now)
             return
-        for i, door in enumerate(self.nodes):
-            door.gate.reconfigure(self.scenario.settings(len(self.nodes), self.capacity), now + self.offset[i])
+        for i, door in enumerate(self.doors):
+            door.gate.reconfigure(self.scenario.settings(len(self.doors), self.capacity), now + self.clock_off_s[i])
 
     def _join(self, i: int, nodes: int, now: float) -> Policy:
-        return self.policy(self.scenario.settings(nodes, self.capacity), now + self.offset[i], resume={})
+        return self.policy(self.scenario.settings(nodes, self.capacity), now + self.clock_off_s[i], resume={})
 
     def _kill(self, event: Kill, now: float) -> None:
-        settings = self.scenario.settings(len(self.nodes), self.capacity)
-        at = now + self.offset[event.node]
-        killed = self.nodes[event.node]
+        settings = self.scenario.settings(len(self.doors), self.capacity)
+        at = now + self.clock_off_s[event.node]
+        killed = self.doors[event.node]
         saved = killed.gate.checkpoint(at)
-        self.nodes[event.node] = _door(self.policy(settings, at, resume=saved | {"level": 0.0}))
+        self.doors[event.node] = _door(self.policy(settings, at, resume=saved | {"level": 0.0}))
         self.down_until[event.node] = event.at_s + event.down_s
         killed.answer_all(at)
 
-    def _request(self, t: float, visitor: int) -> None:
+    def _poll(self, t: float, visitor: int) -> None:
+        """Let one request arrive: at a node, or at nobody while the network is cut or the node stands still."""
         people = self.people
-        if self.by[visitor] >= 0 or (self.polls[visitor] and t > people.leave_s[visitor]):
+        if self.admitted_by[visitor] >= 0 or (self.polls[visitor] and t > people.leave_s[visitor]):
             return
         if self.drawn >= DRAWS - 4:
             self._refill()
         k = self.drawn = self.drawn + 1
         if t < self.cut_until:
-            self._put(retry_at(t, self.cut_until, self.uniform[k]), visitor)
+            self._enqueue(retry_at(t, self.cut_until, self.uniform[k]), visitor)
             return
-        node = self.home[visitor] if self.scenario.sticky else self.pick[k]
-        node = self._alive(node, t)
+        node = self.own_node[visitor] if self.scenario.sticky else self.drawn_nodes[k]
+        node = self._reachable(node, t)
         wait_until = self.stalled_until.get(node, 0.0)
         if t < wait_until:
-            self._put(wait_until + 0.001 * self.chance[k], visitor)
+            self._enqueue(wait_until + 0.001 * self.gate_u[k], visitor)
             return
-        off = self.offset[node]
+        off = self.clock_off_s[node]
         if not self.polls[visitor]:
             self.first_seen[visitor] = t + off
         self.polls[visitor] += 1
         asleep_until = people.sleep_to_s[visitor]
         if asleep_until <= t:
             self.after_wake[visitor] = self.after_wake.get(visitor, 0) + 1
-        door, place = self.nodes[node], self.first_seen[visitor]
-        is_first, self.asked[visitor] = self.asked[visitor] == -inf, t
+        door, place = self.doors[node], self.first_seen[visitor]
+        is_first, self.polled_s[visitor] = self.polled_s[visitor] == -inf, t
         door.answer_older(place, t + off)
-        verdict = door.poll(place, t + off, self.chance[k], may_park=not is_first)
+        verdict = door.poll(place, t + off, self.gate_u[k], may_park=not is_first)
         if isinstance(verdict, Admit):
-            self._let_in(t, visitor, node)
+            self._admit(t, visitor, node)
         elif isinstance(verdict, Wait):
-            self._come_back(t, visitor, verdict, k)
+            self._schedule_poll(t, visitor, verdict, k)
         elif isinstance(door, Door):
             self._park(t, visitor, door, verdict, node, k)
             if people.kind[visitor] == FAST:
-                self._come_back(t, visitor, verdict.wait, k)
+                self._schedule_poll(t, visitor, verdict.wait, k)
 
-    def _let_in(self, t: float, visitor: int, node: int) -> None:
-        self.admitted[visitor] = t
-        self.by[visitor] = node
+    def _admit(self, t: float, visitor: int, node: int) -> None:
+        self.admitted_s[visitor] = t
+        self.admitted_by[visitor] = node
 
     def _park(self, t: float, visitor: int, door: Door, park: Park, node: int, k: int) -> None:
         """Park the poll. Visitors who poll all the time have other polls under way and ignore its `Wait`."""
-        place, off = self.first_seen[visitor], self.offset[node]
+        place, off = self.first_seen[visitor], self.clock_off_s[node]
         is_fast = self.people.kind[visitor] == FAST
 
         def answer(at: float) -> None:
             now = at - off
-            if self.by[visitor] >= 0 or now > self.people.leave_s[visitor]:
+            if self.admitted_by[visitor] >= 0 or now > self.people.leave_s[visitor]:
                 return
-            if self.nodes[node] is not door:  # the node was killed, and the connection with it
+            if self.doors[node] is not door:  # the node was killed, and the connection with it
                 if not is_fast:
-                    self._put(now + BACK_OFF_S * (0.5 + 0.5 * self.uniform[k]), visitor)
+                    self._enqueue(now + BACK_OFF_S * (0.5 + 0.5 * self.uniform[k]), visitor)
                 return
-            verdict = door.settle(place, at, self.chance[k], now - t)
+            verdict = door.settle(place, at, self.gate_u[k], now - t)
             if isinstance(verdict, Admit):
-                self._let_in(now, visitor, node)
+                self._admit(now, visitor, node)
             elif not is_fast:
-                self._come_back(now, visitor, verdict, k)
+                self._schedule_poll(now, visitor, verdict, k)
 
         door.park(place, park, answer)
 
-    def _alive(self, node: int, t: float) -> int:
-        if node >= len(self.nodes):
-            node %= len(self.nodes)
+    def _reachable(self, node: int, t: float) -> int:
+        """Return the node, or the next one if it has left or is down."""
+        if node >= len(self.doors):
+            node %= len(self.doors)
         if self.down_until.get(node, 0.0) > t:
-            node = (node + 1) % len(self.nodes)
+            node = (node + 1) % len(self.doors)
         return node
 
-    def _come_back(self, t: float, visitor: int, verdict: Wait, k: int) -> None:
+    def _schedule_poll(self, t: float, visitor: int, verdict: Wait, k: int) -> None:
         people = self.people
         if people.leave_s[visitor] <= t:
             return
         if visitor % self.sample_every == 0:
             self.samples.append(Sample(visitor, t, verdict.position, verdict.eta_p50_s, verdict.eta_p90_s))
-        parked_s = t - self.asked[visitor]
-        back = t + self.clients.interval(visitor, verdict.poll_after_s, parked_s, self.wobble[k], self.uniform[k])
-        if people.sleep_from_s[visitor] < back < people.sleep_to_s[visitor]:
-            back = people.sleep_to_s[visitor]
-        self._put(back, visitor)
+        parked_s = t - self.polled_s[visitor]
+        next_s = t + self.clients.interval(visitor, verdict.poll_after_s, parked_s, self.wobble[k], self.uniform[k])
+        if people.sleep_from_s[visitor] < next_s < people.sleep_to_s[visitor]:
+            next_s = people.sleep_to_s[visitor]
+        self._enqueue(next_s, visitor)
 
-    def _put(self, t: float, visitor: int) -> None:
+    def _enqueue(self, t: float, visitor: int) -> None:
         step = int(t / STEP_S)
         due = self.wheel.get(step)
         if due is None:
@@ -280,8 +288,8 @@ class _World:
             due.append((t, visitor))
 
     def _record_states(self, now: float) -> None:
-        for i, door in enumerate(self.nodes[:SHOWN_NODES]):
-            s = door.gate.snapshot(now + self.offset[i])
+        for i, door in enumerate(self.doors[:SHOWN_NODES]):
+            s = door.gate.snapshot(now + self.clock_off_s[i])
             if s is not None:
                 self.states.append(NodeState(now, i, s.lag_s, s.threshold, s.bucket_level, s.waiting))
 
@@ -293,8 +301,8 @@ class _World:
         return Run(
             scenario=self.scenario,
             people=self.people,
-            admitted_s=np.array(self.admitted),
-            node=np.array(self.by, dtype=np.int16),
+            admitted_s=np.array(self.admitted_s),
+            node=np.array(self.admitted_by, dtype=np.int16),
             polls=np.array(self.polls, dtype=np.int32),
             polls_by_second=by_second,
             samples=self.samples,
