@@ -16,6 +16,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "COLLECTOR",
+    "FAST",
+    "GHOST",
+    "HONEST",
+    "PLAIN",
+    "SLEEPER",
+    "Crowd",
+    "Floats",
+    "Maker",
+    "asleep",
+    "crowd",
+    "impatient",
+    "surge",
+]
+
 Floats = NDArray[np.float64]
 HONEST, GHOST, SLEEPER, FAST, COLLECTOR, PLAIN = range(6)
 

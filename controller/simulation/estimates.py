@@ -24,6 +24,8 @@ from controller.simulation.ideal import Capacity
 from controller.simulation.page import Page
 from controller.simulation.run import Run, Sample
 
+__all__ = ["EstimateErrors", "estimate_errors"]
+
 #: Samples of which the true position is counted.
 CHECKED = 3000
 #: Relative errors of positions up to this one mean little.

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from controller.simulation.crowd import Crowd, Floats
 
+__all__ = ["Capacity", "busy_until", "fifo", "fifo_awake", "polled", "polls_needed"]
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:

@@ -17,6 +17,8 @@ from controller.simulation.crowd import Floats
 from controller.simulation.ideal import busy_until
 from controller.simulation.run import Run
 
+__all__ = ["Measures", "inversions", "measure"]
+
 WINDOWS_S = (0.1, 1.0, 5.0, 20.0)
 
 

@@ -18,6 +18,21 @@ from itertools import pairwise
 from math import floor, inf
 from typing import Final
 
+__all__ = [
+    "AGREEING",
+    "FOLLOWS",
+    "KNOWN",
+    "LEAST_S",
+    "NOISE",
+    "NOTICES",
+    "STEPS_S",
+    "SURPRISE",
+    "WAIT_FOLLOWS",
+    "WELL_KNOWN",
+    "Page",
+    "nearest_step",
+]
+
 AGREEING: Final = 3
 FOLLOWS: Final = 0.3
 NOTICES: Final = 0.15

@@ -7,6 +7,8 @@ from controller.settings import GateSettings
 from controller.simulation.crowd import Maker
 from controller.simulation.ideal import Capacity
 
+__all__ = ["Client", "Cut", "Event", "Kill", "Scenario", "SetCapacity", "SetNodes", "Stall"]
+
 
 @dataclass(frozen=True, slots=True)
 class SetCapacity:

@@ -8,6 +8,8 @@ import numpy as np
 from controller.simulation.crowd import COLLECTOR, FAST, GHOST, PLAIN, Crowd, asleep, crowd, impatient, surge
 from controller.simulation.scenario import Client, Cut, Kill, Scenario, SetCapacity, SetNodes, Stall
 
+__all__ = ["SCENARIOS"]
+
 VISITORS = 20_000
 
 

@@ -20,6 +20,8 @@ from controller.settings import GateSettings
 from controller.simulation.policy import Baseline, PolicyMaker
 from controller.verdicts import Admit, Verdict, Wait
 
+__all__ = ["BASELINES"]
+
 POLL_S = 5.0
 TICK_S = 1.0
 
