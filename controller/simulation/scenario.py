@@ -86,7 +86,7 @@ class Scenario:
     """
 
     name: str
-    what: str
+    description: str
     people: Maker
     capacity: float = 50.0
     burst_s: float = 1.0

@@ -67,12 +67,20 @@ _FLASH = Scenario("flash", "20,000 visitors: 90 % arrive within 30 s, the rest o
 _BASE = (
     _FLASH,
     replace(
-        _FLASH, name="churn", what="half of the visitors leave; exponential patience, mean 120 s", people=churn_crowd
+        _FLASH,
+        name="churn",
+        description="half of the visitors leave; exponential patience, mean 120 s",
+        people=churn_crowd,
     ),
     replace(
-        _FLASH, name="ghosts", what="30 % of the visitors never poll again after the first request", people=ghost_crowd
+        _FLASH,
+        name="ghosts",
+        description="30 % of the visitors never poll again after the first request",
+        people=ghost_crowd,
     ),
-    replace(_FLASH, name="early-ghosts", what="80 % of the first 5,000 visitors are ghosts", people=early_ghost_crowd),
+    replace(
+        _FLASH, name="early-ghosts", description="80 % of the first 5,000 visitors are ghosts", people=early_ghost_crowd
+    ),
 )
 _FAR = Client(latency_median_s=0.5)
 _FAR_APPS = Client(latency_median_s=0.5, allowance=0.0)
@@ -82,7 +90,7 @@ _SKEW = (0.55, 0.25, 0.15, 0.05)
 _BOTS = replace(
     _FLASH,
     name="bots",
-    what="5 % of the visitors poll ten times a second; 20 people hold fifty tickets each",
+    description="5 % of the visitors poll ten times a second; 20 people hold fifty tickets each",
     people=bot_crowd,
 )
 
@@ -90,22 +98,27 @@ SCENARIOS: Mapping[str, Scenario] = {
     s.name: s
     for s in (
         *_BASE,
-        *(replace(s, name=f"{s.name}-1", what=f"{s.what}; one node", nodes=1) for s in _BASE),
-        *(replace(s, name=f"{s.name}-joined", what=f"{s.what}; joined nodes", joined=True) for s in _BASE),
-        replace(_FLASH, name="flash-30", what="flash, with a longest interval of 30 s", poll_max_s=30.0),
-        replace(_FLASH, name="skew", what="uneven traffic: nodes get 55, 25, 15 and 5 % of the polls", weights=_SKEW),
+        *(replace(s, name=f"{s.name}-1", description=f"{s.description}; one node", nodes=1) for s in _BASE),
+        *(
+            replace(s, name=f"{s.name}-joined", description=f"{s.description}; joined nodes", joined=True)
+            for s in _BASE
+        ),
+        replace(_FLASH, name="flash-30", description="flash, with a longest interval of 30 s", poll_max_s=30.0),
+        replace(
+            _FLASH, name="skew", description="uneven traffic: nodes get 55, 25, 15 and 5 % of the polls", weights=_SKEW
+        ),
         replace(
             _FLASH,
             name="skew-sticky",
-            what="uneven traffic: 55, 25, 15 and 5 % of the visitors, each always at the same node",
+            description="uneven traffic: 55, 25, 15 and 5 % of the visitors, each always at the same node",
             weights=_SKEW,
             sticky=True,
         ),
-        replace(_FLASH, name="skew-joined", what="skew; joined nodes", weights=_SKEW, joined=True),
+        replace(_FLASH, name="skew-joined", description="skew; joined nodes", weights=_SKEW, joined=True),
         replace(
             _FLASH,
             name="skew-sticky-joined",
-            what="skew-sticky; joined nodes",
+            description="skew-sticky; joined nodes",
             weights=_SKEW,
             sticky=True,
             joined=True,
@@ -113,7 +126,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(
             _FLASH,
             name="small-1",
-            what="1,000 visitors, one node that admits 1/s",
+            description="1,000 visitors, one node that admits 1/s",
             people=small_crowd,
             capacity=1.0,
             nodes=1,
@@ -121,7 +134,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(
             _FLASH,
             name="small-strict-1",
-            what="small-1 with burst_floor 1",
+            description="small-1 with burst_floor 1",
             people=small_crowd,
             capacity=1.0,
             nodes=1,
@@ -130,19 +143,19 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(
             _FLASH,
             name="small-joined",
-            what="1,000 visitors, two joined nodes that admit 0.5/s each",
+            description="1,000 visitors, two joined nodes that admit 0.5/s each",
             people=small_crowd,
             capacity=1.0,
             nodes=2,
             joined=True,
         ),
-        replace(_FLASH, name="many", what="50 nodes that admit 1/s each", nodes=50),
-        replace(_FLASH, name="many-strict", what="many with burst_floor 1", nodes=50, burst_floor=1.0),
-        replace(_FLASH, name="many-joined", what="many; joined nodes", nodes=50, joined=True),
+        replace(_FLASH, name="many", description="50 nodes that admit 1/s each", nodes=50),
+        replace(_FLASH, name="many-strict", description="many with burst_floor 1", nodes=50, burst_floor=1.0),
+        replace(_FLASH, name="many-joined", description="many; joined nodes", nodes=50, joined=True),
         replace(
             _FLASH,
             name="many-strict-joined",
-            what="many with burst_floor 1; joined nodes",
+            description="many with burst_floor 1; joined nodes",
             nodes=50,
             joined=True,
             burst_floor=1.0,
@@ -150,64 +163,71 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(
             _FLASH,
             name="scale",
-            what="4 nodes, 8 from 60 s on, 3 from 180 s on; one is killed at 260 s",
+            description="4 nodes, 8 from 60 s on, 3 from 180 s on; one is killed at 260 s",
             events=(SetNodes(60.0, 8), SetNodes(180.0, 3), Kill(260.0, 0)),
         ),
         replace(
             _FLASH,
             name="step",
-            what="2 nodes; capacity 50/s, from 60 s on 100/s, from 120 s on 20/s, from 180 s on 50/s",
+            description="2 nodes; capacity 50/s, from 60 s on 100/s, from 120 s on 20/s, from 180 s on 50/s",
             nodes=2,
             events=(SetCapacity(60.0, 100.0), SetCapacity(120.0, 20.0), SetCapacity(180.0, 50.0)),
         ),
-        replace(_FLASH, name="far", what="half a second of latency each way", client=_FAR),
-        replace(_FLASH, name="far-joined", what="far; joined nodes", client=_FAR, joined=True),
+        replace(_FLASH, name="far", description="half a second of latency each way", client=_FAR),
+        replace(_FLASH, name="far-joined", description="far; joined nodes", client=_FAR, joined=True),
         replace(
-            _FLASH, name="far-apps", what="far, with clients that do not subtract the round trip", client=_FAR_APPS
+            _FLASH,
+            name="far-apps",
+            description="far, with clients that do not subtract the round trip",
+            client=_FAR_APPS,
         ),
         replace(
             _FLASH,
             name="plain",
-            what="20 % of the visitors have scripts off and poll in whole seconds, rounded up",
+            description="20 % of the visitors have scripts off and poll in whole seconds, rounded up",
             people=plain_crowd,
         ),
-        replace(_FLASH, name="sleepers", what="20 % of the visitors sleep once for a minute", people=sleeper_crowd),
+        replace(
+            _FLASH, name="sleepers", description="20 % of the visitors sleep once for a minute", people=sleeper_crowd
+        ),
         replace(
             _FLASH,
             name="clocks",
-            what="clocks off by up to 50 ms; one node stalls for 3 s at 100 s",
+            description="clocks off by up to 50 ms; one node stalls for 3 s at 100 s",
             clock_off_s=0.05,
             events=(Stall(100.0, 1, 3.0),),
         ),
         replace(
             _FLASH,
             name="stall-1",
-            what="one node, which stalls for 3 s at 100 s",
+            description="one node, which stalls for 3 s at 100 s",
             nodes=1,
             events=(Stall(100.0, 0, 3.0),),
         ),
-        replace(_FLASH, name="cut-1", what="one node, which nobody reaches for 5 s at 100 s", nodes=1, events=(_CUT,)),
+        replace(
+            _FLASH, name="cut-1", description="one node, which nobody reaches for 5 s at 100 s", nodes=1, events=(_CUT,)
+        ),
         replace(
             _FLASH,
             name="cut-joined",
-            what="joined nodes, which nobody reaches for 5 s at 100 s",
+            description="joined nodes, which nobody reaches for 5 s at 100 s",
             joined=True,
             events=(_CUT,),
         ),
         replace(
             _FLASH,
             name="waves",
-            what="three rushes of 8,000 visitors, ten minutes apart; 2 nodes",
+            description="three rushes of 8,000 visitors, ten minutes apart; 2 nodes",
             people=wave_crowd,
             nodes=2,
         ),
         _BOTS,
-        replace(_BOTS, name="bots-1", what="bots; one node", nodes=1),
-        replace(_BOTS, name="bots-joined", what="bots; joined nodes", joined=True),
+        replace(_BOTS, name="bots-1", description="bots; one node", nodes=1),
+        replace(_BOTS, name="bots-joined", description="bots; joined nodes", joined=True),
         replace(
             _FLASH,
             name="million",
-            what="1,000,000 visitors, 100 nodes, 2,000 admissions/s",
+            description="1,000,000 visitors, 100 nodes, 2,000 admissions/s",
             people=million_crowd,
             capacity=2000.0,
             nodes=100,

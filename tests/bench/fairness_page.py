@@ -130,7 +130,7 @@ def _tables(table: Mapping[str, Row]) -> str:
         "\n### Other policies\n",
         *_policies(table),
         "\n### The scenarios\n",
-        *(f"- `{name}`: {SCENARIOS[name].what}" for name in rows),
+        *(f"- `{name}`: {SCENARIOS[name].description}" for name in rows),
     ]
     return "\n".join(parts) + "\n"
 

@@ -65,7 +65,7 @@ def _chosen(option: str, named: list[str], known: list[str], every: list[str]) -
 def listing() -> str:
     """List every scenario and policy with its description."""
     width = max(map(len, (*SCENARIOS, *POLICIES)))
-    lines = ["scenarios:", *(f"  {s.name.ljust(width)}  {s.what}" for s in SCENARIOS.values()), "", "policies:"]
+    lines = ["scenarios:", *(f"  {s.name.ljust(width)}  {s.description}" for s in SCENARIOS.values()), "", "policies:"]
     for name, maker in POLICIES.items():
         meaning = MEANINGS.get(name) or (maker.__doc__ or "").partition("\n")[0]
         lines.append(f"  {name.ljust(width)}  {meaning}")

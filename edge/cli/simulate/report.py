@@ -51,7 +51,7 @@ def _trial(trial: Trial) -> str:
     visitors = len(trial.outcomes[0].first.people)
     return (
         f"<section>\n<h2>{escape(scenario.name)}</h2>\n"
-        f'<p class="soft">{escape(scenario.what)}. {visitors:,} visitors. '
+        f'<p class="soft">{escape(scenario.description)}. {visitors:,} visitors. '
         f"{escape(conditions(scenario))}; {seeds}.</p>\n"
         f"{_verdict(trial)}{_table(trial)}{''.join(_picture(picture) for picture in pictures(trial))}</section>\n"
     )

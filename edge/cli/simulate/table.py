@@ -115,7 +115,7 @@ def table(trial: Trial) -> str:
     ]
     seeds = f"median of seeds {trial.seeds[0]} to {trial.seeds[-1]}" if several else f"seed {trial.seeds[0]}"
     scenario = trial.scenario
-    return "\n".join([f"{scenario.name}: {scenario.what}", f"{conditions(scenario)}; {seeds}", "", *lines])
+    return "\n".join([f"{scenario.name}: {scenario.description}", f"{conditions(scenario)}; {seeds}", "", *lines])
 
 
 def _cells(values: Mapping[str, float], has: Sequence[bool] | None = None) -> list[str]:
@@ -130,7 +130,17 @@ def as_json(trials: Sequence[Trial], version: str, command: str) -> dict[str, An
 
 def _trial(trial: Trial) -> dict[str, Any]:
     s = trial.scenario
-    keys = ("name", "what", "capacity", "burst_s", "nodes", "joined", "poll_min_s", "poll_max_s", "poll_budget_per_s")
+    keys = (
+        "name",
+        "description",
+        "capacity",
+        "burst_s",
+        "nodes",
+        "joined",
+        "poll_min_s",
+        "poll_max_s",
+        "poll_budget_per_s",
+    )
     policies = [
         {"name": o.policy, "median": median(o.by_seed), "worst": worst(o.by_seed), "by_seed": _rows(trial, o.by_seed)}
         for o in trial.outcomes

@@ -89,7 +89,7 @@ def on_fleet(scenario: Scenario, fleet: Fleet) -> Scenario:
     unplayed = "" if limit is None else f" (its limit of {limit:,} active visitors is not played)"
     return replace(
         scenario,
-        what=f"{scenario.what}; on {fleet.source}{unplayed}",
+        description=f"{scenario.description}; on {fleet.source}{unplayed}",
         capacity=fleet.capacity,
         burst_s=fleet.burst_s,
         poll_min_s=fleet.poll_min_s,
