@@ -1,6 +1,6 @@
-"""What the black-box tests of the proxy stand on: a running edge in front of an upstream that does as it is told.
+"""Fixtures for black-box tests of the proxy: a running edge in front of an upstream that the test controls.
 
-The tests know two addresses and the bytes that go over them, nothing of what is between.
+The tests know two addresses and the bytes that go over them, and nothing of what is between.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ async def read_chunks(reader: asyncio.StreamReader) -> tuple[list[bytes], list[t
 
 
 class Upstream:
-    """A raw server. handler: what each connection does; without one, every request is kept and answered 'ok'."""
+    """A raw server. handler: serves each connection; without one, every request is recorded and answered 'ok'."""
 
     def __init__(self, handler: Handler | None = None) -> None:
         self.handler = handler or self.serve
@@ -108,7 +108,7 @@ class Upstream:
         return f"http://127.0.0.1:{self.port}"
 
     async def read(self, reader: asyncio.StreamReader) -> Request:
-        """One whole request."""
+        """Read one whole request."""
         raw = await reader.readuntil(b"\r\n\r\n")
         line, fields = fields_of(raw)
         request = Request(line, fields, raw=raw)
@@ -171,7 +171,7 @@ class Visitor:
             return response
 
     async def wait_closed(self) -> bytes:
-        """What still came before the edge closed the connection."""
+        """Return what still arrived before the edge closed the connection."""
         async with asyncio.timeout(10):
             return await self.reader.read()
 
@@ -182,11 +182,11 @@ class Edge:
 
     port: int
     stop: Callable[[float], Awaitable[None]]
-    """stop(grace_s) drains it."""
+    """stop(grace_s) drains the edge."""
     outcomes: list[str]
     stack: AsyncExitStack
     queue: socket.socket
-    """The listener once more: what has not been accepted is not lost with the plane, as under a supervisor."""
+    """A duplicate of the listener, so that connections in the queue survive the server, as under a supervisor."""
 
     async def connect(self) -> Visitor:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**22)
@@ -227,7 +227,7 @@ rooms:
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
-    """Both loops the edge may run on."""
+    """Both event loops that the edge may run on."""
     if "edge_in_front_of" in getattr(item, "fixturenames", ()):
         return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
     return {"asyncio": asyncio.SelectorEventLoop}
@@ -263,14 +263,14 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
                 None if (shield := Shield(parsed.abuse)).is_off else shield,
                 redemption=redemption,
             )
-            watcher = Recorder()
-            plane = ProxyServer(parsed, pipeline, watcher, time.time, random.random)
+            recorder = Recorder()
+            server = ProxyServer(parsed, pipeline, recorder, time.time, random.random)
             ((listener,),) = open_sockets(parsed.listen, 1)
             queue = stack.enter_context(listener.dup())
             queue.setblocking(False)
-            await plane.listen([listener])
-            stack.push_async_callback(plane.close)
-            return Edge(queue.getsockname()[1], plane.drain, watcher.outcomes, stack, queue)
+            await server.listen([listener])
+            stack.push_async_callback(server.close)
+            return Edge(queue.getsockname()[1], server.drain, recorder.outcomes, stack, queue)
 
         yield start
 

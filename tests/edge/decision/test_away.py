@@ -1,4 +1,4 @@
-"""A place needs its visitor to come back, where a room says so: who was away too long moves back by what was over."""
+"""Absence, where a room counts it: a visitor who was away for too long is requeued further back by the excess."""
 
 from typing import Any
 
@@ -21,15 +21,15 @@ def room(**settings: Any) -> Edge:
 
 
 def comes_back(edge: Edge, after_s: float, accept: str = "application/json") -> tuple[str, Any]:
-    """A visitor's first arrival, and the answer when they come back after so long."""
+    """Return a visitor's first arrival, and the answer when they come back after `after_s`."""
     first = edge.ask()
     edge.now += after_s
     return status(first)["first_seen"], edge.ask(cookie=cookie_of(first), accept=accept)
 
 
 @pytest.mark.parametrize(("after_s", "back_s"), [(61, 0), (899, 0), (905, 5), (1000, 100), (4000, 3100)])
-def test_who_is_away_too_long_moves_back_by_what_was_over(after_s: float, back_s: float) -> None:
-    """Beyond the appointment and the allowance, second for second; and they are told so, once."""
+def test_a_long_absence_moves_a_visitor_back_by_the_excess(after_s: float, back_s: float) -> None:
+    """Second for second beyond the appointment and the allowance. The visitor is told once."""
     edge = room(away_seconds=900)
     since, answer = comes_back(edge, after_s)
     said = status(answer)
@@ -42,15 +42,15 @@ def test_who_is_away_too_long_moves_back_by_what_was_over(after_s: float, back_s
     assert edge.counted("stanchion_tickets_requeued_total", room="checkout") == (moved > 0)
 
 
-def test_without_the_setting_a_place_is_kept_however_long() -> None:
+def test_without_the_setting_a_place_is_kept() -> None:
     edge = room()
     since, answer = comes_back(edge, 80_000)
     assert status(answer)["first_seen"] == since
     assert "moved_back_seconds" not in status(answer)
 
 
-def test_who_keeps_coming_stays_where_they_are() -> None:
-    """At any distance up to the allowance, for hours: nobody who came later is ahead of them."""
+def test_a_visitor_who_keeps_polling_keeps_their_place() -> None:
+    """At any interval up to the allowance, for hours."""
     edge = room(away_seconds=300)
     cookie, since = cookie_of(first := edge.ask()), status(first)["first_seen"]
     for gap_s in (1, 15, 59, 60, 61, 120, 239, 240) * 12:
@@ -62,8 +62,8 @@ def test_who_keeps_coming_stays_where_they_are() -> None:
         assert status(edge.ask())["first_seen"] > since
 
 
-def test_a_long_appointment_is_no_absence() -> None:
-    """A low budget of polls sends visitors away for long; the ticket says for how long."""
+def test_a_long_appointment_is_not_an_absence() -> None:
+    """A low budget of polls makes appointments long, and the ticket states the appointment."""
     edge = Edge(
         SLOW.replace("    page:", "    ticket: {away_seconds: 300}\n    polling: {max_seconds: 3600}\n    page:", 1)
     )
@@ -79,7 +79,7 @@ def test_a_long_appointment_is_no_absence() -> None:
     assert "moved_back_seconds" in status(edge.ask(cookie=cookie_of(again)))
 
 
-def test_the_page_tells_it_and_what_to_do() -> None:
+def test_the_page_explains_the_move_and_what_to_do() -> None:
     edge = room(away_seconds=1800)
     _, told = comes_back(edge, 2700, HTML)
     assert isinstance(told, Answer)
@@ -93,8 +93,8 @@ def test_the_page_tells_it_and_what_to_do() -> None:
     assert b"in this browser and your place is still yours" in without.body
 
 
-def test_an_old_copy_of_a_ticket_is_no_way_to_have_been_there() -> None:
-    """Each copy says itself when its visitor was last there."""
+def test_an_old_copy_of_a_ticket_hides_no_absence() -> None:
+    """Each copy states when its visitor was last seen."""
     edge = room(away_seconds=300)
     first = cookie_of(edge.ask())
     edge.now += 400
@@ -108,7 +108,7 @@ moments = st.integers(0, 10**9).map(lambda ms: NOW + ms / 1000)
 
 
 @given(moments, moments, moments, st.floats(300, 1e6), st.integers(0, 86_400))
-def test_nobody_is_put_behind_a_newcomer_or_forward(a: float, b: float, c: float, away_s: float, told_s: int) -> None:
+def test_nobody_is_moved_behind_a_newcomer_or_forward(a: float, b: float, c: float, away_s: float, told_s: int) -> None:
     first_seen, seen, now = sorted((a, b, c))
     ticket = Ticket("i" * 22, "checkout", first_seen, seen, told_s)
     assert first_seen <= ticket.renewed(now, away_s).first_seen <= now
@@ -116,16 +116,16 @@ def test_nobody_is_put_behind_a_newcomer_or_forward(a: float, b: float, c: float
 
 
 @given(st.integers(0, 86_400))
-def test_a_ticket_says_for_how_long_it_was_sent_away(told_s: int) -> None:
-    """And opens on nodes that know nothing of that: they take it for a part of the id."""
+def test_a_ticket_states_its_long_appointment(told_s: int) -> None:
+    """Nodes that do not know the field read it as a part of the id."""
     ticket = Ticket("i" * 22, "checkout", NOW, NOW, told_s)
     sealed = KEYS.seal(ticket)
     assert KEYS.read(sealed, "checkout") == ticket
     assert len(sealed.split(".")) == 6
 
 
-def test_nothing_more_is_signed_than_before() -> None:
-    """A poll's answer sets no cookie, but once a minute."""
+def test_a_ticket_is_signed_again_at_most_once_a_minute() -> None:
+    """The other answers to polls set no cookie."""
     edge = room(away_seconds=900)
     cookie, signed = cookie_of(edge.ask()), 0
     for _ in range(120):

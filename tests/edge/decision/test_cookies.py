@@ -1,4 +1,4 @@
-"""Names and binding_digest of the cookies, and requests that come without them since another site sent them."""
+"""Names and attributes of the cookies, and callbacks that come without them because another site sent them."""
 
 import pytest
 
@@ -24,12 +24,12 @@ def set_by(verdict: Verdict) -> list[str]:
 
 
 def ask(edge: Edge, scheme: str, cookie: str = "") -> Verdict:
-    facts = edge.pipeline.classify(head(scheme, cookie))
-    return edge.pipeline.decide(facts, edge.now, 0.5)
+    context = edge.pipeline.classify(head(scheme, cookie))
+    return edge.pipeline.decide(context, edge.now, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("secure", "domain", "scheme", "name", "binding_digest"),
+    ("secure", "domain", "scheme", "name", "attributes"),
     [
         ("auto", None, "https", PREFIXED, "; Secure"),
         ("auto", None, "http", PLAIN, ""),
@@ -38,15 +38,15 @@ def ask(edge: Edge, scheme: str, cookie: str = "") -> Verdict:
         ("auto", "shop.example", "https", PLAIN, "; Domain=shop.example; Secure"),
     ],
 )
-def test_the_name_goes_with_how_the_visitor_came(secure, domain, scheme, name, binding_digest):
+def test_the_name_follows_the_scheme(secure, domain, scheme, name, attributes):
     cookies = Cookies(CookieSettings(secure=secure, domain=domain))
     [(_, written)] = cookies.write(PLAIN, "x", 60, head(scheme))
-    assert written == f"{name}=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax{binding_digest}"
+    assert written == f"{name}=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax{attributes}"
 
 
 @pytest.mark.parametrize(("scheme", "name", "other"), [("https", PREFIXED, PLAIN), ("http", PLAIN, PREFIXED)])
 def test_a_cookie_of_the_other_name_keeps_its_place_and_is_replaced(scheme, name, other):
-    """Before and after the first HTTPS in front of the edge: nobody starts anew, and nobody ends with two cookies."""
+    """When HTTPS is put in front of the edge, no visitor starts anew, and none keeps two cookies."""
     edge = Edge()
     edge.fill()
     verdict = ask(edge, scheme, f"{other}={TICKET}")
@@ -62,20 +62,21 @@ def test_a_cookie_of_the_other_name_keeps_its_place_and_is_replaced(scheme, name
     assert "; Secure" in written[1]
 
 
-def test_over_https_a_cookie_that_another_host_may_have_set_does_not_count_beside_ones_own():
+def test_over_https_the_prefixed_cookie_wins():
+    """Another host may have set the other one."""
     edge = Edge()
     edge.fill()
     assert isinstance(ask(edge, "https", f"{PLAIN}=forged; {PREFIXED}={PASS}"), Forward)
     assert isinstance(ask(edge, "https", f"{PLAIN}={PASS}; {PREFIXED}={TICKET}"), Answer)
 
 
-def test_the_end_of_a_session_removes_both():
-    """Or the pass from before the change of names would go on."""
+def test_the_end_of_a_session_removes_both_cookies():
+    """Otherwise the pass of the other name would go on."""
     edge = Edge()
-    facts = edge.pipeline.classify(head("https", f"{PLAIN}={PASS}"))
-    verdict = edge.pipeline.decide(facts, edge.now, 0.5)
+    context = edge.pipeline.classify(head("https", f"{PLAIN}={PASS}"))
+    verdict = edge.pipeline.decide(context, edge.now, 0.5)
     assert isinstance(verdict, Forward)
-    added = edge.pipeline.observe(facts, verdict, [("Stanchion-Command", "complete")], edge.now)
+    added = edge.pipeline.observe(context, verdict, [("Stanchion-Command", "complete")], edge.now)
     assert [value.partition(";")[0] for _, value in added] == [f"{PREFIXED}=", f"{PLAIN}="]
     assert all("Max-Age=0" in value for _, value in added)
 
@@ -84,7 +85,7 @@ CALLBACKS = YAML.replace('bypass: ["/checkout/terms"]', 'callbacks: ["/checkout/
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_payment_provider_needs_no_cookie(method):
+def test_a_callback_needs_no_cookie(method):
     edge = Edge(CALLBACKS)
     edge.fill()
     assert edge.ask("/checkout/paid", method=method) == Forward(None, (), ())
@@ -94,7 +95,7 @@ def test_a_payment_provider_needs_no_cookie(method):
 @pytest.mark.parametrize(
     "target", ["/checkout", "/checkout/paid/x", "/checkout/paidx", "/checkout/paid/../pay", "/checkout/paid/..;/pay"]
 )
-def test_nothing_else_passes_as_one(target):
+def test_no_other_path_passes_as_a_callback(target):
     edge = Edge(CALLBACKS)
     edge.fill()
     assert isinstance(edge.ask(target, method="POST"), Answer)

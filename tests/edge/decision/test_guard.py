@@ -1,4 +1,4 @@
-"""What is refused before anything else."""
+"""Heads that the guard refuses before anything else."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def head(method: str = "GET", target: str = "/", host: str = "shop.example") -> 
     ],
 )
 def test_a_head_that_no_honest_client_sends_is_refused(asked: RequestHead, status: int | None) -> None:
-    """With a clear 4xx and the reason; everything else goes on."""
-    fault = fault_in(asked)
-    assert (fault and fault.status) == status
-    assert fault is None or fault.detail
+    """With a 4xx and the reason. Every other head goes on."""
+    refusal = fault_in(asked)
+    assert (refusal and refusal.status) == status
+    assert refusal is None or refusal.detail

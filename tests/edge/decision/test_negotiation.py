@@ -1,4 +1,4 @@
-"""Who gets the page: whoever asked for something to show."""
+"""A client that wants something to show gets the page."""
 
 import pytest
 
@@ -29,8 +29,8 @@ CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image
         ("image/avif,image/webp,*/*;q=0.8", "no-cors", False),
     ],
 )
-def test_a_page_goes_to_who_asked_for_one(accept: str, mode: str, page: bool) -> None:
-    """Programs get the document, even if they accept anything: HTML helps no script."""
+def test_a_client_that_wants_a_page_gets_one(accept: str, mode: str, page: bool) -> None:
+    """Programs get the document, even if they accept anything."""
     assert wants_page(accept, mode) is page
 
 
@@ -38,6 +38,6 @@ def test_a_page_goes_to_who_asked_for_one(accept: str, mode: str, page: bool) ->
     ("header", "accepted"),
     [("gzip, br", True), ("br;q=1.0, GZIP;q=0.5", True), ("gzip;q=0", False), ("br", False), ("", False), ("*", False)],
 )
-def test_gzip_goes_to_who_names_it(header: str, accepted: bool) -> None:
+def test_gzip_is_used_if_it_is_named(header: str, accepted: bool) -> None:
     """A quality of zero is a refusal."""
     assert accepts_gzip(header) is accepted

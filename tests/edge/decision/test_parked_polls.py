@@ -1,4 +1,4 @@
-"""Whose turn is near is answered when it comes: what the edge does with such a request until then."""
+"""Parked polls in the edge: a poll near the front is answered when its visitor is admitted or its time is over."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ STATUS = "/_stanchion/status?room=checkout"
 FOUR = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {nodes: 4}\n"
 
 
-class Held:
-    """A request whose answer is held."""
+class ParkedPoll:
+    """A poll that was parked, as its connection sees it."""
 
     def __init__(self, verdict: Verdict) -> None:
         assert isinstance(verdict, Deferred)
@@ -28,7 +28,7 @@ class Held:
         self.forget = verdict.ask(self._hear)
 
     def _hear(self, verdict: Verdict) -> None:
-        """As the connection does: what is asked of other nodes is asked at once."""
+        """Do as the connection does: ask a further deferred verdict at once."""
         if isinstance(verdict, Deferred):
             verdict.ask(self._hear)
         else:
@@ -36,12 +36,12 @@ class Held:
 
     @property
     def state(self) -> str:
-        """What it was told, '' when nothing yet."""
+        """The state that the visitor was told, '' if nothing yet."""
         return status(self.said[0])["state"] if self.said else ""
 
 
 def full(people: int, yaml: str = YAML, redemption: RedemptionClient | None = None) -> tuple[Edge, list[str]]:
-    """An edge of two a second whose bucket is empty, and the cookies of those who wait, the oldest first."""
+    """Return an edge of two a second whose bucket is empty, and the cookies of the waiting visitors, oldest first."""
     edge = Edge(yaml, redemption)
     came = []
     while len(came) < people + 2:
@@ -51,9 +51,9 @@ def full(people: int, yaml: str = YAML, redemption: RedemptionClient | None = No
     return edge, [cookie_of(verdict) for verdict in came[2:]]
 
 
-def test_whose_turn_is_near_is_let_in_with_the_poll_they_made_before_it() -> None:
+def test_a_visitor_near_the_front_is_admitted_by_the_parked_poll() -> None:
     edge, (first, second) = full(2)
-    polls = [Held(edge.ask(STATUS, cookie)) for cookie in (second, first)]
+    polls = [ParkedPoll(edge.ask(STATUS, cookie)) for cookie in (second, first)]
     edge.pass_time(0.3)
     assert [poll.state for poll in polls] == ["", ""]
     edge.pass_time(0.4)
@@ -65,22 +65,22 @@ def test_whose_turn_is_near_is_let_in_with_the_poll_they_made_before_it() -> Non
     assert edge.counted("stanchion_admissions_total", room="checkout") == 4
 
 
-def test_whose_turn_is_far_is_answered_at_once() -> None:
+def test_a_poll_far_from_the_front_is_answered_at_once() -> None:
     edge, cookies = full(10)
     assert status(edge.ask(STATUS, cookies[9]))["state"] == "waiting"
 
 
-def test_a_page_that_is_loaded_again_is_held_as_well() -> None:
-    """Who has no script comes in without a second reload."""
+def test_a_page_load_is_parked_as_well() -> None:
+    """A visitor without scripts is admitted without a second reload."""
     edge, (mine,) = full(1)
-    held = Held(edge.ask(cookie=mine, accept=HTML))
+    parked = ParkedPoll(edge.ask(cookie=mine, accept=HTML))
     edge.pass_time(0.7)
-    assert isinstance(held.said[0], Forward)
+    assert isinstance(parked.said[0], Forward)
 
 
-def test_who_has_gone_is_not_let_in() -> None:
+def test_a_visitor_who_hung_up_is_not_admitted() -> None:
     edge, (first, second) = full(2)
-    gone, stays = Held(edge.ask(STATUS, first)), Held(edge.ask(STATUS, second))
+    gone, stays = ParkedPoll(edge.ask(STATUS, first)), ParkedPoll(edge.ask(STATUS, second))
     assert gone.forget is not None
     gone.forget()
     edge.pass_time(0.7)
@@ -89,21 +89,21 @@ def test_who_has_gone_is_not_let_in() -> None:
     assert edge.counted("stanchion_admissions_total", room="checkout") == 3
 
 
-def test_whose_turn_does_not_come_is_asked_back_at_once() -> None:
-    """The room was closed to them meanwhile: they waited here instead of there."""
+def test_a_visitor_parked_in_vain_is_asked_back_at_once() -> None:
+    """The room holds meanwhile."""
     edge, (mine,) = full(1)
-    held = Held(edge.ask(STATUS, mine))
+    parked = ParkedPoll(edge.ask(STATUS, mine))
     room = edge.pipeline.rooms.by_name["checkout"]
     room.set_missing(("redis",))
     edge.pass_time(2.0)
-    told = status(held.said[0])
+    told = status(parked.said[0])
     assert told["state"] == "waiting"
     assert told["poll_after_seconds"] <= 1.0
-    assert header(held.said[0], "Retry-After") == "1"
+    assert header(parked.said[0], "Retry-After") == "1"
 
 
 @pytest.mark.parametrize("why", ["missing", "upstream", "sold out"])
-def test_nobody_is_held_in_front_of_a_closed_door(why: str) -> None:
+def test_no_poll_is_parked_while_the_room_admits_nobody(why: str) -> None:
     edge, (mine,) = full(1)
     room = edge.pipeline.rooms.by_name["checkout"]
     if why == "missing":
@@ -115,8 +115,8 @@ def test_nobody_is_held_in_front_of_a_closed_door(why: str) -> None:
     assert isinstance(edge.ask(STATUS, mine), Answer)
 
 
-def test_who_asks_sooner_than_told_is_answered_at_once_where_there_are_other_nodes() -> None:
-    """They would be held at each of them. Whoever was told to come by another node is held as ever."""
+def test_a_visitor_who_polls_early_is_not_parked_where_there_are_other_nodes() -> None:
+    """They would be parked at each node. A visitor whom another node asked to come is parked."""
     one, (mine,) = full(1)
     assert isinstance(one.ask(STATUS, mine), Deferred)
     of_four, (hasty, patient) = full(2, FOUR)
@@ -128,7 +128,7 @@ def test_who_asks_sooner_than_told_is_answered_at_once_where_there_are_other_nod
     assert isinstance(of_four.ask(STATUS, hasty), Answer)
 
 
-def test_where_few_come_those_from_far_back_are_held_as_well_but_no_page_that_loads() -> None:
+def test_a_node_with_few_visitors_parks_polls_from_far_back_but_no_page_load() -> None:
     edge, cookies = full(30, FOUR)
     assert status(edge.ask(STATUS, cookies[29]))["state"] == "waiting"
     edge.pipeline.rooms.by_name["checkout"].gate._line.returns._believed = 0.05
@@ -140,37 +140,39 @@ def test_where_few_come_those_from_far_back_are_held_as_well_but_no_page_that_lo
     assert isinstance(edge.ask(STATUS, cookies[27]), Deferred)
 
 
-def test_an_older_one_who_is_held_comes_before_whoever_asks_now() -> None:
-    """Between two steps of the control, too: a token has come, and the younger is the first to ask."""
+def test_an_older_parked_visitor_is_admitted_before_one_who_polls() -> None:
+    """Also between two control steps: a token has come, and the younger visitor is the first to poll."""
     edge, (first, second) = full(2)
-    held = Held(edge.ask(STATUS, first))
+    parked = ParkedPoll(edge.ask(STATUS, first))
     edge.pass_time(0.4)
-    assert held.state == ""
+    assert parked.state == ""
     edge.now += 0.15
     asked = edge.ask(STATUS, second)
-    assert held.state == "admitted"
+    assert parked.state == "admitted"
     assert isinstance(asked, Deferred)
 
 
-def test_whoever_asks_now_comes_before_a_younger_one_who_is_held() -> None:
-    """Of two who are there at the same moment the older never waits while the younger passes."""
+def test_an_older_visitor_who_polls_is_admitted_before_a_younger_parked_one() -> None:
+    """Of two visitors present at one moment the older never waits while the younger passes."""
     edge, (mine,) = full(1, FOUR)
-    older = "stanchion_checkout=" + KEYS.seal(new_ticket("checkout", NOW - 100.0, bytes(16)))  # another node knows them
+    older = "stanchion_checkout=" + KEYS.seal(
+        new_ticket("checkout", NOW - 100.0, bytes(16))
+    )  # another node knows this visitor
     edge.pass_time(1.1)
     while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
         pass
-    held = Held(edge.ask(STATUS, mine))
+    parked = ParkedPoll(edge.ask(STATUS, mine))
     edge.pass_time(0.3)
     edge.now += 0.13
     assert status(edge.ask(STATUS, older))["state"] == "admitted"
-    assert held.state == ""
+    assert parked.state == ""
     edge.pass_time(0.6)
-    assert held.state == "admitted"
+    assert parked.state == "admitted"
 
 
-def test_two_pages_of_one_visitor_come_in_with_one_pass() -> None:
+def test_two_tabs_of_one_visitor_get_one_pass() -> None:
     edge, (mine,) = full(1)
-    earlier, later = Held(edge.ask(STATUS, mine)), Held(edge.ask(STATUS, mine))
+    earlier, later = ParkedPoll(edge.ask(STATUS, mine)), ParkedPoll(edge.ask(STATUS, mine))
     edge.pass_time(0.1)
     assert (earlier.state, later.state) == ("waiting", "")
     assert status(earlier.said[0])["poll_after_seconds"] > 0.5
@@ -180,47 +182,47 @@ def test_two_pages_of_one_visitor_come_in_with_one_pass() -> None:
     assert edge.counted("stanchion_admissions_total", room="checkout") == 3
 
 
-def test_who_is_let_in_by_a_held_answer_does_not_ask_the_other_nodes_twice() -> None:
-    """The second request of the same visitor comes between two steps, when there is a token already."""
+def test_a_visitor_admitted_by_a_parked_poll_is_checked_once() -> None:
+    """The same visitor polls again between two control steps, when there is a token already."""
     questions: list[dict[str, object]] = []
     redemption = RedemptionClient(questions.append, lambda seconds, call: None)
     edge, (mine,) = full(1, redemption=redemption)
-    first = Held(edge.ask(STATUS, mine))
+    first = ParkedPoll(edge.ask(STATUS, mine))
     edge.pass_time(0.4)
     edge.now += 0.15
-    second = Held(edge.ask(STATUS, mine))
+    second = ParkedPoll(edge.ask(STATUS, mine))
     (question,) = questions
     redemption.receive({**question, "outcome": "granted"})
     assert (first.state, second.state) == ("admitted", "admitted")
     assert edge.counted("stanchion_admissions_total", room="checkout") == 3
 
 
-def test_a_reload_answers_all_who_are_held() -> None:
+def test_a_reload_answers_every_parked_poll() -> None:
     edge, (mine,) = full(1)
-    held = Held(edge.ask(STATUS, mine))
+    parked = ParkedPoll(edge.ask(STATUS, mine))
     edge.pipeline.answer_parked(edge.now)
-    assert held.state == "waiting"
+    assert parked.state == "waiting"
 
 
-def test_places_are_counted_for_those_who_are_held() -> None:
-    """Two may be in the shop, and two are: the third is held whatever the bucket has, and comes in when one of them
-    leaves."""
+def test_a_parked_visitor_waits_for_a_vacancy() -> None:
+    """Two visitors may be active, and two are. The third is parked, whatever the bucket holds, and is admitted when one
+    of them leaves."""
     edge = Edge(YAML.replace("burst_seconds: 1}", "burst_seconds: 1, total_active_users: 2}", 1))
     first, _, third = edge.ask(), edge.ask(), edge.ask()
     assert isinstance(first, Forward)
     assert first.visitor_pass is not None
     edge.pass_time(1.0)
-    held = Held(edge.ask(STATUS, cookie_of(third)))
+    parked = ParkedPoll(edge.ask(STATUS, cookie_of(third)))
     edge.pass_time(0.5)
-    assert held.state == ""
+    assert parked.state == ""
     edge.pipeline.rooms.by_name["checkout"].end_session(first.visitor_pass, edge.now)
     edge.pass_time(0.2)
-    assert held.state == "admitted"
+    assert parked.state == "admitted"
 
 
 async def test_over_a_socket_one_poll_is_enough(tmp_path: Path) -> None:
-    """Worker, control steps and all: who asks half a second early is let in with that very request; a visitor who
-    hangs up takes nobody's turn. Four a second, so without it one of them could be, if any."""
+    """With a worker and its control steps: a visitor who polls half a second early is admitted by that request, and a
+    visitor who hangs up delays nobody. At four a second, without parking at most one would be admitted."""
 
     async def shop(request: aiohttp.web.Request) -> aiohttp.web.Response:
         return aiohttp.web.Response(text="shop")
@@ -246,4 +248,4 @@ async def test_over_a_socket_one_poll_is_enough(tmp_path: Path) -> None:
                 await asyncio.sleep(0.1)
                 gone.cancel()
                 told = await asyncio.gather(*(poll(session) for session in waiting[1:]))
-                assert told.count("admitted") >= 3, "those whose turn is within a second or so need no second poll"
+                assert told.count("admitted") >= 3, "visitors within a second or so of admission need no second poll"

@@ -1,4 +1,4 @@
-"""The way of one request, decided without a socket: real gate, real tickets, real page, time and chance passed in."""
+"""The pipeline without sockets: real gate, real tickets, real page; time and chance are passed in."""
 
 import json
 import random
@@ -81,7 +81,7 @@ class Edge:
         return replace(asked, **head)
 
     def fill(self) -> None:
-        """Empty the bucket: whoever comes next waits."""
+        """Empty the bucket, so that the next visitor waits."""
         while isinstance(self.ask(), Forward):
             pass
 
@@ -115,15 +115,15 @@ def status(verdict: Verdict) -> dict[str, Any]:
 
 
 def test_a_path_of_no_room_goes_straight_through() -> None:
-    """No ticket, no state, nothing added: the edge is not there."""
+    """No ticket, no state, and nothing is added to the request."""
     assert Edge().ask("/products/7") == Forward(None, (), ())
 
 
 @pytest.mark.parametrize(
     "target", ["/robots.txt", "/.well-known/acme-challenge/x", "/checkout/a.css", "/checkout/terms"]
 )
-def test_what_is_on_a_bypass_list_never_queues(target: str) -> None:
-    """Files and machines' questions pass while the line is full; a form sent to such a path does not."""
+def test_a_bypassed_path_never_queues(target: str) -> None:
+    """Files and requests of machines pass while the line is full; a form sent to such a path does not."""
     edge = Edge()
     edge.fill()
     assert edge.ask(target) == Forward(None, (), ())
@@ -131,8 +131,8 @@ def test_what_is_on_a_bypass_list_never_queues(target: str) -> None:
         assert isinstance(edge.ask(target, method="POST"), Answer)
 
 
-def test_an_empty_line_lets_a_first_visit_in_with_a_pass() -> None:
-    """Nobody waits for nothing: the request is forwarded, the upstream told who came, the visitor given a pass."""
+def test_an_empty_line_admits_a_first_visit_with_a_pass() -> None:
+    """The request is forwarded, the upstream is told the ticket, and the visitor gets a pass."""
     verdict = Edge().ask()
     assert isinstance(verdict, Forward)
     assert verdict.visitor_pass is not None
@@ -146,8 +146,8 @@ def test_an_empty_line_lets_a_first_visit_in_with_a_pass() -> None:
     assert cookie.endswith("; Path=/; Max-Age=600; HttpOnly; SameSite=Lax")
 
 
-def test_a_full_room_answers_with_place_and_appointment_and_never_429() -> None:
-    """The status document and the headers of every answer that is not the upstream's."""
+def test_a_full_room_answers_with_position_and_appointment_and_never_429() -> None:
+    """The status document, and the fields of every response to a waiting visitor."""
     edge = Edge()
     edge.fill()
     verdict = edge.ask()
@@ -169,7 +169,7 @@ def test_a_full_room_answers_with_place_and_appointment_and_never_429() -> None:
 
 
 def test_browsers_get_the_page_and_programs_the_document() -> None:
-    """The same place in two forms."""
+    """The same status in two forms."""
     edge = Edge()
     edge.fill()
     page = edge.ask(accept=HTML)
@@ -179,8 +179,8 @@ def test_browsers_get_the_page_and_programs_the_document() -> None:
     assert header(edge.ask(accept="*/*"), "Content-Type") == "application/json"
 
 
-def test_who_waits_gets_in_and_keeps_their_first_arrival() -> None:
-    """Polling with the ticket: the first arrival stays, nothing is signed again at every poll, the pass comes."""
+def test_a_waiting_visitor_keeps_their_arrival_and_is_admitted() -> None:
+    """`first_seen` stays, most polls sign nothing again, and at last the pass comes."""
     edge = Edge()
     edge.fill()
     first = edge.ask()
@@ -197,7 +197,7 @@ def test_who_waits_gets_in_and_keeps_their_first_arrival() -> None:
 
 
 def test_a_node_measures_the_fairness_of_its_own_admissions() -> None:
-    """Waits and overtakings are known from what happened, and a visitor let in by memory is not counted twice."""
+    """Waits and overtaking are measured, and a visitor who shows a redeemed ticket is not counted twice."""
     edge = Edge()
     edge.fill()
     cookie = cookie_of(edge.ask())
@@ -212,19 +212,19 @@ def test_a_node_measures_the_fairness_of_its_own_admissions() -> None:
 
 
 def test_visitors_of_one_millisecond_have_places_of_their_own() -> None:
-    """The clock does not move between them: the line is as long as they are many, and each keeps their place."""
+    """The clock does not move between them, and still each has a place."""
     edge = Edge()
     edge.fill()
     cookies = [cookie_of(edge.ask()) for _ in range(50)]
     edge.pass_time(0.1)
     assert edge.pipeline.rooms.by_name["checkout"].gate.snapshot(edge.now).waiting >= 45
     told = [verdict for cookie in cookies if isinstance(verdict := edge.ask(cookie=cookie), Answer)]
-    assert len(told) >= 45  # the answers of those who are nearly in are held
+    assert len(told) >= 45  # the polls of those near the front are parked
     assert len({status(verdict)["first_seen"] for verdict in told}) == 1
 
 
 def test_a_waiting_ticket_is_signed_again_once_a_minute() -> None:
-    """A sign of life, at the same place in line."""
+    """A new sign of life, at the same place in line."""
     edge = Edge(YAML.replace("admissions_per_second: 2, burst_seconds: 1", "admissions_per_second: 0.001"))
     edge.fill()
     first = edge.ask()
@@ -237,7 +237,7 @@ def test_a_waiting_ticket_is_signed_again_once_a_minute() -> None:
 
 
 def test_a_pass_skips_the_line_until_it_ends() -> None:
-    """While it lasts nobody is throttled twice; after it the visitor is a first visitor."""
+    """After it ends, its holder is a first visitor."""
     edge = Edge(YAML.replace("duration_seconds: 600", "duration_seconds: 60, renew: false"))
     cookie = cookie_of(edge.ask())
     edge.fill()
@@ -250,8 +250,8 @@ def test_a_pass_skips_the_line_until_it_ends() -> None:
     assert edge.counted("stanchion_ticket_rejections_total", room="checkout", reason="expired") == 1
 
 
-def test_a_pass_in_use_is_renewed_now_and_then() -> None:
-    """Not at every request: after a tenth of its time, for a full one; the ticket's id stays."""
+def test_a_pass_in_use_is_renewed_after_a_tenth_of_its_time() -> None:
+    """Not at every request. The renewed pass lasts a whole session, and the id stays."""
     edge = Edge()
     first = edge.ask()
     edge.pass_time(30)
@@ -266,8 +266,8 @@ def test_a_pass_in_use_is_renewed_now_and_then() -> None:
     assert renewed.visitor_pass.expires >= edge.now + 600
 
 
-def test_asking_again_with_an_admitted_ticket_takes_no_second_place() -> None:
-    """A lost answer, a second tab, a double click: the same pass again, whatever the line is like."""
+def test_a_redeemed_ticket_shown_again_gets_the_same_pass() -> None:
+    """After a lost response, from a second tab, by a double click, whatever the line is like."""
     edge = Edge()
     edge.fill()
     cookie = cookie_of(edge.ask())
@@ -312,8 +312,8 @@ def seal(change: str) -> str:
         *("oversized", "duplicated", "doubled", "ended", "empty", "bytes", "relabelled"),
     ],
 )
-def test_a_cookie_that_does_not_open_is_a_first_visit(change: str) -> None:
-    """Never an error, never an admission: a fresh ticket of now, and a counter by reason."""
+def test_a_rejected_cookie_is_a_first_visit(change: str) -> None:
+    """Never an error, never an admission: a new ticket, and a counter by reason."""
     edge = Edge()
     edge.fill()
     verdict = edge.ask(cookie=seal(change))
@@ -334,8 +334,8 @@ def test_a_cookie_that_does_not_open_is_a_first_visit(change: str) -> None:
 @given(
     cookie=st.text(max_size=300), target=st.text(max_size=60), accept=st.text(max_size=40), host=st.text(max_size=20)
 )
-def test_no_head_can_raise(cookie: str, target: str, accept: str, host: str) -> None:
-    """Whatever the bytes of a head, the answer is one of the two verdicts; without a true pass none is admitted."""
+def test_no_head_raises(cookie: str, target: str, accept: str, host: str) -> None:
+    """Any text in a head yields a verdict, and without an authentic pass no visitor is admitted."""
     edge = SHARED
     verdict = edge.ask(target, cookie, accept, host=host)
     assert isinstance(verdict, Answer) or verdict.room is None
@@ -347,8 +347,8 @@ while isinstance(SHARED.ask("/", host="a.tickets.example"), Forward):
     pass
 
 
-def test_the_status_address_tells_and_admits_without_forwarding() -> None:
-    """A poll: `waiting` with an appointment, then `admitted` with the pass, at no upstream's cost."""
+def test_the_status_address_admits_without_forwarding() -> None:
+    """A poll is answered `waiting` with an appointment, then `admitted` with the pass; the upstream sees nothing."""
     edge = Edge()
     edge.fill()
     poll = "/_stanchion/status?room=checkout"
@@ -378,8 +378,8 @@ def test_the_status_address_tells_and_admits_without_forwarding() -> None:
         ("/_stanchion/static/../../setup.cfg", "GET", 404),
     ],
 )
-def test_the_edges_own_addresses_say_what_is_wrong(target: str, method: str, code: int) -> None:
-    """They never reach the upstream; a fault is a problem document (RFC 9457)."""
+def test_faults_at_the_edges_own_addresses_are_problem_documents(target: str, method: str, code: int) -> None:
+    """They never reach the upstream (RFC 9457)."""
     verdict = Edge().ask(target, method=method)
     assert isinstance(verdict, Answer)
     assert verdict.status == code
@@ -387,8 +387,8 @@ def test_the_edges_own_addresses_say_what_is_wrong(target: str, method: str, cod
     assert header(verdict, "Content-Type") == "application/problem+json"
 
 
-def test_static_files_may_be_kept_for_ever_and_are_revalidated_by_etag() -> None:
-    """Their names carry their content's hash."""
+def test_static_files_are_immutable_and_revalidated_by_etag() -> None:
+    """Their names carry the hash of their content."""
     edge = Edge()
     asset = next(iter(ASSETS))
     served = edge.ask(asset.url)
@@ -404,8 +404,8 @@ def test_static_files_may_be_kept_for_ever_and_are_revalidated_by_etag() -> None
     assert (again.status, again.body) == (304, b"")
 
 
-def test_a_page_that_comes_back_without_its_cookie_explains_cookies() -> None:
-    """With scripts off the page loads itself: without a cookie it would do so for ever and never move."""
+def test_a_page_that_reloads_without_its_cookie_explains_cookies() -> None:
+    """With scripts off the page loads itself again. Without a cookie the visitor would never advance."""
     edge = Edge()
     edge.fill()
     first = edge.ask(accept=HTML)
@@ -418,13 +418,13 @@ def test_a_page_that_comes_back_without_its_cookie_explains_cookies() -> None:
         assert b'data-view="waiting"' in verdict.body
 
 
-def test_sold_out_reaches_everyone_and_ends_when_units_come_back() -> None:
-    """The upstream's word counts for who waits, not for who is in; a restock opens the line again."""
+def test_sold_out_stops_admissions_until_a_restock() -> None:
+    """It holds for waiting visitors, not for admitted ones."""
     edge = Edge()
     inside = edge.ask()
     assert isinstance(inside, Forward)
-    facts = edge.pipeline.classify(RequestHead("GET", "/checkout", "shop.example", "http", "203.0.113.9"))
-    edge.pipeline.observe(facts, inside, [("Stanchion-Stock", "0"), ("Stanchion-Command", "sold-out")], NOW)
+    context = edge.pipeline.classify(RequestHead("GET", "/checkout", "shop.example", "http", "203.0.113.9"))
+    edge.pipeline.observe(context, inside, [("Stanchion-Stock", "0"), ("Stanchion-Command", "sold-out")], NOW)
     assert edge.events == [RoomEvent("checkout", 0, True)]
     told = status(edge.ask())
     assert (told["state"], told["stock"]) == ("sold_out", 0)
@@ -436,14 +436,14 @@ def test_sold_out_reaches_everyone_and_ends_when_units_come_back() -> None:
 
 @pytest.mark.parametrize("command", ["complete", "revoke", "Complete"])
 def test_the_upstream_ends_a_session(command: str) -> None:
-    """The pass is taken back and its place is free for the next visitor."""
+    """The pass is removed and its vacancy is free for the next visitor."""
     edge = Edge(YAML.replace("burst_seconds: 1}", "burst_seconds: 1, total_active_users: 1}", 1))
     first = edge.ask()
     assert isinstance(first, Forward)
     edge.pass_time(5)
     assert isinstance(edge.ask(), Answer), "the room is full of active visitors, though the bucket is not empty"
-    facts = edge.pipeline.classify(RequestHead("GET", "/checkout", "shop.example", "http", "203.0.113.9"))
-    [(name, value)] = edge.pipeline.observe(facts, first, [("Stanchion-Command", command)], edge.now)
+    context = edge.pipeline.classify(RequestHead("GET", "/checkout", "shop.example", "http", "203.0.113.9"))
+    [(name, value)] = edge.pipeline.observe(context, first, [("Stanchion-Command", command)], edge.now)
     assert (name, value.partition(";")[0]) == ("Set-Cookie", "stanchion_checkout=")
     assert "Max-Age=0" in value
     edge.pass_time(5)
@@ -451,17 +451,17 @@ def test_the_upstream_ends_a_session(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("secure", "scheme", "marked"),
+    ("secure", "scheme", "is_secure"),
     [("auto", "http", False), ("auto", "https", True), ("always", "http", True), ("never", "https", False)],
 )
-def test_cookies_are_marked_secure_as_set(secure: str, scheme: str, marked: bool) -> None:
-    """`auto` goes by what the client spoke."""
+def test_cookies_have_the_secure_attribute_as_set(secure: str, scheme: str, is_secure: bool) -> None:
+    """`auto` follows the scheme that the client used."""
     edge = Edge(YAML + f"\ncookies: {{secure: {secure}}}\n")
-    assert ("; Secure" in (header(edge.ask(scheme=scheme), "Set-Cookie") or "")) is marked
+    assert ("; Secure" in (header(edge.ask(scheme=scheme), "Set-Cookie") or "")) is is_secure
 
 
 def test_rooms_are_matched_by_host_too() -> None:
-    """The first room of the file whose host and path match; hosts ignore case, port and a trailing dot."""
+    """The first room of the file whose host and path match. Hosts ignore case, port and a trailing dot."""
     for host in ("a.tickets.example", "A.Tickets.Example:8443", "a.tickets.example."):
         verdict = Edge().ask("/anything", host=host)
         assert isinstance(verdict, Forward)
@@ -472,7 +472,7 @@ def test_rooms_are_matched_by_host_too() -> None:
 
 
 def test_a_reload_keeps_the_line() -> None:
-    """New settings, the same gate: its threshold, its bucket, and what the upstream said of the stock."""
+    """The gate, its threshold and its bucket stay, and what the upstream stated of the stock."""
     edge = Edge()
     edge.fill()
     before = edge.pipeline.rooms.by_name["checkout"]
@@ -487,8 +487,8 @@ def test_a_reload_keeps_the_line() -> None:
     assert snapshot.bucket_level < 1
 
 
-def test_every_gate_setting_of_a_node_is_its_part_of_the_rooms() -> None:
-    """capacity and budget are shared by machines times workers."""
+def test_a_node_gets_its_share_of_the_capacity() -> None:
+    """Capacity and budget are divided by machines times workers."""
     settings = parse_settings(YAML.replace("secret_keys_env", "workers: 2\ncluster: {nodes: 5}\nsecret_keys_env"))
     rooms = build_rooms(settings, ASSETS, lambda name: [[0] * 69], 0, NOW, 0.0)
     assert rooms.by_name["checkout"].gate.snapshot(NOW).admissions_per_second == pytest.approx(0.2)

@@ -1,4 +1,4 @@
-"""Premium visitors: the shop says who they are, they may ask more often, and it is worth nothing to anybody else."""
+"""Premium visitors: only the shop makes them, and they have a limit of their own."""
 
 from collections.abc import Awaitable, Callable
 
@@ -21,7 +21,7 @@ SAYS = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nStanchion-Command: premium\r\n\
 
 @pytest.fixture
 async def shop(edge_in_front_of, upstream) -> Callable[..., Awaitable[Edge]]:
-    """An edge before a shop that says `premium` to everything while `upstream.answer` is SAYS."""
+    """An edge in front of a shop that says `premium` to every request while `upstream.answer` is SAYS."""
 
     async def start(settings: str = LIMITS) -> Edge:
         return await edge_in_front_of(upstream, settings=settings)
@@ -30,7 +30,7 @@ async def shop(edge_in_front_of, upstream) -> Callable[..., Awaitable[Edge]]:
 
 
 async def allowed(edge: Edge, cookie: str, target: str = "/checkout") -> int:
-    """How many requests with these cookies are let through until one is not."""
+    """Return how many requests with these cookies are let through until one is refused."""
     visitor = await edge.connect()
     for count in range(20):
         if (await visitor.get(target, *([f"Cookie: {cookie}"] if cookie else []))).status == 403:
@@ -39,7 +39,7 @@ async def allowed(edge: Edge, cookie: str, target: str = "/checkout") -> int:
 
 
 async def log_in(edge: Edge, upstream, *fields: str) -> str:
-    """What the browser keeps of the shop's word, as it sends it back."""
+    """Return the claim that the browser keeps, as it sends it back."""
     usual, upstream.answer = upstream.answer, SAYS
     response = await edge.get("/login", *fields)
     upstream.answer = usual
@@ -47,8 +47,8 @@ async def log_in(edge: Edge, upstream, *fields: str) -> str:
     return response["Set-Cookie"].partition(";")[0] if "Set-Cookie" in response else ""
 
 
-async def test_the_tiers(shop, upstream):
-    """New, verified, premium: each has its own limit, and a premium visitor is not limited as a new one."""
+async def test_each_tier_has_its_own_limit(shop, upstream):
+    """New, verified, premium. A premium visitor is not limited as a newcomer."""
     edge = await shop()
     assert await allowed(edge, "") == 2
     premium = await log_in(edge, upstream)
@@ -59,14 +59,14 @@ async def test_the_tiers(shop, upstream):
     assert await allowed(edge, verified) == 3
 
 
-async def test_copies_share_what_one_allows(shop, upstream):
+async def test_copies_of_a_claim_share_one_limit(shop, upstream):
     edge = await shop()
     premium = await log_in(edge, upstream)
     tickets = [f"stanchion_checkout={at}" for at in range(3)]
     assert sum([await allowed(edge, f"{premium}; {ticket}") for ticket in tickets]) == 6
 
 
-async def test_a_word_that_is_still_fresh_is_not_said_again(shop, upstream):
+async def test_a_fresh_claim_is_not_sent_again(shop, upstream):
     edge = await shop()
     premium = await log_in(edge, upstream)
     assert await log_in(edge, upstream, f"Cookie: {premium}") == ""
@@ -75,12 +75,12 @@ async def test_a_word_that_is_still_fresh_is_not_said_again(shop, upstream):
 @pytest.mark.parametrize(
     "change", ["", "x", "m1.abc", "m1.aa.9999999999.c2ln", "p1.aa.1.2", "m1.." + "a" * 300, "\xff\xfe"]
 )
-async def test_nobody_makes_themselves_premium(shop, change):
+async def test_a_forged_claim_makes_nobody_premium(shop, change):
     edge = await shop()
     assert await allowed(edge, f"stanchion-premium={change}") == 2
 
 
-async def test_a_ticket_is_no_claim_and_a_claim_no_ticket(shop, upstream):
+async def test_a_ticket_is_not_a_claim_and_a_claim_not_a_ticket(shop, upstream):
     edge = await shop()
     premium = await log_in(edge, upstream)
     claim = premium.partition("=")[2]
@@ -89,8 +89,8 @@ async def test_a_ticket_is_no_claim_and_a_claim_no_ticket(shop, upstream):
     assert await allowed(edge, f"stanchion-premium={ticket}") == 2
 
 
-def test_it_ends_and_with_it_the_limit():
-    """A head is remembered, and the claim in it is over all the same when its time has come."""
+def test_a_claim_ends_and_with_it_its_limit():
+    """Also for a head that is cached."""
     settings = parse_settings(YAML + LIMITS)
     edge = PipelineEdge(YAML + LIMITS)
     edge.pipeline = Pipeline(
@@ -104,10 +104,10 @@ def test_it_ends_and_with_it_the_limit():
         Shield(settings.abuse),
     )
     claim = KEYRING.claims.sign(f"m1.aa.{int(NOW) + 100}".encode()).decode()
-    facts = edge.pipeline.classify(edge.head(cookie=f"stanchion-premium={claim}"))
+    context = edge.pipeline.classify(edge.head(cookie=f"stanchion-premium={claim}"))
 
     def let_through() -> int:
-        verdicts = [edge.pipeline.decide(facts, edge.now, 0.5) for _ in range(20)]
+        verdicts = [edge.pipeline.decide(context, edge.now, 0.5) for _ in range(20)]
         return sum(not isinstance(verdict, Answer) or verdict.status != 403 for verdict in verdicts)
 
     assert let_through() == 6
@@ -115,12 +115,12 @@ def test_it_ends_and_with_it_the_limit():
     assert let_through() == 2
 
 
-async def test_without_the_setting_the_word_means_nothing(shop, upstream):
+async def test_without_the_setting_the_command_is_ignored(shop, upstream):
     edge = await shop("abuse: {newcomers_per_minute: 2}")
     assert await log_in(edge, upstream) == ""
 
 
 @pytest.mark.parametrize("limits", ["premium_per_minute: 5", "premium_per_minute: 5, visitor_per_minute: 6"])
-def test_premium_is_never_less(limits):
-    with pytest.raises(ConfigurationError, match="at least visitor_per_minute"):
+def test_the_premium_limit_must_not_be_below_the_visitor_limit(limits):
+    with pytest.raises(ConfigurationError, match="must not be below it"):
         parse_settings(YAML + f"abuse: {{{limits}}}")

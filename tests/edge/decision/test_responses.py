@@ -1,4 +1,4 @@
-"""What every answer of the edge's own carries, whatever it is about; what is the upstream's is left as it is."""
+"""The fields that every response of the edge's own has. Responses of the upstream are left as they are."""
 
 import re
 
@@ -28,13 +28,13 @@ HTML = "Accept: text/html"
         (b"GET /gone HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n", 502),
     ],
 )
-async def test_every_answer_of_the_edge_is_kept_nowhere_and_is_what_it_says(edge_in_front_of, upstream, raw, status):
+async def test_every_response_of_the_edge_is_not_stored_and_not_sniffed(edge_in_front_of, upstream, raw, status):
     async def hangs_up(reader, _):
         await upstream.read(reader)
 
     upstream.handler = hangs_up
     edge = await edge_in_front_of(upstream, settings=DENY, rate=0.001)
-    first = await edge.get("/checkout")  # takes the only place
+    first = await edge.get("/checkout")  # takes the only token
     assert first.status == 502
     visitor = await edge.connect()
     visitor.send(raw)
@@ -50,7 +50,7 @@ async def test_every_answer_of_the_edge_is_kept_nowhere_and_is_what_it_says(edge
         assert response["Referrer-Policy"] == "same-origin"
 
 
-async def test_files_of_its_pages_may_be_kept_but_are_what_they_say(edge_in_front_of, upstream):
+async def test_static_files_are_not_sniffed(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, rate=0.001)
     await edge.get("/checkout")
     page = (await edge.get("/checkout", HTML)).body.decode()
@@ -62,7 +62,7 @@ async def test_files_of_its_pages_may_be_kept_but_are_what_they_say(edge_in_fron
         assert response["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_an_answer_of_the_upstreams_gets_none_of_it(edge_in_front_of, upstream):
+async def test_a_response_of_the_upstream_gets_no_such_fields(edge_in_front_of, upstream):
     upstream.answer = b"HTTP/1.1 200 OK\r\nServer: shop\r\nContent-Length: 2\r\n\r\nok"
     response = await (await edge_in_front_of(upstream)).get("/")
     assert response["Server"] == "shop"

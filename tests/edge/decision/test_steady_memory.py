@@ -1,7 +1,7 @@
-"""What a soak shows in half an hour, in seconds: after a crowd has gone, nothing of it is left.
+"""A soak of seconds instead of half an hour: after a crowd has left, nothing of it is left in memory.
 
-The decisions on a virtual clock, for waves of visitors; the data plane over real sockets, for requests that end in
-every way there is. `make soak` is the long form, with real workers.
+Waves of visitors run against the decision on a virtual clock. Requests that end in every possible way run against the
+proxy over real sockets. `make soak` is the long form, with real workers.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ CODE = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType)
 
 
 def wave(edge: Edge, chance: random.Random) -> int:
-    """A rush: most wait until they are in, some leave. Then all passes end. Returns how many polls it took."""
+    """Play a rush: most visitors wait until they are admitted, some leave, then all passes end. Return the polls."""
     due = [(edge.now + chance.uniform(0.0, RUSH_S), "") for _ in range(VISITORS)]
     polls = 0
     while due:
@@ -53,7 +53,7 @@ def wave(edge: Edge, chance: random.Random) -> int:
 
 
 def answer_to(edge: Edge, verdict: Verdict) -> Verdict:
-    """What a visitor is told in the end: the answers of those who are nearly in are held."""
+    """Return the verdict that a visitor gets in the end. Near the front, polls are parked."""
     said = [verdict]
     while isinstance(last := said[-1], Deferred):
         last.ask(said.append)
@@ -63,7 +63,7 @@ def answer_to(edge: Edge, verdict: Verdict) -> Verdict:
 
 
 def table_lengths(root: object) -> int:
-    """How much all tables hold that can be reached from here, code apart."""
+    """Return the number of entries in all tables that can be reached from here, code apart."""
     seen, pending, total = {id(root)}, [root], 0
     while pending:
         each = pending.pop()
@@ -77,29 +77,29 @@ def table_lengths(root: object) -> int:
 
 
 def test_a_wave_of_visitors_leaves_nothing_behind() -> None:
-    """The same waves again and again: the tables are as long after one as after the next."""
+    """After each of several equal waves the tables are as long as after the one before."""
     chance, lengths, polls = random.Random(5), [], 0
     edge = Edge(CROWD)
     [room] = edge.pipeline.rooms.rooms
-    for number in range(MOST):  # remembered by number, not by time: full from the start
+    for number in range(MOST):  # bounded by number, not by time, so fill it first
         room.redeemed.add(Pass(f"{number:022}", room.name, edge.now, edge.now, edge.now))
         room.fairness.record(edge.now, edge.now)
     for _ in range(6):
         polls += wave(edge, chance)
         lengths.append(table_lengths(edge.pipeline))
-    assert polls > 6 * VISITORS * 2, "nobody waited, so nothing was tried"
+    assert polls > 6 * VISITORS * 2, "nobody waited, so nothing was tested"
     assert max(lengths[3:]) - max(lengths[:3]) < VISITORS, f"{lengths}: more than one for three visitors"
 
 
 def own_objects() -> Counter[str]:
-    """How many objects of the edge's own classes are alive."""
+    """Count the living objects of the edge's own classes."""
     gc.collect()
     names = (f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects())
     return Counter(name for name in names if name.startswith(("edge.", "controller.", "waiting_room.")))
 
 
 async def test_requests_leave_nothing_behind_however_they_end(edge_in_front_of, upstream):
-    """Answered, refused, failed by the upstream, cut off, left in the middle: as many objects after as before."""
+    """Answered, refused, failed by the upstream, cut off, abandoned: as many objects after as before."""
 
     async def serve(reader, writer):
         while True:
@@ -145,4 +145,4 @@ async def test_requests_leave_nothing_behind_however_they_end(edge_in_front_of, 
     await after_a_round()
     before = await after_a_round()
     after = await after_a_round()
-    assert after - before == Counter(), "something is left of requests that are over"
+    assert after - before == Counter(), "something is left of finished requests"

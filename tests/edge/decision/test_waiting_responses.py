@@ -1,4 +1,4 @@
-"""What a poll is told is put together in a quicker way than what other requests are told: it is the same."""
+"""Polls get their status document by a shorter way than other requests. The document is the same."""
 
 import pytest
 
@@ -20,8 +20,8 @@ ROOM = "checkout"
     ],
 )
 @pytest.mark.parametrize("away", ["null", "120"])
-def test_a_poll_and_a_programs_request_are_told_the_same(event: RoomEvent | None, away: str) -> None:
-    """Two edges of one history, two requests of one visitor: the polls' quick way is no other way."""
+def test_a_poll_and_a_request_of_a_program_get_the_same_document(event: RoomEvent | None, away: str) -> None:
+    """Two edges with the same history, and two requests of one visitor."""
     told = []
     for target in ("/_stanchion/status?room=checkout", "/checkout"):
         edge = Edge()
@@ -42,8 +42,8 @@ def test_a_poll_and_a_programs_request_are_told_the_same(event: RoomEvent | None
     assert told[0] == told[1]
 
 
-def test_news_of_the_stock_are_in_the_next_poll() -> None:
-    """What is kept of a room's documents is made anew when the shop has said something else."""
+def test_the_next_poll_shows_a_change_of_the_stock() -> None:
+    """The cached parts of a room's documents are built again when the shop states another stock."""
     edge = Edge()
     edge.fill()
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""Whom a pass was given to: copies are noticed, and where they are bound they count for nothing, without an error."""
+"""Binding: copies of a pass are noticed, and a bound pass does not count elsewhere, without an error."""
 
 import logging
 from typing import Any
@@ -54,7 +54,7 @@ def is_in(verdict: Verdict) -> bool:
         ((), PHONE, True, "browser and network"),
     ],
 )
-def test_a_pass_counts_where_it_is_bound_and_is_noticed_elsewhere(
+def test_a_pass_counts_where_it_is_bound_and_a_copy_is_noticed(
     bind: tuple[str, ...], head: dict[str, Any], honoured: bool, differs: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge.passes")
@@ -73,8 +73,8 @@ def test_a_pass_counts_where_it_is_bound_and_is_noticed_elsewhere(
     assert is_in(edge.ask(cookie=cookie, **HOME)), "whom it was given to is in all the same"
 
 
-def test_nobody_sees_an_error_and_the_place_is_kept() -> None:
-    """The page, with the place of the first arrival, and a ticket in the cookie for it."""
+def test_a_mismatch_shows_the_waiting_page_and_keeps_the_place() -> None:
+    """The page shows the place of the first arrival, and the cookie holds a ticket for it."""
     edge = bound_to("browser")
     edge.fill()
     first = edge.ask(**HOME)
@@ -94,12 +94,12 @@ def test_nobody_sees_an_error_and_the_place_is_kept() -> None:
     assert again["position"] <= status(newcomer)["position"]
 
 
-def test_a_place_moves_once_a_minute_and_never_multiplies() -> None:
-    """A pass that was copied to a crowd is one pass that changes hands."""
+def test_a_copied_pass_changes_hands_once_a_minute_and_never_multiplies() -> None:
+    """Given to a crowd, it stays one pass."""
     edge = bound_to("network")
     cookie = admitted(edge)
     crowd = [HOME | {"client_ip": f"198.51.{at}.1"} for at in range(20)]
-    edge.pass_time(5)  # the bucket is full: it is not the line that keeps them out
+    edge.pass_time(5)  # the bucket is full, so it is not the line that makes them wait
     places = [cookie_of(edge.ask(cookie=cookie, **each)) for each in crowd]
     inside: list[int] = []
     for _ in range(100):
@@ -115,8 +115,8 @@ def test_a_place_moves_once_a_minute_and_never_multiplies() -> None:
     assert len(holders) == 1
 
 
-def test_who_changed_networks_comes_back_in_after_a_minute() -> None:
-    """However long ago they were admitted, and with the pass they had."""
+def test_a_visitor_who_changes_networks_is_admitted_again_after_a_minute() -> None:
+    """However long ago they were admitted."""
     edge = bound_to("network")
     cookie = admitted(edge)
     edge.pass_time(REDEEM_AGAIN_S + 1)
@@ -124,7 +124,7 @@ def test_who_changed_networks_comes_back_in_after_a_minute() -> None:
     assert edge.counted("stanchion_admissions_total", room="checkout") == 2
 
 
-def test_a_displaced_visitor_keeps_the_place_longer_than_the_pass_would_have_lasted() -> None:
+def test_a_requeued_visitor_keeps_the_place_longer_than_the_pass_would_have_lasted() -> None:
     edge = bound_to("network")
     cookie = admitted(edge)
     edge.fill()
@@ -134,8 +134,8 @@ def test_a_displaced_visitor_keeps_the_place_longer_than_the_pass_would_have_las
     assert edge.counted("stanchion_ticket_rejections_total", room="checkout", reason="used") == 0
 
 
-def test_a_ticket_lets_in_once() -> None:
-    """Its pass again while that lasts, and then never: a copy kept for later is a first visit."""
+def test_a_ticket_is_redeemed_once() -> None:
+    """Shown again it gives the same pass while that lasts. A copy kept for later is a first visit."""
     edge = Edge()
     edge.fill()
     first = edge.ask(**HOME)
@@ -154,8 +154,8 @@ def test_a_ticket_lets_in_once() -> None:
 
 
 @pytest.mark.parametrize("shown", [HOME, PHONE])
-def test_who_has_bought_is_done(shown: dict[str, Any]) -> None:
-    """Neither the ticket nor a copy of the pass has a place in line when the shop has ended the session."""
+def test_an_ended_session_leaves_no_place(shown: dict[str, Any]) -> None:
+    """Neither the ticket nor a copy of the pass has a place after the shop ended the session."""
     edge = bound_to("browser")
     verdict = edge.ask(**HOME)
     assert isinstance(verdict, Forward)
@@ -172,8 +172,8 @@ def test_who_has_bought_is_done(shown: dict[str, Any]) -> None:
         assert not cookie_of(told).startswith(f"stanchion_checkout=t1.checkout.{verdict.visitor_pass.id}")
 
 
-def test_passes_from_before_there_were_marks_count_everywhere() -> None:
-    """And those with binding_digest open on a node that knows none: it takes them for a part of the id."""
+def test_passes_without_a_binding_digest_count_everywhere() -> None:
+    """A node that does not know the digest reads it as a part of the id."""
     edge = bound_to("browser", "network")
     old = "stanchion_checkout=" + KEYS.seal(Pass("i" * 22, "checkout", NOW - 9, NOW - 5, NOW + 500))
     assert is_in(edge.ask(cookie=old, **PHONE))
@@ -182,8 +182,8 @@ def test_passes_from_before_there_were_marks_count_everywhere() -> None:
     assert fields[2][22] == "~"
 
 
-def test_marks_hold_over_a_change_of_keys() -> None:
-    """The newest key makes them, all of them are compared with; and no two passes have the same."""
+def test_binding_digests_hold_over_a_change_of_keys() -> None:
+    """The newest key makes them, and all keys are tried. No two passes have the same digest."""
     old, new = b"o" * 32, b"n" * 32
     ticket = new_ticket("checkout", NOW, bytes(16))
     held = Pass(ticket.id, "checkout", NOW, NOW, NOW + 600, Keyring([old]).binding_digest(ticket.id, "chrome", "net"))
@@ -212,30 +212,30 @@ def test_a_family_is_a_browser_and_its_system(agent: str, family: str) -> None:
 
 @given(st.one_of(st.text(), st.ip_addresses().map(str)))
 def test_every_address_is_in_one_network(address: str) -> None:
-    """What is no address too: nothing raises, and the same is always the same."""
+    """Also a text that is not an address: nothing raises, and equal texts give equal networks."""
     assert network_prefix(address, 24, 48) == network_prefix(address, 24, 48)
     assert network_prefix("::ffff:192.0.2.1", 24, 48) == network_prefix("192.0.2.99", 24, 48)
     assert network_prefix("2001:db8:1::1", 24, 48) == network_prefix("2001:db8:1:ffff::2", 24, 48)
 
 
-def test_what_has_moved_to_another_node_is_forgotten_here() -> None:
-    """Neither the pass nor its ticket gives the old pass again; a move that comes late undoes nothing."""
-    uses = RedeemedTickets()
-    held = Pass("i" * 22, "checkout", NOW, NOW + 10, NOW + 600)
-    uses.add(held)
-    uses.supersede(held.id, NOW + 5)
-    assert uses.get(held.id) == held
-    assert not uses.is_superseded(held)
-    uses.supersede(held.id, NOW + 100)
-    assert uses.get(held.id) is None
-    assert uses.is_superseded(held)
+def test_a_pass_that_another_node_superseded_is_forgotten() -> None:
+    """Neither the pass nor its ticket gives the old pass again. News of an earlier time changes nothing."""
+    redeemed = RedeemedTickets()
+    given = Pass("i" * 22, "checkout", NOW, NOW + 10, NOW + 600)
+    redeemed.add(given)
+    redeemed.supersede(given.id, NOW + 5)
+    assert redeemed.get(given.id) == given
+    assert not redeemed.is_superseded(given)
+    redeemed.supersede(given.id, NOW + 100)
+    assert redeemed.get(given.id) is None
+    assert redeemed.is_superseded(given)
 
 
-def test_uses_are_bounded() -> None:
-    uses = RedeemedTickets()
+def test_the_memory_of_redeemed_tickets_is_bounded() -> None:
+    redeemed = RedeemedTickets()
     for at in range(2 * MOST):
-        held = Pass(f"{at}", "checkout", NOW, NOW + at, NOW + at + 600)
-        uses.add(held)
-        uses.requeue(held, NOW)
-    assert len(uses) == MOST
-    assert not uses.is_superseded(held)
+        given = Pass(f"{at}", "checkout", NOW, NOW + at, NOW + at + 600)
+        redeemed.add(given)
+        redeemed.requeue(given, NOW)
+    assert len(redeemed) == MOST
+    assert not redeemed.is_superseded(given)

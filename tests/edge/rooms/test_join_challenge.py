@@ -1,4 +1,4 @@
-"""What a place costs: a solution counts once, for whom it was asked; who shows none waits longer, and is told so."""
+"""Join challenges: a solution counts once, for the visitor it was asked of; without one a visitor waits longer."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ POLL = "/_stanchion/status?room=checkout"
 
 
 def solved(challenge: dict[str, Any], /, **changes: Any) -> str:
-    """What a worker answers: a solution in base64."""
+    """Return the solution as the script sends it, in base64."""
     found = solve_challenge(challenge["challenge"], challenge["salt"], "SHA-256", challenge["maxnumber"])
     assert found is not None
     named = {name: challenge[name] for name in ("algorithm", "challenge", "salt", "signature")}
@@ -53,8 +53,8 @@ def test_a_solution_counts_once() -> None:
     assert one.fault_in(solved(challenge()), SLIP, HERE, NOW) is None
 
 
-def test_where_nobody_remembers_a_solution_it_is_worth_the_same_place() -> None:
-    """Another node, or one that has forgotten: the id of the place is the join_token's."""
+def test_a_solution_replayed_at_another_node_gives_the_same_place() -> None:
+    """The id of the ticket is the join token's."""
     solution = solved(challenge())
     places = [joining().ticket(SLIP, solution, HERE, NOW + at)[0] for at in range(3)]
     assert {(place.id, place.first_seen) for place in places if place} == {(SLIP.id, NOW)}
@@ -83,18 +83,18 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("kind", FORGERIES)
-def test_a_solution_that_was_not_asked_for_is_none(kind: str) -> None:
+def test_a_solution_that_was_not_asked_for_does_not_count(kind: str) -> None:
     fault, forged = FORGERIES[kind]
     assert joining().fault_in(forged(), SLIP, HERE, NOW) == fault
 
 
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=200).map(lambda raw: base64.b64encode(raw).decode())))
-def test_no_text_can_raise(text: str) -> None:
+def test_no_text_raises(text: str) -> None:
     assert joining().fault_in(text, SLIP, HERE, NOW) in ("malformed", "forged")
 
 
 @given(st.dictionaries(st.sampled_from(list(challenge())), st.one_of(st.text(), st.integers(), st.none()), max_size=3))
-def test_no_change_of_a_solution_can_raise(changes: dict[str, Any]) -> None:
+def test_no_change_of_a_solution_raises(changes: dict[str, Any]) -> None:
     assert joining().fault_in(solved(CHALLENGE, **changes), SLIP, HERE, NOW) in ("malformed", "forged", None)
 
 
@@ -124,12 +124,12 @@ def room(shield: Shield | None = None, **join: Any) -> Edge:
 
 
 def answered(edge: Edge, told: Verdict, **head: str) -> Verdict:
-    """Solve and ask, as the page does."""
+    """Solve the challenge and poll, as the page does."""
     solution = quote(solved(status(told)["challenge"]), safe="")
     return edge.ask(f"{POLL}&altcha={solution}", cookie=cookie_of(told), **head)
 
 
-def test_a_place_counts_from_the_arrival_however_long_the_device_takes() -> None:
+def test_a_place_counts_from_the_arrival_however_slow_the_device() -> None:
     edge = room()
     told = edge.ask()
     said = status(told)
@@ -146,7 +146,7 @@ def test_a_place_counts_from_the_arrival_however_long_the_device_takes() -> None
     assert edge.counted("stanchion_join_challenges_total", room="checkout", result="solved") == 1
 
 
-def test_who_has_joined_is_in_line_as_everybody() -> None:
+def test_a_visitor_who_joined_is_admitted_like_any_other() -> None:
     edge = room()
     while status(joined := answered(edge, edge.ask()))["state"] == "admitted":
         pass
@@ -159,8 +159,8 @@ def test_who_has_joined_is_in_line_as_everybody() -> None:
     raise AssertionError("never let in")
 
 
-def test_without_a_solution_it_is_a_longer_wait_and_a_later_place() -> None:
-    """The page says how long, asks by itself, and the place counts from then."""
+def test_without_a_solution_the_wait_is_longer_and_the_place_later() -> None:
+    """The page states the wait and polls by itself. The place counts from then."""
     edge = room(no_script_wait_seconds=60)
     told = edge.ask(accept=HTML)
     assert isinstance(told, Answer)
@@ -173,7 +173,7 @@ def test_without_a_solution_it_is_a_longer_wait_and_a_later_place() -> None:
     assert status(early)["poll_after_seconds"] == pytest.approx(30, abs=0.1)
     assert not cookie_of(early), "the join_token is as it was: asking early does not begin anew"
     edge.pass_time(31)
-    for _ in range(10):  # whoever is ahead
+    for _ in range(10):  # visitors ahead
         answered(edge, edge.ask())
     joined = edge.ask(POLL, cookie=join_token)
     assert status(joined)["state"] == "waiting"
@@ -193,14 +193,14 @@ def test_a_replayed_solution_is_refused() -> None:
     assert edge.counted("stanchion_join_challenges_total", room="checkout", result="replayed") == 1
 
 
-def test_a_solution_counts_where_it_was_asked_for() -> None:
+def test_a_solution_counts_only_in_the_network_it_was_asked_of() -> None:
     edge = room()
     told = answered(edge, edge.ask(), client_ip="198.51.100.1")
     assert status(told)["state"] == "joining"
     assert edge.counted("stanchion_join_challenges_total", room="checkout", result="foreign") == 1
 
 
-def test_cookies_that_do_not_come_back_are_explained() -> None:
+def test_a_page_that_comes_back_without_its_join_token_explains_cookies() -> None:
     edge = room()
     edge.ask(accept=HTML)
     told = edge.ask(accept=HTML, referer="http://shop.example/checkout")
@@ -209,20 +209,20 @@ def test_cookies_that_do_not_come_back_are_explained() -> None:
 
 
 @pytest.mark.parametrize(("agent", "times"), [("Mozilla/5.0 Firefox/128.0", 1.0), ("python-requests/2", 4.0)])
-def test_whoever_looks_like_a_robot_has_more_to_do(agent: str, times: float) -> None:
+def test_the_bot_score_raises_the_difficulty(agent: str, times: float) -> None:
     edge = room(Shield(AbuseSettings()), difficulty=1000)
     asked = edge.ask(user_agent=agent, accept_language="de")
     assert status(asked)["challenge"]["maxnumber"] == 2000 * times
 
 
-def test_work_may_be_for_suspects_alone() -> None:
+def test_a_challenge_may_be_for_suspects_only() -> None:
     edge = room(Shield(AbuseSettings()), proof="suspects")
     assert isinstance(edge.ask(user_agent="Mozilla/5.0 Firefox/128.0", accept_language="de"), Forward)
     assert status(edge.ask(user_agent="curl/8.5"))["state"] == "joining"
 
 
-async def test_over_http(edge_in_front_of: Any, upstream: Any) -> None:
-    """Forged, expired, replayed and foreign solutions get the puzzle anew, the true one gets in, none is an error."""
+async def test_over_http_only_the_authentic_solution_gives_a_place(edge_in_front_of: Any, upstream: Any) -> None:
+    """Forged, expired, replayed and foreign solutions get a new challenge. None is an error."""
     edge = await edge_in_front_of(upstream, room="join: {proof: all, difficulty: 100}")
     visitor = await edge.connect()
     told = await visitor.get("/checkout", "Accept: application/json")

@@ -29,7 +29,7 @@ from edge.rooms.paths import PrefixIndex, compile_globs, readings
     ],
 )
 def test_every_spelling_of_a_path_is_one_place(target: str) -> None:
-    """What an upstream may take for /checkout is /checkout here."""
+    """What an upstream may read as /checkout is /checkout here."""
     assert readings(target)[0] == "/checkout"
 
 
@@ -45,7 +45,7 @@ def test_every_spelling_of_a_path_is_one_place(target: str) -> None:
     ],
 )
 def test_a_path_with_two_readings_has_both(target: str) -> None:
-    """Some upstreams route by it before they resolve dots, some after, some decode twice."""
+    """Some upstreams route before they resolve dots, some after, and some decode twice."""
     assert any(form.startswith("/checkout") for form in readings(target))
 
 
@@ -56,7 +56,7 @@ def test_a_plain_path_has_one_reading(target: str) -> None:
 
 @given(st.text())
 def test_any_text_has_a_normalised_form(text: str) -> None:
-    """It starts with a slash, has no empty, dot or parent segments, and is normal already."""
+    """It starts with a slash, has no empty, dot or parent segments, and normalising it again changes nothing."""
     for path in readings(text):
         assert path.startswith("/")
         assert not {"", ".", ".."} & set(path.split("/")[1:]) or path == "/"
@@ -76,13 +76,12 @@ def test_any_text_has_a_normalised_form(text: str) -> None:
         ("*", "/", True),
     ],
 )
-def test_a_star_stands_for_any_run_of_characters(glob: str, path: str, covers: bool) -> None:
-    """Everything else in a glob stands for itself, whatever its case."""
+def test_a_star_matches_any_run_of_characters(glob: str, path: str, covers: bool) -> None:
+    """Every other character matches itself, in either case."""
     assert bool(compile_globs([glob]).fullmatch(path)) is covers
 
 
-def test_no_glob_covers_nothing() -> None:
-    """An empty list is not a list of everything."""
+def test_an_empty_list_of_globs_covers_nothing() -> None:
     assert compile_globs([]).fullmatch("/") is None
     assert compile_globs([]).fullmatch("") is None
 
@@ -91,15 +90,15 @@ GLOBS = st.lists(st.text("aAbß/*.", min_size=1, max_size=6).map(lambda text: "/
 
 
 @given(st.lists(GLOBS, max_size=20), st.text("aAbß/.", max_size=8))
-def test_the_index_leaves_out_nothing_that_matches(lists: list[list[str]], target: str) -> None:
-    """In the order of the lists, and few others with them."""
+def test_the_index_finds_every_list_that_matches(lists: list[list[str]], target: str) -> None:
+    """In the order of the lists."""
     (path, *_) = readings("/" + target)
     found = PrefixIndex(lists).candidates(path)
     assert found == sorted(set(found))
     assert set(found) >= {at for at, globs in enumerate(lists) if compile_globs(globs).fullmatch(path)}
 
 
-def test_the_index_asks_few_of_many() -> None:
+def test_the_index_returns_few_of_many_lists() -> None:
     index = PrefixIndex([[f"/sale-{at}/*", f"/s{at}"] for at in range(500)])
     assert index.candidates("/sale-7/x") == [7]
     assert index.candidates("/elsewhere") == []

@@ -1,4 +1,4 @@
-"""The line knows the stock: what the shop says decides how many come in, who stands still, and when it is over."""
+"""The stock view: what the shop states decides how many are admitted, when the line pauses and when it is over."""
 
 from dataclasses import replace
 
@@ -30,13 +30,13 @@ rooms:
 
 
 class ShopEdge(Edge):
-    """An edge with room for everybody, so that the stock alone decides."""
+    """An edge with capacity for everybody, so that the stock alone decides."""
 
     def __init__(self, machines: int = 1) -> None:
         super().__init__(YAML % machines)
 
     def hear(self, *said: tuple[str, str], by: Verdict | None = None, method: str = "GET") -> None:
-        """The shop answers: `by` was let in and asked."""
+        """Take in a response of the shop to the admitted visitor `by`."""
         inside = by or self.inside
         assert isinstance(inside, Forward)
         facts = self.pipeline.classify(RequestHead(method, "/checkout", "shop.example", "http", "203.0.113.9"))
@@ -46,12 +46,12 @@ class ShopEdge(Edge):
         self.hear(("Stanchion-Stock", str(free)), ("Stanchion-Held", str(held)), by=by, method=method)
 
     def open(self, free: int, held: int) -> None:
-        """Somebody is in, has tried, and by that the stock is known."""
+        """Admit a visitor who tries to take a unit, so that the stock is known."""
         self.inside = self.ask()
         self.stock(free, held, method="POST")
 
     def come(self, count: int) -> list[Verdict]:
-        """So many new visitors ask, one after the other."""
+        """Let `count` new visitors poll, one after the other."""
         return [self.ask() for _ in range(count)]
 
 
@@ -59,8 +59,8 @@ def let_in(verdicts: list[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if isinstance(verdict, Forward)]
 
 
-def test_no_more_come_in_than_there_are_free_units() -> None:
-    """Three units, three visitors: the fourth waits until one of the three has tried."""
+def test_no_more_visitors_are_admitted_than_units_are_free() -> None:
+    """Of three units for three visitors: the fourth waits until one of the three has tried."""
     edge = ShopEdge()
     edge.open(3, 0)
     assert len(let_in(edge.come(8))) == 3
@@ -68,8 +68,8 @@ def test_no_more_come_in_than_there_are_free_units() -> None:
     assert (told["state"], told["stock"], told["held"]) == ("waiting", 3, 0)
 
 
-def test_who_took_a_unit_leaves_no_claim_and_no_slot() -> None:
-    """A unit and a claim go at the same time; a try in vain frees the slot; looking ends nothing; twice is once."""
+def test_a_taken_unit_ends_the_claim() -> None:
+    """Unit and claim go together. A failed try frees the vacancy, looking ends no claim, and a second try ends none."""
     edge = ShopEdge()
     edge.open(2, 0)
     first, second = let_in(edge.come(4))
@@ -82,7 +82,7 @@ def test_who_took_a_unit_leaves_no_claim_and_no_slot() -> None:
     assert len(let_in(edge.come(2))) == 1, "the second was declined: the unit goes to the next"
 
 
-def test_who_only_looks_keeps_a_unit_no_longer_than_a_claim() -> None:
+def test_a_visitor_who_only_looks_keeps_a_unit_for_the_time_of_a_claim() -> None:
     edge = ShopEdge()
     edge.open(1, 0)
     [looking] = let_in(edge.come(3))
@@ -94,7 +94,7 @@ def test_who_only_looks_keeps_a_unit_no_longer_than_a_claim() -> None:
     assert not let_in(edge.come(1)), "the claim was over before: it does not end the next one's"
 
 
-def test_a_session_that_ends_gives_its_claim_back() -> None:
+def test_the_end_of_a_session_ends_its_claim() -> None:
     edge = ShopEdge()
     edge.open(1, 0)
     [leaving] = let_in(edge.come(2))
@@ -102,8 +102,8 @@ def test_a_session_that_ends_gives_its_claim_back() -> None:
     assert len(let_in(edge.come(2))) == 1
 
 
-def test_the_line_stands_still_while_all_is_held_and_says_so() -> None:
-    """With the first poll; the place is kept, and what comes back goes to the front of the line."""
+def test_the_line_pauses_while_every_unit_is_held() -> None:
+    """The first poll says so, the place is kept, and a released unit goes to the front of the line."""
     edge = ShopEdge()
     edge.open(0, 37)
     came = []
@@ -125,7 +125,7 @@ def test_the_line_stands_still_while_all_is_held_and_says_so() -> None:
     edge.stock(1, 36)
     edge.pass_time(1)
     assert isinstance(edge.ask(cookie=cookie_of(first)), Forward)
-    asking = edge.ask(cookie=cookie_of(second))  # they are next, so their answer is held; the unit is another's
+    asking = edge.ask(cookie=cookie_of(second))  # they are next, so the poll is parked; the unit is another's
     assert isinstance(asking, Deferred)
     said: list[Verdict] = []
     asking.ask(said.append)
@@ -133,8 +133,8 @@ def test_the_line_stands_still_while_all_is_held_and_says_so() -> None:
     assert [status(verdict)["state"] for verdict in said] == ["waiting"]
 
 
-def test_the_line_is_over_when_all_is_paid_for() -> None:
-    """Nobody needs to ask again; a restock opens it all the same."""
+def test_the_line_is_over_when_every_unit_is_paid_for() -> None:
+    """Nobody is asked to poll again. A restock opens the line all the same."""
     edge = ShopEdge()
     edge.open(0, 0)
     waiting = edge.ask()
@@ -145,8 +145,8 @@ def test_the_line_is_over_when_all_is_paid_for() -> None:
     assert isinstance(edge.ask(), Forward)
 
 
-def test_a_shop_that_does_not_say_what_is_held_is_not_followed() -> None:
-    """Its stock is shown; what it commands is done; sold out is never for good."""
+def test_a_shop_that_does_not_state_held_units_is_not_followed() -> None:
+    """Its stock is shown and its commands are obeyed. Sold out is never final."""
     edge = ShopEdge()
     edge.inside = edge.ask()
     edge.hear(("Stanchion-Stock", "1"))
@@ -157,16 +157,16 @@ def test_a_shop_that_does_not_say_what_is_held_is_not_followed() -> None:
     assert status(edge.ask())["poll_after_seconds"] == 15
 
 
-def test_machines_divide_the_units_and_leave_none_over() -> None:
-    """Of five units on two machines each lets in for three at most; the last unit is left to both."""
+def test_machines_divide_the_free_units_rounded_up() -> None:
+    """Of five units each of two machines admits for three at most. Both admit for the last unit."""
     for free, part in ((5, 3), (1, 1), (0, 0)):
         edge = ShopEdge(machines=2)
         edge.open(free, 1)
         assert len(let_in(edge.come(8))) == part
 
 
-def test_workers_reach_for_the_last_unit_and_one_gets_it() -> None:
-    """Nodes of a machine count their claims together, over memory that both see."""
+def test_of_two_workers_one_admits_for_the_last_unit() -> None:
+    """The nodes of a machine count their claims in shared memory."""
     rows = [[0] * CELLS for _ in range(2)]
     claims = [[0] * CELLS for _ in range(2)]
     settings = parse_settings(YAML % 1)
@@ -187,7 +187,7 @@ def test_workers_reach_for_the_last_unit_and_one_gets_it() -> None:
     assert not isinstance(rooms[0].poll(place_of(tickets[3]), NOW + 2, 0.5), Admit)
 
 
-def test_a_new_claim_time_counts_anew_in_shared_memory() -> None:
+def test_a_new_claim_time_restarts_the_count_in_shared_memory() -> None:
     claims = [memoryview(bytearray(8 * CELLS)).cast("q")]
     rows = [memoryview(bytearray(8 * CELLS)).cast("q")]
     settings = parse_settings(YAML % 1)
@@ -238,7 +238,7 @@ def test_a_new_claim_time_counts_anew_in_shared_memory() -> None:
         ([("Stanchion-Command", "complete")], None),
     ],
 )
-def test_what_an_answer_says(headers: list[tuple[str, str]], said: RoomEvent | None) -> None:
+def test_a_response_states_the_stock(headers: list[tuple[str, str]], said: RoomEvent | None) -> None:
     assert news_in("checkout", headers) == said
 
 
@@ -246,22 +246,22 @@ names = st.sampled_from(["Stanchion-Stock", "Stanchion-Held", "Stanchion-Version
 
 
 @given(st.lists(st.tuples(names, st.text(max_size=20) | st.integers().map(str))))
-def test_no_header_is_an_error(headers: list[tuple[str, str]]) -> None:
-    """Whatever a shop sends, it is numbers that make sense or nothing."""
+def test_no_header_raises(headers: list[tuple[str, str]]) -> None:
+    """Whatever a shop sends becomes valid numbers or nothing."""
     event = news_in("checkout", headers)
     assert event is None or event.stock is None or event.stock >= 0
     assert event is None or event.held is None or event.stock is not None
 
 
-def test_the_newer_news_win_in_whatever_order_they_come() -> None:
-    """By the shop's version; a shop that counts anew is believed after a moment."""
-    shelf = StockView("checkout")
+def test_the_newer_version_wins_in_any_order() -> None:
+    """A shop that starts to count anew is believed after STALE_S."""
+    stock = StockView("checkout")
     newer, older = RoomEvent("checkout", 0, True, 0, version=9), RoomEvent("checkout", 1, False, 0, version=8)
-    assert shelf.update(newer, NOW)
-    assert not shelf.update(older, NOW + 1)
-    assert shelf.is_over
-    assert not shelf.update(newer, NOW + 2), "the same again is no news"
-    assert not shelf.update(older, NOW + 2 + STALE_S - 0.1)
+    assert stock.update(newer, NOW)
+    assert not stock.update(older, NOW + 1)
+    assert stock.is_over
+    assert not stock.update(newer, NOW + 2), "the same again is no news"
+    assert not stock.update(older, NOW + 2 + STALE_S - 0.1)
     begun_anew = replace(older, stock=500, version=1)
-    assert shelf.update(begun_anew, NOW + 2 + STALE_S)
-    assert (shelf.free, shelf.is_sold_out) == (500, False)
+    assert stock.update(begun_anew, NOW + 2 + STALE_S)
+    assert (stock.free, stock.is_sold_out) == (500, False)

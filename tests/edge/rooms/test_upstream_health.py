@@ -1,10 +1,10 @@
-"""What a room's requests come to: each counts once, by the whole time it took; what hangs counts while it hangs."""
+"""Upstream health: each request counts once, by its whole time; one that hangs counts while it hangs."""
 
 from controller import MOST_SLOW, Answered
 from edge.rooms.upstream_health import UpstreamHealth
 
 
-def test_each_answer_counts_once_by_its_time():
+def test_each_response_counts_once_by_its_time():
     health = UpstreamHealth(target_s=0.5)
     health.asked("a", 0.0)
     health.asked("b", 0.0)
@@ -15,7 +15,7 @@ def test_each_answer_counts_once_by_its_time():
     assert health.take(1.0) == Answered()
 
 
-def test_what_is_overdue_counts_at_every_look():
+def test_an_overdue_request_counts_in_every_reading():
     health = UpstreamHealth(target_s=0.5)
     health.asked("old", 0.0)
     health.asked("young", 0.9)
@@ -25,7 +25,7 @@ def test_what_is_overdue_counts_at_every_look():
     assert health.take(1.2) == Answered(1, MOST_SLOW)
 
 
-def test_who_goes_away_is_counted_no_further():
+def test_an_abandoned_request_is_not_counted():
     health = UpstreamHealth(target_s=0.5)
     health.asked("a", 0.0)
     health.ended("a")

@@ -23,7 +23,7 @@ class Visitor:
     name: str
     network: str
     head: RequestHead
-    """Of the first request."""
+    """The head of the first request."""
     times: tuple[float, ...]
 
 
@@ -49,7 +49,7 @@ def people(count: int, chance: Random) -> Iterator[Visitor]:
 
 
 def robots(each: int, chance: Random) -> Iterator[Visitor]:
-    """The same number of each kind."""
+    """Yield `each` robots of every kind."""
     for kind in ROBOTS:
         for at in range(each):
             agent, language, mode, method, network = CHROME, "en-US,en;q=0.9", "navigate", "GET", f"rented {kind} {at}"
@@ -63,7 +63,7 @@ def robots(each: int, chance: Random) -> Iterator[Visitor]:
                     agent = CHROME.replace("Chrome", "HeadlessChrome")
                 case "ticket collector":
                     network = f"rented collector {at % 3}"
-                    gaps = [2.0 * chance.uniform(0.995, 1.005) for _ in range(400)]  # until they get in
+                    gaps = [2.0 * chance.uniform(0.995, 1.005) for _ in range(400)]  # until they are admitted
                 case "direct buyer":
                     method = "POST"
                 case _:

@@ -11,7 +11,7 @@ SEED = 7
 
 
 def suspected(visitors, behaviour: Behaviour) -> dict[str, tuple[str, set[str]]]:
-    """By name: kind and reasons, of those who reach the bar at any moment; requests in the order of their times."""
+    """Return kind and reasons, by name, of the visitors who reach the threshold at any moment."""
     requests = sorted(
         ((time, at == 0, visitor) for visitor in visitors for at, time in enumerate(visitor.times)),
         key=lambda each: each[0],
@@ -28,7 +28,7 @@ def suspected(visitors, behaviour: Behaviour) -> dict[str, tuple[str, set[str]]]
     return found
 
 
-def test_it_finds_robots_and_leaves_people_alone():
+def test_the_score_finds_robots_and_spares_people():
     """At least 95 % of each kind of robot, at most 1 % of people."""
     chance = Random(SEED)
     crowd = [*people(20_000, chance), *robots(200, chance)]
@@ -39,7 +39,7 @@ def test_it_finds_robots_and_leaves_people_alone():
     assert found["person"] / 20_000 <= 0.01
 
 
-def test_every_point_has_a_reason():
+def test_every_suspect_has_a_reason():
     chance = Random(SEED)
     for kind, reasons in suspected(list(robots(40, chance)), Behaviour(shortest_s=1.0)).values():
         assert reasons, kind
@@ -52,7 +52,7 @@ def test_a_clock_that_is_set_back_makes_nobody_a_robot():
     assert [behaviour.reasons("a", "home", 6400.0 + at * 4.1 + at % 3) for at in range(20)] == [()] * 20
 
 
-def test_its_memory_is_bounded():
+def test_the_memory_of_behaviour_is_bounded():
     behaviour = Behaviour(1.0, most=1000)
     for at in range(100_000):
         behaviour.reasons(str(at), str(at), at / 100)
@@ -73,7 +73,7 @@ def test_a_network_is_crowded_by_the_tickets_of_the_present_and_the_last_span():
     assert behaviour.reasons("c", "office", 2 * SPAN_S + 2.0) == ()
 
 
-def test_one_weak_sign_is_nothing():
+def test_one_weak_sign_makes_no_suspect():
     behaviour = Behaviour(shortest_s=1.0)
     for at in range(50):
         even = behaviour.reasons("an even connection", "home", at * 4.0)

@@ -1,4 +1,4 @@
-"""Lists that machines come to agree on, whoever heard what first."""
+"""Shared lists: machines agree in the end, in whatever order they hear of changes."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ CHANGES = st.tuples(
     st.integers(0, 2),  # which machine
     st.sampled_from(["192.0.2.1", "192.0.2.0/24", "2001:db8::/32"]),
     st.sampled_from(LISTS),
-    st.integers(0, 5000).map(lambda hundredths: hundredths / 100),  # within a millisecond changes have no order
+    st.integers(0, 5000).map(lambda hundredths: hundredths / 100),  # changes within a millisecond have no order
 )
 
 
@@ -21,7 +21,7 @@ def settled(machines: list[SharedLists], now: float, order: list[tuple[int, int]
 
 
 @given(st.lists(CHANGES, max_size=12), st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12))
-def test_all_agree_in_the_end_and_the_last_change_of_each_network_counts(changes, order):
+def test_all_machines_agree_on_the_last_change_of_each_network(changes, order):
     machines = [SharedLists() for _ in range(3)]
     last: dict[str, tuple[float, str]] = {}
     for at, network, which, moment in sorted(changes, key=lambda each: each[3]):
@@ -37,7 +37,7 @@ def test_all_agree_in_the_end_and_the_last_change_of_each_network_counts(changes
             }
 
 
-def test_what_was_taken_off_is_not_brought_back():
+def test_a_removed_entry_is_not_brought_back():
     here, there = SharedLists(), SharedLists()
     assert here.change("192.0.2.1", "deny", NOW + 3600, NOW) == "none"
     there.merge(here.entries_json(), NOW)
@@ -50,7 +50,7 @@ def test_what_was_taken_off_is_not_brought_back():
     assert there.on("deny") == ()
 
 
-def test_entries_end_and_ended_ones_are_not_taken_in():
+def test_entries_expire_and_expired_ones_are_not_taken_in():
     here, there = SharedLists(), SharedLists()
     here.change("192.0.2.1", "deny", NOW + 10, NOW)
     assert not here.drop_expired(NOW + 9)
@@ -60,7 +60,7 @@ def test_entries_end_and_ended_ones_are_not_taken_in():
 
 
 @pytest.mark.parametrize("network", ["", "x", "192.0.2.1/24", "300.1.1.1", "192.0.2.1\n", "::g"])
-def test_what_is_no_network_is_refused(network):
+def test_a_text_that_is_not_a_network_is_refused(network):
     with pytest.raises(ValueError, match=r"network|IPv4|IPv6|host bits"):
         SharedLists().change(network, "deny", NOW + 1, NOW)
 
@@ -75,13 +75,13 @@ def test_what_is_no_network_is_refused(network):
         [["192.0.2.1"], None, 7, "text"],
     ],
 )
-def test_another_machine_that_makes_no_sense_is_not_believed(told):
+def test_malformed_entries_of_another_machine_are_ignored(told):
     lists = SharedLists()
     assert not lists.merge(told, NOW)
     assert len(lists) == 0
 
 
-def test_the_memory_is_bounded():
+def test_the_number_of_entries_is_bounded():
     lists, full = SharedLists(), SharedLists()
     for at in range(MOST):
         full.change(f"10.0.{at // 256}.{at % 256}", "deny", NOW + 10, NOW)

@@ -1,4 +1,4 @@
-"""Kept out and limited: before the room, without a trace in the line, and for less than what is let through."""
+"""The shield: it denies and limits before the room, leaves no trace in the line, and costs less than it refuses."""
 
 import gc
 import time
@@ -22,9 +22,9 @@ rooms: [{name: sale, match: {paths: ["/*"]}, capacity: {admissions_per_second: 1
 """
 
 
-def test_after_a_reload_nothing_is_left_of_what_was_there_before() -> None:
-    """What a worker makes before its first request is not looked at by the garbage collector any more, so a shield in a
-    cycle would never go, and two generations of visitors with it."""
+def test_a_reload_frees_the_old_shield() -> None:
+    """The garbage collector skips what a worker made before its first request, so a shield in a reference cycle would
+    never be freed, nor its two generations of visitors."""
     gc.collect()
     was = Shield(AbuseSettings())
     assert was.watched(RequestHead("GET", "/", "sale.example", "http", "192.0.2.1"), None)
@@ -54,7 +54,7 @@ async def test_a_denied_network_gets_a_403_and_no_ticket(edge_in_front_of, upstr
         assert (await edge.get("/", came(address))).status == 200
 
 
-async def test_an_address_counts_only_as_far_as_proxies_are_trusted(edge_in_front_of, upstream):
+async def test_a_forwarded_address_counts_only_from_trusted_proxies(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings="abuse: {deny: [192.0.2.0/24]}")
     assert (await edge.get("/", came("192.0.2.1"))).status == 200
 
@@ -80,8 +80,8 @@ async def test_reads_and_writes_are_limited_by_network(edge_in_front_of, upstrea
     assert (await visitor.get("/", came(other), method=method)).status == 200
 
 
-async def test_newcomers_are_limited_and_those_in_line_are_not(edge_in_front_of, upstream):
-    """An address that has collected its places still polls with those it has."""
+async def test_newcomers_are_limited_and_visitors_in_line_are_not(edge_in_front_of, upstream):
+    """An address that reached the limit for newcomers still polls with the tickets it has."""
     edge = await edge_in_front_of(upstream, settings=TRUSTED + "abuse: {newcomers_per_minute: 3}", rate=0.001)
     cookies = []
     for _ in range(3):
@@ -95,7 +95,7 @@ async def test_newcomers_are_limited_and_those_in_line_are_not(edge_in_front_of,
     assert (await edge.get("/checkout", came("192.0.2.1"), "Cookie: stanchion_checkout=forged")).status == 403
 
 
-async def test_a_visitor_is_limited_wherever_they_come_from(edge_in_front_of, upstream):
+async def test_a_visitor_is_limited_by_ticket_from_any_address(edge_in_front_of, upstream):
     settings = TRUSTED + "abuse: {visitor_per_minute: 3}"
     edge = await edge_in_front_of(upstream, settings=settings, rate=0.001)
     await edge.get("/checkout")
@@ -115,7 +115,7 @@ def test_lists_in_files_are_read_with_the_settings(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "198.51.100.0/24\nnonsense\n"])
-def test_a_faulty_list_is_a_fault_of_the_settings(tmp_path, text):
+def test_a_faulty_list_is_a_configuration_error(tmp_path, text):
     (tmp_path / "edge.yaml").write_text(ROOM)
     if text is not None:
         (tmp_path / "deny.txt").write_text(text)
@@ -132,7 +132,7 @@ TOOL = ("User-Agent: curl/8.5.0",)
     ("action", "statuses"),
     [("ignore", [200] * 3), ("observe", [200] * 3), ("limit", [200, 403, 403]), ("refuse", [403] * 3)],
 )
-async def test_what_becomes_of_a_robot_is_a_setting(edge_in_front_of, upstream, action, statuses):
+async def test_the_setting_decides_what_happens_to_robots(edge_in_front_of, upstream, action, statuses):
     edge = await edge_in_front_of(upstream, settings=f"abuse: {{bots: {{action: {action}}}}}", rate=0.001)
     await edge.get("/checkout", *BROWSER)
     answers = [await edge.get("/checkout", *TOOL) for _ in range(3)]
@@ -141,7 +141,7 @@ async def test_what_becomes_of_a_robot_is_a_setting(edge_in_front_of, upstream, 
     assert (await edge.get("/elsewhere", *TOOL)).status == 200, "only rooms are watched"
 
 
-async def test_who_polls_in_haste_is_found_by_their_ticket(edge_in_front_of, upstream):
+async def test_a_visitor_who_polls_in_haste_is_found_by_ticket(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings="abuse: {bots: {action: refuse}}", rate=0.001)
     await edge.get("/checkout", *BROWSER)
     cookie = (await edge.get("/checkout", *BROWSER))["Set-Cookie"].partition(";")[0]
