@@ -103,13 +103,13 @@ def every(start: Servers) -> dict[str, Server]:
     return servers | {"haproxy": start.haproxy(), "aiohttp": start.aiohttp()}
 
 
-def interpreter(python: str) -> str:
+def interpreter() -> str:
     """Describe the interpreter. Debian builds with profile-guided optimisation, but its build does not say so."""
     if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
         build = "PGO"
     else:
         build = "the distribution's build" if sys.base_prefix == "/usr" else "built without PGO"
-    return f"{python}: CPython {platform.python_version()}, {build}"
+    return f"CPython {platform.python_version()}, {build}"
 
 
 def main() -> int:
@@ -132,7 +132,7 @@ def main() -> int:
             results = measure(servers, folder, options.rounds, options.seconds)
             calm = half_load(servers, results, folder, options.rounds, options.seconds)
         extra = alone(folder / "alone", options.seconds)
-    machine = {"command": "python -m tests.bench " + " ".join(sys.argv[1:]), "interpreter": interpreter(sys.executable)}
+    machine = {"command": "python -m tests.bench " + " ".join(sys.argv[1:]), "interpreter": interpreter()}
     report = write_report(machine, results, calm, idle, extra)
     print(report)
     if options.write:
