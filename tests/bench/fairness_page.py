@@ -47,28 +47,28 @@ POLLS: Sequence[Cell] = (
     ("polls each", _plain("polls_each")),
     ("peak/s", _plain("polls_peak_per_s", ".0f")),
     ("polling ideal: P99", _seconds("ideal_p99_s")),
-    ("polls each", _plain("ideal_polls")),
+    ("polling ideal: polls", _plain("ideal_polls")),
     ("position error: page", _percent("position_error", 1)),
-    ("responses", _percent("told_error", 1)),
+    ("position error: responses", _percent("told_error", 1)),
     ("P90 holds", _percent("covered", 1)),
     ("grown: page", _percent("grown", 1)),
-    ("responses", _percent("told_grown", 1)),
+    ("grown: responses", _percent("told_grown", 1)),
     ("slower", _percent("slower", 1)),
 )
 OUTAGES: Sequence[Cell] = (
     ("calm: median", _seconds("calm_median_s")),
-    ("P99", _seconds("calm_p99_s")),
+    ("calm: P99", _seconds("calm_p99_s")),
     ("less outage: median", _seconds("calm_less_outage_median_s")),
-    ("P99", _seconds("calm_less_outage_p99_s")),
+    ("less outage: P99", _seconds("calm_less_outage_p99_s")),
     ("most passed by", _plain("calm_most_passed_by")),
 )
 SLEEPERS: Sequence[Cell] = (
     ("others: median", _seconds("others_median_s")),
-    ("P99", _seconds("others_p99_s")),
-    ("against the awake ideal: median", _seconds("others_awake_median_s")),
-    ("P99", _seconds("others_awake_p99_s")),
-    ("overdue: in two polls", _plain("overdue_in_two")),
-    ("polls, P99", _plain("overdue_polls_p99")),
+    ("others: P99", _seconds("others_p99_s")),
+    ("others, awake ideal: median", _seconds("others_awake_median_s")),
+    ("others, awake ideal: P99", _seconds("others_awake_p99_s")),
+    ("overdue: admitted in two polls", _plain("overdue_in_two")),
+    ("overdue: polls, P99", _plain("overdue_polls_p99")),
 )
 BOTS: Sequence[Cell] = (
     ("gain of fast clients", _seconds("fast_gain_s")),
