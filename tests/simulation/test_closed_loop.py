@@ -10,7 +10,7 @@ from tests.simulation.closed_loop import CAPACITY, REQUESTS, SERVICE_S, TARGET_S
 
 @pytest.mark.parametrize("servers", [4, 8, 12])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_loop_settles_at_what_a_shop_in_trouble_sustainable(servers: int, seed: int) -> None:
+def test_the_loop_settles_at_what_a_shop_in_trouble_can_take(servers: int, seed: int) -> None:
     """From 100 s after the trouble began, nearly all of what the shop can do is used and nothing fails.
 
     The latency is about the target, and the factor stays within a quarter of that level nearly all of the time.
