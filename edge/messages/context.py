@@ -7,10 +7,11 @@ from edge.messages.head import RequestHead
 __all__ = ["RequestContext"]
 
 
-# Built once and not changed afterwards, yet not `frozen`; `__init__` written out: docs/performance.md.
+# Built once by the decision and not changed afterwards, least of all by the proxy. Yet not `frozen`, and `__init__` is
+# written out: docs/performance.md.
 @dataclass(slots=True, init=False)
 class RequestContext:
-    """What a head means, whenever it arrives."""
+    """What a head means at any time."""
 
     head: RequestHead
     wants_page: bool

@@ -1,7 +1,6 @@
-"""What a request's head means, as a value: everything that decides about a request, and nothing else.
+"""The head of a request as a value: everything that decides about a request, and nothing else.
 
-The shell that reads sockets makes one of these from the bytes it read; the pipeline decides on it without knowing
-which shell that was.
+The proxy builds it from the bytes that it read. A decision depends on this value only, not on who read the bytes.
 """
 
 from dataclasses import dataclass
@@ -9,24 +8,25 @@ from dataclasses import dataclass
 __all__ = ["RequestHead"]
 
 
-@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
+# Not changed after it is built, yet not `frozen`; `__init__` written out: docs/performance.md.
+@dataclass(slots=True, init=False)
 class RequestHead:
     method: str
     """As sent; methods are case-sensitive (RFC 9110, 9.1)."""
     target: str
     """The request target in origin form, byte for byte as sent: path and query, percent-encoding untouched."""
     host: str
-    """The `Host` header as sent, '' when missing. May carry a port."""
+    """The `Host` field as sent, '' if missing. It may carry a port."""
     scheme: str
-    """'http' or 'https', as the client saw it: from `X-Forwarded-Proto` when a trusted proxy says so."""
+    """'http' or 'https' as the client saw it: from `X-Forwarded-Proto` if a trusted proxy sent it."""
     client_ip: str
-    """The visitor's address: from `X-Forwarded-For` when a trusted proxy says so, else the peer's."""
+    """The visitor's address: from `X-Forwarded-For` if a trusted proxy sent it, else the peer's."""
     cookie: str
-    """All `Cookie` headers, joined by '; '."""
+    """All `Cookie` fields, joined by '; '."""
     accept: str
-    """All `Accept` headers, joined by ', '."""
+    """All `Accept` fields, joined by ', '."""
     fetch_mode: str
-    """`Sec-Fetch-Mode`: 'navigate' when a browser asks for a page to show."""
+    """`Sec-Fetch-Mode`: 'navigate' if a browser asks for a page to show."""
     referer: str
     if_none_match: str
     accept_encoding: str

@@ -1,10 +1,10 @@
-"""What the pipeline decides, as values: answer now, or forward to the upstream.
+"""What the decision answers to a request, as values.
 
-    Answer    the edge speaks itself: the page, the status document, a refusal, a file of its own
-    Forward   the request goes to the upstream, with what the upstream is told and what the visitor is given
-    Deferred    the verdict comes later, and the connection waits: other nodes have a say, or it is nearly their turn
+    Answer     the edge answers itself: the waiting page, the status document, a refusal, a file of its own
+    Forward    the request goes to the upstream, with fields to add for the upstream and for the visitor
+    Deferred   the verdict comes later and the connection waits: other nodes are asked, or the poll is parked
 
-No I/O happens in a decision; the shell matches on these in one place and does what they say.
+A decision does no I/O. The proxy matches on these values in one place and carries them out.
 """
 
 from abc import ABC, abstractmethod
@@ -20,31 +20,32 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class UpstreamObserver(ABC):
-    """Is told how the upstream answers. Times are monotonic seconds; `key` is the exchange, whatever it is."""
+    """Hears how the upstream responds. Times are monotonic seconds; `key` identifies the exchange."""
 
     @abstractmethod
     def asked(self, key: object, now: float) -> None:
-        """A connection to the upstream is wanted."""
+        """Take note that an exchange asks for a connection to the upstream."""
 
     @abstractmethod
     def answered(self, key: object, now: float, *, is_failure: bool) -> None:
-        """The head of a response has arrived, or it is certain that none will."""
+        """Take note that the head of a response has arrived, or that none will."""
 
     @abstractmethod
     def ended(self, key: object) -> None:
-        """The exchange is over, answered or not."""
+        """Take note that the exchange is over, with or without a response."""
 
 
-@dataclass(slots=True, init=False)  # never changed, but made for every poll: docs/performance.md
+# Not changed after they are built, yet not `frozen`, because one is built for every poll: docs/performance.md.
+@dataclass(slots=True, init=False)
 class Answer:
-    """A whole response of the edge's own. `Content-Length`, `Date` and `Connection` are the shell's to add."""
+    """A whole response of the edge's own. The proxy adds `Content-Length`, `Date` and `Connection`."""
 
     status: int
     headers: Headers
-    """The same object for answers that have the same fields, so that it is rendered once."""
+    """Answers with the same fields share one object, so that it is rendered once."""
     body: bytes
     outcome: str
-    """Why, for metrics and the access log: 'waiting', 'refused', 'static', ..."""
+    """The word for metrics and the access log: 'waiting', 'refused', 'static', ..."""
     cookies: Headers
     """This visitor's own `Set-Cookie` fields. All other fields are in `headers`, which many answers share."""
 
@@ -57,23 +58,23 @@ class Answer:
 
 
 @final
-@dataclass(slots=True, init=False)  # as above
+@dataclass(slots=True, init=False)
 class Forward:
-    """Stream the request to the upstream and its answer back."""
+    """Stream the request to the upstream and the response back."""
 
     room: str | None
-    """The room that was passed; None when no room covers the path."""
+    """The room that the visitor is in, or None if no room covers the path."""
     request_headers: Headers
-    """To add for the upstream, after everything of these names was stripped from what the client sent."""
+    """Fields to add for the upstream. The client's own fields of these names are removed first."""
     response_headers: Headers
-    """To add for the visitor: the pass, `Stanchion-State`."""
+    """Fields to add for the visitor: the pass, `Stanchion-State`."""
     visitor_pass: Pass | None
-    """The pass it goes by, for the upstream's commands and the log; None outside of rooms."""
+    """The pass under which the request is forwarded, or None outside of rooms. The upstream's commands act on it."""
     outcome: str
     observer: UpstreamObserver | None
-    """Is told how the upstream answers; None if nobody needs to know."""
+    """Hears how the upstream responds. None if nobody needs to know."""
     max_body_bytes: int | None
-    """The longest request body; None if the edge's general limit holds."""
+    """The longest request body. None if the edge's general limit applies."""
 
     def __init__(
         self,
@@ -97,12 +98,14 @@ class Forward:
 @final
 @dataclass(slots=True, init=False)
 class Deferred:
-    """Whether the visitor is let in depends on what other nodes say (`edge/rooms/redemption.py`), or on the next moment
+    """The verdict depends on other nodes (`edge/rooms/redemption.py`) or on the next moments of a parked poll
     (`controller/polling/parked_polls.py`)."""
 
     ask: "Callable[[Callable[[Verdict], None]], Callable[[], None] | None]"
-    """ask(then): then(verdict) is called once, later. Returns what is to be called when the visitor has gone before;
-    None: then is called all the same."""
+    """ask(then) starts the wait; then(verdict) is called once, later.
+
+    It returns a function to call if the visitor leaves before. If it returns None, `then` is called in any case.
+    """
 
     def __init__(self, ask: "Callable[[Callable[[Verdict], None]], Callable[[], None] | None]") -> None:
         self.ask = ask

@@ -7,6 +7,7 @@ nor any header field.
 import logging
 
 from edge.messages.head import RequestHead
+from edge.messages.watcher import Watcher
 from edge.operations.logs import facts
 from edge.operations.metrics import Metrics
 from edge.settings.model import LogSettings
@@ -16,7 +17,7 @@ __all__ = ["Access"]
 access = logging.getLogger("edge.access")
 
 
-class Access:
+class Access(Watcher):
     """Turns what the proxy reports into metrics and log lines."""
 
     def __init__(self, metrics: Metrics, settings: LogSettings) -> None:

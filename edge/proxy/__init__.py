@@ -1,23 +1,29 @@
-"""The data plane: HTTP/1.1 from the visitor's socket to the upstream's and back.
+"""The proxy: HTTP/1.1 from the visitor's socket to the upstream's and back. Imports go one way, upwards in this list.
 
-server.py      listens, sweeps deadlines, drains
-entrance.py    the listening sockets, open or shut
-census.py      how many connections each network has
-connection.py  a visitor's connection as bytes: when it is read, how it ends
-client.py      the same as requests: heads in, answers out, in order
-memory.py      heads already parsed and verified
-recognise.py   from a head's bytes to what the pipeline knows of it
-decider.py     what the plane asks of the pipeline
-asked.py       a request whose verdict comes later
-request.py     where a request's head ends and what it means: bytes -> value
-response.py    what a response's head means, and how the edge's own answers are written
-hop.py         what of a head goes on to the other side
-body.py        how a body is cut and passed on
-exchange.py    one forwarded request: both directions, coupled
-upload.py      a request's body on its way to the upstream
-pace.py        the least rate at which it must come
-upstream.py    one connection to the upstream
-pool.py        all of them, and who waits for one
-breaker.py     when the upstream is left alone for a while
-splice.py      an upgraded connection: bytes both ways
+breaker.py             stops sending to an upstream that fails, for a while
+minimum_rate.py        the minimum rate of a body
+body.py                how a body is cut and passed on
+request.py             where a request's head ends and what it means: bytes -> value
+hop_by_hop.py          which fields of a head go on to the other side
+response.py            what the head of an upstream's response means
+response_writer.py     the edge's own responses as bytes
+limits.py              limits and times, read from the settings
+head_memory.py         two generations of heads
+parsed_head.py         a head as its connection uses it
+head_cache.py          heads that were parsed and verified before
+acceptor.py            the listening sockets, open or paused
+connection_counter.py  connections of each network
+connection_table.py    all visitors' connections and their deadlines
+pending.py             abstract: a request that its connection waits for
+upstream.py            one connection to the upstream; abstract: its user and its owner
+upstream_pool.py       all connections to the upstream, and the requests that wait for one
+state.py               what all connections share
+connection.py          a visitor's connection as bytes; abstract: what a pending request may ask of it
+tunnel.py              an upgraded connection: bytes both ways
+upload.py              a request's body on its way to the upstream
+exchange_report.py     what an exchange tells observer, breaker and watcher
+exchange.py            one forwarded request: both directions, coupled
+deferred.py            a request whose verdict comes later
+client.py              a visitor's connection as requests: heads in, responses out, in order
+server.py              listens, sweeps deadlines, drains
 """

@@ -1,12 +1,12 @@
-"""The listening sockets, which may be shut for a while without losing anybody.
+"""The listening sockets, which may pause for a while without dropping anybody.
 
-    open    connections are accepted as they come
-    shut    they wait in the kernel's queue (BACKLOG), unanswered but not refused, until there is room
+    open      connections are accepted as they come
+    paused    they wait in the kernel's queue (BACKLOG), unanswered but not refused, until there is room
 
-A process that accepts until its descriptors run out breaks connections at random: the event loop must then take and
-drop them, and files and upstreams find none left. So the door is shut well before (`limits.connections`,
-`limits.descriptors_share`). An event loop's server cannot pause, but the socket outlives it: each is served through a
-duplicate of its descriptor, and the queue belongs to both.
+A process that accepts until its descriptors run out breaks connections at random: the event loop accepts and drops
+them, and files and upstream connections find no descriptor left. So the acceptor pauses well before that
+(`limits.connections`, `limits.descriptors_share`). An event loop's server cannot pause, but its socket outlives it:
+each server works on a duplicate of the socket's descriptor, and the queue belongs to both.
 """
 
 import asyncio
@@ -15,21 +15,24 @@ import socket
 from collections.abc import Callable, Iterable
 
 from edge.settings.model import Settings
+from edge.support.tasks import TaskOwner
 
 __all__ = ["Acceptor", "most_connections", "raise_descriptor_limit"]
 
-#: What a worker holds itself: listeners and their duplicates, loop, channel, board, metrics' files, logs; some 25.
+#: Descriptors of a worker itself, some 25: listeners and their duplicates, loop, channel, shared counters, metric
+#: files, logs.
 OWN_DESCRIPTORS = 40
-#: Connections that wait to be taken, while a crowd arrives at once (Linux' somaxconn: 4096).
+#: Connections that may wait in the kernel's queue while a crowd arrives at once (Linux's somaxconn: 4096).
 BACKLOG = 4096
-#: A connection that was accepted is told to its protocol so many turns of the loop later (uvloop: 1, asyncio: 3).
+#: An accepted connection reaches its protocol this many turns of the loop later at most (uvloop: 1, asyncio: 3).
 ACCEPT_TURNS = 5
 
 
 def most_connections(settings: Settings) -> int:
-    """How many connections of visitors this process may hold: its part of the machine's, and of its descriptors.
+    """Return how many visitors' connections this process may hold: its share of the machine's and of its descriptors.
 
-    Each visitor may need one to the upstream as well, up to `upstream.max_connections`: those take descriptors too.
+    Each visitor may need a connection to the upstream as well, up to `upstream.max_connections`. Those need
+    descriptors too.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = settings.limits.connections // settings.workers
@@ -41,59 +44,72 @@ def most_connections(settings: Settings) -> int:
 
 
 def raise_descriptor_limit() -> None:
-    """Take all the descriptors the system grants, as nginx and Go programs do: the soft limit is for `select` only."""
+    """Take all descriptors that the system grants, as nginx and Go programs do: the soft limit is for `select` only."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Acceptor:
-    """Serves connections of given bound sockets, which it owns, by protocols that `make` makes."""
+    """Accepts connections on bound sockets and serves each by a protocol that `make` returns."""
 
-    def __init__(self, sockets: Iterable[socket.socket], make: Callable[[], asyncio.Protocol]) -> None:
-        self._sockets = list(sockets)
+    def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
         self._make = make
+        self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
-        self._stopped: list[asyncio.Server] = []  # they accept no more, but may not be closed yet
-        self._opening: asyncio.Task[None] | None = None
-        self.is_shut = True
-        self.times_shut = 0
-        """How often there was no room for more."""
+        # These accept no more, but may not be closed yet.
+        self._stopped: list[asyncio.Server] = []
+        self._tasks = TaskOwner()
+        self.is_paused = True
+        self.pauses = 0
+        """How often the acceptor paused because there was no room for more connections."""
 
-    async def open(self) -> None:
-        """Accept connections, those first that wait."""
-        self.is_shut = False
-        self._close_stopped()
-        loop = asyncio.get_running_loop()
-        for listening in self._sockets:
-            server = await loop.create_server(self._make, sock=listening.dup(), backlog=BACKLOG)
-            if self.is_shut:  # shut again, or closed, while it opened
-                server.close()
-                return
-            self._servers.append(server)
+    def __repr__(self) -> str:
+        state = "paused" if self.is_paused else "open"
+        return f"<Acceptor {state}, {len(self._sockets)} sockets, {self.pauses} pauses>"
 
-    def shut(self) -> None:
+    async def listen(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections on these bound sockets, which the acceptor owns from now on."""
+        self._sockets = list(sockets)
+        await self._open()
+
+    def pause(self) -> None:
         """Accept no more for now."""
-        if not self.is_shut:
-            self.times_shut += 1
+        if not self.is_paused:
+            self.pauses += 1
             self._close_servers()
 
-    def reopen(self) -> None:
-        """Open again, without waiting for it."""
-        if self.is_shut and self._sockets and (self._opening is None or self._opening.done()):
-            self._opening = asyncio.get_running_loop().create_task(self.open(), name="open the entrance")
+    def resume(self) -> None:
+        """Accept again. Returns at once; the servers start in a task."""
+        if self.is_paused and self._sockets and not self._tasks:
+            self._tasks.start(self._open(), "resume accepting")
 
     async def close(self) -> None:
-        """For good. Who was accepted has a protocol when this is over."""
-        sockets, self._sockets = self._sockets, []  # at once: who asks to reopen meanwhile must find nothing to open
+        """Accept no more. When this returns, every accepted connection has reached its protocol."""
+        # First, so that `resume` finds nothing to open while this method waits.
+        sockets, self._sockets = self._sockets, []
         self._close_servers()
+        # A task that is starting a server closes it itself. Cancelled, it would leave the server accepting.
+        await self._tasks.wait()
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
         self._close_stopped()
         for listening in sockets:
             listening.close()
 
+    async def _open(self) -> None:
+        self.is_paused = False
+        self._close_stopped()
+        loop = asyncio.get_running_loop()
+        for listening in self._sockets:
+            server = await loop.create_server(self._make, sock=listening.dup(), backlog=BACKLOG)
+            # Paused again, or closed, while the server started.
+            if self.is_paused:
+                server.close()
+                return
+            self._servers.append(server)
+
     def _close_servers(self) -> None:
-        self.is_shut = True
+        self.is_paused = True
         loop = asyncio.get_running_loop()
         for server in self._servers:
             # asyncio's own loop attaches a connection to its server some turns after accepting it, and a closed server

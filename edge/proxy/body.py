@@ -1,14 +1,14 @@
-"""How a body is cut and passed on. No I/O: bytes in, the bytes to write out.
+"""How a body is cut and passed on. No I/O: received bytes in, the bytes to write out.
 
-    SizedBody      so many bytes                              -> the same bytes
-    ChunkedBody    chunks (RFC 9112, 7.1)                     -> chunks of our own making, or plain bytes to HTTP/1.0
-    EndlessBody    all until the connection ends              -> chunks, or plain bytes to HTTP/1.0
+    SizedBody      `Content-Length` bytes                     -> the same bytes
+    ChunkedBody    chunks (RFC 9112, 7.1)                     -> new chunks, or plain bytes to HTTP/1.0
+    EndlessBody    all bytes until the connection ends        -> chunks, or plain bytes to HTTP/1.0
 
-A body's `feed` takes what came and returns what goes on; `is_done` tells that it ended, and `rest` is then what came
-after it. Nothing is held but an unfinished line of at most MAX_LINE bytes.
+`feed` takes received bytes and returns the bytes to pass on. `is_done` tells that the body has ended; `rest` then holds
+the bytes behind it. Nothing is kept but an unfinished line of at most MAX_LINE bytes.
 
 Chunks are read strictly and written anew: sizes are plain hexadecimal digits, every line ends in CRLF, extensions are
-dropped, a trailer section has the grammar of a head and holds nothing that routes or frames.
+dropped, a trailer section has the grammar of a head and holds no field that routes or frames.
 """
 
 import re
@@ -19,22 +19,21 @@ from edge.support.errors import ClientError
 
 __all__ = ["Body", "BodyFault", "BodyTooLarge", "ChunkedBody", "EndlessBody", "SizedBody"]
 
-#: A chunk's size and extensions: more is an attack (CVE-2023-39326: amplification by extensions).
+#: The longest line with a chunk's size and extensions; more is an attack (CVE-2023-39326: amplification by extensions).
 MAX_LINE: Final = 256
-#: The trailer section: as large as llhttp's and Go's practical limits are small.
+#: The largest trailer section. llhttp and Go have limits of this order.
 MAX_TRAILERS: Final = 8192
 
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t !-~\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
-#: Never allowed in trailers (RFC 9110, 6.5.1): framing, routing, authentication, cookies, and what the edge says.
+#: Never allowed in trailers (RFC 9110, 6.5.1): framing, routing, authentication, cookies, the edge's own fields.
 _NOT_TRAILERS: Final = re.compile(
     rb"(?i:content-|transfer-encoding|trailer|te$|host$|connection|keep-alive|upgrade|expect|cookie|set-cookie"
     rb"|authorization|proxy-|www-authenticate|cache-control|age$|date$|location|range|vary|x-forwarded|forwarded"
     rb"|x-stanchion|stanchion-|x-real-ip|max-forwards)"
 )
 
-
-#: Where a chunked body is.
+#: The states of a chunked body: the next byte belongs to this.
 _IN_SIZE: Final = 0
 _IN_DATA: Final = 1
 _IN_DATA_END: Final = 2
@@ -45,7 +44,7 @@ class BodyFault(ClientError):
     """The body breaks its own framing. Its sender is to blame: `Upstream` reports an upstream's as a cut response."""
 
     status: ClassVar[int] = 400
-    """What the sender of such a body gets."""
+    """The status of the response if the visitor is the sender."""
 
 
 class BodyTooLarge(BodyFault):
@@ -55,7 +54,7 @@ class BodyTooLarge(BodyFault):
 
 
 class Body:
-    """A base class rather than a protocol, so that the compiled form finds attributes and methods by their places."""
+    """A base class rather than a Protocol, so that the compiled form finds attributes and methods by their places."""
 
     __slots__ = ("is_done", "rest")
 
@@ -64,11 +63,11 @@ class Body:
 
     @abstractmethod
     def feed(self, data: bytes) -> bytes:
-        """What goes on of `data`. Raises BodyFault."""
+        """Return the bytes to pass on. Raises BodyFault."""
 
     @abstractmethod
     def end(self) -> bytes | None:
-        """The connection ended: the last bytes to pass on, or None when the body was cut short."""
+        """The connection ended: return the last bytes to pass on, or None if the body was cut short."""
 
 
 class SizedBody(Body):
@@ -112,12 +111,11 @@ class EndlessBody(Body):
 
 
 class ChunkedBody(Body):
-    """chunked: whether what goes on is chunked again. most: bytes of content that are taken. keeps_trailers: whether
-    fields behind the last chunk go on; not where `Connection` names fields, which may be among them.
+    """`chunked`: pass the body on in chunks. `most`: the largest content in bytes. `keeps_trailers`: pass on the fields
+    behind the last chunk. It is False if `Connection` names fields, because they may be among the trailers.
     """
 
     __slots__ = (
-        "_held",
         "_is_chunked",
         "_keeps_trailers",
         "_left",
@@ -125,6 +123,7 @@ class ChunkedBody(Body):
         "_state",
         "_trailer_bytes",
         "_trailers",
+        "_unread_line",
     )
 
     def __init__(self, *, chunked: bool, most: int | None = None, keeps_trailers: bool = True) -> None:
@@ -133,15 +132,15 @@ class ChunkedBody(Body):
         self._most = most
         self._state = _IN_SIZE
         self._left = 0
-        self._held = b""
+        self._unread_line = b""
         self._trailers: list[bytes] = []
         self._trailer_bytes = 0
         self.is_done = False
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        if self._held:
-            data, self._held = self._held + data, b""
+        if self._unread_line:
+            data, self._unread_line = self._unread_line + data, b""
         payload: list[bytes] = []
         at, size = 0, len(data)
         while at < size and not self.is_done:
@@ -158,7 +157,7 @@ class ChunkedBody(Body):
             if end < 0:
                 if size - at > most:
                     raise BodyFault("a line of the chunked body is too long")
-                self._held = data[at:]
+                self._unread_line = data[at:]
                 break
             if end == at or data[end - 1] != 13:
                 raise BodyFault("a line of the chunked body does not end in CRLF")

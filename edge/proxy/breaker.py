@@ -1,13 +1,14 @@
-"""A circuit breaker: an upstream that fails everybody is left alone for a while, and nobody waits for its silence.
+"""A circuit breaker: stops sending to an upstream that fails, so that no visitor waits for its timeout.
 
-            `most` failures in a row              the pause is over
+      `breaker_failures` in a row                 the pause is over
     closed ------------------------->  open  ----------------------> half open: one request tries
       ^                                 ^                                |            |
       |                                 '---- it fails: twice the pause -'            |
       '------------------------------------------------ it is answered ---------------'
 
-A failure is no connection, no answer in time, an answer that cannot be read, or a 502, 503 or 504. One answer of any
-other kind closes it, so an upstream that fails some is never left alone. (Nygard, Release It!, 2007.)
+A failure is: no connection, no response in time, one that cannot be read, or a 502, 503 or 504. One response of
+any other kind closes the breaker, so it stays closed for an upstream that fails only some requests.
+(Nygard, Release It!, 2007.)
 """
 
 import math
@@ -16,12 +17,12 @@ from edge.settings.model import UpstreamSettings
 
 __all__ = ["Breaker"]
 
-#: The longest pause is so many times the first.
+#: The longest pause, in first pauses.
 MOST_DOUBLED = 16
 
 
 class Breaker:
-    """Of one worker for one upstream. Times are the loop's, seconds."""
+    """The breaker of one worker for one upstream. Times are seconds on any monotonic clock."""
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self._most = settings.breaker_failures
@@ -31,17 +32,17 @@ class Breaker:
         self._open_until: float | None = None
         self._trial_until = 0.0
         self.failures = 0
-        """In a row. While it is 0 there is nothing to ask."""
+        """Failures in a row. While it is 0, `allows` need not be asked."""
 
     def __repr__(self) -> str:
         return f"<Breaker {'closed' if self._open_until is None else 'open'} {self.failures} failures>"
 
     def is_open(self, now: float) -> bool:
-        """Whether the upstream is left alone at this moment."""
+        """Return whether no request may be sent at this moment."""
         return self._open_until is not None and now < self._open_until
 
     def allows(self, now: float) -> bool:
-        """Whether a request may try. While half open, one at a time."""
+        """Return whether a request may be sent. While half open, one at a time may."""
         if self._open_until is None:
             return True
         if now < self._open_until or now < self._trial_until:
@@ -55,17 +56,18 @@ class Breaker:
             return
         if self._open_until is None:
             self._open_until = now + self._pause_s
-        elif now >= self._open_until:  # later failures of requests from before do not count as trials
+        # Failures of requests that were sent before the pause do not count as trials.
+        elif now >= self._open_until:
             self._pause_s = min(self._pause_s * 2, self._first_s * MOST_DOUBLED)
             self._open_until = now + self._pause_s
         self._trial_until = 0.0
 
     def answered(self) -> None:
-        """The upstream is there."""
+        """The upstream has answered: close the breaker."""
         self.failures = 0
         self._open_until = None
         self._pause_s = self._first_s
 
     def retry_after_s(self, now: float) -> int:
-        """When to ask again, whole seconds."""
+        """Return the whole seconds after which a visitor may try again."""
         return max(1, math.ceil((self._open_until or now) - now))

@@ -1,59 +1,98 @@
-"""A visitor's connection as bytes, whatever they mean: when it is read, what is kept of it unread, how it ends.
+"""A visitor's connection as bytes: when it is read, which bytes it keeps unread, how it ends.
 
-    reading <-> paused             while what came cannot be passed on
-    reading --> ending -> closed   gently: what still comes is read and thrown away for a moment, or a reset would
-                                   overtake the last answer
+    reading <-> paused             while received bytes cannot be passed on
+    reading --> ending -> closed   gently: received bytes are read and dropped for LINGER_S, or a reset would overtake
+                                   the last response
 
-`Client` says what the bytes are, and when it is time for which.
+`Client` says what the bytes mean. The abstract methods are what a pending request may ask of its connection.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from abc import abstractmethod
 
-if TYPE_CHECKING:
-    from edge.proxy.server import ProxyServer
+from edge.messages.verdict import Answer, Verdict
+from edge.proxy.connection_table import Endpoint
+from edge.proxy.parsed_head import ParsedHead
+from edge.proxy.state import ProxyState
 
 __all__ = ["Connection"]
 
-#: How long and how much is read after the last answer (nginx: 5 s between reads, 30 s in all; Go: 256 KiB).
-LINGER_S, LINGER_BYTES = 2.0, 262_144
-#: What is kept of pipelined requests while one is served.
-MAX_BEHIND = 65_536
+#: How long and how much is read after the last response (nginx: 5 s between reads, 30 s in all; Go: 256 KiB).
+LINGER_S = 2.0
+LINGER_BYTES = 262_144
+#: The most bytes of pipelined requests that are kept while one request is pending.
+MAX_PIPELINED = 65_536
 
 
-class Connection(asyncio.Protocol):
+class Connection(Endpoint, asyncio.Protocol):
     __slots__ = (
-        "_behind",
+        "_dropped_bytes",
         "_has_eof",
         "_is_ending",
         "_is_paused",
-        "_lingers",
-        "_plane",
-        "deadline",
+        "_pipelined",
+        "_state",
         "is_full",
-        "network",
+        "peer",
         "transport",
     )
 
     transport: asyncio.Transport
 
-    def __init__(self, plane: "ProxyServer") -> None:
-        self._plane = plane
-        self._behind = b""
-        self._lingers = 0
+    def __init__(self, state: ProxyState) -> None:
+        self._state = state
+        self._pipelined = b""
+        """Received bytes that are not served yet: the next requests, or the beginning of one."""
+        self._dropped_bytes = 0
         self._is_ending = False
         self._has_eof = False
         self._is_paused = False
         self.is_full = False
-        """What was written is not taken."""
+        """The visitor does not take what was written."""
+        self.peer = ""
         self.network = ""
-        """Under which this connection is counted; '' when it is not."""
-        self.deadline = plane.now + plane.settings.limits.head_seconds
-        """When to see to it that something happens, on the plane's clock."""
+        self.deadline = state.now + state.limits.head_s
+
+    # What a pending request may ask
 
     @property
-    def has_ended(self) -> bool:
-        """The visitor has finished writing, and still waits for the answer."""
+    @abstractmethod
+    def may_continue(self) -> bool:
+        """Whether further requests are served after this one."""
+
+    @abstractmethod
+    def finished(self, *, keep_alive: bool) -> None:
+        """The exchange is over and its response is written."""
+
+    @abstractmethod
+    def answer_instead(self, answer: Answer, parsed: ParsedHead, *, keep_alive: bool) -> None:
+        """The upstream failed: write this answer."""
+
+    @abstractmethod
+    def refuse(
+        self, status: int, detail: str, *, is_recorded: bool = False, wants_page: bool = False, is_head: bool = False
+    ) -> None:
+        """Write an error and end the connection, because it is not known where the next request begins."""
+
+    @abstractmethod
+    def detach(self) -> bytes:
+        """Stop serving HTTP on this connection; return the bytes that came behind the request."""
+
+    @abstractmethod
+    def settled(self, parsed: ParsedHead, verdict: Verdict, raw: bytes) -> None:
+        """Carry out the verdict that the connection waited for."""
+
+    # Bytes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        address = transport.get_extra_info("peername")
+        self.peer = address[0] if isinstance(address, tuple) else "127.0.0.1"
+        self._state.connections.opened(self, self.peer)
+
+    @property
+    def has_eof(self) -> bool:
+        """Whether the visitor has finished writing and still waits for the response."""
         return self._has_eof
 
     def pause_reading(self) -> None:
@@ -69,26 +108,38 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self.transport.abort()
 
-    def _keep_behind(self, data: bytes) -> None:
-        """What came too early is served later; a visitor who sends on and on is not read meanwhile."""
-        self._behind += data
-        if len(self._behind) > MAX_BEHIND:
+    def _keep(self, data: bytes) -> None:
+        """Keep bytes to be served later. Beyond MAX_PIPELINED the visitor is not read meanwhile."""
+        self._pipelined += data
+        if len(self._pipelined) > MAX_PIPELINED:
             self.pause_reading()
 
-    def _throw_away(self, data: bytes) -> None:
-        """What comes after the end."""
-        self._lingers += len(data)
-        if self._lingers > LINGER_BYTES:
+    def _drop(self, data: bytes) -> None:
+        """Drop bytes that come after the end."""
+        self._dropped_bytes += len(data)
+        if self._dropped_bytes > LINGER_BYTES:
             self.transport.close()
 
+    def _wait_for_next(self) -> None:
+        """Set the deadline of a connection that waits for another request."""
+        state = self._state
+        self.deadline = state.now + (state.last_word_s if state.is_draining else state.limits.first_look_s)
+
+    def _extend_idle(self) -> bool:
+        """Move the deadline at the first look at an idle connection; return whether it is still ahead."""
+        state = self._state
+        self.deadline += state.limits.keepalive_s - state.limits.first_look_s
+        return self.deadline > state.now
+
     def _end(self, *, gently: bool) -> None:
-        """End the connection after what is written. gently: read on for a moment, so that no reset overtakes it."""
+        """End the connection after what is written. `gently`: read on for a moment, so that no reset overtakes it."""
+        state = self._state
         self._is_ending = True
-        self._behind = b""
+        self._pipelined = b""
         if gently and self.transport.can_write_eof() and not self.transport.is_closing():
-            self.deadline = self._plane.now + LINGER_S
+            self.deadline = state.now + LINGER_S
             self.transport.write_eof()
             self.resume_reading()
         else:
-            self.deadline = self._plane.now + self._plane.settings.limits.write_seconds
+            self.deadline = state.now + state.limits.write_s
             self.transport.close()

@@ -1,4 +1,4 @@
-"""How many connections each network (an IPv4 address, an IPv6 /64) has open.
+"""Counts the open connections of each network: an IPv4 address, or an IPv6 /64.
 
 Networks without a connection are not kept, so the table is never larger than the number of connections.
 """
@@ -13,13 +13,13 @@ class ConnectionCounter:
     def __len__(self) -> int:
         return len(self._open)
 
-    def enter(self, network: str) -> int:
-        """One more; returns how many there are now."""
+    def add(self, network: str) -> int:
+        """Count one more connection; return how many the network has now."""
         count = self._open[network] = self._open.get(network, 0) + 1
         return count
 
-    def leave(self, network: str) -> None:
-        """One less."""
+    def remove(self, network: str) -> None:
+        """Count one connection less."""
         count = self._open[network]
         if count > 1:
             self._open[network] = count - 1

@@ -1,52 +1,54 @@
-"""A request whose verdict comes later: its connection waits, and what comes behind the head is kept.
-
-It stands in the place of an `Exchange` at its connection, which it treats like one whose request is complete.
-"""
+"""A request whose verdict comes later: its connection waits and keeps the bytes behind the head."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from edge.messages.verdict import Deferred, Verdict
-from edge.proxy.head_cache import ParsedHead
-
-if TYPE_CHECKING:
-    from edge.proxy.client import Client
+from edge.proxy.connection import Connection
+from edge.proxy.parsed_head import ParsedHead
+from edge.proxy.pending import Pending
 
 __all__ = ["DeferredRequest"]
 
 
-class DeferredRequest:
-    __slots__ = ("_client", "_forget", "_known", "_raw", "is_over")
+class DeferredRequest(Pending):
+    """To its connection it is like an exchange whose request is complete: every byte that comes is the next request's.
 
-    is_request_done = True
+    `raw` are the bytes of the head.
+    """
 
-    def __init__(self, client: "Client", known: ParsedHead, raw: bytes) -> None:
-        self._client = client
-        self._known = known
+    __slots__ = ("_connection", "_forget", "_parsed", "_raw")
+
+    def __init__(self, connection: Connection, parsed: ParsedHead, raw: bytes) -> None:
+        self._connection = connection
+        self._parsed = parsed
         self._raw = raw
         self._forget: Callable[[], None] | None = None
         self.is_over = False
+        self.is_request_done = True
 
-    def start(self, asking: Deferred) -> None:
-        self._forget = asking.ask(self._settle)
+    def __repr__(self) -> str:
+        return f"<DeferredRequest of {self._connection.peer}, {'over' if self.is_over else 'waiting'}>"
+
+    def start(self, deferred: Deferred) -> None:
+        self._forget = deferred.ask(self._settle)
 
     def _settle(self, verdict: Verdict) -> None:
         if not self.is_over:
             self.is_over = True
-            self._client.settled(self._known, verdict, self._raw)
+            self._connection.settled(self._parsed, verdict, self._raw)
 
     def receive(self, data: bytes) -> bytes:
         return data
 
     def abandon(self, outcome: str = "abandoned") -> None:  # noqa: ARG002
-        """The visitor has gone. Who was nearly let in is not; who was meanwhile is given the same pass when they come
-        back."""
+        """The visitor has left. A parked poll is given up and admits nobody. If the visitor was admitted meanwhile,
+        they get the same pass when they come back."""
         self._end()
 
     def expire(self) -> None:
-        """No answer at all: those who give them have a time limit of their own."""
+        """No verdict came at all, although those who give it have shorter time limits of their own."""
         self._end()
-        self._client.abort()
+        self._connection.abort()
 
     def _end(self) -> None:
         self.is_over = True
@@ -54,7 +56,7 @@ class DeferredRequest:
             self._forget()
 
     def client_is_full(self) -> None:
-        """Nothing is being written for them."""
+        """Nothing is being written for this request."""
 
     def client_has_room(self) -> None:
-        """As above."""
+        """Nothing is being written for this request."""

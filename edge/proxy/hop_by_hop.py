@@ -1,11 +1,11 @@
-"""What of a head goes on to the other side.
+"""Which fields of a head go on to the other side.
 
 Hop-by-hop fields end here (RFC 9110, 7.6.1), and so do those that `Connection` names, except for fields that the ends
-depend on: `Connection: Cookie` must not be a way to take another proxy's cookie away. Whatever the edge says itself,
-nobody else can say: `X-Forwarded-*`, `X-Real-IP`, `Forwarded` and `X-Stanchion-*` of a client are dropped, and so are
-their spellings with '_', which CGI-like upstreams cannot tell apart from those with '-'.
+depend on: `Connection: Cookie` must not remove the cookie behind another proxy. Only the edge may say what the edge
+says: a client's `X-Forwarded-*`, `X-Real-IP`, `Forwarded` and `X-Stanchion-*` are dropped, and so are their spellings
+with '_', which CGI-like upstreams cannot tell from those with '-'.
 
-Everything else goes on byte for byte, repeated fields apart and in their order.
+All other fields go on byte for byte; repeated fields stay apart and in their order.
 """
 
 from functools import lru_cache
@@ -35,7 +35,7 @@ NOT_FORWARDED = frozenset(
         b"http2-settings",
     )
 )
-#: Said by the edge, or rendered anew by it.
+#: Fields that the edge writes itself.
 _OURS = frozenset(
     (
         b"host",
@@ -52,17 +52,16 @@ _OURS = frozenset(
 )
 #: Members of `Connection` that name no field but those of NOT_FORWARDED.
 HARMLESS_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
-#: What `Connection` cannot take away, whatever it names.
+#: Fields that the upstream depends on. `Connection` cannot remove them.
 _ENDS_OWN = frozenset(
     (b"cookie", b"authorization", b"content-type", b"content-encoding", b"origin", b"referer", b"user-agent", b"accept")
 )
 
 
 def upstream_head(request: Request, host: bytes | None, via: bytes | None = None) -> bytes:
-    """The head as the upstream gets it, without what depends on the sender (`forwarded`) and without the empty line.
+    """Return the upstream's head, without the fields that depend on the sender (`forwarded`) and the empty line.
 
-    host: sent instead of the client's `Host`, None to preserve it. via: by which name to be among the `Via` of the
-    request, None to stay out of them.
+    `host` replaces the client's `Host`; None preserves it. `via` is the edge's name in `Via`; None adds no `Via`.
     """
     values = request.values
     sent_host = values.get(b"host", b"")
@@ -94,12 +93,12 @@ def upstream_head(request: Request, host: bytes | None, via: bytes | None = None
 
 
 def is_last_hop(request: Request) -> bool:
-    """Whether the sender asks whoever gets this to answer it and not to pass it on (RFC 9110, 7.6.2)."""
+    """Return whether the request must be answered here and not be passed on (`Max-Forwards: 0`, RFC 9110, 7.6.2)."""
     return _hops_left(request) == 0
 
 
 def _hops_left(request: Request) -> int | None:
-    """`Max-Forwards`, which counts for OPTIONS and TRACE only; the latter is not served."""
+    """Return `Max-Forwards`, or None. It applies to OPTIONS and TRACE only; TRACE is not served."""
     if request.method != "OPTIONS":
         return None
     most = request.values.get(b"max-forwards", b"")
@@ -107,7 +106,7 @@ def _hops_left(request: Request) -> int | None:
 
 
 def asked_for(protocol: bytes, head: bytes) -> bool:
-    """Whether a request, by its head as the upstream got it, asked to switch to this protocol."""
+    """Return whether a request asked to switch to this protocol. `head` is the head that the upstream got."""
     asked = head.rpartition(_UPGRADE)[2].partition(b"\r\n")[0] if _UPGRADE in head else b""
     return connection_options(protocol) <= connection_options(asked) and protocol.strip() != b""
 
@@ -117,16 +116,16 @@ _UPGRADE = b"Connection: Upgrade\r\nUpgrade: "
 
 @lru_cache(maxsize=1024)
 def goes_on(low: bytes) -> bool:
-    """Whether a client's field of this lower-case name reaches the upstream."""
+    """Return whether a client's field of this lower-case name reaches the upstream."""
     plain = low.replace(b"_", b"-")
     return plain not in NOT_FORWARDED and plain not in _OURS and not plain.startswith(b"x-stanchion-")
 
 
 def forwarded(origin: Origin, host: bytes) -> bytes:
-    """The lines that tell the upstream who asked. host: the `Host` field as sent."""
-    told = origin.host.encode("latin-1") if origin.host else host
+    """Return the lines that tell the upstream who asked. `host` is the `Host` field as sent."""
+    forwarded_host = origin.host.encode("latin-1") if origin.host else host
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
         origin.forwarded_for.encode("latin-1"),
         origin.scheme.encode(),
-        told,
+        forwarded_host,
     )

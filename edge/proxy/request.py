@@ -1,21 +1,21 @@
-r"""What a request's head means: bytes up to and including the empty line -> a value, or the refusal to guess.
+r"""What a request's head means: bytes up to and including the empty line -> a value or a refusal.
 
-llhttp (by httptools) is the grammar: it refuses bare LF, folded lines, NUL and control characters, white space before
-the colon, doubled or odd lengths, a length beside a transfer coding. What it lets pass is closed here:
+llhttp (through httptools) is the grammar: it refuses bare LF, folded lines, NUL and control characters, white space
+before the colon, doubled or odd lengths, a length beside a transfer coding. What it accepts besides is refused here:
 
     request line     METHOD SP target SP HTTP/1.0|1.1, single spaces, visible ASCII only, no '#'
     target           origin form; absolute form only when it names the very `Host`, then cut to origin form
-    Host             exactly one, to HTTP/1.0 too, for it chooses the room: a host and a port and nothing else
-    Transfer-Encoding  'chunked' once, to HTTP/1.1 only: any other coding could be read differently behind us
+    Host             exactly one, in HTTP/1.0 too, because it chooses the room: a host and a port, nothing else
+    Transfer-Encoding  'chunked' once, in HTTP/1.1 only: the upstream could read any other coding differently
     Expect           '100-continue' or nothing
     CONNECT, TRACE   not served
 
-Nothing is repaired: a head with two readings is refused and its connection closed, since nobody knows where the next
-request would begin. (RFC 9112, 2.2, 3.2, 6.3, 11.2; research on request smuggling since 2005.)
+Nothing is repaired. A head with two readings is refused and its connection closed, because it is not known where the
+next request begins. (RFC 9112, 2.2, 3.2, 6.3, 11.2; research on request smuggling since 2005.)
 
-One llhttp parser serves all heads, for a new one would cost a fifth of the parse. It is used again only after a whole
-message without a body that keeps its connection, every head must yield as many fields as it has lines, and a refusal
-counts only when a fresh parser agrees: so no head can spoil the next one's.
+One llhttp parser serves all heads, because a new one costs a fifth of the parse. It is used again only after a whole
+message without a body that keeps its connection; every head must yield as many fields as it has lines; and a refusal
+counts only if a fresh parser agrees. So no head can spoil the reading of the next one.
 """
 
 import re
@@ -30,23 +30,24 @@ from edge.messages.refusal import Refusal
 
 __all__ = ["CHUNKED", "Request", "RequestParser", "end_of_head"]
 
-#: `Request.length` of a body whose length is told by its chunks.
+#: `Request.length` of a chunked body.
 CHUNKED: Final = -1
 
 _REQUEST_LINE = re.compile(rb'([!#$%&\'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!"$-~]+) HTTP/1\.([01])\r\n')
 _ANY_VERSION = re.compile(rb"[^\r\n]* HTTP/\d+(\.\d+)?\r\n")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
 _HOST = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?")
-#: Fields whose repetition leaves open which of them counts.
+#: Fields of which only one may occur: of two it would be open which one counts.
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 
 
 _MALFORMED = Refusal(400, "the request is malformed")
 
 
-@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
+# Not changed after it is built, yet not `frozen`; `__init__` written out: docs/performance.md.
+@dataclass(slots=True, init=False)
 class Request:
-    """A head that has one reading only."""
+    """A request's head that has one reading only."""
 
     method: str
     target: str
@@ -55,13 +56,13 @@ class Request:
     fields: tuple[tuple[bytes, bytes], ...]
     """As sent, in order, values without the white space around them."""
     values: dict[bytes, bytes]
-    """By lower-case name; repeated ones joined by ', ', cookies by '; '."""
+    """By lower-case name; repeated fields joined by ', ', cookies by '; '."""
     length: int
-    """Of the body in bytes, or CHUNKED."""
+    """The length of the body in bytes, or CHUNKED."""
     keep_alive: bool
     expects_continue: bool
     upgrades: bool
-    """Asks to leave HTTP on this connection (RFC 9110, 7.8)."""
+    """The client asks to leave HTTP on this connection (RFC 9110, 7.8)."""
 
     def __init__(
         self,
@@ -90,7 +91,10 @@ class Request:
 
 
 def end_of_head(data: bytes, limit: int) -> int | Refusal:
-    """Where the first head in data ends, its empty line included; 0: later, if more comes. limit: its most bytes."""
+    """Return where the first head in `data` ends, empty line included, or 0 if it may end later.
+
+    `limit` is the largest head in bytes.
+    """
     end = data.find(b"\r\n\r\n", 0, limit)
     if end >= 0:
         return end + 4
@@ -104,10 +108,10 @@ def end_of_head(data: bytes, limit: int) -> int | Refusal:
 
 
 class RequestParser:
-    """Reads heads, one after the other; a head's meaning depends on nothing but its bytes and the two limits."""
+    """Reads heads one after the other. A head's meaning depends on its bytes and the two limits only."""
 
     def __init__(self, max_fields: int = 100, max_target: int = 8192) -> None:
-        """max_fields: header fields. max_target: bytes of the request target."""
+        """`max_fields` counts header fields, `max_target` bytes of the request target."""
         self._max_fields = max_fields
         self._max_target = max_target
         self._single: dict[bytes, bytes] = {}
@@ -115,7 +119,7 @@ class RequestParser:
         self._collect = _Collector(self._single.__setitem__)
 
     def parse(self, raw: bytes) -> Request | Refusal:
-        """raw: from the first byte of the request line to the empty line, b'...\\r\\n\\r\\n'."""
+        """Read a head, from the first byte of the request line to the empty line."""
         line = _REQUEST_LINE.match(raw)
         if line is None:
             if _ANY_VERSION.match(raw):
@@ -141,7 +145,7 @@ class RequestParser:
         return request
 
     def _fields_of(self, raw: bytes) -> list[tuple[bytes, bytes]] | None:
-        """The fields as llhttp reads them; None when it refuses them."""
+        """Return the fields as llhttp reads them, or None if it refuses them."""
         llhttp = self._llhttp
         if llhttp is None:
             llhttp = self._llhttp = httptools.HttpRequestParser(self._collect)
@@ -153,16 +157,17 @@ class RequestParser:
             self._llhttp = None
         except httptools.HttpParserError:
             return None
-        # One field a line: a repeated field, a parser in the middle of something else, a folded line: all show here.
+        # There must be one field in each line. A repeated name, a folded line, and a parser that is in the middle of
+        # another message all show here.
         lines = raw.count(b"\n") - 2
         fields = list(single.items()) if len(single) == lines else self._repeated_fields_of(raw, lines)
         if fields is not None and (raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0):
-            # llhttp leaves white space behind a value; it is no part of it (RFC 9112, 5.1).
+            # llhttp keeps white space behind a value, which is no part of it (RFC 9112, 5.1).
             return [(name, value.rstrip(b" \t")) for name, value in fields]
         return fields
 
     def _repeated_fields_of(self, raw: bytes, lines: int) -> list[tuple[bytes, bytes]] | None:
-        """The same when a name comes twice; no dictionary can hold these."""
+        """The same if a name comes twice, which no dictionary can hold."""
         self._llhttp = None
         fields: list[tuple[bytes, bytes]] = []
         try:
@@ -184,7 +189,7 @@ class RequestParser:
 
 
 class _Collector:
-    """What llhttp calls for every field."""
+    """llhttp calls it for every field."""
 
     __slots__ = ("on_header",)
 
@@ -286,18 +291,18 @@ def _length(sized: bytes | None, coding: bytes | None, is_http10: bool) -> int |
 
 
 def _may_upgrade(protocol: bytes | None, length: int, is_http10: bool) -> bool:
-    """h2c is not passed on: behind it, requests would go past the room unseen."""
+    """h2c is not passed on, because requests inside it would reach the upstream past the room."""
     return protocol is not None and length == 0 and not is_http10 and b"h2c" not in protocol.lower()
 
 
 @lru_cache(maxsize=512)
 def connection_options(value: bytes) -> frozenset[bytes]:
-    """The lower-case members of a `Connection` field."""
+    """Return the lower-case members of a `Connection` field."""
     return frozenset(option.strip(b" \t").lower() for option in value.split(b",")) - {b""}
 
 
 @lru_cache(maxsize=512)
 def is_host(value: bytes) -> bool:
-    """A name or an address, with or without a port: no user, no list, no path."""
+    """Return whether the value is a name or an address, with or without a port: no user, no list, no path."""
     found = _HOST.fullmatch(value)
     return found is not None and int(found[1] or 0) <= 65_535

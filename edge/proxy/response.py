@@ -1,74 +1,62 @@
-r"""What a response's head means, and how the edge's own answers are written.
+r"""What the head of an upstream's response means. Pure: bytes -> value.
 
-An upstream is trusted with its content, not with the connection: a head with two readings (a length beside a coding,
-two lengths, a coding other than 'chunked', a bare LF) is a 502, never passed on. How the body ends (RFC 9112, 6.3):
+The upstream is trusted with the content but not with the connection: a head with two readings (a length beside a
+coding, two lengths, a coding other than 'chunked', a bare LF) becomes a 502 and is not passed on. How the body ends
+(RFC 9112, 6.3):
 
     HEAD, 1xx, 204, 304       no body, whatever the fields say
     Transfer-Encoding         chunked
     Content-Length            that many bytes
-    neither                   all until the connection ends
-
-Both directions of this module are pure: bytes -> value, value -> bytes.
+    neither                   all bytes until the connection ends
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Final
 
 import httptools
 
-from edge.messages.verdict import Answer, Headers
+from edge.messages.verdict import Headers
 from edge.proxy.body import Body, ChunkedBody, EndlessBody, SizedBody
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, NOT_FORWARDED, connection_options
 from edge.support.errors import UpstreamError
 
-__all__ = [
-    "CHUNKED",
-    "UNTIL_CLOSE",
-    "AnswerWriter",
-    "BadResponse",
-    "Response",
-    "body_of",
-    "connection_field",
-    "parse_response",
-    "render_again",
-    "render_fields",
-]
+__all__ = ["CHUNKED", "UNTIL_CLOSE", "BadResponse", "ResponseHead", "body_of", "parse_response"]
 
-#: `Response.length` of bodies whose end the bytes themselves tell.
+#: `ResponseHead.length` of bodies whose end is told by their bytes.
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?\r\n")
-#: How names are spelt by an upstream, and what is done with such fields; more spellings than that are an attack.
+#: Spellings of field names that are remembered; more than that is an attack.
 MOST_NAMES: Final = 512
 LONGEST_NAME: Final = 64
 
 
 class BadResponse(UpstreamError):
-    """The upstream's answer cannot be read in one way. The upstream is to blame; the visitor sees a 502."""
+    """The upstream's response can be read in more than one way, or in none. The visitor gets a 502."""
 
 
-@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
-class Response:
-    """A response's head that has one reading only."""
+# Not changed after it is built, yet not `frozen`; `__init__` written out: docs/performance.md.
+@dataclass(slots=True, init=False)
+class ResponseHead:
+    """The head of a response that has one reading only."""
 
     status: int
     line: bytes
-    """The status line as it goes on, HTTP/1.1 and with its CRLF."""
+    """The status line for the visitor: HTTP/1.1, with its CRLF."""
     kept: bytes
-    """The fields that go on to the visitor, rendered: all but framing, hop-by-hop and `Stanchion-*`."""
+    """The rendered fields for the visitor: all but framing, hop-by-hop fields and `Stanchion-*`."""
     to_edge: Headers
     """The `Stanchion-*` fields."""
     length: int
-    """As the head tells it; whether there is a body at all depends on the request too."""
+    """As the head says. Whether there is a body at all depends on the request too."""
     keep_alive: bool
     has_date: bool
     upgrade: bytes
     """The `Upgrade` field of a 101."""
     names_fields: bool
-    """`Connection` names fields of this answer, which end here."""
+    """`Connection` names fields of this response, which end here."""
 
     def __init__(
         self,
@@ -103,8 +91,8 @@ class _Collector:
         self.fields.append((name, value))
 
 
-def parse_response(raw: bytes) -> Response:
-    """raw: from the first byte of the status line to the empty line. Raises BadResponse."""
+def parse_response(raw: bytes) -> ResponseHead:
+    """Read a head, from the first byte of the status line to the empty line. Raises BadResponse."""
     line, status, is_http10 = _status(raw[: raw.find(b"\n") + 1])
     collector = _Collector()
     llhttp = httptools.HttpResponseParser(collector)
@@ -117,14 +105,17 @@ def parse_response(raw: bytes) -> Response:
     fields = collector.fields
     if len(fields) != raw.count(b"\n") - 2:
         raise BadResponse("a header field is malformed")
-    if raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0:  # `in` tries a number first, by way of an exception
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]  # no part of a value (RFC 9112, 5.1)
+    # White space behind a value is no part of it (RFC 9112, 5.1). `find`, because `in` first tries its left side as a
+    # number and catches an exception.
+    if raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0:
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
     return _read(status, line, is_http10, fields)
 
 
-@lru_cache(maxsize=128)  # there are few, and a bad one is not remembered
+# There are few status lines. A bad one raises, so it is not remembered.
+@lru_cache(maxsize=128)
 def _status(line: bytes) -> tuple[bytes, int, bool]:
-    """The status line as it goes on, the status, whether it is of HTTP/1.0. Raises BadResponse."""
+    """Return the status line for the visitor, the status, and whether it is HTTP/1.0. Raises BadResponse."""
     found = _STATUS_LINE.fullmatch(line)
     if found is None:
         raise BadResponse("the status line is malformed")
@@ -148,23 +139,23 @@ _BY_NAME: Final[dict[bytes, int]] = {
     b"transfer-encoding": _CODING,
     b"upgrade": _UPGRADE,
 }
-_known_names: Final[dict[bytes, int]] = {}
+_uses: Final[dict[bytes, int]] = {}
 
 
 def _use_of(name: bytes) -> int:
-    """What is done with a field of this name."""
+    """Return what is done with a field of this name, and remember it."""
     low = name.lower()
     use = _BY_NAME.get(low, _DROPPED if low in NOT_FORWARDED else _KEPT)
     if low.startswith(b"stanchion-"):
         use = _TO_EDGE
-    if len(_known_names) >= MOST_NAMES:
-        _known_names.clear()
+    if len(_uses) >= MOST_NAMES:
+        _uses.clear()
     if len(name) <= LONGEST_NAME:
-        _known_names[name] = use
+        _uses[name] = use
     return use
 
 
-def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, bytes]]) -> Response:
+def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, bytes]]) -> ResponseHead:
     kept: list[bytes] = []
     to_edge: list[tuple[str, str]] = []
     sized: bytes | None = None
@@ -172,7 +163,7 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     connection = upgrade = b""
     has_date = False
     for name, value in fields:
-        use = _known_names.get(name)
+        use = _uses.get(name)
         if use is None:
             use = _use_of(name)
         if use <= _DATE:
@@ -194,7 +185,7 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     names_fields = not options <= HARMLESS_OPTIONS
     if names_fields:
         kept = _without(kept, options)
-    return Response(
+    return ResponseHead(
         status,
         line,
         b"".join(kept),
@@ -208,7 +199,7 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
 
 
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
-#: What `Connection` cannot take away, whatever it names.
+#: Fields that the visitor depends on. `Connection` cannot remove them.
 _ENDS_OWN: Final = frozenset(
     (b"set-cookie", b"content-type", b"content-encoding", b"location", b"cache-control", b"date")
 )
@@ -231,14 +222,14 @@ def _length(sized: bytes | None, coding: bytes | None, is_http10: bool) -> int:
     if sized is None:
         return UNTIL_CLOSE
     if not sized.isdigit() or len(sized) > 18:
-        raise BadResponse("Content-Length is not a length")
+        raise BadResponse("Content-Length is not a number")
     return int(sized)
 
 
-def body_of(response: Response, method: str, *, is_http10: bool) -> tuple[Body, bytes]:
-    """The body of an answer to such a request, and the line that frames it for the visitor.
+def body_of(response: ResponseHead, method: str, *, is_http10: bool) -> tuple[Body, bytes]:
+    """Return the body of a response to a request with this method, and the line that frames it for the visitor.
 
-    is_http10: the visitor's version, which knows no chunks: what has no length ends with the connection.
+    `is_http10` is the visitor's version. It has no chunks: a body without a length ends with the connection.
     """
     status, length = response.status, response.length
     if status == 204:
@@ -252,68 +243,3 @@ def body_of(response: Response, method: str, *, is_http10: bool) -> tuple[Body, 
     if length == CHUNKED:
         return ChunkedBody(chunked=not is_http10, keeps_trailers=not response.names_fields), chunked
     return EndlessBody(chunked=not is_http10), chunked
-
-
-def connection_field(*, keep_alive: bool, is_http10: bool) -> bytes:
-    """The line that says whether the visitor's connection goes on, where its version does not say so."""
-    if not keep_alive:
-        return b"Connection: close\r\n"
-    return b"Connection: keep-alive\r\n" if is_http10 else b""
-
-
-def render_fields(headers: Headers) -> bytes:
-    """Lines of a head."""
-    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
-
-
-#: The same for fields that come again: what is added to the upstream's answers is the same for most visitors.
-render_again = lru_cache(maxsize=1024)(render_fields)
-
-
-#: The end of a head with a short body, as all polls have.
-#: The page in a content coding has some 3 kB.
-READY_LENGTHS: Final = 8192
-_LENGTHS: Final = [b"Content-Length: %d\r\n\r\n" % size for size in range(READY_LENGTHS)]
-
-
-class AnswerWriter:
-    """Writes the edge's own answers. Fields that many answers share are rendered once.
-
-    They are known again as the same object, which costs less than comparing them; the table holds that object, so its
-    id stays its own.
-    """
-
-    MOST = 1024
-
-    def __init__(self) -> None:
-        self._rendered: dict[int, tuple[Headers, bytes]] = {}
-
-    def write(self, answer: Answer, date: bytes, connection: bytes, *, is_head: bool = False) -> bytes:
-        """The whole response. date, connection: lines to add, with their CRLF; `is_head`: without the body."""
-        status, headers, body = answer.status, answer.headers, answer.body
-        known = self._rendered.get(id(headers) * 1000 + status)  # a pair would have to be made
-        head = self._render(status, headers) if known is None else known[1]
-        own = render_fields(answer.cookies) if answer.cookies else b""
-        if status == 304:
-            return b"%b%b%b%b\r\n" % (head, own, date, connection)
-        size = len(body)
-        # `%d` would be left to the interpreter by mypyc, and all of the line with it.
-        length = _LENGTHS[size] if size < READY_LENGTHS else b"Content-Length: %b\r\n\r\n" % str(size).encode()
-        if is_head:
-            body = b""
-        return b"%b%b%b%b%b%b" % (head, own, date, connection, length, body)
-
-    def _render(self, status: int, headers: Headers) -> bytes:
-        head = _status_line(status) + render_fields(headers)
-        if len(self._rendered) >= self.MOST:
-            self._rendered.clear()
-        self._rendered[id(headers) * 1000 + status] = headers, head
-        return head
-
-
-def _status_line(status: int) -> bytes:
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    return f"HTTP/1.1 {status} {phrase}\r\n".encode()

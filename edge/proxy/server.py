@@ -1,197 +1,103 @@
-"""The visitors' listener: takes connections from given sockets, watches their deadlines, drains.
+"""The proxy of one worker: takes connections from given sockets, sweeps their deadlines, drains.
 
-Deadlines are looked at four times a second rather than held as one timer each: a request then costs no timer, and ten
-thousand idle connections cost a millisecond a look. So a connection outlives its deadline by a quarter second at most.
+Deadlines are looked at four times a second instead of one timer for each. So a request costs no timer, and ten thousand
+idle connections cost a millisecond a sweep. A connection outlives its deadline by a quarter of a second at most.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
-from email.utils import formatdate
-from typing import Protocol
 
 from edge.messages.decider import Decider
-from edge.messages.head import RequestHead
-from edge.proxy.acceptor import Acceptor, most_connections
-from edge.proxy.breaker import Breaker
+from edge.messages.watcher import Watcher
+from edge.proxy.acceptor import Acceptor
 from edge.proxy.client import Client
-from edge.proxy.connection_counter import ConnectionCounter
-from edge.proxy.head_cache import HeadCache
-from edge.proxy.response import AnswerWriter
-from edge.proxy.tunnel import Tunnel
-from edge.proxy.upstream_pool import UpstreamPool
+from edge.proxy.connection_table import ConnectionTable
+from edge.proxy.state import LAST_WORD_S, SWEEP_S, ProxyState
 from edge.settings.model import Settings
-from edge.support.client_address import TrustedProxies, network_of
 
-__all__ = ["LAST_WORD_S", "ProxyServer", "Watcher"]
-
-SWEEP_S = 0.25
-#: What a look counts at most of the time since the one before: while the loop stalls or a crowd keeps it busy, what
-#: has come lies unread, and nobody is to be cut off for the slowness of the edge.
-LONGEST_STEP_S = 2 * SWEEP_S
-#: How long an idle connection is still answered while draining: a poll may be on its way.
-LAST_WORD_S = 1.0
-#: The door is opened again when so much of the room is free: not for one at a time.
-REOPEN_BELOW = 0.95
-
-
-class Watcher(Protocol):
-    """Who wants to know what happened; called on the request's path, so it only counts and queues."""
-
-    def record(
-        self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool
-    ) -> None:
-        """A request is over. head: None when it could not be read. to_upstream: it was to be forwarded."""
-        ...
-
-    def upstream_answered(self, seconds: float) -> None: ...
-
-    def upstream_failed(self, kind: str) -> None: ...
+__all__ = ["LAST_WORD_S", "ProxyServer"]
 
 
 class ProxyServer:
-    """Serves visitors. What it serves by may be replaced between two requests (`use`, a reload)."""
-
-    settings: Settings
-    pipeline: Decider
-    recogniser: HeadCache
-    pool: UpstreamPool
-    breaker: Breaker
+    """Serves visitors. A reload (`use`) replaces settings and decider between two requests."""
 
     def __init__(
         self,
         settings: Settings,
-        pipeline: Decider,
+        decider: Decider,
         watcher: Watcher,
         clock: Callable[[], float],
-        chance: Callable[[], float],
+        uniform: Callable[[], float],
     ) -> None:
-        """clock: wall time, seconds. chance: uniform in [0, 1)."""
-        self.clock = clock
-        self.chance = chance
-        self.record = watcher.record
-        self.on_upstream = watcher.upstream_answered
-        self.on_upstream_failure = watcher.upstream_failed
-        self.writer = AnswerWriter()
-        self.connections: set[Client | Tunnel] = set()
-        self.is_draining = False
-        self.last_word_s = LAST_WORD_S
-        self.now = 0.0
-        """Seconds in which the loop turned, up to the last look: what deadlines are made of."""
-        self._looked = 0.0
-        self.date = b""
-        self.entrance = Acceptor((), lambda: Client(self))
-        self._sweep: asyncio.TimerHandle | None = None
-        self._empty = asyncio.Event()
-        self._pools: list[UpstreamPool] = []
-        self.census = ConnectionCounter()
-        self.use(settings, pipeline)
+        """`clock` returns wall-clock seconds, `uniform` a random number in [0, 1)."""
+        self._acceptor = Acceptor(lambda: Client(self.state))
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        connections = ConnectionTable(self._acceptor, settings)
+        self.state = ProxyState(settings, decider, watcher, clock, uniform, connections)
 
     def __repr__(self) -> str:
-        return f"<ProxyServer {len(self.connections)} connections, {'draining' if self.is_draining else 'open'}, {self.pool!r}>"
+        step = "draining" if self.state.is_draining else "serving"
+        return f"<ProxyServer {step}, {self.state.connections!r}, {self.state.pool!r}>"
 
-    def use(self, settings: Settings, pipeline: Decider) -> None:
-        """Serve the next requests by these; those under way end as they began."""
-        before = self._pools[-1] if self._pools else None
-        if before is None or settings.upstream != self.settings.upstream:
-            if before is not None:
-                before.close()
-            self.pool = UpstreamPool(settings.upstream)
-            self._pools.append(self.pool)
-            self.breaker = Breaker(settings.upstream)
-        self.settings = settings
-        self.pipeline = pipeline
-        self.most = most_connections(settings)
-        self.head_bytes = settings.limits.head_bytes
-        self.response_s = settings.upstream.response_timeout_seconds
-        self.idle_s = settings.upstream.idle_timeout_seconds
-        self.first_look_s = min(settings.limits.keepalive_seconds, settings.limits.write_seconds)
-        upstream_host = None
-        if settings.upstream.host_header == "upstream":
-            upstream_host = settings.upstream.url.partition("://")[2].encode()
-        self.recogniser = HeadCache(
-            pipeline,
-            TrustedProxies(settings.trusted_proxies),
-            max_fields=settings.limits.headers,
-            max_target=settings.limits.target_bytes,
-            upstream_host=upstream_host,
-            via=None if settings.upstream.via is None else settings.upstream.via.encode(),
-        )
+    @property
+    def connection_count(self) -> int:
+        return len(self.state.connections)
+
+    @property
+    def accept_pauses(self) -> int:
+        """How often there was no room for more connections."""
+        return self._acceptor.pauses
+
+    def use(self, settings: Settings, decider: Decider) -> None:
+        """Serve the next requests by these. Requests under way end as they began."""
+        self.state.use(settings, decider)
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Serve visitors who come by these bound sockets."""
-        self._looked = asyncio.get_running_loop().time()
-        self._look()
-        self.entrance = Acceptor(sockets, lambda: Client(self))
-        await self.entrance.open()
+        """Serve visitors who connect to these bound sockets."""
+        self.state.start(asyncio.get_running_loop().time())
+        self._sweep()
+        await self._acceptor.listen(sockets)
 
     async def drain(self, grace_s: float, last_word_s: float = LAST_WORD_S) -> None:
-        """Take no more connections, let those under way end within grace_s, and close.
+        """Accept no more connections, let requests under way end within `grace_s`, and close.
 
-        last_word_s: how long an idle connection is still answered, for a request may be on its way. HTTP/1.1 has no
-        other way to take leave of a client that is about to send, and one that sends a POST cannot repeat it.
+        Idle connections are still answered for `last_word_s`, because a request may be on its way. HTTP/1.1 has no
+        other way to tell a client that is about to send, and a client that sends a POST cannot repeat it.
         """
-        self.is_draining = True
-        self.last_word_s = last_word_s
-        await self.entrance.close()
-        for connection in list(self.connections):
-            connection.drain()
+        state = self.state
+        state.is_draining = True
+        state.last_word_s = last_word_s
+        await self._acceptor.close()
+        state.connections.drain()
         try:
-            if self.connections:
-                async with asyncio.timeout(grace_s):
-                    await self._empty.wait()
+            async with asyncio.timeout(grace_s):
+                await state.connections.wait_empty()
         except TimeoutError:
             pass
         await self.close()
 
     async def close(self) -> None:
         """End everything now."""
-        self.is_draining = True
-        await self.entrance.close()
-        for connection in list(self.connections):
-            connection.abort()
-        for pool in self._pools:
+        state = self.state
+        state.is_draining = True
+        await self._acceptor.close()
+        state.connections.abort()
+        for pool in (*state.retired_pools, state.pool):
             pool.close()
             await pool.wait_closed()
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        await asyncio.sleep(0)  # connections that were aborted say so in the next round of the loop
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+            self._sweep_timer = None
+        # Aborted connections report in the next turn of the loop.
+        await asyncio.sleep(0)
 
-    def made(self, client: Client) -> None:
-        """A visitor has connected."""
-        self.connections.add(client)
-        if len(self.connections) >= self.most:
-            self.entrance.shut()
-        most = self.settings.limits.connections_per_address
-        if most is not None and not self.recogniser.trusts(client.peer):
-            client.network = network_of(client.peer)
-            if self.census.enter(client.network) > most:
-                client.abort()
-
-    def lost(self, connection: Client | Tunnel) -> None:
-        """A connection has ended, or left HTTP."""
-        self.connections.discard(connection)
-        if connection.network:
-            self.census.leave(connection.network)
-        if self.is_draining and not self.connections:
-            self._empty.set()
-
-    def read_now(self) -> float:
-        return self.now
-
-    def _look(self) -> None:
-        """Note the time, end what is over its deadline, and come back."""
-        loop = asyncio.get_running_loop()
-        time = loop.time()
-        self.now = now = self.now + min(time - self._looked, LONGEST_STEP_S)
-        self._looked = time
-        self.date = f"Date: {formatdate(self.clock(), usegmt=True)}\r\n".encode()
-        for connection in [each for each in self.connections if each.deadline <= now]:
-            connection.expire()
-        for pool in self._pools:
+    def _sweep(self) -> None:
+        """Move the time, end what is over its deadline, and come back."""
+        loop, state = asyncio.get_running_loop(), self.state
+        now = state.advance(loop.time())
+        state.connections.sweep(now)
+        for pool in (*state.retired_pools, state.pool):
             pool.sweep(now)
-        self.pipeline.set_upstream_down(self.breaker.is_open(now))
-        if self.entrance.is_shut and len(self.connections) < self.most * REOPEN_BELOW:
-            self.entrance.reopen()
-        self._sweep = loop.call_later(SWEEP_S, self._look)
+        state.decider.set_upstream_down(state.breaker.is_open(now))
+        self._sweep_timer = loop.call_later(SWEEP_S, self._sweep)

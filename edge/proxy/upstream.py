@@ -1,82 +1,154 @@
-"""One connection to the upstream: reads answers and hands them to the exchange it serves.
+"""One connection to the upstream: reads responses and hands them to the exchange that it serves.
 
-Garbage, or a word unasked for, ends it. It goes back to the pool only after a whole request and a whole answer, with
-nothing left over.
+Bytes that are not a response, or that nobody asked for, end the connection. It goes back to the pool only after a whole
+request and a whole response with no byte left over.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from abc import ABCMeta, abstractmethod
 
 from edge.proxy.body import Body, BodyFault
-from edge.proxy.response import BadResponse, parse_response
+from edge.proxy.pending import Pending
+from edge.proxy.response import BadResponse, ResponseHead, parse_response
 
-if TYPE_CHECKING:
-    from edge.proxy.exchange import Exchange
-    from edge.proxy.upstream_pool import UpstreamPool
+__all__ = ["Upstream", "UpstreamOwner", "UpstreamUser"]
 
-__all__ = ["Upstream"]
-
-#: The largest head of an answer: nginx 4-8 KiB a buffer, HAProxy 16 KiB, Envoy 60 KiB.
+#: The largest head of a response: nginx 4-8 KiB a buffer, HAProxy 16 KiB, Envoy 60 KiB.
 MAX_HEAD = 65_536
-#: Interim answers before the final one: more is an attack (Go allows 5, Envoy 1).
+#: The most interim responses before the final one; more is an attack (Go allows 5, Envoy 1).
 MAX_INTERIM = 8
 
 
-class Upstream(asyncio.Protocol):
-    """It serves one exchange at a time."""
+class UpstreamUser(Pending):
+    """A request that uses a connection to the upstream. `Exchange` implements it."""
 
-    __slots__ = (
-        "_body",
-        "_buffer",
-        "_interim",
-        "_pool",
-        "answered",
-        "exchange",
-        "idle_since",
-        "is_closed",
-        "transport",
-    )
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def may_reuse(self) -> bool:
+        """Whether the connection is good for another request after this one."""
+
+    @abstractmethod
+    def stalled_s(self, now: float) -> float:
+        """Return for how long the visitor has not taken the response, or a negative number if they take it."""
+
+    @abstractmethod
+    def break_client(self) -> None:
+        """Abort the visitor's connection, because its response stays incomplete."""
+
+    @abstractmethod
+    def connected(self, upstream: "Upstream") -> None:
+        """A connection is there: send the request."""
+
+    @abstractmethod
+    def upstream_is_full(self) -> None:
+        """The upstream does not take what is written."""
+
+    @abstractmethod
+    def upstream_has_room(self) -> None:
+        """The upstream takes data again."""
+
+    @abstractmethod
+    def interim(self, response: ResponseHead) -> None:
+        """Pass on a 1xx response that is not a 101."""
+
+    @abstractmethod
+    def answer(self, response: ResponseHead) -> tuple[bytes, Body]:
+        """Return the head to write to the visitor, and the body that passes on the upstream's."""
+
+    @abstractmethod
+    def send(self, data: bytes) -> None:
+        """Write bytes of the response to the visitor."""
+
+    @abstractmethod
+    def complete(self) -> None:
+        """The last byte of the response was passed on."""
+
+    @abstractmethod
+    def upgrade(self, response: ResponseHead, data: bytes) -> None:
+        """Pass on a 101 and leave HTTP on both sides. `data` came behind its head."""
+
+    @abstractmethod
+    def unanswered(self, *, nothing_came: bool) -> None:
+        """The connection ended before the head of a response."""
+
+    @abstractmethod
+    def fail(self, status: int, kind: str) -> None:
+        """The upstream failed before the head of its response was passed on."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """The response ended before its end."""
+
+
+class UpstreamOwner(metaclass=ABCMeta):
+    """Keeps the connections to the upstream. `UpstreamPool` implements it."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def release(self, upstream: "Upstream") -> None:
+        """Take back a connection that is free."""
+
+    @abstractmethod
+    def lost(self, upstream: "Upstream") -> None:
+        """A connection has ended, or left HTTP."""
+
+
+class Upstream(asyncio.Protocol):
+    """It serves one user at a time."""
+
+    __slots__ = ("_body", "_buffer", "_interim", "_owner", "idle_since", "is_closed", "responses", "transport", "user")
 
     transport: asyncio.Transport
 
-    def __init__(self, pool: "UpstreamPool") -> None:
-        self._pool = pool
+    def __init__(self, owner: UpstreamOwner) -> None:
+        self._owner = owner
         self._buffer = b""
         self._body: Body | None = None
         self._interim = 0
-        self.exchange: Exchange | None = None
-        self.answered = 0
-        """How many answers it gave: a connection that gave some may have been closed meanwhile."""
+        self.user: UpstreamUser | None = None
+        self.responses = 0
+        """How many responses it gave. If it gave some, the upstream may have closed it since."""
         self.idle_since = 0.0
         self.is_closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "idle" if self.user is None else "in use"
+        return f"<Upstream {state}, {self.responses} responses>"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        exchange = self.exchange
-        if exchange is None:
-            self.abort()  # an answer to nothing: whatever it is, it belongs to no visitor
+        user = self.user
+        # A response to no request belongs to no visitor.
+        if user is None:
+            self.abort()
             return
         body = self._body
         try:
             if body is not None:
-                exchange.send(body.feed(data))
+                user.send(body.feed(data))
             else:
-                body = self._read_head(exchange, data)
+                body = self._read_head(user, data)
                 if body is None:
                     return
         except BadResponse:
-            exchange.fail(502, "broken")
+            user.fail(502, "broken")
             return
         except BodyFault:
-            exchange.cut()
+            user.cut()
             return
         if body.is_done:
-            self._done(exchange, body.rest)
+            self._done(user, body.rest)
 
-    def _read_head(self, exchange: "Exchange", data: bytes) -> Body | None:
-        """Returns the body when the head of the final answer is there, and has passed on both as far as they came."""
+    def _read_head(self, user: UpstreamUser, data: bytes) -> Body | None:
+        """Pass on the head of the final response with the part of the body behind it, and return the body.
+
+        Returns None while the head is incomplete, and after a 101.
+        """
         if self._buffer:
             data = self._buffer + data
         while True:
@@ -94,64 +166,64 @@ class Upstream(asyncio.Protocol):
             self._interim += 1
             if response.status == 101:
                 self._buffer = b""
-                exchange.upgrade(response, data)
+                user.upgrade(response, data)
                 return None
             if self._interim > MAX_INTERIM:
-                raise BadResponse("too many interim answers")
-            exchange.interim(response)
+                raise BadResponse("too many interim responses")
+            user.interim(response)
         self._buffer = b""
-        head, body = exchange.answer(response)
+        head, body = user.answer(response)
         self._body = body
         if body.is_done:
             body.rest = data
         elif data:
             head += body.feed(data)
-        exchange.send(head)
+        user.send(head)
         return body
 
-    def _done(self, exchange: "Exchange", rest: bytes) -> None:
+    def _done(self, user: UpstreamUser, rest: bytes) -> None:
         self._body = None
         self._interim = 0
-        self.answered += 1
-        self.exchange = None
-        if exchange.may_reuse and not rest:
-            self._pool.release(self)
+        self.responses += 1
+        self.user = None
+        if user.may_reuse and not rest:
+            self._owner.release(self)
         else:
             self.abort()
-        exchange.complete()
+        user.complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
-        self._pool.lost(self)
-        exchange, self.exchange = self.exchange, None
-        if exchange is None:
+        self._owner.lost(self)
+        user, self.user = self.user, None
+        if user is None:
             return
         body = self._body
         if body is None:
-            exchange.unanswered(nothing_came=not self._buffer and not self._interim)
+            user.unanswered(nothing_came=not self._buffer and not self._interim)
             return
         last = body.end() if exc is None else None
         if last is None:
-            exchange.cut()
+            user.cut()
         else:
-            exchange.send(last)
-            exchange.complete()
+            user.send(last)
+            user.complete()
 
     def pause_writing(self) -> None:
-        if self.exchange is not None:
-            self.exchange.upstream_is_full()
+        if self.user is not None:
+            self.user.upstream_is_full()
 
     def resume_writing(self) -> None:
-        if self.exchange is not None:
-            self.exchange.upstream_has_room()
+        if self.user is not None:
+            self.user.upstream_has_room()
 
     def detach(self) -> asyncio.Transport:
-        """Give the connection away, to be spliced; it never comes back."""
-        self.exchange = None
-        self._pool.lost(self)
+        """Return the transport to be tunnelled. The connection does not come back to the pool."""
+        self.user = None
+        self._owner.lost(self)
         return self.transport
 
     def abort(self) -> None:
-        """End it now; the exchange, if any, is not told."""
-        self.exchange = None
+        """End the connection now. Its user is not told."""
+        self.user = None
         self.transport.abort()

@@ -1,29 +1,26 @@
-"""The connections of one worker to the upstream: idle ones, newest used first; at most `max_connections`.
+"""The connections of one worker to the upstream, `max_connections` at most. The most recently used idle one goes first.
 
-Who finds none waits in line. An idle connection is closed after `keepalive_seconds`: shorter than the upstream's own
-patience, so that it is not closed under a request.
+A request that finds none waits; the one that has waited longest gets the next. An idle connection is closed after
+`keepalive_seconds`: sooner than the upstream would close it, so that it is not closed under a request.
 """
 
 import asyncio
 import ssl
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from edge.proxy.upstream import Upstream
+from edge.proxy.upstream import Upstream, UpstreamOwner, UpstreamUser
 from edge.settings.model import UpstreamSettings
-
-if TYPE_CHECKING:
-    from edge.proxy.exchange import Exchange
+from edge.support.tasks import TaskOwner
 
 __all__ = ["UpstreamPool"]
 
-#: How long a visitor may not read while others wait for the connection they hold (Envoy too shortens timers then).
+#: A visitor who has not read for this long loses their connection if others wait for one (Envoy shortens timers too).
 STALLED_S = 2.0
 
 
-class UpstreamPool:
+class UpstreamPool(UpstreamOwner):
     def __init__(self, settings: UpstreamSettings) -> None:
         parts = urlsplit(settings.url)
         self._host = parts.hostname or ""
@@ -32,51 +29,56 @@ class UpstreamPool:
         self._settings = settings
         self._idle: deque[Upstream] = deque()
         self._open: set[Upstream] = set()
-        self._connecting: dict[asyncio.Task[None], None] = {}
-        self._waiting: deque[Exchange] = deque()
+        self._connecting = 0
+        self._tasks = TaskOwner()
+        self._waiting: deque[UpstreamUser] = deque()
         self._now = 0.0
         self.is_closed = False
 
     def __repr__(self) -> str:
         return (
             f"<UpstreamPool {self._settings.url}: {len(self._open)} open, {len(self._idle)} idle,"
-            f" {len(self._connecting)} connecting, {len(self._waiting)} waiting>"
+            f" {self._connecting} connecting, {len(self._waiting)} waiting>"
         )
 
-    def acquire(self, exchange: "Exchange", *, fresh: bool = False) -> None:
-        """Give the exchange a connection: now, when one is idle, else as soon as one is free or made.
+    @property
+    def is_unused(self) -> bool:
+        """Whether no request uses the pool or waits for it."""
+        return not self._open and not self._connecting and not self._waiting
 
-        fresh: not one that was used before.
+    def acquire(self, user: UpstreamUser, *, fresh: bool = False) -> None:
+        """Give the user a connection: now if one is idle, else as soon as one is free or made.
+
+        `fresh`: not a connection that was used before.
         """
         while self._idle and not fresh:
             upstream = self._idle.pop()
             if not upstream.is_closed and not upstream.transport.is_closing():
-                upstream.exchange = exchange
-                exchange.connected(upstream)
+                upstream.user = user
+                user.connected(upstream)
                 return
-        if len(self._open) + len(self._connecting) < self._settings.max_connections:
-            self._connect(exchange)
+        if len(self._open) + self._connecting < self._settings.max_connections:
+            self._connect(user)
         elif fresh and self._idle:
             self._idle.popleft().abort()
-            self._connect(exchange)
+            self._connect(user)
         else:
-            self._waiting.append(exchange)
+            self._waiting.append(user)
 
     def release(self, upstream: Upstream) -> None:
-        """Take back a connection that is free."""
         if self.is_closed or not self._settings.keepalive_seconds:
             upstream.abort()
             return
-        exchange = self._next()
-        if exchange is not None:
-            upstream.exchange = exchange
-            exchange.connected(upstream)
+        user = self._next()
+        if user is not None:
+            upstream.user = user
+            user.connected(upstream)
         else:
             upstream.idle_since = self._now
             self._idle.append(upstream)
 
     def lost(self, upstream: Upstream) -> None:
-        """A connection has ended: make another for whoever waits."""
+        """A connection has ended: make another if a request waits for one."""
         if upstream not in self._open:
             return
         self._open.discard(upstream)
@@ -85,75 +87,71 @@ class UpstreamPool:
         self._fill()
 
     def sweep(self, now: float) -> None:
-        """Close what was idle for too long. now: the loop's time, and that of what becomes idle until the next look.
+        """Close connections that were idle for too long. `now` is `ProxyState.now`.
 
-        While somebody waits for a connection, those who hold one and do not read are cut long before their time.
+        While a request waits for a connection, those of visitors who do not read are cut long before their time.
         """
         self._now = now
         if self._waiting:
-            held = [upstream.exchange for upstream in self._open if upstream.exchange is not None]
-            for exchange in held:
-                if exchange.stalled_s(now) > STALLED_S:
-                    exchange.abandon("unread")
-                    exchange.break_client()
+            users = [upstream.user for upstream in self._open if upstream.user is not None]
+            for user in users:
+                if user.stalled_s(now) > STALLED_S:
+                    user.abandon("unread")
+                    user.break_client()
         while self._idle and now - self._idle[0].idle_since >= self._settings.keepalive_seconds:
             self._idle.popleft().transport.close()
 
     def close(self) -> None:
-        """No new connections, and the idle ones end; those in use end with their exchanges."""
+        """Close the idle connections and keep none from now on. Those in use end with their exchanges."""
         self.is_closed = True
         while self._idle:
             self._idle.popleft().transport.close()
 
     async def wait_closed(self) -> None:
-        for task in self._connecting:
-            task.cancel()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await self._tasks.close()
 
-    def _next(self) -> "Exchange | None":
+    def _next(self) -> UpstreamUser | None:
         while self._waiting:
-            exchange = self._waiting.popleft()
-            if not exchange.is_over:
-                return exchange
+            user = self._waiting.popleft()
+            if not user.is_over:
+                return user
         return None
 
     def _fill(self) -> None:
-        if len(self._open) + len(self._connecting) < self._settings.max_connections:
-            exchange = self._next()
-            if exchange is not None:
-                self._connect(exchange)
+        if len(self._open) + self._connecting < self._settings.max_connections:
+            user = self._next()
+            if user is not None:
+                self._connect(user)
 
-    def _connect(self, exchange: "Exchange") -> None:
-        task = asyncio.get_running_loop().create_task(self._made(exchange), name="upstream connect")
-        self._connecting[task] = None
+    def _connect(self, user: UpstreamUser) -> None:
+        self._connecting += 1
+        self._tasks.start(self._make(user), "upstream connect")
 
-    async def _made(self, exchange: "Exchange") -> None:
+    async def _make(self, user: UpstreamUser) -> None:
         upstream: Upstream | None = None
-        failed: tuple[int, str] | None = None
+        failure: tuple[int, str] | None = None
         try:
             async with asyncio.timeout(self._settings.connect_timeout_seconds):
                 _, upstream = await asyncio.get_running_loop().create_connection(
                     lambda: Upstream(self), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError:
-            failed = (504, "timeout")
+            failure = (504, "timeout")
         except (OSError, ssl.SSLError):
-            failed = (502, "connect")
+            failure = (502, "connect")
         finally:
-            task = asyncio.current_task()
-            if task is not None:
-                self._connecting.pop(task, None)
+            self._connecting -= 1
         if upstream is None:
-            if failed is not None and not exchange.is_over:
-                exchange.fail(*failed)
+            if failure is not None and not user.is_over:
+                user.fail(*failure)
             self._fill()
         elif upstream.is_closed:
-            exchange.fail(502, "broken")
+            user.fail(502, "broken")
             self._fill()
         else:
             self._open.add(upstream)
-            if exchange.is_over:
+            if user.is_over:
                 self.release(upstream)
             else:
-                upstream.exchange = exchange
-                exchange.connected(upstream)
+                upstream.user = user
+                user.connected(upstream)

@@ -1,8 +1,8 @@
-"""Whom a request came from, when proxies stand in between.
+"""The visitor's address, if proxies stand between visitor and edge.
 
-`X-Forwarded-For` is a list that every proxy appends to, so only its right end can be believed: it is read from the
-right, and the first address that is not a trusted proxy's is the visitor. A client can write what it likes to the left
-of that. Without trusted proxies the header says nothing, and the peer is the visitor.
+`X-Forwarded-For` is a list that every proxy appends to, so only its right end can be believed. It is read from the
+right; the first address that is not a trusted proxy's is the visitor's. A client can write anything to the left of
+that. Without trusted proxies the field is ignored, and the peer is the visitor.
 """
 
 import ipaddress
@@ -15,16 +15,17 @@ __all__ = ["Origin", "TrustedProxies", "network_of", "parse_address"]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
+# Not changed after it is built, yet not `frozen`; `__init__` written out: docs/performance.md.
+@dataclass(slots=True, init=False)
 class Origin:
     """Where a request came from, as far as it can be believed."""
 
     ip: str
     scheme: str
     forwarded_for: str
-    """What to send upstream as `X-Forwarded-For`: the believed part of the list, and the peer."""
+    """The `X-Forwarded-For` to send to the upstream: the believed part of the list, and the peer."""
     host: str | None
-    """`X-Forwarded-Host` of a trusted proxy; None when there is none."""
+    """`X-Forwarded-Host` of a trusted proxy, or None."""
 
     def __init__(self, ip: str, scheme: str, forwarded_for: str, host: str | None) -> None:
         self.ip = ip
@@ -34,26 +35,27 @@ class Origin:
 
 
 class TrustedProxies:
-    """The networks whose forwarding headers are believed."""
+    """The networks whose forwarding fields are believed."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = tuple(ipaddress.ip_network(network) for network in networks)
         self.is_empty = not self._networks
-        """Nobody is trusted: where a request came from, its fields have no say in."""
+        """No proxy is trusted, so a request's fields have no say in where it came from."""
 
     def trusts(self, address: str) -> bool:
         parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
     def origin(self, peer: str, scheme: str, forwarded_for: str, forwarded_proto: str, forwarded_host: str) -> Origin:
-        """peer: the address the connection came from; the rest as sent, '' when missing."""
+        """`peer` is the address that the connection came from; the other values are as sent, '' if missing."""
         if not self._networks or not self.trusts(peer):
             return Origin(peer, scheme, peer, None)
         believed, visitor = [peer], peer
         for hop in reversed([entry.strip() for entry in forwarded_for.split(",") if entry.strip()]):
             parsed = parse_address(hop)
+            # An entry that is not an address ends the part that can be believed.
             if parsed is None:
-                break  # an entry that is no address ends what can be believed
+                break
             visitor = str(parsed)
             believed.append(visitor)
             if not self.trusts(visitor):
@@ -67,7 +69,7 @@ class TrustedProxies:
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """What limits count by: an IPv4 address itself, an IPv6 address' /64, which is what one customer is given."""
+    """Return the network that limits count by: an IPv4 address itself, or an IPv6 /64, which one customer is given."""
     if ":" not in address:
         return address
     parsed = parse_address(address)
@@ -77,7 +79,10 @@ def network_of(address: str) -> str:
 
 
 def parse_address(text: str) -> _Address | None:
-    """An address, with or without a port or brackets; None when it is none. IPv4 in an IPv6 disguise is IPv4."""
+    """Return the address in `text`, with or without a port or brackets, or None if it is not one.
+
+    An IPv4-mapped IPv6 address is returned as IPv4.
+    """
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

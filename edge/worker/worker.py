@@ -249,8 +249,8 @@ class Worker:
 
     def _report(self, now: float) -> None:
         if self._plane is not None:
-            self._metrics.connections.set(len(self._plane.connections))
-            self._metrics.accept_pauses.follow(self._plane.entrance.times_shut)
+            self._metrics.connections.set(self._plane.connection_count)
+            self._metrics.accept_pauses.follow(self._plane.accept_pauses)
         self._metrics.flush()
         is_down = self._pipeline is not None and self._pipeline.upstream_is_down
         self._reporter.report(self._rooms.rooms if self._rooms else (), now, upstream_is_down=is_down)

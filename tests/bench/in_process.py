@@ -83,13 +83,13 @@ class Node:
             lambda _: None, Shield(settings.abuse),
         )  # fmt: skip
         self.proxy = ProxyServer(settings, pipeline, Access(metrics, settings.log), time.time, random.Random().random)
-        self.proxy.date = b"Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n"
+        self.proxy.state.date = b"Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n"
         self._connect_shop()
         self._ticked = self._flushed = 0.0
 
     def clients(self) -> list[Client]:
         """Open new connections, because each serves a limited number of requests."""
-        made = [Client(self.proxy) for _ in range(CONNECTIONS)]
+        made = [Client(self.proxy.state) for _ in range(CONNECTIONS)]
         self.sinks = [Sink() for _ in made]
         for client, sink in zip(made, self.sinks, strict=True):
             client.connection_made(sink)  # type: ignore[arg-type]
@@ -97,7 +97,7 @@ class Node:
 
     def _connect_shop(self) -> None:
         """Put one idle connection into the pool. The shop answers at once, so no second one is needed."""
-        pool, transport = self.proxy.pool, Shop()
+        pool, transport = self.proxy.state.pool, Shop()
         transport.upstream = upstream = Upstream(pool)
         upstream.connection_made(transport)  # type: ignore[arg-type]
         pool._open.add(upstream)

@@ -18,6 +18,8 @@ import uvloop
 
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
+from edge.messages.head import RequestHead
+from edge.messages.watcher import Watcher
 from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
 from edge.rooms.redemption import RedemptionClient
@@ -197,12 +199,14 @@ class Edge:
         return await (await self.connect()).get(target, *fields, method=method)
 
 
-class Recorder:
+class Recorder(Watcher):
     def __init__(self) -> None:
         self.outcomes: list[str] = []
         self.failures: list[str] = []
 
-    def record(self, head: object, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool) -> None:
+    def record(
+        self, head: RequestHead | None, outcome: str, status: int, sent: int, seconds: float, *, to_upstream: bool
+    ) -> None:
         self.outcomes.append(outcome)
 
     def upstream_answered(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""An entrance that is closed stays closed, whatever is under way meanwhile: on either of the loops it may run on."""
+"""A closed acceptor stays closed, whatever is under way meanwhile, on both event loops."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from edge.supervisor.sockets import open_sockets
 
 @pytest.fixture(params=[asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def run(request):
-    """run(coroutine), on a loop of its own."""
+    """Return a function that runs a coroutine on a loop of its own."""
     with asyncio.Runner(loop_factory=request.param) as runner:
         yield runner.run
 
@@ -22,11 +22,14 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-def entrance_of_two() -> tuple[Acceptor, list[int]]:
-    """An entrance with two sockets, and their ports."""
+async def listening_acceptor() -> tuple[Acceptor, list[int]]:
+    """Return an acceptor that listens on two sockets, and their ports."""
     address = "tcp://127.0.0.1:0"
     [sockets] = open_sockets([address, address], 1)
-    return Acceptor(sockets, asyncio.Protocol), [each.getsockname()[1] for each in sockets]
+    ports = [each.getsockname()[1] for each in sockets]
+    acceptor = Acceptor(asyncio.Protocol)
+    await acceptor.listen(sockets)
+    return acceptor, ports
 
 
 def accepts(port: int) -> bool:
@@ -38,16 +41,15 @@ def accepts(port: int) -> bool:
 
 
 @pytest.mark.parametrize("after", range(8))
-def test_reopening_while_it_closes_opens_nothing(run, after):
-    """The plane looks every quarter of a second whether there is room again: one look may fall into the closing."""
+def test_resuming_while_it_closes_opens_nothing(run, after):
+    """The sweep resumes accepting if there is room again. It may do so while the acceptor closes."""
 
     async def race() -> None:
-        entrance, ports = entrance_of_two()
-        await entrance.open()
+        acceptor, ports = await listening_acceptor()
         assert all(accepts(port) for port in ports)
-        closing = asyncio.ensure_future(entrance.close())
+        closing = asyncio.ensure_future(acceptor.close())
         await turns(after)
-        entrance.reopen()
+        acceptor.resume()
         await closing
         await turns(10)
         assert not any(accepts(port) for port in ports)
@@ -56,14 +58,13 @@ def test_reopening_while_it_closes_opens_nothing(run, after):
 
 
 @pytest.mark.parametrize("after", range(8))
-def test_closing_while_it_reopens_leaves_nothing_open(run, after):
+def test_closing_while_it_resumes_leaves_nothing_open(run, after):
     async def race() -> None:
-        entrance, ports = entrance_of_two()
-        await entrance.open()
-        entrance.shut()
-        entrance.reopen()
+        acceptor, ports = await listening_acceptor()
+        acceptor.pause()
+        acceptor.resume()
         await turns(after)
-        await entrance.close()
+        await acceptor.close()
         await turns(10)
         assert not any(accepts(port) for port in ports)
 

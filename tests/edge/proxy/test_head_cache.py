@@ -1,4 +1,4 @@
-"""A head of a known shape is read by its cookie alone, and says what a full parse would say of it: no more, no less."""
+"""A head that is read by its template says exactly what a full parse says of it."""
 
 import time
 from dataclasses import fields
@@ -28,7 +28,7 @@ HEADS = (
     b"GET /checkout HTTP/1.1\r\nHost: shop.test\r\nX: %b\r\n\r\n",
 )
 COOKIES = (b"", b"a=b", *(b"x=1; stanchion_checkout=" + ticket for ticket in TICKETS), b"stanchion_checkout=junk")
-#: Their pipelines only recognise here, which changes nothing.
+#: Their pipelines only classify here, which changes no state.
 OPEN = Edge()
 SHIELDED = Edge(
     shield=Shield(
@@ -37,25 +37,25 @@ SHIELDED = Edge(
 )
 
 
-def recogniser(trusted: tuple[str, ...] = (), edge: Edge = OPEN) -> HeadCache:
+def head_cache(trusted: tuple[str, ...] = (), edge: Edge = OPEN) -> HeadCache:
     return HeadCache(edge.pipeline, TrustedProxies(trusted), max_fields=100, max_target=8192, upstream_host=None)
 
 
 def said(by: HeadCache, raw: bytes, peer: str) -> tuple[object, ...]:
-    """All that a head says: to the pipeline, to the connection, to the upstream (in whatever order)."""
-    known = by.know(raw, peer)
-    if isinstance(known, Refusal):
-        return (known,)
-    line, *lines = by.upstream_head(known, raw).split(b"\r\n")
-    facts = known.facts
+    """Return all that a head says to the decision, to the connection and to the upstream (fields in any order)."""
+    parsed = by.read(raw, peer)
+    if isinstance(parsed, Refusal):
+        return (parsed,)
+    line, *lines = by.forward_memo(parsed, raw).upstream_head.split(b"\r\n")
+    context = parsed.context
     return (
-        facts.head,
-        facts.credential,
-        facts.room and facts.room.name,
-        facts.answer,
-        (facts.wants_page, facts.is_poll, facts.limits, facts.watched),
-        (known.peer, known.is_plain, known.is_http10, known.keep_alive, known.length),
-        (known.expects_continue, known.upgrades),
+        context.head,
+        context.credential,
+        context.room and context.room.name,
+        context.answer,
+        (context.wants_page, context.is_poll, context.limits, context.watched),
+        parsed.peer,
+        parsed.framing,
         (line, sorted(lines)),
     )
 
@@ -70,7 +70,7 @@ def said(by: HeadCache, raw: bytes, peer: str) -> tuple[object, ...]:
     st.sampled_from([(), ("10.0.0.0/8",), ("10.0.0.1/32",)]),
     st.sampled_from([OPEN, SHIELDED]),
 )
-def test_a_known_shape_says_what_a_full_parse_says(
+def test_a_template_says_what_a_full_parse_says(
     head: bytes,
     before: list[bytes],
     cookie: bytes,
@@ -79,8 +79,8 @@ def test_a_known_shape_says_what_a_full_parse_says(
     trusted: tuple[str, ...],
     edge: Edge,
 ) -> None:
-    """Any bytes for a cookie, any bytes of the head changed, from another peer, after any heads of the same shape."""
-    warm = recogniser(trusted, edge)
+    """Any bytes as cookie, any bytes of the head changed, from another peer, after any heads with the same template."""
+    warm = head_cache(trusted, edge)
     for each, sender in zip(before, peers, strict=False):
         said(warm, head % each, sender)
     peer = peers[-1]
@@ -88,39 +88,39 @@ def test_a_known_shape_says_what_a_full_parse_says(
     for at, byte in changes:
         raw[at % (len(raw) - 4)] = byte
     raw_head = bytes(raw[: raw.index(b"\r\n\r\n") + 4])
-    assert said(warm, raw_head, peer) == said(recogniser(trusted, edge), raw_head, peer)
+    assert said(warm, raw_head, peer) == said(head_cache(trusted, edge), raw_head, peer)
 
 
 @pytest.mark.parametrize("head", HEADS[:4])
-def test_another_visitor_of_the_same_shape_is_not_parsed_again(head: bytes) -> None:
-    """Or the comparison above would compare the parser with itself."""
-    one = recogniser()
-    first = one.know(head % COOKIES[1], "10.0.0.1")
-    second = one.know(head % COOKIES[2], "10.0.0.2")
+def test_a_head_with_a_known_template_is_not_parsed(head: bytes) -> None:
+    """Otherwise the test above would compare the parser with itself."""
+    one = head_cache()
+    first = one.read(head % COOKIES[1], "10.0.0.1")
+    second = one.read(head % COOKIES[2], "10.0.0.2")
     assert isinstance(first, ParsedHead)
     assert isinstance(second, ParsedHead)
-    assert (second.shape, second.request) == (first.shape, None)
-    assert second.facts.head.client_ip == "10.0.0.2"
+    assert (second.template, second.request) == (first.template, None)
+    assert second.context.head.client_ip == "10.0.0.2"
 
 
-def test_a_head_of_a_known_shape_has_every_field() -> None:
-    one = recogniser()
+def test_a_head_read_by_its_template_has_every_field() -> None:
+    one = head_cache()
     for cookie in COOKIES[1:3]:
-        known = one.know(HEADS[0] % cookie, "10.0.0.1")
-        assert isinstance(known, ParsedHead)
-        assert all(getattr(known.facts.head, field.name) for field in fields(RequestHead))
+        parsed = one.read(HEADS[0] % cookie, "10.0.0.1")
+        assert isinstance(parsed, ParsedHead)
+        assert all(getattr(parsed.context.head, field.name) for field in fields(RequestHead))
 
 
 @pytest.mark.parametrize("byte", range(256))
 def test_every_byte_in_a_cookie_has_the_same_verdict(byte: int) -> None:
-    one = recogniser()
-    one.know(HEADS[0] % b"a=b", "10.0.0.1")
+    one = head_cache()
+    one.read(HEADS[0] % b"a=b", "10.0.0.1")
     raw = HEADS[0] % b"a=%bb" % bytes([byte])
-    assert said(one, raw, "10.0.0.1") == said(recogniser(), raw, "10.0.0.1")
+    assert said(one, raw, "10.0.0.1") == said(head_cache(), raw, "10.0.0.1")
 
 
-def test_shapes_are_bounded() -> None:
-    one = recogniser()
+def test_templates_are_bounded() -> None:
+    one = head_cache()
     for at in range(5000):
-        one.know(b"GET /%d HTTP/1.1\r\nHost: shop.test\r\n\r\n" % at, "10.0.0.1")
-    assert len(one.shapes) <= 2048
+        one.read(b"GET /%d HTTP/1.1\r\nHost: shop.test\r\n\r\n" % at, "10.0.0.1")
+    assert len(one.templates) <= 2048

@@ -1,4 +1,4 @@
-"""A remembered head skips its parse and its signature, and nothing else: the answers are the same without memory."""
+"""A cached head skips its parse and its signature check, and nothing else: the answers are the same without a cache."""
 
 import itertools
 from collections.abc import Iterable
@@ -20,15 +20,15 @@ from tests.edge.conftest import SETTINGS, Recorder
 HEAD = b"GET /_stanchion/status?room=a HTTP/1.1\r\nHost: a\r\nAccept: x\r\nCookie: t=%b\r\n\r\n"
 
 
-class ScriptedPipeline(Decider):
-    """Vouches for cookies that begin with 'good'; answers with what it was asked, and when."""
+class ScriptedDecider(Decider):
+    """Verifies cookies that begin with 'good'. Each answer repeats the head and the time of its request."""
 
     def __init__(self) -> None:
-        self.recognised = 0
+        self.classified = 0
         self.decided: list[tuple[str, float]] = []
 
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> RequestContext:
-        self.recognised += 1
+        self.classified += 1
         return RequestContext(head, is_verified=head.cookie.startswith("t=good"))
 
     def classify_like(self, like: RequestContext, head: RequestHead) -> RequestContext:
@@ -78,48 +78,48 @@ class FakeTransport:
 
 
 class Bench:
-    """A plane on fakes. most: heads a generation of its memory holds."""
+    """A proxy on fakes. `most`: heads in one generation of its cache."""
 
     def __init__(self, most: int) -> None:
-        self.pipeline = ScriptedPipeline()
+        self.decider = ScriptedDecider()
         clock = itertools.count(1000.0)
-        settings = parse_settings(SETTINGS % ("http://127.0.0.1:1", "", "", 1))
-        self.plane = ProxyServer(settings, self.pipeline, Recorder(), lambda: next(clock), lambda: 0.5)
-        self.plane.recogniser.memory = HeadMemory(most, longest=4096 if most else 0)
+        self.settings = settings = parse_settings(SETTINGS % ("http://127.0.0.1:1", "", "", 1))
+        self.proxy = ProxyServer(settings, self.decider, Recorder(), lambda: next(clock), lambda: 0.5)
+        self.proxy.state.head_cache.heads = HeadMemory(most, longest=4096 if most else 0)
 
     def connect(self, peer: str = "10.0.0.1") -> tuple[Client, FakeTransport]:
-        client, transport = Client(self.plane), FakeTransport(peer)
+        client, transport = Client(self.proxy.state), FakeTransport(peer)
         client.connection_made(transport)
         return client, transport
 
 
-def test_a_repeated_head_is_recognised_twice_and_decided_every_time() -> None:
-    """The first time it is met, the second time kept."""
+def test_a_repeated_head_is_classified_twice_and_decided_every_time() -> None:
+    """The first time its hash is noted, the second time it is kept."""
     bench = Bench(10)
     client, transport = bench.connect()
     for _ in range(5):
         client.data_received(HEAD % b"good")
-    assert bench.pipeline.recognised == 2
-    assert [now for _, now in bench.pipeline.decided] == [1000.0, 1001.0, 1002.0, 1003.0, 1004.0]
+    assert bench.decider.classified == 2
+    assert [now for _, now in bench.decider.decided] == [1000.0, 1001.0, 1002.0, 1003.0, 1004.0]
     assert transport.written.count(b"200 OK") == 5
 
 
-def test_another_connection_of_the_same_peer_is_known_and_another_peer_is_not() -> None:
+def test_a_head_is_found_for_another_connection_of_the_same_peer_only() -> None:
     bench = Bench(10)
-    for peer, recognised in (("10.0.0.1", 1), ("10.0.0.1", 2), ("10.0.0.1", 2), ("10.0.0.2", 3), ("10.0.0.2", 3)):
+    for peer, classified in (("10.0.0.1", 1), ("10.0.0.1", 2), ("10.0.0.1", 2), ("10.0.0.2", 3), ("10.0.0.2", 3)):
         client, transport = bench.connect(peer)
         client.data_received(HEAD % b"good")
-        assert bench.pipeline.recognised == recognised
+        assert bench.decider.classified == classified
         assert f"client_ip='{peer}'".encode() in transport.written
 
 
-def test_heads_that_nothing_vouches_for_are_not_kept() -> None:
+def test_unverified_heads_are_not_kept() -> None:
     bench = Bench(10)
     client, _ = bench.connect()
     for _ in range(5):
         client.data_received(HEAD % b"forged")
-    assert bench.pipeline.recognised == 5
-    assert len(bench.plane.recogniser.memory) == 0
+    assert bench.decider.classified == 5
+    assert len(bench.proxy.state.head_cache.heads) == 0
 
 
 def test_a_reload_forgets_everything() -> None:
@@ -127,25 +127,25 @@ def test_a_reload_forgets_everything() -> None:
     client, _ = bench.connect()
     for _ in range(3):
         client.data_received(HEAD % b"good")
-    after = ScriptedPipeline()
-    bench.plane.use(bench.plane.settings, after)
+    after = ScriptedDecider()
+    bench.proxy.use(bench.settings, after)
     client.data_received(HEAD % b"good")
-    assert (bench.pipeline.recognised, after.recognised) == (2, 1)
+    assert (bench.decider.classified, after.classified) == (2, 1)
 
 
-def test_a_line_longer_than_the_memory_is_not_kept_in_vain() -> None:
+def test_heads_of_a_line_longer_than_the_cache_are_not_kept_in_vain() -> None:
     bench = Bench(10)
     client, _ = bench.connect()
     for visitor in range(40):
         client.data_received(HEAD % b"good%d" % visitor)
-    assert len(bench.plane.recogniser.memory) == 0
+    assert len(bench.proxy.state.head_cache.heads) == 0
     for visitor in range(3):
         client.data_received(HEAD % b"good%d" % visitor)
-    assert len(bench.plane.recogniser.memory) == 3
+    assert len(bench.proxy.state.head_cache.heads) == 3
 
 
 @given(st.lists(st.integers(0, 40), max_size=200))
-def test_memory_is_bounded_and_keeps_what_was_asked_for_lately(asked: list[int]) -> None:
+def test_the_memory_is_bounded_and_keeps_recent_heads(asked: list[int]) -> None:
     memory: HeadMemory[int] = HeadMemory(8)
     for at, each in enumerate(asked):
         raw = b"%d" % each
@@ -166,10 +166,10 @@ CHANGES = st.one_of(st.none(), st.tuples(st.integers(0, 90), st.integers(0, 255)
     st.lists(st.tuples(COOKIES, CHANGES, st.sampled_from([b"", b"", b"abc", b"\r\n"])), min_size=1, max_size=8),
     st.lists(st.integers(0, 900), max_size=12),
 )
-def test_with_and_without_memory_the_answers_are_the_same(
+def test_with_and_without_a_cache_the_answers_are_the_same(
     requests: list[tuple[bytes, tuple[int, int] | None, bytes]], cuts: list[int]
 ) -> None:
-    """Whatever comes, changed by a byte, cut into any packets, one behind the other."""
+    """Heads with one byte changed, pipelined, cut into packets anywhere."""
     data = b""
     for cookie, change, behind in requests:
         raw = HEAD % cookie
@@ -181,8 +181,9 @@ def test_with_and_without_memory_the_answers_are_the_same(
     answers = []
     for most in (0, 2, 100):
         bench = Bench(most)
-        bench.plane.clock = lambda: 1000.0
-        for peer in ("10.0.0.1",) * 3 + ("10.0.0.2",) * 3:  # the third finds a memory that is warm
+        bench.proxy.state.clock = lambda: 1000.0
+        # The third connection of a peer finds its heads in the cache.
+        for peer in ("10.0.0.1",) * 3 + ("10.0.0.2",) * 3:
             client, transport = bench.connect(peer)
             for low, high in itertools.pairwise(at):
                 if low < high and not transport.is_closed:
@@ -196,7 +197,7 @@ def test_with_and_without_memory_the_answers_are_the_same(
 
 
 @pytest.mark.parametrize("at", range(0, len(HEAD % b"good"), 7))
-def test_a_known_head_in_two_packets_is_the_same_head(at: int) -> None:
+def test_a_cached_head_in_two_packets_is_the_same_head(at: int) -> None:
     bench = Bench(10)
     client, transport = bench.connect()
     raw = HEAD % b"good"
@@ -204,5 +205,5 @@ def test_a_known_head_in_two_packets_is_the_same_head(at: int) -> None:
         client.data_received(raw)
     client.data_received(raw[:at])
     client.data_received(raw[at:])
-    assert bench.pipeline.recognised == 2
+    assert bench.decider.classified == 2
     assert transport.written.count(b"200 OK") == 3

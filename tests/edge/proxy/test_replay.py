@@ -1,4 +1,4 @@
-"""One ticket, one place: however often it is shown at the same moment."""
+"""One ticket, one place, however often the ticket is shown at the same moment."""
 
 import asyncio
 import time
@@ -8,7 +8,8 @@ from waiting_room.ticket import Keyring, Ticket
 
 
 async def test_a_hundred_uses_of_one_ticket_at_once_are_one_admission(edge_in_front_of, upstream):
-    edge = await edge_in_front_of(upstream, rate=1.0)
+    # One admission, and no other for a long time: a busy machine may need seconds for a hundred requests.
+    edge = await edge_in_front_of(upstream, rate=0.001)
     now = time.time()
     ticket = "Cookie: stanchion_checkout=" + Keyring(KEYS).seal(Ticket("a" * 22, "checkout", now - 60.0, now))
     visitors = [await edge.connect() for _ in range(100)]
@@ -16,6 +17,6 @@ async def test_a_hundred_uses_of_one_ticket_at_once_are_one_admission(edge_in_fr
     assert {answer["Stanchion-State"] for answer in answers} == {"admitted"}
     assert {request["X-Stanchion-Ticket"] for request in upstream.requests} == {"a" * 22}
     assert len({request["X-Stanchion-Admitted-At"] for request in upstream.requests}) == 1
-    assert len({answer["Set-Cookie"].partition(";")[0] for answer in answers}) == 1, "all of them hold the same pass"
+    assert len({answer["Set-Cookie"].partition(";")[0] for answer in answers}) == 1, "they got different passes"
     another = await edge.get("/checkout")
-    assert another["Stanchion-State"] == "waiting", "they took the one place there was"
+    assert another["Stanchion-State"] == "waiting", "the hundred uses left a place"

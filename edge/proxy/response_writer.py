@@ -1,0 +1,80 @@
+"""Writes the edge's own responses, and fields that the edge adds to the upstream's. Pure: values -> bytes."""
+
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+
+from edge.messages.verdict import Answer, Headers
+
+__all__ = ["ResponseWriter", "connection_field", "render_again", "render_fields"]
+
+#: The end of a head whose body is shorter than this, ready made: all status documents, and the page in a content
+#: coding, which has some 3 kB.
+READY_LENGTHS: Final = 8192
+_LENGTHS: Final = [b"Content-Length: %d\r\n\r\n" % size for size in range(READY_LENGTHS)]
+#: Rendered heads that are kept.
+MOST_RENDERED: Final = 1024
+
+
+def connection_field(*, keep_alive: bool, is_http10: bool) -> bytes:
+    """Return the line that says whether the visitor's connection stays open, or b'' if their version implies it."""
+    if not keep_alive:
+        return b"Connection: close\r\n"
+    return b"Connection: keep-alive\r\n" if is_http10 else b""
+
+
+def render_fields(headers: Headers) -> bytes:
+    """Return the fields as lines of a head."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+#: The same for fields that come again: what is added to the upstream's responses is the same for most visitors.
+render_again = lru_cache(maxsize=1024)(render_fields)
+
+
+class ResponseWriter:
+    """Renders fields once that many answers share.
+
+    They are recognised as the same object, which costs less than comparing them. The table holds that object, so no
+    other object can have its id.
+    """
+
+    def __init__(self) -> None:
+        self._rendered: dict[int, tuple[Headers, bytes]] = {}
+
+    def __repr__(self) -> str:
+        return f"<ResponseWriter {len(self._rendered)} rendered heads>"
+
+    def write(self, answer: Answer, date: bytes, connection: bytes, *, is_head: bool = False) -> bytes:
+        """Return the whole response, without the body if `is_head`.
+
+        `date` and `connection` are lines to add, with their CRLF.
+        """
+        status, headers, body = answer.status, answer.headers, answer.body
+        # One number as key, because a pair would have to be allocated.
+        rendered = self._rendered.get(id(headers) * 1000 + status)
+        head = self._render(status, headers) if rendered is None else rendered[1]
+        cookies = render_fields(answer.cookies) if answer.cookies else b""
+        if status == 304:
+            return b"%b%b%b%b\r\n" % (head, cookies, date, connection)
+        size = len(body)
+        # mypyc compiles `%b` but leaves `%d`, and with it the whole line, to the interpreter.
+        length = _LENGTHS[size] if size < READY_LENGTHS else b"Content-Length: %b\r\n\r\n" % str(size).encode()
+        if is_head:
+            body = b""
+        return b"%b%b%b%b%b%b" % (head, cookies, date, connection, length, body)
+
+    def _render(self, status: int, headers: Headers) -> bytes:
+        head = _status_line(status) + render_fields(headers)
+        if len(self._rendered) >= MOST_RENDERED:
+            self._rendered.clear()
+        self._rendered[id(headers) * 1000 + status] = headers, head
+        return head
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()

@@ -1,0 +1,51 @@
+"""Tasks that outlive the call that starts them, with one owner that ends them.
+
+    tasks = TaskOwner()
+    tasks.start(coroutine(), "its name")     returns at once
+    await tasks.wait()                       all have ended by themselves
+    await tasks.close()                      all are cancelled and have ended
+
+A bare `asyncio.create_task` may be garbage-collected while it runs, and its failure is logged when nobody expects it
+any more. Where a scope awaits its tasks, use `asyncio.TaskGroup`. Use this class where a callback starts them.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+
+__all__ = ["TaskOwner"]
+
+
+class TaskOwner:
+    """Keeps a reference to each running task. A failure goes to the event loop's exception handler, which logs it."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<TaskOwner {len(self._running)} running: {sorted({task.get_name() for task in self._running})}>"
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, coroutine: Coroutine[None, None, None], name: str) -> None:
+        """Run the coroutine as a task of this name."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    async def wait(self) -> None:
+        """Wait until every task has ended, those included that are started meanwhile."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def close(self) -> None:
+        """Cancel every task and wait until all have ended."""
+        for task in self._running:
+            task.cancel()
+        await self.wait()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            context = {"message": f"the task {task.get_name()!r} failed", "exception": fault, "task": task}
+            task.get_loop().call_exception_handler(context)

@@ -1,0 +1,55 @@
+"""A task owner keeps its tasks alive, reports their failures, and leaves none running."""
+
+import asyncio
+
+import pytest
+
+from edge.support.tasks import TaskOwner
+
+
+async def test_close_cancels_every_task_and_waits_for_its_end():
+    tasks, ended = TaskOwner(), []
+
+    async def serve() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("cleaned up")
+
+    tasks.start(serve(), "one")
+    tasks.start(serve(), "two")
+    await asyncio.sleep(0)
+    assert len(tasks) == 2
+    await tasks.close()
+    assert (ended, len(tasks)) == (["cleaned up"] * 2, 0)
+
+
+async def test_wait_lets_tasks_end_by_themselves_and_includes_those_they_start():
+    tasks, ended = TaskOwner(), []
+
+    async def work(left: int) -> None:
+        await asyncio.sleep(0)
+        ended.append(left)
+        if left:
+            tasks.start(work(left - 1), f"task {left - 1}")
+
+    tasks.start(work(2), "task 2")
+    await tasks.wait()
+    assert (ended, len(tasks)) == ([2, 1, 0], 0)
+
+
+async def test_a_failure_reaches_the_event_loops_exception_handler_at_once():
+    tasks, reported = TaskOwner(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def fail() -> None:
+        raise RuntimeError("a defect")
+
+    tasks.start(fail(), "the failing task")
+    await tasks.wait()
+    [context] = reported
+    assert "the failing task" in context["message"]
+    with pytest.raises(RuntimeError, match="a defect"):
+        raise context["exception"]
+    assert len(tasks) == 0
