@@ -84,7 +84,7 @@ def only_its_own(seen: Seen) -> bool:
 REQUIREMENTS = (
     Requirement(
         "9112 2.3",
-        "an answer goes on with the intermediary's own version",
+        "a response goes on with the intermediary's own version",
         (
             Probe(
                 get(),
@@ -106,18 +106,18 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 5.2",
-        "a folded field of an answer: 502, or the fold is replaced by spaces",
+        "a folded field of a response: 502, or the fold is replaced by spaces",
         (Probe(get(), not_shown(b"\r\n b"), (answered(b"X: a\r\n b\r\nContent-Length: 2\r\n"),)),),
     ),
     Requirement(
         "9110 5.5",
-        "NUL or bare CR in an answer's value: not passed on",
+        "NUL or a bare CR in a response's value is not passed on",
         (
             Probe(get(), not_shown(b"\x00"), (answered(b"X: a\x00b\r\nContent-Length: 2\r\n"),)),
             Probe(get(), not_shown(b"a\rb"), (answered(b"X: a\rb\r\nContent-Length: 2\r\n"),)),
         ),
     ),
-    Requirement("9110 5.1", "fields of names that nobody knows are passed on", (shows(b"X_Y: 1", b"with.dot: 2"),)),
+    Requirement("9110 5.1", "unknown fields are passed on", (shows(b"X_Y: 1", b"with.dot: 2"),)),
     Requirement(
         "9110 5.3",
         "the order of lines of one name is kept, and `Set-Cookie` stays apart (RFC 6265, 3)",
@@ -149,15 +149,15 @@ REQUIREMENTS = (
         "directives to caches are passed on",
         (shows(b'Cache-Control: private="x", max-age=5, x-unknown', b"Cache-Control: no-store"),),
     ),
-    Requirement("9110 6.6.1", "an answer without `Date` gets one", (Probe(get(), dated),)),
+    Requirement("9110 6.6.1", "a response without `Date` gets one", (Probe(get(), dated),)),
     Requirement(
         "9110 6.6.1",
-        "answers of one's own carry `Date`, in the one format that is to be sent",
+        "the proxy's own responses have `Date`, in the one format that may be sent",
         (Probe(get(host=b"Host: a\r\nHost: b\r\n"), dated),),
     ),
     Requirement(
         "9110 15.5.6",
-        "a 405 of one's own carries `Allow`",
+        "the proxy's own 405 has `Allow`",
         tuple(
             Probe(get(line=line), lambda s: s.status != 405 or bool(s.forwarded) or b"allow" in s.answer)
             for line in (b"TRACE / HTTP/1.1", b"DELETE /_stanchion/status?room=sale HTTP/1.1")
@@ -165,7 +165,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 9.3.2",
-        "an answer to HEAD has no content, the upstream's",
+        "a response to HEAD has no content: the upstream's",
         (
             Probe(
                 get(line=HEAD),
@@ -184,7 +184,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 9.3.2",
-        "... and one's own",
+        "... and the proxy's own",
         (
             Probe(
                 get(b"Connection: close\r\n", HEAD),
@@ -214,7 +214,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 15.4.5",
-        "a 304 ends with its head, whatever length it tells",
+        "a 304 ends with its head, whatever its `Content-Length`",
         (no_content(b"304 Not Modified", b'ETag: "a"\r\n'), no_content(b"304 Not Modified", b"Content-Length: 2\r\n")),
     ),
     Requirement(
@@ -231,7 +231,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 6.1",
-        "a transfer coding from HTTP/1.0: the framing counts as faulty, the connection is not used again",
+        "a transfer coding from HTTP/1.0: the framing is treated as faulty, and the connection is not used again",
         (
             Probe(
                 get() + AGAIN,
@@ -265,7 +265,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 6.3",
-        "a `Content-Length` that is no length, or differing ones: 502",
+        "a `Content-Length` that is not a number, or several that differ: 502",
         (
             bad_gateway(b"Content-Length: abc\r\n"),
             bad_gateway(b"Content-Length: +5\r\n"),
@@ -275,7 +275,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 6.3",
-        "without a length the body is all until the connection ends",
+        "without a length the body ends with the connection",
         (
             Probe(
                 get(),
@@ -286,17 +286,17 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 8",
-        "an answer that ends before its length does not pass for whole, and the connection ends",
+        "a response that ends before its length is not passed on as whole, and the connection ends",
         (breaks_off(b"Content-Length: 50\r\n", b"hello"),),
     ),
     Requirement(
         "9112 8",
-        "one in chunks without the last one likewise",
+        "the same for a chunked response without its last chunk",
         (breaks_off(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n"),),
     ),
     Requirement(
         "9112 9.2",
-        "bytes behind an answer are no answer to the next request",
+        "bytes behind a response are not taken for the next response",
         (
             Probe(get() + AGAIN, only_its_own, (Reply(OK + POISON), Reply()), answers=2),
             Probe(get() + AGAIN, only_its_own, (Reply(OK + b"poison"), Reply()), answers=2),
@@ -304,7 +304,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 15.2",
-        "interim answers are passed on",
+        "interim responses are passed on",
         (
             Probe(
                 get(),
@@ -336,7 +336,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 15.2",
-        "the final answer is found behind any number of interim ones",
+        "the final response is found behind any number of interim ones",
         (
             Probe(
                 get(),
@@ -347,7 +347,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 8.6",
-        "interim answers have no `Content-Length`",
+        "interim responses have no `Content-Length`",
         (
             Probe(
                 get(),
@@ -358,7 +358,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 7.8",
-        "a protocol that was not asked for is not switched to",
+        "a switch to a protocol that was not asked for is not passed on",
         tuple(
             Probe(
                 get(fields),
@@ -370,7 +370,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 7.6.1",
-        "an answer's trailers are passed on without those that `Connection` names",
+        "a response's trailers are passed on without those that `Connection` names",
         (
             Probe(
                 get(b"TE: trailers\r\nConnection: TE\r\n"),
@@ -385,7 +385,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 9.3",
-        "a body that the upstream did not wait for does not become a request",
+        "a body that the upstream did not read is not taken for a request",
         (
             Probe(
                 post(b"Content-Length: %d\r\n" % len(AGAIN), AGAIN) + get(line=b"GET /last HTTP/1.1"),

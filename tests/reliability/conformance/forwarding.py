@@ -43,7 +43,7 @@ def options_with(most: bytes) -> bytes:
 REQUIREMENTS = (
     Requirement(
         "9112 2.2",
-        "bytes beyond ASCII in a value are left alone",
+        "bytes beyond ASCII in a value are not changed",
         (carries(b"X: \xe4\xff\xc3\xa4"),),
     ),
     Requirement(
@@ -78,7 +78,7 @@ REQUIREMENTS = (
         "9112 3.2.4",
         "OPTIONS for a whole server in absolute form goes on as `OPTIONS *`",
         (Probe(get(line=b"OPTIONS http://shop.example HTTP/1.1"), lambda s: s.first.line.startswith(b"OPTIONS * ")),),
-        reason="no room can cover '*', and what upstreams make of it differs: such a request is refused (400)",
+        reason="no room can cover '*', and upstreams read it differently, so such a request is refused with a 400",
     ),
     Requirement(
         "9112 3.2",
@@ -90,7 +90,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 5.1",
-        "fields of names that nobody knows are passed on",
+        "unknown fields are passed on",
         (carries(b"X-Unknown: 1", b"with.dot: 2"), carries(b"X_Under: 1"), carries(ODD_NAME + b": 1")),
     ),
     Requirement(
@@ -110,7 +110,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 7.6.1",
-        "... in trailers as well",
+        "... in trailers too",
         (
             Probe(
                 post(CHUNKED + b"Connection: X-Hop\r\n", b"2\r\nab\r\n0\r\nX-Hop: 1\r\n\r\n"),
@@ -120,10 +120,10 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 7.6.1",
-        "... whatever they are for",
+        "... whatever their name",
         (lacks(b"Connection: Cookie\r\nCookie: a=b\r\n", b"cookie"),),
-        reason="a visitor behind another proxy could take away what that proxy adds or both ends rely on, as cookies:"
-        " fields for the ends stay, and RFC 9110 forbids to name them there",
+        reason="a visitor behind another proxy could remove fields that this proxy adds, or cookies; fields for the ends"
+        " stay, and RFC 9110 forbids to name them in `Connection`",
     ),
     Requirement(
         "9110 7.6.1",
@@ -142,7 +142,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 7.6.2",
-        "OPTIONS with more goes on with one less",
+        "OPTIONS with a larger `Max-Forwards` goes on with one less",
         (
             Probe(options_with(b"5"), lambda s: s.first.all(b"max-forwards") == [b"4"]),
             Probe(options_with(b"1"), lambda s: s.first.all(b"max-forwards") == [b"0"]),
@@ -150,7 +150,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 7.6.2",
-        "TRACE likewise",
+        "the same for TRACE",
         (Probe(get(b"Max-Forwards: 0\r\n", b"TRACE / HTTP/1.1"), lambda s: not s.forwarded and bool(s.answers)),),
     ),
     Requirement(
@@ -160,8 +160,8 @@ REQUIREMENTS = (
             Probe(get(), lambda s: b"via" in s.first),
             Probe(get(b"Via: 1.0 fred\r\n"), lambda s: b", ".join(s.first.all(b"via")).startswith(b"1.0 fred, 1.1 ")),
         ),
-        reason="off by default, for many servers compress nothing for requests with `Via` (nginx: `gzip_proxied`), and"
-        " the edge in front of such a shop would switch that off; `upstream.via` turns it on",
+        reason="off by default, because many servers do not compress responses to requests with `Via` (nginx:"
+        " `gzip_proxied`); `upstream.via` turns it on",
     ),
     Requirement(
         "9110 7.8",
@@ -191,7 +191,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 9.2.2",
-        "a request that may have effects is not sent again by itself",
+        "a request that is not idempotent is not sent again",
         (
             Probe(post(b"Content-Length: 2\r\n", b"ab"), lambda s: len(s.forwarded) == 1, HANGS_UP),
             Probe(
@@ -210,7 +210,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 9.6",
-        "after an answer with `Connection: close` nothing more is sent on that connection",
+        "after a response with `Connection: close` no request is sent on that connection",
         (
             Probe(
                 get(line=b"GET /first HTTP/1.1") + get(line=b"GET /second HTTP/1.1"),

@@ -62,7 +62,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 2.2",
-        "white space between the request line and the first field: rejected, or those lines are passed over",
+        "white space between the request line and the first field: rejected, or those lines are skipped",
         (
             Probe(b"GET / HTTP/1.1\r\n X: y\r\n" + HOST + b"\r\n", not_kept(b"X: y")),
             Probe(b"GET / HTTP/1.1\r\n\tX: y\r\n" + HOST + b"\r\n", not_kept(b"X: y")),
@@ -70,7 +70,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 3",
-        "a request target longer than is read: 414",
+        "a request target longer than the limit: 414",
         (Probe(get(line=b"GET /" + b"a" * 100_000 + b" HTTP/1.1"), refused(414)),),
     ),
     Requirement("9112 3.2", "HTTP/1.1 without `Host`: 400", (Probe(get(host=b"X: y\r\n"), refused(400)),)),
@@ -81,7 +81,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 3.2",
-        "a `Host` that is no host: 400",
+        "a `Host` that is not a host: 400",
         hosts_refused([b"Host: a/b\r\n", b"Host: u@a\r\n", b"Host: a b\r\n", b"Host: a:80:80\r\n", b"Host: a, b\r\n"]),
     ),
     Requirement(
@@ -103,7 +103,7 @@ REQUIREMENTS = (
                 lambda s: s.first.all(b"host") == [b"shop.example"],
             ),
         ),
-        reason="the host chooses the room: a request that names two is refused (400), not read in one way of two",
+        reason="the host chooses the room, so a request that names two hosts is refused with a 400",
     ),
     Requirement(
         "9110 4.2.1",
@@ -123,7 +123,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 5.4",
-        "fields larger or more than are processed: a 4xx",
+        "more or larger fields than the limit: a 4xx",
         (Probe(get(b"X: " + b"a" * 200_000 + b"\r\n"), told_4xx), Probe(get(b"X: y\r\n" * 20_000), told_4xx)),
     ),
     Requirement(
@@ -154,12 +154,12 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 5.6.1",
-        "empty members of a list are passed over",
+        "empty members of a list are skipped",
         (Probe(get(b"Connection: ,, close , ,\r\n"), lambda s: s.is_closed and s.status == 200, answers=0),),
     ),
     Requirement(
         "9112 6.1",
-        "a chunked body is decoded, however the coding's name is spelt",
+        "a chunked body is decoded, with the coding's name in upper or lower case",
         (
             Probe(post(CHUNKED, b"5\r\nhello\r\n0\r\n\r\n"), body_is(b"hello")),
             Probe(post(b"transfer-encoding: CHUNKED\r\n", b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), body_is(b"abcde")),
@@ -167,12 +167,12 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 6.1",
-        "HTTP/1.0 with a transfer coding: the framing counts as faulty, the connection ends",
+        "HTTP/1.0 with a transfer coding: the framing is treated as faulty, and the connection ends",
         (Probe(post(CHUNKED + b"Connection: keep-alive\r\n", b"0\r\n\r\n" + BEHIND, b"1.0"), alone, answers=0),),
     ),
     Requirement(
         "9112 6.1",
-        "a length beside a transfer coding: the connection ends after the answer",
+        "a length beside a transfer coding: the connection ends after the response",
         (
             Probe(post(CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n" + BEHIND), alone, answers=0),
             Probe(post(b"Content-Length: 5\r\n" + CHUNKED, b"0\r\n\r\n" + BEHIND), alone, answers=0),
@@ -191,7 +191,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 6.3",
-        "a transfer coding of which chunked is not the last: 400, and the connection ends",
+        "a transfer coding whose last member is not chunked: 400, and the connection ends",
         tuple(
             Probe(post(b"Transfer-Encoding: %b\r\n" % coding, b"0\r\n\r\n"), refused_and_closed, answers=0)
             for coding in (b"gzip", b"chunked, gzip", b"identity")
@@ -199,7 +199,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 6.3",
-        "a `Content-Length` that is no length: 400, and the connection ends",
+        "a `Content-Length` that is not a number: 400, and the connection ends",
         tuple(
             Probe(post(b"Content-Length: %b\r\n" % length, b"hello"), refused_and_closed, answers=0)
             for length in (b"abc", b"+5", b"-5", b"5;", b"0x5", b"5 5", b"99999999999999999999999")
@@ -241,7 +241,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 8",
-        "a chunked body without its last chunk likewise",
+        "the same for a chunked body without its last chunk",
         (
             Probe(
                 post(CHUNKED, b"5\r\nhello\r\n"), lambda s: s.is_closed and not s.first.is_whole, answers=0, ends=True
@@ -250,7 +250,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 7.1",
-        "sizes of chunks that overflow are no smaller sizes",
+        "a chunk size that overflows is not read as a smaller size",
         tuple(
             Probe(
                 post(CHUNKED, size + b"\r\nhello\r\n0\r\n\r\n" + BEHIND),
@@ -270,7 +270,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 5.6.3",
-        "bad white space, as in a chunk's extension, is removed and does no harm",
+        "bad white space, as in a chunk's extension, is removed",
         (Probe(post(CHUNKED, b"5 ; a = b\r\nhello\r\n0\r\n\r\n"), body_is(b"hello")),),
     ),
     Requirement(
@@ -293,7 +293,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 9.2",
-        "requests sent at once are answered in their order",
+        "pipelined requests are answered in order",
         (
             Probe(
                 b"".join(get(line=b"GET /%d HTTP/1.1" % at) for at in range(3)),
@@ -321,7 +321,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9112 9.6",
-        "after `Connection: close` the connection ends with the answer, and nothing behind is processed",
+        "after `Connection: close` the connection ends with the response, and no later request is processed",
         (
             Probe(get(b"Connection: close\r\n") + BEHIND, lambda s: alone(s) and s.status == 200, answers=0),
             Probe(
@@ -343,7 +343,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "9110 10.1.1",
-        "who expects a 100 gets it, or a final answer, or the upstream is asked: nobody waits for ever",
+        "a client that expects a 100 gets it, or a final response, or the upstream is asked",
         (
             Probe(
                 post(b"Expect: 100-continue\r\nContent-Length: 5\r\n", b""),
