@@ -1,13 +1,13 @@
-"""Measure what `docs/reliability.md` and `docs/conformance.md` say, and write it there: `make reliability`.
+"""Measure the tables of `docs/reliability.md` and `docs/conformance.md` and write them there: `make reliability`.
 
-conformance what RFC 9110 and 9112 demand, of the edge, nginx and HAProxy           a quarter of a minute
-smuggling   the corpus through the edge, nginx and HAProxy                          half a minute
-fuzz        a million mutations of heads, chunks and cookies                        some two minutes
-sockets     40,000 connections with mutated requests and answers                    some three minutes
-tampered    a million tampered tickets and passes                                  half a minute
-crowd       5,000 slow connections, and what other visitors notice of them          a minute
-tools       slowhttptest in its four modes                                          two minutes
-partition   a machine whose way to Redis is slow or loses a direction               two minutes
+conformance  the requirements of RFC 9110 and 9112, for the edge, nginx and HAProxy     15 seconds
+smuggling    the corpus through the edge, nginx and HAProxy                             half a minute
+fuzz         a million mutations of heads, chunks and cookies                           some two minutes
+sockets      40,000 connections with mutated requests and responses                     some three minutes
+tampered     a million tampered tickets and passes                                      half a minute
+crowd        5,000 slow connections, and their effect on other visitors                 a minute
+tools        slowhttptest in its four modes                                             two minutes
+partition    a machine whose way to Redis is slow or loses a direction                  two minutes
 """
 
 import argparse
@@ -115,14 +115,16 @@ PARTS: dict[str, Callable[[], str]] = {
     "tools": tools,
     "partition": partitioned,
 }
-#: In which document a part's table stands; all others in the last one.
+#: The document of a part's table. Parts that are not named here belong to the last one.
 DOCUMENTS = {"conformance": "conformance.md", "": "reliability.md"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="which; all by default")
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="the documents whose tables are replaced")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="the parts to measure (default: all)")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="replace the tables of the documents in this folder"
+    )
     options = parser.parse_args()
     for part in options.parts or PARTS:
         table = PARTS[part]()

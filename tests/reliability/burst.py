@@ -1,7 +1,7 @@
 """Twenty thousand connections within two seconds, each with a request: `python -m tests.reliability.burst`.
 
-Two processes ask, since one may have too few descriptors; the edge has two workers. Prints what was answered and when.
-The two are slow to send what they want, on a machine that they keep busy themselves, so they get a minute for it.
+Two processes ask, because one may have too few descriptors; the edge has two workers. The command prints the statuses
+and the times. The two processes are slow on a machine that they keep busy themselves, so they get a minute.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ ASK = b"GET /_stanchion/status?room=checkout HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 async def _ask(port: int, delay_s: float) -> tuple[float, str, object]:
-    """Seconds and status, or what went wrong; the connection is kept by whoever keeps the last value."""
+    """Return seconds, status or error, and the connection, which stays open while the caller keeps this value."""
     await asyncio.sleep(delay_s)
     began, kept = time.monotonic(), None
     try:

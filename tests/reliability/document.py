@@ -1,4 +1,4 @@
-"""Tables of a document that a command measures: what stands between `<!-- name -->` and `<!-- end of name -->`."""
+"""Measured tables of a document: the text between `<!-- name -->` and `<!-- end of name -->`."""
 
 from pathlib import Path
 

@@ -1,15 +1,15 @@
 """Mutations of heads, chunks and cookies: no exception, no second reading, no amplification. Seeded, so repeatable.
 
 A mutation flips, inserts, deletes, doubles or splices bytes of a seed (tests/reliability/seeds/, one raw message a
-file) and of what earlier mutations led to: those with an answer that none before had are kept, a cheap stand-in for the
+file) or of an earlier mutation. Mutations with a result that none before had are kept: a cheap replacement for the
 coverage that guides other fuzzers.
 
 What must hold:
-    heads      a Request or a Refusal; the same by a parser that has read much before; `upstream_head` renders it, and a
-               strict reader finds one request in that, whose framing is what the edge believed
-    chunks     BodyFault, or the same content whether it came in one piece or two; never longer than what was sent and
-               framing of its own
-    cookies    a Ticket, a Pass or a Rejected; only what was sealed opens
+    heads      a Request or a Refusal; the same from a parser that has read many heads; a strict reader finds one
+               request in the head that `upstream_head` renders, with the framing that the edge found
+    chunks     BodyFault, or the same content in one piece and in two; the output is at most as long as the input and
+               the new framing
+    cookies    a Ticket, a Pass or a Rejected; only a sealed cookie opens
 """
 
 import random
@@ -29,7 +29,7 @@ from waiting_room.ticket import Keyring, Rejected, Ticket, cookie_values, new_ti
 __all__ = ["Fuzzed", "checks", "fuzz", "mutations", "seeds"]
 
 SEEDS = Path(__file__).parent / "seeds"
-#: Pieces that mutations are spliced with: what parsers trip over.
+#: Pieces that mutations insert, because parsers stumble over them.
 PIECES = (
     *(
         b"\r\n",
@@ -51,8 +51,8 @@ PIECES = (
     *(b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b" HTTP/1.1", b"0\r\n\r\n"),
     *(b"Connection: close\r\n", b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\n", b"t1.", b"p1.", b"stanchion_sale="),
 )
-#: A mutation costs at most so many times the CPU time that they do in the mean (Envoy's bar), with a floor for
-#: collections of garbage.
+#: A mutation costs at most MOST_AMPLIFIED times the mean CPU time (Envoy's limit), or NOISE_S, because garbage is
+#: collected now and then.
 MOST_AMPLIFIED, NOISE_S = 100.0, 0.05
 _ORIGIN = Origin("192.0.2.1", "http", "192.0.2.1", None)
 
@@ -61,20 +61,20 @@ _ORIGIN = Origin("192.0.2.1", "http", "192.0.2.1", None)
 class Fuzzed:
     mutations: int
     accepted: int
-    """Mutations that were taken for valid."""
+    """Mutations that were accepted as valid."""
     kept: int
-    """Mutations that led somewhere new."""
+    """Mutations with a new result."""
     slowest_s: float
     mean_s: float
 
 
 def fuzz(count: int, seed: int) -> dict[str, Fuzzed]:
-    """count mutations of each kind. Raises AssertionError, or what the parsers raised, with the bytes in its notes."""
+    """Try `count` mutations of each kind. Raises AssertionError, or the parser's error, with the bytes in its notes."""
     return {kind: _run(count, random.Random(f"{seed} {kind}"), *check) for kind, check in checks().items()}
 
 
 def checks() -> dict[str, tuple[list[bytes], Callable[[bytes], object]]]:
-    """By kind: the seeds, and what must hold for any bytes; it returns what became of them."""
+    """Return for each kind the seeds and a check that holds for any bytes and returns their result."""
     keys = Keyring([b"k" * 32])
     sealed = keys.seal(new_ticket("sale", 1e9, bytes(16)))
     shared = RequestParser()

@@ -1,11 +1,11 @@
-"""Mutations over sockets: what `fuzz.py` does to single parsers, done to a whole edge and its connections.
+"""Mutations over sockets: like `fuzz.py`, but against a whole edge and its connections.
 
-    requests   heads and bodies, one to three of them at once, cut into packets anywhere       -> edge -> clean answers
-    answers    clean requests, some with bodies or upgrades -> edge -> mutated answers, cut into packets anywhere
+    requests   heads and bodies, one to three of them at once, cut into packets anywhere -> edge -> clean responses
+    answers    clean requests, some with bodies or upgrades -> edge -> mutated responses, cut into packets anywhere
 
-What must hold, whatever is sent: no 500 and, while the upstream is clean, no other 5xx but 501 and 505; no worker ends,
-none logs an exception; what reaches the upstream is read in one way by a strict reader; no connection of those who
-left is kept; and a good visitor who comes again and again, each time on a new connection, is served throughout.
+What must hold: no 500 and, while the upstream is clean, no other 5xx but 501 and 505; no worker ends or logs an
+exception; a strict reader reads the bytes at the upstream in one way; no connection of a visitor who left stays open; a
+good visitor, each time on a new connection, is served throughout.
 """
 
 import asyncio
@@ -47,19 +47,19 @@ _STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d) ")
 @dataclass
 class FuzzedSockets:
     sent: int = 0
-    """Connections with something mutated on them."""
+    """Connections with a mutation."""
     forwarded: int = 0
-    """Requests that reached the upstream; the good visitor's are not counted."""
+    """Requests that reached the upstream, without the good visitor's."""
     kept: int = 0
-    """Mutations that led somewhere new."""
+    """Mutations with a new result."""
     served: int = 0
-    """Times that the good visitor came and was served."""
+    """How often the good visitor was served."""
     faults: list[str] = field(default_factory=list)
-    """What must not be."""
+    """Rules that were broken."""
 
 
 async def fuzz_sockets(count: int, seed: int) -> dict[str, FuzzedSockets]:
-    """count connections of each kind, both at the same time."""
+    """Try `count` connections of each kind, both kinds at the same time."""
     requests, answers = await asyncio.gather(
         _requests(count, random.Random(f"{seed} requests")), _answers(count, random.Random(f"{seed} answers"))
     )
@@ -85,7 +85,7 @@ async def _requests(count: int, chance: random.Random) -> FuzzedSockets:
 
 
 async def _answers(count: int, chance: random.Random) -> FuzzedSockets:
-    """Clean requests, to which an upstream gives mutated answers."""
+    """Clean requests to an upstream with mutated responses."""
     found, pool = FuzzedSockets(), seeds("answer")
     requests = iter([chance.choice(CLEAN) for _ in range(count)])
     answers = mutations(count * 3, chance, pool)
@@ -105,7 +105,7 @@ def _posts() -> list[bytes]:
 
 
 def _several(raws: Iterator[bytes], chance: random.Random) -> Iterator[bytes]:
-    """One or more at once, on one connection."""
+    """One or more requests at once on one connection."""
     for raw in raws:
         extra = [next(raws, b"") for _ in range(chance.choice((0, 0, 0, 1, 2)))]
         yield b"".join((raw, *extra))
@@ -118,7 +118,7 @@ async def _run(
     answered: Callable[[bytes, tuple[int, ...]], None],
     chance: random.Random,
 ) -> None:
-    """Some at the same time, then the next: what is sent follows from the seed, not from who was answered first."""
+    """Send some at the same time, then the next ones, so that the seed alone decides what is sent."""
     port = int(edge.url.rpartition(":")[2])
     over = asyncio.Event()
 
@@ -160,7 +160,7 @@ async def _has_no_connections(edge: RunningEdge) -> bool:
 
 
 async def _talk(port: int, pieces: list[bytes]) -> tuple[int, ...]:
-    """Send pieces, end, and read all answers; their status codes."""
+    """Send the pieces, half-close, read all responses, and return their status codes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answered = b""
     try:
@@ -188,7 +188,7 @@ def _pieces(raw: bytes, chance: random.Random) -> Iterator[bytes]:
 
 
 class _Origin(asyncio.Protocol):
-    """Answers whole requests: 'ok', or the next mutated answer and the end of the connection."""
+    """Answers whole requests with 'ok', or with the next mutated response and the end of the connection."""
 
     def __init__(
         self, found: FuzzedSockets, answers: Iterator[bytes] | None = None, chance: random.Random | None = None
@@ -224,7 +224,7 @@ class _Origin(asyncio.Protocol):
 
 @asynccontextmanager
 async def _edge_before(origin: Callable[[], asyncio.Protocol]) -> AsyncIterator[RunningEdge]:
-    """An edge of two workers in front of such an upstream."""
+    """Run an edge of two workers in front of such an upstream."""
     server = await asyncio.get_running_loop().create_server(origin, "127.0.0.1", 0)
     room = {"name": "sale", "match": {"paths": ["/sale*"]}, "capacity": {"admissions_per_second": 1}}
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

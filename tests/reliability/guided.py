@@ -1,7 +1,7 @@
 """Mutations guided by coverage, by atheris: `make fuzz ARGS="head -max_total_time=600"`. Kinds: head, chunks, cookie.
 
-It looks for what `fuzz.py` looks for, in the same places, but follows which branches an input takes instead of which
-answer it gets. For whoever changes a parser; it ends at the first input that breaks a rule, or when it is told to.
+It checks the same rules as `fuzz.py`, but is guided by the branches that an input takes, not by the result that it
+gets. Run it after a change to a parser. It ends at the first input that breaks a rule, or at the given time.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""What reached the upstream, read as strictly as the RFCs allow: how many requests, and what is wrong with them.
+"""Reads the bytes at the upstream as strictly as the RFCs allow: the requests, and their faults.
 
-Written apart from the edge's own parser, and checked against h11, so that it does not share the edge's mistakes.
+It shares no code with the edge's parser and is checked against h11, so that it does not share the edge's mistakes.
 """
 
 import re
@@ -22,7 +22,7 @@ class Judgement:
 
 
 def judge(received: bytes) -> Judgement:
-    """received: all bytes of one connection to the upstream."""
+    """Judge all bytes of one connection to the upstream."""
     said = Judgement()
     while received:
         head, end, rest = received.partition(b"\r\n\r\n")
@@ -71,7 +71,8 @@ def _after_chunks(rest: bytes) -> tuple[list[str], bytes]:
     while True:
         line, end, after = rest.partition(b"\r\n")
         if not end:
-            return [], b""  # broken off: the upstream sees that it is not whole
+            # Broken off: the upstream sees that the body is not whole.
+            return [], b""
         size = _CHUNK.fullmatch(line)
         if size is None:
             return [f"chunk {line[:40]!r}"], rest

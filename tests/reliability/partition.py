@@ -1,7 +1,8 @@
-"""Two machines joined by Redis, one of them behind a network that is slow or loses a direction: who admits what.
+"""Admissions of two machines joined by Redis, one of them behind a network that is slow or loses a direction.
 
-Both have a room that holds without Redis and one that goes on, CAPACITY a second each over both machines, and more
-visitors than that at a load balancer that sends every request to either. What is counted is what reached the shop.
+Both machines have a room that holds without Redis and one that goes on, CAPACITY admissions a second each over both
+machines. More visitors than that come through a load balancer that sends each request to either machine. Admissions
+are counted at the shop.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ TROUBLES: dict[str, tuple[float, set[str]]] = {
 
 @dataclass
 class Seen:
-    """Of one trouble, by room: admissions a second in its last two thirds, the most within WINDOW_S at any time."""
+    """One kind of trouble. `rate`: admissions a second in its last two thirds, by room. `most`: in any WINDOW_S."""
 
     trouble: str
     rate: dict[str, float] = field(default_factory=dict)
@@ -101,7 +102,7 @@ async def _play(trouble: str, folder: Path) -> Seen:
 
 
 def _settings(upstream: str, redis: str) -> str:
-    """Of one of the two machines: a worker, and a room for each way of doing without Redis, named after it."""
+    """Return the settings of one machine: one worker, and a room for each `when_redis_down`, named after it."""
     rooms = [
         {
             "name": way,
@@ -116,7 +117,7 @@ def _settings(upstream: str, redis: str) -> str:
 
 
 async def _trouble(toxic: ToxicProxy, seen: Seen, far: RunningEdge) -> float:
-    """Make it, wait, end it; when it began, wall clock."""
+    """Make the trouble, wait, and end it; return its wall-clock beginning."""
     begin_s = time.time()
     toxic.delay_s, toxic.lost = TROUBLES[seen.trouble]
     await asyncio.sleep(TROUBLE_S)

@@ -1,4 +1,4 @@
-"""The edge, and nginx and HAProxy as Debian ships them, each in front of upstreams that a measurement brings along."""
+"""Starts the edge, nginx or HAProxy (as Debian ships them) in front of the upstreams of a measurement."""
 
 import asyncio
 import contextlib

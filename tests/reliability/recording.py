@@ -1,4 +1,4 @@
-"""An upstream that keeps every byte it is sent, and one visitor who sends raw bytes and says what came of it."""
+"""An upstream that keeps every byte, and a visitor who sends raw bytes and records the result."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ __all__ = ["Outcome", "Recorder", "provoke"]
 
 #: Statuses with which a request may be refused.
 REFUSALS = frozenset((400, 405, 408, 411, 413, 414, 417, 421, 431, 501, 505))
-#: So long nothing may come before a case counts as over; only servers that do not close are waited for.
+#: A case is over after this time without a byte. Only servers that do not close take it.
 SILENCE_S = 1.0
 
 
 class Recorder(asyncio.Protocol):
-    """Answers each head it is sent, whatever that says. `taken` has the bytes of every connection."""
+    """Answers each head, whatever it says. `taken` holds the bytes of every connection."""
 
     def __init__(self, taken: list[bytearray]) -> None:
         self._bytes = bytearray()
@@ -38,12 +38,12 @@ class Recorder(asyncio.Protocol):
 class Outcome:
     payload: Payload
     status: int
-    """Of the first answer; 0 when there was none."""
+    """The status of the first response, or 0 if there was none."""
     is_closed: bool
     requests: tuple[bytes, ...]
-    """Request lines at the upstream."""
+    """The request lines that reached the upstream."""
     faults: tuple[str, ...]
-    """Why what reached the upstream can be read in two ways."""
+    """Why the bytes at the upstream have more than one reading."""
 
     @property
     def is_refused(self) -> bool:
@@ -51,12 +51,12 @@ class Outcome:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Something unclean was forwarded, or a second request where nobody knows where the first one ends."""
+        """Faulty bytes were forwarded, or a second request behind one whose end is in doubt."""
         return bool(self.faults) or (self.payload.blurs_end and len(self.requests) > 1)
 
 
 async def provoke(port: int, taken: list[bytearray], payload: Payload) -> Outcome:
-    """Send a payload with SMUGGLED behind it to a proxy whose upstream fills `taken`."""
+    """Send a payload and SMUGGLED behind it to a proxy whose upstream fills `taken`."""
     taken.clear()
     async with talking(port) as talk:
         talk.writer.write(payload.raw + SMUGGLED)

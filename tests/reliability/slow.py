@@ -1,9 +1,9 @@
-"""A crowd of slow connections, and whether anybody else notices: latencies of good visitors, memory of the edge.
+"""A crowd of slow connections and its effect on others: latencies of good visitors, memory of the edge.
 
-Whoever of the crowd is cut off comes back at once, so that it stays as large as it is. Eleven in twelve are of five
-kinds in nearly equal parts: nothing sent, a dripped head, a dripped second head, a stalled body, dripped chunks. One in
-twelve asks for a large answer and does not read it. Those hold an upstream connection each, and so must be fewer than
-`upstream.max_connections`: beyond it good visitors wait until the edge cuts them, two seconds under such pressure.
+A connection that is cut off is replaced at once, so the crowd keeps its size. Eleven in twelve are of five kinds in
+nearly equal parts: nothing sent, a trickled head, a trickled second head, a stalled body, trickled chunks. One in
+twelve asks for a large response and does not read it. Each of those holds a connection to the upstream. If they are
+more than `upstream.max_connections`, good visitors wait until the edge cuts them after two seconds.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ rooms: [{{name: sale, match: {{paths: ["/sale*"]}}, capacity: {{admissions_per_s
 BIG = bytes(2_000_000)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
-#: What each kind sends at once, and then a byte a second of.
+#: Of each kind: the bytes that are sent at once, and the byte that is sent each second.
 KINDS = (
     (b"", b""),
     (GET[:12], b"a"),
@@ -62,7 +62,7 @@ class Crowded:
     p50_ms: float
     p99_ms: float
     kib_each: float
-    """Growth of the worker's memory, by connection."""
+    """Growth of the worker's memory a connection."""
     cut: int
     """Connections of the crowd that the edge ended."""
 
@@ -73,13 +73,13 @@ class Tool:
 
     mode: str
     is_available: bool
-    """It said 'service available: YES' throughout."""
+    """It reported 'service available: YES' throughout."""
     seconds: float
 
 
 @contextlib.asynccontextmanager
 async def _edge(folder: Path) -> AsyncIterator[tuple[int, int]]:
-    """An edge in front of an upstream in this process; its port and its worker's process id."""
+    """Run an edge in front of an upstream in this process; yield its port and its worker's process id."""
     origin = await asyncio.start_server(_serve, "127.0.0.1", 0)
     port, file = free_port(), folder / "edge.yaml"
     file.write_text(SETTINGS.format(port=port, origin=origin.sockets[0].getsockname()[1]))
@@ -110,7 +110,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def _get(port: int, target: str = "/") -> float:
-    """A good visitor on a new connection; seconds until the whole answer."""
+    """Send a request on a new connection; return the seconds until the whole response."""
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -124,7 +124,7 @@ async def _get(port: int, target: str = "/") -> float:
 
 
 async def crowd(connections: int, seconds: float) -> Crowded:
-    """Hold so many slow connections for so long, and ask twenty times a second meanwhile."""
+    """Keep this number of slow connections for `seconds`, and send twenty good requests a second meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         async with _edge(Path(folder)) as (port, worker):
             for _ in range(200):
@@ -133,7 +133,8 @@ async def crowd(connections: int, seconds: float) -> Crowded:
             cut = [0]
             slow = [asyncio.ensure_future(_slow(port, KINDS[at % len(KINDS)], cut)) for at in range(connections)]
             try:
-                await asyncio.sleep(connections / 1000)  # let all of them arrive
+                # Let all of them arrive.
+                await asyncio.sleep(connections / 1000)
                 took, failed, most = await _probe(port, seconds, worker)
             finally:
                 for task in slow:
@@ -204,7 +205,7 @@ MODES = {
 
 
 async def slowhttptest(connections: int) -> list[Tool]:
-    """Its four modes, 20 seconds each. Raises FileNotFoundError when it is not installed."""
+    """Run its four modes, 20 seconds each. Raises FileNotFoundError if it is not installed."""
     if shutil.which("slowhttptest") is None:
         raise FileNotFoundError("slowhttptest (apt-get install slowhttptest)")
     found = []

@@ -1,6 +1,7 @@
-"""The corpus through the edge, and through nginx and HAProxy as Debian ships them, in one run.
+"""The corpus through the edge, nginx and HAProxy (as Debian ships them), in one run.
 
-Each proxy has LANES ports with an upstream of its own each, so that what reaches the upstream belongs to one payload.
+Each proxy has LANES ports, and each port an upstream of its own, so that all bytes at an upstream belong to one
+payload.
 """
 
 import asyncio
@@ -24,17 +25,17 @@ class Tally:
     version: str
     refused: int
     forwarded: int
-    """Read in one way, and passed on clean."""
+    """Requests with one reading that were passed on without a fault."""
     ambiguous: tuple[Outcome, ...]
     left_open: int
-    """Refused, and the connection kept for more."""
+    """Refused requests after which the connection stayed open."""
 
     def families(self) -> dict[str, int]:
         return dict(Counter(outcome.payload.family for outcome in self.ambiguous))
 
 
 async def compare() -> list[Tally]:
-    """The edge first, then the controls."""
+    """Measure the edge first, then the others."""
     found = []
     loop = asyncio.get_running_loop()
     for proxy in PROXIES:

@@ -1,7 +1,7 @@
-"""A visitor's connection to a proxy, in raw bytes: what came back is kept however the talk ends.
+"""A visitor's connection to a proxy, in raw bytes. The received bytes are kept, however the talk ends.
 
-Who talks sets the time. Neither a time that is over nor a connection that breaks is an error here: some of what is
-sent is to be answered with just that.
+The caller sets the time limit. Neither a timeout nor a broken connection is an error here, because some requests must
+be answered in just that way.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["OK", "Talk", "talking"]
 
-#: What an upstream says that has nothing to say.
+#: The response of an upstream whose content does not matter.
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -24,7 +24,7 @@ class Talk:
     """The proxy has ended the connection."""
 
     async def hear(self) -> None:
-        """Keep what comes next, which may be the end."""
+        """Keep the next bytes, or take note of the end."""
         data = await self.reader.read(65_536)
         self.answered += data
         self.is_closed = not data
@@ -32,7 +32,7 @@ class Talk:
 
 @contextlib.asynccontextmanager
 async def talking(port: int) -> AsyncIterator[Talk]:
-    """A new connection to this port; a timeout within ends the talk, not the test."""
+    """Open a new connection to this port. A timeout inside the block ends the talk, not the test."""
     talk = Talk(*await asyncio.open_connection("127.0.0.1", port))
     try:
         yield talk

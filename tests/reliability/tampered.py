@@ -1,14 +1,14 @@
 """Tampered tickets and passes through the function that opens them for the edge. Seeded, so repeatable.
 
-A forger is given whatever a visitor can hold: tickets, passes and join tokens of two rooms under the newest and last
-key, and a keyring of his own. Every kind of tampering begins with a genuine cookie and ends with other bytes:
+A forger has what a visitor can have: tickets, passes and join tokens of two rooms under the newest and the last key,
+and a keyring of their own. Every kind of tampering begins with a genuine cookie and ends with other bytes:
 
     letters      one to three letters changed, dropped or added anywhere
     times        another moment in a field of time, the signature kept
     exchanged    the fields of one cookie with the signature of another
     relabelled   one kind as another, another room, another id
     cut          any part of the front or of the end is missing
-    own key      signed well, by a key that is not ours; or by ours for another purpose
+    own key      a valid signature by a key that is not ours, or by ours for another purpose
     spelled      the signature in another spelling of base64: padding, other alphabet, junk between letters
 """
 
@@ -28,13 +28,15 @@ NEWEST, BEFORE = b"n" * 32, b"b" * 32
 ROOMS = ("sale", "tickets")
 KINDS = ("t1", "p1", "j1")
 LETTERS = string.ascii_letters + string.digits + "-_.=~%+/ "
-#: Cookies that are tampered with; and every so many of them are shown untouched, so that the check can fail.
+#: Cookies to tamper with. One in SHOWN is tried unchanged, so that the check can fail.
 GENUINE, SHOWN = 400, 1000
 
 
 def tamper(count: int, seed: int) -> dict[str, Counter[str]]:
-    """For every kind of tampering what became of it, by the reason of the rejection. Raises AssertionError if one opens
-    or a genuine one does not."""
+    """Count the reasons of rejection for every kind of tampering.
+
+    Raises AssertionError if a tampered cookie opens or a genuine one does not.
+    """
     chance = random.Random(seed)
     keys = Keyring([NEWEST, BEFORE])
     genuine = [_cookie(chance, Keyring([chance.choice((NEWEST, BEFORE))])) for _ in range(GENUINE)]

@@ -1,4 +1,4 @@
-"""Bodies: streamed both ways, as fast as the slower end, nothing held whole, framing kept or honestly translated."""
+"""Bodies stream both ways at the speed of the slower end and keep their framing, or get a new one."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import pytest
 BIG = random.Random(7).randbytes(1_000_000) * 20
 
 
-async def test_a_sized_body_goes_through_unchanged_both_ways(edge_in_front_of, upstream):
+async def test_a_sized_body_passes_unchanged_both_ways(edge_in_front_of, upstream):
     body = gzip.compress(b"hello " * 1000)
 
     async def echo(reader, writer):
@@ -32,7 +32,7 @@ async def test_a_sized_body_goes_through_unchanged_both_ways(edge_in_front_of, u
     assert upstream.connections == 1
 
 
-async def test_chunks_and_trailers_go_through_both_ways(edge_in_front_of, upstream):
+async def test_chunks_and_trailers_pass_both_ways(edge_in_front_of, upstream):
     upstream.answer = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
         b"5;ext=1\r\nhello\r\n0006\r\n world\r\n0\r\nX-Sum: 42\r\nContent-Length: 3\r\n\r\n"
@@ -82,7 +82,7 @@ async def test_a_body_that_ends_with_the_connection_is_chunked_for_the_visitor(e
         assert response["Transfer-Encoding"] == "chunked"
 
 
-async def test_an_answer_streams_while_it_is_written(edge_in_front_of, upstream):
+async def test_a_response_streams_while_it_is_written(edge_in_front_of, upstream):
     go_on = asyncio.Event()
 
     async def slow(reader, writer):
@@ -104,7 +104,7 @@ async def test_an_answer_streams_while_it_is_written(edge_in_front_of, upstream)
 
 
 async def test_an_upload_streams_while_it_is_read(edge_in_front_of, upstream):
-    """One that outgrows the buffer, that is; a smaller one waits until it is whole."""
+    """This is so for an upload that outgrows the buffer; a smaller one waits until it is whole."""
     first = asyncio.Event()
 
     async def slow(reader, writer):
@@ -124,7 +124,7 @@ async def test_an_upload_streams_while_it_is_read(edge_in_front_of, upstream):
     assert (await visitor.response()).body == b"ok"
 
 
-async def test_20_megabytes_go_through_both_ways(edge_in_front_of, upstream):
+async def test_20_megabytes_pass_both_ways(edge_in_front_of, upstream):
     async def echo(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BIG))
@@ -160,10 +160,12 @@ async def test_an_upstream_is_read_only_as_fast_as_the_visitor_reads(edge_in_fro
     await visitor.head()
     visitor.writer.transport.pause_reading()
     before = -1
-    while written != before:  # until nothing moves any more
+    # Until nothing moves any more.
+    while written != before:
         before = written
         await asyncio.sleep(0.2)
-    assert written < 30_000_000  # what sockets hold; of a gigabyte
+    # Of a gigabyte, only what the sockets' buffers hold.
+    assert written < 30_000_000
 
 
 async def test_a_visitor_is_read_only_as_fast_as_the_upstream_reads(edge_in_front_of, upstream):
@@ -188,7 +190,7 @@ async def test_a_visitor_is_read_only_as_fast_as_the_upstream_reads(edge_in_fron
 
 
 @pytest.mark.parametrize("how", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
-async def test_an_answer_cut_short_is_not_taken_for_whole(edge_in_front_of, upstream, how):
+async def test_a_response_cut_short_is_not_taken_for_whole(edge_in_front_of, upstream, how):
     async def cut(reader, writer):
         await upstream.read(reader)
         writer.write(f"HTTP/1.1 200 OK\r\n{how}\r\n\r\n5\r\nhello\r\n".encode())
@@ -200,7 +202,7 @@ async def test_an_answer_cut_short_is_not_taken_for_whole(edge_in_front_of, upst
         await visitor.response()
 
 
-async def test_an_answer_before_the_end_of_the_upload_arrives_and_ends_the_connection(edge_in_front_of, upstream):
+async def test_a_response_before_the_end_of_the_upload_arrives_and_ends_the_connection(edge_in_front_of, upstream):
     async def early(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 413 Too much\r\nContent-Length: 2\r\n\r\nno")
@@ -241,8 +243,8 @@ async def test_a_chunked_body_that_breaks_its_framing_is_refused(edge_in_front_o
     assert (response.status, response["Connection"]) == (400, "close")
 
 
-async def test_an_unwanted_body_is_not_swallowed_whole(edge_in_front_of, upstream):
-    """What is read behind an early answer is bounded; of these 60 MB the sockets' own buffers take the most."""
+async def test_of_an_unwanted_body_little_is_read(edge_in_front_of, upstream):
+    """What is read behind an early response is bounded. Of these 60 MB most is in the sockets' buffers."""
     edge = await edge_in_front_of(upstream, rate=0.001)
     await edge.get("/checkout")
     for framing in ("Content-Length: 60000000", "Transfer-Encoding: chunked"):
@@ -263,8 +265,8 @@ async def test_an_unwanted_body_is_not_swallowed_whole(edge_in_front_of, upstrea
     ["/Checkout", "//checkout", "/%63heckout", "/a/../checkout", "/checkout;x", "/checkout.", "/checkout/..;/x",
      "/checkout/%2e%2e/x", "/%2563heckout", "/checkout%00", "/x%2f..%2fcheckout", "/./checkout%20"],
 )  # fmt: skip
-async def test_no_spelling_of_a_path_walks_around_the_room(edge_in_front_of, upstream, target):
-    """And what is forwarded is what came, byte for byte: the reading that was matched is the upstream's own."""
+async def test_no_spelling_of_a_path_gets_past_the_room(edge_in_front_of, upstream, target):
+    """The path goes on byte for byte, so the upstream reads the same path that was matched."""
     edge = await edge_in_front_of(upstream, rate=0.001)
     assert (await edge.get(target))["Stanchion-State"] == "admitted"
     assert upstream.requests[0].line == f"GET {target} HTTP/1.1"
@@ -273,7 +275,7 @@ async def test_no_spelling_of_a_path_walks_around_the_room(edge_in_front_of, ups
 
 
 async def test_an_unwanted_body_is_skipped_when_short_and_ends_the_connection_when_long(edge_in_front_of, upstream):
-    """The waiting page answers a POST: what follows is a request again, never the rest of that body."""
+    """The waiting page answers a POST. The bytes behind its body are a request; the body is not."""
     edge = await edge_in_front_of(upstream, rate=0.001)
     await edge.get("/checkout")
     visitor = await edge.connect()

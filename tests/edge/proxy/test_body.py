@@ -1,4 +1,4 @@
-"""Bodies are cut where their framing says, however their bytes come, and framing that can be read twice is refused."""
+"""Bodies are cut where their framing says, in any pieces, and framing with two readings is refused."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def wire(chunks: list[bytes], trailers: bytes = b"") -> bytes:
 
 
 @given(CHUNKS, CUTS, st.binary(max_size=20))
-def test_chunks_come_out_the_same_however_they_come_in(chunks: list[bytes], cuts: list[int], behind: bytes) -> None:
+def test_chunks_in_any_pieces_give_the_same_content(chunks: list[bytes], cuts: list[int], behind: bytes) -> None:
     plain, again = ChunkedBody(chunked=False), ChunkedBody(chunked=True)
     out, rewritten, rest = b"", b"", b""
     for piece in cut(wire(chunks, b"X: 1\r\n") + behind, cuts):
@@ -59,8 +59,8 @@ def test_a_sized_body_ends_after_its_length(body: bytes, behind: bytes, cuts: li
 
 @settings(max_examples=2000, deadline=None)
 @given(st.text('0123456789abcdefABCDEF \t;=\r\n\x00xX-+"é', max_size=30).map(lambda text: text.encode("latin-1")), CUTS)
-def test_what_is_accepted_is_what_h11_accepts(noise: bytes, cuts: list[int]) -> None:
-    """And no cut of the bytes changes the verdict."""
+def test_accepted_chunks_are_read_as_h11_reads_them(noise: bytes, cuts: list[int]) -> None:
+    """And no cut of the bytes changes the result."""
 
     def ours(pieces: list[bytes]) -> bytes | None:
         body, out = ChunkedBody(chunked=False), b""
@@ -91,7 +91,7 @@ def test_what_is_accepted_is_what_h11_accepts(noise: bytes, cuts: list[int]) -> 
     "name",
     ["Content-Length", "Transfer-Encoding", "Host", "Cookie", "Set-Cookie", "X-Forwarded-For", "X-Stanchion-Room"],
 )
-def test_trailers_hold_nothing_that_routes_frames_or_vouches(name: str) -> None:
+def test_trailers_with_routing_framing_or_credentials_are_dropped(name: str) -> None:
     body = ChunkedBody(chunked=True)
     assert body.feed(b"0\r\n" + name.encode() + b": 1\r\nX-Sum: 2\r\n\r\n") == b"0\r\nX-Sum: 2\r\n\r\n"
 
@@ -103,7 +103,7 @@ def test_lines_and_trailers_are_bounded() -> None:
         ChunkedBody(chunked=True).feed(b"0\r\n" + b"X: y\r\n" * 2000)
 
 
-def test_a_body_that_ends_with_the_connection() -> None:
+def test_a_body_without_a_length_ends_with_the_connection() -> None:
     assert EndlessBody(chunked=True).feed(b"abc") == b"3\r\nabc\r\n"
     assert EndlessBody(chunked=True).end() == b"0\r\n\r\n"
     assert EndlessBody(chunked=False).feed(b"abc") == b"abc"

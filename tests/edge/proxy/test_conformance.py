@@ -1,4 +1,4 @@
-"""What RFC 9110 and 9112 demand of a proxy, put to the edge; `docs/conformance.md` has nginx and HAProxy too."""
+"""The edge meets the requirements of RFC 9110 and 9112. `docs/conformance.md` compares it with nginx and HAProxy."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -20,14 +20,14 @@ async def _lane(stack: AsyncExitStack, edge_in_front_of, upstream_settings: str 
     return (await edge_in_front_of(behind, upstream_settings)).port, origin
 
 
-async def test_the_edge_fails_those_requirements_only_that_say_why(edge_in_front_of):
+async def test_the_edge_fails_only_requirements_with_a_stated_reason(edge_in_front_of):
     async with AsyncExitStack() as stack:
         failed = await fails([await _lane(stack, edge_in_front_of) for _ in range(LANES)])
     excused = {requirement for requirement in REQUIREMENTS if requirement.reason}
     assert failed == excused, [(each.section, each.says) for each in failed ^ excused]
 
 
-async def test_with_a_name_for_it_requests_go_on_with_via(edge_in_front_of):
+async def test_with_upstream_via_set_requests_go_on_with_via(edge_in_front_of):
     [via] = [requirement for requirement in FORWARDING if requirement.section == "9110 7.6.3"]
     async with AsyncExitStack() as stack:
         port, origin = await _lane(stack, edge_in_front_of, "via: edge")
@@ -37,7 +37,7 @@ async def test_with_a_name_for_it_requests_go_on_with_via(edge_in_front_of):
         assert seen.first.all(b"via") == [b"1.0 fred", b"1.1 edge"]
 
 
-def test_there_are_many_and_none_twice():
+def test_requirements_are_many_and_none_is_listed_twice():
     assert len(REQUIREMENTS) >= 81
     for group in GROUPS.values():
         assert len({(each.section, each.says) for each in group}) == len(group)

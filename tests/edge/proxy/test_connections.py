@@ -1,4 +1,4 @@
-"""Connections: kept, closed, pipelined, expected, upgraded, drained."""
+"""Connections: keep-alive, close, pipelining, `Expect`, upgrades, draining."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ async def test_pipelined_requests_are_answered_in_order(edge_in_front_of, upstre
             assert response.body == path.encode()
 
 
-async def test_a_client_that_pipelines_without_reading_is_not_served_into_memory(edge_in_front_of, upstream):
+async def test_responses_for_a_client_that_does_not_read_do_not_fill_the_memory(edge_in_front_of, upstream):
     visitor = await (await edge_in_front_of(upstream)).connect()
     visitor.writer.transport.pause_reading()
     poll = b"GET /_stanchion/status?room=checkout HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -64,8 +64,7 @@ async def test_connection_close_is_honoured_and_announced(edge_in_front_of, upst
         assert await visitor.wait_closed() == b""
 
 
-async def test_http_1_0_is_served_by_its_rules(edge_in_front_of, upstream):
-    """No chunks, and the connection closes unless it asks to be kept."""
+async def test_http_1_0_gets_no_chunks_and_closes_unless_asked(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream)
     visitor = await edge.connect()
     visitor.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
@@ -103,7 +102,7 @@ async def test_expect_100_continue_is_answered_before_the_body_is_sent(edge_in_f
         assert (await visitor.response()).body == b"ok"
 
 
-async def test_a_waiting_visitor_never_sends_the_body_it_asked_about(edge_in_front_of, upstream):
+async def test_a_waiting_visitor_is_not_asked_for_the_body(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, rate=0.001)
     await edge.get("/checkout")
     visitor = await edge.connect()
@@ -119,7 +118,7 @@ async def test_other_expectations_are_refused(edge_in_front_of, upstream):
     assert not upstream.requests
 
 
-async def test_an_upgrade_is_spliced(edge_in_front_of, upstream):
+async def test_an_upgrade_becomes_a_tunnel(edge_in_front_of, upstream):
     async def websocket(reader, writer):
         request = await upstream.read(reader)
         assert request["Connection"] == "Upgrade"
@@ -153,8 +152,8 @@ async def test_an_upgrade_is_spliced(edge_in_front_of, upstream):
     assert edge.outcomes == ["admitted"]
 
 
-async def test_an_upgrade_of_a_visitor_who_has_ended_ends_with_the_upstream(edge_in_front_of, upstream):
-    """Nothing more can come from them: it is over when the upstream has no more to say, not when it has idled."""
+async def test_the_tunnel_of_a_visitor_who_half_closed_ends_with_the_upstream(edge_in_front_of, upstream):
+    """Nothing more can come from the visitor, so the tunnel ends with the upstream, not after its idle time."""
 
     async def says_one_thing(reader, writer):
         await upstream.read(reader)
@@ -173,7 +172,7 @@ async def test_an_upgrade_of_a_visitor_who_has_ended_ends_with_the_upstream(edge
 
 
 async def test_nothing_behind_an_upgrade_is_sent_before_the_upstream_agrees(edge_in_front_of, upstream):
-    """Bytes behind the head are the next request, until a 101 makes them the tunnel's (CVE-2026-2833)."""
+    """Bytes behind the head are the next request until a 101 makes them part of the tunnel (CVE-2026-2833)."""
     visitor = await (await edge_in_front_of(upstream)).connect()
     visitor.send(
         b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n"
@@ -184,7 +183,7 @@ async def test_nothing_behind_an_upgrade_is_sent_before_the_upstream_agrees(edge
     assert [request.line.split()[1] for request in upstream.requests] == ["/a", "/checkout"]
 
 
-async def test_a_101_that_nobody_asked_for_is_a_502(edge_in_front_of, upstream):
+async def test_an_unrequested_101_becomes_a_502(edge_in_front_of, upstream):
     upstream.answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
     visitor = await (await edge_in_front_of(upstream)).connect()
     assert (await visitor.get("/")).status == 502
@@ -193,7 +192,7 @@ async def test_a_101_that_nobody_asked_for_is_a_502(edge_in_front_of, upstream):
 
 
 @pytest.mark.parametrize(("how", "settings"), [("reset", ""), ("closed", "limits: {serve_half_closed: false}")])
-async def test_a_visitor_who_leaves_ends_the_call_to_the_upstream(edge_in_front_of, upstream, how, settings):
+async def test_a_visitor_who_leaves_ends_the_request_to_the_upstream(edge_in_front_of, upstream, how, settings):
     called, gone = asyncio.Event(), asyncio.Event()
 
     async def waits(reader, writer):
@@ -218,7 +217,7 @@ async def test_a_visitor_who_leaves_ends_the_call_to_the_upstream(edge_in_front_
     assert edge.outcomes == ["abandoned"]
 
 
-async def test_draining_answers_what_is_under_way_and_takes_nothing_new(edge_in_front_of, upstream):
+async def test_draining_answers_requests_under_way_and_accepts_no_connection(edge_in_front_of, upstream):
     go_on = asyncio.Event()
 
     async def slow(reader, writer):
@@ -249,8 +248,8 @@ async def test_draining_answers_what_is_under_way_and_takes_nothing_new(edge_in_
 
 
 @pytest.mark.parametrize("turns", range(5))
-async def test_draining_loses_nobody_who_is_just_being_accepted(edge_in_front_of, upstream, turns):
-    """A connection is the process's some turns of the loop before its protocol hears of it."""
+async def test_draining_loses_no_connection_that_is_being_accepted(edge_in_front_of, upstream, turns):
+    """A connection is accepted some turns of the loop before its protocol hears of it."""
     edge = await edge_in_front_of(upstream)
     with socket.create_connection(("127.0.0.1", edge.port)) as newcomer:
         newcomer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\norder")
@@ -259,13 +258,14 @@ async def test_draining_loses_nobody_who_is_just_being_accepted(edge_in_front_of
             await asyncio.sleep(0)
         await edge.stop(5.0)
         try:
-            edge.queue.accept()[0].close()  # for a successor: not accepted
+            # Not accepted: left for the next process.
+            edge.queue.accept()[0].close()
         except BlockingIOError:
-            # No further turn of the loop: the process would have ended.
+            # Without another turn of the loop, because the process would have ended.
             assert newcomer.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_draining_ends_with_the_grace(edge_in_front_of, upstream):
+async def test_draining_ends_with_the_grace_time(edge_in_front_of, upstream):
     async def hangs(reader, writer):
         await reader.read()
 

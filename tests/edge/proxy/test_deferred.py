@@ -1,4 +1,4 @@
-"""A connection whose verdict other nodes have a say in: it waits, keeps what comes behind, and loses nothing."""
+"""A request whose verdict depends on other nodes waits, keeps the bytes behind it, and loses nothing."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ IDENT = "a" * 22
 
 
 class Supervisor:
-    """Answers when the test says so."""
+    """Answers redemption checks when the test says so."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -72,8 +72,8 @@ async def test_requests_with_the_same_ticket_ask_once(edge_in_front_of, upstream
     assert len({request["X-Stanchion-Admitted-At"] for request in upstream.requests}) == 1
 
 
-async def test_a_place_that_was_used_elsewhere_gets_the_pass_that_was_given_there(edge_in_front_of, upstream):
-    """The request goes on with it, and nobody else's turn is lost for it."""
+async def test_a_ticket_redeemed_elsewhere_gets_the_pass_that_was_given_there(edge_in_front_of, upstream):
+    """The request goes on with that pass, and no admission is lost."""
     supervisor = Supervisor()
     edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
@@ -87,7 +87,7 @@ async def test_a_place_that_was_used_elsewhere_gets_the_pass_that_was_given_ther
     assert float(request["X-Stanchion-Admitted-At"]) == pytest.approx(given.admitted_at, abs=0.001)
 
 
-async def test_a_place_that_is_over_elsewhere_is_a_first_visit(edge_in_front_of, upstream):
+async def test_a_ticket_whose_session_ended_elsewhere_is_a_first_visit(edge_in_front_of, upstream):
     supervisor = Supervisor()
     edge = await edge_in_front_of(upstream, redemption=supervisor.redemption, rate=1.0)
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
@@ -101,7 +101,7 @@ async def test_a_place_that_is_over_elsewhere_is_a_first_visit(edge_in_front_of,
 
 
 @pytest.mark.parametrize(("policy", "state"), [("admit", "admitted"), ("hold", "waiting")])
-def test_when_nobody_answers_the_settings_decide(policy: str, state: str) -> None:
+def test_without_an_answer_the_settings_decide(policy: str, state: str) -> None:
     supervisor = Supervisor()
     text = YAML.replace("secret_keys_env", 'cluster: {redis_url: "redis://127.0.0.1:1"}\nsecret_keys_env', 1)
     gated = Gated(
@@ -134,7 +134,7 @@ async def test_a_visitor_who_leaves_meanwhile_comes_back_to_the_same_pass(edge_i
     assert len(supervisor.asked) == 1
 
 
-async def test_newcomers_and_passes_ask_nobody(edge_in_front_of, upstream):
+async def test_newcomers_and_passes_need_no_redemption_check(edge_in_front_of, upstream):
     supervisor = Supervisor()
     edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     first = await edge.get("/checkout")
@@ -144,7 +144,7 @@ async def test_newcomers_and_passes_ask_nobody(edge_in_front_of, upstream):
     assert supervisor.asked == []
 
 
-async def test_the_edge_drains_with_a_question_open(edge_in_front_of, upstream):
+async def test_the_edge_drains_while_a_redemption_check_is_open(edge_in_front_of, upstream):
     supervisor = Supervisor()
     edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))

@@ -1,4 +1,4 @@
-"""An upstream that is down, slow, broken or lying: a clear answer, at once or in time, and never a second sale."""
+"""An upstream that is down, slow or broken: visitors get a clear response in time, and no request is sent twice."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def test_an_upstream_that_is_slow_is_a_504(edge_in_front_of, upstream):
     assert (await visitor.response()).status == 504
 
 
-async def test_an_answer_that_stalls_is_cut(edge_in_front_of, upstream):
+async def test_a_response_that_stalls_is_cut(edge_in_front_of, upstream):
     async def stalls(reader, writer):
         await upstream.read(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
@@ -71,8 +71,8 @@ async def test_an_answer_that_stalls_is_cut(edge_in_front_of, upstream):
     ],
     ids=range(19),
 )
-async def test_an_answer_that_cannot_be_read_is_a_502(edge_in_front_of, upstream, answer):
-    """And the next request of the same visitor is served as if nothing had been."""
+async def test_a_response_that_cannot_be_read_becomes_a_502(edge_in_front_of, upstream, answer):
+    """The next request of the same visitor is served."""
 
     async def broken(reader, writer):
         request = await upstream.read(reader)
@@ -93,8 +93,8 @@ async def test_an_answer_that_cannot_be_read_is_a_502(edge_in_front_of, upstream
     assert edge.outcomes == ["broken", "forwarded"]
 
 
-async def test_what_an_upstream_says_unasked_reaches_nobody(edge_in_front_of, upstream):
-    """A second answer glued to the first, or sent later over an idle connection, is never the next request's."""
+async def test_bytes_that_no_request_asked_for_reach_no_visitor(edge_in_front_of, upstream):
+    """A second response behind the first, or later on an idle connection, is not the next request's response."""
     poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
     upstream.answer += poison
     edge = await edge_in_front_of(upstream)
@@ -118,8 +118,9 @@ async def test_what_an_upstream_says_unasked_reaches_nobody(edge_in_front_of, up
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"])
 @pytest.mark.parametrize("is_reused", [True, False], ids=["reused", "fresh"])
-async def test_only_what_is_safe_is_sent_again(edge_in_front_of, upstream, method, is_reused):
-    """A request reaches the upstream once, unless it is safe, on a connection that was used before, and unanswered."""
+async def test_only_a_safe_unanswered_request_on_a_used_connection_is_sent_again(
+    edge_in_front_of, upstream, method, is_reused
+):
     lost = []
 
     async def forgets(reader, writer):
@@ -172,7 +173,7 @@ async def test_no_more_connections_than_allowed_go_to_the_upstream(edge_in_front
     assert upstream.connections == 3
 
 
-async def test_who_waits_too_long_for_an_upstream_connection_gets_a_504(edge_in_front_of, upstream):
+async def test_a_visitor_who_waits_too_long_for_an_upstream_connection_gets_a_504(edge_in_front_of, upstream):
     async def hangs(reader, writer):
         await reader.read()
 

@@ -1,4 +1,4 @@
-"""A short run of what `make reliability` does a million times."""
+"""A short form of the fuzzing that `make reliability` does a million times."""
 
 from tests.reliability.fuzz import fuzz
 from tests.reliability.fuzz_sockets import fuzz_sockets
@@ -6,7 +6,7 @@ from tests.reliability.fuzz_sockets import fuzz_sockets
 
 def test_mutated_input_is_read_in_one_way_or_refused():
     for kind, fuzzed in fuzz(4000, seed=1).items():
-        assert fuzzed.accepted > 10, f"mutations of {kind} are all refused: nothing is tried behind the first check"
+        assert fuzzed.accepted > 10, f"mutations of {kind} are all refused, so nothing behind the first check is tested"
         assert fuzzed.kept > 5
 
 
@@ -15,6 +15,6 @@ async def test_mutated_bytes_over_sockets_harm_nobody():
         assert not fuzzed.faults, (kind, len(fuzzed.faults), fuzzed.faults[:3])
         assert fuzzed.sent >= 200
         assert fuzzed.forwarded > 50, (
-            f"of the mutated {kind} hardly any came through: nothing is tried behind the first check"
+            f"of the mutated {kind} hardly any was accepted, so nothing behind the first check is tested"
         )
         assert fuzzed.served > 1

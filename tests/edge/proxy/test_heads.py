@@ -1,4 +1,4 @@
-"""What of a head goes on, in both directions: everything that belongs to the ends, nothing that belongs to the hop."""
+"""Which fields go on, in both directions: all that belong to the ends, none that belong to the hop."""
 
 import pytest
 
@@ -52,8 +52,8 @@ async def test_hop_by_hop_fields_end_at_the_edge(edge_in_front_of, upstream):
     assert "X-Kept" in response
 
 
-async def test_nobody_but_the_edge_speaks_for_the_edge(edge_in_front_of, upstream):
-    """Neither as a client with the edge's headers (also in CGI's spelling) nor as an upstream towards a visitor."""
+async def test_only_the_edge_can_set_the_edges_own_fields(edge_in_front_of, upstream):
+    """A client cannot, also not in CGI's spelling, nor can an upstream towards a visitor."""
     upstream.answer = (
         b"HTTP/1.1 200 OK\r\nStanchion-Stock: 5\r\nStanchion-Command: nonsense\r\nContent-Length: 0\r\n\r\n"
     )
@@ -100,7 +100,7 @@ async def test_the_host_is_preserved_or_replaced(edge_in_front_of, upstream):
     assert upstream.requests[-1]["X-Forwarded-Host"] == "shop.example"
 
 
-async def test_a_get_stays_without_body_or_content_type(edge_in_front_of, upstream):
+async def test_a_get_gets_no_body_or_content_type(edge_in_front_of, upstream):
     await (await edge_in_front_of(upstream)).get("/")
     assert {name for name, _ in upstream.requests[0].fields} == {
         "Host",
@@ -111,7 +111,7 @@ async def test_a_get_stays_without_body_or_content_type(edge_in_front_of, upstre
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-async def test_answers_that_have_no_body_end_with_their_head(edge_in_front_of, upstream, status):
+async def test_responses_without_a_body_end_with_their_head(edge_in_front_of, upstream, status):
     upstream.answer = f"HTTP/1.1 {status}\r\nETag: x\r\n\r\n".encode()
     visitor = await (await edge_in_front_of(upstream)).connect()
     for _ in range(2):
@@ -122,7 +122,7 @@ async def test_answers_that_have_no_body_end_with_their_head(edge_in_front_of, u
     assert upstream.connections == 1
 
 
-async def test_head_tells_the_length_and_sends_nothing(edge_in_front_of, upstream):
+async def test_a_response_to_head_has_the_length_and_no_body(edge_in_front_of, upstream):
     upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nContent-Encoding: gzip\r\n\r\n"
     visitor = await (await edge_in_front_of(upstream)).connect()
     for _ in range(2):
@@ -134,7 +134,7 @@ async def test_head_tells_the_length_and_sends_nothing(edge_in_front_of, upstrea
     assert (await visitor.get("/", method="HEAD")).status == 200
 
 
-async def test_head_of_the_edges_own_answers_has_their_length_and_no_body(edge_in_front_of, upstream):
+async def test_the_edges_own_response_to_head_has_the_length_and_no_body(edge_in_front_of, upstream):
     visitor = await (await edge_in_front_of(upstream)).connect()
     for _ in range(2):
         response = await visitor.get("/_stanchion/nothing", method="HEAD")

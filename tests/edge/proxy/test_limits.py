@@ -1,4 +1,4 @@
-"""Slow and greedy clients: each is cut within its limit and a second, and costs the upstream nothing meanwhile."""
+"""Slow and greedy clients are cut within their limit and a second, and cost the upstream nothing meanwhile."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 async def seconds_until_closed(edge, begin: bytes, drip: bytes = b"", answers: int = 0) -> float:
-    """From the last of `begin` (and the answers to it) to the end of the connection, dripping a byte each 50 ms."""
+    """Send `begin`, read its responses, then send a byte of `drip` each 50 ms; return the seconds until the end."""
     visitor = await edge.connect()
     visitor.send(begin)
     for _ in range(answers):
@@ -59,15 +59,16 @@ CASES = {
 
 async def test_every_slow_case_ends_within_its_limit_and_a_second(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings=LIMITS, rate=0.001)
-    await edge.get("/checkout")  # the room's only place for a long time
+    # The room's only admission for a long time.
+    await edge.get("/checkout")
     took = await asyncio.gather(*(seconds_until_closed(edge, *case) for case in CASES.values()))
     late = {name: round(s, 2) for name, s in zip(CASES, took, strict=True) if not 0.3 < s < LIMIT_S + 1.0}
-    # A drip during which the edge lingers after its refusal may take LINGER_S more; the visitor has the answer by then.
+    # While bytes trickle in, the edge lingers for LINGER_S after its refusal. The visitor has the response by then.
     assert all(name.startswith("dripped") and s < LIMIT_S + 3.0 for name, s in late.items()), late
 
 
-async def test_nobody_is_cut_off_while_the_edge_itself_stalls(edge_in_front_of, upstream):
-    """A loop that was held up finds deadlines over and heads unread, and the heads come first."""
+async def test_no_visitor_is_cut_off_while_the_edge_itself_stalls(edge_in_front_of, upstream):
+    """After a stall of the loop, deadlines have passed and heads are unread. The heads come first."""
     edge = await edge_in_front_of(upstream, settings=LIMITS)
     visitors = [await edge.connect() for _ in range(20)]
     for visitor in visitors:
@@ -75,7 +76,7 @@ async def test_nobody_is_cut_off_while_the_edge_itself_stalls(edge_in_front_of, 
     await asyncio.sleep(0.1)
 
     def stall() -> None:
-        """From where sockets are read, so that the deadlines' timer is the next to have its turn."""
+        """Stall where sockets are read, so that the sweep runs next."""
         loop.remove_reader(near)
         for visitor in visitors:
             visitor.send(GET[20:])
@@ -111,8 +112,8 @@ async def test_a_visitor_who_does_not_read_is_cut(edge_in_front_of, upstream):
     assert edge.outcomes == ["unread"]
 
 
-async def test_who_does_not_read_gives_way_to_who_waits(edge_in_front_of, upstream):
-    """Long before their time is over, when they hold the connections that others need."""
+async def test_a_visitor_who_does_not_read_gives_way_to_one_who_waits(edge_in_front_of, upstream):
+    """If others need the upstream connection, the visitor is cut long before their own time limit."""
 
     async def by_path(reader, writer):
         while True:
@@ -130,13 +131,14 @@ async def test_who_does_not_read_gives_way_to_who_waits(edge_in_front_of, upstre
         visitor.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
     while len(upstream.requests) < 2:
         await asyncio.sleep(0.01)
-    async with asyncio.timeout(10):  # of the 30 seconds that they would else have
+    # Without visitors who wait, the limit is 30 seconds.
+    async with asyncio.timeout(10):
         assert (await edge.get("/")).body == b"ok"
     assert edge.outcomes[0] == "unread"
 
 
-async def test_an_answer_that_is_left_lying_ends_the_connection(edge_in_front_of, upstream):
-    """And what stands behind it is not served, for its answers would only fill the memory."""
+async def test_a_response_that_is_not_read_ends_the_connection(edge_in_front_of, upstream):
+    """Requests behind it are not served, because their responses would only fill the memory."""
     upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n" + bytes(40_000)
     edge = await edge_in_front_of(upstream, settings=LIMITS)
     raw = socket.socket()
@@ -152,11 +154,11 @@ async def test_an_answer_that_is_left_lying_ends_the_connection(edge_in_front_of
                     await asyncio.sleep(0.1)
                     await loop.sock_sendall(raw, b"GET")
     served = len(upstream.requests)
-    assert served < 200, "the edge went on asking the upstream for a visitor who takes nothing"
+    assert served < 200, "the edge forwarded requests of a visitor who does not read"
 
 
 async def test_a_trickling_upload_takes_no_upstream_connection(edge_in_front_of, upstream):
-    """More of them than there are upstream connections, and everybody else is served."""
+    """There are more such uploads than upstream connections, and all other visitors are served."""
     edge = await edge_in_front_of(upstream, "max_connections: 2")
     for _ in range(20):
         visitor = await edge.connect()
@@ -167,8 +169,8 @@ async def test_a_trickling_upload_takes_no_upstream_connection(edge_in_front_of,
         assert (await edge.get("/")).body == b"ok"
 
 
-async def test_a_body_that_keeps_the_rate_is_taken_however_long_it_lasts(edge_in_front_of, upstream):
-    """It lasts longer than the time in which nothing at all may come, which is more than a busy machine stalls."""
+async def test_a_body_that_keeps_the_minimum_rate_may_last_any_time(edge_in_front_of, upstream):
+    """It lasts longer than `body_seconds`, the longest silence, which is longer than a busy machine stalls."""
     limits = "limits: {body_seconds: 2.0, body_bytes_per_second: 1000, body_buffer_bytes: 2000}"
     visitor = await (await edge_in_front_of(upstream, settings=limits)).connect()
     visitor.send(P + b"Content-Length: 12000\r\n\r\n")
@@ -180,7 +182,7 @@ async def test_a_body_that_keeps_the_rate_is_taken_however_long_it_lasts(edge_in
 
 
 @pytest.mark.parametrize("framing", ["sized", "chunked"])
-async def test_a_body_may_be_as_large_as_its_room_says(edge_in_front_of, upstream, framing):
+async def test_a_body_may_be_as_large_as_the_limit(edge_in_front_of, upstream, framing):
     edge = await edge_in_front_of(upstream, settings="limits: {body_bytes: 100}")
     for size, expected in ((100, 200), (101, 413)):
         visitor = await edge.connect()
@@ -198,8 +200,8 @@ async def test_a_body_may_be_as_large_as_its_room_says(edge_in_front_of, upstrea
     assert await visitor.wait_closed() == b""
 
 
-async def test_the_edge_itself_says_continue(edge_in_front_of, upstream):
-    """For the upstream to say it, it would have to hold a connection while the visitor trickles."""
+async def test_the_edge_itself_answers_expect_continue(edge_in_front_of, upstream):
+    """Otherwise the upstream would need a connection while the visitor trickles."""
     visitor = await (await edge_in_front_of(upstream)).connect()
     visitor.send(P + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     assert (await visitor.response()).status == 100
@@ -216,7 +218,7 @@ async def test_a_long_target_is_a_414(edge_in_front_of, upstream):
     assert (response.status, response["Connection"]) == (414, "close")
 
 
-async def test_a_connection_serves_so_many_requests_and_no_more(edge_in_front_of, upstream):
+async def test_a_connection_serves_requests_per_connection_and_no_more(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings="limits: {requests_per_connection: 3}")
     for last in ("/", "/_stanchion/nothing"):
         visitor = await edge.connect()
@@ -244,7 +246,7 @@ async def test_a_visitor_who_half_closes_is_still_answered(edge_in_front_of, ups
     assert await visitor.wait_closed() == b""
 
 
-async def test_half_a_request_that_is_closed_behind_goes_nowhere(edge_in_front_of, upstream):
+async def test_an_incomplete_request_before_a_half_close_is_not_forwarded(edge_in_front_of, upstream):
     visitor = await (await edge_in_front_of(upstream)).connect()
     visitor.send(P + b"Content-Length: 5\r\n\r\nhel")
     visitor.writer.write_eof()
@@ -265,19 +267,20 @@ async def test_connections_of_one_address_are_limited(edge_in_front_of, upstream
     assert (await visitors[1].get("/")).body == b"ok"
 
 
-async def test_proxies_that_speak_for_many_are_not_limited(edge_in_front_of, upstream):
+async def test_connections_of_trusted_proxies_are_not_limited(edge_in_front_of, upstream):
     settings = "limits: {connections_per_address: 1}\ntrusted_proxies: [127.0.0.1]"
     edge = await edge_in_front_of(upstream, settings=settings)
     for visitor in [await edge.connect() for _ in range(5)]:
         assert (await visitor.get("/")).body == b"ok"
 
 
-async def test_at_the_limit_newcomers_wait_and_nobody_is_dropped(edge_in_front_of, upstream):
+async def test_at_the_connection_limit_newcomers_wait_and_none_is_dropped(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings="limits: {connections: 20}")
     inside = [await edge.connect() for _ in range(20)]
     for visitor in inside:
         assert (await visitor.get("/")).body == b"ok"
-    waiting = [await edge.connect() for _ in range(10)]  # by the kernel
+    # The kernel completes these connections; the edge has not accepted them.
+    waiting = [await edge.connect() for _ in range(10)]
     asked = [asyncio.get_running_loop().create_task(visitor.get("/")) for visitor in waiting]
     await asyncio.sleep(0.3)
     assert not any(task.done() for task in asked)

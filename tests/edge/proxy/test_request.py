@@ -1,4 +1,4 @@
-"""What a request's head means: the same whatever was read before, and never more than a stricter reader agrees to."""
+"""A head means the same whatever was read before, and a stricter reader agrees with every accepted head."""
 
 import h11
 import pytest
@@ -13,13 +13,13 @@ SHARED = RequestParser()
 
 
 def read(raw: bytes) -> Request | Refusal:
-    """By a parser that has read much before, which must not matter."""
+    """Read with a parser that has read many heads and with a new one: the result must be the same."""
     shared, fresh = SHARED.parse(raw), RequestParser().parse(raw)
     assert shared == fresh
     return fresh
 
 
-def test_a_head_is_read() -> None:
+def test_a_good_head_is_read() -> None:
     request = read(GOOD)
     assert isinstance(request, Request)
     assert (request.method, request.target, request.length, request.keep_alive) == ("GET", "/checkout?a=1", 0, True)
@@ -45,7 +45,7 @@ def test_a_head_is_read() -> None:
         (b"Expect: 100-continue", {"expects_continue": False}),
     ],
 )
-def test_what_fields_say_about_the_connection(lines: bytes, expected: dict[str, object]) -> None:
+def test_fields_that_concern_the_connection_are_read(lines: bytes, expected: dict[str, object]) -> None:
     request = read(b"POST / HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n\r\n")
     assert isinstance(request, Request)
     assert {name: getattr(request, name) for name in expected} == expected
@@ -82,8 +82,8 @@ HEADS = st.builds(
 
 @settings(max_examples=2000, deadline=None)
 @given(HEADS)
-def test_what_is_accepted_has_one_reading(raw: bytes) -> None:
-    """h11, which was written against the same attacks, reads every accepted head in the same way."""
+def test_an_accepted_head_has_one_reading(raw: bytes) -> None:
+    """h11, which was written against the same attacks, reads it in the same way."""
     head_end = raw.index(b"\r\n\r\n") + 4
     request = read(raw[:head_end])
     if isinstance(request, Refusal):
@@ -108,7 +108,7 @@ def test_what_is_accepted_has_one_reading(raw: bytes) -> None:
 @settings(max_examples=2000, deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
 def test_any_change_of_one_byte_is_read_anew_or_refused(at: int, byte: int) -> None:
-    """No state of the parser survives a head: neither a good one nor a broken one."""
+    """No state of the parser survives a head, neither a good one nor a broken one."""
     changed = GOOD[:at] + bytes([byte]) + GOOD[at + 1 :]
     end = changed.find(b"\r\n\r\n")
     if end >= 0:
@@ -118,13 +118,13 @@ def test_any_change_of_one_byte_is_read_anew_or_refused(at: int, byte: int) -> N
 
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200))
-def test_any_bytes_give_a_value(noise: bytes) -> None:
+def test_any_bytes_give_a_request_or_a_refusal(noise: bytes) -> None:
     read(noise + b"\r\n\r\n")
 
 
 @given(st.integers(0, len(GOOD) - 1), st.binary(max_size=40))
 def test_a_head_ends_at_its_empty_line_and_not_before(cut: int, behind: bytes) -> None:
-    """Cut anywhere, the rest is waited for: between the two bytes of a line's end too."""
+    """An incomplete head is waited for, also if it is cut between CR and LF."""
     assert end_of_head(GOOD + behind, 1000) == len(GOOD)
     assert end_of_head(GOOD[:cut], 1000) == 0
 
@@ -140,7 +140,7 @@ def test_a_head_ends_at_its_empty_line_and_not_before(cut: int, behind: bytes) -
         (b" GET /", 400),
     ],
 )
-def test_what_never_becomes_a_head_is_refused_before_its_end(data: bytes, status: int) -> None:
+def test_bytes_that_cannot_become_a_head_are_refused_before_its_end(data: bytes, status: int) -> None:
     found = end_of_head(data, 100)
     assert isinstance(found, Refusal)
     assert found.status == status

@@ -1,4 +1,4 @@
-"""A request with two readings is refused and its connection closed: nothing of it, or behind it, goes on."""
+"""A request with two readings is refused and its connection closed. Neither it nor bytes behind it are forwarded."""
 
 import pytest
 
@@ -141,7 +141,7 @@ CASES = {
 @pytest.mark.parametrize(
     "payload", [pytest.param(case, id=f"{name} {at}") for name, cases in CASES.items() for at, case in enumerate(cases)]
 )
-async def test_a_request_with_two_readings_goes_nowhere(edge_in_front_of, upstream, payload):
+async def test_a_request_with_two_readings_is_not_forwarded(edge_in_front_of, upstream, payload):
     edge = await edge_in_front_of(upstream)
     visitor = await edge.connect()
     visitor.send(payload + SMUGGLED)
@@ -164,14 +164,14 @@ async def test_a_request_with_two_readings_goes_nowhere(edge_in_front_of, upstre
         (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
     ],
 )
-async def test_refusals_say_what_is_wrong(edge_in_front_of, upstream, head, status):
+async def test_a_refusal_has_the_status_of_its_reason(edge_in_front_of, upstream, head, status):
     visitor = await (await edge_in_front_of(upstream)).connect()
     visitor.send(head)
     assert (await visitor.response()).status == status
     assert not upstream.requests
 
 
-async def test_a_refused_head_spoils_nobody_elses(edge_in_front_of, upstream):
+async def test_a_refused_head_does_not_affect_other_connections(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream)
     good = await edge.connect()
     for payload in CASES["line"] + CASES["coding"]:

@@ -1,4 +1,4 @@
-"""The corpus against the edge: nothing of it reaches the upstream, and whoever sent it is told and shown the door."""
+"""The corpus against the edge: nothing reaches the upstream, and the sender gets a refusal and a closed connection."""
 
 import asyncio
 from collections import Counter
@@ -11,7 +11,7 @@ from tests.reliability.judge import judge
 from tests.reliability.recording import REFUSALS, Recorder, provoke
 
 
-def test_the_corpus_is_large_and_always_the_same():
+def test_the_corpus_is_large_and_deterministic():
     corpus = payloads()
     assert len(corpus) >= 1000
     assert corpus == payloads()
@@ -56,8 +56,8 @@ def test_the_judge_reads_clean_requests_as_h11_does(received):
     assert len(said.requests) == requests
 
 
-def test_the_judge_objects_to_what_the_corpus_holds():
-    """Forwarded as it is, a payload is objected to, or leaves a second request where one was meant."""
+def test_the_judge_finds_a_fault_in_every_payload():
+    """Forwarded unchanged, a payload has a fault, or gives a number of requests other than two."""
     clean = [
         payload.raw
         for payload in payloads()

@@ -1,4 +1,4 @@
-"""An upstream that is down for a while: errors at once, nobody let in for nothing, and all goes on when it is back."""
+"""While the upstream is down, errors come at once and nobody is admitted to it; afterwards everything goes on."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ BREAKER = "breaker_failures: 3, breaker_seconds: 0.5"
 
 @pytest.fixture
 def broken(upstream):
-    """How the upstream fails while `upstream.is_down`; counts what it is asked."""
+    """An upstream that fails in the way `how` while `is_down`, and counts its requests."""
     upstream.is_down, upstream.asked = False, 0
 
     async def serve(reader, writer):
@@ -30,7 +30,7 @@ def broken(upstream):
 
 
 @pytest.mark.parametrize("how", ["resets", "garbage", "503"])
-async def test_a_failing_upstream_is_left_alone_and_found_again(edge_in_front_of, broken, how):
+async def test_a_failing_upstream_is_not_asked_for_a_while_and_then_found_again(edge_in_front_of, broken, how):
     broken.how, broken.is_down = how, True
     edge = await edge_in_front_of(broken, BREAKER)
     visitor = await edge.connect()
@@ -48,14 +48,17 @@ async def test_a_failing_upstream_is_left_alone_and_found_again(edge_in_front_of
 
 
 @pytest.mark.parametrize(("rule", "state"), [("hold", "waiting"), ("admit", None)])
-async def test_nobody_is_let_in_to_what_is_down_unless_the_room_says_so(edge_in_front_of, broken, rule, state):
+async def test_a_room_admits_nobody_while_the_upstream_is_down_unless_its_settings_say_so(
+    edge_in_front_of, broken, rule, state
+):
     broken.how, broken.is_down = "resets", True
     edge = await edge_in_front_of(
         broken, "breaker_failures: 3, breaker_seconds: 1.0", room=f"when_upstream_down: {rule}"
     )
     for _ in range(4):
         assert (await edge.get("/")).status in (502, 503)
-    await asyncio.sleep(0.3)  # the rooms hear of it with the next look
+    # The rooms hear of it with the next sweep.
+    await asyncio.sleep(0.3)
     response = await edge.get("/checkout")
     assert response.all("Stanchion-State") == ([state] if state else [])
     assert response.status == (200 if state else 503)
@@ -68,7 +71,7 @@ async def test_nobody_is_let_in_to_what_is_down_unless_the_room_says_so(edge_in_
         assert response["Stanchion-State"] == "admitted"
 
 
-async def test_requests_that_fail_now_and_then_open_nothing(edge_in_front_of, upstream):
+async def test_occasional_failures_do_not_open_the_breaker(edge_in_front_of, upstream):
     async def fails_on_odd(reader, writer):
         while True:
             await upstream.read(reader)

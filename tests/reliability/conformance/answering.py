@@ -1,4 +1,4 @@
-"""How answers are passed on, what answers of one's own look like, and what a faulty upstream may not do."""
+"""How responses are passed on, what a proxy's own responses have, and what a faulty upstream must not achieve."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def answered(fields: bytes, body: bytes = b"ok", status: bytes = b"200 OK", vers
 
 
 def shows(*lines: bytes) -> Probe:
-    """An answer with these fields, which must all come back as they were, in their order."""
+    """Answer with these fields; all must come back unchanged and in order."""
 
     def holds(seen: Seen) -> bool:
         wanted = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
@@ -33,7 +33,7 @@ def shows(*lines: bytes) -> Probe:
 
 
 def hides(fields: bytes, *names: bytes) -> Probe:
-    """An answer with these fields, of which those named must not come back."""
+    """Answer with these fields; those named must not come back."""
     reply = answered(fields + b"Content-Length: 2\r\n")
     return Probe(get(), lambda s: s.status == 200 and not any(name in s.answer for name in names), (reply,))
 
@@ -47,7 +47,7 @@ def not_shown(byte: bytes) -> Callable[[Seen], bool]:
 
 
 def no_content(status: bytes, fields: bytes, *absent: bytes) -> Probe:
-    """An answer without content; the upstream sends some all the same, and the next request gets its own answer."""
+    """Send content with a response that must not have any; the next request gets its own response."""
 
     def holds(seen: Seen) -> bool:
         code = int(status.split(b" ")[0])
@@ -63,7 +63,7 @@ def no_content(status: bytes, fields: bytes, *absent: bytes) -> Probe:
 
 
 def breaks_off(fields: bytes, body: bytes) -> Probe:
-    """An answer that ends too early: the visitor can tell, and the next request on that connection has no answer."""
+    """End a response too early: the visitor notices, and the next request on that connection gets no response."""
 
     def holds(seen: Seen) -> bool:
         return seen.is_closed and (seen.status >= 500 or not seen.answer.is_whole)
@@ -77,7 +77,7 @@ def dated(seen: Seen) -> bool:
 
 
 def only_its_own(seen: Seen) -> bool:
-    """No answer holds what nobody asked for."""
+    """Return whether no response holds bytes that no request asked for."""
     return bool(seen.answers) and not any(b"poison" in each.body for each in seen.answers) and not seen.rest
 
 

@@ -1,4 +1,4 @@
-"""What an intermediary passes on of a request, what it keeps to itself, and what it does itself."""
+"""What an intermediary passes on of a request, what it removes, and what it answers itself."""
 
 from tests.reliability.conformance.probe import Probe, Reply, Requirement, Seen
 from tests.reliability.conformance.reading import CHUNKED, get, post
@@ -13,7 +13,7 @@ HANGS_UP = (Reply(b"", closes=True),)
 
 
 def carries(*lines: bytes) -> Probe:
-    """A request with these fields, which must all arrive as they were, in their order."""
+    """Send these fields; all must arrive unchanged and in order."""
 
     def holds(seen: Seen) -> bool:
         wanted = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
@@ -24,7 +24,7 @@ def carries(*lines: bytes) -> Probe:
 
 
 def lacks(fields: bytes, *names: bytes) -> Probe:
-    """A request with these fields, of which those named must not arrive."""
+    """Send these fields; those named must not arrive."""
     return Probe(get(fields), lambda seen: bool(seen.forwarded) and not any(name in seen.first for name in names))
 
 
@@ -122,8 +122,8 @@ REQUIREMENTS = (
         "9110 7.6.1",
         "... whatever their name",
         (lacks(b"Connection: Cookie\r\nCookie: a=b\r\n", b"cookie"),),
-        reason="a visitor behind another proxy could remove fields that this proxy adds, or cookies; fields for the ends"
-        " stay, and RFC 9110 forbids to name them in `Connection`",
+        reason="a visitor behind another proxy could remove fields that this proxy adds, or cookies; fields for the"
+        " ends stay, and RFC 9110 forbids to name them in `Connection`",
     ),
     Requirement(
         "9110 7.6.1",

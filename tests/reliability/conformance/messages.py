@@ -1,6 +1,6 @@
-"""HTTP/1.1 messages read from bytes, for judging them: written apart from the edge's own reader, and lenient.
+"""Reads HTTP/1.1 messages from bytes, to judge them. Lenient, and without code of the edge's own reader.
 
-    bytes -> Message, Message, ... and what is left over
+    bytes -> Message, Message, ... and the bytes that belong to none
 
 A message that is not whole has `is_whole` False and ends the reading. Chunked bodies are decoded, trailers kept apart.
 """
@@ -58,7 +58,7 @@ def read_messages(received: bytes, *, bodiless: bool = False, ended: bool = Fals
 
 
 def _body(message: Message, behind: bytes, *, bodiless: bool, ended: bool) -> bytes:
-    """Fill in the body; returns what lies behind it."""
+    """Fill in the body; return the bytes behind it."""
     is_answer = message.line.startswith(b"HTTP/")
     if is_answer and (bodiless or message.status < 200 or message.status in (204, 304)):
         return behind

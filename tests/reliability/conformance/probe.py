@@ -1,9 +1,9 @@
-"""One check: bytes go to a proxy, its upstream answers as it is told, and what was seen on both sides is judged.
+"""One check: bytes go to a proxy, its upstream answers as the check says, and both sides are judged.
 
     Probe -> ask(port, origin) -> Seen -> probe.holds(seen)
 
-A requirement holds when each of its probes does. Time plays no part in a judgement but one: a server that does not
-close a connection is waited for PATIENCE_S at most, and one that has said all it was asked for is not waited for.
+A requirement holds if each of its probes does. Time matters in one place only: a server that does not close a
+connection is waited for PATIENCE_S at most, and one that has answered everything is not waited for.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from tests.reliability.talk import OK, talking
 
 __all__ = ["Origin", "Probe", "Reply", "Requirement", "Seen", "ask"]
 
-#: So long an answer, or the end of a connection, is waited for. Only those that fail take it.
+#: The longest wait for a response or the end of a connection. Only failing checks take it.
 PATIENCE_S = 4.0
-#: Asked after every probe, on a connection of its own: when it is answered, the upstream has all that came before.
+#: Sent after every probe, on a connection of its own. When it is answered, the upstream has all bytes from before.
 SENTINEL = b"GET /sentinel HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the upstream says to a request. closes: and then ends the connection."""
+    """The upstream's response to a request. `closes`: it then ends the connection."""
 
     raw: bytes = OK
     closes: bool = False
@@ -32,25 +32,25 @@ class Reply:
 @dataclass
 class Seen:
     answers: list[Message]
-    """The proxy's, without interim ones."""
+    """The proxy's responses, without interim ones."""
     interim: list[Message]
     rest: bytes
-    """What belongs to no answer."""
+    """Bytes that belong to no response."""
     is_closed: bool
     """The proxy has closed the visitor's connection."""
     forwarded: list[Message]
-    """What reached the upstream, of all its connections."""
+    """Messages that reached the upstream, of all its connections."""
     connections: list[bytes]
-    """The same as bytes, by connection."""
+    """The same as bytes, one item a connection."""
 
     @property
     def status(self) -> int:
-        """Of the first answer; 0 when there is none."""
+        """The status of the first response, or 0 if there is none."""
         return self.answers[0].status if self.answers else 0
 
     @property
     def first(self) -> Message:
-        """What reached the upstream first; an empty message when nothing did."""
+        """The first message at the upstream, or an empty one."""
         return self.forwarded[0] if self.forwarded else Message(b"", [], is_whole=False)
 
     @property
@@ -59,7 +59,7 @@ class Seen:
 
     @property
     def is_refused(self) -> bool:
-        """Nothing reached the upstream, and the visitor was told so or cut off."""
+        """Nothing reached the upstream, and the visitor got an error or was cut off."""
         return not self.forwarded and (400 <= self.status < 600 or self.is_closed)
 
 
@@ -68,13 +68,13 @@ class Probe:
     sent: bytes
     holds: Callable[[Seen], bool]
     replies: tuple[Reply, ...] = (Reply(),)
-    """The upstream's, one for each request; the last one is said again and again."""
+    """The upstream's responses, one a request; the last one is repeated."""
     answers: int = 1
-    """So many final answers are waited for; 0: until the connection is closed."""
+    """The number of final responses to wait for; 0 waits until the connection is closed."""
     then: bytes = b""
-    """Sent after the first bytes that came back, or, without any, after the upstream has seen the request."""
+    """Sent after the first bytes that come back or, without any, after the upstream has seen the request."""
     ends: bool = False
-    """Nothing more is sent: the writing side is closed."""
+    """The visitor closes the writing side."""
     is_head: bool = False
     """All requests are HEAD."""
 
@@ -86,7 +86,7 @@ class Requirement:
     says: str
     probes: tuple[Probe, ...]
     reason: str = ""
-    """Why the edge fails it, where it does."""
+    """Why the edge fails it; empty if it does not."""
 
 
 @dataclass
@@ -130,7 +130,8 @@ class _OriginConnection(asyncio.Protocol):
         if data.startswith(SENTINEL[:13]):
             self._transport.write(OK)
             return
-        if not any(each is self._bytes for each in origin.connections):  # kept by the proxy since an earlier probe
+        # The proxy has kept this connection since an earlier probe.
+        if not any(each is self._bytes for each in origin.connections):
             self._bytes, self._answered = bytearray(), 0
             origin.connections.append(self._bytes)
         self._bytes += data
@@ -148,7 +149,7 @@ class _OriginConnection(asyncio.Protocol):
 
 
 async def ask(port: int, origin: Origin, probe: Probe) -> Seen:
-    """Put a probe to a proxy that listens on this port, in front of this upstream."""
+    """Send a probe to the proxy on this port, in front of this upstream."""
     origin.reset(probe.replies)
     async with talking(port) as talk, asyncio.timeout(PATIENCE_S):
         talk.writer.write(probe.sent)
@@ -173,14 +174,14 @@ async def ask(port: int, origin: Origin, probe: Probe) -> Seen:
 
 
 async def _let_pass(port: int) -> None:
-    """Until the proxy and its upstream have seen to everything that was sent before."""
+    """Wait until the proxy and its upstream have handled all bytes that were sent before."""
     async with talking(port) as talk, asyncio.timeout(PATIENCE_S):
         talk.writer.write(SENTINEL)
         await talk.reader.read()
 
 
 async def _first_sign(reader: asyncio.StreamReader, origin: Origin) -> bytes:
-    """Wait until the proxy answers or the upstream sees something; what was answered."""
+    """Wait until the proxy answers or the upstream sees bytes; return the answered bytes."""
     reading = asyncio.ensure_future(reader.read(65_536))
     seeing = asyncio.ensure_future(origin.saw.wait())
     try:
@@ -196,7 +197,7 @@ async def _first_sign(reader: asyncio.StreamReader, origin: Origin) -> bytes:
 
 
 def _is_all(answered: bytes, probe: Probe) -> bool:
-    """Whether everything came that was asked for."""
+    """Return whether all responses have come."""
     if not probe.answers:
         return False
     found, _ = read_messages(answered, bodiless=probe.is_head)

@@ -1,4 +1,4 @@
-"""How a request is to be read: its line, its target, its host, its fields, its body, and what follows it."""
+"""How a request must be read: its line, its target, its host, its fields, its body, and the bytes behind it."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ def told_4xx(seen: Seen) -> bool:
 
 
 def not_kept(byte: bytes) -> Callable[[Seen], bool]:
-    """Rejected, or passed on with the byte replaced."""
+    """The request is rejected, or passed on with the byte replaced."""
     return lambda seen: seen.is_refused or (bool(seen.forwarded) and byte not in seen.first.raw_head)
 
 
@@ -42,7 +42,7 @@ def body_is(body: bytes) -> Callable[[Seen], bool]:
 
 
 def alone(seen: Seen) -> bool:
-    """Nothing but the first request was taken for one, and the connection is over."""
+    """Only the first request was read as a request, and the connection has ended."""
     return len(seen.answers) <= 1 and seen.is_closed and not any(b"/behind" in each.line for each in seen.forwarded)
 
 

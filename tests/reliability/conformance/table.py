@@ -1,4 +1,4 @@
-"""All requirements put to the edge, nginx and HAProxy in one run, and the page that tells of it."""
+"""All requirements, for the edge, nginx and HAProxy in one run, and the tables of the page."""
 
 import asyncio
 import tempfile
@@ -21,7 +21,7 @@ REQUIREMENTS = tuple(requirement for group in GROUPS.values() for requirement in
 
 
 async def fails(lanes: Sequence[tuple[int, Origin]]) -> set[Requirement]:
-    """Which requirements a proxy does not meet. lanes: its ports, and the upstream behind each."""
+    """Return the requirements that a proxy does not meet. `lanes`: its ports, and the upstream behind each."""
     todo, failed = list(REQUIREMENTS)[::-1], set()
 
     async def lane(port: int, origin: Origin) -> None:
@@ -39,7 +39,7 @@ async def fails(lanes: Sequence[tuple[int, Origin]]) -> set[Requirement]:
 
 
 async def compare() -> dict[str, tuple[str, set[Requirement]]]:
-    """By proxy: its version, and what it fails."""
+    """Return the version of each proxy and the requirements that it fails."""
     loop, found = asyncio.get_running_loop(), {}
     for proxy in PROXIES:
         origins = [Origin() for _ in range(LANES)]
@@ -55,14 +55,14 @@ async def compare() -> dict[str, tuple[str, set[Requirement]]]:
 
 
 def page(found: dict[str, tuple[str, set[Requirement]]]) -> str:
-    """The tables, in Markdown, and why the edge does not meet what it does not."""
+    """Return the tables in Markdown, with the reasons for what the edge does not meet."""
     rows = [f"| of {len(REQUIREMENTS)} requirements | not met |", "| --- | --- |"]
     rows += [f"| {proxy} {version} | **{len(failed)}** |" for proxy, (version, failed) in found.items()]
     for title, group in GROUPS.items():
         rows += ["", f"## {title}", f"| RFC | | {' | '.join(found)} |", "| --- | --- |" + " :-: |" * len(found)]
         for requirement in group:
-            binding_digest = " | ".join("**no**" if requirement in failed else "yes" for _, failed in found.values())
-            rows.append(f"| {requirement.section} | {requirement.says} | {binding_digest} |")
+            cells = " | ".join("**no**" if requirement in failed else "yes" for _, failed in found.values())
+            rows.append(f"| {requirement.section} | {requirement.says} | {cells} |")
     rows += ["", "## What the edge does not meet, and why"]
     rows += [f"- **{each.says}** ({each.section}): {each.reason}." for each in REQUIREMENTS if each.reason]
     return "\n".join(rows)

@@ -1,9 +1,9 @@
-"""Makes every process that finds it on its path say how many blocks of memory its objects take.
+"""Makes every process that finds it on its path report how many blocks of memory its objects take.
 
-A resident set shows no leak of less than what its tables, which fill and empty in turn, ever held together. What lives
-does: the interpreter counts the blocks it has given out. Each process writes that into a file of its own in the folder
-$STANCHION_HEAP, again and again, until it ends; while there is a file `collect`, it first gets rid of garbage, and of
-what functions remember (`lru_cache`), which is bounded and fills for hours.
+The resident set does not show a leak that is smaller than the tables, which fill and empty in turn. The count of living
+blocks does: the interpreter counts the blocks that it has given out. Each process writes the count every second into a
+file of its own in the folder $STANCHION_HEAP. While there is a file `collect`, it first collects garbage and empties
+the functions' caches (`lru_cache`), which are bounded and fill for hours.
 """
 
 import gc
