@@ -2,7 +2,7 @@
 
     EdgeError
      +- ClientError           a request that cannot be served: its sender has to change it           status 400
-     +- UpstreamError         a server that this process asked failed, or answered wrongly           status 502
+     +- UpstreamError         another server failed, or what it sent cannot be used                  status 502
      +- ConfigurationError    the settings or the environment are wrong: the operator has to act     no status
      +- InternalError         a defect in Stanchion itself: a state that cannot be reached           status 500
 
@@ -40,7 +40,7 @@ class ClientError(EdgeError):
 
 
 class UpstreamError(EdgeError):
-    """A server that this process asked (the shop, an admin listener) failed, or its answer cannot be used."""
+    """Another server (the shop, another machine, an admin listener) failed, or what it sent cannot be used."""
 
     status: ClassVar[int] = 502
 
