@@ -14,7 +14,7 @@ request of the same visitor may have redeemed the ticket meanwhile.
 """
 
 from collections.abc import Callable, Mapping
-from typing import assert_never
+from typing import Final, assert_never
 
 from controller import Admit, Park, Wait
 from edge.decision.attempt import Attempt
@@ -31,6 +31,9 @@ from edge.rooms.room import Room
 from waiting_room.ticket import Pass, Rejection, Ticket
 
 __all__ = ["Entry"]
+
+#: The labels of `stanchion_redemption_checks_total`.
+_LABELS: Final = {Granted: "granted", AlreadyRedeemed: "already_redeemed", Unverified: "unverified"}
 
 
 class Entry:
@@ -145,7 +148,7 @@ class Entry:
         before = room.redeemed.get(ticket.id)
 
         def settle(outcome: Outcome) -> Verdict:
-            self._metrics.redemption_checks.count(room.name, type(outcome).__name__.lower())
+            self._metrics.redemption_checks.count(room.name, _LABELS[type(outcome)])
             if isinstance(outcome, Granted) or (isinstance(outcome, Unverified) and not is_patient):
                 return self._admit(attempt)
             room.take_back(now)
