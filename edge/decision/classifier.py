@@ -101,8 +101,8 @@ class Classifier:
         return self._context(head, like.answer, like.room, like.wants_page, like.is_poll, like.solution, like.watched)
 
     def _own_path(self, head: RequestHead) -> tuple[Answer | None, Room | None, bool, str]:
-        """Return the answer to a request for a path of the edge's own, or the room whose status it polls: answer,
-        room, whether it is a poll, the solution of a join challenge."""
+        """Classify a request for a path of the edge's own. Return (answer, room, is_poll, solution): an answer, or a
+        poll of a room's status, perhaps with the solution of a join challenge."""
         path, _, query = head.target.partition("?")
         if head.method not in ("GET", "HEAD"):
             return self._responses.problem(405, wants_page=False), None, False, ""
@@ -158,7 +158,7 @@ class Classifier:
         )  # fmt: skip
 
     def _is_mismatch(self, room: Room, shown: Pass, head: RequestHead) -> bool:
-        """Return whether a pass is bound to another visitor than the one who shows it; count and log a difference."""
+        """Return whether a pass is bound to another browser or network. Count and log any difference."""
         binding = self._bindings[room.name]
         differing = binding.differing(shown, head)
         if not differing:

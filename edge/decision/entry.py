@@ -53,7 +53,7 @@ class Entry:
         self._bindings = bindings
         self._redemption = redemption
         self.upstream_is_down = False
-        """While the circuit breaker is open, rooms whose settings say so hold."""
+        """The circuit breaker is open. Rooms with `when_upstream_down: hold` hold meanwhile."""
 
     def newcomer(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor without a place."""
@@ -61,8 +61,8 @@ class Entry:
         return joined if isinstance(joined, Answer) else self._ask(joined)
 
     def requeue(self, context: DecisionContext, room: Room, shown: Pass, now: float, u: float) -> Verdict:
-        """Decide on the request of a visitor whose pass does not count where it is shown: they get their old place,
-        or none if it was used up."""
+        """Decide on the request of a visitor whose pass does not count where it is shown. They are requeued at their
+        old place, or are a first visitor if the upstream ended their session."""
         if not room.redeemed.requeue(shown, now):
             self._metrics.rejected.count(room.name, Rejection.USED.value)
             return self.newcomer(context, room, now, u)

@@ -1,4 +1,4 @@
-"""Limit responses: what a visitor gets who exceeds a limit or behaves like a robot: a 403, from prepared bytes."""
+"""Limit responses: a visitor who exceeds a limit or behaves like a robot gets a 403, from prepared bytes."""
 
 import math
 

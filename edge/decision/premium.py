@@ -50,7 +50,7 @@ class Premium:
         return Claim(ident, float(expires))
 
     def cookie(self, head: RequestHead, ident: str, now: float) -> Headers:
-        """Return the cookie for a visitor who the shop says is premium, or nothing while theirs is fresh."""
+        """Return the cookie for a premium visitor, or nothing while theirs is fresh."""
         known = self.read(head)
         if known is not None and known.expires - now > self._lifetime_s / 2:
             return ()

@@ -66,7 +66,7 @@ class UpstreamCommands:
         return added + premium
 
     def _premium_cookie(self, head: RequestHead, stated: Iterable[tuple[str, str]], now: float) -> Headers:
-        """Return the cookie of a visitor who the shop says is premium."""
+        """Return a premium cookie if the response makes the visitor premium."""
         if self._premium is None or ("stanchion-command", "premium") not in {
             (name.lower(), value.strip().lower()) for name, value in stated
         }:

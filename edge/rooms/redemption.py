@@ -92,7 +92,7 @@ class RedemptionClient:
         self._number = 0
         self._asked: dict[int, tuple[str, str]] = {}
         self._waiting: dict[tuple[str, str], list[Then]] = {}
-        """Who waits for an outcome, by room and ticket."""
+        """Calls that wait for an outcome, by room and ticket."""
 
     def __repr__(self) -> str:
         return f"<RedemptionClient {len(self._waiting)} checks open>"

@@ -22,7 +22,7 @@ from waiting_room.ticket import Pass
 
 __all__ = ["TriedTickets", "Vacancies"]
 
-#: The most visitors of whom a node remembers that they tried to take a unit.
+#: The most tickets that a node remembers as having tried to take a unit.
 MOST_TRIED = 16_384
 
 

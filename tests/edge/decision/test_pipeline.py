@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import GateSettings
+from edge.decision.context import DecisionContext
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
 from edge.messages.head import RequestHead
-from edge.messages.verdict import Answer, Forward, Verdict
+from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.operations.metrics import Metrics
 from edge.rooms.redemption import RedemptionClient
 from edge.rooms.stock import RoomEvent
@@ -329,6 +330,27 @@ def test_a_rejected_cookie_is_a_first_visit(change: str) -> None:
         if sample.name == "stanchion_ticket_rejections_total"
     )
     assert counted == 1
+
+
+@pytest.mark.parametrize("target", ["/checkout", "/_stanchion/status?room=checkout"])
+def test_a_request_context_is_not_changed_by_deciding(target: str) -> None:
+    """A cached head's context serves many requests: while its visitor waits, is admitted, and when their pass ends."""
+    edge = Edge()
+    edge.fill()
+    cookie = cookie_of(edge.ask())
+    for _ in range(2):
+        context = edge.pipeline.classify(edge.head(target, cookie))
+        before = fields_of(context)
+        for seconds in (0.5, 1.0, 70.0, 700.0):
+            verdict = edge.pipeline.decide(context, edge.now, 0.5)
+            cookie = cookie_of(verdict) or cookie if not isinstance(verdict, Deferred) else cookie
+            edge.pass_time(seconds)
+        assert fields_of(context) == before
+
+
+def fields_of(context: DecisionContext) -> dict[str, object]:
+    """Return all fields of a context."""
+    return {each.name: getattr(context, each.name) for each in fields(context)}
 
 
 @given(
