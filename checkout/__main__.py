@@ -1,4 +1,4 @@
-"""`python -m checkout`."""
+"""Run the command line: `python -m checkout`."""
 
 import sys
 

@@ -1,14 +1,13 @@
-"""The independent checker: given only evidence, what is wrong? It shares no code with what it checks.
+"""The independent checker: it reads evidence and reports what is wrong. It shares no code with what it checks.
 
-    the trail alone    numbers chain, add up to the total, never go below zero; each hold lives by the life
-    of a hold
-                       and ends once; nobody has more units than allowed; nothing expires before its time
-    trail and stores   the state replayed from the trail is the state the stores show, order by order
-    trail and bank     a sold unit was paid exactly once, all other money was given back
-    trail and clients  what a client was told happened, and is still so
+    trail              numbers chain, add up to the total and are never negative; each hold follows the states of a
+                       hold and ends once; no user has more units than allowed; no hold expires before its time
+    trail and stores   the state replayed from the trail equals the state of the stores, order by order
+    trail and bank     a sold unit was paid exactly once, all other money was refunded
+    trail and clients  every success that a client received happened and is still true
 
-"sold + held + free = total" alone proves little: a store that forgets its last second keeps that sum. What
-the clients were told is what catches it.
+"sold + held + free = total" alone proves little: a store that forgets its last second keeps that sum. Only the records
+of the clients show such a loss.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from checkout.evidence import Evidence
 from checkout.values import NOTHING, Event, Stock
 
-# kind of event -> (states it may follow, change of free, held, sold)
+# kind of event -> (states that it may follow, change of free, held, sold)
 LIFE: dict[str, tuple[frozenset[str], tuple[int, int, int]]] = {
     "held": (frozenset({""}), (-1, +1, 0)),
     "paying": (frozenset({"held"}), (0, 0, 0)),
@@ -33,7 +32,7 @@ LIVE = {"held", "paying"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: `rule` is stable, `text` says where."""
+    """One fault. `rule` is a stable name, `text` says where the fault is."""
 
     rule: str
     text: str
@@ -41,7 +40,7 @@ class Finding:
 
 @dataclass(slots=True)
 class _Replay:
-    """What the trail says, hold by hold."""
+    """The state of every hold, replayed from the trail."""
 
     stock: Stock = NOTHING
     state: dict[str, str] = field(default_factory=dict)
@@ -54,9 +53,10 @@ class _Replay:
 
 
 def audit(evidence: Evidence, *, is_quiet: bool = False, grace_ms: int = 15_000) -> list[Finding]:
-    """All findings; an empty list is a clean sale. `is_quiet`: the sale is over and nothing is under way
-    any more, so no hold may live and no money be unsettled. A hold may outlive its end by `grace_ms`, the
-    sweep's interval and more.
+    """Return all findings; the list of a clean sale is empty.
+
+    is_quiet: the sale is over and nothing is in progress, so a live hold or unsettled money is a fault.
+    grace_ms: how long a hold may stay live after its end; longer than the interval of the sweep.
     """
     replay = _Replay()
     findings = list(_trail(evidence, replay))
@@ -85,7 +85,7 @@ def _trail(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
             replay.stock = after
             continue
         if before != replay.stock[:3]:
-            yield Finding("chain", f"{where} starts from {before}, the one before ended at {replay.stock[:3]}")
+            yield Finding("chain", f"{where} starts from {before}, the previous event ended at {replay.stock[:3]}")
         if after.total != total or min(after[:3]) < 0:
             yield Finding("numbers", f"{where}: {after[:3]} is not a split of {total}")
         yield from _step(event, before, after, replay, evidence.sale.per_user)
@@ -103,7 +103,7 @@ def _step(
         replay.money[hold] = kind
         return
     if kind not in LIFE:
-        yield Finding("life", f"{where} is no step in the life of a hold")
+        yield Finding("life", f"{where} is not a step of a hold")
         return
     follows, delta = LIFE[kind]
     state = replay.state.get(hold, "")
@@ -167,29 +167,30 @@ def _bank(evidence: Evidence, replay: _Replay, is_quiet: bool) -> Iterator[Findi
     for order, intents in net.items():
         taken = sum(intents.values())
         if charges[order] > 1 or taken not in (0, 1):
-            yield Finding("double-charge", f"{order} was charged {charges[order]} times, {taken} not given back")
+            yield Finding("double-charge", f"{order} was charged {charges[order]} times, {taken} not refunded")
         is_sold = replay.state.get(order) == "sold"
         is_open = replay.money.get(order) == "started" and not is_quiet
         if taken and not is_sold and not is_open:
-            yield Finding("charged-not-sold", f"{order} is {replay.state.get(order)} and paid for")
+            yield Finding("charged-not-sold", f"{order} is {replay.state.get(order)}, but paid")
     for hold, state in replay.state.items():
         if state == "sold" and sum(net[hold].values()) != 1:
-            yield Finding("sold-not-charged", f"{hold} is sold, its money is not there")
+            yield Finding("sold-not-charged", f"{hold} is sold, but not paid")
     if is_quiet:
         for hold, money in replay.money.items():
             if money == "started":
-                yield Finding("unsettled", f"nobody knows what became of the money of {hold}")
+                yield Finding("unsettled", f"the money of {hold} is not settled")
 
 
 def _clients(evidence: Evidence, replay: _Replay) -> Iterator[Finding]:
-    answers: dict[str, str] = {}
-    for told in evidence.told:
-        if replay.user.get(told.hold) != told.user:
-            yield Finding("told-lost", f"{told.user} was told {told.kind} {told.hold}: the trail has no such hold")
-        elif told.kind == "sold" and replay.state[told.hold] != "sold":
-            yield Finding("told-lost", f"{told.user} was told sold {told.hold}: it is {replay.state[told.hold]}")
-        if told.key and answers.setdefault(told.key, told.hold) != told.hold:
-            yield Finding("told-two", f"key {told.key} was answered {answers[told.key]} and {told.hold}")
-    sold = {told.hold for told in evidence.told if told.kind == "sold"}
+    hold_of_key: dict[str, str] = {}
+    for record in evidence.client_records:
+        if replay.user.get(record.hold) != record.user:
+            yield Finding("answer-lost", f"{record.user} received {record.kind} {record.hold}, which the trail lacks")
+        elif record.kind == "sold" and replay.state[record.hold] != "sold":
+            state = replay.state[record.hold]
+            yield Finding("answer-lost", f"{record.user} received sold {record.hold}, which is {state}")
+        if record.key and hold_of_key.setdefault(record.key, record.hold) != record.hold:
+            yield Finding("answers-differ", f"key {record.key} returned {hold_of_key[record.key]} and {record.hold}")
+    sold = {record.hold for record in evidence.client_records if record.kind == "sold"}
     if len(sold) > evidence.sale.total:
-        yield Finding("oversold", f"{len(sold)} buyers were told of an order for {evidence.sale.total} units")
+        yield Finding("oversold", f"{len(sold)} buyers received an order for {evidence.sale.total} units")

@@ -1,12 +1,11 @@
-"""What is left, for everybody who only looks: answered from this process's memory, never older than a second.
+"""The numbers of a sale for everybody who only reads them: from this process's memory, never older than one second.
 
-Three ways in, one rule: the numbers with the higher version win. So once this node has seen "sold out", a
-slow read or a late message from before cannot make it say "available" again; only something that happened
-later can.
+Numbers arrive in three ways, and the numbers with the higher version win. So once this node has seen "sold out", a slow
+read or a late message from before cannot make it say "available" again; only a later event can.
 
-    outcomes   of this node's own decisions          at once
-    messages   of other nodes' decisions (Redis)     within a network's delay
-    a read     when what is known is `fresh_s` old   one at a time, however many ask (single flight)
+    outcomes   of this node's own decisions            at once
+    messages   about other nodes' decisions (Redis)    after the network's delay
+    a read     when the numbers are `fresh_s` old      one at a time for all readers (single flight)
 """
 
 import asyncio
@@ -17,10 +16,10 @@ from typing import NamedTuple
 
 from checkout.values import Stock
 
-FRESH_S = 0.5  # half of the promised second; the other half is the read's
+FRESH_S = 0.5  # half of the promised second; the read may take the other half
 
 
-class _Known(NamedTuple):
+class _Cached(NamedTuple):
     stock: Stock
     asked_s: float
 
@@ -33,6 +32,8 @@ class AvailabilitySnapshot:
 
 
 class Availability:
+    """A cache of stock numbers in front of `read`."""
+
     def __init__(
         self,
         read: Callable[[str], Awaitable[Stock | None]],
@@ -43,50 +44,53 @@ class Availability:
         self._read = read
         self._fresh_s = fresh_s
         self._monotonic = monotonic
-        self._known: dict[str, _Known] = {}
-        self._flights: dict[str, asyncio.Future[Stock | None]] = {}
+        self._cache: dict[str, _Cached] = {}
+        self._reading: dict[str, asyncio.Future[Stock | None]] = {}
         self._hits = self._reads = self._shared = 0
 
     async def get(self, sale: str) -> Stock | None:
-        """The numbers of a sale; None: there is none of this name. Raises `StoreError` when they must be
-        read and the store is away: stale numbers are not given out."""
-        known = self._known.get(sale)
-        if known is not None and self._monotonic() - known.asked_s < self._fresh_s:
-            self._hits += 1
-            return known.stock
-        flight = self._flights.get(sale)
-        if flight is not None:
-            self._shared += 1
-            return await asyncio.shield(flight)
-        return await self._fly(sale)
+        """Return the numbers of a sale, or None if there is no such sale.
 
-    def seen(self, sale: str, stock: Stock) -> None:
-        """Take in numbers that were true a moment ago."""
-        self._take(sale, stock, self._monotonic())
+        Raises `StoreError` if the numbers must be read and the store does not answer: old numbers are not used.
+        """
+        cached = self._cache.get(sale)
+        if cached is not None and self._monotonic() - cached.asked_s < self._fresh_s:
+            self._hits += 1
+            return cached.stock
+        reading = self._reading.get(sale)
+        if reading is not None:
+            self._shared += 1
+            return await asyncio.shield(reading)
+        return await self._read_once(sale)
+
+    def update(self, sale: str, stock: Stock) -> None:
+        """Store numbers that were true a moment ago."""
+        self._keep_newer(sale, stock, self._monotonic())
 
     def snapshot(self) -> AvailabilitySnapshot:
         return AvailabilitySnapshot(self._hits, self._reads, self._shared)
 
-    async def _fly(self, sale: str) -> Stock | None:
-        flight = self._flights[sale] = asyncio.get_running_loop().create_future()
+    async def _read_once(self, sale: str) -> Stock | None:
+        reading = self._reading[sale] = asyncio.get_running_loop().create_future()
         asked_s = self._monotonic()
         self._reads += 1
         try:
             stock = await self._read(sale)
             if stock is not None:
-                stock = self._take(sale, stock, asked_s)
-            flight.set_result(stock)
+                stock = self._keep_newer(sale, stock, asked_s)
+            reading.set_result(stock)
         except BaseException as error:
-            flight.set_exception(error if isinstance(error, Exception) else ConnectionError("read was cancelled"))
-            flight.exception()  # those who shared the flight see it; nobody else has to
+            reading.set_exception(error if isinstance(error, Exception) else ConnectionError("read was cancelled"))
+            # Readers that share this read get the error. Without them asyncio must not warn that nobody did.
+            reading.exception()
             raise
         finally:
-            del self._flights[sale]
+            del self._reading[sale]
         return stock
 
-    def _take(self, sale: str, stock: Stock, asked_s: float) -> Stock:
-        known = self._known.get(sale)
-        if known is not None and known.stock.version > stock.version:
-            return known.stock
-        self._known[sale] = _Known(stock, max(asked_s, known.asked_s if known else asked_s))
+    def _keep_newer(self, sale: str, stock: Stock, asked_s: float) -> Stock:
+        cached = self._cache.get(sale)
+        if cached is not None and cached.stock.version > stock.version:
+            return cached.stock
+        self._cache[sale] = _Cached(stock, max(asked_s, cached.asked_s if cached else asked_s))
         return stock

@@ -1,14 +1,13 @@
-"""The test bank: a gateway whose behaviour is chosen by the card, as the test cards of real ones do it.
+"""The test bank: a gateway whose behaviour the card number chooses, like the test cards of real gateways.
 
     decline…   the card is declined
     silent…    no answer, and nothing is charged
     lost…      charged, but the answer never arrives
-    late…      no answer; charged `late_s` later, and then the shop is told by a notice
-    twice…     charged, answered, and answered again by a notice
-    anything   charged
+    late…      no answer; charged `late_s` later, and the shop gets a notification then
+    twice…     charged, answered, and answered again by a notification
+    other      charged
 
-Its book is append-only and, with a path, in a file that outlives the process: evidence of its own for the
-checker.
+The journal is append-only. With a path it is a file that outlives the process: separate evidence for the checker.
 """
 
 import asyncio
@@ -19,20 +18,18 @@ from pathlib import Path
 from checkout.evidence import Movement, read_movements
 from checkout.gateway import Charged, Declined, Intent, NoAnswer, Verdict
 
-Notice = Callable[[str, Verdict], Awaitable[object]]
+Notify = Callable[[str, Verdict], Awaitable[object]]
 
 
 class Bank:
-    """A gateway in memory. `notify` is how it tells the shop of what it had not answered; `wait` is its
-    clock.
-    """
+    """A gateway in memory. notify: called with verdicts that no answer carried. wait: the clock, a sleep in seconds."""
 
     def __init__(
         self,
         seconds: float = 0.0,
         *,
         late_s: float = 0.0,
-        book: Path | None = None,
+        journal: Path | None = None,
         wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._seconds = seconds
@@ -40,9 +37,9 @@ class Bank:
         self._wait = wait
         self._verdicts: dict[str, Verdict] = {}
         self._intents: dict[str, Intent] = {}
-        self._file = None if book is None else book.open("a", buffering=1)
-        self.movements = [] if book is None else read_movements(book)
-        self.notify: Notice | None = None
+        self._file = None if journal is None else journal.open("a", buffering=1)
+        self.movements = [] if journal is None else read_movements(journal)
+        self.notify: Notify | None = None
         for move in self.movements:
             self._verdicts[move.intent] = Charged(move.charge) if move.kind == "charge" else Declined("refunded")
 
@@ -76,7 +73,7 @@ class Bank:
             self._verdicts[intent_id] = Declined("refunded")
 
     async def finish_late(self) -> None:
-        """Charge what was left for later, unless it was refunded meanwhile, and tell the shop."""
+        """Charge the `late…` intents that were not refunded meanwhile, and notify the shop."""
         intents, self._intents = self._intents, {}
         if intents:
             await self._wait(self._late_s)

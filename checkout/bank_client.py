@@ -1,5 +1,6 @@
-"""The gateway over HTTP: what `checkout bank` serves. One attempt a call, one deadline; silence is
-`NoAnswer`.
+"""The gateway over HTTP, and a server for the test bank. Each call is one attempt with one deadline.
+
+If the deadline passes, or the answer is not a verdict, the call raises `NoAnswer`.
 """
 
 from collections.abc import AsyncIterator
@@ -56,16 +57,16 @@ def _verdict(body: Any) -> Verdict | None:
 
 
 def bank_app(bank: Bank) -> web.Application:
-    """The test bank as a server of its own; a card that gets no answer gets a 504."""
+    """Return the test bank as an HTTP application. A charge without an answer is a 504."""
 
     async def charge(request: web.Request) -> web.Response:
         try:
-            return _told(await bank.charge(Intent(**await request.json())))
+            return _verdict_response(await bank.charge(Intent(**await request.json())))
         except NoAnswer:
             return web.json_response({}, status=504)
 
     async def lookup(request: web.Request) -> web.Response:
-        return _told(await bank.lookup((await request.json())["id"]))
+        return _verdict_response(await bank.lookup((await request.json())["id"]))
 
     async def refund(request: web.Request) -> web.Response:
         await bank.refund((await request.json())["id"])
@@ -78,7 +79,7 @@ def bank_app(bank: Bank) -> web.Application:
     return app
 
 
-def _told(verdict: Verdict | None) -> web.Response:
+def _verdict_response(verdict: Verdict | None) -> web.Response:
     match verdict:
         case Charged(charge=charge):
             return web.json_response({"charge": charge})

@@ -1,13 +1,13 @@
-"""The cashier: one attempt to pay for a hold, from the recorded intent to a settled end.
+"""The cashier: one attempt to pay for a hold, from the recorded intent to a final state.
 
     pay (durable) ──▶ gateway.charge ──┬─ Charged ──▶ confirm ──┬─▶ sold
                                        │                        └─ the hold had ended ──▶ refund, settle
-                                       ├─ Declined ─▶ the unit goes back
-                                       └─ no answer ▶ settle later
+                                       ├─ Declined ─▶ the unit is free again
+                                       └─ NoAnswer ─▶ settled later
 
-`heard` takes a verdict from wherever it comes: the call's answer, a notice, a lookup; twice is as good as
-once. The ledger is the one place where "sold" and "ended" race, so money is given back only for holds that
-it says have ended.
+`apply_verdict` accepts a verdict from any source: the answer to the charge, a notification, a lookup. The same verdict
+may come twice. Only the ledger decides whether "sold" or "ended" came first, so money is refunded only for holds that
+the ledger reports as ended.
 """
 
 import logging
@@ -29,14 +29,14 @@ class Sold:
 
 @dataclass(frozen=True, slots=True)
 class NotPaid:
-    """The card was declined: the unit is free again."""
+    """The card was declined. The unit is free again."""
 
     hold: Hold
 
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """The hold had ended before the money came; what came was given back."""
+    """The hold ended before the money came. The money was refunded."""
 
     hold: Hold
 
@@ -50,34 +50,32 @@ class Cashier:
         self._gateway = gateway
 
     async def pay(self, sale: Sale, hold_id: str, card: str, key: str = "", fingerprint: str = "") -> Receipt:
-        """Pay for a hold. Raises `NoAnswer` when the gateway is silent: the intent is on record and gets
-        settled.
-        """
+        """Pay for a hold. Raises `NoAnswer` if the gateway does not answer; the recorded intent is settled later."""
         begun = await self._inventory.pay(hold_id, key, fingerprint)
         match begun:
             case Refused():
                 return begun
             case Done(repeated=True):
-                return _remembered(begun)
+                return _receipt_of(begun)
             case Done():
-                return await self.heard(hold_id, await self._gateway.charge(self.intent(sale, hold_id, card)))
+                return await self.apply_verdict(hold_id, await self._gateway.charge(self.intent(sale, hold_id, card)))
             case _:
                 assert_never(begun)
 
     @staticmethod
     def intent(sale: Sale, hold_id: str, card: str) -> Intent:
-        """The one intent of a hold: its id depends on nothing else, so every retry is the same intent."""
+        """Return the intent of a hold. Its id depends on the hold only, so every retry is the same intent."""
         return Intent(hold_id, hold_id, sale.price_cents, sale.currency, card)
 
-    async def heard(self, hold_id: str, verdict: Verdict) -> Receipt:
-        """Act on what the gateway says became of the money of a hold."""
+    async def apply_verdict(self, hold_id: str, verdict: Verdict) -> Receipt:
+        """Move a hold to the state that the gateway's verdict on its money requires."""
         match verdict:
             case Charged(charge=charge):
                 outcome = await self._inventory.confirm(hold_id, charge)
                 if isinstance(outcome, Done):
                     return Sold(_hold_of(outcome), outcome.stock)
                 if outcome.reason is Reason.ENDED:
-                    return await self._give_back(_hold_of(outcome))
+                    return await self._refund(_hold_of(outcome))
                 return outcome
             case Declined(reason=reason):
                 outcome = await self._inventory.payment_failed(hold_id, reason)
@@ -90,10 +88,10 @@ class Cashier:
                 assert_never(verdict)
 
     async def settle_all(self) -> int:
-        """Find out what became of every payment without a known end; returns how many were settled.
+        """Settle every payment without a known result and return the number of settled payments.
 
-        A hold that still lives is only ever confirmed or declined, by what the gateway says; one that has
-        ended gets its money back whatever the gateway says. So this may run beside `pay` for the same hold.
+        A live hold is confirmed or declined by the gateway's verdict. An ended hold is always refunded. So this may run
+        at the same time as `pay` for the same hold.
         """
         settled = 0
         for hold in await self._inventory.engine.unsettled():
@@ -105,24 +103,24 @@ class Cashier:
 
     async def _settle(self, hold: Hold) -> bool:
         if hold.money is not Money.STARTED:
-            return False  # settled since it was listed: a unit that is sold keeps its money
+            return False  # settled after the list was read; a sold unit must not be refunded
         if hold.state not in LIVE:
-            await self._give_back(hold)
+            await self._refund(hold)
             return True
         verdict = await self._gateway.lookup(hold.id)
         if verdict is None:
             return False
-        await self.heard(hold.id, verdict)
+        await self.apply_verdict(hold.id, verdict)
         return True
 
-    async def _give_back(self, hold: Hold) -> Receipt:
+    async def _refund(self, hold: Hold) -> Receipt:
         await self._gateway.refund(hold.id)
         await self._inventory.settle(hold.id, Money.REFUNDED)
         return TooLate(hold)
 
 
-def _remembered(outcome: Done) -> Receipt:
-    """What the first try with this key was answered, read from where its hold has come to."""
+def _receipt_of(outcome: Done) -> Receipt:
+    """Return the receipt of the first try with this key, derived from the present state of its hold."""
     hold = _hold_of(outcome)
     if hold.state is State.SOLD:
         return Sold(hold, outcome.stock)
@@ -130,5 +128,5 @@ def _remembered(outcome: Done) -> Receipt:
 
 
 def _hold_of(outcome: Outcome) -> Hold:
-    assert outcome.hold is not None  # an outcome of a command about a hold that exists carries it
+    assert outcome.hold is not None  # the outcome of a command about an existing hold contains that hold
     return outcome.hold

@@ -1,4 +1,4 @@
-"""The sales there are. A sale's terms never change, so what was read once is known for good."""
+"""The list of sales. The terms of a sale never change, so each sale is read from the store once."""
 
 from checkout.engines.engine import Engine
 from checkout.values import Sale, Stock
@@ -7,16 +7,16 @@ from checkout.values import Sale, Stock
 class Catalogue:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[str, Sale] = {}
+        self._cache: dict[str, Sale] = {}
 
     async def find(self, sale_id: str) -> Sale | None:
-        """The terms of a sale. Raises `StoreError`."""
-        if sale_id not in self._known:
+        """Return the terms of a sale, or None if there is no such sale. Raises `StoreError`."""
+        if sale_id not in self._cache:
             await self.all()
-        return self._known.get(sale_id)
+        return self._cache.get(sale_id)
 
     async def all(self) -> list[tuple[Sale, Stock]]:
-        """All sales with their numbers. Raises `StoreError`."""
+        """Return all sales with their numbers. Raises `StoreError`."""
         sales = await self._engine.sales()
-        self._known.update((sale.id, sale) for sale, _ in sales)
+        self._cache.update((sale.id, sale) for sale, _ in sales)
         return sales

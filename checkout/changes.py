@@ -1,14 +1,14 @@
-"""What the ledger leaves for a store to write: the changes of one batch of commands."""
+"""The changes of one batch of commands, which the ledger hands to a store to write."""
 
 from typing import NamedTuple
 
 from checkout.values import Event, Hold, Sale
 
-__all__ = ["Answer", "Changes"]
+__all__ = ["Changes", "KeyRecord"]
 
 
-class Answer(NamedTuple):
-    """What a key was told first: the hold it made or paid for, or the reason of its refusal."""
+class KeyRecord(NamedTuple):
+    """The first outcome of an idempotency key: the hold that it made or paid for, or the reason of its refusal."""
 
     fingerprint: str
     hold: str
@@ -17,12 +17,12 @@ class Answer(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What a batch leaves to write."""
+    """All rows that a batch adds or replaces. The keys of successful commands are part of their events."""
 
     sales: list[Sale]
     holds: dict[str, Hold]
     events: list[Event]
-    answers: dict[str, Answer]
+    refusals: dict[str, KeyRecord]
 
     def __bool__(self) -> bool:
-        return bool(self.sales or self.events or self.answers)
+        return bool(self.sales or self.events or self.refusals)

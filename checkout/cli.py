@@ -1,4 +1,7 @@
-"""`checkout serve`, `forwarder`, `sweeper`, `audit`. Exit codes: 0 fine, 1 it failed, 2 bad usage or configuration."""
+"""The command line: `checkout serve`, `forwarder`, `sweeper`, `audit`.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage or configuration. `audit` also returns 1 if it finds a fault.
+"""
 
 import argparse
 import asyncio
@@ -8,33 +11,31 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from checkout.app import forwarding, running_shop, sweeping
+from checkout.app import running_shop
 from checkout.audit import audit
 from checkout.errors import CheckoutError, ConfigurationError
 from checkout.reading import read_stores
 from checkout.settings import CapacitySettings, EngineSettings, ProductSettings, ShopSettings, parse, read
 
 T = TypeVar("T")
-Part = Callable[[ShopSettings], AbstractAsyncContextManager[None]]
 SECTIONS: dict[str, type[ProductSettings] | type[CapacitySettings]] = {
     "product": ProductSettings,
     "capacity": CapacitySettings,
 }
 HELP = {
     "title": "name of the product",
-    "stock": "units for sale",
+    "stock": "number of units for sale",
     "price_cents": "price of a unit",
     "currency": "currency of the price",
-    "hold_seconds": "how long a unit is kept for a buyer",
-    "per_user": "units one visitor may take",
-    "opens_in_seconds": "time from the first start to the opening",
-    "checkouts_per_second": "purchases a second that checkout can take",
-    "seconds_per_checkout": "how long a purchase takes",
-    "backlog_seconds": "seconds' worth of purchases that may wait their turn",
+    "hold_seconds": "seconds for which a unit is reserved for a buyer",
+    "per_user": "units that one visitor may take",
+    "opens_in_seconds": "seconds from the first start to the opening",
+    "checkouts_per_second": "purchases a second that checkout can process",
+    "seconds_per_checkout": "seconds that one purchase takes",
+    "backlog_seconds": "length of the backlog in seconds: this x checkouts_per_second purchases may wait",
 }
 
 
@@ -51,35 +52,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="checkout", description="A shop that cannot oversell.")
+    parser = argparse.ArgumentParser(prog="checkout", description="A shop that never oversells.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    serve = commands.add_parser("serve", help="serve the shop")
+    serve = commands.add_parser("serve", help="run the shop")
     serve.set_defaults(run=_serve)
-    serve.add_argument("--config", type=Path, metavar="FILE", help="YAML settings; options given here win over it")
-    serve.add_argument("--listen", metavar="HOST:PORT", help="port 0: the system chooses (default: 127.0.0.1:9000)")
-    serve.add_argument("--database", metavar="FILE", help="SQLite file (default: :memory:, forgotten at the end)")
+    serve.add_argument(
+        "--config", type=Path, metavar="FILE", help="YAML settings; options on the command line override them"
+    )
+    serve.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        help="address to listen on; with port 0 the system chooses a port (default: 127.0.0.1:9000)",
+    )
+    serve.add_argument("--database", metavar="FILE", help="SQLite file (default: :memory:, which is lost at the end)")
     for section in SECTIONS.values():
         for name, field in section.model_fields.items():
             kind = type(field.default)
             option = "--" + name.replace("_", "-")
             serve.add_argument(option, type=kind, help=f"{HELP[name]} (default: {field.default})")
-    serve.add_argument("--without", metavar="PARTS", help="forwarder,sweeper: they run as processes of their own")
-    for name, run, text in (
-        ("forwarder", forwarding, "carry orders from Redis into PostgreSQL, for shops that serve without it"),
-        ("sweeper", sweeping, "end what is over in Redis, for shops that serve without it"),
+    serve.add_argument("--without", metavar="PARTS", help="forwarder,sweeper: parts that run as separate processes")
+    for name, text in (
+        ("forwarder", "carry orders from Redis into PostgreSQL, for shops that run with --without forwarder"),
+        ("sweeper", "end due holds in Redis, for shops that run with --without sweeper"),
     ):
         part = commands.add_parser(name, help=text)
-        part.set_defaults(run=partial(_run_part, run))
+        part.set_defaults(run=_run_part)
         part.add_argument("--config", type=Path, required=True, metavar="FILE", help="the shop's YAML settings")
-    checker = commands.add_parser("audit", help="prove a sale from its trail, its orders and what clients were told")
+    checker = commands.add_parser("audit", help="check a sale: its audit trail against its orders and its stock")
     checker.set_defaults(run=_audit)
-    checker.add_argument("sale", help="the sale's name")
+    checker.add_argument("sale", help="name of the sale")
     stores = checker.add_mutually_exclusive_group(required=True)
-    stores.add_argument("--database", metavar="FILE", help="SQLite file, also while the shop runs")
-    stores.add_argument(
-        "--config", type=Path, metavar="FILE", help="the shop's YAML settings: whichever stores they name"
-    )
-    checker.add_argument("--json", action="store_true", help="findings as JSON")
+    stores.add_argument("--database", metavar="FILE", help="SQLite file; the shop may be running")
+    stores.add_argument("--config", type=Path, metavar="FILE", help="the shop's YAML settings, which name its stores")
+    checker.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
 
 
@@ -102,14 +107,17 @@ def _serve(args: argparse.Namespace) -> int:
     return asyncio.run(_until_signal(running_shop(_settings(args)), lambda shop: f"listening on {shop.url}"))
 
 
-def _run_part(part: Part, args: argparse.Namespace) -> int:
-    return asyncio.run(_until_signal(part(parse(read(args.config))), lambda _: f"{args.command} is at work"))
+def _run_part(args: argparse.Namespace) -> int:
+    from checkout.parts import running_forwarder, running_sweeper
+
+    part = running_forwarder if args.command == "forwarder" else running_sweeper
+    return asyncio.run(_until_signal(part(parse(read(args.config))), lambda _: f"{args.command} is running"))
 
 
 async def _until_signal(running: AbstractAsyncContextManager[T], ready: Callable[[T], str]) -> int:
-    """The first signal ends it in order, wherever it is: also a standby that still waits for its turn."""
+    """Run until the first SIGTERM or SIGINT, then stop in order. A standby that still waits stops as well."""
     task = asyncio.current_task()
-    assert task is not None  # a coroutine that runs is run by a task
+    assert task is not None  # a running coroutine belongs to a task
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
@@ -124,19 +132,19 @@ async def _until_signal(running: AbstractAsyncContextManager[T], ready: Callable
 
 def _audit(args: argparse.Namespace) -> int:
     engine = parse(read(args.config)).engine if args.config else EngineSettings(path=args.database)
-    found = asyncio.run(read_stores(engine, args.sale))
-    if not found:
+    stores = asyncio.run(read_stores(engine, args.sale))
+    if not stores:
         raise ConfigurationError(f"no sale {args.sale!r} in {args.config or args.database}")
-    findings = {store: audit(evidence) for store, evidence in found.items()}
+    findings = {store: audit(evidence) for store, evidence in stores.items()}
     if args.json:
-        rows = [{"store": store, **asdict(finding)} for store, wrong in findings.items() for finding in wrong]
+        rows = [{"store": store, **asdict(finding)} for store, found in findings.items() for finding in found]
         print(json.dumps(rows))
         return 1 if rows else 0
-    for store, evidence in found.items():
+    for store, evidence in stores.items():
         for finding in findings[store]:
             print(f"{finding.rule}: {finding.text}")
         free, held, sold, _ = evidence.stock
-        verdict = f"{len(findings[store])} findings" if findings[store] else "clean"
+        result = f"{len(findings[store])} findings" if findings[store] else "clean"
         where = f"{args.sale} in {store}"
-        print(f"{where}: {len(evidence.events)} events, {free} free, {held} held, {sold} sold: {verdict}")
+        print(f"{where}: {len(evidence.events)} events, {free} free, {held} held, {sold} sold: {result}")
     return 1 if any(findings.values()) else 0

@@ -1,8 +1,8 @@
-"""The store's clock of an engine that lives inside this process: wall time once, monotonic time from then on.
+"""The clock of a store that lives inside this process: wall time at the start, monotonic time afterwards.
 
-A wall clock that jumps (NTP step, operator, virtual machine resumed) would end every hold at once or never,
-so it is read at the start only. A store that has seen later times than the wall clock shows goes on from
-those.
+A wall clock can jump (NTP step, operator, resumed virtual machine). A jump would end every hold at once or never, so
+the wall clock is read only at the start. If the store has recorded later times than the wall clock shows, the clock
+continues from the store's times.
 """
 
 import time

@@ -1,24 +1,20 @@
-"""What can go wrong in the shop, by whose fault it is: the client's, the operator's, the store's or the
-gateway's.
-"""
+"""The errors of the shop, by blame: the client, the operator, the store or the payment gateway (`gateway.NoAnswer`)."""
 
 
 class CheckoutError(Exception):
-    """Base of all errors of this package."""
+    """Base class of all errors of this package."""
 
 
 class ConfigurationError(CheckoutError):
-    """The operator's settings are wrong; the message says where."""
+    """The operator's settings are wrong. The message names the setting."""
 
 
 class BadRequest(CheckoutError):
-    """What a client sent cannot be understood; the text says what."""
+    """A client sent a request that the shop cannot read. The message says which part is wrong."""
 
 
 class StoreError(CheckoutError):
-    """The store did not take a batch: nothing of it happened, or its answer is unknown until it is asked
-    again.
-    """
+    """The store did not confirm a batch. Nothing of the batch happened, or nobody knows until it is sent again."""
 
 
 class NotLeader(StoreError):

@@ -1,5 +1,6 @@
-"""What the checker is given: the trail, the stores, the bank's book and what the clients were told. Frozen,
-no opinion.
+"""The input of the checker (`audit.py`): the trail, the stores, the bank's journal and the records of the clients.
+
+All values are frozen and carry no logic.
 """
 
 import json
@@ -21,7 +22,7 @@ class Order(NamedTuple):
 
 
 class Movement(NamedTuple):
-    """A line of the bank's book: money taken (`charge`) or given back (`refund`) for an order."""
+    """A line of the bank's journal: money taken (`charge`) or paid back (`refund`) for an order."""
 
     intent: str
     order: str
@@ -30,8 +31,8 @@ class Movement(NamedTuple):
     amount_cents: int
 
 
-class Told(NamedTuple):
-    """What one client was answered, written down by the client: `kind` is `held` or `sold`."""
+class ClientRecord(NamedTuple):
+    """A success that a client received and wrote down itself. `kind` is `held` or `sold`."""
 
     kind: str
     sale: str
@@ -51,10 +52,10 @@ class Evidence:
     orders: list[Order]
     stock: Stock
     movements: list[Movement] | None = None
-    told: list[Told] = field(default_factory=list)
+    client_records: list[ClientRecord] = field(default_factory=list)
 
 
 def read_movements(path: Path) -> list[Movement]:
-    """The bank's book: one JSON array a line. A last line cut short by a kill is left out."""
+    """Read the bank's journal: one JSON array a line. A last line that a kill cut short is left out."""
     lines = path.read_text().split("\n") if path.exists() else [""]
     return [Movement(*json.loads(line)) for line in lines[:-1]]

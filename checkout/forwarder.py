@@ -3,21 +3,21 @@
     read the last event's number from PostgreSQL ──▶ the events after it from the stream ──▶ one transaction
     ──▶ acknowledge in Redis
 
-The cursor lies in the same transaction as what it counts, so whatever dies between two steps, an event
-arrives once. An advisory lock keeps a second forwarder out, so it may run in the shop's process or in one of its own
-(`checkout forwarder`). When Redis comes back knowing less than
-PostgreSQL (a flush, a lost disk), `reconcile` builds its stock anew from the orders before anything is
-sold: Redis may refuse too early, never sell twice.
+The cursor is stored in the same transaction as the events that it counts. So if a process dies between two steps, every
+event still arrives exactly once. An advisory lock allows one forwarder only; it may run in the shop's process or in one
+of its own (`checkout forwarder`). If Redis returns with fewer events than PostgreSQL has (a flush, a lost disk),
+`reconcile` rebuilds its stock from the orders before anything is sold. Redis may then refuse too early, but never
+sells a unit twice.
 """
 
 import asyncpg
 
 from checkout.changes import Changes
 from checkout.clock import wall_ms
-from checkout.engines.postgres import LOST, PATIENCE_MS, read_evidence, write
+from checkout.engines.postgres import CONNECTION_ERRORS, LOCK_TIMEOUT_MS, read_evidence, write
 from checkout.engines.redis import RedisEngine
-from checkout.engines.rows import HOLD, hold_of
-from checkout.engines.schema import schema
+from checkout.engines.rows import hold_of
+from checkout.engines.sql import HOLD, schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence
 from checkout.values import Event, Hold, Money, Sale, State, Stock
@@ -28,7 +28,7 @@ MONEY_AT = {"paying": Money.STARTED, "sold": Money.CHARGED, "payment_failed": Mo
 
 
 class Forwarder:
-    """`Forwarder.open(stock, url)`; then `step()` again and again."""
+    """`Forwarder.open(stock, url)`, then repeated calls of `step()`."""
 
     def __init__(self, stock: RedisEngine, url: str) -> None:
         self._stock = stock
@@ -37,11 +37,11 @@ class Forwarder:
 
     @classmethod
     async def open(cls, stock: RedisEngine, url: str) -> "Forwarder":
-        """Raises `NotLeader` when another forwarder is at work, `StoreError` when PostgreSQL is away."""
+        """Connect. Raises `NotLeader` if another forwarder runs, `StoreError` if PostgreSQL does not answer."""
         forwarder = cls(stock, url)
         try:
             await forwarder._connected()
-        except LOST as error:
+        except CONNECTION_ERRORS as error:
             raise StoreError(f"postgres: {error}") from error
         return forwarder
 
@@ -51,9 +51,7 @@ class Forwarder:
             db.terminate()
 
     async def step(self) -> int:
-        """Carry over what is new; returns how many events. Raises `StoreError`, after which it may be asked
-        again.
-        """
+        """Carry over new events and return their number. Raises `StoreError`; after that it may be called again."""
         try:
             db = await self._connected()
             cursor = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
@@ -63,75 +61,77 @@ class Forwarder:
             if events[0].seq != cursor + 1:
                 raise StoreError(f"the stream has lost events {cursor + 1} to {events[0].seq - 1}")
             await write(db, await self._changes(db, events), _numbers(events))
-        except LOST as error:
-            await self.close()  # the next step connects, and takes the lock, anew
+        except CONNECTION_ERRORS as error:
+            await self.close()  # the next step connects and takes the lock again
             raise StoreError(f"postgres: {error}") from error
         await self._stock.acknowledge(events[-1].seq)
         return len(events)
 
     async def catch_up(self) -> int:
-        """Carry over until nothing is new."""
+        """Carry over until there are no new events, and return the number of events."""
         total = 0
         while count := await self.step():
             total += count
         return total
 
     async def reconcile(self) -> list[str]:
-        """Bring both stores together before the first sale of a start; returns what was wrong."""
+        """Bring both stores to the same state before the first sale. Return a description of each repair."""
         db = await self._connected()
         stored = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
-        known = await self._stock.last_seq()
-        if known >= stored:
+        in_redis = await self._stock.last_seq()
+        if in_redis >= stored:
             await self.catch_up()
             return []
         names = [row[0] for row in await db.fetch("SELECT id FROM sales")]
         found = [evidence for name in names if (evidence := await read_evidence(db, name, wall_ms()))]
         await self._stock.restore(found, stored)
-        return [f"redis knew {known} of {stored} events: rebuilt {len(found)} sales from postgres"]
+        return [f"redis had {in_redis} of {stored} events: rebuilt {len(found)} sales from postgres"]
 
     @staticmethod
-    async def require_whole(stock: RedisEngine, url: str) -> None:
-        """For a shop whose forwarder runs elsewhere. Raises `StoreError` while Redis knows less than PostgreSQL, and so
-        would sell again what is sold: the forwarder must rebuild it first.
+    async def require_complete(stock: RedisEngine, url: str) -> None:
+        """Check Redis for a shop whose forwarder is another process.
+
+        Raises `StoreError` while Redis has fewer events than PostgreSQL: it would sell sold units again, so the
+        forwarder must rebuild it first.
         """
         try:
             db = await asyncpg.connect(url)
             try:
-                # The tables are the forwarder's to make; two who make them at once get in each other's way.
+                # Only the forwarder creates the tables: two processes that create them at once disturb each other.
                 has_tables = await db.fetchval("SELECT to_regclass('events') IS NOT NULL")
                 stored = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events") if has_tables else 0
             finally:
                 await db.close()
-        except LOST as error:
+        except CONNECTION_ERRORS as error:
             raise StoreError(f"postgres: {error}") from error
-        known = await stock.last_seq()
-        if known < stored:
-            raise StoreError(f"redis knows {known} of {stored} events: start the forwarder first, it rebuilds them")
+        in_redis = await stock.last_seq()
+        if in_redis < stored:
+            raise StoreError(f"redis has {in_redis} of {stored} events: start the forwarder first, it rebuilds them")
 
     async def evidence(self, sale_id: str) -> Evidence | None:
-        """All about a sale: trail, holds and orders from PostgreSQL. Call `catch_up` first for the newest."""
+        """Return the evidence of a sale from PostgreSQL. Call `catch_up` first to include the newest events."""
         return await read_evidence(await self._connected(), sale_id, wall_ms())
 
     async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """The connection that holds the forwarder's lock. Raises `NotLeader`."""
+        """Return the connection that holds the forwarder's lock. Raises `NotLeader`."""
         if self._db is not None and not self._db.is_closed():
             return self._db
         db = await asyncpg.connect(self._url)
         await db.execute("SET synchronous_commit TO on")
         try:
-            await db.execute(f"SET lock_timeout TO {PATIENCE_MS}")
+            await db.execute(f"SET lock_timeout TO {LOCK_TIMEOUT_MS}")
             await db.execute(f"SELECT pg_advisory_lock({LOCK})")
         except asyncpg.LockNotAvailableError as error:
             db.terminate()
-            raise NotLeader("postgres: another forwarder is at work") from error
+            raise NotLeader("postgres: another forwarder is running") from error
         await db.execute(schema())
         self._db = db
         return db
 
     async def _changes(self, db: "asyncpg.Connection[asyncpg.Record]", events: list[Event]) -> Changes:
-        """What the events lead to: holds as they are after the last of them."""
-        known = await db.fetch(f"SELECT {HOLD} FROM holds WHERE id = ANY($1)", list({event.hold for event in events}))
-        holds: dict[str, Hold] = {row[0]: hold_of(row) for row in known}
+        """Return the rows that the events change, with holds in their state after the last event."""
+        stored = await db.fetch(f"SELECT {HOLD} FROM holds WHERE id = ANY($1)", list({event.hold for event in events}))
+        holds: dict[str, Hold] = {row[0]: hold_of(row) for row in stored}
         sales: list[Sale] = []
         for event in events:
             if event.kind == "opened":

@@ -1,8 +1,8 @@
-"""The payment seam: what the shop asks of whoever moves the money.
+"""The interface to the payment gateway that moves the money.
 
-One hold is one intent, and the intent's id is the gateway's idempotency key: charging it twice is one
-charge. A charge may be declined, or its answer may be lost (`NoAnswer`): then nobody knows, and `lookup` or
-`refund` must settle it.
+One hold is one intent, and the id of the intent is the gateway's idempotency key, so charging an intent twice takes
+the money once. The gateway may decline a charge, or its answer may be lost (`NoAnswer`). After a lost answer the state
+of the money is unknown until `lookup` or `refund` settles it.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from checkout.errors import CheckoutError
 
 
 class NoAnswer(CheckoutError):
-    """The gateway did not answer in time; the money may or may not have moved."""
+    """The gateway did not answer in time. The money may or may not have moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Money to take. `id` is the key under which it is taken at most once, `order` what it is for."""
+    """Money to take. `id` is the idempotency key of the charge, `order` is what the money pays for."""
 
     id: str
     order: str
@@ -41,12 +41,10 @@ Verdict = Charged | Declined
 
 class Gateway(Protocol):
     async def charge(self, intent: Intent) -> Verdict:
-        """Take the money once for this intent, however often it is asked. Raises `NoAnswer`."""
+        """Take the money of this intent once, no matter how often this is called. Raises `NoAnswer`."""
 
     async def lookup(self, intent_id: str) -> Verdict | None:
-        """What became of an intent; None: nothing was charged so far. Raises `NoAnswer`."""
+        """Return the result of an intent, or None if nothing was charged so far. Raises `NoAnswer`."""
 
     async def refund(self, intent_id: str) -> None:
-        """Give back what was taken, and see that nothing will be taken any more. Idempotent. Raises
-        `NoAnswer`.
-        """
+        """Pay back what was taken and block any later charge of this intent. Idempotent. Raises `NoAnswer`."""

@@ -1,4 +1,4 @@
-"""The inventory: the few things that can happen to stock, each decided and durable when its call returns."""
+"""The inventory: one method for each change of stock. When a method returns, its outcome is durable."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from checkout.values import (
     Done,
     Expire,
     Hold,
-    Look,
     Money,
     OpenSale,
     Outcome,
     Pay,
+    ReadStock,
     Release,
     Reserve,
     Sale,
@@ -23,24 +23,22 @@ from checkout.values import (
 )
 from checkout.writer import Writer
 
-Seen = Callable[[str, Stock], None]
+OnStockChange = Callable[[str, Stock], None]
 
 
 class Inventory:
-    """All of the shop changes stock through here. Every method may raise `StoreError`."""
+    """The only way by which the shop changes stock. Every method may raise `StoreError`."""
 
-    def __init__(self, engine: Engine, writer: Writer, seen: Seen | None = None) -> None:
-        """`seen` hears the numbers of every outcome, so that what this process knows is never older than
-        that.
-        """
+    def __init__(self, engine: Engine, writer: Writer, on_stock_change: OnStockChange | None = None) -> None:
+        """on_stock_change: called with the numbers of every outcome, so that this process's cache is not older."""
         self.engine = engine
         self._writer = writer
-        self._seen = seen or (lambda _sale, _stock: None)
+        self._on_stock_change = on_stock_change or (lambda _sale, _stock: None)
 
     async def _submit(self, command: Command, sale: str = "") -> Outcome:
         outcome = await self._writer.submit(command)
         if outcome.stock.version:
-            self._seen(sale or (outcome.hold.sale if outcome.hold else ""), outcome.stock)
+            self._on_stock_change(sale or (outcome.hold.sale if outcome.hold else ""), outcome.stock)
         return outcome
 
     async def open(self, sale: Sale, actor: str = "operator") -> Outcome:
@@ -68,8 +66,8 @@ class Inventory:
         return await self._submit(Expire(hold, actor))
 
     async def stock(self, sale: str) -> Stock | None:
-        """The numbers of a sale, or None when there is no such sale."""
-        outcome = await self._submit(Look(sale), sale)
+        """Return the numbers of a sale, or None if there is no such sale."""
+        outcome = await self._submit(ReadStock(sale), sale)
         return outcome.stock if isinstance(outcome, Done) else None
 
     async def find(self, hold: str) -> Hold | None:

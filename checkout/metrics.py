@@ -1,7 +1,7 @@
-"""What the shop counts, for Prometheus: `/metrics`, names `shop_*`. Nothing about a visitor is in it.
+"""The metrics of the shop for Prometheus: `/metrics`, names `shop_*`. They contain nothing about a visitor.
 
-Everything is read when it is asked for: the numbers of the sales from the store, the rest from this process' memory. A
-store that is away leaves its numbers out, and `shop_store_up` says so.
+Every value is read when it is requested: the numbers of the sales from the store, the others from this process's
+memory. If the store does not answer, its numbers are left out and `shop_store_up` is 0.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,64 +22,68 @@ CONTENT_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cac
 class Metrics:
     """The metrics of one process of the shop."""
 
-    def __init__(self, engine: Engine, writer: Writer, slots: ConcurrencyLimit, availability: Availability) -> None:
+    def __init__(self, engine: Engine, writer: Writer, limit: ConcurrencyLimit, availability: Availability) -> None:
         self._engine = engine
         self._writer = writer
-        self._slots = slots
+        self._limit = limit
         self._availability = availability
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/metrics", self.show)
 
     async def show(self, _request: web.Request) -> web.Response:
-        found = [*self._own(), *await self._stored()]
-        return web.Response(body=generate_latest(_Found(found)), headers=CONTENT_TYPE)
+        collected = [*self._of_process(), *await self._of_store()]
+        return web.Response(body=generate_latest(_Collected(collected)), headers=CONTENT_TYPE)
 
-    def _own(self) -> Iterator[Metric]:
-        """What this process did since its start."""
-        slots, seen = self._slots.snapshot(), self._availability.snapshot()
-        yield CounterMetricFamily("shop_decisions", "Commands decided and stored", self._writer.decisions)
-        yield CounterMetricFamily("shop_batches", "Transactions they were stored in", self._writer.batches)
-        results = CounterMetricFamily("shop_checkouts", "Purchases by what became of them", labels=["result"])
-        results.add_metric(["served"], slots.served)
-        results.add_metric(["refused"], slots.refused)
+    def _of_process(self) -> Iterator[Metric]:
+        """Return the counts of this process since its start."""
+        purchases, reads = self._limit.snapshot(), self._availability.snapshot()
+        yield CounterMetricFamily("shop_decisions", "Commands that were decided and stored", self._writer.decisions)
+        yield CounterMetricFamily("shop_batches", "Transactions that stored the decided commands", self._writer.batches)
+        results = CounterMetricFamily(
+            "shop_checkouts", "Purchases by result: served, or refused because checkout was busy", labels=["result"]
+        )
+        results.add_metric(["served"], purchases.served)
+        results.add_metric(["refused"], purchases.refused)
         yield results
-        inside = GaugeMetricFamily("shop_checkouts_inside", "Purchases under way", labels=["state"])
-        inside.add_metric(["working"], slots.working)
-        inside.add_metric(["waiting"], slots.waiting)
+        inside = GaugeMetricFamily("shop_checkouts_inside", "Purchases in progress by state", labels=["state"])
+        inside.add_metric(["running"], purchases.running)
+        inside.add_metric(["waiting"], purchases.waiting)
         yield inside
-        looks = CounterMetricFamily("shop_availability_answers", "Looks at what is left", labels=["source"])
-        for source, count in (("memory", seen.hits), ("store", seen.reads), ("shared_read", seen.shared)):
-            looks.add_metric([source], count)
-        yield looks
+        answers = CounterMetricFamily(
+            "shop_availability_answers", "Availability requests by the source of the answer", labels=["source"]
+        )
+        for source, count in (("memory", reads.hits), ("store", reads.reads), ("shared_read", reads.shared)):
+            answers.add_metric([source], count)
+        yield answers
 
-    async def _stored(self) -> list[Metric]:
-        """What the store says."""
-        up = GaugeMetricFamily("shop_store_up", "1 when the store answers")
-        units = GaugeMetricFamily("shop_units", "Units of a sale by their state", labels=["sale", "state"])
-        found: list[Metric] = [up, units]
+    async def _of_store(self) -> list[Metric]:
+        """Return the numbers of the store."""
+        up = GaugeMetricFamily("shop_store_up", "1 if the store answers, else 0")
+        units = GaugeMetricFamily("shop_units", "Units of a sale by state", labels=["sale", "state"])
+        metrics: list[Metric] = [up, units]
         try:
             for sale, stock in await self._engine.sales():
                 for state, count in (("free", stock.free), ("held", stock.held), ("sold", stock.sold)):
                     units.add_metric([sale.id, state], count)
             unsettled = len(await self._engine.unsettled())
-            text = "Payments whose money is not accounted for yet, 1000 at most"
-            found.append(GaugeMetricFamily("shop_payments_unsettled", text, unsettled))
+            text = "Payments that are not settled yet; 1000 at most are counted"
+            metrics.append(GaugeMetricFamily("shop_payments_unsettled", text, unsettled))
             if unforwarded := getattr(self._engine, "unforwarded", None):
                 text = "Events in Redis that the forwarder has not carried over"
-                found.append(GaugeMetricFamily("shop_events_unforwarded", text, await unforwarded()))
+                metrics.append(GaugeMetricFamily("shop_events_unforwarded", text, await unforwarded()))
         except StoreError:
             up.add_metric([], 0)
         else:
             up.add_metric([], 1)
-        return found
+        return metrics
 
 
-class _Found:
-    """What `generate_latest` takes: something to collect from."""
+class _Collected:
+    """The collector that `generate_latest` expects."""
 
-    def __init__(self, found: list[Metric]) -> None:
-        self._found = found
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        return self._found
+        return self._metrics

@@ -1,5 +1,6 @@
-"""The shop's pages: templates filled with escaped text. Every page works without scripts and loads nothing
-from elsewhere.
+"""The pages of the shop: templates filled with escaped text.
+
+Every page works without scripts and loads nothing from other hosts.
 """
 
 from functools import cache, lru_cache
@@ -22,13 +23,13 @@ def _template(name: str) -> Template:
 
 @lru_cache(maxsize=64)
 def asset(name: str) -> bytes | None:
-    """The bytes of a file in `assets/`, or None."""
+    """Return the bytes of a file in `assets/`, or None if there is no such file."""
     found = {file.name: file for file in files("checkout.assets").iterdir()}.get(name)
     return found.read_bytes() if found else None
 
 
 def _page(title: str, name: str, **text: str) -> str:
-    """One page; every value is escaped except `*_html`, which are pages' own parts."""
+    """Fill one page. Every value is escaped except `*_html`, which are markup of this module."""
     values = {key: value if key.endswith("_html") else escape(value) for key, value in text.items()}
     return _template("page").substitute(title=escape(title), body=_template(name).substitute(values))
 
@@ -38,16 +39,16 @@ def price(sale: Sale) -> str:
 
 
 def stock_line(stock: Stock) -> str:
-    """What a visitor is told of the stock, in one sentence."""
+    """Return the stock as one sentence for visitors. `assets/shop.js` writes the same sentences."""
     if stock.free:
         return f"{stock.free} of {stock.total} left"
     if stock.held:
-        return f"Sold out; {stock.held} are still paying"
+        return f"Sold out. {stock.held} reserved and not paid yet"
     return "Sold out"
 
 
 def time_line(ms: int) -> str:
-    """A time to wait in words, rounded up to whole seconds."""
+    """Return a duration in words, rounded up to whole seconds."""
     minutes, seconds = divmod(max(0, ms + 999) // 1000, 60)
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 

@@ -1,4 +1,4 @@
-"""The evidence of a sale, read from wherever its shop keeps it, also while the shop runs."""
+"""Read the evidence of a sale from the stores that the settings name, also while the shop runs."""
 
 import sqlite3
 from pathlib import Path
@@ -11,9 +11,9 @@ from checkout.settings import EngineSettings
 
 
 async def read_stores(engine: EngineSettings, sale: str) -> dict[str, Evidence]:
-    """What each store of a shop knows of a sale, by the store's name; a store that does not know the sale is left out.
+    """Return the evidence of a sale by the name of the store. Stores without this sale are left out.
 
-    With a stock in Redis that is Redis and PostgreSQL, each of which must be right by itself; PostgreSQL may be a
+    If the stock is in Redis, the stores are Redis and PostgreSQL. Each must be right by itself; PostgreSQL may be a
     moment behind. Raises `ConfigurationError` and `StoreError`.
     """
     found: dict[str, Evidence | None] = {}
@@ -52,7 +52,7 @@ async def _from_redis(url: str, sale: str) -> Evidence | None:
 async def _from_postgres(url: str, sale: str) -> Evidence | None:
     import asyncpg
 
-    from checkout.engines.postgres import LOST, read_evidence
+    from checkout.engines.postgres import CONNECTION_ERRORS, read_evidence
 
     try:
         db = await asyncpg.connect(url)
@@ -60,5 +60,5 @@ async def _from_postgres(url: str, sale: str) -> Evidence | None:
             return await read_evidence(db, sale, wall_ms())
         finally:
             await db.close()
-    except LOST as error:
+    except CONNECTION_ERRORS as error:
         raise StoreError(f"postgres: {error}") from error

@@ -1,4 +1,4 @@
-"""The numbers of one sale. Whatever is done to them, free + held + sold = total."""
+"""The numbers of one sale. After every method free + held + sold = total."""
 
 import heapq
 
@@ -8,9 +8,13 @@ __all__ = ["SaleCounters"]
 
 
 class SaleCounters:
-    """due: when each hold ends and which it is, soonest first, the ended ones among them. units: each user's holds."""
+    """Counts the units of one sale and remembers which holds are due and which user has which holds.
 
-    __slots__ = ("due", "free", "held", "sale", "sold", "units", "version")
+    due: a heap of (end of the hold in ms, hold id), earliest first; holds that ended early stay in it.
+    holds_by_user: the ids of each user's live and sold holds.
+    """
+
+    __slots__ = ("due", "free", "held", "holds_by_user", "sale", "sold", "version")
 
     def __init__(self, sale: Sale) -> None:
         self.sale = sale
@@ -19,37 +23,37 @@ class SaleCounters:
         self.sold = 0
         self.version = 0
         self.due: list[tuple[int, str]] = []
-        self.units: dict[str, list[str]] = {}
+        self.holds_by_user: dict[str, list[str]] = {}
 
     def take(self, hold: Hold) -> None:
-        """A free unit becomes held."""
+        """Turn a free unit into a held one."""
         self.free -= 1
         self.held += 1
-        self.units.setdefault(hold.user, []).append(hold.id)
+        self.holds_by_user.setdefault(hold.user, []).append(hold.id)
         heapq.heappush(self.due, (hold.ends_ms, hold.id))
 
     def sell(self) -> None:
-        """A held unit becomes sold; it stays its user's."""
+        """Turn a held unit into a sold one. It still counts as its user's unit."""
         self.held -= 1
         self.sold += 1
 
-    def give_back(self, hold: Hold) -> None:
-        """A held unit becomes free."""
+    def release(self, hold: Hold) -> None:
+        """Turn a held unit into a free one."""
         self.held -= 1
         self.free += 1
-        mine = self.units[hold.user]
-        mine.remove(hold.id)
-        if not mine:
-            del self.units[hold.user]
+        user_holds = self.holds_by_user[hold.user]
+        user_holds.remove(hold.id)
+        if not user_holds:
+            del self.holds_by_user[hold.user]
 
-    def count(self, hold: Hold) -> None:
-        """A hold as the store has it, which may be over."""
+    def load(self, hold: Hold) -> None:
+        """Count a hold as the store has it; the hold may have ended."""
         if hold.state in LIVE:
             self.take(hold)
         elif hold.state is State.SOLD:
             self.free -= 1
             self.sold += 1
-            self.units.setdefault(hold.user, []).append(hold.id)
+            self.holds_by_user.setdefault(hold.user, []).append(hold.id)
 
     def stock(self) -> Stock:
         return Stock(self.free, self.held, self.sold, self.version)

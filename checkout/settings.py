@@ -1,6 +1,6 @@
-"""What an operator may set: one YAML file or the command line, parsed once into frozen values.
+"""The settings of the shop: one YAML file or the command line, parsed once into frozen values.
 
-pydantic reports all faults together, each with its path; unknown keys are faults.
+pydantic reports all faults together, each with its path. An unknown key is a fault.
 """
 
 from pathlib import Path
@@ -13,23 +13,21 @@ from checkout.errors import ConfigurationError
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-
-
 Part = Literal["forwarder", "sweeper"]
 
 
 class Address(NamedTuple):
-    """Where to listen; port 0 lets the system choose."""
+    """The address to listen on. With port 0 the system chooses a port."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """`HOST:PORT`, with an IPv6 host in brackets. Raises `ConfigurationError`."""
+        """Parse `HOST:PORT`; an IPv6 host stands in brackets. Raises `ConfigurationError`."""
         host, colon, port = text.rpartition(":")
         if not colon or not host or not port.isdecimal() or int(port) > 65535:
-            raise ConfigurationError(f"listen: HOST:PORT expected, got {text!r}")
+            raise ConfigurationError(f"listen: expected HOST:PORT, got {text!r}")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
 
@@ -38,7 +36,7 @@ class _Section(BaseModel):
 
 
 class ProductSettings(_Section):
-    """The product of the shop's pages; its sale is opened at the first start."""
+    """The product on the shop's pages. Its sale is opened at the first start."""
 
     title: str = "Meridian One, first edition"
     stock: Annotated[int, Field(ge=0)] = 500
@@ -50,8 +48,10 @@ class ProductSettings(_Section):
 
 
 class CapacitySettings(_Section):
-    """How much checkout can take: `checkouts_per_second` x `seconds_per_checkout` purchases run at once
-    (Little's law), `backlog_seconds` worth more may wait for their turn, all others are answered 503.
+    """The load that checkout can take.
+
+    `checkouts_per_second` x `seconds_per_checkout` purchases run at once (Little's law), and
+    `checkouts_per_second` x `backlog_seconds` more may wait. All others get a 503.
     """
 
     checkouts_per_second: Positive = 3.0
@@ -60,7 +60,7 @@ class CapacitySettings(_Section):
 
 
 class EngineSettings(_Section):
-    """Where stock and orders live. `orders_url`: PostgreSQL behind a stock in Redis."""
+    """The store of stock and orders. `orders_url`: PostgreSQL for the orders, if the stock is in Redis."""
 
     kind: Literal["sqlite", "redis", "postgres"] = "sqlite"
     path: str = ":memory:"
@@ -70,16 +70,14 @@ class EngineSettings(_Section):
 
 
 class PaymentSettings(_Section):
-    """Who moves the money: a gateway's address, or empty for the test bank inside this process."""
+    """The payment gateway. An empty address selects the test bank inside this process."""
 
     url: str = ""
     timeout_seconds: Positive = 10.0
 
 
 class AccountSettings(_Section):
-    """Sign-up and log-in: where accounts live, how many processes hash passwords, how many may wait for
-    them.
-    """
+    """Sign-up and log-in: the SQLite file, the processes that hash passwords, the passwords that may wait for them."""
 
     path: str = ":memory:"
     workers: Annotated[int, Field(ge=1)] = 1
@@ -97,11 +95,11 @@ class ShopSettings(_Section):
     accounts: AccountSettings = AccountSettings()
     operator_token_env: str = "CHECKOUT_OPERATOR_TOKEN"
     without: tuple[Part, ...] = ()
-    """What runs as a process of its own instead of in this one; only with the stock in Redis."""
+    """Services that run as separate processes instead of in this one. Possible only if the stock is in Redis."""
 
 
 def parse(raw: dict[str, Any]) -> ShopSettings:
-    """Raises `ConfigurationError` with one line for each fault."""
+    """Check the raw settings. Raises `ConfigurationError` with one line for each fault."""
     try:
         settings = ShopSettings.model_validate(raw)
     except ValidationError as error:
@@ -111,14 +109,16 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
         raise ConfigurationError("\n".join(lines)) from error
     Address.parse(settings.listen)
     if settings.engine.kind != "sqlite" and not settings.engine.url:
-        raise ConfigurationError(f"engine.url: needed for the {settings.engine.kind} engine")
+        raise ConfigurationError(f"engine.url: required by the {settings.engine.kind} engine")
     if settings.without and settings.engine.kind != "redis":
-        raise ConfigurationError(f"without: the {settings.engine.kind} engine has one writer, which does it all")
+        raise ConfigurationError(
+            f"without: the {settings.engine.kind} engine has one writer; it needs no other process"
+        )
     return settings
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The raw settings of a YAML file. Raises `ConfigurationError`."""
+    """Read the raw settings from a YAML file. Raises `ConfigurationError`."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -126,5 +126,5 @@ def read(path: Path) -> dict[str, Any]:
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        raise ConfigurationError(f"{path}: a mapping expected, got {type(raw).__name__}")
+        raise ConfigurationError(f"{path}: expected a mapping, got {type(raw).__name__}")
     return raw

@@ -1,32 +1,32 @@
-"""Tasks have owners: services run beside a block, end with it, and end it when they fail."""
+"""Tasks with an owner: background services run while a block runs, end with it, and end it when they fail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
-AGAIN_S = 1.0
+CANCEL_AGAIN_S = 1.0
 
 
 @asynccontextmanager
-async def beside(*services: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `services` until the block is left. A lone error comes out as itself, not wrapped in a group."""
+async def background(*services: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `services` until the block ends. A single error is raised as it is, not wrapped in a group."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(service) for service in services]
             try:
                 yield
             finally:
-                await _end(tasks)
+                await _cancel_all(tasks)
     except BaseExceptionGroup as errors:
         if len(errors.exceptions) == 1:
             raise errors.exceptions[0] from None
         raise
 
 
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: a library on the way may take one cancellation for a lost connection."""
-    waiting = {task for task in tasks if not task.done()}
-    while waiting:
-        for task in waiting:
+async def _cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel again and again until all tasks have ended: a library can mistake a cancellation for a lost connection."""
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
             task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=AGAIN_S)
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)

@@ -1,16 +1,15 @@
-"""The words of the shop, as frozen values: what is sold, who holds a unit, what changed and why.
+"""The terms of the shop as frozen values: sales, holds, stock, events, commands and outcomes.
 
-All times are whole milliseconds of the store's own clock (`_ms`). A hold is one unit of one sale for one
-user; it is also the intent to pay (one hold, at most one charge) and, once sold, the order. Its life, with
-the ends in capitals:
+All times are whole milliseconds of the store's own clock (`_ms`). A hold is one unit of one sale for one user. It is
+also the intent to pay (one hold, at most one charge) and, once sold, the order. The states of a hold, final states in
+capitals:
 
     held ──pay──▶ paying ──▶ SOLD
       │             ├──▶ PAYMENT_FAILED
       ├──▶ CANCELLED│
       └──▶ EXPIRED ◀┘          free + held + sold = total, where `held` counts held and paying
 
-`Hold` and `Event` are named tuples: they are made tens of thousands of times a second and go into SQL as
-they are.
+`Hold` and `Event` are named tuples because tens of thousands are made a second, and a tuple is a row of SQL as it is.
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 
 class State(StrEnum):
-    """Where a hold is in its life."""
+    """The state of a hold."""
 
     HELD = "held"
     PAYING = "paying"
@@ -33,7 +32,7 @@ LIVE = frozenset({State.HELD, State.PAYING})
 
 
 class Money(StrEnum):
-    """What is known of the money of a hold: `STARTED` is the one state that someone must still settle."""
+    """The state of the money of a hold. `STARTED` is the only state that must still be settled."""
 
     NONE = "none"
     STARTED = "started"
@@ -43,7 +42,7 @@ class Money(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a command was refused; the HTTP side gives each a status."""
+    """Why a command was refused. `responses.py` maps each reason to an HTTP status and a text."""
 
     UNKNOWN_SALE = "unknown_sale"
     SALE_EXISTS = "sale_exists"
@@ -61,7 +60,7 @@ class Reason(StrEnum):
 
 
 class Sale(NamedTuple):
-    """One sale of one product; `closes_ms` 0 means that it stays open until all is sold."""
+    """The terms of one sale of one product. If `closes_ms` is 0, the sale is open until every unit is sold."""
 
     id: str
     title: str
@@ -86,9 +85,7 @@ class Hold(NamedTuple):
 
 
 class Stock(NamedTuple):
-    """The numbers of one sale at one instant. `version` is the number of the sale's last event: higher is
-    newer.
-    """
+    """The numbers of one sale at one instant. `version` is the number of the sale's last event: higher is newer."""
 
     free: int
     held: int
@@ -104,9 +101,7 @@ NOTHING = Stock(0, 0, 0)
 
 
 class Event(NamedTuple):
-    """One change of state: who, when, why, and the numbers before and after. `seq` grows by one in each
-    store.
-    """
+    """One change of state: actor, time, cause, and the numbers before and after. `seq` counts the events of a store."""
 
     seq: int
     sale: str
@@ -135,7 +130,7 @@ class OpenSale:
 
 
 class Reserve(NamedTuple):
-    """Take one unit. `key` (already scoped to the user) makes a retry safe; empty: no retry protection."""
+    """Take one unit. `key`, already scoped to the user, makes a retry safe. An empty key gives no such protection."""
 
     sale: str
     user: str
@@ -145,7 +140,7 @@ class Reserve(NamedTuple):
 
 
 class Pay(NamedTuple):
-    """Record the intent before any money moves, so that whatever dies afterwards leaves a trace to settle."""
+    """Record the intent before any money moves, so that after a crash there is a record to settle."""
 
     hold: str
     key: str = ""
@@ -153,9 +148,7 @@ class Pay(NamedTuple):
 
 
 class Confirm(NamedTuple):
-    """The money is there: the unit is sold, unless the hold has ended (then the caller must give the money
-    back).
-    """
+    """The money has arrived: sell the unit. If the hold has ended, the caller must refund the money."""
 
     hold: str
     charge: str
@@ -163,7 +156,7 @@ class Confirm(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Give the unit back: `CANCELLED` by its user, or `PAYMENT_FAILED`."""
+    """Make the unit free again. `end` is `CANCELLED` (by the user) or `PAYMENT_FAILED`."""
 
     hold: str
     end: State
@@ -172,14 +165,14 @@ class Release(NamedTuple):
 
 
 class Expire(NamedTuple):
-    """End this hold if its time is over by the store's clock, whoever asks."""
+    """End this hold if it is due by the store's clock."""
 
     hold: str
     actor: str
 
 
 class Settle(NamedTuple):
-    """The money of an ended hold is known: given back or never taken."""
+    """Record the final state of the money of an ended hold: refunded, or never taken."""
 
     hold: str
     money: Money
@@ -187,17 +180,17 @@ class Settle(NamedTuple):
     actor: str = "cashier"
 
 
-class Look(NamedTuple):
-    """Read the numbers of a sale, ending first what is over."""
+class ReadStock(NamedTuple):
+    """End the due holds of a sale, then read its numbers."""
 
     sale: str
 
 
-Command = OpenSale | Reserve | Pay | Confirm | Release | Expire | Settle | Look
+Command = OpenSale | Reserve | Pay | Confirm | Release | Expire | Settle | ReadStock
 
 
 class Done(NamedTuple):
-    """It happened, now or (`repeated`) at an earlier try. `hold` is None for a sale's own commands."""
+    """The command was carried out, now or (`repeated`) by an earlier try. `hold` is None for commands about a sale."""
 
     stock: Stock
     hold: Hold | None = None
@@ -205,7 +198,7 @@ class Done(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Nothing changed. `hold` is the one that stands in the way, where there is one."""
+    """Nothing changed. `hold` is the hold that is the reason, if there is one."""
 
     reason: Reason
     stock: Stock = NOTHING

@@ -1,8 +1,7 @@
-"""The single writer: commands of all requests, gathered into batches, decided one batch at a time.
+"""The single writer: it collects the commands of all requests into batches and stores one batch at a time.
 
-Nothing waits for a batch to fill: while one is being stored the next gathers (group commit), so a lone
-request pays one transaction and a crowd shares it. 250 a batch bounds what one commit delays (the figure of
-the sources).
+No command waits for a batch to fill. While one batch is stored, the next one collects (group commit), so a single
+request costs one transaction and many requests share one. At most 250 commands a batch bound the delay of one commit.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ from checkout.values import Command, Outcome
 
 
 class Writer:
-    """`run()` is the writer's task; `submit` may be called from any other task of the loop."""
+    """`run()` is the task of the writer. Any other task of the event loop may call `submit`."""
 
     def __init__(self, engine: Engine, *, batch_size: int = 250) -> None:
         self._engine = engine
@@ -26,7 +25,7 @@ class Writer:
         self.decisions = 0
 
     async def submit(self, command: Command) -> Outcome:
-        """Decide one command; returns when the outcome is durable. Raises `StoreError`."""
+        """Decide one command and return when the outcome is durable. Raises `StoreError`."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
         self._wake.set()

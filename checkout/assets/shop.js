@@ -1,5 +1,5 @@
-// One click is one request: the button is disabled as soon as its form is on the way, and usable again when the
-// visitor comes back to a page the browser kept.
+// One click is one request: the button is disabled while its form is being sent. It is enabled again when the visitor
+// returns to a page that the browser kept.
 "use strict";
 for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("submit", (event) => {
@@ -18,7 +18,7 @@ addEventListener("pageshow", (event) => {
   }
 });
 
-// Time left: counted from when the page arrived, so a wrong clock on the visitor's side does not matter.
+// The time left counts from the arrival of the page, so a wrong clock of the visitor does not matter.
 const arrived = performance.now();
 for (const element of document.querySelectorAll("[data-left-ms]")) {
   const total = Number(element.dataset.leftMs);
@@ -31,22 +31,22 @@ for (const element of document.querySelectorAll("[data-left-ms]")) {
   }, 500);
 }
 
-// What is left: one request at a time; a late one is cancelled before the next begins, and none runs in a hidden tab.
+// The stock: one request at a time. A late request is cancelled before the next begins; a hidden tab sends none.
 const stock = document.querySelector("[data-stock^='/']");
 if (stock) {
-  let late = null;
+  let previous = null;
   setInterval(async () => {
     if (document.hidden) return;
-    if (late) late.abort();
-    const request = late = new AbortController();
+    if (previous) previous.abort();
+    const request = previous = new AbortController();
     try {
       const answer = await fetch(stock.dataset.stock, { signal: request.signal, headers: { Accept: "application/json" } });
       if (!answer.ok || request.signal.aborted) return;
       const { free, held, sold } = await answer.json();
       stock.textContent = free ? `${free} of ${free + held + sold} left`
-        : held ? `Sold out; ${held} are still paying` : "Sold out";
+        : held ? `Sold out. ${held} reserved and not paid yet` : "Sold out";
     } catch (error) {
-      if (error.name !== "AbortError") console.info("stock: not now");
+      if (error.name !== "AbortError") console.info("stock: no answer");
     }
   }, 2000);
 }

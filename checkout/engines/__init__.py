@@ -1,1 +1,1 @@
-"""The stores a shop can stand on. All pass one contract suite: `tests/checkout/engines/contract.py`."""
+"""The stores of the shop. All pass the same contract tests (`tests/checkout/engines/contract.py`)."""

@@ -1,291 +1,10 @@
--- A batch of the shop's commands in one atomic script: the same decisions as checkout/ledger.py, on Redis' own data.
+-- Apply one batch atomically. This file follows ledger.lua in the same script and uses its variables.
 --
---   KEYS[1]  prefix of all keys, with the hash tag that keeps them on one node
---   ARGV     now_ms, '1' when what is over is ended before a sale is touched, how long a key is kept (ms), the batch
---   returns  JSON: for each command [reason or '', free, held, sold, version, hold or false, repeated]
---
---   sale:ID    hash     the terms, and free, held, sold, version
---   stock      channel  JSON [sale, free, held, sold, version] of every sale a batch has changed
---   holds      hash     hold -> JSON [id, sale, user, state, money, made_ms, ends_ms, charge]
---   units:ID   hash     user -> their units, 'h1,h2'
---   ends:ID    list     'ends_ms hold' as they were made, so in the order of their ends (first layer of expiry)
---   ready, processing   zsets, owner hash (the delay queue)
---   keys:N     hash     key -> JSON [fingerprint, hold, reason, at_ms] of what was answered in the N-th day
---   unsettled  set      payments without a known end
---   orders     hash     what is sold
---   events     stream   a batch's last number -> e = JSON of all its events
---   seq        string   the last event's number
---
--- In three steps: what the batch names is read at once, all is decided in memory, what has changed is written at once.
--- A call from a script costs as much as a decision, so there are as few as possible; and since nothing is written
--- before everything is decided, a batch that fails leaves no trace.
-local P, now, lazy, keep = KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
-local call, encode, decode = redis.call, cjson.encode, cjson.decode
-local ID, SALE, USER, STATE, MONEY, MADE, ENDS, CHARGE = 1, 2, 3, 4, 5, 6, 7, 8
-local MOST = 4000 -- arguments of one call: Lua's stack takes 8,000
-local seq = tonumber(call('GET', P .. 'seq') or '0')
-local today = math.floor(now / keep)
-local batch = decode(ARGV[4])
+-- Three steps: read everything that the batch names, decide everything in memory, write everything that has changed.
+-- A call from a script costs as much as a decision, so there are as few calls as possible. Nothing is written before
+-- everything is decided, so a batch that fails leaves no trace.
 
--- what is known, from memory or the store; false: known not to be
-local sales, holds, units, answers = {}, {}, {}, {}
--- what is to be written: lists of arguments, or sets of what has changed
-local events, orders, ended, queued = {}, {}, {}, {}
-local new_holds, new_units, new_ends, new_answers, open_money = {}, {}, {}, {}, {}
-
-local function in_pieces(list, command, key)
-  for i = 1, #list, MOST do call(command, key, unpack(list, i, math.min(i + MOST - 1, #list))) end
-end
-
-local function read_all(key, names, into)
-  for i = 1, #names, MOST do
-    local last = math.min(i + MOST - 1, #names)
-    for at, text in ipairs(call('HMGET', key, unpack(names, i, last))) do into[names[i + at - 1]] = text end
-  end
-end
-
-local function find(id)
-  local hold = holds[id]
-  if hold == nil then
-    local text = call('HGET', P .. 'holds', id)
-    hold = text and decode(text)
-    holds[id] = hold
-  end
-  return hold
-end
-
-local function units_of(sale, user)
-  local mine = units[sale.id][user]
-  if mine == nil then
-    mine = call('HGET', P .. 'units:' .. sale.id, user)
-    units[sale.id][user] = mine
-  end
-  return mine
-end
-
-local function set_units(sale, user, text)
-  units[sale.id][user] = text
-  new_units[sale.id][user] = true
-end
-
-local function note(sale, hold, kind, actor, cause, before, key, fingerprint)
-  seq = seq + 1
-  sale.version = seq
-  events[#events + 1] = {
-    seq, sale.id, hold[ID], hold[USER], kind, actor, cause, now, before[1], before[2], before[3],
-    sale.free, sale.held, sale.sold, hold[ENDS], key or '', fingerprint or '', hold[CHARGE]}
-end
-
-local function numbers(sale) return {sale.free, sale.held, sale.sold} end
-local function is_live(hold) return hold[STATE] == 'held' or hold[STATE] == 'paying' end
-local function save(hold) holds[hold[ID]], new_holds[hold[ID]] = hold, true end
-
-local function finish(sale, hold, state, actor, cause, money)
-  local before, left = numbers(sale), {}
-  sale.held, sale.free = sale.held - 1, sale.free + 1
-  for id in string.gmatch(units_of(sale, hold[USER]) or '', '[^,]+') do
-    if id ~= hold[ID] then left[#left + 1] = id end
-  end
-  set_units(sale, hold[USER], #left > 0 and table.concat(left, ','))
-  hold[STATE], hold[MONEY] = state, money
-  ended[#ended + 1] = hold[ID]
-  save(hold)
-  note(sale, hold, state, actor, cause, before)
-end
-
-local function lapse(sale) -- one look a batch: all its commands are decided at one time
-  sale.lapsed = true
-  local key = P .. 'ends:' .. sale.id
-  local gone = 0
-  while true do
-    local due = call('LINDEX', key, gone)
-    local ends, id = string.match(due or '', '^(%d+) (.*)$')
-    if not ends or tonumber(ends) > now then break end
-    gone = gone + 1
-    local hold = find(id)
-    if hold and is_live(hold) then finish(sale, hold, 'expired', 'ttl', 'time over', hold[MONEY]) end
-  end
-  sale.gone = gone
-end
-
-local function sale_of(id, no_expiry)
-  local sale = sales[id]
-  if not sale then
-    local v = call('HMGET', P .. 'sale:' .. id, 'free', 'held', 'sold', 'opens_ms', 'closes_ms', 'hold_ms', 'per_user',
-      'version')
-    if not v[1] then return nil end
-    for i = 1, 8 do v[i] = tonumber(v[i]) end
-    sale = {id = id, free = v[1], held = v[2], sold = v[3], opens = v[4], closes = v[5], hold = v[6], per_user = v[7],
-      version = v[8], stored = v[8], gone = 0}
-    sales[id] = sale
-    units[id], new_units[id], new_ends[id] = units[id] or {}, {}, {}
-  end
-  if lazy and not no_expiry and not sale.lapsed then lapse(sale) end
-  return sale
-end
-
-local function done(sale, hold, repeated)
-  -- as it is now: a later command of the batch may change it
-  return {'', sale.free, sale.held, sale.sold, sale.version, hold and {unpack(hold)} or false, repeated or false}
-end
-
-local function refused(reason, sale, hold)
-  if not sale then return {reason, 0, 0, 0, 0, false, false} end
-  return {reason, sale.free, sale.held, sale.sold, sale.version, hold and {unpack(hold)} or false, false}
-end
-
-local function answer(key) -- what this key was told before: [fingerprint, hold, reason, at]
-  local known = key ~= '' and answers[key]
-  if type(known) == 'string' then
-    known = decode(known)
-    answers[key] = known
-  end
-  return known and now - known[4] < keep and known
-end
-
-local function remember(key, fingerprint, hold, reason)
-  if key ~= '' then
-    answers[key] = {fingerprint, hold, reason, now}
-    new_answers[key] = true
-  end
-end
-
-local commands = {}
-
-function commands.open(actor, id, title, total, price, currency, opens, closes, hold_ms, per_user)
-  local terms = {'id', id, 'title', title, 'total', total, 'price_cents', price, 'currency', currency, 'opens_ms',
-    opens, 'closes_ms', closes, 'hold_ms', hold_ms, 'per_user', per_user}
-  local sale = sale_of(id, true)
-  if sale then
-    for i = 1, #terms, 2 do
-      local is = call('HGET', P .. 'sale:' .. id, terms[i])
-      if is ~= terms[i + 1] and tonumber(is) ~= terms[i + 1] then return refused('sale_exists', sale) end
-    end
-    return done(sale, nil, true)
-  end
-  for i = 2, #terms, 2 do -- numbers as whole digits, never 1e+12
-    if type(terms[i]) == 'number' then terms[i] = string.format('%.0f', terms[i]) end
-  end
-  call('HSET', P .. 'sale:' .. id, 'free', terms[6], 'held', 0, 'sold', 0, 'version', 0, unpack(terms))
-  call('RPUSH', P .. 'sales', id)
-  sale = sale_of(id, true)
-  note(sale, {'', id, '', '', '', 0, 0, ''}, 'opened', actor, 'total ' .. terms[6], {0, 0, 0})
-  return done(sale)
-end
-
-function commands.look(id)
-  local sale = sale_of(id)
-  return sale and done(sale) or refused('unknown_sale')
-end
-
-function commands.reserve(id, user, hold_id, key, fingerprint)
-  local sale, earlier = sale_of(id), answer(key)
-  if earlier then
-    if earlier[1] ~= fingerprint then return refused('key_reused', sale) end
-    if earlier[3] ~= '' then return refused(earlier[3], sale) end
-    local hold = {unpack(find(earlier[2]))}
-    hold[STATE], hold[MONEY], hold[CHARGE] = 'held', 'none', ''
-    return done(sale, hold, true)
-  end
-  if not sale then return refused('unknown_sale') end
-  local reason, mine, count, last = nil, units_of(sale, user), 0, nil
-  for unit in string.gmatch(mine or '', '[^,]+') do count, last = count + 1, unit end
-  if now < sale.opens then reason = 'not_open'
-  elseif sale.closes > 0 and now >= sale.closes then reason = 'closed'
-  elseif count >= sale.per_user then reason = 'per_user'
-  elseif sale.free == 0 then reason = 'sold_out' end
-  if reason then
-    remember(key, fingerprint, '', reason)
-    return refused(reason, sale, reason == 'per_user' and find(last))
-  end
-  local ends, before = now + sale.hold, numbers(sale)
-  local hold = {hold_id, id, user, 'held', 'none', now, ends, ''}
-  local digits = string.format('%.0f', ends)
-  sale.free, sale.held = sale.free - 1, sale.held + 1
-  set_units(sale, user, mine and (mine .. ',' .. hold_id) or hold_id)
-  table.insert(new_ends[id], digits .. ' ' .. hold_id)
-  queued[#queued + 1] = digits
-  queued[#queued + 1] = hold_id
-  save(hold)
-  remember(key, fingerprint, hold_id, '')
-  note(sale, hold, 'held', 'user', '', before, key, fingerprint)
-  return done(sale, hold)
-end
-
-function commands.pay(hold_id, key, fingerprint)
-  local hold = find(hold_id)
-  local sale = hold and sale_of(hold[SALE]) -- it may just have ended
-  local earlier = answer(key)
-  if earlier then
-    if earlier[1] ~= fingerprint or earlier[2] ~= hold_id or not hold then return refused('key_reused', sale) end
-    if hold[STATE] == 'paying' then return refused('key_running', sale, hold) end
-    return done(sale, hold, true)
-  end
-  if not hold then return refused('unknown_hold') end
-  if hold[STATE] ~= 'held' then return refused(hold[STATE] == 'paying' and 'paying' or 'ended', sale, hold) end
-  hold[STATE], hold[MONEY] = 'paying', 'started'
-  save(hold)
-  open_money[hold_id] = true
-  remember(key, fingerprint, hold_id, '')
-  note(sale, hold, 'paying', 'user', '', numbers(sale), key, fingerprint)
-  return done(sale, hold)
-end
-
-function commands.confirm(hold_id, charge, actor)
-  local hold = find(hold_id)
-  if not hold then return refused('unknown_hold') end
-  local sale = sale_of(hold[SALE])
-  if hold[STATE] == 'sold' and hold[CHARGE] == charge then return done(sale, hold, true) end
-  if hold[STATE] ~= 'paying' then return refused(hold[STATE] == 'held' and 'not_paying' or 'ended', sale, hold) end
-  local before = numbers(sale)
-  sale.held, sale.sold = sale.held - 1, sale.sold + 1
-  hold[STATE], hold[MONEY], hold[CHARGE] = 'sold', 'charged', charge
-  ended[#ended + 1] = hold_id
-  save(hold)
-  open_money[hold_id] = false
-  orders[#orders + 1] = hold_id
-  orders[#orders + 1] = encode({hold_id, sale.id, hold[USER], charge, now})
-  note(sale, hold, 'sold', actor, '', before)
-  return done(sale, hold)
-end
-
-function commands.release(hold_id, state, actor, cause)
-  local hold = find(hold_id)
-  if not hold then return refused('unknown_hold') end
-  local sale, failed = sale_of(hold[SALE]), state == 'payment_failed'
-  if hold[STATE] == state then return done(sale, hold, true) end
-  if not is_live(hold) then return refused('ended', sale, hold) end
-  if failed ~= (hold[STATE] == 'paying') then return refused(failed and 'not_paying' or 'paying', sale, hold) end
-  if failed then open_money[hold_id] = false end
-  finish(sale, hold, state, actor, cause, failed and 'declined' or hold[MONEY])
-  return done(sale, hold)
-end
-
-function commands.expire(hold_id, actor)
-  local hold = find(hold_id)
-  if not hold then return refused('unknown_hold') end
-  local sale = sale_of(hold[SALE], true)
-  if not is_live(hold) then return refused('ended', sale, hold) end
-  if now < hold[ENDS] then return refused('not_due', sale, hold) end
-  finish(sale, hold, 'expired', actor, 'time over', hold[MONEY])
-  return done(sale, hold)
-end
-
-function commands.settle(hold_id, money, charge, actor)
-  local hold = find(hold_id)
-  if not hold then return refused('unknown_hold') end
-  local sale = sale_of(hold[SALE])
-  if hold[MONEY] == money then return done(sale, hold, true) end
-  if is_live(hold) then return refused('paying', sale, hold) end
-  if hold[MONEY] ~= 'started' then return refused('ended', sale, hold) end
-  hold[MONEY], hold[CHARGE] = money, charge
-  save(hold)
-  open_money[hold_id] = false
-  note(sale, hold, money, actor, 'after the hold had ended', numbers(sale))
-  return done(sale, hold)
-end
-
--- 1: read what the batch names
+-- 1: read everything that the batch names
 local users, named, keys = {}, {}, {}
 for _, command in ipairs(batch) do
   local kind = command[1]
@@ -295,7 +14,7 @@ for _, command in ipairs(batch) do
     users[sale] = users[sale] or {}
     table.insert(users[sale], command[3])
     key = command[5]
-  elseif kind ~= 'open' and kind ~= 'look' then
+  elseif kind ~= 'open' and kind ~= 'read_stock' then
     named[#named + 1] = command[2]
     if kind == 'pay' then key = command[3] end
   end
@@ -307,35 +26,35 @@ for sale, list in pairs(users) do
 end
 read_all(P .. 'holds', named, holds)
 for id, text in pairs(holds) do holds[id] = text and decode(text) end
-read_all(P .. 'keys:' .. string.format('%.0f', today), keys, answers)
+read_all(P .. 'keys:' .. string.format('%.0f', today), keys, key_records)
 local older = {}
-for _, key in ipairs(keys) do if not answers[key] then older[#older + 1] = key end end
-read_all(P .. 'keys:' .. string.format('%.0f', today - 1), older, answers)
+for _, key in ipairs(keys) do if not key_records[key] then older[#older + 1] = key end end
+read_all(P .. 'keys:' .. string.format('%.0f', today - 1), older, key_records)
 
--- 2: decide
+-- 2: decide everything
 local outcomes = {}
 for i, command in ipairs(batch) do
   outcomes[i] = commands[command[1]](unpack(command, 2))
 end
 
--- 3: write
-local function changed(set, values, wrap) -- the arguments of an HSET, and of an HDEL for what is gone
-  local written, gone = {}, {}
+-- 3: write everything that has changed
+local function changed(set, values, wrap) -- the arguments of an HSET, and of an HDEL for removed names
+  local written, removed = {}, {}
   for name in pairs(set) do
     local value = values[name]
     if value then
       written[#written + 1] = name
       written[#written + 1] = wrap and wrap(value) or value
-    else gone[#gone + 1] = name end
+    else removed[#removed + 1] = name end
   end
-  return written, gone
+  return written, removed
 end
 
 for id, sale in pairs(sales) do
-  local written, gone = changed(new_units[id], units[id])
+  local written, removed = changed(new_units[id], units[id])
   in_pieces(written, 'HSET', P .. 'units:' .. id)
-  in_pieces(gone, 'HDEL', P .. 'units:' .. id)
-  if sale.gone > 0 then call('LTRIM', P .. 'ends:' .. id, sale.gone, -1) end
+  in_pieces(removed, 'HDEL', P .. 'units:' .. id)
+  if sale.ended_count > 0 then call('LTRIM', P .. 'ends:' .. id, sale.ended_count, -1) end
   in_pieces(new_ends[id], 'RPUSH', P .. 'ends:' .. id)
   if sale.version > sale.stored then
     call('HSET', P .. 'sale:' .. id, 'free', sale.free, 'held', sale.held, 'sold', sale.sold, 'version', sale.version)
@@ -352,10 +71,10 @@ local started, settled = {}, {}
 for id, is_open in pairs(open_money) do table.insert(is_open and started or settled, id) end
 in_pieces(started, 'SADD', P .. 'unsettled')
 in_pieces(settled, 'SREM', P .. 'unsettled')
-local told = changed(new_answers, answers, encode)
-if #told > 0 then
-  in_pieces(told, 'HSET', P .. 'keys:' .. string.format('%.0f', today))
-  call('UNLINK', P .. 'keys:' .. string.format('%.0f', today - 2)) -- the last of its keys has been forgotten
+local changed_keys = changed(new_key_records, key_records, encode)
+if #changed_keys > 0 then
+  in_pieces(changed_keys, 'HSET', P .. 'keys:' .. string.format('%.0f', today))
+  call('UNLINK', P .. 'keys:' .. string.format('%.0f', today - 2)) -- all of its keys are older than their lifetime
 end
 if #events > 0 then
   call('XADD', P .. 'events', string.format('%.0f', seq) .. '-0', 'e', encode(events))

@@ -1,5 +1,5 @@
--- The delay queue: what a dead worker had claimed becomes ready again, then due holds move to this worker.
---   KEYS[1]  prefix       ARGV  now_ms, owner, lease_ms, most to claim       returns  the claimed holds
+-- The delay queue: holds whose lease has ended become ready again; then due holds move to this worker.
+--   KEYS[1]  prefix       ARGV  now_ms, owner, lease_ms, most holds to claim       returns  the claimed holds
 local P, now, owner, lease, limit = KEYS[1], tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 for _, hold in ipairs(redis.call('ZRANGEBYSCORE', P .. 'processing', '-inf', now)) do
   redis.call('ZREM', P .. 'processing', hold)

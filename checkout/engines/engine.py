@@ -1,7 +1,7 @@
-"""The seam between the shop and its store: one way to change it, a few ways to read it.
+"""The interface between the shop and its store: one method that changes it, a few that read it.
 
-`apply` takes commands in order and answers each; when it returns, what it answered is durable. All or
-nothing of a batch happens: after an error the caller may not know which, and asks again with the same keys.
+`apply` decides commands in order. When it returns, its outcomes are durable. A batch happens as a whole or not at all.
+After an error the caller may not know which, and sends the commands again with the same keys.
 """
 
 from collections.abc import Sequence
@@ -15,40 +15,37 @@ class Engine(Protocol):
     """A store of sales and holds."""
 
     async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
-        """Decide and store a batch. Raises `StoreError` when the store did not take it."""
+        """Decide and store a batch. Raises `StoreError` if the store did not confirm it."""
 
     async def sales(self) -> list[tuple[Sale, Stock]]:
-        """All sales with their numbers, oldest first."""
+        """Return all sales with their numbers, oldest first."""
 
     async def stock(self, sale_id: str) -> Stock | None:
-        """The numbers of a sale as last stored, for readers: not ordered with decisions, and nothing is
-        ended.
-        """
+        """Return the last stored numbers of a sale. The read is not ordered with decisions and ends no hold."""
 
     async def hold(self, hold_id: str) -> Hold | None:
-        """One hold as it is now."""
+        """Return a hold in its present state."""
 
     async def holds(self, sale_id: str, user: str = "", limit: int = 1000) -> list[Hold]:
-        """The holds of a sale (of one user, if named), newest first."""
+        """Return the holds of a sale, newest first. user: only this user's holds, unless empty."""
 
     async def evidence(self, sale_id: str) -> Evidence | None:
-        """All that the store knows of a sale at one instant, for the checker; None: no such sale."""
+        """Return all records of a sale at one instant for the checker, or None if there is no such sale."""
 
     async def events(self, sale_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
-        """The audit trail of a sale in order; `sale_id` empty: of all sales."""
+        """Return the audit trail of a sale in order; of all sales if `sale_id` is empty."""
 
     async def overdue(self, limit: int = 1000) -> list[str]:
-        """The holds the store itself finds over (the sweep: third layer of expiry)."""
+        """Return the due holds that the store finds (for the sweep, the third layer of expiry)."""
 
     async def claim(self, owner: str, lease_ms: int, limit: int = 100) -> list[str]:
-        """Move due holds from the delay queue's ready set to `owner`'s processing set (second layer of
-        expiry).
+        """Move due holds from the delay queue to `owner` (the second layer of expiry).
 
-        What an owner does not end within its lease becomes ready again, so a worker may die at any moment.
+        A claimed hold that is not ended within its lease becomes ready again, so a worker may die at any moment.
         """
 
     async def unsettled(self, limit: int = 1000) -> list[Hold]:
-        """Holds whose payment began and whose money is not accounted for."""
+        """Return the holds whose payment has begun and whose money is not settled."""
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

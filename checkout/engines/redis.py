@@ -1,9 +1,9 @@
-"""Stock in Redis 7: one Lua script decides a whole batch, atomically, and writes every change to a stream.
+"""Stock in Redis 7: one Lua script decides a whole batch atomically and writes every change to a stream.
 
-Redis must write an append-only file: without one it forgets what it has answered and sells the same units
-again (measured: 4,035 of 20,000 after five kills), so the engine refuses to open a server without AOF. A
-hold is not a key with a TTL: Redis' wall clock may jump, and a key that vanishes leaves no trace. Its end
-is data, judged by the clock this engine was given.
+Redis must write an append-only file (AOF). Without it, a restarted Redis forgets outcomes that it returned and sells
+the same units again (measured: 4,035 of 20,000 after five kills), so the engine refuses a server without AOF. A hold is
+not a key with a TTL: Redis' wall clock may jump, and a key that vanishes leaves no trace. The end of a hold is data,
+and the clock of this engine judges it.
 
 The durable orders belong in SQL: `checkout.forwarder` carries the stream there.
 """
@@ -33,11 +33,11 @@ from checkout.values import (
     Event,
     Expire,
     Hold,
-    Look,
     Money,
     OpenSale,
     Outcome,
     Pay,
+    ReadStock,
     Reason,
     Refused,
     Release,
@@ -49,9 +49,9 @@ from checkout.values import (
 )
 
 PREFIX = "{shop}:"
-TIMEOUT_S = 5.0  # a Redis that takes longer for a batch is as good as gone
-ENTRIES = 8  # of the stream in one reading; up to 250 events each, and more after a wave of expiries
-LONG_TIMEOUT_S = 120.0  # for all of a sale at once, at every start: some 20 MB for 10,000 units
+TIMEOUT_S = 5.0  # a Redis that needs longer for a batch counts as unavailable
+ENTRIES = 8  # stream entries in one read; each has up to 250 events, and more after many expiries
+LONG_TIMEOUT_S = 120.0  # to read a whole sale at the start: about 20 MB for 10,000 units
 NAMES: dict[type[Command], str] = {
     Reserve: "reserve",
     Pay: "pay",
@@ -59,12 +59,12 @@ NAMES: dict[type[Command], str] = {
     Release: "release",
     Expire: "expire",
     Settle: "settle",
-    Look: "look",
+    ReadStock: "read_stock",
 }
 
 
 class RedisEngine:
-    """`RedisEngine.open(url)`. Any number of processes may open the same server."""
+    """`RedisEngine.open(url)`. Any number of processes may use the same server."""
 
     def __init__(self, client: "Redis", reader: "Redis", clock: ClockMs, prefix: str, lazy_expiry: bool) -> None:
         self._client = client
@@ -72,7 +72,7 @@ class RedisEngine:
         self._clock = clock
         self._prefix = prefix
         self._lazy = "1" if lazy_expiry else "0"
-        self._apply = client.register_script(_lua("apply"))
+        self._apply = client.register_script(_lua("ledger") + _lua("apply"))
         self._claim = client.register_script(_lua("claim"))
 
     @classmethod
@@ -85,15 +85,15 @@ class RedisEngine:
         lazy_expiry: bool = True,
         allow_volatile: bool = False,
     ) -> "RedisEngine":
-        """Connect. Raises `ConfigurationError` for a server without AOF, unless `allow_volatile` (caches,
-        tests).
-        """
+        """Connect. Raises `ConfigurationError` if the server has no AOF, unless `allow_volatile` (for tests)."""
         client = _connection(url, TIMEOUT_S)
         reader = _connection(url, LONG_TIMEOUT_S)
         try:
             settings = await client.config_get("appendonly")
             if settings.get("appendonly") != "yes" and not allow_volatile:
-                raise ConfigurationError("redis: set 'appendonly yes', or a restart forgets orders and oversells")
+                raise ConfigurationError(
+                    "redis: set 'appendonly yes'; without it a restart forgets orders and oversells"
+                )
             seconds, micros = await client.time()
             return cls(client, reader, clock or AnchoredClock(seconds * 1000 + micros // 1000), prefix, lazy_expiry)
         except BaseException as error:
@@ -110,36 +110,34 @@ class RedisEngine:
     async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
         commands = json.dumps([_encode(command) for command in batch], separators=(",", ":"))
         args: list[str | int] = [self._clock(), self._lazy, KEEP_KEYS_MS, commands]
-        answer = await self._ask(self._apply(keys=[self._prefix], args=args))
-        return [_outcome(row) for row in json.loads(answer)]
+        result = await self._reply(self._apply(keys=[self._prefix], args=args))
+        return [_outcome(row) for row in json.loads(result)]
 
     async def sales(self) -> list[tuple[Sale, Stock]]:
-        names = await self._ask(self._client.lrange(self._prefix + "sales", 0, -1))
-        return [_sale(await self._ask(self._client.hgetall(f"{self._prefix}sale:{name}"))) for name in names]
+        names = await self._reply(self._client.lrange(self._prefix + "sales", 0, -1))
+        return [_sale(await self._reply(self._client.hgetall(f"{self._prefix}sale:{name}"))) for name in names]
 
     async def stock(self, sale_id: str) -> Stock | None:
-        row = await self._ask(self._client.hmget(f"{self._prefix}sale:{sale_id}", Stock._fields))
+        row = await self._reply(self._client.hmget(f"{self._prefix}sale:{sale_id}", Stock._fields))
         return Stock(*map(int, row)) if row[0] is not None else None
 
-    async def watch(self, seen: Callable[[str, Stock], None]) -> None:
-        """Hear of every change of every sale, from whichever process made it, for ever. Raises
-        `StoreError`.
-        """
+    async def watch(self, on_change: Callable[[str, Stock], None]) -> None:
+        """Call `on_change` for every change of every sale by any process, for ever. Raises `StoreError`."""
         try:
             async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
                 await channel.subscribe(self._prefix + "stock")
                 async for message in channel.listen():
                     sale, *numbers = json.loads(message["data"])
-                    seen(sale, Stock(*numbers))
+                    on_change(sale, Stock(*numbers))
         except (RedisError, OSError) as error:
             raise StoreError(f"redis: {error}") from error
 
     async def hold(self, hold_id: str) -> Hold | None:
-        text = await self._ask(self._client.hget(self._prefix + "holds", hold_id))
+        text = await self._reply(self._client.hget(self._prefix + "holds", hold_id))
         return hold_of(json.loads(text)) if text else None
 
     async def holds(self, sale_id: str, user: str = "", limit: int = 1000) -> list[Hold]:
-        rows = await self._ask(self._client.hvals(self._prefix + "holds"))
+        rows = await self._reply(self._client.hvals(self._prefix + "holds"))
         found = [hold for hold in map(hold_of, map(json.loads, rows)) if hold.sale == sale_id]
         found = [hold for hold in found if not user or hold.user == user]
         return sorted(found, key=lambda hold: (-hold.made_ms, hold.id))[:limit]
@@ -154,28 +152,26 @@ class RedisEngine:
             cursor = events[-1].seq
         return found[:limit]
 
-    async def _entries(self, after_seq: int, most: int | None) -> list[tuple[str, dict[str, str]]]:
-        """Entries that end after a number; each bears that of its batch's last event, so the first may begin before."""
-        reply = self._client.xrange(self._prefix + "events", f"({after_seq}-0", "+", most)
-        return cast(list[tuple[str, dict[str, str]]], await self._ask(reply))
+    async def _entries(self, after_seq: int, limit: int | None) -> list[tuple[str, dict[str, str]]]:
+        """Return the entries whose last event is after `after_seq`. The first entry may also hold earlier events."""
+        reply = self._client.xrange(self._prefix + "events", f"({after_seq}-0", "+", limit)
+        return cast(list[tuple[str, dict[str, str]]], await self._reply(reply))
 
     async def last_seq(self) -> int:
-        """The number of the last event this server knows."""
-        return int(await self._ask(self._client.get(self._prefix + "seq")) or 0)
+        """Return the number of the last event that this server has."""
+        return int(await self._reply(self._client.get(self._prefix + "seq")) or 0)
 
     async def unforwarded(self) -> int:
-        """How many events are durable here only; all of them in a shop without a forwarder."""
-        row = await self._ask(self._client.mget(self._prefix + "seq", self._prefix + "forwarded"))
+        """Return the number of events that are durable here only. Without a forwarder that is every event."""
+        row = await self._reply(self._client.mget(self._prefix + "seq", self._prefix + "forwarded"))
         return int(row[0] or 0) - int(row[1] or 0)
 
     async def acknowledge(self, seq: int) -> None:
-        """The events up to this one are durable elsewhere."""
-        await self._ask(self._client.set(self._prefix + "forwarded", seq))
+        """Record that the events up to `seq` are durable in PostgreSQL."""
+        await self._reply(self._client.set(self._prefix + "forwarded", seq))
 
     async def restore(self, sales: Sequence[Evidence], seq: int) -> None:
-        """Forget everything and become the image of these sales, in one step. The stream goes on after
-        `seq`.
-        """
+        """Replace everything by these sales, in one step. The stream continues after `seq`."""
         old = [key async for key in self._client.scan_iter(self._prefix + "*", 1000)]
         async with self._client.pipeline(transaction=True) as writes:
             for key in old:
@@ -184,7 +180,7 @@ class RedisEngine:
                 _restore_sale(writes, self._prefix, evidence)
             writes.set(self._prefix + "seq", seq)
             writes.set(self._prefix + "forwarded", seq)
-            await self._ask(writes.execute())
+            await self._reply(writes.execute())
 
     async def evidence(self, sale_id: str) -> Evidence | None:
         async with self._reader.pipeline(transaction=True) as reads:
@@ -192,7 +188,7 @@ class RedisEngine:
             reads.xrange(self._prefix + "events")
             reads.hvals(self._prefix + "holds")
             reads.hvals(self._prefix + "orders")
-            terms, entries, holds, orders = await self._ask(reads.execute())
+            terms, entries, holds, orders = await self._reply(reads.execute())
         if not terms:
             return None
         sale, stock = _sale(terms)
@@ -207,26 +203,26 @@ class RedisEngine:
 
     async def overdue(self, limit: int = 1000) -> list[str]:
         now_ms = self._clock()
-        sales = await self._ask(self._client.lrange(self._prefix + "sales", 0, -1))
-        units = [await self._ask(self._client.hvals(f"{self._prefix}units:{sale}")) for sale in sales]
+        sales = await self._reply(self._client.lrange(self._prefix + "sales", 0, -1))
+        units = [await self._reply(self._client.hvals(f"{self._prefix}units:{sale}")) for sale in sales]
         names = [name for row in units for text in row for name in text.split(",")]
-        rows = await self._ask(self._client.hmget(self._prefix + "holds", names)) if names else []
+        rows = await self._reply(self._client.hmget(self._prefix + "holds", names)) if names else []
         holds = [hold_of(json.loads(row)) for row in rows]
         return [hold.id for hold in holds if hold.state in LIVE and hold.ends_ms <= now_ms][:limit]
 
     async def claim(self, owner: str, lease_ms: int, limit: int = 100) -> list[str]:
         args: list[str | int] = [self._clock(), owner, lease_ms, limit]
-        return cast(list[str], await self._ask(self._claim(keys=[self._prefix], args=args)))
+        return cast(list[str], await self._reply(self._claim(keys=[self._prefix], args=args)))
 
     async def unsettled(self, limit: int = 1000) -> list[Hold]:
-        names = list(await self._ask(self._client.smembers(self._prefix + "unsettled")))[:limit]
+        names = list(await self._reply(self._client.smembers(self._prefix + "unsettled")))[:limit]
         if not names:
             return []
-        rows = await self._ask(self._client.hmget(self._prefix + "holds", names))
+        rows = await self._reply(self._client.hmget(self._prefix + "holds", names))
         holds = [hold_of(json.loads(row)) for row in rows]
-        return [hold for hold in holds if hold.money is Money.STARTED]  # some were settled between the two reads
+        return [hold for hold in holds if hold.money is Money.STARTED]  # a payment may be settled between the two reads
 
-    async def _ask(self, reply: Any) -> Any:
+    async def _reply(self, reply: Any) -> Any:
         try:
             return await cast(Awaitable[Any], reply)
         except (RedisError, OSError) as error:
@@ -253,12 +249,12 @@ def _restore_sale(writes: "Pipeline", prefix: str, evidence: Evidence) -> None:
         writes.hset(prefix + "orders", order.id, json.dumps(order))
     for event in evidence.events:
         if event.key and event.at_ms + KEEP_KEYS_MS > evidence.now_ms:
-            answer = [event.fingerprint, event.hold, "", event.at_ms]
-            writes.hset(f"{prefix}keys:{event.at_ms // KEEP_KEYS_MS}", event.key, json.dumps(answer))
+            record = [event.fingerprint, event.hold, "", event.at_ms]
+            writes.hset(f"{prefix}keys:{event.at_ms // KEEP_KEYS_MS}", event.key, json.dumps(record))
 
 
 def _connection(url: str, timeout_s: float) -> "Redis":
-    """Lazily connected. Nothing is sent twice by itself: who asks again does so with the same key."""
+    """Return a client that connects when needed. It never repeats a command; callers repeat with the same key."""
     return Redis.from_url(url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s)
 
 
@@ -285,5 +281,5 @@ def _sale(row: dict[str, str]) -> tuple[Sale, Stock]:
 
 
 def events_of(entries: Iterable[tuple[str, dict[str, str]]]) -> list[Event]:
-    """The events of the stream's entries, each of which holds those of one batch."""
+    """Return the events of stream entries. Each entry holds the events of one batch."""
     return [Event(*event) for _, fields in entries for event in json.loads(fields["e"])]

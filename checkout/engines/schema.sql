@@ -1,5 +1,5 @@
--- The truth of the shop. Written for SQLite 3.35+ and PostgreSQL 15 alike; all times are milliseconds since 1970.
--- The constraints repeat what the ledger decides, so that a fault in it stops a transaction instead of overselling.
+-- The tables of the shop, for SQLite 3.35+ and PostgreSQL 15. All times are milliseconds since 1970.
+-- The constraints repeat rules of the ledger, so that a fault in the ledger stops a transaction instead of overselling.
 CREATE TABLE IF NOT EXISTS sales (
     id TEXT PRIMARY KEY,
     title TEXT NOT NULL,

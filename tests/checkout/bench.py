@@ -1,14 +1,15 @@
-"""How many decisions a second one SKU takes on each store, against the two naive ways, in one run.
+"""Measure decisions a second for one sale on each store, against two naive ways, in one run.
 
     python -m tests.checkout.bench [--decisions 20000] [--rounds 3] [--seed 1]
 
-Every way decides the same reservations: half as many units as buyers, each buyer with a key, in random
-order. All ways take turns within a round, and medians over rounds are printed: on a shared machine only
-what ran side by side compares. The P95 is from handing a decision in to its durable answer. Everything runs
-on the cores of this machine: the database server, Redis and this process share them. What others run beside
-it moves the rate and the P95; the last two columns much less: decisions for each second of processor time
-that this process and the servers used together, and for each that the store's own process used (for SQLite:
-all).
+Every way decides the same reservations in random order: half as many units as buyers, each buyer with a key. All ways
+take turns within a round, and the medians over the rounds are printed: on a shared machine only ways that ran in the
+same round can be compared. P95 is the time from the submission of a decision to its durable outcome. Everything runs on
+the cores of this machine: this process, the database server and Redis.
+
+Other load on the machine changes the rate and the P95. It changes the last two columns much less: decisions for each
+second of processor time of this process and the servers together, and for each second of the store's own process (for
+SQLite these are the same).
 """
 
 import argparse
@@ -28,13 +29,13 @@ from checkout.engines.engine import Engine
 from checkout.engines.postgres import PostgresEngine
 from checkout.engines.redis import RedisEngine
 from checkout.engines.sqlite import SqliteEngine
-from checkout.tasks import beside
+from checkout.tasks import background
 from checkout.values import Done, OpenSale, Reserve, Sale
 from checkout.writer import Writer
 from tests.checkout.servers import cpu_s, postgres_server, redis_server
 
-CLIENTS = 32  # of the naive ways; more only make their queue longer
-IN_FLIGHT = 500  # decisions under way at once with a batching engine: two batches
+CLIENTS = 32  # of the naive ways; more clients only make their queue longer
+IN_FLIGHT = 500  # decisions in progress at once with a batching engine: two batches
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -42,7 +43,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def batched(engine: Engine, buyers: list[int], name: str) -> tuple[float, float, int]:
-    """Decisions a second, P95 in ms and units sold, through the shop's own writer."""
+    """Return decisions a second, P95 in ms and units sold, with the shop's own writer."""
     sale = Sale(name, "Bench", len(buyers) // 2, 100, "EUR", 0, 0, 3_600_000, 1)
     await engine.apply([OpenSale(sale)])
     writer = Writer(engine)
@@ -58,7 +59,7 @@ async def batched(engine: Engine, buyers: list[int], name: str) -> tuple[float, 
             took.append(time.perf_counter() - started)
             taken += isinstance(outcome, Done)
 
-    async with beside(writer.run()):
+    async with background(writer.run()):
         started = time.perf_counter()
         await asyncio.gather(*(client() for _ in range(IN_FLIGHT)))
         rate = len(buyers) / (time.perf_counter() - started)
@@ -66,7 +67,7 @@ async def batched(engine: Engine, buyers: list[int], name: str) -> tuple[float, 
 
 
 async def pipelined(engine: RedisEngine, buyers: list[int], name: str) -> tuple[float, float, int]:
-    """Redis with four batches of 250 on the wire at once, as several shop processes would have them."""
+    """Return the same for Redis with four batches of 250 in flight, as several shop processes would have."""
     await engine.apply([OpenSale(Sale(name, "Bench", len(buyers) // 2, 100, "EUR", 0, 0, 3_600_000, 1))])
     batches = iter([buyers[at : at + 250] for at in range(0, len(buyers), 250)])
     took: list[float] = []
@@ -93,7 +94,7 @@ INSERT = "INSERT INTO naive_orders VALUES ($1, $2, $3)"
 
 
 async def naive(url: str, buyers: list[int], name: str, *, is_optimistic: bool) -> tuple[float, float, int]:
-    """One transaction a decision on one hot row: locked, or read with its version and tried again."""
+    """Return the same for one transaction a decision on one row: locked, or read with its version and retried."""
     db = await asyncpg.connect(url)
     await db.execute("CREATE TABLE IF NOT EXISTS naive (sale TEXT PRIMARY KEY, free INT, version INT)")
     await db.execute(
@@ -158,15 +159,15 @@ async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
                 "naive row lock": (few, lambda b, n: naive(postgres.url, b, n, is_optimistic=False)),
                 "naive optimistic": (few, lambda b, n: naive(postgres.url, b, n, is_optimistic=True)),
             }
-            for way, (who, measure) in ways.items():
+            for way, (buyers_of_way, measure) in ways.items():
                 if only and only not in way:
                     continue
                 server = {"sqlite": os.getpid(), "redis": redis.pid}.get(way.partition(",")[0], postgres.pid)
                 before, server_before = cpu_s(os.getpid()), cpu_s(server)
-                rate, p95_ms, taken = await measure(who, f"{way} {number}")
-                per_cpu_s = len(who) / (cpu_s(os.getpid()) - before)
-                per_server_s = len(who) / (cpu_s(server) - server_before)
-                assert taken == len(who) // 2, f"{way} sold {taken} of {len(who) // 2}"
+                rate, p95_ms, taken = await measure(buyers_of_way, f"{way} {number}")
+                per_cpu_s = len(buyers_of_way) / (cpu_s(os.getpid()) - before)
+                per_server_s = len(buyers_of_way) / (cpu_s(server) - server_before)
+                assert taken == len(buyers_of_way) // 2, f"{way} sold {taken} of {len(buyers_of_way) // 2}"
                 results.setdefault(way, []).append((rate, p95_ms, per_cpu_s, per_server_s))
             await asyncio.gather(lite.close(), kv.close(), sql.close())
     print(f"{decisions} decisions, {rounds} rounds, seed {seed}, Python {platform.python_version()}, medians")

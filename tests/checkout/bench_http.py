@@ -1,11 +1,10 @@
-"""What one shop process answers over HTTP, and whether a heavy neighbour moves it.
+"""Measure one shop process over HTTP, and whether heavy sign-ups slow its checkout down.
 
     python -m tests.checkout.bench_http [--seconds 3] [--rounds 3]
 
-The load comes from raw sockets in a process of its own (this one), each client sending its next request
-when it has its answer; the shop has one core, the load the other. Reservations are distinct buyers with a
-key each on a SQLite file. Isolation compares checkout's P99 with and without a crowd that signs up, in
-turns, medians of the rounds' ratios.
+This process makes the load with raw sockets; each client sends its next request when it has its response. The shop has
+one core, the load the other. Reservations are from distinct buyers, each with a key, on a SQLite file. Isolation
+compares checkout's P99 with and without clients that sign up, in turns, as the median of the ratios of the rounds.
 """
 
 import argparse
@@ -30,7 +29,7 @@ PACED, PACE_S = 50, 0.1  # clients and the time between the requests of each
 
 @dataclass
 class Load:
-    """What a crowd measured."""
+    """The response times and statuses of a group of clients."""
 
     took: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
@@ -51,7 +50,7 @@ def reservation() -> bytes:
     ).encode()
 
 
-def look() -> bytes:
+def availability() -> bytes:
     return b"GET /api/sales/launch/availability HTTP/1.1\r\nHost: shop\r\n\r\n"
 
 
@@ -61,9 +60,7 @@ def sign_up() -> bytes:
 
 
 async def crowd(port: int, request: Callable[[], bytes], clients: int, seconds: float, each_s: float = 0.0) -> Load:
-    """So many clients, each with one connection and one request under way; `each_s` is their pace, 0: at
-    once.
-    """
+    """Run clients with one connection and one request at a time. each_s: time between two requests, 0 for none."""
     load, until = Load(), time.monotonic() + seconds
 
     async def client() -> None:
@@ -130,10 +127,11 @@ async def run(seconds: float, rounds: int) -> None:
         with shop(folder) as port:
             for clients in (8, 32, 64, 128, 256):
                 row(f"reservations, {clients} clients", await crowd(port, reservation, clients, seconds))
-            asyncio_load = asyncio.gather(crowd(port, reservation, 8, seconds), crowd(port, look, 32, seconds))
-            reserving, looking = await asyncio_load
-            row("availability, 32 clients, beside 8 who reserve", looking)
-            row("the 8 who reserve", reserving)
+            reserving, reading = await asyncio.gather(
+                crowd(port, reservation, 8, seconds), crowd(port, availability, 32, seconds)
+            )
+            row("availability, 32 clients, beside 8 that reserve", reading)
+            row("the 8 that reserve", reserving)
             seen = (await asyncio.to_thread(stats, port))["availability"]
             share = 1 - seen["reads"] / max(1, sum(seen.values()))
             print(f"\navailability: {seen}, {share:.2%} answered without a read of the store\n")
@@ -142,17 +140,17 @@ async def run(seconds: float, rounds: int) -> None:
             await crowd(port, sign_up, 1, 0.1)  # the pool's process starts
             for number in range(rounds):
                 sides = [await side(port, seconds, signs_up=(number + turn) % 2 == 1) for turn in range(2)]
-                alone, beside = sides if number % 2 == 0 else sides[::-1]
+                alone, loaded = sides if number % 2 == 0 else sides[::-1]
                 without.append(alone)
-                with_.append(beside)
-                ratios.append(beside / alone)
-        alone, beside = statistics.median(without), statistics.median(with_)
+                with_.append(loaded)
+                ratios.append(loaded / alone)
+        alone, loaded = statistics.median(without), statistics.median(with_)
         print(f"isolation at {PACED / PACE_S:.0f} reservations/s: checkout's P99 {alone:.1f} ms alone,")
-        print(f"{beside:.1f} ms beside sign-ups; median of {rounds} ratios {statistics.median(ratios):.2f}")
+        print(f"{loaded:.1f} ms beside sign-ups; median of {rounds} ratios {statistics.median(ratios):.2f}")
 
 
 async def side(port: int, seconds: float, *, signs_up: bool) -> float:
-    """Checkout's P99 in ms at a steady pace, alone or beside a crowd that signs up as fast as it is let."""
+    """Return checkout's P99 in ms at a steady rate, alone or beside clients that sign up as fast as they can."""
     if not signs_up:
         return (await crowd(port, reservation, PACED, seconds, PACE_S)).percentile_ms(0.99)
     reserving, _ = await asyncio.gather(

@@ -1,17 +1,15 @@
-"""A sale under kill -9: real shop processes, real stores, thousands of buyers, and a checker that believes
-nobody.
+"""A sale under kill -9: real shop processes, real stores and thousands of buyers, judged by the checker.
 
     python -m tests.checkout.chaos --engine postgres --stock 10000 --rounds 50 --seed 1
 
-With SQLite one process is API, writer, sweeper and queue worker, and killing it kills them all at whatever they
-are doing. With PostgreSQL two such processes run, leader and standby. With Redis two shops decide side by
-side, and the forwarder and the sweeper (with the delay queue's worker) are processes of their own. A round is one kill
-of one victim at a random moment; the victim is started again. The bank and the buyers live here and are
-never killed: what the buyers were told and what the bank wrote down is the evidence that no store can
-forge.
+With SQLite one process is API, writer, sweeper and queue worker, so a kill ends all of them. With PostgreSQL two such
+processes run, a leader and a standby. With Redis two shops decide side by side, and the forwarder and the sweeper (with
+the delay queue's worker) are separate processes. A round kills one victim at a random moment and starts it again. The
+bank and the buyers are part of this process and are never killed: the responses that the buyers received and the
+journal of the bank are evidence that no store can forge.
 
-    30 % of the buyers with a unit walk away at payment, 10 % are declined, 5 % cancel, 5 % pay at a bank
-    whose answer is lost. Every request is repeated with its key until it is answered.
+    Of the buyers with a unit, 30 % leave without paying, 10 % are declined, 5 % cancel, 5 % pay at a bank whose answer
+    is lost. Every request is repeated with its key until it is answered.
 """
 
 import argparse
@@ -19,23 +17,19 @@ import asyncio
 import contextlib
 import json
 import random
-import signal
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import yaml
-from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from checkout.audit import Finding, audit
 from checkout.bank import Bank
@@ -44,15 +38,15 @@ from checkout.clock import wall_ms
 from checkout.engines.postgres import read_evidence as read_postgres
 from checkout.engines.redis import RedisEngine
 from checkout.engines.sqlite import read_evidence as read_sqlite
-from checkout.evidence import Evidence, Told
-from checkout.tasks import beside
+from checkout.evidence import ClientRecord, Evidence
+from checkout.tasks import background
 from tests.checkout.servers import PostgresServer, RedisServer, postgres_server, redis_server
+from tests.checkout.shop_processes import SALE, Process, ShopProcess, end_all, serving_app
 from tests.ports import free_port
 
-SALE = "launch"
 BUYERS_AT_ONCE = 64
-PATIENCE_S = 0.5  # between two attempts while others still pay
-MOST_WAITS = 60
+RETRY_S = 0.5  # between two attempts while others still pay
+MAX_ATTEMPTS = 60
 RESTART_S = 0.2
 MAX_QUIET_S = 60.0
 
@@ -71,7 +65,7 @@ class Plan:
 @dataclass
 class Result:
     kills: Counter[str] = field(default_factory=Counter)
-    told: list[Told] = field(default_factory=list)
+    client_records: list[ClientRecord] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     buyers: int = 0
     sold: int = 0
@@ -79,96 +73,37 @@ class Result:
     worst_s: float = 0.0
 
 
-class Process:
-    """A `checkout COMMAND --config FILE` that can be killed and started again."""
-
-    def __init__(self, command: str, file: Path) -> None:
-        self._command = [sys.executable, "-m", "checkout", command, "--config", str(file)]
-        self._log = file.with_name(f"{file.stem}-{command}.log")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Unless it runs."""
-        if self._process is None or self._process.poll() is not None:
-            with self._log.open("ab") as log:
-                self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait()
-
-    def terminate(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-
-
-def end_all(processes: Sequence[Process]) -> None:
-    """In order, all at the same time."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.kill(signal.SIGTERM)
-
-
-class ShopProcess(Process):
-    """One `checkout serve`, always on the same port."""
-
-    def __init__(self, folder: Path, port: int, engine: dict[str, Any], plan: "Plan", bank: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.port = port
-        self.file = folder / f"shop-{port}.yaml"
-        settings = {
-            "listen": f"127.0.0.1:{port}",
-            "sale": SALE,
-            "engine": engine,
-            "without": ["forwarder", "sweeper"] if engine["kind"] == "redis" else [],
-            "product": {"stock": plan.stock, "hold_seconds": plan.hold_s},
-            "capacity": {"checkouts_per_second": 1e6, "seconds_per_checkout": 0.01},
-            "payment": {"url": bank, "timeout_seconds": 2.0},
-        }
-        self.file.write_text(yaml.safe_dump(settings))
-        super().__init__("serve", self.file)
-
-    def is_listening(self) -> bool:
-        """A standby does not listen until it leads."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
 class Buyer:
-    """One visitor: reserves, then pays, walks away, cancels or is declined; asks again until answered."""
+    """A visitor who reserves and then pays, leaves, cancels or is declined. Requests are repeated until answered."""
 
     def __init__(
-        self, client: ClientSession, urls: list[str], number: int, draw: random.Random, result: Result
+        self, client: ClientSession, urls: list[str], number: int, chance: random.Random, result: Result
     ) -> None:
         self._client = client
         self._urls = urls
         self.user = f"ticket:b{number}"
         self._headers = {"X-Stanchion-Ticket": f"b{number}"}
-        self._draw = draw
+        self._chance = chance
         self._result = result
         self._is_over = False
 
     async def shop(self, ended: asyncio.Event) -> None:
-        """Up to three attempts, each with keys of its own; while others still pay, what they leave is
-        waited for.
-        """
-        for attempt in range(MOST_WAITS):
+        """Try to buy until the visitor has an order or gives up, or the sale ends. Each attempt has its own keys."""
+        for attempt in range(MAX_ATTEMPTS):
             if await self._attempt(attempt) or ended.is_set():
                 return
 
     async def _attempt(self, attempt: int) -> bool:
-        key = f"{attempt}-{self._draw.getrandbits(64):x}"
+        key = f"{attempt}-{self._chance.getrandbits(64):x}"
         status, body = await self._ask(f"/api/sales/{SALE}/holds", key, {})
         if status != 201:
             if self._is_over or body.get("type", "").endswith("per-user"):
                 return True
-            await asyncio.sleep(PATIENCE_S)
+            await asyncio.sleep(RETRY_S)
             return False
         hold, scoped = body["hold"], f"{self.user}/{key}"
-        self._result.told.append(Told("held", SALE, self.user, scoped, hold))
-        luck = self._draw.random()
+        self._result.client_records.append(ClientRecord("held", SALE, self.user, scoped, hold))
+        luck = self._chance.random()
         if luck < 0.30:
             return True
         if luck < 0.35:
@@ -177,25 +112,23 @@ class Buyer:
         card = "decline" if luck < 0.45 else "lost" if luck < 0.50 else "ok"
         status, _ = await self._ask(f"/api/holds/{hold}/payment", key + "p", {"card": card})
         if status == 201:
-            self._result.told.append(Told("sold", SALE, self.user, scoped, hold))
+            self._result.client_records.append(ClientRecord("sold", SALE, self.user, scoped, hold))
         return status == 201
 
     async def _ask(self, path: str, key: str, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        """Repeat one request with its key until somebody answers it; 503 and 409 key-running are no answers
-        yet.
-        """
+        """Repeat one request with its key until it is answered. 503, 504 and 409 key-running do not count."""
         started = time.monotonic()
         for tries in range(10_000):
             url = self._urls[tries % len(self._urls)]
             try:
                 headers = {**self._headers, "Idempotency-Key": key}
                 async with self._client.post(url + path, json=body, headers=headers) as answer:
-                    told = await answer.json(content_type=None)
+                    response = await answer.json(content_type=None)
                     self._is_over = answer.headers.get("Stanchion-Command") == "sold-out"
-                    running = answer.status == 409 and told.get("type", "").endswith("key-running")
+                    running = answer.status == 409 and response.get("type", "").endswith("key-running")
                     if answer.status not in (503, 504) and not running:
                         self._result.worst_s = max(self._result.worst_s, time.monotonic() - started)
-                        return answer.status, told
+                        return answer.status, response
                     pause = 0.2
             except (ClientError, TimeoutError, OSError, json.JSONDecodeError):
                 pause = 0.1
@@ -204,47 +137,51 @@ class Buyer:
 
 
 async def run(plan: Plan) -> Result:
-    """Play the sale and judge it."""
+    """Play the sale and check it."""
     started = time.monotonic()
     result = Result(buyers=int(plan.stock * plan.buyers_per_unit))
-    draw = random.Random(plan.seed)
+    chance = random.Random(plan.seed)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bank = Bank(0.01)
         bank_url = await stack.enter_async_context(serving_app(bank_app(bank)))
         engine, servers = stack.enter_context(_stores(plan.engine, folder))
         count = 1 if plan.engine == "sqlite" else 2
-        shops = [ShopProcess(folder, free_port(), engine, plan, bank_url) for _ in range(count)]
+        shops = [
+            ShopProcess(folder, free_port(), engine, bank_url, stock=plan.stock, hold_s=plan.hold_s)
+            for _ in range(count)
+        ]
         parts = {}
         if plan.engine == "redis":
             parts = {name: Process(name, shops[0].file) for name in ("forwarder", "sweeper")}
         processes = [*shops, *parts.values()]
         stack.callback(end_all, processes)
-        await stack.enter_async_context(beside(_keep_running(processes)))
+        await stack.enter_async_context(background(_keep_running(processes)))
         ended = asyncio.Event()
         connector = TCPConnector(limit=BUYERS_AT_ONCE, force_close=True)
         client = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(10), connector=connector))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_killer(plan, shops, parts, servers, draw, result, ended))
+            tasks.create_task(_killer(plan, shops, parts, servers, chance, result, ended))
             urls = [shop.url for shop in shops]
             numbers = iter(range(result.buyers))
             crowd = [
-                tasks.create_task(_queue_up(numbers, client, urls, plan.seed, result, ended))
+                tasks.create_task(_buyers(numbers, client, urls, plan.seed, result, ended))
                 for _ in range(BUYERS_AT_ONCE)
             ]
             await asyncio.wait(crowd)
             ended.set()
         evidence = await _quiet(engine, bank)
-        told = replace(evidence, told=result.told, movements=bank.movements)
-        result.findings = audit(told, is_quiet=True)
+        evidence = replace(evidence, client_records=result.client_records, movements=bank.movements)
+        result.findings = audit(evidence, is_quiet=True)
         if engine["kind"] == "redis":
-            result.findings += audit(replace(await _redis_evidence(engine), told=result.told), is_quiet=True)
+            in_redis = replace(await _redis_evidence(engine), client_records=result.client_records)
+            result.findings += audit(in_redis, is_quiet=True)
         result.sold = evidence.stock.sold
     result.seconds = time.monotonic() - started
     return result
 
 
-async def _queue_up(
+async def _buyers(
     numbers: Iterator[int],
     client: ClientSession,
     urls: list[str],
@@ -263,21 +200,21 @@ async def _killer(
     shops: list[ShopProcess],
     parts: dict[str, Process],
     servers: dict[str, RedisServer | PostgresServer],
-    draw: random.Random,
+    chance: random.Random,
     result: Result,
     ended: asyncio.Event,
 ) -> None:
-    """One victim a round, at a random moment; then it is started again."""
+    """Kill one victim a round at a random moment. `_keep_running` starts it again."""
     for _ in range(plan.rounds):
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), draw.uniform(*plan.kill_every_s))
+            await asyncio.wait_for(ended.wait(), chance.uniform(*plan.kill_every_s))
             return
-        name = draw.choice(["shop", *parts, *servers])
+        name = chance.choice(["shop", *parts, *servers])
         if name in servers:
             servers[name].kill()
             await asyncio.to_thread(servers[name].start)
         else:
-            victim = parts[name] if name in parts else draw.choice(shops)
+            victim = parts[name] if name in parts else chance.choice(shops)
             if plan.engine == "postgres" and isinstance(victim, ShopProcess):
                 name = "leader" if victim.is_listening() else "standby"
             victim.kill()
@@ -285,7 +222,7 @@ async def _killer(
 
 
 async def _keep_running(processes: Sequence[Process]) -> None:
-    """Start whatever was killed, or gave up because its store was away, as systemd would."""
+    """Start every process that has ended, as systemd would."""
     while True:
         for process in processes:
             process.start()
@@ -306,21 +243,8 @@ def _stores(kind: str, folder: Path) -> Iterator[tuple[dict[str, Any], dict[str,
             yield engine, {"redis": redis, "postgres": postgres}
 
 
-@asynccontextmanager
-async def serving_app(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
 async def _quiet(engine: dict[str, Any], bank: Bank) -> Evidence:
-    """The durable evidence when nothing is under way any more; what never comes to rest is for the checker
-    to say.
-    """
+    """Return the durable evidence when nothing is in progress any more, or after `MAX_QUIET_S`."""
     until = time.monotonic() + MAX_QUIET_S
     while True:
         evidence = await _read(engine)
@@ -366,7 +290,7 @@ def main() -> int:
     kills = ", ".join(f"{count} x {name}" for name, count in sorted(result.kills.items()))
     print(
         f"{options.engine}: {options.stock} units, {result.buyers} buyers, kills: {kills}; "
-        f"sold {result.sold}, told {len(result.told)} times, slowest answer {result.worst_s:.1f} s; "
+        f"sold {result.sold}, {len(result.client_records)} answers recorded, slowest answer {result.worst_s:.1f} s; "
         f"{len(result.findings)} findings, {result.seconds:.0f} s, seed {options.seed}"
     )
     for finding in result.findings[:20]:

@@ -1,4 +1,4 @@
-"""What the shop's tests share: a shop on a free port, and a client for it."""
+"""Fixtures of the shop's tests: a shop on a free port, and a client for it."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Visit]]
 
 @pytest.fixture
 def serve() -> Serve:
-    """`async with serve(stock=3) as visit:` - a shop on a free port with fast purchases."""
+    """Return a context manager: `async with serve(stock=3) as visit:` runs a shop with fast purchases."""
 
     @asynccontextmanager
     async def start(
@@ -62,7 +62,7 @@ def serve() -> Serve:
 
 @contextmanager
 def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A shop in its own process, and its address."""
+    """Run a shop in a separate process and yield the process and its URL."""
     with subprocess.Popen([*SERVE, *options], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

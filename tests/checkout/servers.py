@@ -1,6 +1,7 @@
-"""Real servers for tests: Redis 7 and PostgreSQL 15 from Debian, on free ports, with their own folders,
-ended with the block. Never a service that happens to run. PostgreSQL refuses to run as root, so as root it
-runs as `nobody`.
+"""Real servers for tests: Redis 7 and PostgreSQL 15 from Debian, on free ports, with their own folders.
+
+They end with the block. A service of the machine is never used. PostgreSQL refuses to run as root, so as root it runs
+as `nobody`.
 """
 
 import contextlib
@@ -20,20 +21,20 @@ from redis.exceptions import RedisError
 
 from tests.ports import free_port
 
-#: For tests that kill processes or nothing at all, not machines: what is written outlives the process without it.
+#: Options for tests that kill at most processes: data in the page cache survives the death of a process.
 NO_SYNC = ("fsync=off", "full_page_writes=off")
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
-FAST_START_TRIES = 400
+START_TRIES = 400
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds of a process, its living children and those it has waited for."""
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return sum(sum(process.cpu_times()[:4]) for process in family)
+    """Return the processor seconds of a process, of its live children, and of the children that it has waited for."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(sum(process.cpu_times()[:4]) for process in processes)
 
 
 class RedisServer:
-    """A Redis with AOF (unless told otherwise) that can be killed and started again on the same data."""
+    """A Redis, by default with AOF, that can be killed and started again on the same data."""
 
     def __init__(self, *options: str) -> None:
         self.folder = tempfile.mkdtemp(prefix="shop-redis-")
@@ -47,7 +48,7 @@ class RedisServer:
         options += self._options or ("--appendonly", "yes", "--appendfsync", "always")
         self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
         client = Redis.from_url(self.url)
-        for _ in range(FAST_START_TRIES):
+        for _ in range(START_TRIES):
             with contextlib.suppress(RedisError):
                 if client.ping():
                     break
@@ -72,9 +73,7 @@ class RedisServer:
 
 
 class PostgresServer:
-    """A PostgreSQL that can be killed, the whole family of its processes, and started again on the same
-    data.
-    """
+    """A PostgreSQL whose processes can all be killed, and that can be started again on the same data."""
 
     def __init__(self, *options: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="shop-pg-"))
@@ -104,7 +103,7 @@ class PostgresServer:
         for option in ("max_wal_size=4GB", "autovacuum=off", *self._options):
             options += ["-c", option]
         self._process = self._run("postgres", *options)
-        for _ in range(FAST_START_TRIES):
+        for _ in range(START_TRIES):
             if self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)).wait() == 0:
                 return
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -117,12 +116,12 @@ class PostgresServer:
         return self._process.pid
 
     def kill(self) -> None:
-        """Every process of this server at once, as a power cut of the machine would end them."""
+        """Kill every process of this server at the same time."""
         if self._process is not None:
-            family = [*psutil.Process(self._process.pid).children(), self._process]
-            for process in family:
+            processes = [*psutil.Process(self._process.pid).children(), self._process]
+            for process in processes:
                 process.send_signal(signal.SIGSTOP)
-            for process in family:
+            for process in processes:
                 process.kill()
             self._process.wait()
             self._process = None

@@ -1,4 +1,4 @@
-"""The API: keys make retries safe, a hold is its owner's, and the OpenAPI document tells the truth."""
+"""The API: keys make retries safe, a hold belongs to one user, and the OpenAPI document is correct."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from aiohttp import ClientResponse, web
 
 from checkout.accounts import Accounts
 from checkout.api import Api
-from checkout.app import faults
+from checkout.app import errors_to_responses
 from tests.checkout.conftest import Serve, Visit
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -42,7 +42,7 @@ async def pay(visit: Visit, user: str, hold: str, key: str, card: str = "ok") ->
 
 
 async def test_reserve_pay_audit(serve: Serve) -> None:
-    """The way of a program from a reservation to an order, the edge told at each step; then the proof."""
+    """A program reserves and pays. Every response carries the stock, and the audit finds nothing."""
     async with serve(stock=3) as visit:
         status, body, answer = await reserve(visit, "ada", "k1")
         assert (status, answer.headers["Stanchion-Stock"]) == (201, "2")
@@ -57,9 +57,7 @@ async def test_reserve_pay_audit(serve: Serve) -> None:
 
 
 async def test_same_key_same_answer(serve: Serve) -> None:
-    """A hundred tries with one key are one hold and a hundred identical answers, also after the hold moved
-    on.
-    """
+    """A hundred tries with one key are one hold and a hundred equal responses, also after the hold was paid."""
     async with serve(stock=3) as visit:
         answers = await asyncio.gather(*(reserve(visit, "ada", "k1") for _ in range(100)))
         assert len({(status, body) for status, body, _ in answers}) == 1
@@ -72,10 +70,8 @@ async def test_same_key_same_answer(serve: Serve) -> None:
         assert stock[:3] == (2, 0, 1)
 
 
-async def test_refusals_are_remembered_too(serve: Serve) -> None:
-    """A key that was told "sold out" is told so again, even when a unit has come back; a new key gets the
-    unit.
-    """
+async def test_a_key_keeps_its_refusal(serve: Serve) -> None:
+    """A key that got "sold out" gets it again, even if a unit is free now. A new key gets the unit."""
     async with serve(stock=1) as visit:
         hold = json.loads((await reserve(visit, "ada", "k1"))[1])["hold"]
         assert (await reserve(visit, "bob", "k2"))[0] == 409
@@ -85,8 +81,8 @@ async def test_refusals_are_remembered_too(serve: Serve) -> None:
         assert (await reserve(visit, "bob", "k3"))[0] == 201
 
 
-async def test_key_with_another_request(serve: Serve) -> None:
-    """The same key for another request is 422, whatever the first was; keys of two users never meet."""
+async def test_a_key_with_another_request_is_422(serve: Serve) -> None:
+    """The same key with another request is 422. The keys of two users are independent."""
     async with serve(stock=9, per_user=3) as visit:
         hold = json.loads((await reserve(visit, "ada", "k1"))[1])["hold"]
         other = json.loads((await reserve(visit, "ada", "k2"))[1])["hold"]
@@ -99,9 +95,7 @@ async def test_key_with_another_request(serve: Serve) -> None:
 
 
 async def test_parallel_payments_are_one_charge(serve: Serve) -> None:
-    """While one payment runs the same key is 409 `key-running` and another key 409 `paying`; one order in
-    the end.
-    """
+    """During a payment its key is 409 `key-running` and another key is 409 `paying`. There is one order in the end."""
     async with serve(stock=1, seconds=0.2, rate=1000.0) as visit:
         hold = json.loads((await reserve(visit, "ada", "k"))[1])["hold"]
         answers = await asyncio.gather(*(pay(visit, "ada", hold, key) for key in ["p", "p", "p", "q", "r"]))
@@ -110,8 +104,8 @@ async def test_parallel_payments_are_one_charge(serve: Serve) -> None:
         assert kinds["key-running"] + kinds["paying"] == 4
 
 
-async def test_hold_is_its_owners(serve: Serve) -> None:
-    """Nobody sees, pays or cancels another's hold: for them it does not exist."""
+async def test_only_its_owner_can_use_a_hold(serve: Serve) -> None:
+    """For every other user a hold does not exist: 404 on reading, paying and cancelling."""
     async with serve(stock=1) as visit:
         hold = json.loads((await reserve(visit, "ada", "k"))[1])["hold"]
         for method, path, body in (
@@ -127,14 +121,14 @@ async def test_hold_is_its_owners(serve: Serve) -> None:
 
 @pytest.mark.parametrize("token", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret-not"}])
 @pytest.mark.parametrize("path", ["orders", "events", "audit"])
-async def test_trail_is_the_operators(serve: Serve, path: str, token: dict[str, str]) -> None:
-    """Who bought what is for the operator only."""
+async def test_only_the_operator_reads_the_trail(serve: Serve, path: str, token: dict[str, str]) -> None:
+    """Orders, events and the audit need the operator's token."""
     async with serve() as visit, visit.client.get(f"/api/sales/launch/{path}", headers=token) as answer:
         assert answer.status == 401
 
 
-async def test_no_token_no_operator(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a token configured nobody is the operator, not even with an empty one."""
+async def test_without_a_configured_token_there_is_no_operator(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no token is configured, an empty token is refused as well."""
     monkeypatch.delenv("CHECKOUT_OPERATOR_TOKEN")
     async with serve() as visit:
         for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": ""}):
@@ -143,7 +137,7 @@ async def test_no_token_no_operator(serve: Serve, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_sales_open_and_close(serve: Serve) -> None:
-    """A sale is created once, all its faults are named together, and its times are kept."""
+    """A sale is created once, all faults are reported together, and opening and closing times are kept."""
     async with serve() as visit:
         terms = {"id": "later", "title": "Later", "total": 1, "price_cents": 5, "opens_ms": 10**13}
         for status in (201, 200):
@@ -163,10 +157,8 @@ async def test_sales_open_and_close(serve: Serve) -> None:
             assert json.loads(body)["type"].endswith(kind)
 
 
-async def test_store_that_is_away_is_503(serve: Serve, tmp_path: Path) -> None:
-    """When the store does not take a batch clients are told to ask again with the same key, and then it
-    works.
-    """
+async def test_a_failing_store_is_503(serve: Serve, tmp_path: Path) -> None:
+    """If the store fails, the client gets a 503 and can repeat the request with the same key."""
     path = tmp_path / "shop.db"
     async with serve(stock=1, engine={"path": str(path)}) as visit:
         other = sqlite3.connect(path, isolation_level=None)
@@ -178,11 +170,10 @@ async def test_store_that_is_away_is_503(serve: Serve, tmp_path: Path) -> None:
         assert (await reserve(visit, "ada", "k"))[0] == 201
 
 
-async def test_document_matches_the_server(serve: Serve, tmp_path: Path) -> None:
-    """Schemathesis sends what the document allows and what it forbids: no 5xx, no answer that is not
-    described.
+async def test_the_document_matches_the_server(serve: Serve, tmp_path: Path) -> None:
+    """Schemathesis sends valid and invalid requests: no 5xx, and every response is in the document.
 
-    One check is left out: it takes any 422 for a fault, and a key that was used before is a 422 by design.
+    One check is left out: it treats every 422 as a fault, but a key that was used before is a 422 by design.
     """
     async with serve(stock=1000, per_user=1000) as visit:
         program = Path(sys.executable).with_name("schemathesis")
@@ -195,11 +186,11 @@ async def test_document_matches_the_server(serve: Serve, tmp_path: Path) -> None
         assert "13 selected / 13 total" in output.decode()
 
 
-def test_document_names_every_route() -> None:
-    """Every route below /api is described and everything described exists."""
+def test_the_document_names_every_route() -> None:
+    """Every route below /api is in the document, and every path in the document is a route."""
     document = json.loads(files("checkout").joinpath("openapi.json").read_text())
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
-    app = web.Application(middlewares=[faults])
+    app = web.Application(middlewares=[errors_to_responses])
     Api(*[None] * 5, "").add_to(app)  # type: ignore[arg-type]
     Accounts(":memory:", None).add_to(app)  # type: ignore[arg-type]
     routed = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource}

@@ -1,6 +1,4 @@
-"""The checker: clean evidence is clean, and each way to cheat is found. A checker that nothing alarms
-proves nothing.
-"""
+"""The checker reports nothing on clean evidence, and finds every fault that is put into it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +7,7 @@ import pytest
 
 from checkout.audit import audit
 from checkout.bank import Bank
-from checkout.evidence import Evidence, Movement, Order, Told
+from checkout.evidence import ClientRecord, Evidence, Movement, Order
 from checkout.gateway import Intent
 from checkout.ledger import Ledger
 from checkout.values import (
@@ -38,7 +36,7 @@ def sold(user: str, hold: str) -> list[Command]:
 
 
 async def clean() -> Evidence:
-    """A small sale with every way a hold can end, told to clients and written in a bank's book."""
+    """Return the evidence of a small sale in which holds end in every possible way."""
     ledger, bank = Ledger(), Bank()
     at: list[tuple[int, Command]] = [(0, OpenSale(SALE))]
     at += [(10, command) for command in sold("ada", "h1") + sold("bob", "h2")]
@@ -53,15 +51,15 @@ async def clean() -> Evidence:
         outcome = ledger.decide(command, when)
         assert isinstance(outcome, Done) or command == Expire("h5", "sweep"), (command, outcome)
     changes = ledger.take_changes()
-    told = [Told("held", "s", u, f"{u}/k", h) for u, h in (("ada", "h1"), ("bob", "h2"), ("fay", "h6"))]
-    told.append(Told("sold", "s", "ada", "ada/k", "h1"))
+    records = [ClientRecord("held", "s", u, f"{u}/k", h) for u, h in (("ada", "h1"), ("bob", "h2"), ("fay", "h6"))]
+    records.append(ClientRecord("sold", "s", "ada", "ada/k", "h1"))
     orders = [Order(e.hold, "s", e.user, e.charge, e.at_ms) for e in changes.events if e.kind == "sold"]
     holds = list(changes.holds.values())
-    return Evidence(SALE, NOW, changes.events, holds, orders, ledger.stock("s"), bank.movements, told)
+    return Evidence(SALE, NOW, changes.events, holds, orders, ledger.stock("s"), bank.movements, records)
 
 
 def event_at(evidence: Evidence, first: str, /, **change: object) -> Evidence:
-    """The evidence with the first event of kind `first` changed."""
+    """Return the evidence with a change in the first event of kind `first`."""
     index = next(i for i, event in enumerate(evidence.events) if event.kind == first)
     events = list(evidence.events)
     events[index] = events[index]._replace(**change)  # type: ignore[arg-type]
@@ -74,7 +72,7 @@ def without_event(evidence: Evidence, kind: str) -> Evidence:
 
 
 def again(evidence: Evidence, kind: str, **change: object) -> Evidence:
-    """The evidence with an event of a kind once more at the end, its numbers made to fit."""
+    """Return the evidence with a second event of a kind at the end, its numbers adapted to the previous event."""
     event = next(event for event in evidence.events if event.kind == kind)
     last = evidence.events[-1]
     before = (last.free, last.held, last.sold)
@@ -94,16 +92,16 @@ def hold_as(evidence: Evidence, hold_id: str, **change: object) -> Evidence:
     return replace(evidence, holds=holds)
 
 
-def told(evidence: Evidence, *lines: Told) -> Evidence:
-    return replace(evidence, told=[*evidence.told, *lines])
+def received(evidence: Evidence, *records: ClientRecord) -> Evidence:
+    return replace(evidence, client_records=[*evidence.client_records, *records])
 
 
-def moved(evidence: Evidence, *moves: Movement) -> Evidence:
+def with_movements(evidence: Evidence, *moves: Movement) -> Evidence:
     return replace(evidence, movements=[*(evidence.movements or []), *moves])
 
 
-CHEATS: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
-    "a unit made of nothing": ("numbers", lambda e: event_at(e, "sold", free=10)),
+FAULTS: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
+    "a unit from nowhere": ("numbers", lambda e: event_at(e, "sold", free=10)),
     "a change without an event": ("chain", lambda e: without_event(e, "cancelled")),
     "a forgotten release": ("stock", lambda e: replace(e, stock=e.stock._replace(free=6, held=2))),
     "two ends of one hold": ("life", lambda e: again(e, "cancelled")),
@@ -113,59 +111,66 @@ CHEATS: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "one key, two holds": ("key", lambda e: again(e, "held", hold="h9", user="zoe")),
     "events out of order": ("order", lambda e: event_at(e, "held", seq=99)),
     "an unknown step": ("life", lambda e: event_at(e, "cancelled", kind="vanished")),
-    "a settled payment that was none": ("life", lambda e: event_at(e, "refunded", hold="h3")),
+    "a settlement without a payment": ("life", lambda e: event_at(e, "refunded", hold="h3")),
     "a lost order": ("orders", lambda e: replace(e, orders=e.orders[1:])),
     "an order twice": ("orders", lambda e: replace(e, orders=[*e.orders, e.orders[0]])),
-    "an order for nothing": (
+    "an order without a sold unit": (
         "orders",
         lambda e: replace(e, orders=[*e.orders, Order("h3", "s", "cyd", "c", 1)]),
     ),
     "oversold": ("oversold", lambda e: replace(e, orders=e.orders * 6)),
     "a hold that vanished": ("hold", lambda e: replace(e, holds=e.holds[1:])),
     "a hold in another state": ("hold", lambda e: hold_as(e, "h3", state=State.HELD)),
-    "a hold of somebody else": ("hold", lambda e: hold_as(e, "h1", user="mallory")),
-    "a hold that nobody ends": ("unit-lost", lambda e: replace(e, now_ms=NOW + 60_000)),
-    "charged twice": ("double-charge", lambda e: moved(e, Movement("h1-2", "h1", "charge", "ch9", 100))),
+    "a hold of another user": ("hold", lambda e: hold_as(e, "h1", user="mallory")),
+    "a hold that never ends": ("unit-lost", lambda e: replace(e, now_ms=NOW + 60_000)),
+    "charged twice": ("double-charge", lambda e: with_movements(e, Movement("h1-2", "h1", "charge", "ch9", 100))),
     "charged twice, one given back": (
         "double-charge",
-        lambda e: moved(e, Movement("h1-2", "h1", "charge", "c", 1), Movement("h1-2", "h1", "refund", "c", 1)),
+        lambda e: with_movements(e, Movement("h1-2", "h1", "charge", "c", 1), Movement("h1-2", "h1", "refund", "c", 1)),
     ),
-    "charged for nothing": (
+    "charged without a sale": (
         "charged-not-sold",
-        lambda e: moved(e, Movement("h3", "h3", "charge", "ch9", 100)),
+        lambda e: with_movements(e, Movement("h3", "h3", "charge", "ch9", 100)),
     ),
-    "sold for nothing": (
+    "sold without a charge": (
         "sold-not-charged",
-        lambda e: moved(e, Movement("h1", "h1", "refund", "ch_h1", 100)),
+        lambda e: with_movements(e, Movement("h1", "h1", "refund", "ch_h1", 100)),
     ),
-    "told a hold that is lost": ("told-lost", lambda e: told(e, Told("held", "s", "zoe", "zoe/k", "h77"))),
-    "told an order that is lost": ("told-lost", lambda e: told(e, Told("sold", "s", "fay", "fay/k", "h6"))),
-    "told two answers for a key": ("told-two", lambda e: told(e, Told("held", "s", "bob", "ada/k", "h2"))),
-    "told more orders than units": (
+    "a client has a hold that is lost": (
+        "answer-lost",
+        lambda e: received(e, ClientRecord("held", "s", "zoe", "zoe/k", "h77")),
+    ),
+    "a client has an order that is lost": (
+        "answer-lost",
+        lambda e: received(e, ClientRecord("sold", "s", "fay", "fay/k", "h6")),
+    ),
+    "a key with two answers": (
+        "answers-differ",
+        lambda e: received(e, ClientRecord("held", "s", "bob", "ada/k", "h2")),
+    ),
+    "clients have more orders than units": (
         "oversold",
-        lambda e: told(e, *(Told("sold", "s", f"u{n}", "", f"h{n}") for n in range(20, 31))),
+        lambda e: received(e, *(ClientRecord("sold", "s", f"u{n}", "", f"h{n}") for n in range(20, 31))),
     ),
 }
 
 
-async def test_clean_sale_is_clean() -> None:
-    """Every way a hold can end, and nothing to report."""
+async def test_a_clean_sale_has_no_findings() -> None:
+    """Holds that end in every possible way are no fault."""
     assert audit(await clean()) == []
 
 
-@pytest.mark.parametrize("name", CHEATS)
-async def test_each_cheat_is_found(name: str) -> None:
-    """Every seeded fault is reported under its rule."""
-    rule, cheat = CHEATS[name]
-    assert rule in {finding.rule for finding in audit(cheat(await clean()))}
+@pytest.mark.parametrize("name", FAULTS)
+async def test_each_fault_is_found(name: str) -> None:
+    """Every fault is reported under its rule."""
+    rule, change = FAULTS[name]
+    assert rule in {finding.rule for finding in audit(change(await clean()))}
 
 
-async def test_quiet_sale_has_no_loose_ends() -> None:
-    """When all is over a living hold is a lost unit and a payment without an end is a fault; before,
-    neither is.
-    """
+async def test_live_holds_and_open_payments_are_faults_after_the_sale() -> None:
+    """After the sale a live hold is a lost unit and an unsettled payment is a fault. During the sale neither is."""
     evidence = await clean()
     assert {finding.rule for finding in audit(evidence, is_quiet=True)} == {"unit-lost"}
-    loose = hold_as(without_event(evidence, "refunded"), "h5", money=Money.STARTED)
-    assert audit(loose) == []
-    assert {finding.rule for finding in audit(loose, is_quiet=True)} == {"unit-lost", "unsettled"}
+    unsettled = hold_as(without_event(evidence, "refunded"), "h5", money=Money.STARTED)
+    assert audit(unsettled) == []
+    assert {finding.rule for finding in audit(unsettled, is_quiet=True)} == {"unit-lost", "unsettled"}

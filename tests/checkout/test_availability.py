@@ -1,4 +1,4 @@
-"""Availability: quick, shared, at most a second old, and never back from sold out by old news."""
+"""The availability cache: shared reads, at most one second old, and never undone by older numbers."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from checkout.values import Stock
 
 
 class Store:
-    """Numbers that a test sets, read only when the test opens the gate."""
+    """A store with numbers that a test sets. A read finishes when the test opens the gate."""
 
     def __init__(self, stock: Stock | None) -> None:
         self.stock = stock
@@ -30,17 +30,17 @@ class Store:
         return Availability(self.read, monotonic=lambda: self.now_s)
 
 
-async def test_a_crowd_is_one_read() -> None:
-    """However many ask at once, the store is asked once; while that is fresh, not at all."""
+async def test_many_readers_cause_one_read() -> None:
+    """Simultaneous readers share one read. While its result is fresh, the store is not read at all."""
     store = Store(Stock(3, 0, 0, 1))
     cache = store.cache()
     store.gate.clear()
     async with asyncio.TaskGroup() as tasks:
-        asking = [tasks.create_task(cache.get("s")) for _ in range(100)]
+        readers = [tasks.create_task(cache.get("s")) for _ in range(100)]
         tasks.create_task(cache.get("other"))
         await asyncio.sleep(0)
         store.gate.set()
-    assert {task.result() for task in asking} == {Stock(3, 0, 0, 1)}
+    assert {task.result() for task in readers} == {Stock(3, 0, 0, 1)}
     for _ in range(899):
         await cache.get("s")
     assert store.reads == 2
@@ -48,8 +48,8 @@ async def test_a_crowd_is_one_read() -> None:
     assert (snapshot.hits, snapshot.reads, snapshot.shared) == (899, 2, 99)
 
 
-async def test_never_older_than_promised() -> None:
-    """What was asked for `fresh_s` ago is asked for again, counted from the question, not from the answer."""
+async def test_numbers_expire_after_fresh_s() -> None:
+    """Numbers are read again after `fresh_s`, counted from the start of the read."""
     store = Store(Stock(3, 0, 0, 1))
     cache = store.cache()
     store.gate.clear()
@@ -62,41 +62,39 @@ async def test_never_older_than_promised() -> None:
     assert await cache.get("s") == Stock(2, 1, 0, 2)
 
 
-async def test_sold_out_is_not_taken_back_by_old_news() -> None:
-    """A read that began before this node saw the last unit go does not bring it back; what happened later
-    does.
-    """
+async def test_an_older_read_does_not_undo_sold_out() -> None:
+    """A read that began before the last unit was taken does not bring it back. A later event does."""
     store = Store(Stock(1, 0, 0, 4))
     cache = store.cache()
     store.gate.clear()
     async with asyncio.TaskGroup() as tasks:
         slow = tasks.create_task(cache.get("s"))
         await asyncio.sleep(0)
-        cache.seen("s", Stock(0, 1, 0, 5))
+        cache.update("s", Stock(0, 1, 0, 5))
         store.gate.set()
     assert slow.result() == Stock(0, 1, 0, 5)
-    cache.seen("s", Stock(1, 0, 0, 4))
+    cache.update("s", Stock(1, 0, 0, 4))
     assert await cache.get("s") == Stock(0, 1, 0, 5)
-    cache.seen("s", Stock(1, 0, 0, 6))
+    cache.update("s", Stock(1, 0, 0, 6))
     assert await cache.get("s") == Stock(1, 0, 0, 6)
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3)), max_size=20))
-def test_newest_version_wins_in_any_order(news: list[tuple[int, int]]) -> None:
-    """In whatever order news arrive, the highest version is what is known."""
+def test_the_highest_version_wins_in_any_order(updates: list[tuple[int, int]]) -> None:
+    """Updates may arrive in any order; the numbers with the highest version are returned."""
 
     async def play() -> None:
         cache = Store(None).cache()
-        for version, _ in news:
-            cache.seen("s", Stock(version % 3, 0, 0, version))
-        known = await cache.get("s")
-        assert known == (Stock(max(news)[0] % 3, 0, 0, max(news)[0]) if news else None)
+        for version, _ in updates:
+            cache.update("s", Stock(version % 3, 0, 0, version))
+        stock = await cache.get("s")
+        assert stock == (Stock(max(updates)[0] % 3, 0, 0, max(updates)[0]) if updates else None)
 
     asyncio.run(play())
 
 
-async def test_failed_read_is_nobodys_answer() -> None:
-    """When the store is away everybody who waits hears it, and the next one asks again."""
+async def test_a_failed_read_is_not_cached() -> None:
+    """If a read fails, all its readers get the error, and the next reader starts a new read."""
     fails = True
 
     async def read(sale: str) -> Stock | None:
@@ -114,7 +112,7 @@ async def test_failed_read_is_nobodys_answer() -> None:
 
 
 @pytest.mark.parametrize("sale", ["nothing", ""])
-async def test_unknown_sale_is_none(sale: str) -> None:
-    """A name without a sale has no numbers, and is asked for each time."""
+async def test_an_unknown_sale_is_none(sale: str) -> None:
+    """A name without a sale has no numbers."""
     store = Store(None)
     assert await store.cache().get(sale) is None

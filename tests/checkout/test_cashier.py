@@ -1,4 +1,4 @@
-"""The cashier: whatever the bank does, a buyer pays at most once and a unit is sold or free."""
+"""The cashier: for every behaviour of the bank, a buyer pays at most once and a unit is sold or free."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from checkout.cashier import Cashier, NotPaid, Receipt, Sold, TooLate
 from checkout.engines.sqlite import SqliteEngine
 from checkout.gateway import NoAnswer, Verdict
 from checkout.inventory import Inventory
-from checkout.tasks import beside
+from checkout.tasks import background
 from checkout.values import Done, Hold, Money, Reason, Refused, State
 from checkout.writer import Writer
 from tests.checkout.engines.contract import HOLD_MS, ManualClock, sale_of
@@ -22,13 +22,13 @@ SALE = sale_of(1, 1, "s")
 
 
 @dataclass
-class Till:
+class Payments:
     inventory: Inventory
     cashier: Cashier
     bank: Bank
     clock: ManualClock
-    between: asyncio.Event
-    asked: asyncio.Event
+    may_answer: asyncio.Event
+    was_asked: asyncio.Event
 
     async def pay(self, card: str, key: str = "") -> Receipt:
         return await self.cashier.pay(SALE, "h1", card, key, "f")
@@ -38,7 +38,7 @@ class Till:
         assert evidence is not None
         return audit(replace(evidence, movements=self.bank.movements), is_quiet=True)
 
-    async def end_of_hold(self) -> None:
+    async def end_hold(self) -> None:
         self.clock.now_ms += HOLD_MS
         await self.inventory.stock("s")
 
@@ -49,55 +49,55 @@ class Till:
 
 
 @asynccontextmanager
-async def till(store: type[SqliteEngine] = SqliteEngine) -> AsyncIterator[Till]:
-    """One unit, held by one user, and a bank that waits until the test says so."""
-    clock, between, asked = ManualClock(), asyncio.Event(), asyncio.Event()
-    between.set()
+async def payments(store: type[SqliteEngine] = SqliteEngine) -> AsyncIterator[Payments]:
+    """Yield one unit, held by one user, and a bank that answers when the test allows it."""
+    clock, may_answer, was_asked = ManualClock(), asyncio.Event(), asyncio.Event()
+    may_answer.set()
     engine = await store.open(":memory:", clock=clock)
     writer = Writer(engine)
 
     async def wait(seconds: float) -> None:
-        asked.set()
-        await between.wait()
+        was_asked.set()
+        await may_answer.wait()
 
     try:
-        async with beside(writer.run()):
+        async with background(writer.run()):
             inventory = Inventory(engine, writer)
             bank = Bank(wait=wait)
             cashier = Cashier(inventory, bank)
-            bank.notify = cashier.heard
+            bank.notify = cashier.apply_verdict
             await inventory.open(SALE)
             assert isinstance(await inventory.reserve("s", "ada", "h1"), Done)
-            yield Till(inventory, cashier, bank, clock, between, asked)
+            yield Payments(inventory, cashier, bank, clock, may_answer, was_asked)
     finally:
         await engine.close()
 
 
 async def test_good_card_is_sold() -> None:
-    async with till() as t:
+    async with payments() as t:
         assert isinstance(await t.pay("ok"), Sold)
         assert await t.findings() == []
 
 
 async def test_declined_card_frees_the_unit() -> None:
-    """A declined payment ends the hold as failed, and the next visitor gets the unit."""
-    async with till() as t:
+    """A declined payment ends the hold, and the next visitor gets the unit."""
+    async with payments() as t:
         assert isinstance(await t.pay("decline"), NotPaid)
         assert isinstance(await t.inventory.reserve("s", "bob", "h2"), Done)
         assert await t.inventory.cancel("h2")
         assert await t.findings() == []
 
 
-async def test_two_answers_are_one_sale() -> None:
-    """A bank that answers and then tells it again has charged once and sold once."""
-    async with till() as t:
+async def test_a_repeated_verdict_is_one_sale() -> None:
+    """If the bank answers and then sends the same verdict again, there is one charge and one sale."""
+    async with payments() as t:
         assert isinstance(await t.pay("twice"), Sold)
         assert await t.findings() == []
 
 
-async def test_lost_answer_is_settled_as_sold() -> None:
-    """The bank charged but its answer was lost: asking it later sells the unit, without a second charge."""
-    async with till() as t:
+async def test_a_lost_answer_is_settled_as_sold() -> None:
+    """If the answer to a charge is lost, a later lookup sells the unit without a second charge."""
+    async with payments() as t:
         with pytest.raises(NoAnswer):
             await t.pay("lost")
         assert await t.cashier.settle_all() == 1
@@ -105,91 +105,91 @@ async def test_lost_answer_is_settled_as_sold() -> None:
         assert await t.findings() == []
 
 
-async def test_lost_answer_after_the_hold_is_refunded() -> None:
-    """The same, but the hold has ended meanwhile: the money goes back and the unit is for sale."""
-    async with till() as t:
+async def test_a_lost_answer_is_refunded_after_the_hold() -> None:
+    """If the hold has ended meanwhile, the money is refunded and the unit is free."""
+    async with payments() as t:
         with pytest.raises(NoAnswer):
             await t.pay("lost")
-        await t.end_of_hold()
+        await t.end_hold()
         assert await t.cashier.settle_all() == 1
         assert await t.state() == (State.EXPIRED, Money.REFUNDED)
         assert [move.kind for move in t.bank.movements] == ["charge", "refund"]
         assert await t.findings() == []
 
 
-async def test_sold_since_it_was_listed_keeps_its_money() -> None:
-    """A hold that is sold between the listing of open payments and its turn is not given back."""
+async def test_a_hold_sold_after_the_list_was_read_is_not_refunded() -> None:
+    """A hold may be sold between the reading of the list and its settlement; then it keeps its money."""
 
     class Late(SqliteEngine):
         async def unsettled(self, limit: int = 1000) -> list[Hold]:
             return await self.holds("s")
 
-    async with till(Late) as t:
+    async with payments(Late) as t:
         assert isinstance(await t.pay("ok"), Sold)
         assert await t.cashier.settle_all() == 0
         assert [move.kind for move in t.bank.movements] == ["charge"]
         assert await t.findings() == []
 
 
-async def test_silent_bank_costs_no_unit() -> None:
-    """Nothing was charged and nobody answers: the hold runs out, the intent is void, the unit free."""
-    async with till() as t:
+async def test_a_silent_bank_costs_no_unit() -> None:
+    """If nothing was charged and the bank is silent, the hold ends, the intent is void and the unit is free."""
+    async with payments() as t:
         with pytest.raises(NoAnswer):
             await t.pay("silent")
         assert await t.cashier.settle_all() == 0
-        await t.end_of_hold()
+        await t.end_hold()
         assert await t.cashier.settle_all() == 1
         assert await t.cashier.settle_all() == 0
         assert await t.findings() == []
 
 
-async def test_charge_after_the_hold_is_given_back() -> None:
-    """A bank that charges when the hold has long ended: refunded at its notice."""
-    async with till() as t:
+async def test_a_late_charge_is_refunded() -> None:
+    """If the bank charges after the end of the hold, its notification causes a refund."""
+    async with payments() as t:
         with pytest.raises(NoAnswer):
             await t.pay("late")
-        await t.end_of_hold()
+        await t.end_hold()
         await t.bank.finish_late()
         assert await t.state() == (State.EXPIRED, Money.REFUNDED)
         assert await t.findings() == []
 
 
-async def test_charge_after_the_settlement_does_not_happen() -> None:
-    """Once the shop has made the intent void, a charge that comes still later takes nothing."""
-    async with till() as t:
+async def test_there_is_no_charge_after_the_settlement() -> None:
+    """After the settlement the intent is void, and a later charge takes nothing."""
+    async with payments() as t:
         with pytest.raises(NoAnswer):
             await t.pay("late")
-        await t.end_of_hold()
+        await t.end_hold()
         await t.cashier.settle_all()
         await t.bank.finish_late()
         assert t.bank.movements == []
         assert await t.findings() == []
 
 
-async def test_answer_after_the_end_of_the_hold() -> None:
-    """The hold ends while the bank works: the buyer hears so, has their money, and the unit is free."""
-    async with till() as t:
-        t.between.clear()
+async def test_an_answer_after_the_end_of_the_hold_is_refunded() -> None:
+    """If the hold ends while the bank works, the buyer is refunded and the unit is free."""
+    async with payments() as t:
+        t.may_answer.clear()
         async with asyncio.TaskGroup() as tasks:
             paying = tasks.create_task(t.pay("ok"))
-            await t.asked.wait()
-            await t.end_of_hold()
-            t.between.set()
+            await t.was_asked.wait()
+            await t.end_hold()
+            t.may_answer.set()
         assert isinstance(paying.result(), TooLate)
         assert await t.findings() == []
 
 
-async def test_key_running_then_done() -> None:
-    """The same key: refused as running while the bank works, then the same answer; another body: refused."""
-    async with till() as t:
-        t.between.clear()
+async def test_a_key_is_refused_while_its_payment_runs() -> None:
+    """The key is refused while the bank works, then returns the same receipt. With another body it is refused."""
+    async with payments() as t:
+        t.may_answer.clear()
         async with asyncio.TaskGroup() as tasks:
             paying = tasks.create_task(t.pay("ok", "k"))
-            await t.asked.wait()
+            await t.was_asked.wait()
             running = await t.pay("ok", "k")
             assert isinstance(running, Refused)
             assert running.reason is Reason.KEY_RUNNING
-            t.between.set()
+            t.may_answer.set()
         assert paying.result() == await t.pay("ok", "k")
         other = await t.cashier.pay(SALE, "h1", "ok", "k", "another body")
         assert isinstance(other, Refused)
@@ -197,16 +197,16 @@ async def test_key_running_then_done() -> None:
         assert await t.findings() == []
 
 
-async def test_seeded_unsafe_retry_is_caught() -> None:
-    """A cashier that asks again under a new intent charges twice, and the checker says so."""
+async def test_an_unsafe_retry_is_caught() -> None:
+    """A cashier that retries under a new intent charges twice, and the checker finds it."""
 
     class Unsafe(Cashier):
-        async def heard(self, hold_id: str, verdict: Verdict) -> Receipt:
+        async def apply_verdict(self, hold_id: str, verdict: Verdict) -> Receipt:
             again = replace(self.intent(SALE, hold_id, "ok"), id=f"{hold_id}-retry")
             await t.bank.charge(again)
-            return await super().heard(hold_id, verdict)
+            return await super().apply_verdict(hold_id, verdict)
 
-    async with till() as t:
+    async with payments() as t:
         t.cashier = Unsafe(t.inventory, t.bank)
         await t.pay("ok")
         assert {finding.rule for finding in await t.findings()} >= {"double-charge"}

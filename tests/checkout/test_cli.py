@@ -1,4 +1,4 @@
-"""The command line: one line when listening, a clean end on signals, exit codes by blame."""
+"""The command line: one line when it listens, a clean end on signals, exit codes by blame."""
 
 import json
 import signal
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from checkout.cli import main
-from checkout.engines.schema import schema
+from checkout.engines.sql import schema
 from tests.checkout.conftest import serving
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serves_until_a_signal(number: signal.Signals) -> None:
-    """It says where it listens, serves, and ends with 0 on TERM and INT."""
+    """The shop prints its address, serves, and ends with exit code 0 on SIGTERM and SIGINT."""
     with serving("--stock", "3") as (process, url):
         with urllib.request.urlopen(url + "/health", timeout=10) as answer:
             assert answer.status == 200
@@ -24,7 +24,7 @@ def test_serves_until_a_signal(number: signal.Signals) -> None:
 
 
 def test_orders_survive_a_restart(tmp_path: Path) -> None:
-    """With a database file the stock goes on where it was, also after kill -9."""
+    """With a database file the stock continues where it was, also after kill -9."""
     options = ["--stock", "3", "--seconds-per-checkout", "0", "--database", str(tmp_path / "shop.db")]
     for left in (2, 1):
         with serving(*options) as (process, url):
@@ -45,26 +45,24 @@ def test_orders_survive_a_restart(tmp_path: Path) -> None:
             ["--checkouts-per-second", "0"],
             "capacity.checkouts_per_second: Input should be greater than 0, got 0",
         ),
-        (["--listen", "nowhere"], "listen: HOST:PORT expected"),
+        (["--listen", "nowhere"], "listen: expected HOST:PORT"),
     ],
 )
 def test_bad_settings_are_named(arguments: list[str], fault: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A faulty setting is exit code 2 and a line that says which and why."""
+    """A wrong setting is exit code 2 and a line that names the setting and the reason."""
     assert main(["serve", *arguments]) == 2
     assert fault in capsys.readouterr().err
 
 
-def test_busy_port_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    """A port that is taken is exit code 1, not a traceback."""
+def test_a_port_in_use_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """A port in use is exit code 1, not a traceback."""
     with serving() as (_, url):
         assert main(["serve", "--listen", url.removeprefix("http://")]) == 1
     assert "address already in use" in capsys.readouterr().err
 
 
-def test_audit_of_a_running_shop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The checker reads the file of a shop that is selling, finds a forged order, and says so by its exit
-    code.
-    """
+def test_the_audit_finds_a_missing_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The audit reads the file of a running shop. If an order is deleted, its exit code is 1."""
     path = tmp_path / "shop.db"
     with serving("--stock", "3", "--seconds-per-checkout", "0", "--database", str(path)) as (_, url):
         request = urllib.request.Request(url + "/checkout", b"card=1", {"Accept": "application/json"})
@@ -80,8 +78,10 @@ def test_audit_of_a_running_shop(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("arguments", [["launch", "--database", "/nowhere.db"], ["other", "--database", "{path}"]])
-def test_audit_of_nothing(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file or sale that is not there is exit code 2, never "clean"."""
+def test_the_audit_of_a_missing_file_or_sale_is_exit_code_2(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing file or sale is an error, never "clean"."""
     path = tmp_path / "shop.db"
     db = sqlite3.connect(path)
     db.executescript(schema())

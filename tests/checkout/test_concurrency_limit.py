@@ -1,34 +1,34 @@
-"""The slots: so many at once, so many waiting, no more."""
+"""The concurrency limit: a fixed number of purchases run, a fixed number wait, the others are refused."""
 
 import asyncio
 
 import pytest
 
-from checkout.concurrency_limit import ConcurrencyLimit, Overrun
+from checkout.concurrency_limit import ConcurrencyLimit, Overloaded
 from checkout.settings import parse
 
 
 @pytest.mark.parametrize(
-    ("rate", "seconds", "backlog_s", "slots", "backlog"),
+    ("rate", "seconds", "backlog_s", "limit", "backlog"),
     [(3, 2, 2, 6, 6), (0.1, 1, 0, 1, 0), (2.5, 1, 1, 3, 3)],
 )
-def test_slots_follow_littles_law(rate: float, seconds: float, backlog_s: float, slots: int, backlog: int) -> None:
-    """Purchases at once = rate x time of a purchase, rounded up, and at least one."""
+def test_the_limit_follows_littles_law(rate: float, seconds: float, backlog_s: float, limit: int, backlog: int) -> None:
+    """Purchases at once = rate x time of a purchase, rounded up, at least one."""
     capacity = {"checkouts_per_second": rate, "seconds_per_checkout": seconds, "backlog_seconds": backlog_s}
     snapshot = ConcurrencyLimit.for_capacity(parse({"capacity": capacity}).capacity).snapshot()
-    assert (snapshot.slots, snapshot.backlog) == (slots, backlog)
+    assert (snapshot.limit, snapshot.backlog) == (limit, backlog)
 
 
-async def test_slot_is_given_back_whatever_happens() -> None:
-    """A purchase that fails or is cancelled leaves no slot taken, and does not count as served."""
-    slots = ConcurrencyLimit(1, 0)
+async def test_a_failed_purchase_frees_its_place() -> None:
+    """A purchase that fails or is cancelled no longer counts as running, and not as served."""
+    limit = ConcurrencyLimit(1, 0)
     for error in (ValueError, asyncio.CancelledError):
         with pytest.raises(error):
-            async with slots.enter():
+            async with limit.enter():
                 raise error
-    async with slots.enter():
-        with pytest.raises(Overrun):
-            async with slots.enter():
+    async with limit.enter():
+        with pytest.raises(Overloaded):
+            async with limit.enter():
                 pass
-    snapshot = slots.snapshot()
-    assert (snapshot.working, snapshot.waiting, snapshot.served, snapshot.refused) == (0, 0, 1, 1)
+    snapshot = limit.snapshot()
+    assert (snapshot.running, snapshot.waiting, snapshot.served, snapshot.refused) == (0, 0, 1, 1)

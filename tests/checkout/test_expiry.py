@@ -1,4 +1,4 @@
-"""Expiry in three layers: any one of them suffices, and all three together end a hold once."""
+"""Expiry has three layers. Each is sufficient alone, and all three together end a hold once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from checkout.audit import audit
 from checkout.engines.sqlite import SqliteEngine
 from checkout.expiry import sweep, work_queue
 from checkout.inventory import Inventory
-from checkout.tasks import beside
+from checkout.tasks import background
 from checkout.values import Done, Reason, Refused
 from checkout.writer import Writer
 from tests.checkout.engines.contract import HOLD_MS, ManualClock, sale_of
@@ -17,11 +17,11 @@ from tests.checkout.engines.contract import HOLD_MS, ManualClock, sale_of
 
 @asynccontextmanager
 async def shop(clock: ManualClock, *, lazy: bool) -> AsyncIterator[Inventory]:
-    """A shop with one unit that a visitor holds and then forgets."""
+    """Yield the inventory of a shop with one unit, which a visitor holds and does not pay for."""
     engine = await SqliteEngine.open(":memory:", clock=clock, lazy_expiry=lazy)
     writer = Writer(engine)
     try:
-        async with beside(writer.run()):
+        async with background(writer.run()):
             inventory = Inventory(engine, writer)
             await inventory.open(sale_of(1, 1, "s"))
             assert isinstance(await inventory.reserve("s", "ada", "h1"), Done)
@@ -31,7 +31,7 @@ async def shop(clock: ManualClock, *, lazy: bool) -> AsyncIterator[Inventory]:
 
 
 async def nothing(inventory: Inventory) -> None:
-    """The first layer needs no call: the store ends what is over by itself."""
+    """The first layer needs no call: the store ends due holds by itself."""
 
 
 LAYERS: dict[str, tuple[bool, Callable[[Inventory], Awaitable[object]]]] = {
@@ -42,8 +42,8 @@ LAYERS: dict[str, tuple[bool, Callable[[Inventory], Awaitable[object]]]] = {
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-async def test_one_layer_suffices(layer: str) -> None:
-    """With the two others switched off, a layer alone frees the unit: not a moment early, then for good."""
+async def test_one_layer_is_sufficient(layer: str) -> None:
+    """Each layer alone frees the unit when the hold is due, and not one millisecond earlier."""
     lazy, act = LAYERS[layer]
     clock = ManualClock()
     async with shop(clock, lazy=lazy) as inventory:
@@ -59,7 +59,7 @@ async def test_one_layer_suffices(layer: str) -> None:
 
 
 async def test_without_any_layer_the_unit_stays_held() -> None:
-    """The proof that the test above can fail: with no layer at work nothing frees the unit."""
+    """Without any layer the unit is never freed, so the test above can fail."""
     clock = ManualClock()
     async with shop(clock, lazy=False) as inventory:
         clock.now_ms += 100 * HOLD_MS
@@ -68,8 +68,8 @@ async def test_without_any_layer_the_unit_stays_held() -> None:
         assert refused.reason is Reason.SOLD_OUT
 
 
-async def test_all_layers_together_end_it_once() -> None:
-    """However many layers find a hold over, its trail has one end."""
+async def test_all_layers_together_end_a_hold_once() -> None:
+    """If several layers find a hold due, its trail has one end."""
     clock = ManualClock()
     async with shop(clock, lazy=True) as inventory:
         clock.now_ms += HOLD_MS
@@ -83,8 +83,8 @@ async def test_all_layers_together_end_it_once() -> None:
         assert len(ends) == 1
 
 
-async def test_dead_worker_loses_its_lease() -> None:
-    """What a worker had claimed when it died is ready again when its lease is over, and not before."""
+async def test_a_dead_worker_loses_its_claim_after_the_lease() -> None:
+    """The claimed holds of a dead worker become ready again when the lease ends, and not earlier."""
     clock = ManualClock()
     async with shop(clock, lazy=False) as inventory:
         clock.now_ms += HOLD_MS

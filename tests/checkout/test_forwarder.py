@@ -1,6 +1,4 @@
-"""The forwarder: every event of the stock arrives in PostgreSQL once, and a Redis that forgot sells nothing
-twice.
-"""
+"""The forwarder: every event arrives in PostgreSQL once, and an emptied Redis sells nothing twice."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -35,7 +33,7 @@ class Pair:
 
 @asynccontextmanager
 async def pair(servers: tuple[RedisServer, PostgresServer]) -> AsyncIterator[Pair]:
-    """Both stores, empty, with one sale of five units in which every way to end has happened."""
+    """Yield both stores with one sale of five units, in which holds have ended in every possible way."""
     redis, postgres = servers
     Redis.from_url(redis.url).flushall()
     db = await asyncpg.connect(postgres.url)
@@ -59,22 +57,22 @@ async def pair(servers: tuple[RedisServer, PostgresServer]) -> AsyncIterator[Pai
 
 
 async def test_everything_arrives_once(servers: tuple[RedisServer, PostgresServer]) -> None:
-    """After any number of rounds PostgreSQL has the whole trail, the holds and the orders, each once."""
+    """After any number of rounds PostgreSQL has the trail, the holds and the orders, each once."""
     async with pair(servers) as both:
         assert await both.forwarder.catch_up() > 0
         assert await both.forwarder.catch_up() == 0
-        mine, theirs = await both.forwarder.evidence("s"), await both.stock.evidence("s")
-        assert mine is not None
-        assert theirs is not None
-        assert audit(theirs) == []
-        assert mine.events == theirs.events
-        assert sorted(mine.holds) == sorted(theirs.holds)
-        assert sorted(mine.orders) == sorted(theirs.orders)
-        assert mine.stock == theirs.stock
+        in_postgres, in_redis = await both.forwarder.evidence("s"), await both.stock.evidence("s")
+        assert in_postgres is not None
+        assert in_redis is not None
+        assert audit(in_redis) == []
+        assert in_postgres.events == in_redis.events
+        assert sorted(in_postgres.holds) == sorted(in_redis.holds)
+        assert sorted(in_postgres.orders) == sorted(in_redis.orders)
+        assert in_postgres.stock == in_redis.stock
 
 
-async def test_death_between_commit_and_acknowledgement(servers: tuple[RedisServer, PostgresServer]) -> None:
-    """A forwarder that dies after its commit leaves work that the next does not do twice."""
+async def test_a_death_before_the_acknowledgement_repeats_nothing(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """If a forwarder dies between commit and acknowledgement, the next one writes nothing twice."""
     async with pair(servers) as both:
 
         async def dies(seq: int) -> None:
@@ -91,13 +89,13 @@ async def test_death_between_commit_and_acknowledgement(servers: tuple[RedisServ
         assert await both.stock.last_seq() == evidence.events[-1].seq
 
 
-async def test_goes_on_after_a_lost_connection(servers: tuple[RedisServer, PostgresServer]) -> None:
-    """A forwarder whose PostgreSQL went away connects anew by itself and misses nothing."""
+async def test_the_forwarder_reconnects(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """After a lost connection to PostgreSQL the forwarder connects again and misses no event."""
     async with pair(servers) as both:
         db = await asyncpg.connect(both.url)
         await db.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
         await db.close()
-        with suppress(StoreError):  # whether it notices at this step or before is the network's matter
+        with suppress(StoreError):  # the loss is noticed at this step or at the next
             await both.forwarder.step()
         await both.forwarder.catch_up()
         evidence = await both.forwarder.evidence("s")
@@ -105,22 +103,22 @@ async def test_goes_on_after_a_lost_connection(servers: tuple[RedisServer, Postg
         assert audit(evidence) == []
 
 
-async def test_second_forwarder_is_kept_out(servers: tuple[RedisServer, PostgresServer]) -> None:
-    """Two forwarders would race; the second is told so."""
+async def test_a_second_forwarder_is_refused(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """Only one forwarder may run."""
     async with pair(servers) as both:
         with pytest.raises(NotLeader):
             await Forwarder.open(both.stock, both.url)
 
 
-async def test_redis_that_forgot_is_rebuilt(servers: tuple[RedisServer, PostgresServer]) -> None:
-    """After a flush the stock is rebuilt from the durable orders: what was sold stays sold, keys still
-    answer.
-    """
+async def test_an_emptied_redis_is_rebuilt(servers: tuple[RedisServer, PostgresServer]) -> None:
+    """After a flush the stock is rebuilt from the orders: sold units stay sold, and keys keep their outcomes."""
     async with pair(servers) as both:
         await both.forwarder.catch_up()
         before = await both.stock.stock("s")
         Redis.from_url(servers[0].url).flushall()
-        assert isinstance((await both.stock.apply([Reserve("s", "x", "hx")]))[0], Refused)  # no sale, no sale twice
+        assert isinstance(
+            (await both.stock.apply([Reserve("s", "x", "hx")]))[0], Refused
+        )  # without the sale nothing can be sold twice
         report = await both.forwarder.reconcile()
         assert len(report) == 1
         assert "rebuilt 1 sales" in report[0]
@@ -139,7 +137,7 @@ async def test_redis_that_forgot_is_rebuilt(servers: tuple[RedisServer, Postgres
 
 
 async def test_lost_events_stop_the_forwarder(servers: tuple[RedisServer, PostgresServer]) -> None:
-    """A gap in the stream is an alarm, never passed over."""
+    """A gap in the stream is an error, never skipped."""
     async with pair(servers) as both:
         Redis.from_url(servers[0].url).xdel("{shop}:events", "1-0")
         with pytest.raises(StoreError, match="lost events 1 to 1"):

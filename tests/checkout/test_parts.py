@@ -1,4 +1,4 @@
-"""Forwarder and sweeper as processes of their own, beside shops that serve without them; the audit of such a shop."""
+"""The forwarder and the sweeper as separate processes, and the audit of a shop with its stock in Redis."""
 
 import asyncio
 import json
@@ -16,9 +16,10 @@ from aiohttp import ClientError, ClientSession
 from checkout.app import running_shop
 from checkout.cli import main
 from checkout.errors import StoreError
+from checkout.expiry import QUEUE_EVERY_S
 from checkout.settings import parse
-from tests.checkout.chaos import Process, end_all
 from tests.checkout.servers import NO_SYNC, PostgresServer, RedisServer, postgres_server, redis_server
+from tests.checkout.shop_processes import Process, end_all
 from tests.ports import free_port
 
 DEADLINE_S = 20.0
@@ -26,7 +27,7 @@ DEADLINE_S = 20.0
 
 @dataclass
 class Parts:
-    """A shop in pieces. Every piece can be killed and started."""
+    """A shop of several processes that can be killed and started."""
 
     url: str
     file: Path
@@ -70,14 +71,14 @@ async def parts(tmp_path: Path, servers: tuple[RedisServer, PostgresServer]) -> 
 
 
 def flush(server: RedisServer) -> None:
-    """All is forgotten."""
+    """Delete everything in Redis."""
     client = redis.Redis.from_url(server.url)
     client.flushall()
     client.close()
 
 
 async def ask(url: str, method: str = "GET", ticket: str = "t", key: str = "") -> tuple[int, str]:
-    """One request, repeated until somebody listens."""
+    """Send one request, and repeat it until the shop listens."""
     headers = {"X-Stanchion-Ticket": ticket, "Accept": "application/json", **({"Idempotency-Key": key} if key else {})}
     async with ClientSession() as client, asyncio.timeout(DEADLINE_S):
         while True:
@@ -88,19 +89,28 @@ async def ask(url: str, method: str = "GET", ticket: str = "t", key: str = "") -
                 await asyncio.sleep(0.05)
 
 
+async def wait_clock(parts: Parts, until_ms: float) -> None:
+    """Wait until the shop's clock shows a time."""
+    async with asyncio.timeout(DEADLINE_S):
+        while json.loads((await ask(f"{parts.url}/api/sales/launch"))[1])["now_ms"] < until_ms:
+            await asyncio.sleep(0.05)
+
+
 async def wait_metric(parts: Parts, line: str) -> None:
-    """Until the shop's metrics hold a line."""
+    """Wait until the shop's metrics contain a line."""
     async with asyncio.timeout(DEADLINE_S):
         while line not in (await ask(parts.url + "/metrics"))[1].splitlines():
             await asyncio.sleep(0.05)
 
 
 async def test_each_part_does_its_own_work(parts: Parts, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing ends and nothing arrives while the parts do not run; after a kill they go on where they were."""
+    """Without the parts no hold ends and no event arrives in PostgreSQL; after a kill they continue where they were."""
     parts.shop.start()
-    assert (await ask(f"{parts.url}/api/sales/launch/holds", "POST", "a", "k1"))[0] == 201
+    status, hold = await ask(f"{parts.url}/api/sales/launch/holds", "POST", "a", "k1")
+    assert status == 201
     assert (await ask(f"{parts.url}/checkout", "POST", "b"))[0] == 201
-    await asyncio.sleep(1.0)  # the hold is over now, and nothing must come of it
+    # A sweeper inside the shop would have ended the hold by then.
+    await wait_clock(parts, json.loads(hold)["ends_ms"] + 1000 * QUEUE_EVERY_S)
     await wait_metric(parts, 'shop_units{sale="launch",state="held"} 1.0')
     await wait_metric(parts, "shop_events_unforwarded 5.0")
     parts.sweeper.start()
@@ -114,8 +124,8 @@ async def test_each_part_does_its_own_work(parts: Parts, capsys: pytest.CaptureF
     await wait_metric(parts, "shop_events_unforwarded 0.0")
     await wait_metric(parts, "shop_store_up 1.0")
     assert await asyncio.to_thread(main, ["audit", "launch", "--config", str(parts.file)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said == [f"launch in {store}: 9 events, 0 free, 0 held, 2 sold: clean" for store in ("redis", "postgres")]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [f"launch in {store}: 9 events, 0 free, 0 held, 2 sold: clean" for store in ("redis", "postgres")]
     forged = redis.Redis.from_url(parts.redis.url)
     forged.delete("{shop}:orders")
     forged.close()
@@ -123,8 +133,8 @@ async def test_each_part_does_its_own_work(parts: Parts, capsys: pytest.CaptureF
     assert {(row["store"], row["rule"]) for row in json.loads(capsys.readouterr().out)} == {("redis", "orders")}
 
 
-async def test_a_shop_without_forwarder_does_not_sell_from_a_redis_that_forgot(parts: Parts) -> None:
-    """It refuses to start until the forwarder has rebuilt the stock from the orders; then what was sold stays sold."""
+async def test_a_shop_without_forwarder_does_not_start_on_an_emptied_redis(parts: Parts) -> None:
+    """It starts when the forwarder has rebuilt the stock from the orders, and sold units stay sold."""
     parts.shop.start()
     parts.forwarder.start()
     assert (await ask(f"{parts.url}/checkout", "POST", "b"))[0] == 201
@@ -148,18 +158,18 @@ async def test_a_shop_without_forwarder_does_not_sell_from_a_redis_that_forgot(p
 
 
 @pytest.mark.parametrize("command", ["forwarder", "sweeper"])
-def test_only_a_stock_in_redis_has_parts(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With one writer there is nothing to take out of its process: said, not ignored."""
+def test_separate_parts_need_a_stock_in_redis(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For other stores the commands and the setting are errors, not ignored."""
     file = tmp_path / "shop.yaml"
     file.write_text("engine: {kind: sqlite}")
     assert main([command, "--config", str(file)]) == 2
-    assert "only a stock in Redis" in capsys.readouterr().err
+    assert "needs the stock in Redis" in capsys.readouterr().err
     assert main(["serve", "--without", command]) == 2
     assert "has one writer" in capsys.readouterr().err
 
 
-async def test_audit_of_postgres(parts: Parts, capsys: pytest.CaptureFixture[str]) -> None:
-    """The stores that the settings name are the ones that are read."""
+async def test_the_audit_reads_postgres(parts: Parts, capsys: pytest.CaptureFixture[str]) -> None:
+    """The audit reads the stores that the settings name."""
     raw = {"engine": {"kind": "postgres", "url": parts.postgres.url}, "listen": "127.0.0.1:0", "product": {"stock": 7}}
     parts.file.write_text(yaml.safe_dump(raw))
     async with running_shop(parse(raw)):

@@ -1,4 +1,4 @@
-"""Settings: one file, all faults together, and a reference that cannot rot."""
+"""Settings: one file, all faults reported together, and a reference file that matches the code."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ REFERENCE = Path(__file__).parents[2] / "configs" / "shop.yaml"
 
 
 def test_reference_is_complete_and_shows_the_defaults() -> None:
-    """`configs/shop.yaml` has every key, and every value in it is the default."""
+    """`configs/shop.yaml` contains every key with its default value."""
     raw = read(REFERENCE)
     assert parse(raw) == ShopSettings()
     expected = ShopSettings().model_dump()
@@ -22,8 +22,8 @@ def test_reference_is_complete_and_shows_the_defaults() -> None:
             assert raw[name].keys() == section.keys(), name
 
 
-def test_all_faults_in_one_go() -> None:
-    """Each fault has its path, what is expected and what was found; unknown keys are faults."""
+def test_all_faults_are_reported_together() -> None:
+    """Each fault has its own line with its path. An unknown key is a fault."""
     raw = {
         "product": {"stock": -1, "colour": "red"},
         "engine": {"kind": "mysql"},
@@ -46,38 +46,40 @@ def test_all_faults_in_one_go() -> None:
     ("text", "address"),
     [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:0", ("::1", 0)), ("shop.local:9", ("shop.local", 9))],
 )
-def test_address(text: str, address: tuple[str, int]) -> None:
-    """HOST:PORT, IPv6 in brackets."""
+def test_an_address_is_parsed(text: str, address: tuple[str, int]) -> None:
+    """The form is HOST:PORT, with IPv6 in brackets."""
     assert Address.parse(text) == address
 
 
 @pytest.mark.parametrize("text", ["", "host", ":80", "host:", "host:x", "host:65536", "host:-1"])
-def test_bad_address(text: str) -> None:
-    """Anything else is a fault that says what was expected."""
-    with pytest.raises(ConfigurationError, match="HOST:PORT expected"):
+def test_a_wrong_address_is_a_fault(text: str) -> None:
+    """The error says which form is expected."""
+    with pytest.raises(ConfigurationError, match="expected HOST:PORT"):
         Address.parse(text)
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
-def test_servers_need_an_address(kind: str) -> None:
-    """An engine beyond this process must be told where it is."""
+def test_a_store_server_needs_a_url(kind: str) -> None:
+    """An engine outside this process needs its URL."""
     with pytest.raises(ConfigurationError, match=r"engine\.url"):
         parse({"engine": {"kind": kind}})
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("- 1\n", "a mapping expected"), ("a: [", "while parsing"), ("a: 1", "a: Extra")]
+    ("text", "fault"), [("- 1\n", "expected a mapping"), ("a: [", "while parsing"), ("a: 1", "a: Extra")]
 )
-def test_faulty_file_is_exit_code_2(text: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that cannot be used ends the command before anything starts."""
+def test_a_faulty_file_is_exit_code_2(
+    text: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong file ends the command before anything starts."""
     path = tmp_path / "shop.yaml"
     path.write_text(text)
     assert main(["serve", "--config", str(path)]) == 2
     assert fault in capsys.readouterr().err
 
 
-def test_options_win_over_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An option given on the command line replaces what the file says."""
+def test_options_override_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option on the command line replaces the value in the file."""
     path = tmp_path / "shop.yaml"
     path.write_text("product: {stock: 5}\n")
     assert main(["serve", "--config", str(path), "--stock", "-7"]) == 2

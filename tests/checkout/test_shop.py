@@ -1,4 +1,4 @@
-"""The shop as its visitors and the edge see it, over real sockets."""
+"""The shop over real sockets, as visitors and the edge see it."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ def ticket(number: object) -> dict[str, str]:
 
 
 async def test_pages_work_without_scripts(serve: Serve) -> None:
-    """The way from product to order needs links, forms and a cookie, nothing else."""
+    """From product to order a visitor needs only links, forms and a cookie."""
     async with serve(stock=2) as visit:
         async with visit.client.get("/") as answer:
             assert 'href="/checkout"' in await answer.text()
@@ -25,11 +25,11 @@ async def test_pages_work_without_scripts(serve: Serve) -> None:
         async with visit.client.post("/checkout", data={"name": "Ada", "card": "4242"}) as answer:
             assert answer.status == 200
             assert answer.url.path.startswith("/orders/")
-            assert "it is yours" in await answer.text()
+            assert "Thank you for your order" in await answer.text()
 
 
-async def test_pages_load_nothing_from_elsewhere(serve: Serve) -> None:
-    """A strict policy forbids outside resources and inline scripts, and the assets are there."""
+async def test_pages_load_nothing_from_other_hosts(serve: Serve) -> None:
+    """The policy forbids other hosts and inline scripts, and the shop serves its assets."""
     async with serve() as visit:
         for path in ("/", "/checkout"):
             async with visit.client.get(path) as answer:
@@ -43,8 +43,8 @@ async def test_pages_load_nothing_from_elsewhere(serve: Serve) -> None:
                 assert answer.status == 404
 
 
-async def test_what_a_client_sends_is_shown_as_text(serve: Serve) -> None:
-    """Nothing a visitor or operator writes becomes markup."""
+async def test_texts_are_escaped(serve: Serve) -> None:
+    """A text of a visitor or operator never becomes markup."""
     async with serve(title="<b>Watch</b>") as visit, visit.client.get("/") as answer:
         text = await answer.text()
         assert "&lt;b&gt;Watch" in text
@@ -52,7 +52,7 @@ async def test_what_a_client_sends_is_shown_as_text(serve: Serve) -> None:
 
 
 async def test_one_ticket_buys_one_unit(serve: Serve) -> None:
-    """However often and however parallel a ticket asks, it gets one order."""
+    """Parallel requests with one ticket get one order."""
     async with serve(stock=10) as visit:
 
         async def buy() -> int:
@@ -66,8 +66,8 @@ async def test_one_ticket_buys_one_unit(serve: Serve) -> None:
         assert (stock.free, stock.held, stock.sold) == (9, 0, 1)
 
 
-async def test_never_sells_more_than_it_has(serve: Serve) -> None:
-    """With more buyers than units exactly the units are sold and the others hear so."""
+async def test_the_shop_never_oversells(serve: Serve) -> None:
+    """With more buyers than units every unit is sold once, and the other buyers are refused."""
     async with serve(stock=7) as visit:
 
         async def buy(number: int) -> tuple[int, str | None]:
@@ -82,9 +82,9 @@ async def test_never_sells_more_than_it_has(serve: Serve) -> None:
             assert answer.headers["Stanchion-Command"] == "sold-out"
 
 
-async def test_overrun_is_refused_and_counted(serve: Serve) -> None:
-    """Over its slots and its backlog the checkout answers 503 at once; below it never does."""
-    async with serve(stock=100, rate=20.0, seconds=0.1, backlog_s=0.1) as visit:  # 2 slots, 2 waiting
+async def test_purchases_over_the_limit_are_refused_and_counted(serve: Serve) -> None:
+    """Above the limit and its backlog checkout answers 503 at once; below it never does."""
+    async with serve(stock=100, rate=20.0, seconds=0.1, backlog_s=0.1) as visit:  # 2 run, 2 wait
 
         async def buy(number: int) -> int:
             async with visit.client.post("/checkout", json={}, headers=ticket(number)) as answer:
@@ -94,13 +94,13 @@ async def test_overrun_is_refused_and_counted(serve: Serve) -> None:
         statuses = Counter(await asyncio.gather(*(buy(n) for n in range(10))))
         assert statuses == {201: 4, 503: 6}
         async with visit.client.get("/stats") as answer:
-            seen = await answer.json()
-        assert (seen["served"], seen["refused_503"], seen["most_concurrent"]) == (4, 6, 4)
-        assert (seen["orders"], seen["stock_left"], seen["stock_total"]) == (4, 96, 100)
+            stats = await answer.json()
+        assert (stats["served"], stats["refused_503"], stats["most_concurrent"]) == (4, 6, 4)
+        assert (stats["orders"], stats["stock_left"], stats["stock_total"]) == (4, 96, 100)
 
 
-async def test_declined_card_gives_the_unit_back(serve: Serve) -> None:
-    """A declined payment costs nothing: the unit is free again and the same visitor may try another card."""
+async def test_a_declined_card_frees_the_unit(serve: Serve) -> None:
+    """After a declined payment the unit is free, and the visitor may try another card."""
     async with serve(stock=1) as visit:
         async with visit.client.post("/checkout", json={"card": "decline"}, headers=ticket(1)) as answer:
             assert answer.status == 402
@@ -110,8 +110,8 @@ async def test_declined_card_gives_the_unit_back(serve: Serve) -> None:
             assert answer.status == 201
 
 
-async def test_form_sent_twice_is_one_order(serve: Serve) -> None:
-    """The hidden key of a form makes a repeated submit show the same order."""
+async def test_a_form_sent_twice_is_one_order(serve: Serve) -> None:
+    """The hidden key of a form makes a second submit return the same order."""
     async with serve(stock=5) as visit:
         body = {"card": "1", "key": "k1"}
         async with visit.client.post("/checkout", json=body, headers=ticket(1)) as first:
@@ -125,14 +125,14 @@ async def test_form_sent_twice_is_one_order(serve: Serve) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe", b'{"card": null}', b'{"card": {"a": 1}}'])
 async def test_any_body_is_an_order_or_a_refusal(serve: Serve, body: bytes) -> None:
-    """No bytes in a request make the shop fail."""
+    """No request body causes a 5xx."""
     headers = {**ticket(1), "Content-Type": "application/json"}
     async with serve() as visit, visit.client.post("/checkout", data=body, headers=headers) as answer:
         assert answer.status < 500
 
 
-async def test_reserve_first_and_pay_later(serve: Serve) -> None:
-    """A reservation shows its time left, is found again, is paid once, and then leads to its order."""
+async def test_a_reservation_can_be_paid_later(serve: Serve) -> None:
+    """A reservation shows the time left, is found again, is paid once, and then leads to its order."""
     async with serve(stock=1) as visit:
         async with visit.client.get("/checkout") as answer:
             assert 'action="/checkout/holds"' in await answer.text()
@@ -150,8 +150,8 @@ async def test_reserve_first_and_pay_later(serve: Serve) -> None:
             assert answer.url.path.startswith("/orders/")
 
 
-async def test_give_back_a_reservation(serve: Serve) -> None:
-    """A reservation given back is free for the next, and its page says that it has ended."""
+async def test_a_cancelled_reservation_frees_the_unit(serve: Serve) -> None:
+    """After a cancellation the unit is free, and the reservation's page says that it has ended."""
     async with serve(stock=1) as visit:
         async with visit.client.post("/checkout/holds", data={}) as answer:
             where = answer.url.path
@@ -165,8 +165,8 @@ async def test_give_back_a_reservation(serve: Serve) -> None:
             assert "has ended" in await answer.text()
 
 
-async def test_reservation_of_another_does_not_exist(serve: Serve) -> None:
-    """Pages of a reservation are its owner's alone."""
+async def test_only_its_owner_sees_a_reservation(serve: Serve) -> None:
+    """For every other visitor the pages of a reservation are 404."""
     async with serve(stock=1) as visit:
         async with visit.client.post("/checkout/holds", data={}) as answer:
             where = answer.url.path
@@ -175,8 +175,8 @@ async def test_reservation_of_another_does_not_exist(serve: Serve) -> None:
                 assert answer.status == 404
 
 
-async def test_bank_without_an_answer(serve: Serve) -> None:
-    """A bank that loses its answer is a 504 page, and the order appears once the shop has asked it again."""
+async def test_a_bank_without_an_answer_is_504(serve: Serve) -> None:
+    """If the answer of the bank is lost, the page is a 504, and the next settlement makes the order."""
     async with serve(stock=1) as visit:
         async with visit.client.post("/checkout", json={"card": "lost"}, headers=ticket(1)) as answer:
             assert answer.status == 504
@@ -186,8 +186,8 @@ async def test_bank_without_an_answer(serve: Serve) -> None:
         assert stock[:3] == (0, 0, 1)
 
 
-async def test_sale_that_is_not_open_yet(serve: Serve) -> None:
-    """Before the opening the page counts down and checkout refuses."""
+async def test_checkout_refuses_before_the_opening(serve: Serve) -> None:
+    """Before the opening the product page counts down and checkout refuses."""
     async with serve(opens_in_seconds=90) as visit:
         async with visit.client.get("/") as answer:
             assert "Opens in 1 min" in await answer.text()
@@ -196,8 +196,8 @@ async def test_sale_that_is_not_open_yet(serve: Serve) -> None:
             assert (await answer.json())["type"].endswith("not-open")
 
 
-async def test_metrics_say_what_the_shop_does(serve: Serve) -> None:
-    """Units by state, decisions, purchases served and refused; and still an answer when the store is away."""
+async def test_metrics_count_units_and_purchases(serve: Serve) -> None:
+    """The metrics show units by state, decisions, and purchases by result."""
     async with serve(stock=2) as visit:
         async with visit.client.post("/checkout", json={"card": "1"}, headers=ticket(1)) as answer:
             assert answer.status == 201
@@ -213,8 +213,8 @@ async def test_metrics_say_what_the_shop_does(serve: Serve) -> None:
         assert samples["shop_payments_unsettled"] == 0
 
 
-async def test_stock_is_what_the_edge_asks_for(serve: Serve) -> None:
-    """The headers of every answer of checkout, without a visitor; the version grows."""
+async def test_the_stock_endpoint_carries_the_headers_for_the_edge(serve: Serve) -> None:
+    """`/stock` has the same headers as checkout, and the version grows with every change."""
     async with serve(stock=2) as visit:
         async with visit.client.get("/stock") as answer:
             before = answer.headers
@@ -228,8 +228,8 @@ async def test_stock_is_what_the_edge_asks_for(serve: Serve) -> None:
         assert int(after["Stanchion-Version"]) > int(before["Stanchion-Version"])
 
 
-async def test_a_sale_that_is_not_there_tells_the_edge_nothing(serve: Serve) -> None:
-    """Whoever asks for another sale's name must not make the line believe that this one is sold out."""
+async def test_an_unknown_sale_sends_no_stock_headers(serve: Serve) -> None:
+    """A request for an unknown sale must not make the edge believe that this sale is sold out."""
     async with serve(stock=2) as visit:
         headers = {**ticket(1), "Idempotency-Key": "k"}
         async with visit.client.post("/api/sales/other/holds", json={}, headers=headers) as answer:
@@ -238,6 +238,6 @@ async def test_a_sale_that_is_not_there_tells_the_edge_nothing(serve: Serve) -> 
 
 
 def samples_of(text: str) -> dict[str, float]:
-    """Prometheus' text by name and labels."""
+    """Return Prometheus' text as values by name and labels."""
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}

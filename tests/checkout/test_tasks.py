@@ -1,14 +1,14 @@
-"""Services beside a block: they end with it, and it ends with them."""
+"""Background services end with their block, and the block ends if one of them fails."""
 
 import asyncio
 
 import pytest
 
-from checkout.tasks import beside
+from checkout.tasks import background
 
 
 async def test_services_end_with_the_block() -> None:
-    """When the block is left no service runs any more."""
+    """After the block no service runs any more."""
     ended = asyncio.Event()
 
     async def service() -> None:
@@ -17,15 +17,15 @@ async def test_services_end_with_the_block() -> None:
         finally:
             ended.set()
 
-    async with beside(service()):
+    async with background(service()):
         await asyncio.sleep(0)
         assert not ended.is_set()
     assert ended.is_set()
 
 
-async def test_swallowed_cancellation_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service in which a library swallows a cancellation is cancelled again."""
-    monkeypatch.setattr("checkout.tasks.AGAIN_S", 0.01)
+async def test_a_swallowed_cancellation_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a library in a service swallows a cancellation, the service is cancelled again."""
+    monkeypatch.setattr("checkout.tasks.CANCEL_AGAIN_S", 0.01)
     swallowed = 0
 
     async def service() -> None:
@@ -37,28 +37,28 @@ async def test_swallowed_cancellation_does_not_hang(monkeypatch: pytest.MonkeyPa
                 swallowed += 1
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(10), beside(service()):
+    async with asyncio.timeout(10), background(service()):
         await asyncio.sleep(0)
     assert swallowed == 2
 
 
 async def test_failing_service_ends_the_block_with_its_own_error() -> None:
-    """The block is cancelled, and the error comes out as itself."""
+    """The block is cancelled, and the error is raised without a group."""
 
     async def service() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        async with beside(service()):
+        async with background(service()):
             await asyncio.Event().wait()
 
 
-async def test_error_of_the_block_comes_out_as_itself() -> None:
-    """What the block raises is not wrapped either."""
+async def test_an_error_of_the_block_is_not_wrapped() -> None:
+    """An error of the block is raised without a group."""
 
     async def service() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(KeyError):
-        async with beside(service()):
+        async with background(service()):
             raise KeyError

@@ -1,8 +1,8 @@
-"""A crowd that wants the same few units: through a real edge, into a real shop, to an order, a decline or away.
+"""Many buyers for a few units: through a real edge, into a real shop, to an order, a declined payment or away.
 
-Most wait as they are told, some leave, some ask far too often, some wait with several tabs of one browser. Once in,
-they reserve; then they pay, are declined, or walk away from what they hold. Whatever they are answered is kept, with
-the moment at which they asked, for that is what a line is judged by.
+Most wait as the page tells them, some leave, some poll far too often, some wait in several tabs of one browser.
+Admitted buyers reserve; then they pay, are declined, or leave their hold unpaid. Every response to a poll is recorded
+with the time at which it was requested, because a line is judged by these.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from checkout.evidence import Told
+from checkout.evidence import ClientRecord
 from edge.cli.demo.crowd import Visit, pause_s
 
 JSON = {"Accept": "application/json"}
@@ -25,7 +25,7 @@ TRIES_INSIDE = 3
 
 @dataclass(frozen=True, slots=True)
 class BuyersPlan:
-    """Who comes. Times are seconds; shares are of all visitors."""
+    """The numbers and behaviour of the buyers. Times are seconds; shares are of all visitors."""
 
     visitors: int = 3000
     rush_s: float = 8.0
@@ -38,14 +38,14 @@ class BuyersPlan:
     declined: float = 0.1
     abandoning: float = 0.2
     abandoning_until: int = 400
-    """Of so many first arrivals; a crowd that never stopped to abandon would never be done."""
+    """Only the first arrivals abandon holds; if later ones did as well, the sale would never end."""
     form_s: tuple[float, float] = (0.1, 0.6)
     seed: int = 20261121
 
 
 @dataclass(slots=True)
-class Heard:
-    """One answer to somebody who waits. began: when it was asked for, seconds of the event loop's clock."""
+class PollRecord:
+    """One response to a waiting buyer. began: when the poll began, seconds of the event loop's clock."""
 
     began: float
     state: str
@@ -55,7 +55,7 @@ class Heard:
 
 @dataclass(slots=True)
 class Buyer:
-    """One visitor: `visit` is what the fairness of a line is measured by."""
+    """One visitor. visit: the times by which the fairness of the line is measured."""
 
     number: int
     kind: str
@@ -63,18 +63,18 @@ class Buyer:
     patience_s: float
     visit: Visit
     cookie: str = ""
-    heard: list[Heard] = field(default_factory=list)
+    polls: list[PollRecord] = field(default_factory=list)
     orders: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
-    """What the shop said to their tries to get a unit."""
+    """The shop's responses to the buyer's tries, counted by kind."""
     ticket: str = ""
-    """The id of the ticket they were let in with: the shop knows them by it."""
+    """The id of the ticket with which the buyer was admitted: the shop's name for the buyer."""
     first_seen_ms: int = 0
-    """When the edge first saw them, Unix time. A first packet that is lost comes a second after they did."""
+    """When the edge first saw the buyer, Unix time. If a first packet is lost, that is a second after they came."""
 
 
 class Buyers:
-    """Plays the plan against an edge. on_order: called with every order as it is confirmed to its buyer."""
+    """Plays the plan against an edge. on_order: called when an order is confirmed to its buyer."""
 
     def __init__(self, url: str, plan: BuyersPlan, sale: str, on_order: Callable[[], None]) -> None:
         self._url = url
@@ -82,7 +82,7 @@ class Buyers:
         self._sale = sale
         self._on_order = on_order
         self._chance = random.Random(plan.seed)
-        self.told: list[Told] = []
+        self.client_records: list[ClientRecord] = []
         self.all = [self._buyer(number) for number in range(plan.visitors)]
 
     def _buyer(self, number: int) -> Buyer:
@@ -101,7 +101,7 @@ class Buyers:
         return Buyer(number, kind, fate, patience_s, Visit(number))
 
     async def play(self) -> None:
-        """Until everybody has an order, has left or was told that it is over."""
+        """Run until every buyer has an order, has left, or has received the end of the sale."""
         now = asyncio.get_running_loop().time
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0)
         async with (
@@ -121,7 +121,7 @@ class Buyers:
         if buyer.kind != "tabs":
             await self._tab(buyer)
             return
-        await self._ask(buyer)  # the first tab brings the ticket that all of them share
+        await self._ask(buyer)  # the first tab gets the ticket that all tabs share
         async with asyncio.TaskGroup() as group:
             for _ in range(self._plan.tabs):
                 group.create_task(self._tab(buyer))
@@ -131,7 +131,7 @@ class Buyers:
             await self._buy(buyer)
 
     async def _wait(self, buyer: Buyer) -> bool:
-        """Stand in line; whether one is let in."""
+        """Wait in line. Return whether the buyer is admitted."""
         now, visit = asyncio.get_running_loop().time, buyer.visit
         while True:
             after_s = await self._ask(buyer)
@@ -146,7 +146,7 @@ class Buyers:
             await asyncio.sleep(self._plan.bot_every_s if is_bot else pause_s(after_s, self._chance))
 
     async def _ask(self, buyer: Buyer) -> float | None:
-        """Ask once: 0.0 is let in, None is over, else the seconds until the next time."""
+        """Poll once. Return 0.0 if admitted, None if the sale is over, else the seconds until the next poll."""
         now = asyncio.get_running_loop().time
         began = now()
         buyer.visit.polls += 1
@@ -156,20 +156,22 @@ class Buyers:
             return 0.0
         assert status == 200, (status, body)
         after_s: float | None = body["poll_after_seconds"]
-        buyer.heard.append(Heard(began, body["state"], body.get("held"), after_s is None))
+        buyer.polls.append(PollRecord(began, body["state"], body.get("held"), after_s is None))
         return after_s
 
     async def _buy(self, buyer: Buyer) -> None:
-        """Reserve, then pay, be declined, or walk away. Who finds nothing free tries again a few times. Whoever is told
-        that the shop took too long asks again with the same key, which can neither take nor charge twice."""
+        """Reserve, then pay, be declined, or leave. If no unit is free, try again a few times.
+
+        If the shop took too long, the request is repeated with the same key, which can neither take nor charge twice.
+        """
         for attempt in range(TRIES_INSIDE):
             await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
             key = f"{attempt}-{self._chance.getrandbits(64):x}"
-            user = f"ticket:{buyer.ticket}"  # that of this pass: another tab may be given a new one meanwhile
+            user = f"ticket:{buyer.ticket}"  # the ticket of this pass; another tab may get a new one meanwhile
             status, body = await self._send(buyer, f"/api/sales/{self._sale}/holds", key)
             if status == 201:
                 buyer.answers["held"] += 1
-                self._note("held", user, key, body["hold"])
+                self._record("held", user, key, body["hold"])
                 await self._pay(buyer, user, body["hold"], key)
                 return
             kind = body.get("type", str(status)).rpartition(":")[2]
@@ -187,7 +189,7 @@ class Buyers:
         buyer.answers[f"paid {status}"] += 1
         if status == 201:
             buyer.orders.append(body["order"])
-            self._note("sold", user, key, body["order"])
+            self._record("sold", user, key, body["order"])
             self._on_order()
 
     async def _send(self, buyer: Buyer, path: str, key: str, **fields: str) -> tuple[int, dict[str, Any]]:
@@ -199,9 +201,9 @@ class Buyers:
             await asyncio.sleep(1.0)
         return status, body
 
-    def _note(self, kind: str, user: str, key: str, hold: str) -> None:
-        """What the checker compares the shop's own records with."""
-        self.told.append(Told(kind, self._sale, user, f"{user}/{key}", hold))
+    def _record(self, kind: str, user: str, key: str, hold: str) -> None:
+        """Record a success, for comparison with the shop's own records."""
+        self.client_records.append(ClientRecord(kind, self._sale, user, f"{user}/{key}", hold))
 
     async def _request(
         self, buyer: Buyer, method: str, path: str, key: str = "", **fields: str

@@ -1,8 +1,8 @@
-"""The contract of every store: one model of the shop, driven against the real thing by Hypothesis.
+"""The contract of every store: Hypothesis drives a model of the shop and the real store with the same commands.
 
-The model is written for reading, not for speed, and shares no code with the ledger or the Lua script. Each
-example opens a sale of its own, so the same running server serves all examples. After every step the
-store's numbers are the model's and the independent checker finds nothing.
+The model is written for readability and shares no code with the ledger or the Lua script. Each example opens its own
+sale, so one running server serves all examples. After every step the numbers of the store equal those of the model, and
+the independent checker finds nothing.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -20,11 +21,11 @@ from checkout.values import (
     Confirm,
     Done,
     Expire,
-    Look,
     Money,
     OpenSale,
     Outcome,
     Pay,
+    ReadStock,
     Refused,
     Release,
     Reserve,
@@ -36,12 +37,12 @@ from checkout.values import (
 T = TypeVar("T")
 COUNTER = itertools.count(1)
 HOLD_MS = 1_000
-LONG_MS = 600_000  # for tests with a real clock: no hold ends while they run
+LONG_MS = 600_000  # for tests with a real clock: longer than a test runs
 LIVE = ("held", "paying")
 
 
 class ManualClock:
-    """A clock that a test moves."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now_ms = 1_800_000_000_000
@@ -55,7 +56,7 @@ def sale_of(total: int, per_user: int, name: str, hold_ms: int = HOLD_MS) -> Sal
 
 
 class Model:
-    """What must happen, in plain words of Python. Times are the test's clock."""
+    """The expected behaviour in simple Python. Times are from the test's clock."""
 
     def __init__(self, total: int, per_user: int, is_lazy: bool) -> None:
         self.total, self.per_user, self.is_lazy = total, per_user, is_lazy
@@ -68,8 +69,8 @@ class Model:
     def count(self, *states: str) -> int:
         return sum(state in states for state in self.state.values())
 
-    def lapse(self, now: int) -> None:
-        """The store's own layer of expiry, if it has one."""
+    def end_due(self, now: int) -> None:
+        """Apply the store's own layer of expiry, if it is on."""
         if self.is_lazy:
             self.expire(self.due(now))
 
@@ -79,10 +80,10 @@ class Model:
     def expire(self, holds: Iterable[str]) -> None:
         self.state.update(dict.fromkeys(holds, "expired"))
 
-    def expected(self, command: Command, now: int) -> str:  # noqa: C901 - one case a command
-        """`done`, `repeated`, or the reason of refusal; the model moves on with it."""
+    def expected(self, command: Command, now: int) -> str:  # noqa: C901 - one case for each command
+        """Apply the command to the model. Return `done`, `repeated`, or the reason of the refusal."""
         if not isinstance(command, Expire):
-            self.lapse(now)
+            self.end_due(now)
         match command:
             case Reserve():
                 return self._reserve(command, now)
@@ -132,8 +133,8 @@ class Model:
             if fingerprint != wanted:
                 return "key_reused"
             return answer.removeprefix("!") if answer.startswith("!") else "repeated"
-        mine = [h for h, u in self.user.items() if u == command.user and self.state[h] in (*LIVE, "sold")]
-        reason = "per_user" if len(mine) >= self.per_user else ""
+        user_holds = [h for h, u in self.user.items() if u == command.user and self.state[h] in (*LIVE, "sold")]
+        reason = "per_user" if len(user_holds) >= self.per_user else ""
         if not reason and self.count(*LIVE, "sold") == self.total:
             reason = "sold_out"
         if key:
@@ -159,17 +160,27 @@ COMMANDS = st.lists(
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Commands in batches, time passing, workers claiming, restarts; subclasses say which store."""
+    """Batches of commands, passing time, claiming workers and restarts. Subclasses open their store."""
 
-    clock: ManualClock
     engine: Engine
     is_lazy = True
 
-    def run(self, work: Awaitable[T]) -> T:
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.loop = OnLoop()
+        self.engine = self.run(self.open_engine())
+
+    def open_engine(self) -> Awaitable[Engine]:
+        """Open the store with the machine's clock. `start_again` opens it again on the same data."""
         raise NotImplementedError
 
-    def restart(self) -> None:
-        raise NotImplementedError
+    def run(self, work: Awaitable[T]) -> T:
+        return self.loop(work)  # type: ignore[no-any-return]
+
+    def teardown(self) -> None:
+        self.run(self.engine.close())
+        self.loop.close()
 
     @initialize(total=st.integers(0, 4), per_user=st.integers(1, 2))
     def open(self, total: int, per_user: int) -> None:
@@ -195,13 +206,13 @@ class StoreMachine(RuleBasedStateMachine):
                 assert outcome.repeated or outcome.hold.id == command.hold
         self.holds += [c.hold for c in commands if isinstance(c, Reserve) and c.hold in self.model.state]
 
-    def command(self, kind: str, who: int, fingerprint: str, index: int, key: int) -> Command | None:
+    def command(self, kind: str, user: int, fingerprint: str, index: int, key: int) -> Command | None:
         sale = self.sale.id
         scoped = f"{sale}/{key}" if key else ""
         if kind == "r":
-            return Reserve(sale, f"user{who}", f"{sale}-h{next(COUNTER)}", scoped, fingerprint)
+            return Reserve(sale, f"user{user}", f"{sale}-h{next(COUNTER)}", scoped, fingerprint)
         if kind == "l":
-            return Look(sale)
+            return ReadStock(sale)
         if not self.holds:
             return None
         hold = self.holds[index % len(self.holds)]
@@ -228,7 +239,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(is_lost=st.booleans())
     def work_queue(self, is_lost: bool) -> None:
-        """A worker that dies with its claim delays the end by its lease, no more."""
+        """A worker that dies with a claim delays the end of its holds by the lease at most."""
         claimed = self.claim("worker")
         assert claimed == self.model.due(self.clock())
         assert self.claim("other") == []
@@ -245,12 +256,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def start_again(self) -> None:
-        self.restart()
+        self.run(self.engine.close())
+        self.engine = self.run(self.open_engine())
 
     @invariant()
-    def numbers_are_the_models(self) -> None:
-        outcome = self.run(self.engine.apply([Look(self.sale.id)]))[0]
-        self.model.lapse(self.clock())
+    def numbers_equal_the_model(self) -> None:
+        outcome = self.run(self.engine.apply([ReadStock(self.sale.id)]))[0]
+        self.model.end_due(self.clock())
         held, sold = self.model.count(*LIVE), self.model.count("sold")
         assert outcome.stock[:3] == (self.model.total - held - sold, held, sold)
 
@@ -276,7 +288,7 @@ def _name(outcome: Outcome) -> str:
 
 
 class OnLoop:
-    """Runs a store's coroutines on one loop of its own, for the synchronous state machine."""
+    """Runs the coroutines of a store on its own event loop, for the synchronous state machine."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
@@ -289,3 +301,9 @@ class OnLoop:
 
     def close(self) -> None:
         self._runner.close()
+
+
+def limited(examples: int) -> settings:
+    """Return the settings of a run with this number of examples."""
+    checks = list(HealthCheck)
+    return settings(max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=checks)

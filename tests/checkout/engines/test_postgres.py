@@ -1,23 +1,19 @@
-"""The PostgreSQL store keeps the contract, has one leader at a time, and survives kill -9 of the server."""
+"""The PostgreSQL store: the contract, one leader at a time, and no loss after kill -9 of the server."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, settings
 
 from checkout.engines.postgres import PostgresEngine
 from checkout.errors import NotLeader, StoreError
 from checkout.values import Done, OpenSale, Reserve
-from tests.checkout.engines.contract import LONG_MS, ManualClock, OnLoop, StoreMachine, sale_of
+from tests.checkout.engines.contract import LONG_MS, StoreMachine, limited, sale_of
 from tests.checkout.servers import NO_SYNC, PostgresServer, postgres_server
-
-T = TypeVar("T")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,47 +24,27 @@ def server() -> Iterator[PostgresServer]:
 
 
 class PostgresMachine(StoreMachine):
-    """The contract on a real PostgreSQL; `start_again` is a new client on the same data."""
+    """The contract on a real PostgreSQL. `start_again` is a new client on the same data."""
 
     server: PostgresServer
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = ManualClock()
-        self.loop = OnLoop()
-        self.engine = self.run(self.open_engine())
 
     def open_engine(self) -> Awaitable[PostgresEngine]:
         return PostgresEngine.open(self.server.url, clock=self.clock, lazy_expiry=self.is_lazy)
 
-    def run(self, work: Awaitable[T]) -> T:
-        return self.loop(work)  # type: ignore[no-any-return]
-
-    def restart(self) -> None:
-        self.run(self.engine.close())
-        self.engine = self.run(self.open_engine())
-
-    def teardown(self) -> None:
-        self.run(self.engine.close())
-        self.loop.close()
-
 
 class OtherLayersMachine(PostgresMachine):
-    """The same without the store's own expiry: only the delay queue and the sweep end holds."""
+    """The contract without the store's own layer of expiry: only the delay queue and the sweep end holds."""
 
     is_lazy = False
 
 
-LIMITS = settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
-PostgresMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = LIMITS
+PostgresMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = limited(15)
 TestContract = PostgresMachine.TestCase
 TestContractOfOtherLayers = OtherLayersMachine.TestCase
 
 
-async def test_kill_9_loses_nothing_that_was_answered() -> None:
-    """After kill -9 of all its processes the numbers and keys are there; while it is down commands fail,
-    none hangs.
-    """
+async def test_kill_9_loses_no_confirmed_outcome() -> None:
+    """After kill -9 of the server its numbers and keys are complete. While it is down commands fail and none hangs."""
     with postgres_server() as mine:
         engine = await PostgresEngine.open(mine.url)
         await engine.apply([OpenSale(sale_of(3, 1, "s", LONG_MS))])
@@ -87,8 +63,8 @@ async def test_kill_9_loses_nothing_that_was_answered() -> None:
         await engine.close()
 
 
-async def test_standby_takes_over(server: PostgresServer) -> None:
-    """There is one leader; who does not wait is refused, who waits leads in the moment the leader is gone."""
+async def test_a_standby_takes_over(server: PostgresServer) -> None:
+    """There is one leader. A second one is refused, and a standby leads as soon as the leader is gone."""
     leader = await PostgresEngine.open(server.url)
     await leader.apply([OpenSale(sale_of(3, 3, "lead", LONG_MS))])
     with pytest.raises(NotLeader):
@@ -104,8 +80,8 @@ async def test_standby_takes_over(server: PostgresServer) -> None:
     await standby.close()
 
 
-async def test_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_path: Path) -> None:
-    """A shop that waits for its turn ends cleanly when told to."""
+async def test_a_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_path: Path) -> None:
+    """A shop that waits for the lock ends cleanly on SIGTERM."""
     leader = await PostgresEngine.open(server.url)
     config = tmp_path / "shop.yaml"
     config.write_text(f"listen: 127.0.0.1:0\nengine: {{kind: postgres, url: '{server.url}', standby: true}}\n")
@@ -120,8 +96,8 @@ async def test_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_path
     await leader.close()
 
 
-async def test_deposed_leader_cannot_write(server: PostgresServer) -> None:
-    """A leader whose session has ended, and does not know it, sells nothing: the other's numbers stand."""
+async def test_a_former_leader_cannot_write(server: PostgresServer) -> None:
+    """A leader whose session has ended sells nothing, even if it has not noticed. The new leader's numbers stand."""
     old = await PostgresEngine.open(server.url)
     await old.apply([OpenSale(sale_of(1, 3, "fence", LONG_MS))])
     db = await asyncpg.connect(server.url)

@@ -1,22 +1,18 @@
-"""The Redis store keeps the contract, survives kill -9, and refuses a server that would forget."""
+"""The Redis store: the contract, no loss after kill -9, and no server without AOF."""
 
 import asyncio
 from collections.abc import Awaitable, Iterator
-from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.engines.redis import RedisEngine
 from checkout.errors import ConfigurationError, StoreError
-from checkout.tasks import beside
-from checkout.values import Confirm, Done, Look, OpenSale, Pay, Reserve, Stock
-from tests.checkout.engines.contract import LONG_MS, ManualClock, OnLoop, StoreMachine, sale_of
+from checkout.tasks import background
+from checkout.values import Confirm, Done, OpenSale, Pay, ReadStock, Reserve, Stock
+from tests.checkout.engines.contract import LONG_MS, ManualClock, StoreMachine, limited, sale_of
 from tests.checkout.servers import RedisServer, redis_server
-
-T = TypeVar("T")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,53 +23,33 @@ def server() -> Iterator[RedisServer]:
 
 
 class RedisMachine(StoreMachine):
-    """The contract on a real Redis; `start_again` is a new client on the same data."""
+    """The contract on a real Redis. `start_again` is a new client on the same data."""
 
     server: RedisServer
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = ManualClock()
-        self.loop = OnLoop()
-        self.engine = self.run(self.open_engine())
 
     def open_engine(self) -> Awaitable[RedisEngine]:
         return RedisEngine.open(self.server.url, clock=self.clock, lazy_expiry=self.is_lazy)
 
-    def run(self, work: Awaitable[T]) -> T:
-        return self.loop(work)  # type: ignore[no-any-return]
-
-    def restart(self) -> None:
-        self.run(self.engine.close())
-        self.engine = self.run(self.open_engine())
-
-    def teardown(self) -> None:
-        self.run(self.engine.close())
-        self.loop.close()
-
 
 class OtherLayersMachine(RedisMachine):
-    """The same without the store's own expiry: only the delay queue and the sweep end holds."""
+    """The contract without the store's own layer of expiry: only the delay queue and the sweep end holds."""
 
     is_lazy = False
 
 
-LIMITS = settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
-RedisMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = LIMITS
+RedisMachine.TestCase.settings = OtherLayersMachine.TestCase.settings = limited(25)
 TestContract = RedisMachine.TestCase
 TestContractOfOtherLayers = OtherLayersMachine.TestCase
 
 
-async def test_kill_9_loses_nothing_that_was_answered(server: RedisServer) -> None:
-    """After kill -9 the numbers, the keys and the sale are there; while it is down every command fails,
-    none hangs.
-    """
+async def test_kill_9_loses_no_confirmed_outcome(server: RedisServer) -> None:
+    """After kill -9 the sale, its numbers and keys are complete. While it is down commands fail and none hangs."""
     engine = await RedisEngine.open(server.url, prefix="{kill}:")
     await engine.apply([OpenSale(sale_of(3, 1, "s", LONG_MS))])
     await engine.apply([Reserve("s", "ada", "h1", "k1", "f")])
     server.kill()
     with pytest.raises(StoreError):
-        await engine.apply([Look("s")])
+        await engine.apply([ReadStock("s")])
     server.start()
     again = (await engine.apply([Reserve("s", "ada", "h2", "k1", "f")]))[0]
     assert isinstance(again, Done)
@@ -84,8 +60,8 @@ async def test_kill_9_loses_nothing_that_was_answered(server: RedisServer) -> No
     await engine.close()
 
 
-async def test_server_without_aof_is_refused() -> None:
-    """A Redis that would forget orders is a fault of the configuration, named with its cure."""
+async def test_a_server_without_aof_is_refused() -> None:
+    """A Redis without AOF is a configuration error, and the message says what to set."""
     with (
         redis_server("--appendonly", "no") as volatile,
         pytest.raises(ConfigurationError, match="appendonly yes"),
@@ -93,30 +69,30 @@ async def test_server_without_aof_is_refused() -> None:
         await RedisEngine.open(volatile.url)
 
 
-async def test_other_nodes_hear_of_every_change(server: RedisServer) -> None:
-    """What one process sells, another process' cache knows by message, with the version that orders it."""
+async def test_other_processes_receive_every_change(server: RedisServer) -> None:
+    """A change by one process reaches the cache of another process as a message with a version."""
     one, other = [await RedisEngine.open(server.url, prefix="{news}:") for _ in range(2)]
     cache = Availability(other.stock, monotonic=lambda: 0.0)
-    heard: asyncio.Queue[Stock] = asyncio.Queue()
+    received: asyncio.Queue[Stock] = asyncio.Queue()
 
-    def seen(sale: str, stock: Stock) -> None:
-        cache.seen(sale, stock)
-        heard.put_nowait(stock)
+    def on_change(sale: str, stock: Stock) -> None:
+        cache.update(sale, stock)
+        received.put_nowait(stock)
 
-    async with beside(other.watch(seen)):
+    async with background(other.watch(on_change)):
         while await one._client.pubsub_numsub("{news}:stock") != [("{news}:stock", 1)]:
-            pass  # the subscription is on its way
+            pass  # the subscription is not active yet
         await one.apply([OpenSale(sale_of(1, 1, "s", LONG_MS))])
-        await one.apply([Look("s"), Reserve("s", "ada", "n1")])
-        assert [(await heard.get())[:3] for _ in range(2)] == [(1, 0, 0), (0, 1, 0)]
+        await one.apply([ReadStock("s"), Reserve("s", "ada", "n1")])
+        assert [(await received.get())[:3] for _ in range(2)] == [(1, 0, 0), (0, 1, 0)]
         assert await cache.get("s") == await one.stock("s")
         assert cache.snapshot().reads == 0
     await one.close()
     await other.close()
 
 
-async def test_keys_are_kept_a_day_by_the_engines_clock(server: RedisServer) -> None:
-    """Whichever day of the calendar they fall in; after that a key is as good as new."""
+async def test_keys_are_kept_for_a_day_of_the_engines_clock(server: RedisServer) -> None:
+    """A key is kept for 24 hours, also over midnight. After that it counts as new."""
     day_ms = 24 * 3_600_000
     clock = ManualClock()
     clock.now_ms = 20_000 * day_ms + day_ms - 1  # the last millisecond of a day
@@ -131,8 +107,8 @@ async def test_keys_are_kept_a_day_by_the_engines_clock(server: RedisServer) -> 
     await engine.close()
 
 
-async def test_a_batch_sees_what_its_own_commands_did(server: RedisServer) -> None:
-    """Reserved, paid, sold, and the next one refused, all in one batch; the answers show each moment, not the last."""
+async def test_a_command_sees_the_earlier_commands_of_its_batch(server: RedisServer) -> None:
+    """One batch reserves, pays, sells and refuses. Each outcome shows the state after its own command."""
     engine = await RedisEngine.open(server.url, prefix="{batch}:")
     outcomes = await engine.apply(
         [
@@ -155,15 +131,15 @@ async def test_a_batch_sees_what_its_own_commands_did(server: RedisServer) -> No
     await engine.close()
 
 
-async def test_more_than_lua_takes_in_one_call(server: RedisServer) -> None:
-    """A wave of expiries ends thousands of holds in one batch."""
+async def test_a_batch_may_end_more_holds_than_lua_takes_arguments(server: RedisServer) -> None:
+    """Thousands of holds can expire in one batch."""
     clock = ManualClock()
     engine = await RedisEngine.open(server.url, clock=clock, prefix="{wave}:")
     await engine.apply([OpenSale(sale_of(9000, 1, "w"))])
     for at in range(0, 9000, 3000):
         await engine.apply([Reserve("w", f"u{n}", f"h{n}", f"k{n}", "f") for n in range(at, at + 3000)])
     clock.now_ms += LONG_MS
-    [outcome] = await engine.apply([Look("w")])
+    [outcome] = await engine.apply([ReadStock("w")])
     assert tuple(outcome.stock[:3]) == (9000, 0, 0)
     evidence = await engine.evidence("w")
     assert evidence is not None

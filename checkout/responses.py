@@ -1,9 +1,11 @@
-"""One outcome, two shapes: a page for browsers, JSON (RFC 9457 for errors) for programs, the same headers
-for both.
+"""The responses of the shop: a page for browsers, JSON for programs (RFC 9457 for errors), with the same headers.
 
-What the shop tells the edge rides on every answer of checkout: `Stanchion-Stock` is the number of free
-units, `Stanchion-Held` of those whose buyers still pay, `Stanchion-Version` tells which of two answers is newer.
-`Stanchion-Command` is `complete` when this visitor is done and `sold-out` when nothing is free or held any more.
+Every response of checkout carries the stock for the edge in front:
+
+    Stanchion-Stock     number of free units
+    Stanchion-Held      number of units whose buyers are paying
+    Stanchion-Version   of two responses, the one with the higher version is newer
+    Stanchion-Command   `complete` when this visitor has finished; `sold-out` when no unit is free or held
 """
 
 import json
@@ -21,27 +23,27 @@ STATUS = {
     Reason.KEY_REUSED: 422,
 }
 TEXT = {
-    Reason.UNKNOWN_SALE: ("No such sale", "There is no sale of this name."),
-    Reason.SALE_EXISTS: ("The sale exists", "A sale of this name exists with other terms."),
-    Reason.NOT_OPEN: ("Not open yet", "The sale has not begun."),
-    Reason.CLOSED: ("The sale is over", "It has ended at its appointed time."),
-    Reason.SOLD_OUT: ("Sold out", "No unit is free. A unit whose payment fails comes back on sale."),
-    Reason.PER_USER: ("You have yours", "You already hold as many units as one visitor may take."),
-    Reason.UNKNOWN_HOLD: ("No such reservation", "There is no reservation of this number."),
+    Reason.UNKNOWN_SALE: ("No such sale", "There is no sale with this name."),
+    Reason.SALE_EXISTS: ("The sale already exists", "A sale with this name exists with other terms."),
+    Reason.NOT_OPEN: ("Not open yet", "The sale has not started."),
+    Reason.CLOSED: ("The sale is over", "The sale has ended."),
+    Reason.SOLD_OUT: ("Sold out", "No unit is free. If a payment fails, its unit becomes available again."),
+    Reason.PER_USER: ("You already have yours", "You already have as many units as one visitor may take."),
+    Reason.UNKNOWN_HOLD: ("No such reservation", "There is no reservation with this number."),
     Reason.ENDED: (
         "The reservation has ended",
-        "Its unit is on sale again; nothing was charged, or it was given back.",
+        "Its unit is on sale again. You were not charged, or you were refunded.",
     ),
-    Reason.PAYING: ("Being paid", "A payment for this reservation is on its way."),
-    Reason.NOT_PAYING: ("Not being paid", "No payment has begun for this reservation."),
-    Reason.NOT_DUE: ("Not over yet", "The reservation still runs."),
-    Reason.KEY_REUSED: ("Key used before", "This Idempotency-Key came with another request before."),
-    Reason.KEY_RUNNING: ("Still running", "The first request with this Idempotency-Key is still running."),
+    Reason.PAYING: ("Payment in progress", "A payment for this reservation is in progress."),
+    Reason.NOT_PAYING: ("No payment", "No payment has begun for this reservation."),
+    Reason.NOT_DUE: ("Not over yet", "The reservation is still valid."),
+    Reason.KEY_REUSED: ("Key already used", "This Idempotency-Key was used with another request."),
+    Reason.KEY_RUNNING: ("Still in progress", "The first request with this Idempotency-Key is still in progress."),
 }
 
 
 def wants_page(request: web.Request) -> bool:
-    """Whether the client asks for a page: never below `/api`, else unless it mentions JSON before HTML."""
+    """Return whether the client wants a page: never below `/api`; elsewhere unless it names JSON before HTML."""
     if request.path.startswith("/api/"):
         return False
     accept = request.headers.get(hdrs.ACCEPT, "")
@@ -50,7 +52,7 @@ def wants_page(request: web.Request) -> bool:
 
 
 async def fields(request: web.Request) -> dict[str, str]:
-    """The fields of a form or of a flat JSON object; anything else counts as no fields."""
+    """Return the fields of a form or of a flat JSON object. Any other body has no fields."""
     if request.content_type == "application/json":
         try:
             body = await request.json()
@@ -64,15 +66,15 @@ async def fields(request: web.Request) -> dict[str, str]:
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    """The JSON object of a request; no body is an empty one."""
+    """Return the JSON object of a request; without a body, an empty one. Raises `BadRequest`."""
     if not request.body_exists:
         return {}
     try:
         body = json.loads(await request.read())
     except (ValueError, RecursionError) as error:
-        raise BadRequest("a JSON object expected") from error
+        raise BadRequest("expected a JSON object") from error
     if not isinstance(body, dict):
-        raise BadRequest("a JSON object expected")
+        raise BadRequest("expected a JSON object")
     return body
 
 
@@ -90,7 +92,7 @@ def document(body: dict[str, Any] | list[Any], status: int = 200) -> web.Respons
 
 
 def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> web.Response:
-    """An RFC 9457 problem document; `kind` is its stable name."""
+    """Return an RFC 9457 problem document. `kind` is the stable name of the problem."""
     body = {
         "type": f"urn:checkout:problem:{kind}",
         "title": title,
@@ -112,8 +114,7 @@ def refusal(request: web.Request, reason: Reason, href: str = "/", link: str = "
 
 
 def unauthorized() -> web.Response:
-    detail = "This needs the operator's token as a bearer token."
-    response = problem(401, "unauthorized", "For the operator", detail)
+    response = problem(401, "unauthorized", "Operator only", "Send the operator's token as a bearer token.")
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
@@ -127,37 +128,35 @@ def declined(request: web.Request) -> web.Response:
 
 def no_answer(request: web.Request) -> web.Response:
     title = "No answer from the bank"
-    detail = "Your reservation stands until its end. You pay at most once, and only if you get the unit."
+    detail = "Your reservation is valid until its end. You pay at most once, and only if you get the unit."
     if wants_page(request):
         return page(pages.notice(title, detail), 504)
     return problem(504, "no-answer", title, detail)
 
 
-def store_away(request: web.Request) -> web.Response:
-    title, detail = (
-        "One moment",
-        "The shop's store does not answer. Ask again with the same key: nothing happens twice.",
-    )
+def store_unavailable(request: web.Request) -> web.Response:
+    title = "Please try again"
+    detail = "The shop's database does not answer. Try again with the same key: nothing happens twice."
     if wants_page(request):
         response = page(pages.notice(title, detail), 503)
     else:
-        response = problem(503, "store-away", title, detail)
+        response = problem(503, "store-unavailable", title, detail)
     response.headers["Retry-After"] = "1"
     return response
 
 
-def overrun(request: web.Request) -> web.Response:
-    title, detail = "Too busy", "More people are checking out than the shop can take. Nothing was charged."
+def overloaded(request: web.Request) -> web.Response:
+    title, detail = "Too busy", "More people are checking out than the shop can serve. Nothing was charged."
     if wants_page(request):
         response = page(pages.notice(title, detail, "/checkout", "Try again"), 503)
     else:
-        response = problem(503, "overrun", title, detail)
+        response = problem(503, "overloaded", title, detail)
     response.headers["Retry-After"] = "2"
     return response
 
 
-def tell_edge(response: web.StreamResponse, stock: Stock, *, is_complete: bool = False) -> None:
-    """Put the numbers of a sale on an answer; of a sale that does not exist there is nothing to say."""
+def add_stock_headers(response: web.StreamResponse, stock: Stock, *, is_complete: bool = False) -> None:
+    """Add the headers for the edge. A sale that does not exist has no numbers, so nothing is added."""
     if is_complete:
         response.headers["Stanchion-Command"] = "complete"
     if stock.total == 0:
