@@ -1,1 +1,1 @@
-"""Data only: what the pages load. A real package, so that no stray folder `static` can take its place."""
+"""Data only: the files that the pages load. A real package, so that no other folder `static` can replace it."""

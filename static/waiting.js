@@ -1,38 +1,39 @@
-// The waiting page's script: asks for the status document when told to, shows it, and goes in once.
+// The script of the waiting page: it polls the status document at the appointed times, shows it, and enters once.
 //
-// Rules: never at the server earlier than told, but for the time that it took itself to answer; never two polls in
-// flight; no word of its own (all words come with the page); and what is shown does not jump: it is a mean of what the
-// nodes have answered, and a place grows, or a wait gets longer, only after several answers have said so.
-// Without this script the page does the same by reloading itself; should the script not arrive, a slower reload rescues
-// the visitor, which `window.stop()` calls off when the script is there.
+// Rules: a poll never reaches the server before its appointment, except for the time that the server itself took to
+// answer. There are never two polls in flight. The script has no texts of its own; all texts are in the page. The shown
+// values do not jump: they are means of the answers of all nodes, and a place grows, or a wait gets longer, only after
+// several answers agree.
+// Without scripts the page does the same by reloading itself. If this script does not load, a slower reload keeps the
+// visitor in line; `window.stop()` cancels that reload when the script runs.
 (() => {
   "use strict";
 
   const REQUEST_TIMEOUT_MS = 10000;
-  const SHORTEST_MS = 500; // from one poll to the next, whatever we are told: we do not hammer
-  const LONGEST_MS = 2 ** 31 - 1; // a timer cannot be set for longer (25 days): it would fire at once
+  const SHORTEST_MS = 500; // the shortest time between two polls, for every appointment
+  const LONGEST_MS = 2 ** 31 - 1; // the longest time of a timer (25 days); a longer one would fire at once
   const BACK_OFF_FIRST_MS = 2000;
-  const BACK_OFF_MOST_MS = 60000; // nobody waits longer than a minute to be found again
-  const JITTER = 0.03; // an appointment is kept up to 3 % late, so that pages opened together drift apart,
-  const JITTER_MOST_MS = 250; // but no later than this: it is somebody's turn
-  const ALLOWANCE = 0.8; // of the quickest way there and back of late: what is on the way is not waited for twice
+  const BACK_OFF_MOST_MS = 60000; // after a failure the page reconnects within a minute
+  const JITTER = 0.03; // a poll is up to 3 % late, so that pages which were opened together drift apart,
+  const JITTER_MOST_MS = 250; // but no later than this, because the visitor may be admitted now
+  const ALLOWANCE = 0.8; // the part of the fastest recent round trip by which a poll is sent earlier
   const ALLOWANCE_MOST_MS = 2000;
-  const FORGETS = 1.02; // a way that has become slower is believed after a while, a server that is slow now is not
-  const RELOADS_ALLOWED = 3; // within RELOADS_WINDOW_MS; more mean that the shop sends us back
+  const FORGETS = 1.02; // growth of the fastest round trip at each poll, so that a slower network is noticed
+  const RELOADS_ALLOWED = 3; // within RELOADS_WINDOW_MS; more mean that the shop sends the visitor back
   const RELOADS_WINDOW_MS = 120000;
   const SENT_BACK_PAUSE_MS = 30000;
-  const HICCUP_MS = 5000; // a single failure that is over so soon is not worth a word
-  const AGREEING_ANSWERS = 3; // so many answers in a row must say "worse" before the page does
-  const FOLLOWS = 0.3; // by so much, at least, the place follows an answer that differs from what was expected
-  const NOTICES = 0.15; // gain of the two means that tell a bias from noise
-  const NOISE = 0.1; // of what a P90 leaves open beyond KNOWN: how noisy answers are until more is known
-  const KNOWN = 1.08;
-  const SURPRISE = 0.35; // an answer that is off by so much tells of something else: start anew
-  const WELL_KNOWN = 2; // after so many answers a far better place is shown only if the next answer says so too
-  const WAIT_FOLLOWS = 0.4;
+  const HICCUP_MS = 5000; // a single failure that ends this soon is not shown
+  const AGREEING_ANSWERS = 3; // answers in a row that must be worse before the page shows a worse value
+  const PLACE_GAIN = 0.3; // the least part of an answer's difference from the expected place that is followed
+  const BIAS_GAIN = 0.15; // gain of the two means that distinguish a bias from noise
+  const NOISE = 0.1; // first estimate of the noise, as a part of the P90's ratio to the P50 above EXACT_RATIO
+  const EXACT_RATIO = 1.08; // the ratio of P90 to P50 of an exact answer
+  const SURPRISE = 0.35; // an answer that differs by more means that the line has changed: start again
+  const WELL_KNOWN = 2; // after this many answers a far better place is shown only if the next answer confirms it
+  const WAIT_GAIN = 0.4; // the part of an answer's difference from the expected wait that is followed
   const ANNOUNCE_EVERY_MS = 60000;
   const LEAST_WAIT_S = 45; // as in texts.py
-  const SOLUTIONS_TRIED = 3; // then it is left to waiting, or to cookies
+  const SOLUTIONS_TRIED = 3; // after this many the page explains cookies instead
   const STATES = ["joining", "waiting", "admitted", "early", "sold_out", "closed"];
 
   const by = (id) => document.getElementById(id);
@@ -41,15 +42,15 @@
   const statusUrl = document.body.dataset.statusUrl;
   const titleTail = by("title-tail").content.textContent;
   const language = document.documentElement.lang;
-  const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language; // 5:40 PM or 17:40
+  const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language; // for 5:40 PM or 17:40
 
-  // ---- words --------------------------------------------------------------------------------------------------------
+  // ---- texts --------------------------------------------------------------------------------------------------------
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const number = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, texts.thousands);
   const steps = texts.waits.steps.map(([seconds]) => seconds);
 
-  /** The index of the step nearest to a wait: -1 below the first, steps.length clearly beyond the last. */
+  /** Returns the index of the step nearest to a wait: -1 below the first, steps.length clearly above the last. */
   const nearestStep = (seconds) => {
     if (seconds < LEAST_WAIT_S) return -1;
     if (seconds > steps[steps.length - 1] * 1.2) return steps.length;
@@ -83,13 +84,13 @@
     return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
   };
 
-  // ---- memory over reloads of this tab ------------------------------------------------------------------------------
+  // ---- memory across reloads of this tab ----------------------------------------------------------------------------
 
   const remember = (key, value) => {
     try {
       sessionStorage.setItem(`stanchion:${firstStatus.room}:${key}`, JSON.stringify(value));
     } catch {
-      // Storage is blocked or full: the page works, it only forgets what it showed before a reload.
+      // Storage is blocked or full. The page works, but after a reload it does not know what it showed before.
     }
   };
 
@@ -101,10 +102,10 @@
     }
   };
 
-  // ---- what is shown ------------------------------------------------------------------------------------------------
+  // ---- the figures ------------------------------------------------------------------------------------------------
 
-  let serverAheadMs = 0; // the server's clock minus ours
-  let shown = null; // what this visitor (first_seen) has been shown, see freshShown
+  let serverAheadMs = 0; // the server's clock minus the visitor's clock
+  let shown = null; // the values that this visitor (first_seen) has seen; see freshShown
 
   const freshShown = (firstSeen) => ({
     firstSeen, line: null, place: null, placeWorse: 0, waitS: null, waitAt: 0, step: null, stepWorse: 0, slower: false,
@@ -113,12 +114,12 @@
   const serverNow = () => Date.now() + serverAheadMs;
 
   /**
-   * The place of the line as all answers together know it. Nodes that share nothing know it from samples, so answers
-   * scatter, and their mean is better; but it must not lag where people leave and places shrink faster than expected.
-   * So the place moves on at the pace of the last answer, and follows each the more, the more the errors have had one
-   * sign of late (Trigg and Leach, "Exponential smoothing with an adaptive response rate", 1967).
-   * A node that few come to takes the line to be short, and a place once shown is not taken back: so one that is far
-   * better waits for a second answer.
+   * Returns the place, estimated from all answers so far. Nodes that share nothing estimate it from samples, so their
+   * answers scatter and the mean is better. But the mean must not lag if visitors leave and places shrink faster than
+   * expected. So the place moves on at the speed of the last answer, and it follows an answer more, the more the recent
+   * errors have had the same sign (Trigg and Leach, "Exponential smoothing with an adaptive response rate", 1967).
+   * A node with few visitors may think that the line is short. A shown place is not taken back, so a far better place
+   * must be confirmed by a second answer.
    */
   const meanPlace = (place, eta) => {
     const line = shown.line;
@@ -131,25 +132,25 @@
       return Math.max(1, Math.round(expected));
     }
     if (!line || Math.abs(error) > SURPRISE) {
-      const noise = eta ? NOISE * Math.max(0, eta.p90 / wait - KNOWN) : 0;
+      const noise = eta ? NOISE * Math.max(0, eta.p90 / wait - EXACT_RATIO) : 0;
       shown.line = { place, at: now, answers: 1, bias: 0, size: noise, isDoubted: false };
       return place;
     }
     line.isDoubted = false;
     line.answers += 1;
-    line.bias += NOTICES * (error - line.bias);
-    line.size += NOTICES * (Math.abs(error) - line.size);
+    line.bias += BIAS_GAIN * (error - line.bias);
+    line.size += BIAS_GAIN * (Math.abs(error) - line.size);
     const oneSided = line.size > 0 ? (line.bias / line.size) ** 2 : 0;
-    const follows = Math.max(FOLLOWS + (1 - FOLLOWS) * oneSided, 1 / line.answers);
-    line.place = expected + follows * (place - expected);
+    const gain = Math.max(PLACE_GAIN + (1 - PLACE_GAIN) * oneSided, 1 / line.answers);
+    line.place = expected + gain * (place - expected);
     line.at = now;
     return Math.max(1, Math.round(line.place));
   };
 
-  /** The place only shrinks, unless several answers in a row agree that it is further back. */
-  const steadyPlace = (told, eta) => {
-    if (told === null) return null;
-    const place = meanPlace(told, eta);
+  /** Returns the place to show: it only shrinks, unless several answers in a row agree that it is further back. */
+  const steadyPlace = (position, eta) => {
+    if (position === null) return null;
+    const place = meanPlace(position, eta);
     shown.placeWorse = shown.place !== null && place > shown.place ? shown.placeWorse + 1 : 0;
     if (shown.place === null || place < shown.place || shown.placeWorse >= AGREEING_ANSWERS) {
       shown.place = place;
@@ -158,15 +159,16 @@
     return shown.place;
   };
 
-  /** The step of a wait that counts down between answers and follows them by WAIT_FOLLOWS; longer only when several agree. */
+  /** Returns the step of the wait to show. It counts down between answers, and grows only if several answers agree. */
   const steadyStep = (seconds) => {
     if (seconds === null) return null;
     const now = Date.now();
     const expected = Math.max(0, shown.waitS - (now - shown.waitAt) / 1000);
-    shown.waitS = shown.waitS === null ? seconds : expected + WAIT_FOLLOWS * (seconds - expected);
+    shown.waitS = shown.waitS === null ? seconds : expected + WAIT_GAIN * (seconds - expected);
     shown.waitAt = now;
     const step = nearestStep(shown.waitS);
-    const isWorse = shown.step !== null && nearestStep(shown.waitS * 0.9) > shown.step; // clearly, not at the brink
+    // Clearly longer, not just above the limit.
+    const isWorse = shown.step !== null && nearestStep(shown.waitS * 0.9) > shown.step;
     shown.stepWorse = isWorse ? shown.stepWorse + 1 : 0;
     if (shown.step === null || step < shown.step) {
       shown.slower = false;
@@ -206,13 +208,13 @@
   };
 
   const showView = (view, place) => {
-    const words = texts.views[view];
+    const viewTexts = texts.views[view];
     document.body.dataset.view = view;
-    put("headline", words.headline);
-    put("next", words.next);
+    put("headline", viewTexts.headline);
+    put("next", viewTexts.next);
     show("again", view === "cookies");
     const isPlaceUnknown = view === "waiting" && place === null;
-    const title = isPlaceUnknown ? texts.labels.place_unknown : words.title;
+    const title = isPlaceUnknown ? texts.labels.place_unknown : viewTexts.title;
     document.title = fill(title, { place: place === null ? "" : number(place) }) + titleTail;
   };
 
@@ -241,7 +243,7 @@
     return place;
   };
 
-  let movedBack = ""; // said until the page is loaded again
+  let movedBack = ""; // this notice is shown until the page is loaded again
 
   const showStatus = (status) => {
     if (status.moved_back_seconds) {
@@ -269,7 +271,7 @@
     announce(status, place);
   };
 
-  const showHeardAt = (milliseconds) => {
+  const showUpdatedAt = (milliseconds) => {
     const time = new Intl.DateTimeFormat(locale, { timeStyle: "medium" }).format(new Date(milliseconds));
     put("updated", fill(texts.labels.updated, { time }));
     show("updated", true);
@@ -288,7 +290,7 @@
     if (seconds > 0) countdownTimer = setTimeout(showOpening, 1000, opensAt);
   };
 
-  // ---- screen readers: a change of state at once, the place now and then --------------------------------------------
+  // ---- screen readers: a change of state at once, the place once a minute -------------------------------------------
 
   let announced = { view: viewOf(firstStatus), text: "", at: Date.now() };
 
@@ -303,26 +305,26 @@
       const held = view === "all_held" ? ` ${fill(texts.announcements.held, { held: number(status.held) })}` : "";
       say(view, `${texts.views[view].headline}.${held} ${texts.views[view].next}`);
     } else if (view === "waiting" && Date.now() - announced.at >= ANNOUNCE_EVERY_MS) {
-      const words = place === null ? texts.announcements.wait : texts.announcements.place;
-      const text = fill(words, { place: place === null ? "" : number(place), wait: by("wait").textContent });
+      const template = place === null ? texts.announcements.wait : texts.announcements.place;
+      const text = fill(template, { place: place === null ? "" : number(place), wait: by("wait").textContent });
       if (text !== announced.text) say(view, text);
     }
   };
 
-  // ---- asking -------------------------------------------------------------------------------------------------------
+  // ---- polling ------------------------------------------------------------------------------------------------------
 
   let timer = 0;
-  let action = null; // what the timer does: poll, or reload when admitted
-  let dueAt = Infinity; // when it does it
-  let delayMs = 0; // how long that was away when it was set
-  let askedAt = performance.now(); // when the last poll went out, by the clock that nobody sets; the page was one
-  let toldAt = 0; // before that the server does not want to hear from us
-  let inFlight = null; // the AbortController of the poll under way
+  let action = null; // what the timer does: poll, or reload after admission
+  let dueAt = Infinity; // when the timer fires
+  let delayMs = 0; // the delay with which the timer was set
+  let askedAt = performance.now(); // when the last poll was sent, by the monotonic clock; the load of the page counts
+  let notBefore = 0; // the server wants no poll before this time
+  let inFlight = null; // the AbortController of the poll in flight
   let failures = 0; // in a row
   let isLost = false; // the page says that the connection is lost
   let isOver = false;
   let firstSeen = firstStatus.first_seen;
-  let strangers = 0; // answers in a row that took us for somebody new
+  let newArrivals = 0; // answers in a row that were for a new visitor
 
   const schedule = (afterMs) => {
     clearTimeout(timer);
@@ -331,19 +333,20 @@
     timer = setTimeout(() => action(), delayMs);
   };
 
-  let quickestMs = Infinity; // there and back, of late
+  let roundTripMs = Infinity; // the fastest recent round trip
 
-  const learnWay = (milliseconds) => {
-    quickestMs = Math.min(Math.max(milliseconds, 1), FORGETS * quickestMs);
+  const learnRoundTrip = (milliseconds) => {
+    roundTripMs = Math.min(Math.max(milliseconds, 1), FORGETS * roundTripMs);
   };
 
-  /** So that we are *there* when told: the answer was on the way to us, and the next request will be on the way back. */
-  const scheduleTold = (afterMs) => {
-    const onTheWayMs = Number.isFinite(quickestMs) ? ALLOWANCE * quickestMs : 0;
-    const leftMs = afterMs - Math.min(onTheWayMs, afterMs / 2, ALLOWANCE_MOST_MS);
-    toldAt = Date.now() + leftMs;
+  /** Schedules the next poll so that it *arrives* at the appointment: the answer and the poll itself take time. */
+  const scheduleAppointment = (afterMs) => {
+    const earlierMs = Number.isFinite(roundTripMs) ? ALLOWANCE * roundTripMs : 0;
+    const leftMs = afterMs - Math.min(earlierMs, afterMs / 2, ALLOWANCE_MOST_MS);
+    notBefore = Date.now() + leftMs;
     const pauseMs = leftMs + Math.random() * Math.min(JITTER * afterMs, JITTER_MOST_MS);
-    schedule(Math.max(SHORTEST_MS - (performance.now() - askedAt), pauseMs)); // an answer may have been held for a while
+    // The last poll may have been parked for a while, so SHORTEST_MS counts from its start.
+    schedule(Math.max(SHORTEST_MS - (performance.now() - askedAt), pauseMs));
   };
 
   const stop = () => {
@@ -351,7 +354,7 @@
     clearTimeout(timer);
   };
 
-  // A place in line may cost a puzzle. Its solution goes with the next poll; without one we wait as told.
+  // A room may ask for a puzzle. Its solution is sent with the next poll; without one the page polls as appointed.
   let solution = "";
   let solutionsSent = 0;
   let worker = null;
@@ -359,7 +362,7 @@
   const solve = (challenge) => {
     if (worker) worker.terminate();
     worker = null;
-    if (solutionsSent >= SOLUTIONS_TRIED) explainCookies(); // it was for somebody else each time
+    if (solutionsSent >= SOLUTIONS_TRIED) explainCookies(); // each challenge was for a new visitor
     else if (window.isSecureContext) {
       worker = new Worker(document.body.dataset.worker);
       worker.onmessage = ({ data }) => {
@@ -377,33 +380,34 @@
   const poll = async () => {
     const request = new AbortController();
     inFlight = request;
-    const tooLate = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
+    const timeout = setTimeout(() => request.abort(), REQUEST_TIMEOUT_MS);
     askedAt = performance.now();
     try {
-      const solved = solution ? `&altcha=${encodeURIComponent(solution)}` : "";
+      const parameter = solution ? `&altcha=${encodeURIComponent(solution)}` : "";
       solution = "";
-      const response = await fetch(statusUrl + solved, {
+      const response = await fetch(statusUrl + parameter, {
         credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" }, signal: request.signal,
       });
-      learnWay(performance.now() - askedAt);
+      learnRoundTrip(performance.now() - askedAt);
       const status = await response.json().catch(() => null);
       if (inFlight === request) answered(response, status);
     } catch {
       if (inFlight === request) failed(0);
     } finally {
-      clearTimeout(tooLate);
+      clearTimeout(timeout);
       if (inFlight === request) inFlight = null;
     }
   };
 
   const answered = (response, status) => {
     if (response.status === 404) {
-      goIn(); // the room is gone, so nothing keeps us from what is behind it
+      enter(); // the room was removed, so the address behind it is open
     } else if (!isStatus(status)) {
       failed(1000 * (Number(response.headers.get("Retry-After")) || 0));
     } else {
       const date = Date.parse(response.headers.get("Date"));
-      if (Math.abs(date - serverNow()) > 2000) serverAheadMs = date - Date.now(); // the header has whole seconds
+      // The header has a resolution of one second.
+      if (Math.abs(date - serverNow()) > 2000) serverAheadMs = date - Date.now();
       failures = 0;
       if (isForgotten(status)) explainCookies();
       else act(status);
@@ -415,19 +419,19 @@
     return answer.poll_after_seconds === null || answer.poll_after_seconds >= 0;
   };
 
-  /** Without a cookie every answer is for a newcomer: believed at the second in a row, as one may be a coincidence. */
+  /** Returns whether the browser keeps no cookie: two answers in a row were for a new visitor, not only one. */
   const isForgotten = (status) => {
     if (status.first_seen === null) return false;
-    strangers = firstSeen === null || status.first_seen === firstSeen ? 0 : strangers + 1;
+    newArrivals = firstSeen === null || status.first_seen === firstSeen ? 0 : newArrivals + 1;
     firstSeen = status.first_seen;
-    return strangers >= 2;
+    return newArrivals >= 2;
   };
 
-  /** Tries again later and later, and says so unless it was a mere hiccup, as a phone has whenever it wakes up. */
+  /** Backs off, and shows it unless it was one short failure, as on a phone that wakes up. */
   const failed = (retryAfterMs) => {
     const backOffMs = Math.min(BACK_OFF_MOST_MS, BACK_OFF_FIRST_MS * 2 ** failures);
     failures += 1;
-    toldAt = Date.now() + retryAfterMs;
+    notBefore = Date.now() + retryAfterMs;
     schedule(retryAfterMs + backOffMs * (0.5 + Math.random() / 2));
     if (failures < 2 && retryAfterMs < HICCUP_MS) return;
     if (!isLost) say(announced.view, texts.notices.lost);
@@ -436,20 +440,20 @@
   };
 
   const act = (status) => {
-    if (isLost) say(announced.view, texts.notices.found); // a change of state, if any, is said instead
+    if (isLost) say(announced.view, texts.notices.found); // a change of state is announced instead, if there is one
     isLost = false;
-    showHeardAt(Date.now());
+    showUpdatedAt(Date.now());
     showStatus(status);
     if (status.state === "joining" && status.challenge) solve(status.challenge);
     if (isOver) return;
-    if (status.state === "admitted") goIn();
+    if (status.state === "admitted") enter();
     else if (status.poll_after_seconds === null) stop();
-    else scheduleTold(1000 * status.poll_after_seconds);
+    else scheduleAppointment(1000 * status.poll_after_seconds);
   };
 
-  // ---- going in: this very address is the protected one, so loading it again repeats the visitor's own request ------
+  // ---- entering: this address is the protected one, so loading it again repeats the visitor's own request ----------
 
-  const goIn = () => {
+  const enter = () => {
     const now = Date.now();
     const recent = (recall("reloads") || []).filter((at) => now - at < RELOADS_WINDOW_MS);
     const isSentBack = recent.length >= RELOADS_ALLOWED;
@@ -476,13 +480,13 @@
     say("cookies", `${texts.views.cookies.headline}. ${texts.views.cookies.next}`);
   };
 
-  // ---- sleeping and waking: timers stand still in a sleeping tab, appointments do not -------------------------------
+  // ---- sleep: timers stand still in a sleeping tab, appointments do not ---------------------------------------------
 
   const wake = () => {
     if (isOver || inFlight || document.visibilityState === "hidden") return;
     const leftMs = dueAt - Date.now();
-    if (leftMs > delayMs) schedule(0); // more is left than there ever was: the clock was set back
-    else if (failures > 0) schedule(Math.min(leftMs, Math.max(toldAt - Date.now(), 1000 * Math.random())));
+    if (leftMs > delayMs) schedule(0); // more time is left than at the start, so the clock was set back
+    else if (failures > 0) schedule(Math.min(leftMs, Math.max(notBefore - Date.now(), 1000 * Math.random())));
     else schedule(leftMs);
   };
 
@@ -509,7 +513,9 @@
     const before = recall("shown");
     if (before && before.firstSeen === firstStatus.first_seen) shown = before;
     const loading = performance.getEntriesByType("navigation")[0];
-    if (loading && loading.responseStart > loading.requestStart) learnWay(loading.responseStart - loading.requestStart);
+    if (loading && loading.responseStart > loading.requestStart) {
+      learnRoundTrip(loading.responseStart - loading.requestStart);
+    }
     action = poll;
     act(firstStatus);
   };

@@ -1,1 +1,1 @@
-"""What a visitor carries and sees: ticket and pass, the status document, the page."""
+"""What a visitor carries and sees: the ticket and the pass, the status document, the waiting page."""

@@ -1,7 +1,7 @@
-"""The static files that the pages load, as they are served.
+"""The static files of the pages, in the form in which they are served.
 
-Rule: a file's name carries its content's hash, so a browser may keep what it has, and packing is done once, at the
-start.
+Rule: the name of a file contains a digest of its content, so a browser may keep the file. Files are compressed once, at
+the start.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ ASSET_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
-"""Fixed headers of a static file: its name changes with its content, so it may be kept for a year."""
+"""Fixed headers of a static file. The name changes with the content, so caches may keep a file for a year."""
 
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
@@ -37,13 +37,13 @@ class Asset:
     content_type: str
     body: bytes
     etag: str
-    """Quoted, ready for the header."""
+    """With quotes, as the header needs it."""
     gzipped: bytes
-    """The body for clients that accept gzip, packed once; about a third of the size."""
+    """The body for clients that accept gzip, compressed once to about a third of the size."""
 
 
 class Assets:
-    """Every static file of the pages under a name that carries its content's hash: `waiting.3f2a9c1b.css`."""
+    """All static files of the pages, by names that contain a digest of the content: `waiting.3f2a9c1b.css`."""
 
     def __init__(self, sources: Mapping[str, bytes]) -> None:
         self._served: dict[str, Asset] = {}
@@ -60,16 +60,16 @@ class Assets:
 
     @classmethod
     def load(cls) -> "Assets":
-        """Read the package `static`, from a checkout or an installed wheel alike."""
+        """Read the package `static` from the source tree or from an installed wheel."""
         entries = sorted(files("static").iterdir(), key=lambda entry: entry.name)
         return cls({e.name: e.read_bytes() for e in entries if e.name.rpartition(".")[2] in CONTENT_TYPES})
 
     def get(self, name: str) -> Asset | None:
-        """The file of that served name (the last part of its URL), or None."""
+        """Return the file with this served name (the last part of its URL), or None if there is none."""
         return self._served.get(name)
 
     def url(self, name: str) -> str:
-        """The path under which the source file `name` is served; `KeyError` when there is none."""
+        """Return the path under which the source file `name` is served. Raises `KeyError` if there is none."""
         return self._urls[name]
 
     def __iter__(self) -> Iterator[Asset]:

@@ -1,4 +1,4 @@
-"""The page of an error, as bytes, filled in while serving."""
+"""The error page as bytes. Its placeholders are filled when it is served."""
 
 from waiting_room.assets import Assets
 from waiting_room.frame import page_frame
@@ -9,12 +9,12 @@ __all__ = ["ErrorPage"]
 
 
 class ErrorPage:
-    """The page for a request that failed: what happened, whose fault it is, when another try makes sense."""
+    """The page of a failed request: what happened, whose fault it is, when to try again."""
 
     def __init__(self, assets: Assets, texts: Texts | None = None) -> None:
         self._texts = texts or Texts.load()
-        words = {"label_try_again": html(self._texts.get("labels", "try_again"))}
-        self._template = Template.load("error.html").fill(words | page_frame(assets, self._texts))
+        labels = {"label_try_again": html(self._texts.get("labels", "try_again"))}
+        self._template = Template.load("error.html").fill(labels | page_frame(assets, self._texts))
 
     def render(
         self,
@@ -23,7 +23,7 @@ class ErrorPage:
         explanation: str | None = None,
         retry_after_s: float | None = None,
     ) -> bytes:
-        """The page of that code; title and explanation come from the language's file unless given."""
+        """Return the page of a status code. Title and explanation come from the language file unless given."""
         texts = self._texts
         return self._template.join(
             {

@@ -1,6 +1,6 @@
-"""What every page has around its words, the waiting page and that of an error alike: headers, and links to files.
+"""What the waiting page and the error page have in common: the headers and the links to files.
 
-Rule: a page loads nothing that is not the edge's own, and the headers make the browser see to it.
+Rule: a page loads only files of the edge itself, and its headers make the browser enforce that.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ PAGE_HEADERS: Mapping[str, str] = {
 
 
 def page_frame(assets: Assets, texts: Texts) -> dict[str, bytes]:
-    """What both templates need around their words."""
+    """Return the values that both templates need beside their texts."""
     return {
         "language": html(texts.language),
         "direction": html(texts.direction),

@@ -1,14 +1,15 @@
-"""The page of those who wait, as bytes: in every view of a room, in every coding.
+"""The waiting page as bytes: in every view of a room and in every content coding.
 
-Rule: no template work and no compression while serving. At the start the template is cut at its `{{slots}}`, and all
-that does not change from visitor to visitor (words, addresses, labels) is put in, once for every view of a room. What
-is left are a few values, each in a slot of fixed width (`slots.py`), so the bytes between them are compressed once.
+Rule: no template work and no compression while serving. At the start the template is cut at its `{{placeholders}}`.
+Everything that is the same for all visitors (texts, addresses, labels) is inserted once for every view of a room. The
+few remaining values are inserted into placeholders of fixed width (`placeholders.py`), so the bytes between them are
+compressed once.
 
-    waiting.html --cut--> Template --fill(words of a view)--> Template --fill(what seldom changes)--> PreparedDocument
-                 --values that visitors of one minute share--> Half --values of one visitor--> bytes
+    waiting.html --cut--> Template --fill(texts of a view)--> Template --fill(values that rarely change)-->
+    PreparedDocument --values that visitors of one minute share--> MinutePage --values of one visitor--> bytes
 
-The page carries the visitor's first status document and all words for the script in `<template>` elements, so
-it is right before, without and with the script, and both say the same.
+The page contains the visitor's first status document, and all texts of the script, in `<template>` elements. So it is
+right before, without and with the script, and both say the same.
 """
 
 from collections.abc import Mapping
@@ -27,16 +28,16 @@ __all__ = ["STATUS_PATH", "WaitingPage"]
 STATUS_PATH = "/_stanchion/status"
 
 LONG_PLACE: Final = 7
-"""A place with more characters than "999,999" is set smaller, so that it fits a phone."""
+"""A place with more characters than "999,999" gets a smaller font, so that it fits on a phone."""
 
-MAX_HALVES: Final = 512
-"""Pages with the values of a minute that are kept at once: some 500 bytes each."""
+MAX_MINUTE_PAGES: Final = 512
+"""The number of cached `MinutePage`s, about 500 bytes each."""
 
 MAX_VARIANTS: Final = 128
-"""Pages that differ in more than their slots' values, kept at once: some 12 kB each, in all codings."""
+"""The number of cached `Variant`s, about 12 kB each in all codings."""
 
-#: The slots: those of one visitor, then those that visitors of the same minute share. A slot is as wide as its value,
-#: rounded up to so many bytes: wide enough for the next visitor's, and no more variants than that takes.
+#: The placeholders: first those of one visitor, then those that visitors of the same minute share. A placeholder is as
+#: wide as its value, rounded up to a multiple of these bytes: so the next visitor's value fits, and variants are few.
 OWN: Final = {"title": 32, "now": 8, "place": 12, "status": 64}
 SHARED: Final = {
     "refresh": 16,
@@ -50,14 +51,14 @@ SHARED: Final = {
 }
 
 COOKIES_REFRESH_S: Final = 60
-"""How soon a page that explains cookies looks again with scripts off: too slow for a loop to hurt."""
+"""The time until a page that explains cookies reloads without scripts, long enough that a loop does no harm."""
 
 RESCUE_REFRESH_S: Final = 60
-"""How soon the page loads itself again when its script never came."""
+"""The time until the page reloads if its script did not load."""
 
 
 class WaitingPage:
-    """The page of one room, ready in every view; `render` puts in what concerns one visitor at one moment."""
+    """The page of one room in every view. `render` inserts the values of one visitor at one moment."""
 
     def __init__(
         self,
@@ -68,20 +69,21 @@ class WaitingPage:
         away_s: float | None = None,
         join_s: float = 60.0,
     ) -> None:
-        """away_s: for how long a place is kept for a visitor who does not ask; None: as long as the ticket lasts.
+        """Prepare the page of a room.
 
-        join_s: how long those wait for a place who do not solve the puzzle.
+        away_s: the time for which an absent visitor keeps their place; None means as long as the ticket lasts.
+        join_s: the time after which a visitor without scripts gets a place, if the room has a join challenge.
         """
         self.room = room
         self._texts = texts or Texts.load()
         if away_s is not None:
-            said = fill(self._texts.view("waiting", "next_away"), {"away": self._texts.at_most(away_s)})
-            self._texts = self._texts.with_view("waiting", "next", said)
-        puzzled = fill(self._texts.view("joining", "next"), {"wait": self._texts.wait(join_s)})
-        self._texts = self._texts.with_view("joining", "next", puzzled)
-        words = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
+            away_text = fill(self._texts.view("waiting", "next_away"), {"away": self._texts.at_most(away_s)})
+            self._texts = self._texts.with_view("waiting", "next", away_text)
+        join_text = fill(self._texts.view("joining", "next"), {"wait": self._texts.wait(join_s)})
+        self._texts = self._texts.with_view("joining", "next", join_text)
+        labels = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
         template = Template.load("waiting.html").fill(
-            words
+            labels
             | page_frame(assets, self._texts)
             | {
                 "script": html(assets.url("waiting.js")),
@@ -94,12 +96,12 @@ class WaitingPage:
             }
         )
         self._is_plain = data(room) == room.encode()
-        self._before_place, _, self._behind_place = html(self._texts.view("waiting", "title")).partition(b"{place}")
+        self._before_place, _, self._after_place = html(self._texts.view("waiting", "title")).partition(b"{place}")
         self._thousands = html(self._texts.data["thousands"])
         self._title_unknown = html(self._texts.get("labels", "place_unknown"))
-        self._halves: dict[tuple[object, ...], Half] = {}
+        self._minute_pages: dict[tuple[object, ...], MinutePage] = {}
         self._variants: dict[tuple[object, ...], Variant] = {}
-        self._views = {view: template.fill(self._view_words(view)) for view in self._texts.data["views"]}
+        self._views = {view: template.fill(self._view_texts(view)) for view in self._texts.data["views"]}
 
     def __repr__(self) -> str:
         return f"<WaitingPage {self.room} {self._texts.language}>"
@@ -107,34 +109,35 @@ class WaitingPage:
     def render(
         self, status: Status, *, cookies_missing: bool = False, now: float | None = None, coding: Coding = ""
     ) -> bytes:
-        """The page that shows `status`, in that coding. `now`, wall clock in seconds, dates the page and sets the bar.
+        """Return the page that shows `status`, in a content coding.
 
-        `cookies_missing` replaces all figures by the explanation that the place is kept in a cookie.
+        now: Unix time in seconds, for the date of the page and the progress bar.
+        cookies_missing: show the explanation that the place is kept in a cookie instead of all figures.
         """
         view = "cookies" if cookies_missing else view_of(status)
         own = self._own_values(status, now)
-        return self._half(view, status, now, own).render(own, coding)
+        return self._minute_page(view, status, now, own).render(own, coding)
 
-    def _view_words(self, view: str) -> dict[str, bytes]:
-        words = {key: html(self._texts.view(view, key)) for key in ("headline", "next")}
+    def _view_texts(self, view: str) -> dict[str, bytes]:
+        texts = {key: html(self._texts.view(view, key)) for key in ("headline", "next")}
         if view != "waiting":
-            words["title"] = html(self._texts.view(view, "title"))
-        return words | {"view": html(view), "no_again": hidden_unless(view == "cookies")}
+            texts["title"] = html(self._texts.view(view, "title"))
+        return texts | {"view": html(view), "no_again": hidden_unless(view == "cookies")}
 
     def _own_values(self, status: Status, now: float | None) -> tuple[bytes, ...]:
-        """What concerns one visitor at one moment, in the order of OWN."""
+        """Return the values of one visitor at one moment, in the order of OWN."""
         document = status.to_json()
-        # Nothing else in it is text; and `<` in it would be looked for at every visit.
+        # Nothing else in it is free text, so in all other cases the search for `<` is saved.
         if status.message or status.challenge or status.room != self.room or not self._is_plain:
             document = data(document.decode())
         moment = b"" if now is None else timestamp(now).encode()
         if status.position is None:
             return self._title_unknown, moment, b"", document
         place = grouped(status.position, self._thousands)
-        return b"%b%b%b" % (self._before_place, place, self._behind_place), moment, place, document
+        return b"%b%b%b" % (self._before_place, place, self._after_place), moment, place, document
 
-    def _half(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "Half":
-        """The view with everything filled in that visitors of the same minute share; few of these are alive at once."""
+    def _minute_page(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "MinutePage":
+        """Return the view with the values that visitors of the same minute share. Few of these are in use at once."""
         in_line = view == "waiting"
         all_held = view == "all_held"
         progress = progress_percent(status, now) if in_line else None
@@ -154,17 +157,17 @@ class WaitingPage:
             status.opens_at,
             self._texts.wait_step(status.moved_back_s) if status.moved_back_s else None,
         )
-        half = self._halves.get(shared)
-        if half is None:
-            if len(self._halves) >= MAX_HALVES:
-                self._halves.clear()
-            half = self._halves[shared] = self._filled(view, status, now, progress, own)
-        return half
+        page = self._minute_pages.get(shared)
+        if page is None:
+            if len(self._minute_pages) >= MAX_MINUTE_PAGES:
+                self._minute_pages.clear()
+            page = self._minute_pages[shared] = self._filled(view, status, now, progress, own)
+        return page
 
     def _filled(
         self, view: str, status: Status, now: float | None, progress: int | None, own: tuple[bytes, ...]
-    ) -> "Half":
-        """The variant of the page that shows this, with the shared values in."""
+    ) -> "MinutePage":
+        """Return the variant of the page for this status, with the shared values inserted."""
         texts = self._texts
         in_line, all_held = view == "waiting", view == "all_held"
         within = texts.within(status.eta_p50_s, status.eta_p90_s)
@@ -197,55 +200,56 @@ class WaitingPage:
             "updated": b"" if now is None else html(texts.get("labels", "updated", time=texts.clock(now))),
             "since": b"" if since is None else html(texts.get("labels", "since", time=texts.clock(since))),
         }
-        widths = {slot: width(value, OWN[slot]) for slot, value in zip(OWN, own, strict=True)}
-        widths |= {slot: width(value, SHARED[slot]) for slot, value in shared.items()}
-        known_by = (view, *fixed.values(), *widths.values())
-        variant = self._variants.get(known_by)
+        widths = {name: width(value, OWN[name]) for name, value in zip(OWN, own, strict=True)}
+        widths |= {name: width(value, SHARED[name]) for name, value in shared.items()}
+        key = (view, *fixed.values(), *widths.values())
+        variant = self._variants.get(key)
         if variant is None:
             if len(self._variants) >= MAX_VARIANTS:
                 self._variants.clear()
-            variant = self._variants[known_by] = Variant(self._views[view].fill(fixed), widths)
-        return Half(variant, shared)
+            variant = self._variants[key] = Variant(self._views[view].fill(fixed), widths)
+        return MinutePage(variant, shared)
 
 
 class Variant:
-    """The page with all words in, and slots where figures go."""
+    """The page with all texts inserted and with placeholders of fixed width for the figures."""
 
-    __slots__ = ("page", "slots")
+    __slots__ = ("page", "placeholders")
 
     def __init__(self, template: Template, widths: Mapping[str, int]) -> None:
-        self.slots = template.slots
-        self.page = PreparedDocument(template.fixed, [widths[slot] for slot in template.slots])
+        self.placeholders = template.placeholders
+        self.page = PreparedDocument(template.fixed, [widths[name] for name in template.placeholders])
 
 
-class Half:
-    """A variant with the values that visitors of one minute share; `render` puts in those of one visitor."""
+class MinutePage:
+    """A variant with the values that visitors of one minute share. `render` inserts the values of one visitor."""
 
     __slots__ = ("_order", "_own", "_page", "_ready", "_values")
 
     def __init__(self, variant: Variant, shared: Mapping[str, bytes]) -> None:
         self._page = page = variant.page
-        self._values = [shared.get(slot, b"").ljust(w) for slot, w in zip(variant.slots, page.widths, strict=True)]
-        order, slots = list(OWN), variant.slots
-        self._own = [at for at, slot in enumerate(slots) if slot in OWN]
-        self._order = [(order.index(slots[at]), page.widths[at]) for at in self._own]
+        names = variant.placeholders
+        self._values = [shared.get(name, b"").ljust(w) for name, w in zip(names, page.widths, strict=True)]
+        order = list(OWN)
+        self._own = [at for at, name in enumerate(names) if name in OWN]
+        self._order = [(order.index(names[at]), page.widths[at]) for at in self._own]
         self._ready: dict[Coding, list[bytes]] = {}
 
     def render(self, own: tuple[bytes, ...], coding: Coding) -> bytes:
-        """own: in the order of OWN."""
+        """Return the page. own: the values of one visitor, in the order of OWN."""
         ready = self._ready.get(coding)
         if ready is None:
             ready = self._ready[coding] = self._joined(coding)
         parts = ready.copy()
         at = 1
-        for which, wide in self._order:
-            parts[at] = own[which].ljust(wide)
+        for index, placeholder_width in self._order:
+            parts[at] = own[index].ljust(placeholder_width)
             at += 2
         body = b"".join(parts)
         return body + trailer(self.render(own, "")) if coding == "gzip" else body
 
     def _joined(self, coding: Coding) -> list[bytes]:
-        """What lies between the values of one visitor, each in one piece, and room for these."""
+        """Return the bytes between the values of one visitor, each joined to one piece, with gaps for these values."""
         parts = self._page.parts(self._values, coding)
         joined, begin = [], 0
         for at in self._own:
@@ -255,7 +259,7 @@ class Half:
 
 
 def view_of(status: Status) -> str:
-    """Which of the page's views shows this state; "over for good" looks different from "not now" and "not all paid"."""
+    """Return the view that shows this state. Final, temporary, and "not all units are paid" have different views."""
     state = status.state
     if state is State.SOLD_OUT or state is State.CLOSED:
         if status.poll_after_s is None:
@@ -265,12 +269,12 @@ def view_of(status: Status) -> str:
     return _VIEWS[state]
 
 
-#: An enumeration's `value` is read through Python code of its own.
+#: The `value` of an enumeration is computed by interpreted code, so it is read once.
 _VIEWS: Final = {state: state.value for state in State}
 
 
 def grouped(n: int, separator: bytes) -> bytes:
-    """A number with a separator between its thousands."""
+    """Return a number with a separator between its thousands."""
     if n < 1000:
         return str(n).encode()
     return b"%b%b%b" % (grouped(n // 1000, separator), separator, _THREE_DIGITS[n % 1000])
@@ -280,12 +284,12 @@ _THREE_DIGITS: Final = [b"%03d" % n for n in range(1000)]
 
 
 def width(value: bytes, step: int) -> int:
-    """How wide a slot is that holds this value."""
+    """Return the width of the placeholder for this value: its length, rounded up to a multiple of `step`."""
     return -(-len(value) // step) * step
 
 
 def progress_percent(status: Status, now: float | None) -> int | None:
-    """The part of the whole wait that is over. From time, not from places: the line does not move evenly."""
+    """Return the part of the whole wait that is over, in per cent. It uses time, because the line moves unevenly."""
     if now is None or status.first_seen is None or status.eta_p50_s is None:
         return None
     waited_s = max(0.0, now - status.first_seen)
@@ -294,10 +298,10 @@ def progress_percent(status: Status, now: float | None) -> int | None:
 
 
 def refresh(view: str, status: Status) -> bytes:
-    """The whole job with scripts off: load this address again when told.
+    """Return the tags that reload the page after the poll interval if scripts are off.
 
-    A browser that runs scripts but got none of ours (the file did not arrive, or is too new for it) would wait for
-    ever: the second, slow refresh is for it. The script calls that one off.
+    The second, slower refresh is for a browser that runs scripts but could not load or run ours; it would wait for ever
+    otherwise. The script cancels it.
     """
     if view == "cookies":
         after_s: int | None = COOKIES_REFRESH_S

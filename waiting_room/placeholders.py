@@ -1,15 +1,15 @@
-"""A document of fixed bytes with slots between them, ready in every content coding: serving compresses nothing.
+"""A prepared document: fixed bytes with placeholders between them, ready in every content coding.
 
-A slot has a width, and a shorter value is filled up with spaces. So all that stands behind it stays at its distance,
-and the fixed bytes can be compressed once, across the slots, for everybody. A value goes between as a block that says
-of itself that it is not compressed:
+Rule: no compression while serving. A placeholder has a fixed width, and shorter values are filled up with spaces. So
+everything after it keeps its distance, and the fixed bytes are compressed once, across the placeholders, for all
+visitors. A value is inserted as a block that is marked as not compressed:
 
     gzip   [deflated][stored block: value]...[deflated] crc32, length      (RFC 1951, 3.2.4; RFC 1952)
     br     [compressed][uncompressed meta-block: value]...[compressed]     (RFC 7932, 9.2)
 
-Both compressors end what they have on a whole byte when they are flushed. While they work, a slot holds a filler to
-which nothing can refer: its bytes never occur in UTF-8, and no three of them come twice. The two fixed bytes behind a
-slot travel in its block, for brotli chooses its codes by the two bytes before.
+Both compressors finish on a whole byte when they are flushed. While they run, a placeholder contains a filler that
+nothing can refer to: its bytes never occur in UTF-8, and no three of them occur twice. The two fixed bytes after a
+placeholder are a part of its block, because brotli chooses its codes by the two previous bytes.
 """
 
 import zlib
@@ -22,17 +22,17 @@ __all__ = ["CODINGS", "Coding", "PreparedDocument", "trailer"]
 
 Coding = Literal["", "gzip", "br"]
 CODINGS: Final[tuple[Coding, ...]] = ("", "gzip", "br")
-"""'' is identity."""
-#: Fixed bytes that travel in the block of the slot before them.
+"""'' is the identity coding."""
+#: The fixed bytes that are a part of the block of the placeholder before them.
 TAIL: Final = 2
-#: Compressed once for thousands of visitors: the point from which on it gets slow without getting small.
+#: The documents are compressed once for thousands of visitors; higher levels are much slower and hardly smaller.
 GZIP_LEVEL, BROTLI_QUALITY, BROTLI_WINDOW = 9, 9, 16
 
 _GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
 
 
 def _filler(length: int) -> bytes:
-    """Bytes that are never part of UTF-8, no three of them twice."""
+    """Return bytes that never occur in UTF-8, no three of them twice."""
     symbols = (0xC0, 0xC1, *range(0xF5, 0x100))
     out = bytearray(symbols[:2])
     seen: set[bytes] = set()
@@ -45,44 +45,47 @@ def _filler(length: int) -> bytes:
                 out.append(three[2])
                 break
         else:
-            raise ValueError(f"slots of {length} bytes in all are too much")
+            raise ValueError(f"placeholders of {length} bytes in total are too many")
         step += 5
     return bytes(out[:length])
 
 
 def trailer(plain: bytes) -> bytes:
-    """What stands behind a gzip body (RFC 1952, 2.3.1). plain: what was compressed."""
+    """Return the trailer of a gzip body (RFC 1952, 2.3.1). plain: the bytes before compression."""
     return zlib.crc32(plain).to_bytes(4, "little") + len(plain).to_bytes(4, "little")
 
 
 class PreparedDocument:
-    """fixed: the bytes before, between and behind the slots. widths: of each slot, bytes."""
+    """A document with placeholders.
 
-    __slots__ = ("_made", "fixed", "widths")
+    fixed: the bytes before, between and after the placeholders. widths: the width of each placeholder in bytes.
+    """
+
+    __slots__ = ("_pieces", "fixed", "widths")
 
     def __init__(self, fixed: Sequence[bytes], widths: Sequence[int]) -> None:
         if len(fixed) != len(widths) + 1 or any(len(each) < TAIL for each in fixed[1:]):
-            raise ValueError("a slot stands between fixed bytes, two of them behind it at least")
+            raise ValueError("a placeholder needs fixed bytes before it, and at least two after it")
         self.fixed = tuple(fixed)
         self.widths = tuple(widths)
-        self._made: dict[Coding, tuple[bytes, ...]] = {"": self.fixed}
+        self._pieces: dict[Coding, tuple[bytes, ...]] = {"": self.fixed}
 
     def pieces(self, coding: Coding) -> tuple[bytes, ...]:
-        """What stands before, between and behind the slots in that coding; made when first asked for."""
-        made = self._made.get(coding)
-        if made is None:
-            made = self._made[coding] = tuple(self._gzip() if coding == "gzip" else self._brotli())
-        return made
+        """Return the bytes before, between and after the placeholders in a coding. They are made at the first call."""
+        pieces = self._pieces.get(coding)
+        if pieces is None:
+            pieces = self._pieces[coding] = tuple(self._gzip() if coding == "gzip" else self._brotli())
+        return pieces
 
     def parts(self, values: Sequence[bytes], coding: Coding) -> list[bytes]:
-        """Pieces and values in turn, for `finish`. values: one a slot, each as wide as it."""
+        """Return pieces and values in turn, for `finish`. values: one for each placeholder, each of its width."""
         parts = [b""] * (2 * len(values) + 1)
         parts[::2] = self.pieces(coding)
         parts[1::2] = values
         return parts
 
     def finish(self, parts: list[bytes], coding: Coding) -> bytes:
-        """The document from its pieces and values in turn."""
+        """Return the document from its pieces and values in turn."""
         body = b"".join(parts)
         if coding != "gzip":
             return body
@@ -91,13 +94,14 @@ class PreparedDocument:
         return body + trailer(b"".join(plain))
 
     def _runs(self) -> list[bytes]:
-        """The fixed bytes, without those that travel with the slots."""
+        """Return the fixed bytes, without those that are a part of a placeholder's block."""
         return [self.fixed[0], *(each[TAIL:] for each in self.fixed[1:])]
 
     def _fillers(self) -> list[bytes]:
+        """Return the filler of each placeholder with the fixed bytes of its block."""
         filler, at, out = _filler(sum(self.widths)), 0, []
-        for width, behind in zip(self.widths, self.fixed[1:], strict=True):
-            out.append(filler[at : at + width] + behind[:TAIL])
+        for width, after in zip(self.widths, self.fixed[1:], strict=True):
+            out.append(filler[at : at + width] + after[:TAIL])
             at += width
         return out
 
@@ -121,7 +125,7 @@ class PreparedDocument:
         pieces, tail = [], b""
         for run, filler in zip(runs, self._fillers(), strict=False):
             piece = packer.process(run) + packer.flush()
-            # Not the last (1 bit), four nibbles of length (2 bits), the length less one (16), not compressed (1).
+            # Not the last (1 bit), four nibbles of length (2 bits), length minus one (16 bits), uncompressed (1 bit).
             pieces.append(tail + piece + ((len(filler) - 1) << 3 | 1 << 19).to_bytes(3, "little"))
             packer.process(filler)
             packer.flush()

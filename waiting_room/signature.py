@@ -1,12 +1,12 @@
-"""HMAC-SHA256 as itsdangerous signs, at a tenth of the cost.
+"""HMAC-SHA256 signatures in the format of itsdangerous, at a tenth of its cost.
 
     signed = payload . base64url(HMAC-SHA256(HMAC-SHA256(secret, salt), payload))         (key_derivation="hmac")
 
-itsdangerous defines the format and derives the keys. It derives them anew and sets up two HMAC objects at every call,
-7 us; here the key's two padded blocks are hashed once, and a signature copies the two states: 0.7 us.
+itsdangerous defines the format and derives the keys. At every call it derives the key again and creates two HMAC
+objects: 7 us. Here the two padded blocks of the key are hashed once, and a signature copies the two states: 0.7 us.
 
-One difference: itsdangerous decodes the base64 it is shown, leniently, so that one signature has many spellings. Here
-the text itself is compared, in constant time: nothing opens but the very bytes that were signed.
+One difference: itsdangerous decodes base64 leniently, so one signature has many spellings. Here the text itself is
+compared, in constant time, so only exactly the signed bytes are accepted.
 """
 
 import binascii
@@ -17,7 +17,7 @@ from typing import ClassVar, Final
 
 from itsdangerous import Signer
 
-__all__ = ["TO_URL", "Marks", "Signatures", "derived"]
+__all__ = ["TO_URL", "KeyedDigests", "Signatures", "derived"]
 
 _BLOCK = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -26,7 +26,7 @@ TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class _Mac:
-    """HMAC-SHA256 (RFC 2104) under one key."""
+    """HMAC-SHA256 (RFC 2104) with one key."""
 
     __slots__ = ("_inner", "_outer")
 
@@ -44,7 +44,7 @@ class _Mac:
 
 
 class Signatures:
-    """Signs with the first of the keys, accepts all of them. keys: newest first. salt: one for every purpose."""
+    """Signs with the first key and accepts signatures of every key. keys: newest first. salt: one for each purpose."""
 
     def __init__(self, keys: Sequence[bytes], salt: bytes) -> None:
         self._macs = tuple(_Mac(derived(key, salt)) for key in keys)
@@ -53,7 +53,7 @@ class Signatures:
         return payload + b"." + _text(self._macs[0].digest(payload))
 
     def unsign(self, signed: bytes) -> bytes | None:
-        """The payload, None when no key made this signature."""
+        """Return the payload, or None if the signature is of none of the keys."""
         payload, dot, signature = signed.rpartition(b".")
         if not dot:
             return None
@@ -64,33 +64,34 @@ class Signatures:
 
 
 def derived(key: bytes, salt: bytes) -> bytes:
-    """A key of its own for one purpose, as itsdangerous derives it."""
+    """Return the key for one purpose, derived as itsdangerous does it."""
     return bytes(Signer(key, salt=salt, key_derivation="hmac", digest_method=sha256).derive_key())
 
 
-class Marks:
-    """Short keyed digests: they tell those who have the key whether two things are the same, and others nothing.
+class KeyedDigests:
+    """Short keyed digests. With the key they show whether two values are equal; without it they show nothing.
 
-    keys: newest first; it makes binding_digest, all of them are compared with. salt: one for every purpose.
+    keys: newest first. The first key makes digests; `matches` tries every key. salt: one for each purpose.
     """
 
     LENGTH: ClassVar = 4
-    """Characters, so 24 bits: two different things have the same mark once in 16 million, and only who has the key can
-    try them out."""
+    """Characters, which are 24 bits: two different values have the same digest once in 16 million, and only the owner
+    of the key can search for such values."""
 
     def __init__(self, keys: Sequence[bytes], salt: bytes) -> None:
         self._macs = tuple(_Mac(derived(key, salt)) for key in keys)
 
-    def of(self, what: bytes) -> str:
-        return _text(self._macs[0].digest(what))[: self.LENGTH].decode()
+    def of(self, value: bytes) -> str:
+        return _text(self._macs[0].digest(value))[: self.LENGTH].decode()
 
-    def fits(self, mark: str, what: bytes) -> bool:
-        return any(compare_digest(_text(mac.digest(what))[: self.LENGTH], mark.encode()) for mac in self._macs)
+    def matches(self, digest: str, value: bytes) -> bool:
+        return any(compare_digest(_text(mac.digest(value))[: self.LENGTH], digest.encode()) for mac in self._macs)
 
 
 def _text(digest: bytes) -> bytes:
-    """32 bytes are 43 characters and one of padding, which is left out."""
+    """Return 32 bytes as base64url: 43 characters, without the one character of padding."""
     return _to_base64(digest)[:43].translate(TO_URL)
 
 
-_to_base64: Final = binascii.b2a_base64  # compiled, what is imported is looked up in the module at each call
+#: In compiled code an imported name costs a look-up in its module at each call; a `Final` does not.
+_to_base64: Final = binascii.b2a_base64

@@ -1,6 +1,6 @@
-"""A file of `static/` cut at its `{{slots}}`, and the escaping of what goes into them.
+"""A file of `static/` cut at its `{{placeholders}}`, and the escaping of the values.
 
-Rule: a value is escaped when it goes in and never looked at again, so no message can open a tag or a slot.
+Rule: a value is escaped when it is inserted and never parsed again, so no message can open a tag or a placeholder.
 """
 
 import re
@@ -12,49 +12,49 @@ __all__ = ["Template", "data", "hidden_unless", "html"]
 
 
 class Template:
-    """Alternating fixed bytes and named slots: `fixed[0] slot[0] fixed[1] ... fixed[n]`."""
+    """Fixed bytes and named placeholders in turn: `fixed[0] placeholders[0] fixed[1] ... fixed[n]`."""
 
-    __slots__ = ("fixed", "slots")
+    __slots__ = ("fixed", "placeholders")
 
-    def __init__(self, fixed: list[bytes], slots: list[str]) -> None:
+    def __init__(self, fixed: list[bytes], placeholders: list[str]) -> None:
         self.fixed = fixed
-        self.slots = slots
+        self.placeholders = placeholders
 
     @classmethod
     def load(cls, name: str) -> "Template":
-        """Cut a file of the package `static` at its slots."""
+        """Cut a file of the package `static` at its placeholders."""
         parts = re.split(r"\{\{(\w+)\}\}", (files("static") / name).read_text("utf-8"))
         return cls([part.encode() for part in parts[::2]], parts[1::2])
 
     def fill(self, values: Mapping[str, bytes]) -> "Template":
-        """The same with some slots put in for good."""
-        fixed, slots = [self.fixed[0]], []
-        for slot, after in zip(self.slots, self.fixed[1:], strict=True):
-            if slot in values:
-                fixed[-1] += values[slot] + after
+        """Return a template in which some placeholders are replaced by fixed values."""
+        fixed, remaining = [self.fixed[0]], []
+        for name, after in zip(self.placeholders, self.fixed[1:], strict=True):
+            if name in values:
+                fixed[-1] += values[name] + after
             else:
-                slots.append(slot)
+                remaining.append(name)
                 fixed.append(after)
-        return Template(fixed, slots)
+        return Template(fixed, remaining)
 
     def join(self, values: Mapping[str, bytes]) -> bytes:
-        """The finished page; `KeyError` when a slot has no value."""
+        """Return the finished page. Raises `KeyError` if a placeholder has no value."""
         parts = [self.fixed[0]]
-        for slot, after in zip(self.slots, self.fixed[1:], strict=True):
-            parts.append(values[slot])
+        for name, after in zip(self.placeholders, self.fixed[1:], strict=True):
+            parts.append(values[name])
             parts.append(after)
         return b"".join(parts)
 
 
-def hidden_unless(shown: bool) -> bytes:
-    return b"" if shown else b" hidden"
+def hidden_unless(is_shown: bool) -> bytes:
+    return b"" if is_shown else b" hidden"
 
 
 def html(text: str) -> bytes:
-    """Text as HTML, safe in an element and in a quoted attribute."""
+    """Escape text for HTML elements and quoted attributes."""
     return escape(text).encode("utf-8", "replace")
 
 
 def data(json_text: str) -> bytes:
-    """JSON as an element's text: quotes stay, and cost nothing."""
+    """Escape JSON for the text of an element. Quotes need no escape there, which keeps the page short."""
     return escape(json_text, quote=False).encode("utf-8", "replace")

@@ -1,11 +1,11 @@
-"""Every word a visitor reads, and how numbers and waits are worded: one JSON file a language.
+"""All texts that a visitor reads, and the wording of numbers and waits: one JSON file for each language.
 
-The server words the page with it, and the script gets the same object inside the page, so a language is one
-file. Waits are worded in steps, because an estimate to the second would be a lie, and because a finished
+The server writes the page with these texts, and the script gets the same object inside the page, so a language is one
+file. Waits are worded in steps: an estimate to the second would claim a precision that it does not have, and a finished
 phrase ("2 minutes") needs no plural rules in any language:
 
     seconds  0 ......45.....90......150 ...          19,440 ...
-    worded   less than  about 1  about 2  ...  about  more than
+    wording  less than  about 1  about 2  ...  about  more than
              a minute   minute   minutes       6 hours  6 hours
 """
 
@@ -21,22 +21,22 @@ from typing import Any
 __all__ = ["SCRIPT_PARTS", "Texts"]
 
 SCRIPT_PARTS = ("thousands", "views", "labels", "waits", "notices", "announcements")
-"""What of the file travels in the page for the script."""
+"""The parts of the file that the page contains for the script."""
 
 LEAST_WAIT_S = 45.0
-"""Below this a wait is "less than a minute"."""
+"""A shorter wait is "less than a minute"."""
 
 FEW_SECONDS_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The words of one language. The file's shape is that of `languages/en.json`, key for key."""
+    """The texts of one language. Every file has the same keys as `languages/en.json`."""
 
     data: Mapping[str, Any]
     steps_s: tuple[int, ...] = field(init=False, repr=False, compare=False)
     middles_s: tuple[float, ...] = field(init=False, repr=False, compare=False)
-    """Half-way between one step and the next."""
+    """The middles between one step and the next."""
 
     def __post_init__(self) -> None:
         steps = tuple(seconds for seconds, _ in self.data["waits"]["steps"])
@@ -45,7 +45,7 @@ class Texts:
 
     @classmethod
     def load(cls, language: str = "en") -> "Texts":
-        """Read `languages/<language>.json`; `FileNotFoundError` when there is none."""
+        """Read `languages/<language>.json`. Raises `FileNotFoundError` if there is none."""
         return cls(json.loads((files("waiting_room.languages") / f"{language}.json").read_bytes()))
 
     @property
@@ -57,16 +57,16 @@ class Texts:
         return str(self.data["direction"])
 
     def get(self, part: str, key: str, **values: str) -> str:
-        """One text with its `{names}` replaced; replacements are taken as they are, never searched again."""
+        """Return one text with its `{names}` replaced. The values themselves are not searched for names."""
         return fill(self.data[part][key], values)
 
     def with_view(self, view: str, key: str, text: str) -> "Texts":
-        """The same words but for one text of a view."""
+        """Return the same texts with one text of a view replaced."""
         views = self.data["views"]
         return Texts({**self.data, "views": {**views, view: {**views[view], key: text}}})
 
     def at_most(self, seconds: float) -> str:
-        """The longest step that is no longer than this, in words; below the first it is the first."""
+        """Return the wording of the longest step that is not longer than this; below the first step, the first."""
         steps = self.data["waits"]["steps"]
         return str(steps[max(0, bisect_right(self.steps_s, seconds) - 1)][1])
 
@@ -74,7 +74,7 @@ class Texts:
         return str(self.data["views"][view][key])
 
     def error(self, status_code: int, key: str) -> str:
-        """`title` or `explanation` for a status code; a general one when the code has none of its own."""
+        """Return the `title` or `explanation` of a status code, or a general one if the code has none."""
         errors = self.data["errors"]
         return str(errors.get(str(status_code), errors["other"])[key])
 
@@ -82,11 +82,11 @@ class Texts:
         return f"{value:,}".replace(",", self.data["thousands"])
 
     def wait_step(self, seconds: float | None) -> int | None:
-        """Which wording a wait has: the nearest step, -1 below the first, one more than the last clearly beyond it."""
+        """Return the step of a wait: the nearest one, -1 below the first, `len(steps)` clearly above the last."""
         return None if seconds is None else nearest_step(self.steps_s, self.middles_s, seconds)
 
     def wait(self, seconds: float | None) -> str:
-        """The step nearest to the wait: "about 2 minutes"."""
+        """Return the wording of a wait, as in "about 2 minutes"."""
         waits = self.data["waits"]
         step = self.wait_step(seconds)
         if step is None:
@@ -98,9 +98,9 @@ class Texts:
         return fill(waits["about"], {"wait": waits["steps"][step][1]})
 
     def steps(self, p50_s: float | None, p90_s: float | None) -> tuple[int | None, int | None]:
-        """The wording of the wait, and the first step that is no shorter than the 90th percentile.
+        """Return the step of the wait, and the first step that is not shorter than the 90th percentile.
 
-        The second is None where it would add nothing.
+        The second one is None if it would add no information.
         """
         step = self.wait_step(p50_s)
         if step is None or p90_s is None:
@@ -109,36 +109,36 @@ class Texts:
         return step, None if bound == len(self.steps_s) or bound <= max(0, step) else bound
 
     def within(self, p50_s: float | None, p90_s: float | None) -> str | None:
-        """The second of `steps` in words."""
+        """Return the wording of the second value of `steps`."""
         bound = self.steps(p50_s, p90_s)[1]
         waits = self.data["waits"]
         return None if bound is None else fill(waits["within"], {"wait": waits["steps"][bound][1]})
 
     def retry(self, seconds: float | None) -> str:
-        """When an error is worth another try; None: soon."""
+        """Return when to try again after an error. None means soon."""
         errors, steps = self.data["errors"], self.data["waits"]["steps"]
         if seconds is None:
             wait = errors["moment"]
         elif seconds <= FEW_SECONDS_S:
             wait = errors["seconds"]
         else:
-            wait = next((words for s, words in steps if s >= seconds), steps[-1][1])
+            wait = next((text for s, text in steps if s >= seconds), steps[-1][1])
         return self.get("errors", "retry", wait=wait)
 
     def clock(self, moment_s: float) -> str:
-        """The time of day, named as UTC: the server does not know where the visitor is (the script does)."""
+        """Return the time of day in UTC. Only the script knows the visitor's time zone."""
         return datetime.fromtimestamp(moment_s, UTC).strftime("%H:%M UTC")
 
     def day_and_clock(self, moment_s: float) -> str:
         return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
     def for_script(self) -> str:
-        """The parts the script needs, as one line of JSON."""
+        """Return the parts that the script needs, as one line of JSON."""
         return json.dumps({k: self.data[k] for k in SCRIPT_PARTS}, ensure_ascii=False, separators=(",", ":"))
 
 
 def nearest_step(steps_s: Sequence[int], middles_s: Sequence[float], seconds: float) -> int:
-    """The index of the nearest step, -1 below the first, `len(steps_s)` clearly beyond the last."""
+    """Return the index of the nearest step, -1 below the first, `len(steps_s)` clearly above the last."""
     if seconds < LEAST_WAIT_S:
         return -1
     if seconds > steps_s[-1] * 1.2:
@@ -147,7 +147,7 @@ def nearest_step(steps_s: Sequence[int], middles_s: Sequence[float], seconds: fl
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """Replace `{name}` by its value, in one pass over the text."""
+    """Replace each `{name}` by its value, in one pass over the text."""
     parts = text.split("{")
     out = [parts[0]]
     for part in parts[1:]:

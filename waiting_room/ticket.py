@@ -1,33 +1,33 @@
-"""Ticket and pass: the cookie by which a visitor carries their own place in line.
+"""Ticket and pass: the signed cookie that holds a visitor's place in line.
 
-A room has one cookie, `stanchion_<room>`. It holds a ticket while its visitor waits and a pass once admitted, so a
-front proxy that carries one cookie carries all. Both are text, readable by anybody and forgeable by nobody:
+A room has one cookie, `stanchion_<room>`. It holds a ticket while the visitor waits and a pass after admission, so a
+front proxy that forwards one cookie forwards everything. Both are text that anybody can read and nobody can forge:
 
     t1 . checkout . 3q2-7wAAAAAAAAAAAAAAAA . 1763719200123 . 1763719260 . <signature>
-    |    |          |                        |               |            HMAC-SHA256, base64url, by itsdangerous
-    |    |          |                        |               last sign of life, whole seconds
+    |    |          |                        |               |            HMAC-SHA256, base64url, as itsdangerous does
+    |    |          |                        |               time of the last signing, whole seconds
     |    |          |                        first_seen, milliseconds
-    |    |          id: 128 random bits, base64url
-    |    |          behind it ~a and whole seconds, if the visitor was told to come back only after so many
+    |    |          id: 128 random bits, base64url; then ~a and whole seconds, if the server asked the visitor to
+    |    |          poll again only after that long time
     |    room
     kind and version: t1 a ticket, p1 a pass
 
-    p1 . checkout . <id>~<binding_digest> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
+    p1 . checkout . <id>~<binding digest> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
                          |
-                         whom it was given to: b and four letters, a keyed digest of the browser's family, n and four,
-                         one of the network. They differ from pass to pass, so they tell no two visitors' likeness
+                         b and four letters, a keyed digest of the browser family, then n and four letters, one of the
+                         network. The digests differ from pass to pass, so they do not show which visitors are alike
 
-    j1 . checkout . <id> . <arrived ms> . <signature>           a join_token: its visitor has yet to join the line
+    j1 . checkout . <id> . <arrived ms> . <signature>           a join token: its visitor has no place in line yet
 
-What stands behind a ~ came later: cookies from before have none of it, and older nodes take it for a part of the id.
+The parts after a ~ were added later. Older cookies lack them, and older nodes read them as a part of the id.
 
-Times are Unix time. Ticket and pass are signed under keys derived with different salts, so neither can be passed off as
-the other. Keys form a list: the first signs, all verify, so keys are changed without anybody losing their place.
+Times are Unix time. Ticket and pass are signed with keys derived with different salts, so neither can be used as the
+other. The keys form a list: the first one signs, all verify, so a key can be changed and no visitor loses their place.
 
-Age is judged here against a `now` that the caller passes in and with a stated allowance for clock skew between nodes;
-the library's own time-stamp check would refuse a ticket that was signed by a node one second ahead.
+`judge` checks age against the caller's `now`, with a stated allowance for clock skew between nodes. The time-stamp
+check of itsdangerous would refuse a ticket that a node signed one second ahead.
 
-Any bytes either open or are rejected with a reason; nothing raises. Whoever shows a rejected cookie is a first visitor.
+Every value is either opened or rejected with a reason; nothing raises. A visitor with a rejected cookie counts as new.
 """
 
 import binascii
@@ -36,11 +36,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from waiting_room.signature import TO_URL, Marks, Signatures, derived
+from waiting_room.signature import TO_URL, KeyedDigests, Signatures, derived
 
 __all__ = [
     "ID_BYTES",
-    "SIGN_OF_LIFE_S",
+    "RENEW_AFTER_S",
     "JoinToken",
     "Keyring",
     "Pass",
@@ -54,13 +54,14 @@ __all__ = [
     "new_ticket",
 ]
 
-#: A waiting ticket is signed anew when its sign of life is older than this: an unchanged head makes polls cheap.
-SIGN_OF_LIFE_S: Final = 60.0
-#: The longest cookie that is looked at. Ours have 150 bytes at most; browsers allow 4096.
+#: A waiting ticket is signed again when its last signing is older than this. Unchanged heads make polls cheap.
+RENEW_AFTER_S: Final = 60.0
+#: Longer cookies are rejected unread. Ours have at most 150 bytes; browsers allow 4096.
 MAX_COOKIE_BYTES: Final = 256
-#: Bytes of randomness in an id: as many as a UUID.
+#: Random bytes in an id, as many as in a UUID.
 ID_BYTES: Final = 16
-ID_CHARACTERS: Final = 22  # of them in base64, without padding
+#: Their base64 characters without padding.
+ID_CHARACTERS: Final = 22
 
 
 class Rejection(StrEnum):
@@ -81,47 +82,49 @@ class Rejected:
     reason: Rejection
 
 
-@dataclass(slots=True, init=False)  # never changed, yet not `frozen`; `__init__` by hand: docs/performance.md
+# Never changed, but not `frozen`, and with a written-out `__init__`, for speed: docs/performance.md.
+@dataclass(slots=True, init=False)
 class Ticket:
-    """A place in line. `first_seen` is the time of the first arrival and never changes; both times are seconds."""
+    """A place in line. `first_seen`: the arrival. `seen`: the last signing. Both are Unix time in seconds."""
 
     id: str
     room: str
     first_seen: float
     seen: float
-    told_s: int
-    """So long after `seen` the visitor was told to come back, when that is long."""
+    return_after_s: int
+    """The interval after `seen` at which the visitor was asked to poll again, if it is long, else 0."""
     moved_back_s: float
-    """By how much `renewed` has just put it back; the cookie does not say that."""
+    """The seconds by which `renewed` has just moved the place back. Not a part of the cookie."""
 
     def __init__(
-        self, id: str, room: str, first_seen: float, seen: float, told_s: int = 0, moved_back_s: float = 0.0
+        self, id: str, room: str, first_seen: float, seen: float, return_after_s: int = 0, moved_back_s: float = 0.0
     ) -> None:
         self.id = id
         self.room = room
         self.first_seen = first_seen
         self.seen = seen
-        self.told_s = told_s
+        self.return_after_s = return_after_s
         self.moved_back_s = moved_back_s
 
     def needs_renewal(self, now: float) -> bool:
-        return now - self.seen >= SIGN_OF_LIFE_S
+        return now - self.seen >= RENEW_AFTER_S
 
     def renewed(self, now: float, away_s: float | None = None) -> "Ticket":
-        """The same place with a new sign of life.
+        """Return the ticket signed at `now`, moved back if the visitor was absent for too long.
 
-        away_s: who was away for longer, beyond the appointment, is put back by what is over; never behind a newcomer,
-        as nobody can be away for longer than they have been in line. None: nobody is put back. A sign of life may be a
-        minute older than the last answer, and the allowance is that much shorter.
+        away_s: the longest absence after the appointment that keeps the place; None keeps every place. A longer absence
+        moves the place back by the excess, but never behind a new visitor, because nobody can be absent for longer than
+        they have been in line. `seen` may be up to RENEW_AFTER_S older than the last response, which shortens the
+        allowed absence by as much.
         """
-        over_s = 0.0 if away_s is None else max(0.0, now - self.seen - self.told_s - away_s)
-        first_seen = min(self.first_seen + over_s, now) if over_s else self.first_seen
+        excess_s = 0.0 if away_s is None else max(0.0, now - self.seen - self.return_after_s - away_s)
+        first_seen = min(self.first_seen + excess_s, now) if excess_s else self.first_seen
         return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen)
 
 
-@dataclass(slots=True, init=False)  # as above
+@dataclass(slots=True, init=False)
 class Pass:
-    """The right to skip the line until `expires` (seconds, Unix time)."""
+    """The right to enter the room without waiting, until `expires` (seconds, Unix time)."""
 
     id: str
     room: str
@@ -129,7 +132,7 @@ class Pass:
     admitted_at: float
     expires: float
     binding_digest: str
-    """Whom it was given to, as in the cookie; '' when it does not say."""
+    """The digest of the browser and network that it was given to, as in the cookie; '' if there is none."""
 
     def __init__(
         self, id: str, room: str, first_seen: float, admitted_at: float, expires: float, binding_digest: str = ""
@@ -142,9 +145,9 @@ class Pass:
         self.binding_digest = binding_digest
 
 
-@dataclass(slots=True, init=False)  # as above
+@dataclass(slots=True, init=False)
 class JoinToken:
-    """Of a visitor who is to show some work, or to wait, before they get a place. The place will have this id."""
+    """For a visitor who must solve a join challenge, or wait, to get a place. The ticket will have the same id."""
 
     id: str
     room: str
@@ -157,9 +160,9 @@ class JoinToken:
 
 
 class Keyring:
-    """Signs and opens tickets and passes with a list of secret keys.
+    """Signs and opens tickets, passes and join tokens.
 
-    keys: secrets of at least 16 bytes, newest first. The first signs, all verify.
+    keys: secrets of at least 16 bytes, newest first. The first one signs, all verify.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -167,45 +170,50 @@ class Keyring:
             raise ValueError("at least one secret key is required")
         self._tickets = Signatures(keys, b"stanchion.ticket.v1")
         self._passes = Signatures(keys, b"stanchion.pass.v1")
-        self._slips = Signatures(keys, b"stanchion.join_token.v1")
-        self._kinds = {b"t1.": self._tickets, b"p1.": self._passes, b"j1.": self._slips}
-        self._marks = Marks(keys, b"stanchion.mark.v1")
-        self.claims = Signatures(keys, b"stanchion.premium.v1")
-        """Of what the shop says of its visitors (`edge/decision/premium.py`)."""
+        # The salts are a part of the cookie format. Some still have names that the code does not use any more.
+        self._join_tokens = Signatures(keys, b"stanchion.slip.v1")
+        self._kinds = {b"t1.": self._tickets, b"p1.": self._passes, b"j1.": self._join_tokens}
+        self._digests = KeyedDigests(keys, b"stanchion.mark.v1")
+        self.premium = Signatures(keys, b"stanchion.premium.v1")
+        """Signs the shop's statement that a visitor is a known customer (`edge/decision/premium.py`)."""
         self.challenge_keys = tuple(derived(key, b"stanchion.challenge.v1") for key in keys)
-        """Keys for challenges, newest first."""
+        """Keys of the join challenges, newest first."""
 
-    def seal(self, what: Ticket | Pass | JoinToken) -> str:
-        """The cookie's value."""
-        if isinstance(what, JoinToken):
-            return self._slips.sign(f"j1.{what.room}.{what.id}.{_ms(what.arrived)}".encode()).decode()
-        if isinstance(what, Ticket):
-            ident = f"{what.id}~a{what.told_s}" if what.told_s else what.id
-            payload = f"t1.{what.room}.{ident}.{_ms(what.first_seen)}.{int(what.seen)}"
+    def seal(self, credential: Ticket | Pass | JoinToken) -> str:
+        """Return the value of the cookie."""
+        if isinstance(credential, JoinToken):
+            return self._join_tokens.sign(
+                f"j1.{credential.room}.{credential.id}.{_ms(credential.arrived)}".encode()
+            ).decode()
+        if isinstance(credential, Ticket):
+            ident = f"{credential.id}~a{credential.return_after_s}" if credential.return_after_s else credential.id
+            payload = f"t1.{credential.room}.{ident}.{_ms(credential.first_seen)}.{int(credential.seen)}"
             return self._tickets.sign(payload.encode()).decode()
-        times = f"{_ms(what.first_seen)}.{_ms(what.admitted_at)}.{int(what.expires)}"
-        ident = f"{what.id}~{what.binding_digest}" if what.binding_digest else what.id
-        return self._passes.sign(f"p1.{what.room}.{ident}.{times}".encode()).decode()
+        times = f"{_ms(credential.first_seen)}.{_ms(credential.admitted_at)}.{int(credential.expires)}"
+        ident = f"{credential.id}~{credential.binding_digest}" if credential.binding_digest else credential.id
+        return self._passes.sign(f"p1.{credential.room}.{ident}.{times}".encode()).decode()
 
     def binding_digest(self, ident: str, browser: str, network: str) -> str:
-        """What the pass of a visitor says of whom it was given to."""
-        return f"b{self._marks.of(_marked(ident, browser))}n{self._marks.of(_marked(ident, network))}"
+        """Return the digest of the visitor's browser and network for the pass with this id."""
+        return f"b{self._digests.of(_digest_input(ident, browser))}n{self._digests.of(_digest_input(ident, network))}"
 
-    def differing(self, held: Pass, browser: str, network: str) -> tuple[str, ...]:
-        """In what whoever shows a pass differs from whom it was given to: 'browser', 'network'."""
-        binding_digest, end = held.binding_digest, 1 + Marks.LENGTH
+    def differing(self, shown: Pass, browser: str, network: str) -> tuple[str, ...]:
+        """Return what differs from the time when the pass was given: 'browser', 'network', both or nothing."""
+        binding_digest, end = shown.binding_digest, 1 + KeyedDigests.LENGTH
         if len(binding_digest) != 2 * end:
             return ()
         differs: tuple[str, ...] = ()
-        if not self._marks.fits(binding_digest[1:end], _marked(held.id, browser)):
+        if not self._digests.matches(binding_digest[1:end], _digest_input(shown.id, browser)):
             differs = ("browser",)
-        if not self._marks.fits(binding_digest[end + 1 :], _marked(held.id, network)):
+        if not self._digests.matches(binding_digest[end + 1 :], _digest_input(shown.id, network)):
             differs += ("network",)
         return differs
 
     def read(self, value: str, room: str) -> Ticket | Pass | JoinToken | Rejected:
-        """What a cookie's value says, or why it says nothing. Reads no clock: the result holds for as long as the
-        keys do, so it may be remembered; whether it still counts is `judge`'s to say, at every request.
+        """Return the content of a cookie's value, or the reason why it is rejected.
+
+        It reads no clock, so the result is valid as long as the keys are and may be cached. `judge` decides at every
+        request whether the content still counts.
         """
         if len(value) > MAX_COOKIE_BYTES:
             return Rejected(Rejection.OVERSIZED)
@@ -219,17 +227,17 @@ class Keyring:
             return Rejected(Rejection.SIGNATURE)
         try:
             fields = payload.decode("ascii").split(".")
-            opened = _ticket(fields) if kind == b"t1." else _pass(fields) if kind == b"p1." else _slip(fields)
+            opened = _ticket(fields) if kind == b"t1." else _pass(fields) if kind == b"p1." else _join_token(fields)
         except ValueError:
             return Rejected(Rejection.MALFORMED)
         return opened if opened.room == room else Rejected(Rejection.ROOM)
 
 
 def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float) -> Rejected | None:
-    """Why an authentic ticket or pass does not count now; None when it does.
+    """Return why an authentic ticket or pass does not count now, or None if it counts.
 
-    A time in the future is allowed up to `skew_s`: clocks of nodes differ. It is taken as it is, because clamping it
-    would make the place depend on the node that looks. Tickets end `lifetime_s` after the first arrival.
+    A time may be up to `skew_s` in the future, because the clocks of nodes differ. It is not clamped to `now`: then the
+    place would depend on the node that reads it. A ticket ends `lifetime_s` after the arrival.
     """
     if isinstance(opened, Pass):
         if opened.admitted_at > now + skew_s:
@@ -241,42 +249,43 @@ def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float
 
 
 def _ticket(fields: list[str]) -> Ticket:
-    _, room, named, first_seen_ms, seen = fields
-    ident, _, told = named.partition("~a")
-    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)), int(told or 0))
+    _, room, name, first_seen_ms, seen = fields
+    ident, _, return_after = name.partition("~a")
+    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)), int(return_after or 0))
 
 
 def _pass(fields: list[str]) -> Pass:
-    _, room, named, first_seen_ms, admitted_ms, expires = fields
-    ident, _, binding_digest = named.partition("~")
+    _, room, name, first_seen_ms, admitted_ms, expires = fields
+    ident, _, binding_digest = name.partition("~")
     return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)), binding_digest)
 
 
-def _slip(fields: list[str]) -> JoinToken:
+def _join_token(fields: list[str]) -> JoinToken:
     _, room, ident, arrived_ms = fields
     return JoinToken(ident, room, int(arrived_ms) / 1000)
 
 
-def _marked(ident: str, what: str) -> bytes:
-    return f"{ident} {what}".encode("utf-8", "surrogatepass")
+def _digest_input(ident: str, value: str) -> bytes:
+    return f"{ident} {value}".encode("utf-8", "surrogatepass")
 
 
 def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:
-    """A first visit's ticket. entropy: ID_BYTES random bytes, from the caller."""
+    """Return the ticket of a new visitor. entropy: ID_BYTES random bytes."""
     return Ticket(_new_id(entropy), room, _ms(now) / 1000, float(int(now)))
 
 
 def new_join_token(room: str, now: float, entropy: bytes) -> JoinToken:
-    """The same for a visitor who is to show some work first."""
+    """Return the join token of a new visitor. entropy: ID_BYTES random bytes."""
     return JoinToken(_new_id(entropy), room, _ms(now) / 1000)
 
 
 def _new_id(entropy: bytes) -> str:
     if len(entropy) != ID_BYTES:
-        raise ValueError(f"a ticket's id takes {ID_BYTES} random bytes, got {len(entropy)}")
+        raise ValueError(f"the id of a ticket needs {ID_BYTES} random bytes, got {len(entropy)}")
     return _to_base64(entropy)[:ID_CHARACTERS].translate(TO_URL).decode()
 
 
+#: In compiled code an imported name costs a look-up in its module at each call; a `Final` does not.
 _to_base64: Final = binascii.b2a_base64
 
 
@@ -285,9 +294,9 @@ def cookie_name(room: str) -> str:
 
 
 def cookie_values(header: str, name: str) -> list[str]:
-    """All values that a `Cookie` header gives to `name`, in order (RFC 6265, 5.4: pairs separated by '; ').
+    """Return all values that a `Cookie` header gives to `name`, in order (RFC 6265, 5.4: pairs separated by '; ').
 
-    Found by position rather than by parsing every pair: a browser's header holds many cookies, and one is ours.
+    It searches for the name instead of parsing every pair, because a browser sends many cookies and one is ours.
     """
     values: list[str] = []
     needle = name + "="
@@ -301,5 +310,5 @@ def cookie_values(header: str, name: str) -> list[str]:
 
 
 def _ms(moment_s: float) -> int:
-    """To the nearest. Not `round`, which takes ten times as long to settle what a tie is."""
+    """Return milliseconds, rounded to the nearest. `round` takes ten times as long, because of its rule for ties."""
     return int(moment_s * 1000 + 0.5)

@@ -2,14 +2,14 @@
 
 position  p moves on at the pace of the last response, and follows each response a:
               expected = p (1 - dt / a.p50 * a.position / p)     error = (a.position - expected) / the larger one
-              p = expected + k (a.position - expected)             k = FOLLOWS + (1 - FOLLOWS) (bias / size)^2
+              p = expected + k (a.position - expected)             k = PLACE_GAIN + (1 - PLACE_GAIN) (bias / size)^2
           bias and size are running means of the error and of its absolute value. So responses that scatter are
           averaged, and responses that all say "less" (visitors leave) are followed at once. Trigg and Leach,
           "Exponential smoothing with an adaptive response rate", Operational Research Quarterly 18 (1967).
           A response that is off by more than SURPRISE starts the mean anew. If it is better by that much, and
           WELL_KNOWN responses have come since the last start, it does so only if the next response agrees, because a
           node that few visitors poll takes the line to be short.
-wait      counts down, follows each response by WAIT_FOLLOWS, and is worded as the nearest of STEPS_S.
+wait      counts down, follows each response by WAIT_GAIN, and is worded as the nearest of STEPS_S.
 both      get worse only if AGREEING responses in a row say so.
 """
 
@@ -20,27 +20,27 @@ from typing import Final
 
 __all__ = [
     "AGREEING",
-    "FOLLOWS",
-    "KNOWN",
+    "BIAS_GAIN",
+    "EXACT_RATIO",
     "LEAST_S",
     "NOISE",
-    "NOTICES",
+    "PLACE_GAIN",
     "STEPS_S",
     "SURPRISE",
-    "WAIT_FOLLOWS",
+    "WAIT_GAIN",
     "WELL_KNOWN",
     "Page",
     "nearest_step",
 ]
 
 AGREEING: Final = 3
-FOLLOWS: Final = 0.3
-NOTICES: Final = 0.15
+PLACE_GAIN: Final = 0.3
+BIAS_GAIN: Final = 0.15
 NOISE: Final = 0.1
-KNOWN: Final = 1.08
+EXACT_RATIO: Final = 1.08
 SURPRISE: Final = 0.35
 WELL_KNOWN: Final = 2
-WAIT_FOLLOWS: Final = 0.4
+WAIT_GAIN: Final = 0.4
 LEAST_S: Final = 45.0
 #: A wait counts as longer if this share of it is still longer.
 CLEARLY: Final = 0.9
@@ -88,13 +88,13 @@ class Page:
         self._is_doubted = False
         if abs(error) > SURPRISE:
             self._mean, self._responses = position, 1
-            self._bias, self._size = 0.0, NOISE * max(0.0, p90_s / wait_s - KNOWN)
+            self._bias, self._size = 0.0, NOISE * max(0.0, p90_s / wait_s - EXACT_RATIO)
             return position
         self._responses += 1
-        self._bias += NOTICES * (error - self._bias)
-        self._size += NOTICES * (abs(error) - self._size)
+        self._bias += BIAS_GAIN * (error - self._bias)
+        self._size += BIAS_GAIN * (abs(error) - self._size)
         one_sided = (self._bias / self._size) ** 2 if self._size > 0.0 else 0.0
-        follows = max(FOLLOWS + (1.0 - FOLLOWS) * one_sided, 1.0 / self._responses)
+        follows = max(PLACE_GAIN + (1.0 - PLACE_GAIN) * one_sided, 1.0 / self._responses)
         self._mean = expected + follows * (position - expected)
         return max(1, floor(self._mean + 0.5))
 
@@ -103,7 +103,7 @@ class Page:
             self.wait_s = p50_s
         else:
             expected = max(0.0, self.wait_s - (at_s - self._at_s))
-            self.wait_s = expected + WAIT_FOLLOWS * (p50_s - expected)
+            self.wait_s = expected + WAIT_GAIN * (p50_s - expected)
         step = nearest_step(self.wait_s)
         is_worse = self.step is not None and nearest_step(CLEARLY * self.wait_s) > self.step
         self._step_worse = self._step_worse + 1 if is_worse else 0

@@ -34,7 +34,7 @@ class Premium:
     """Reads and writes claims. lifetime_s: how long a claim lasts; the shop renews it by saying so again."""
 
     def __init__(self, keys: Keyring, cookies: Cookies, lifetime_s: float) -> None:
-        self._signatures = keys.claims
+        self._signatures = keys.premium
         self._cookies = cookies
         self._lifetime_s = lifetime_s
 

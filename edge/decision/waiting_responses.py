@@ -96,7 +96,7 @@ class WaitingResponses:
         cookie: Headers = ()
         after_s = status.poll_after_s
         if room.away_s is not None and after_s is not None and after_s > LONG_S:
-            given = replace(given or ticket.renewed(now), told_s=math.ceil(after_s))
+            given = replace(given or ticket.renewed(now), return_after_s=math.ceil(after_s))
         if given is not None:
             status.moved_back_s = given.moved_back_s
             lifetime_s = room.lifetime_s - (now - ticket.first_seen)

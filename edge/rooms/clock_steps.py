@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from waiting_room.ticket import SIGN_OF_LIFE_S, Pass, Ticket
+from waiting_room.ticket import RENEW_AFTER_S, Pass, Ticket
 
 __all__ = ["ClockSteps"]
 
@@ -91,5 +91,5 @@ def _shifted(credential: Ticket | Pass, by: float, now: float) -> Ticket | Pass:
     if isinstance(credential, Pass):
         admitted_at, expires = credential.admitted_at + by, credential.expires + by
         return replace(credential, first_seen=first_seen, admitted_at=admitted_at, expires=expires)
-    seen = min(credential.seen + by, now - SIGN_OF_LIFE_S)  # so that it is signed again
+    seen = min(credential.seen + by, now - RENEW_AFTER_S)  # so that it is signed again
     return replace(credential, first_seen=first_seen, seen=seen)

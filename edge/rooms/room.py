@@ -14,7 +14,7 @@ from edge.rooms.upstream_health import UpstreamHealth
 from edge.rooms.vacancies import TriedTickets, Vacancies
 from edge.settings.room import RoomSettings
 from waiting_room.page import WaitingPage
-from waiting_room.status import State, Words
+from waiting_room.status import SharedFields, State
 from waiting_room.ticket import Pass, Ticket, cookie_name
 
 __all__ = ["Room", "RoomHistory", "place_of"]
@@ -90,17 +90,17 @@ class Room:
     def __repr__(self) -> str:
         return f"<Room {self.name} {self.door!r}>"
 
-    def words(self) -> Words:
+    def words(self) -> SharedFields:
         """Return what the status documents of all waiting visitors share."""
         if self.stock.latest is not self._worded:
             self._worded = self.stock.latest
             self._words = self._new_words()
         return self._words
 
-    def _new_words(self) -> Words:
+    def _new_words(self) -> SharedFields:
         stock = self.stock
         state = State.SOLD_OUT if stock.is_paused else State.WAITING
-        return Words(state, self.name, self.message, stock.free, stock.held)
+        return SharedFields(state, self.name, self.message, stock.free, stock.held)
 
     def set_missing(self, missing: tuple[str, ...]) -> None:
         """Set which dependencies are missing. While any is, the room admits nobody."""

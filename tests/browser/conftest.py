@@ -1,6 +1,6 @@
-"""A real Chromium for the session, and visitors in it who note everything that a page must not do.
+"""A real Chromium for the session. Its visitors record everything that a page must not do.
 
-Tests run on the session's event loop, because the browser lives there:
+Tests run on the session's event loop, because the browser belongs to it:
 `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
 """
 
@@ -31,13 +31,13 @@ REPORT_VIOLATIONS = """
     document.addEventListener("securitypolicyviolation",
         (event) => console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`));
 """
-PATIENCE_MS = 10_000
-"""How long a condition may take to come true before it counts as false."""
+TIMEOUT_MS = 10_000
+"""The time after which a condition that is not true counts as false."""
 
 
 @dataclass
 class Watch:
-    """What a visitor's page did that no page of ours may do."""
+    """Records what a visitor's page did that our pages must not do."""
 
     origin: str
     faults: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Watch:
     def request(self, request: Request) -> None:
         url = urlsplit(request.url)
         if f"{url.scheme}://{url.netloc}" != self.origin:
-            self.faults.append(f"asked for something elsewhere: {request.url}")
+            self.faults.append(f"request to another origin: {request.url}")
 
     def console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
@@ -60,9 +60,9 @@ Arrive = Callable[..., Awaitable[Page]]
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium, one for the session; every test makes contexts of its own in it.
+    """Yield Debian's Chromium, one for the session. Every test makes its own contexts in it.
 
-    It never skips: without a browser the page is untested, and that is a failure.
+    It never skips: without a browser the page is not tested, and that is a failure.
     """
     if not os.access(CHROMIUM, os.X_OK):
         pytest.fail(f"{CHROMIUM} is missing: run tests/system-packages.sh (apt-get install chromium)", pytrace=False)
@@ -85,17 +85,17 @@ def watch(edge: ScriptedEdge) -> Watch:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def arrive(chromium: Browser, edge: ScriptedEdge, watch: Watch) -> AsyncIterator[Arrive]:
-    """Come to the protected address (or `path`) as a new visitor, with a clock that the test can move.
+    """Yield a function that opens the protected address, or `path`, as a new visitor whose clock the test can move.
 
-    Every visitor is watched to the end of the test: a request to another origin, a violation of the content
-    security policy, an error of the script or on the console fails it.
+    The test fails if the page of a visitor sends a request to another origin, violates the content security policy, or
+    causes an error in the script or on the console.
     """
     contexts = []
 
     async def arrive(path: str = "/checkout", *, clock: float | str | None = None, **options: Any) -> Page:
         context = await chromium.new_context(**{"locale": "en-GB", "timezone_id": "Europe/Berlin", **options})
         contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         await context.add_init_script(REPORT_VIOLATIONS)
         page = await context.new_page()
         page.on("request", watch.request)

@@ -1,14 +1,14 @@
-"""An edge that answers from a script: what each poll gets is a list, what was asked is another.
+"""An edge that answers from a script: one list says what each poll gets, another records what was requested.
 
-It serves the real page and the real static files under the real headers, and hands out a ticket and a pass as
-the edge does; only the line is made up. A test says what comes next, and then reads what the visitor did:
+It serves the real page and the real static files with the real headers, and it sets a ticket and a pass as the edge
+does. Only the line is simulated. A test sets the next responses and then reads what the visitor did:
 
     edge.pages = [waiting(1240, 95)]                       # each load of the protected address takes one
-    edge.answers = [Fault.DROPPED, Reply(503, retry_after=20), waiting(1100, 80), admitted()]    # each poll
+    edge.answers = [Fault.DROPPED, Reply(503, retry_after=20), waiting(1100, 80), admitted()]    # each poll takes one
     ...
     assert len(edge.polls) == 5
 
-The last of each list is repeated for ever.
+The last entry of each list is used again and again.
 """
 
 import asyncio
@@ -36,15 +36,15 @@ PROTECTED = "The shop"
 
 
 class Fault(enum.Enum):
-    """Ways not to answer."""
+    """A poll without a response."""
 
-    DROPPED = "the connection is cut without an answer"
-    SILENT = "the connection stays open and nothing comes"
+    DROPPED = "the connection is cut without a response"
+    SILENT = "the connection stays open and nothing is sent"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that is no status document."""
+    """A response that is not a status document."""
 
     code: int
     retry_after: int | None = None
@@ -86,26 +86,28 @@ def closed(poll_after_s: float | None = None) -> Status:
 
 
 class ScriptedEdge:
-    """One room at `/checkout`, which shows the protected content to whoever has the pass."""
+    """One room at `/checkout`. A visitor with the pass gets the protected content."""
 
     def __init__(self) -> None:
         self.origin = ""
         self.pages: list[Status] = [waiting(1240, 95)]
         self.answers: list[Answer] = [waiting(1240, 95)]
         self.polls: list[bool] = []
-        """For every poll, whether it brought a ticket."""
+        """For every poll, whether it carried a ticket."""
         self.visits: list[str] = []
         """The method of every request for `/checkout`."""
         self.takes_passes = True
-        """False: the pass is not honoured, as when the shop sends people back."""
+        """False: the pass is ignored, as if the shop sends visitors back."""
         self.gives_tickets = True
-        """False: as if the visitor's browser kept no cookie."""
-        self.answering = asyncio.Event()
-        """Polls are answered while it is set."""
-        self.answering.set()
+        """False: no ticket is set, as if the browser kept no cookie."""
+        self.may_answer = asyncio.Event()
+        """Polls are answered while this is set."""
+        self.may_answer.set()
+        self.may_load = asyncio.Semaphore(1_000_000)
+        """Each load of the protected address takes one. While there is none, the browser shows the page before it."""
         self.cookies_missing = False
-        """True: the page is the one that explains cookies."""
-        self._newcomers = count(1)
+        """True: the page explains cookies."""
+        self._new_visitors = count(1)
         self._assets = Assets.load()
         self._page = WaitingPage(self._assets, ROOM, "Lumen Records")
         self._errors = ErrorPage(self._assets)
@@ -139,11 +141,12 @@ class ScriptedEdge:
 
     async def _checkout(self, request: web.Request) -> web.Response:
         self.visits.append(request.method)
+        await self.may_load.acquire()
         if self.takes_passes and PASS in request.cookies:
             return await self._protected(request)
-        status = take(self.pages)
+        status = next_entry(self.pages)
         if status.state is State.ADMITTED:
-            return grant(await self._protected(request))
+            return with_pass(await self._protected(request))
         first_seen, ticket = self._ticket(request)
         body = self._page.render(
             replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time()
@@ -157,14 +160,14 @@ class ScriptedEdge:
 
     async def _status(self, request: web.Request) -> web.Response:
         self.polls.append(TICKET in request.cookies)
-        await self.answering.wait()
-        match take(self.answers):
+        await self.may_answer.wait()
+        match next_entry(self.answers):
             case Fault.DROPPED:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response()
             case Fault.SILENT:
-                await asyncio.Event().wait()  # until the visitor gives up
+                await asyncio.Event().wait()  # until the visitor cancels the poll
                 raise AssertionError
             case Reply(code, retry_after):
                 headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
@@ -174,11 +177,11 @@ class ScriptedEdge:
                 body = replace(status, first_seen=first_seen).to_json()
                 headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
                 response = self._identify(web.Response(body=body, headers=headers), ticket)
-                return grant(response) if status.state is State.ADMITTED else response
+                return with_pass(response) if status.state is State.ADMITTED else response
 
     def _ticket(self, request: web.Request) -> tuple[float, str]:
-        """First arrival and cookie; newcomers are a whole second apart, so that no two are the same."""
-        ticket = request.cookies.get(TICKET) or str(int(time()) - 60 + next(self._newcomers))
+        """Return the arrival and the cookie. New visitors are one second apart, so no two have the same arrival."""
+        ticket = request.cookies.get(TICKET) or str(int(time()) - 60 + next(self._new_visitors))
         return float(ticket), ticket
 
     def _identify(self, response: web.Response, ticket: str) -> web.Response:
@@ -202,11 +205,11 @@ class ScriptedEdge:
         return web.Response(status=code, body=self._errors.render(code, retry_after_s=15), headers=PAGE_HEADERS)
 
 
-def take(script: list[T]) -> T:
-    """The next entry; the last one stays."""
+def next_entry(script: list[T]) -> T:
+    """Return the next entry. The last one stays in the list."""
     return script.pop(0) if len(script) > 1 else script[0]
 
 
-def grant(response: web.Response) -> web.Response:
+def with_pass(response: web.Response) -> web.Response:
     response.set_cookie(PASS, "yes", httponly=True, samesite="Lax")
     return response

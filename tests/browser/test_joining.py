@@ -1,4 +1,4 @@
-"""A place that costs some work, in a real browser before a real edge: with scripts a moment, without a told wait."""
+"""A join challenge in a real browser and a real edge: solved by the script, or waited for without scripts."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Request, expect
 
 from tests.browser.conftest import REPORT_VIOLATIONS, Watch
-from tests.browser.test_real_edge import PATIENCE_MS
+from tests.browser.test_real_edge import TIMEOUT_MS
 from tests.edge.running import one_room, running_edge, running_upstream, wait_until
 from tests.edge.whole import Upstream
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.mark.parametrize("with_scripts", [True, False], ids=["scripts on", "scripts off"])
 async def test_a_visitor_joins_and_gets_in(chromium: Browser, tmp_path: Path, with_scripts: bool) -> None:
-    """The puzzle is solved in a worker of ours, within the policy; without scripts the page says how long it takes."""
+    """Our worker solves the puzzle within the policy. Without scripts the page says how long the wait is."""
     without_s = 600 if with_scripts else 5
     join = {"proof": "all", "difficulty": 3000, "no_script_wait_seconds": without_s}
     async with (
@@ -27,25 +27,25 @@ async def test_a_visitor_joins_and_gets_in(chromium: Browser, tmp_path: Path, wi
         await context.add_init_script(REPORT_VIOLATIONS)
         page = await context.new_page()
         watch = Watch(edge.url)
-        asked: list[str] = []
+        requests: list[str] = []
 
-        def note(request: Request) -> None:
-            asked.append(request.url)
+        def record(request: Request) -> None:
+            requests.append(request.url)
 
         page.on("request", watch.request)
-        page.on("request", note)
+        page.on("request", record)
         page.on("console", watch.console)
         page.on("pageerror", watch.error)
-        came = time.monotonic()
+        arrived = time.monotonic()
         await page.goto(f"{edge.url}/checkout")
         if not with_scripts:
             await expect(page.locator("#headline")).to_have_text("One moment")
-            await expect(page.locator("#next")).to_contain_text("Where scripts are off it takes less than a minute")
-        await expect(page.get_by_text("the shop", exact=True)).to_be_visible(timeout=PATIENCE_MS)
-        solutions = [url for url in asked if "altcha=" in url]
+            await expect(page.locator("#next")).to_contain_text("If scripts are off, it takes less than a minute")
+        await expect(page.get_by_text("the shop", exact=True)).to_be_visible(timeout=TIMEOUT_MS)
+        solutions = [url for url in requests if "altcha=" in url]
         assert len(solutions) == with_scripts
         if not with_scripts:
-            assert time.monotonic() - came >= without_s - 0.5
+            assert time.monotonic() - arrived >= without_s - 0.5
         metric = 'stanchion_join_challenges_total{result="%s",room="checkout"}' % (
             "solved" if with_scripts else "waited"
         )
@@ -53,6 +53,6 @@ async def test_a_visitor_joins_and_gets_in(chromium: Browser, tmp_path: Path, wi
         async def is_counted() -> bool:
             return await edge.metric(metric) == 1
 
-        await wait_until(is_counted, "counts are carried over twice a second")
+        await wait_until(is_counted, "the workers report their counts twice a second")
         assert watch.faults == []
         await context.close()

@@ -1,4 +1,4 @@
-"""A real browser, the real edge, the real shop, a real crowd in front: it waits, and gets in."""
+"""A real browser, the real edge and the real shop, behind many other visitors: the visitor waits and gets in."""
 
 import asyncio
 import random
@@ -18,13 +18,13 @@ from tests.edge.running import RunningEdge, one_room, running_edge, running_upst
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: Long enough for a line of some seconds on a busy machine.
-PATIENCE_MS = 30_000
+#: Long enough for a line of several seconds on a busy machine.
+TIMEOUT_MS = 30_000
 
 
 @asynccontextmanager
-async def a_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
-    """An edge before a shop, with that many people waiting already."""
+async def edge_with_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
+    """Yield an edge with a shop behind it, with this many visitors in line."""
     async with (
         running_shop(stock=500, checkouts_per_second=10, seconds_per_checkout=0.1) as shop,
         running_edge(
@@ -36,11 +36,11 @@ async def a_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
         plan = CrowdPlan(rush=people, rush_s=0.5, total=people, impatient=0.0, buy=False)
         crowd = group.create_task(Crowd(edge.url, "/checkout", plan, random.Random(5)).play())
 
-        async def all_are_there() -> bool:
+        async def most_are_in_line() -> bool:
             [room] = (await edge.status())["rooms"]
             return bool(room["waiting"] >= people // 2)
 
-        await wait_until(all_are_there, "the crowd is in line")
+        await wait_until(most_are_in_line, "the other visitors are in line")
         yield edge
         crowd.cancel()
 
@@ -51,8 +51,8 @@ async def place_of(page: Page) -> int:
 
 @pytest.mark.parametrize("with_scripts", [True, False], ids=["scripts on", "scripts off"])
 async def test_a_visitor_waits_in_line_and_gets_in(chromium: Browser, tmp_path: Path, with_scripts: bool) -> None:
-    """They see their place and wait at once, the place shrinks, and the page gives way to the shop's checkout."""
-    async with a_line(tmp_path, people=24) as edge:
+    """The visitor sees a place and a wait at once, the place shrinks, and then the shop's checkout is shown."""
+    async with edge_with_line(tmp_path, people=24) as edge:
         context = await chromium.new_context(java_script_enabled=with_scripts)
         page = await context.new_page()
         watch = Watch(edge.url)
@@ -64,18 +64,18 @@ async def test_a_visitor_waits_in_line_and_gets_in(chromium: Browser, tmp_path: 
         first = await place_of(page)
         assert first > 1
 
-        async def came_forward() -> bool:
-            """With scripts off every load shows the estimate as it is, which may waver by one or two on its way."""
+        async def has_moved_forward() -> bool:
+            """Without scripts every load shows the raw estimate, which may vary by one or two."""
             try:
                 return not await page.locator("#place").count() or await place_of(page) < first
-            except PlaywrightError:  # the page gave way while it was being read
+            except PlaywrightError:  # the page was replaced while it was read
                 return False
 
-        if with_scripts:  # the script never shows a place that grows: the first change is a step forward
-            await expect(page.locator("#place")).not_to_have_text(str(first), timeout=PATIENCE_MS)
-            assert await came_forward()
-        await wait_until(came_forward, "the place in line shrinks")
-        await expect(page.locator("input[name=card]")).to_be_visible(timeout=PATIENCE_MS)
+        if with_scripts:  # the script never shows a growing place, so the first change is a step forward
+            await expect(page.locator("#place")).not_to_have_text(str(first), timeout=TIMEOUT_MS)
+            assert await has_moved_forward()
+        await wait_until(has_moved_forward, "the place in line shrinks")
+        await expect(page.locator("input[name=card]")).to_be_visible(timeout=TIMEOUT_MS)
         assert page.url == f"{edge.url}/checkout"
         await page.fill("input[name=name]", "A Visitor")
         await page.click("button[type=submit]")
@@ -84,9 +84,9 @@ async def test_a_visitor_waits_in_line_and_gets_in(chromium: Browser, tmp_path: 
         await context.close()
 
 
-async def test_a_payment_provider_sends_a_visitor_back_by_a_form(chromium: Browser, tmp_path: Path) -> None:
-    """Another site's form comes without SameSite=Lax cookies: a callback passes all the same, and the page behind it is
-    reached by the pass. Any other path of the room is the waiting page, for the form has no place.
+async def test_a_payment_provider_can_send_a_visitor_back_by_a_form(chromium: Browser, tmp_path: Path) -> None:
+    """A form of another site sends no SameSite=Lax cookies. A callback path passes without them, and the page after it
+    gets the pass. Any other path of the room shows the waiting page, because the request has no place.
     """
     cookies: dict[str, str] = {}
 
@@ -108,15 +108,15 @@ async def test_a_payment_provider_sends_a_visitor_back_by_a_form(chromium: Brows
             context = await chromium.new_context()
             page = await context.new_page()
             await page.goto(f"{edge.url}/checkout")
-            await expect(page.get_by_text("the shop: /checkout")).to_be_visible(timeout=PATIENCE_MS)
+            await expect(page.get_by_text("the shop: /checkout")).to_be_visible(timeout=TIMEOUT_MS)
             other_site = elsewhere.replace("127.0.0.1", "localhost")
             await page.goto(f"{other_site}/?to=/checkout/paid")
             await page.click("button")
-            await expect(page.get_by_text("the shop: /checkout/thanks")).to_be_visible(timeout=PATIENCE_MS)
+            await expect(page.get_by_text("the shop: /checkout/thanks")).to_be_visible(timeout=TIMEOUT_MS)
             assert "stanchion_" not in cookies["/checkout/paid"]
             assert "stanchion_checkout=p" in cookies["/checkout/thanks"]
             await page.goto(f"{other_site}/?to=/checkout/other")
             await page.click("button")
-            await expect(page.locator("#wait")).to_be_visible(timeout=PATIENCE_MS)
+            await expect(page.locator("#wait")).to_be_visible(timeout=TIMEOUT_MS)
             assert "/checkout/other" not in cookies
             await context.close()

@@ -34,7 +34,7 @@ def test_responses_that_scatter_are_averaged(noise: float) -> None:
 def test_the_page_follows_at_once_when_visitors_leave() -> None:
     """Half of the line leaves within two minutes, so positions shrink twice as fast as the line is served.
 
-    A mean with a fixed weight of FOLLOWS would be off by a quarter.
+    A mean with a fixed weight of PLACE_GAIN would be off by a quarter.
     """
     positions = [15_000.0]
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""Reading a page as a browser does, and what a shop may write into one."""
+"""Parse a page as a browser does, and generate the texts that a shop may put into one."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 __all__ = ["Outline", "messages", "outline", "texts"]
 
-SLOTS = {"place", "wait", "within", "held", "stock", "updated", "since"}
+PLACEHOLDERS = {"place", "wait", "within", "held", "stock", "updated", "since"}
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 hostile = st.sampled_from(
@@ -26,7 +26,7 @@ messages = st.none() | texts | st.builds(lambda a, b, c: a + b + c, texts, hosti
 
 
 class Outline(HTMLParser):
-    """The tags with the names of their attributes, and the text of every element with an id."""
+    """The tags of a page with the names of their attributes, and the text of every element with an id."""
 
     VOID = frozenset({"meta", "link"})
 
@@ -39,7 +39,7 @@ class Outline(HTMLParser):
         self.feed(document.decode())
         self.close()
         assert self._open == [], "every element is closed"
-        for name in SLOTS & self.texts.keys():  # these may be wider than what stands in them
+        for name in PLACEHOLDERS & self.texts.keys():  # a placeholder may be wider than its value
             self.texts[name] = self.texts[name].rstrip(" ")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -57,6 +57,6 @@ class Outline(HTMLParser):
 
 
 def outline(document: bytes) -> list[tuple[str, tuple[str, ...]]]:
-    """The structure, without the refresh that comes and goes with the state."""
+    """Return the structure of a page, without the refresh, which depends on the state."""
     tags = Outline(document).tags
     return [(tag, names) for tag, names in tags if tag != "noscript" and names != ("http-equiv", "content")]

@@ -1,4 +1,4 @@
-"""The static files, as they are served."""
+"""The static files in the form in which they are served."""
 
 import gzip
 
@@ -8,7 +8,7 @@ ASSETS = Assets.load()
 
 
 def test_assets_are_small_and_named_by_content() -> None:
-    """A name changes with its content, so a browser may keep what it has for a year."""
+    """A name changes with the content, so a browser may keep a file for a year."""
     before, after = Assets({"a.css": b"1"}), Assets({"a.css": b"2"})
     assert before.url("a.css") != after.url("a.css")
     assert before.url("a.css") == Assets({"a.css": b"1"}).url("a.css")

@@ -1,4 +1,4 @@
-"""The error page's bytes: whatever is put in, it stays the same document."""
+"""The error page: no value changes the structure of the document."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ ASSETS = Assets.load()
     explanation=messages,
     after=st.none() | st.floats(0, 1e6),
 )
-def test_no_error_changes_the_document(
+def test_no_value_changes_the_structure(
     code: int, title: str | None, explanation: str | None, after: float | None
 ) -> None:
     page = ErrorPage(ASSETS)

@@ -1,4 +1,4 @@
-"""What every page has around its words."""
+"""The headers and links that all pages have in common."""
 
 import pytest
 
@@ -16,8 +16,8 @@ WAITING = WaitingPage(ASSETS, "checkout", "Lumen Records").render(
 
 
 @pytest.mark.parametrize("document", [WAITING, ErrorPage(ASSETS).render(504)])
-def test_nothing_inline_and_every_reference_resolves(document: bytes) -> None:
-    """The content security policy allows only files of our own, and each of them is served."""
+def test_pages_have_nothing_inline_and_every_link_resolves(document: bytes) -> None:
+    """The content security policy allows only our own files, and each of them exists."""
     references = []
     for tag, attributes in Outline(document).attributes:
         assert tag != "style"

@@ -1,4 +1,4 @@
-"""The waiting page's bytes: whatever is put in, it stays the same document, and what stands in it is right."""
+"""The waiting page: no value changes the structure of the document, and the values are right."""
 
 import gzip
 import json
@@ -40,15 +40,15 @@ statuses = st.builds(
 
 
 @given(status=statuses, cookies_missing=st.booleans(), now=st.none() | st.floats(0, 4e9))
-def test_no_value_changes_the_document(status: Status, cookies_missing: bool, now: float | None) -> None:
-    """Whatever a status carries, the page has the same elements and attributes, and is small."""
+def test_no_status_changes_the_structure(status: Status, cookies_missing: bool, now: float | None) -> None:
+    """For every status the page has the same elements and attributes, and is small."""
     document = PAGE.render(status, cookies_missing=cookies_missing, now=now)
     assert outline(document) == outline(PAGE.render(PLAIN))
     assert len(document) <= 8192 + 12 * len(status.message or "")
 
 
 @given(status=statuses, cookies_missing=st.booleans(), now=st.none() | st.floats(0, 4e9))
-def test_it_is_the_same_page_in_every_coding(status: Status, cookies_missing: bool, now: float | None) -> None:
+def test_every_coding_unpacks_to_the_same_page(status: Status, cookies_missing: bool, now: float | None) -> None:
     plain = PAGE.render(status, cookies_missing=cookies_missing, now=now)
     for coding, unpack in (("gzip", gzip.decompress), ("br", brotli.decompress)):
         packed = PAGE.render(status, cookies_missing=cookies_missing, now=now, coding=coding)
@@ -57,8 +57,8 @@ def test_it_is_the_same_page_in_every_coding(status: Status, cookies_missing: bo
 
 
 @given(message=messages)
-def test_a_message_arrives_as_it_was_written(message: str | None) -> None:
-    """The visible message and the script's copy of it both say what the shop wrote."""
+def test_a_message_is_not_changed(message: str | None) -> None:
+    """The visible message and the script's copy equal the message of the shop."""
     found = Outline(PAGE.render(replace(PLAIN, message=message)))
     if message is not None and "\x00" not in message and "\r" not in message:
         assert found.texts.get("message", "") == message
@@ -66,19 +66,19 @@ def test_a_message_arrives_as_it_was_written(message: str | None) -> None:
 
 
 @given(title=texts, room=texts.filter(bool))
-def test_no_name_changes_the_document(title: str, room: str) -> None:
+def test_no_title_changes_the_structure(title: str, room: str) -> None:
     page = WaitingPage(ASSETS, room, title)
     assert outline(page.render(replace(PLAIN, room=room))) == outline(PAGE.render(PLAIN))
 
 
-def test_the_script_shows_nothing_that_is_not_there() -> None:
-    """Every element that the script looks up is in the page."""
+def test_the_page_has_every_element_that_the_script_uses() -> None:
+    """Every id in the script is an id in the page."""
     script = ASSETS.get(ASSETS.url("waiting.js").removeprefix(STATIC_PATH))
     assert script is not None
     used = set(re.findall(rb'\b(?:by|put|show)\("([\w-]+)"', script.body))
-    there = {(attributes.get("id") or "").encode() for _, attributes in Outline(PAGE.render(PLAIN)).attributes}
+    ids = {(attributes.get("id") or "").encode() for _, attributes in Outline(PAGE.render(PLAIN)).attributes}
     assert used
-    assert used <= there
+    assert used <= ids
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_the_script_shows_nothing_that_is_not_there() -> None:
         (Status(State.ADMITTED, "checkout"), 1),
     ],
 )
-def test_without_scripts_it_asks_again_when_told(status: Status, refresh: int | None) -> None:
-    """Not earlier than told, and not at all when it is over."""
+def test_without_scripts_the_page_reloads_after_the_interval(status: Status, refresh: int | None) -> None:
+    """The page does not reload early, and not at all in a final state."""
     found = re.findall(rb'<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>', PAGE.render(status))
     assert found == ([] if refresh is None else [b"%d" % refresh])
     rescue = re.findall(rb'^<meta http-equiv="refresh" content="(\d+)">$', PAGE.render(status), re.MULTILINE)
@@ -101,7 +101,7 @@ def test_without_scripts_it_asks_again_when_told(status: Status, refresh: int | 
 
 
 def test_missing_cookies_are_explained() -> None:
-    """The explanation replaces the figures, and a browser without scripts looks again slowly."""
+    """The explanation replaces the figures, and a browser without scripts reloads slowly."""
     document = PAGE.render(PLAIN, cookies_missing=True, now=NOW)
     found = Outline(document)
     assert found.texts["headline"] == "Your browser did not keep your place"
@@ -111,17 +111,17 @@ def test_missing_cookies_are_explained() -> None:
     assert b'content="60"' in document
 
 
-def test_shows_the_figures_of_a_wait() -> None:
+def test_the_page_shows_the_figures_of_a_wait() -> None:
     found = Outline(PAGE.render(replace(PLAIN, stock=0), now=NOW))
     assert found.texts["place"] == "1,240"
     assert found.texts["wait"] == "about 2 minutes"
-    assert found.texts["within"] == "nine in ten wait less than 3 minutes"
+    assert found.texts["within"] == "9 of 10 visitors wait less than 3 minutes"
     assert found.texts["stock"] == "none free right now"
     assert ("progress", "38") in [(tag, a.get("value")) for tag, a in found.attributes]
 
 
-def test_says_how_many_still_pay_while_all_is_held() -> None:
-    """Not "sold out" for good, and no estimate either: who still pays, and the place that is kept."""
+def test_all_held_shows_the_unpaid_units_and_the_place() -> None:
+    """While all units are held, the page shows the unpaid units and the kept place, but no estimate."""
     held = Status(State.SOLD_OUT, "checkout", 12, poll_after_s=4.2, first_seen=1_000_000.0, stock=0, held=1037)
     found = Outline(PAGE.render(held, now=NOW))
     hidden = {a["id"] for _, a in found.attributes if "hidden" in a and "id" in a}
@@ -139,11 +139,11 @@ def test_says_how_many_still_pay_while_all_is_held() -> None:
 
 
 @given(status=statuses, now=st.floats(0, 4e9))
-def test_progress_is_a_part(status: Status, now: float) -> None:
-    """Never all of it while anybody waits, never less than nothing."""
+def test_progress_is_between_0_and_99_percent(status: Status, now: float) -> None:
+    """The progress of a waiting visitor is never complete and never negative."""
     assert progress_percent(status, now) is None or 0 <= progress_percent(status, now) <= 99  # type: ignore[operator]
 
 
 @given(st.integers(0, 10**10))
-def test_thousands_are_separated_as_in_words(n: int) -> None:
+def test_thousands_have_the_separator_of_the_texts(n: int) -> None:
     assert grouped(n, b",").decode() == ENGLISH.number(n)

@@ -1,4 +1,4 @@
-"""In every coding a document is the same document, whatever stands in its slots."""
+"""Prepared documents: for all values, every coding unpacks to the same document."""
 
 import gzip
 import zlib
@@ -12,7 +12,7 @@ from waiting_room.placeholders import CODINGS, TAIL, Coding, PreparedDocument
 
 WORDS = st.sampled_from(['<p class="a">', "the shop ", "place in line – ", "wait", "  ", "</p>\n", "0123456789", "é€𝄞"])
 runs = st.lists(WORDS, min_size=2, max_size=60).map(lambda words: "".join(words).encode())
-slots = st.tuples(st.integers(0, 90), runs)
+placeholders = st.tuples(st.integers(0, 90), runs)
 values = st.binary(max_size=90)
 
 
@@ -21,23 +21,21 @@ def unpacked(body: bytes, coding: Coding) -> bytes:
 
 
 @settings(max_examples=200, deadline=None)
-@given(runs, st.lists(slots, max_size=12), st.lists(values, min_size=12, max_size=12))
+@given(runs, st.lists(placeholders, max_size=12), st.lists(values, min_size=12, max_size=12))
 def test_every_coding_unpacks_to_the_same(
-    first: bytes, behind: list[tuple[int, bytes]], given_values: list[bytes]
+    first: bytes, after: list[tuple[int, bytes]], given_values: list[bytes]
 ) -> None:
-    """Also where a value looks like the text around it, and where it is no text at all."""
-    page = PreparedDocument([first, *(run for _, run in behind)], [width for width, _ in behind])
-    filled = [value[:width].ljust(width) for value, (width, _) in zip(given_values, behind, strict=False)]
-    whole = b"".join(
-        [first, *(piece for value, (_, run) in zip(filled, behind, strict=True) for piece in (value, run))]
-    )
+    """That holds also for values that repeat the text around them, and for values that are not text."""
+    page = PreparedDocument([first, *(run for _, run in after)], [width for width, _ in after])
+    filled = [value[:width].ljust(width) for value, (width, _) in zip(given_values, after, strict=False)]
+    whole = b"".join([first, *(piece for value, (_, run) in zip(filled, after, strict=True) for piece in (value, run))])
     for coding in CODINGS:
         assert unpacked(page.finish(page.parts(filled, coding), coding), coding) == whole
 
 
 @given(runs, st.integers(0, 64), values)
-def test_a_value_that_repeats_the_text_is_not_taken_for_it(run: bytes, width: int, value: bytes) -> None:
-    """The text before, in the slot and behind it is the same: what refers to which must not depend on the value."""
+def test_a_value_that_repeats_the_fixed_text_is_harmless(run: bytes, width: int, value: bytes) -> None:
+    """The text before, in and after a placeholder is the same; the references of the coding must not depend on it."""
     page = PreparedDocument([run, run, run], [width, width])
     filled = [run[:width].ljust(width), value[:width].ljust(width)]
     for coding in CODINGS:
@@ -46,8 +44,8 @@ def test_a_value_that_repeats_the_text_is_not_taken_for_it(run: bytes, width: in
         )
 
 
-def test_the_same_pieces_serve_every_value() -> None:
-    """Nothing is compressed again for another visitor."""
+def test_all_values_use_the_same_compressed_pieces() -> None:
+    """Nothing is compressed for a second value."""
     page = PreparedDocument([b"<p>a</p>" * 50, b"<p>b</p>" * 50], [8])
     for coding in CODINGS:
         one, other = (page.parts([value], coding) for value in (b"1       ", b"zzzzzzzz"))
@@ -56,13 +54,13 @@ def test_the_same_pieces_serve_every_value() -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br"])
-def test_it_is_smaller(coding: Coding) -> None:
+def test_a_compressed_document_is_smaller(coding: Coding) -> None:
     page = PreparedDocument([b"the quick brown fox " * 100, b"jumps over the lazy dog " * 100], [8])
     assert len(page.finish(page.parts([b"x" * 8], coding), coding)) < 300
 
 
-def test_a_wrong_document_would_be_noticed() -> None:
-    """The checksum of gzip is of the whole, values included."""
+def test_a_changed_value_breaks_the_checksum() -> None:
+    """The checksum of gzip covers the values."""
     page = PreparedDocument([b"before", b"behind"], [4])
     body = bytearray(page.finish(page.parts([b"abcd"], "gzip"), "gzip"))
     body[body.index(b"abcd")] ^= 1
@@ -71,12 +69,12 @@ def test_a_wrong_document_would_be_noticed() -> None:
 
 
 @pytest.mark.parametrize(("fixed", "widths"), [([b"aa"], [1]), ([b"aa", b"b"], [1]), ([b"aa", b"bb", b"cc"], [1])])
-def test_a_slot_needs_fixed_bytes_behind_it(fixed: list[bytes], widths: list[int]) -> None:
+def test_a_placeholder_needs_fixed_bytes_after_it(fixed: list[bytes], widths: list[int]) -> None:
     with pytest.raises(ValueError, match=f"two|{TAIL}"):
         PreparedDocument(fixed, widths)
 
 
-def test_slots_have_a_bound() -> None:
-    """2,197 threes can be made of the bytes that UTF-8 never has."""
-    with pytest.raises(ValueError, match="too much"):
+def test_too_many_placeholders_raise() -> None:
+    """The bytes that UTF-8 never uses make 2,197 triples, so the length of all fillers is bounded."""
+    with pytest.raises(ValueError, match="too many"):
         PreparedDocument([b"aa", b"bb"], [5000]).pieces("br")

@@ -1,4 +1,4 @@
-"""Our signatures are itsdangerous' signatures, in the one spelling in which it writes them."""
+"""Our signatures equal those of itsdangerous, in the one spelling that it writes."""
 
 from hashlib import sha256
 
@@ -11,13 +11,13 @@ from waiting_room.signature import Signatures
 OLD, NEW = b"an old key of 16 bytes", b"k" * 80
 SALT = b"stanchion.ticket.v1"
 OURS = Signatures([NEW, OLD], SALT)
-THEIRS = Signer([OLD, NEW], salt=SALT, key_derivation="hmac", digest_method=sha256)  # it signs with the last
+THEIRS = Signer([OLD, NEW], salt=SALT, key_derivation="hmac", digest_method=sha256)  # it signs with the last key
 BEFORE = Signer([OLD], salt=SALT, key_derivation="hmac", digest_method=sha256)
 GOOD = THEIRS.sign(b"t1.room.id.1.2")
 
 
 def theirs(signed: bytes) -> bytes | None:
-    """What itsdangerous opens, unless it is another spelling of what it would have written: it decodes leniently."""
+    """Return what itsdangerous accepts, except other spellings: it decodes base64 leniently."""
     try:
         payload = THEIRS.unsign(signed)
     except BadData:
@@ -26,7 +26,7 @@ def theirs(signed: bytes) -> bytes | None:
 
 
 @given(st.binary(max_size=100))
-def test_both_sign_alike(payload: bytes) -> None:
+def test_both_make_the_same_signature(payload: bytes) -> None:
     signed = THEIRS.sign(payload)
     assert OURS.sign(payload) == signed
     assert OURS.unsign(signed) == payload
@@ -41,7 +41,7 @@ def test_every_key_of_the_list_is_accepted(payload: bytes) -> None:
 
 @settings(max_examples=1000)
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
-def test_both_judge_a_changed_byte_alike(at: int, byte: int) -> None:
+def test_both_judge_a_changed_byte_equally(at: int, byte: int) -> None:
     signed = GOOD[:at] + bytes([byte]) + GOOD[at + 1 :]
     assert OURS.unsign(signed) == theirs(signed)
 
@@ -55,5 +55,5 @@ def test_both_judge_a_changed_byte_alike(at: int, byte: int) -> None:
         st.integers(0, len(GOOD)).map(lambda at: GOOD[:at]),
     )
 )
-def test_both_judge_any_bytes_alike(signed: bytes) -> None:
+def test_both_judge_any_bytes_equally(signed: bytes) -> None:
     assert OURS.unsign(signed) == theirs(signed)

@@ -1,4 +1,4 @@
-"""The words: worded in steps that never contradict each other, complete in every language."""
+"""The texts: complete in every language, and with wordings of waits that never contradict each other."""
 
 from importlib.resources import files
 from itertools import pairwise
@@ -16,7 +16,7 @@ STEPS = [s for s, _ in ENGLISH.data["waits"]["steps"]]
 
 
 def shape(value: Any) -> Any:
-    """Keys, and which `{names}` each text has."""
+    """Return the keys, and the `{names}` of each text."""
     if isinstance(value, dict):
         return {key: shape(v) for key, v in value.items()}
     if isinstance(value, str):
@@ -26,14 +26,14 @@ def shape(value: Any) -> Any:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_has_every_text(language: str) -> None:
-    """Key for key and name for name what English has, and as many steps as it likes, in order."""
+    """Every language has the keys and names of English. It may have other steps, in order."""
     data = Texts.load(language).data
     assert shape(data) == shape(ENGLISH.data)
     assert data["language"] == language
     assert all(low < high for (low, _), (high, _) in pairwise(data["waits"]["steps"]))
 
 
-def test_there_is_english() -> None:
+def test_english_exists() -> None:
     assert "en" in LANGUAGES
 
 
@@ -50,7 +50,7 @@ def test_there_is_english() -> None:
         (90000, "more than 6 hours"),
     ],
 )
-def test_words_a_wait(seconds: float | None, words: str) -> None:
+def test_a_wait_has_a_wording(seconds: float | None, words: str) -> None:
     assert ENGLISH.wait(seconds) == words
 
 
@@ -61,14 +61,14 @@ def test_a_longer_wait_is_never_worded_shorter(one: float, other: float) -> None
 
 
 @given(st.floats(45, 21600))
-def test_the_wording_is_near_the_truth(seconds: float) -> None:
-    """Never further off than a third of what is said, or the half minute to the first step."""
+def test_the_wording_is_close_to_the_wait(seconds: float) -> None:
+    """The wording is off by at most a third of the wait, or by 30 s."""
     assert abs(STEPS[ENGLISH.wait_step(seconds)] - seconds) <= max(30, seconds / 3)
 
 
 @given(st.floats(0, 1e5), st.floats(0, 1e5))
-def test_the_bound_holds_and_says_more_than_the_estimate(p50_s: float, more_s: float) -> None:
-    """ "Less than 3 minutes" is at least the 90th percentile, and longer than the estimate beside it."""
+def test_the_bound_is_at_least_the_p90_and_above_the_estimate(p50_s: float, more_s: float) -> None:
+    """The bound in "less than 3 minutes" is at least the 90th percentile, and longer than the estimate."""
     words = ENGLISH.within(p50_s, p50_s + more_s)
     if words is not None:
         bound = next(s for s, w in ENGLISH.data["waits"]["steps"] if words.endswith(f"than {w}"))
@@ -80,10 +80,10 @@ def test_the_bound_holds_and_says_more_than_the_estimate(p50_s: float, more_s: f
     ("seconds", "words"),
     [(None, "a moment"), (3, "a few seconds"), (60, "1 minute"), (100, "2 minutes"), (1e9, "6 hours")],
 )
-def test_words_when_to_try_again(seconds: float | None, words: str) -> None:
+def test_the_time_to_try_again_has_a_wording(seconds: float | None, words: str) -> None:
     assert ENGLISH.retry(seconds) == f"Please try again in {words}."
 
 
 @given(st.text())
-def test_a_value_is_not_searched_for_names(value: str) -> None:
+def test_values_are_not_searched_for_names(value: str) -> None:
     assert fill("<{a}|{b}>", {"a": value, "b": "{a}"}) == f"<{value}|{{a}}>"

@@ -1,4 +1,4 @@
-"""Ticket and pass: either the very bytes that were sealed open, or nothing does."""
+"""Ticket and pass: only the exact bytes that were sealed can be opened."""
 
 import string
 
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from waiting_room.ticket import (
     ID_BYTES,
+    JoinToken,
     Keyring,
     Pass,
     Rejected,
@@ -28,29 +29,54 @@ entropies = st.binary(min_size=ID_BYTES, max_size=ID_BYTES)
 
 
 @given(rooms, moments, entropies)
-def test_a_ticket_opens_as_what_was_sealed(room: str, now: float, entropy: bytes) -> None:
-    """seal then read is the identity, to the millisecond of the first arrival."""
+def test_an_opened_ticket_equals_the_sealed_one(room: str, now: float, entropy: bytes) -> None:
+    """`read` returns what `seal` got, with the arrival to the millisecond."""
     ticket = new_ticket(room, now, entropy)
     assert Keyring([KEY]).read(Keyring([KEY]).seal(ticket), room) == ticket
     assert abs(ticket.first_seen - now) <= 0.0005
 
 
 @given(rooms, moments, moments, entropies, st.integers(0, 4_000_000_000))
-def test_a_pass_opens_as_what_was_sealed(room: str, first: float, admitted: float, entropy: bytes, end: int) -> None:
-    """seal then read is the identity for passes too."""
+def test_an_opened_pass_equals_the_sealed_one(
+    room: str, first: float, admitted: float, entropy: bytes, end: int
+) -> None:
+    """`read` returns the pass that `seal` got."""
     held = Pass(new_ticket(room, first, entropy).id, room, first, admitted, float(end))
     assert Keyring([KEY]).read(Keyring([KEY]).seal(held), room) == held
 
 
+@pytest.mark.parametrize(
+    ("credential", "cookie"),
+    [
+        (
+            Ticket("i" * 22, "checkout", 1.5, 60.0, 30),
+            "t1.checkout.iiiiiiiiiiiiiiiiiiiiii~a30.1500.60.S07ORg2TxzyHFZ7wGuuXdQnufkj3GOTdyuFrZHAJaWs",
+        ),
+        (
+            Pass("i" * 22, "checkout", 1.5, 61.25, 661.0, "bDya_nI4QN"),
+            "p1.checkout.iiiiiiiiiiiiiiiiiiiiii~bDya_nI4QN.1500.61250.661.A1MwCtRTKRhHmDWkjOcVctawbE0IoHneKqAyGla_lhc",
+        ),
+        (
+            JoinToken("i" * 22, "checkout", 1.5),
+            "j1.checkout.iiiiiiiiiiiiiiiiiiiiii.1500.RJbC0cYwUT3peTvYm7Wfkz_MRH66i-2qOG14OLN945c",
+        ),
+    ],
+)
+def test_the_cookie_format_does_not_change(credential: Ticket | Pass | JoinToken, cookie: str) -> None:
+    """Cookies that are in use stay valid: the bytes depend on the key and the content only."""
+    assert Keyring([KEY]).seal(credential) == cookie
+    assert Keyring([KEY]).read(cookie, "checkout") == credential
+
+
 @given(st.text(max_size=400))
-def test_any_text_is_rejected_and_never_raises(text: str) -> None:
-    """Whatever a client sends without the key opens nothing."""
+def test_a_text_without_a_signature_is_rejected(text: str) -> None:
+    """No text that was made without the key is opened, and none raises."""
     assert isinstance(Keyring([KEY]).read(text, "checkout"), Rejected)
 
 
 @given(st.data(), entropies)
-def test_one_changed_character_opens_nothing(data: st.DataObject, entropy: bytes) -> None:
-    """Changing, dropping or adding a single character anywhere spoils the signature or the form."""
+def test_one_changed_character_is_rejected(data: st.DataObject, entropy: bytes) -> None:
+    """A changed, removed or added character anywhere breaks the signature or the form."""
     keys = Keyring([KEY])
     value = keys.seal(new_ticket("checkout", NOW, entropy))
     at = data.draw(st.integers(0, len(value) - 1))
@@ -64,7 +90,7 @@ def test_one_changed_character_opens_nothing(data: st.DataObject, entropy: bytes
         assert tampered == value or isinstance(opened, Rejected)
 
 
-def test_a_truncated_cookie_opens_nothing() -> None:
+def test_a_truncated_cookie_is_rejected() -> None:
     """No prefix of a ticket is a ticket."""
     keys = Keyring([KEY])
     value = keys.seal(new_ticket("checkout", NOW, bytes(ID_BYTES)))
@@ -82,13 +108,13 @@ def test_a_truncated_cookie_opens_nothing() -> None:
         ("t1.checkout.\udcff.1.2.x", Rejection.SIGNATURE),
     ],
 )
-def test_a_rejected_cookie_says_why(value: str, reason: Rejection) -> None:
-    """Foreign key, foreign room, oversized, malformed: each has its own counter."""
+def test_a_rejected_cookie_has_a_reason(value: str, reason: Rejection) -> None:
+    """A foreign key, a foreign room, too many bytes and a wrong form have different reasons."""
     assert Keyring([KEY]).read(value, "checkout") == Rejected(reason)
 
 
-def test_a_ticket_cannot_be_passed_off_as_a_pass() -> None:
-    """The two kinds are signed under different keys: relabelling one is a forgery."""
+def test_a_ticket_cannot_be_used_as_a_pass() -> None:
+    """The two kinds are signed with different keys, so a changed label breaks the signature."""
     keys = Keyring([KEY])
     ticket = keys.seal(Ticket("i" * 22, "checkout", NOW, NOW))
     held = keys.seal(Pass("i" * 22, "checkout", NOW, NOW, NOW + 600))
@@ -96,8 +122,8 @@ def test_a_ticket_cannot_be_passed_off_as_a_pass() -> None:
     assert isinstance(keys.read("t1" + held[2:], "checkout"), Rejected)
 
 
-def test_keys_are_changed_without_anybody_losing_their_place() -> None:
-    """All keys verify and the first signs, so a new key goes in front and the old one leaves later."""
+def test_a_key_change_keeps_every_place() -> None:
+    """The first key signs and all verify, so a new key is put first and the old one is removed later."""
     ticket = new_ticket("checkout", NOW, bytes(16))
     both = Keyring([KEY, OLD_KEY])
     assert both.read(Keyring([OLD_KEY]).seal(ticket), "checkout") == ticket
@@ -109,15 +135,15 @@ def test_keys_are_changed_without_anybody_losing_their_place() -> None:
     ("first_seen", "seen", "reason"),
     [
         (NOW, NOW, None),
-        (NOW + 1.9, NOW, None),  # a node's clock two seconds ahead
+        (NOW + 1.9, NOW, None),  # a node whose clock is almost two seconds ahead
         (NOW + 2.1, NOW, Rejection.FUTURE),
         (NOW, NOW + 3.1, Rejection.FUTURE),
         (NOW - 3599, NOW, None),
         (NOW - 3600, NOW, Rejection.EXPIRED),
     ],
 )
-def test_a_tickets_age_is_judged_with_an_allowance(first_seen: float, seen: float, reason: Rejection | None) -> None:
-    """A ticket counts from `skew_s` before its first arrival until `lifetime_s` after it."""
+def test_the_age_of_a_ticket_has_an_allowance(first_seen: float, seen: float, reason: Rejection | None) -> None:
+    """A ticket counts from `skew_s` before its arrival until `lifetime_s` after it."""
     judged = judge(Ticket("i", "checkout", first_seen, seen), NOW, **RULE)
     assert judged == (None if reason is None else Rejected(reason))
 
@@ -131,8 +157,8 @@ def test_a_tickets_age_is_judged_with_an_allowance(first_seen: float, seen: floa
         (NOW + 5, NOW + 600, Rejection.FUTURE),
     ],
 )
-def test_a_pass_ends_when_it_says(admitted: float, expires: float, reason: Rejection | None) -> None:
-    """A session's end has no allowance: an ended pass is an ended pass."""
+def test_a_pass_ends_without_an_allowance(admitted: float, expires: float, reason: Rejection | None) -> None:
+    """The end of a pass is exact."""
     judged = judge(Pass("i", "checkout", NOW - 100, admitted, expires), NOW, **RULE)
     assert judged == (None if reason is None else Rejected(reason))
 
@@ -151,20 +177,20 @@ def test_a_pass_ends_when_it_says(admitted: float, expires: float, reason: Rejec
     ],
 )
 def test_a_cookie_is_found_by_its_whole_name(header: str, values: list[str]) -> None:
-    """Only a pair of exactly this name counts, and every one of them is seen."""
+    """Only pairs with exactly this name count, and all of them are returned."""
     assert cookie_values(header, "stanchion_checkout") == values
 
 
 @given(st.lists(st.tuples(st.sampled_from(["s", "ss", "a", "s2"]), st.text("ab=s ", max_size=4)), max_size=6))
-def test_finding_by_position_agrees_with_parsing_every_pair(pairs: list[tuple[str, str]]) -> None:
-    """The short way finds what splitting the whole header finds."""
+def test_the_search_agrees_with_parsing_every_pair(pairs: list[tuple[str, str]]) -> None:
+    """The search for the name finds the same values as a split of the whole header."""
     header = "; ".join(f"{name}={value}" for name, value in pairs)
     expected = [value.strip() for name, value in pairs if name == "s"]
     assert cookie_values(header, "s") == expected
 
 
-def test_the_id_takes_as_much_chance_as_it_says() -> None:
-    """Too little randomness is the caller's fault and said at once."""
+def test_too_little_randomness_raises() -> None:
+    """Too few random bytes, or no key, is an error of the caller and raises at once."""
     with pytest.raises(ValueError, match="16 random bytes"):
         new_ticket("checkout", NOW, b"short")
     with pytest.raises(ValueError, match="at least one secret key"):

@@ -1,1 +1,1 @@
-"""Data only: one JSON file a language, every word a visitor reads."""
+"""Data only: one JSON file for each language, with all texts that a visitor reads."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.messages.verdict import Answer
 from tests.edge.decision.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
-from waiting_room.ticket import SIGN_OF_LIFE_S, Keyring, Ticket
+from waiting_room.ticket import RENEW_AFTER_S, Keyring, Ticket
 
 SLOW = YAML.replace("admissions_per_second: 2, burst_seconds: 1", "admissions_per_second: 0.000001")
 
@@ -108,17 +108,19 @@ moments = st.integers(0, 10**9).map(lambda ms: NOW + ms / 1000)
 
 
 @given(moments, moments, moments, st.floats(300, 1e6), st.integers(0, 86_400))
-def test_nobody_is_moved_behind_a_newcomer_or_forward(a: float, b: float, c: float, away_s: float, told_s: int) -> None:
+def test_nobody_is_moved_behind_a_newcomer_or_forward(
+    a: float, b: float, c: float, away_s: float, return_after_s: int
+) -> None:
     first_seen, seen, now = sorted((a, b, c))
-    ticket = Ticket("i" * 22, "checkout", first_seen, seen, told_s)
+    ticket = Ticket("i" * 22, "checkout", first_seen, seen, return_after_s)
     assert first_seen <= ticket.renewed(now, away_s).first_seen <= now
     assert ticket.renewed(now).first_seen == first_seen
 
 
 @given(st.integers(0, 86_400))
-def test_a_ticket_states_its_long_appointment(told_s: int) -> None:
+def test_a_ticket_states_its_long_appointment(return_after_s: int) -> None:
     """Nodes that do not know the field read it as a part of the id."""
-    ticket = Ticket("i" * 22, "checkout", NOW, NOW, told_s)
+    ticket = Ticket("i" * 22, "checkout", NOW, NOW, return_after_s)
     sealed = KEYS.seal(ticket)
     assert KEYS.read(sealed, "checkout") == ticket
     assert len(sealed.split(".")) == 6
@@ -133,5 +135,5 @@ def test_a_ticket_is_signed_again_at_most_once_a_minute() -> None:
         answer = edge.ask(cookie=cookie)
         signed += header(answer, "Set-Cookie") is not None
         cookie = cookie_of(answer) or cookie
-    assert signed <= 600 / SIGN_OF_LIFE_S
+    assert signed <= 600 / RENEW_AFTER_S
     assert isinstance(Keyring([b"k" * 32]).read(cookie.partition("=")[2], "checkout"), Ticket)

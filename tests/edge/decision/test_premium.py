@@ -103,7 +103,7 @@ def test_a_claim_ends_and_with_it_its_limit():
         edge.events.append,
         Shield(settings.abuse),
     )
-    claim = KEYRING.claims.sign(f"m1.aa.{int(NOW) + 100}".encode()).decode()
+    claim = KEYRING.premium.sign(f"m1.aa.{int(NOW) + 100}".encode()).decode()
     context = edge.pipeline.classify(edge.head(cookie=f"stanchion-premium={claim}"))
 
     def let_through() -> int:
