@@ -113,9 +113,8 @@ async def test_the_page_shows_what_the_simulator_expects(arrive: Arrive, edge: S
         shown = int(await page.locator("#place").inner_text())
         assert simulated.position is not None
         assert simulated.step is not None
-        assert (
-            abs(shown - simulated.position) <= 0.01 * simulated.position + 1
-        )  # the browser's clock also runs between polls
+        # The browser's clock also runs between polls.
+        assert abs(shown - simulated.position) <= 0.01 * simulated.position + 1
         assert await page.locator("#wait").inner_text() == english.wait(simulated_page.STEPS_S[simulated.step])
 
 

@@ -84,13 +84,13 @@ def test_the_page_explains_the_move_and_what_to_do() -> None:
     _, told = comes_back(edge, 2700, HTML)
     assert isinstance(told, Answer)
     assert b"moved back by about 15 minutes" in told.body
-    assert b"come back in this browser within 30 minutes" in told.body
+    assert b"return with this browser within 30 minutes" in told.body
     unchanged = edge.ask(cookie=cookie_of(told), accept=HTML)
     assert isinstance(unchanged, Answer)
     assert b'id="notice" hidden' in unchanged.body
     without = room().ask(accept=HTML)
     assert isinstance(without, Answer)
-    assert b"in this browser and your place is still yours" in without.body
+    assert b"with this browser and you keep your place" in without.body
 
 
 def test_an_old_copy_of_a_ticket_hides_no_absence() -> None:

@@ -164,7 +164,7 @@ def test_without_a_solution_the_wait_is_longer_and_the_place_later() -> None:
     edge = room(no_script_wait_seconds=60)
     told = edge.ask(accept=HTML)
     assert isinstance(told, Answer)
-    assert b"Where scripts are off it takes about 1 minute instead" in told.body
+    assert b"If scripts are off, it takes about 1 minute instead" in told.body
     assert b'<noscript><meta http-equiv="refresh" content="60"></noscript>' in told.body
     join_token = cookie_of(told)
     edge.pass_time(30)
