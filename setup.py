@@ -16,7 +16,8 @@ from setuptools.command.build_ext import build_ext
 
 #: Every module of these packages runs on a request's path and is compiled, except those in PURE.
 COMPILED_PACKAGES = (
-    *("controller", "controller/law", "controller/line", "controller/fleet", "controller/polling", "waiting_room"),
+    *("controller", "controller/law", "controller/line", "controller/line/sampled", "controller/fleet"),
+    *("controller/polling", "waiting_room"),
     *("edge/messages", "edge/decision", "edge/rooms", "edge/proxy", "edge/shield", "edge/support"),
     "edge/operations",
 )

@@ -2,8 +2,8 @@
 
 For each admission (first_seen, admitted_at):
 
-    wait       admitted_at - first_seen, into a histogram whose bins grow by 5 % (error of a quantile <= 2.5
-    %) overtaken  somebody who arrived earlier is admitted later: compared with the last `window` admissions,
+    wait       admitted_at - first_seen, into a histogram whose bins grow by 5 % (error of a quantile <= 2.5 %)
+    overtaken  a visitor who arrived earlier is admitted later: compared with the last `window` admissions,
                share of inverted pairs   K = sum [first_seen_j > first_seen_i, j before i] / pairs
                (Kendall's tau distance of the recent past) and by how many seconds of arrival at worst
     step       share of consecutive admissions that are in the wrong order (CloudEx' inbound unfairness ratio)
@@ -15,29 +15,30 @@ from bisect import bisect_right, insort
 from collections import deque
 from dataclasses import dataclass
 from math import log
+from typing import Final
 
-GROWTH = 1.05
-FLOOR_S = 0.01
-BINS = 320  # 0.01 s * 1.05^320 = 60,000 s
+GROWTH: Final = 1.05
+FLOOR_S: Final = 0.01
+BINS: Final = 320  # 0.01 s * 1.05^320 = 60,000 s
 
 
 @dataclass(frozen=True, slots=True)
 class FairnessSnapshot:
-    """Since the start, but for `kendall`, which is over pairs within the window of recent admissions."""
+    """Figures since the start. Only `kendall` is over pairs within the window of recent admissions."""
 
     admissions: int
     wait_p50_s: float
     wait_p90_s: float
     wait_p99_s: float
     wait_max_s: float
-    overtaking_share: float  # admissions that passed somebody who was admitted just after
+    overtaking_share: float  # admissions that overtook the visitor who was admitted next
     kendall: float  # share of pairs admitted in the wrong order; 0 = first come first served, 0.5 = lottery
-    overtaken_mean_s: float  # seconds by which the overtaken had arrived earlier, mean over overtaken visitors
+    overtaken_mean_s: float  # by how much overtaken visitors had arrived earlier, mean over them
     overtaken_max_s: float
 
 
 class FairnessRecorder:
-    """`record` every admission; `snapshot` whenever somebody asks."""
+    """Call `record` for every admission, and `snapshot` at any time."""
 
     __slots__ = (
         "_admissions", "_bins", "_inversions", "_last", "_max_overtaken", "_max_wait", "_order", "_overtaken",
@@ -53,8 +54,15 @@ class FairnessRecorder:
         self._max_wait = self._max_overtaken = self._overtaken_s = 0.0
         self._last: float | None = None
 
+    def __len__(self) -> int:
+        """Return how many admissions the window holds."""
+        return len(self._order)
+
+    def __repr__(self) -> str:
+        return f"<FairnessRecorder {self._admissions} admissions, {self._overtaken} overtaken>"
+
     def record(self, first_seen: float, admitted_at: float) -> None:
-        """One admission; any floats are safe."""
+        """Count one admission. Any floats are safe."""
         wait = max(0.0, admitted_at - first_seen)
         self._admissions += 1
         self._max_wait = max(self._max_wait, wait)
@@ -67,10 +75,10 @@ class FairnessRecorder:
         self._pairs += len(recent)
         if younger_before:
             self._inversions += younger_before
-            passed_by = recent[-1] - first_seen
+            overtaken_s = recent[-1] - first_seen
             self._overtaken += 1
-            self._overtaken_s += passed_by
-            self._max_overtaken = max(self._max_overtaken, passed_by)
+            self._overtaken_s += overtaken_s
+            self._max_overtaken = max(self._max_overtaken, overtaken_s)
         insort(recent, first_seen)
         self._order.append(first_seen)
         if len(recent) > self._window:

@@ -1,82 +1,82 @@
-"""The gate of one room on one node: who passes now, and when everybody else comes back.
+"""The gate of one room on one node: which visitors are admitted now, and when the others poll again.
 
     decide   called = first_seen <= threshold (or nobody waits);  called and a token -> Admit, else Wait
-    tick     leases run out, rates are folded, the law moves the threshold
-    hold     the answer to whoever is nearly in (`holds`) may wait (`controller/polling/parked_polls.py`): it is the verdict of
-             `settle`, as soon as `is_in` says so, or when the time is over
+    park     the response to a visitor near the front (`may_park`) may wait: it is the verdict of `settle`, as soon as
+             `would_admit` says so, or when the time is over (`controller/polling/parked_polls.py`)
+    tick     leases end, rates are folded in, the law calls visitors
 
-Of two visitors who poll in the same state of the gate the older never waits while the younger passes: both
-rules are monotone in first_seen. The bucket (see there) bounds admissions in every window. Memory is bounded
+Of two visitors who poll in the same state of the gate, the older never waits while the younger is admitted: both rules
+are monotone in first_seen. The bucket bounds admissions in every window (`controller/law/bucket.py`). Memory is bounded
 by `max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
 
-ETA of a visitor x: the called are in within depth_s of the law, the others after those before them:
-
-    eta = depth_s + reserve_s + (visitors between the threshold and x) / flow
+What differs between a node that is alone, joined nodes and nodes that share nothing is in the line view
+(`controller/line/view.py`), which is chosen anew at every control step.
 """
 
 from collections.abc import Iterable, Mapping
-from math import inf, isfinite, sqrt
+from math import inf
 from typing import Final
 
+from controller.checkpoint import Checkpoint, read
+from controller.clock import MonotoneClock
 from controller.fleet.membership import Membership
 from controller.fleet.summary import TTL_S, Summary
 from controller.law.bucket import LeakyBucket
+from controller.law.sample import OPEN, LawSample
+from controller.law.scarcity import Scarcity
 from controller.law.threshold import ThresholdLaw
-from controller.line.estimator import ZONE_S
-from controller.line.forecast import DOUBT_SHARE, Forecast
+from controller.line.forecast import Forecast
 from controller.line.leases import ExpiryBin
-from controller.line.line import SETTLE_S, YOUNG_S, Line
-from controller.line.meter import RateMeter
+from controller.line.line import YOUNG_S, Line
 from controller.line.poll_latency import PollLatency
 from controller.line.stall_guard import StallGuard
-from controller.polling.appointments import appointment, calm, first_appointment, newcomers_seats, stretched
+from controller.line.view import DOUBT_SHARE, ZONE_S
+from controller.meter import RateMeter
+from controller.modes import Modes
+from controller.polling.appointments import calm, first_appointment
+from controller.polling.budget import PollBudget
 from controller.settings import GateSettings
-from controller.snapshot import GateSnapshot
+from controller.snapshot import GateSnapshot, snapshot_of
 from controller.verdicts import Admit, Verdict, Wait
 
 # A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
 # it listens beyond the burst is lost to everybody.
 COLD_S: Final = 0.7
-AT_ONCE_S: Final = 0.01  # for who was held in vain; many a client would take 0 for never
-BLOCKED_S: Final = 5.0  # memory of places having been scarce,
-SCARCE: Final = 0.2  # of which they are taken to be still
+AT_ONCE_S: Final = 0.01  # the shortest interval after a poll was parked in vain; many clients would take 0 for never
 QUIET_PER_S: Final = 0.01  # polls a second: some 15 s after a single one
-BACKWARD_S: Final = 1.0  # a clock that steps back by more has been set
 
 
 class Gate:
-    """`decide` for every poll, `tick` a few times a second; all times are float seconds of the wall clock."""
+    """`decide` for every poll, `tick` ten times a second. All times are float seconds of the wall clock."""
 
     __slots__ = (
-        "_admitted", "_arrivals", "_blocked", "_born", "_bucket", "_clock", "_cold_until", "_fleet", "_foresight",
-        "_grown_up", "_is_full", "_lateness", "_law", "_line", "_polls", "_settings", "_shift", "_standstill",
-        "_stretch", "_ticked_at",
+        "_admitted", "_arrivals", "_born", "_bucket", "_budget", "_clock", "_cold_until", "_fleet", "_forecast",
+        "_grown_up", "_guard", "_latency", "_law", "_line", "_modes", "_polls", "_refused", "_scarcity", "_settings",
+        "_thresholds", "_ticked_at", "_view",
     )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
-        """`resume`: a checkpoint, or {} for a node that joins a sale (empty bucket, it listens first)."""
+        """Start empty, or from a checkpoint. `resume={}`: join a running sale: an empty bucket, and listen first."""
         s = self._settings = settings
         rate = s.admissions_per_second
         self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))
         self._line = Line(s.max_leases, now, s.poll_max_s + YOUNG_S, s.nodes)
-        self._law = ThresholdLaw()
-        self._clock = self._ticked_at = now  # never goes back
-        self._shift = 0.0  # clock = wall + shift
-        self._born = self._cold_until = -inf
-        self._stretch = 1.0
-        self._is_full = False  # no free place was seen since the last tick
         self._fleet = Membership(self._line)
-        self._lateness = PollLatency()
-        self._standstill = StallGuard()
-        self._blocked = 0.0  # share of the recent time without a free place
-        self._polls, self._arrivals, self._admitted = RateMeter(3.0), RateMeter(3.0), RateMeter(10.0)
-        self._foresight = Forecast()
-        self._retune()
+        self._modes = Modes(self._line, self._fleet)
+        self._view = self._modes.choose()
+        self._law, self._thresholds = ThresholdLaw(), OPEN
+        self._clock, self._ticked_at = MonotoneClock(now), now
+        self._born = self._cold_until = self._grown_up = -inf  # when it joined, may call, and knows the line
+        self._refused = 0  # called visitors who have found the bucket empty since the law's last step
+        self._latency, self._guard, self._scarcity, self._budget = PollLatency(), StallGuard(), Scarcity(), PollBudget()
+        self._polls, self._arrivals, self._admitted = self._budget.polls, self._budget.arrivals, RateMeter(10.0)
+        self._forecast = Forecast()
+        self._renew()
         if resume is not None:
             self._resume(resume, now)
 
     def __repr__(self) -> str:
-        return f"<Gate {self._law!r} {self._bucket!r} {self._line!r}>"
+        return f"<Gate {self._law!r} {self._bucket!r} {self._view!r}>"
 
     @property
     def settings(self) -> GateSettings:
@@ -84,318 +84,237 @@ class Gate:
 
     @property
     def is_quiet(self) -> bool:
-        """Nobody is in line and nobody has asked for some time: a step now and then is enough until somebody does."""
-        return self._line.is_empty and not self._polls.count and self._polls.rate < QUIET_PER_S
+        """Whether nobody waits and nobody has polled for some time: a control step now and then is enough."""
+        return self._view.is_empty and not self._polls.count and self._polls.rate < QUIET_PER_S
 
     @property
     def threshold(self) -> float:
-        """Who came first by then may try the bucket; inf: everybody."""
-        return self._law.threshold
+        """Visitors with a first_seen up to it may try the bucket. Infinite while nobody waits."""
+        return self._thresholds.threshold
 
     def decide(self, first_seen: float, now: float, u: float, vacancies: int | None = None) -> Verdict:
-        """One poll. `u` is uniform in [0, 1); `vacancies`: free places for active visitors, None: no limit."""
-        clock = now + self._shift
-        if clock >= self._clock:
-            self._clock = clock
+        """Return the verdict on one poll. u: uniform in [0, 1). vacancies: None if active visitors are not limited."""
+        monotone = self._clock
+        clock = now + monotone.shift
+        if clock >= monotone.now:
+            monotone.now = clock
         else:
-            clock = self._read(now)
-        line, law = self._line, self._law
+            clock = monotone.read(now)
+        line, calls, forecast = self._line, self._thresholds, self._forecast
         age_s = now - first_seen
         self._polls.count += 1
         if vacancies is not None and vacancies <= 0:
-            self._is_full = True
-        lease = line.book.due.get(first_seen)  # once: it lies anywhere in memory
-        if lease is None and age_s < self._foresight.new_s:
+            self._scarcity.is_full = True
+        lease = line.book.due.get(first_seen)  # looked up once: it lies anywhere in memory
+        if lease is None and age_s < forecast.new_s:
             is_first = True
             self._arrivals.count += 1
         else:
             is_first = False
             line.visit(first_seen, age_s, lease)
-            if first_seen in self._lateness.watched:
-                self._lateness.came(first_seen, clock, self._foresight.far_s)
-        if first_seen <= law.threshold:
-            reserve = 0.0 if first_seen <= law.overdue else law.hold
+            if first_seen in self._latency.watched:
+                self._latency.came(first_seen, clock, forecast.far_s)
+        if first_seen <= calls.threshold:
+            reserve = 0.0 if first_seen <= calls.overdue else calls.reserve
             if (
                 (vacancies is None or vacancies > 0)
                 and self._bucket.rate > 0.0
-                and self._bucket.take(now, reserve, self._fleet.pool.borrowed)
+                and self._bucket.take(now, reserve, self._fleet.shared.borrowed)
             ):
                 return self._admit(first_seen)
-            law.refuse()
-        return self._wait(first_seen, clock, u, lease, is_first, self._foresight.min_s)
+            self._refused += 1
+        return self._wait(first_seen, clock, u, lease, is_first, forecast.min_s)
 
     def may_park(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool:
-        """Whether the answer to this visitor's poll may be held: it is nearly their turn, and they come when asked to.
+        """Return whether this poll may be parked: the visitor is near the front, and polls no faster than asked.
 
-        Who polls faster than that is at all nodes at once, and would come in at the first of them to call. is_page:
-        they see nothing until they are answered.
+        A visitor who polls faster is at all nodes at once, and would be admitted by the first node to call them.
+        is_page: the poll loads a page, and the visitor sees nothing until it is answered.
         """
-        known = self._foresight
-        below_s = known.held_below_s if is_page else known.polls_held_below_s
+        forecast = self._forecast
+        below_s = forecast.page_below_s if is_page else forecast.poll_below_s
         if verdict.eta_p50_s is None or verdict.eta_p50_s > below_s:
             return False
-        return known.is_own or first_seen not in self._line.hasty
+        return self._view.has_own_visitors or first_seen not in self._line.hasty
 
     def park(self, first_seen: float, now: float) -> float:
-        """The answer to this visitor's poll is held: they are here until the returned moment, at most."""
-        hold_s = self._foresight.hold_s
-        due = self._read(now) + hold_s + self._foresight.grace_s
+        """Park this visitor's poll, and return the time by which it must be answered."""
+        forecast = self._forecast
+        due = self._clock.read(now) + forecast.parked_s + forecast.grace_s
         self._line.expect(first_seen, due, False)
-        self._fleet.leased(first_seen, due, False)
-        return now + hold_s
+        self._view.share(first_seen, due, False)
+        return now + forecast.parked_s
 
     def abandon(self, first_seen: float) -> None:
-        """Who was held has hung up: they are expected no longer, and hold up nobody. If they come again, they may."""
-        self._line.leave(first_seen)
+        """Stop expecting a visitor who hung up while their poll was parked. They may poll again."""
+        self._view.leave(first_seen)
 
     def would_admit(self, first_seen: float, now: float) -> bool:
-        """Whether this visitor would be let in now, if a place is free. Changes nothing."""
-        law, bucket = self._law, self._bucket
-        if first_seen > law.threshold or bucket.rate <= 0.0:
+        """Return whether this visitor would be admitted now, if there is a vacancy. Change nothing."""
+        calls, bucket = self._thresholds, self._bucket
+        if first_seen > calls.threshold or bucket.rate <= 0.0:
             return False
-        return bucket.has(now, 0.0 if first_seen <= law.overdue else law.hold, self._fleet.pool.borrowed)
+        return bucket.has(now, 0.0 if first_seen <= calls.overdue else calls.reserve, self._fleet.shared.borrowed)
 
-    def settle(self, first_seen: float, now: float, u: float, held_s: float, vacancies: int | None = None) -> Verdict:
-        """The verdict for a poll whose answer was held for `held_s`; the poll itself was counted when it came."""
+    def settle(
+        self, first_seen: float, now: float, u: float, parked_s: float, vacancies: int | None = None
+    ) -> Admit | Wait:
+        """Return the verdict on a poll that was parked for `parked_s`. It was counted when it came."""
         if (vacancies is None or vacancies > 0) and self.would_admit(first_seen, now):
             self._bucket.take(now)
             return self._admit(first_seen)
-        lease, min_s = self._line.book.due.get(first_seen), max(self._foresight.min_s - held_s, AT_ONCE_S)
-        return self._wait(first_seen, self._read(now), u, lease, False, min_s)
+        lease, min_s = self._line.book.due.get(first_seen), max(self._forecast.min_s - parked_s, AT_ONCE_S)
+        return self._wait(first_seen, self._clock.read(now), u, lease, False, min_s)
 
     def tick(self, now: float) -> None:
-        """The control step: any dt works, also none and a negative one."""
-        clock = self._read(now)
+        """Take the control step. Any interval works, also 0 and a negative one."""
+        clock = self._clock.read(now)
         dt = clock - self._ticked_at
         if dt <= 0.0:
             return
         self._ticked_at = clock
         self._fleet.wake(clock)
-        s = self._settings
-        is_still = False
-        if self._foresight.is_exact:
-            is_still = self._standstill.step(dt, self._polls.count, self._line.book, clock)
-        else:
-            self._standstill.clear()
-        still = self._standstill
-        self._line.tick(clock, now, self._law.threshold, still.behind_s, still.owed_s)
-        newcomers = self._arrivals
-        seats = newcomers_seats(newcomers.count, newcomers.rate, self._line.showup.share, s.poll_budget_per_s)
-        self._stretch = stretched(self._stretch, seats + self._polls.count, s, dt)
-        self._polls.tick(dt)
-        self._line.young_s = s.poll_max_s * self._stretch + YOUNG_S
-        self._arrivals.tick(dt)
-        self._lateness.tick(clock, self._foresight.far_s)
+        s, line, view, forecast, guard = self._settings, self._line, self._view, self._forecast, self._guard
+        is_stalled = view.watch(guard, dt, self._polls.count, clock)
+        line.tick(clock, now, view.held_up_s(guard), forecast.late_s, forecast.is_latency_known)
+        view.tick(clock, guard.behind_s, self._thresholds.threshold)
+        self._budget.tick(s, line.return_rate.share, dt)
+        line.lengthen(s.poll_max_s * self._budget.stretch)
+        self._latency.tick(clock, forecast.far_s)
         self._admitted.tick(dt)
-        self._blocked += (float(self._is_full) - self._blocked) * min(1.0, dt / BLOCKED_S)
-        is_blocked = self._is_full or self._blocked > SCARCE
-        self._is_full = False
+        is_blocked = self._scarcity.tick(dt)
         if clock - self._fleet.heard_at > TTL_S:
             self._part(now)
-        self._retune()
+        self._renew()
         if clock >= self._cold_until:
-            self._move(now, dt, is_blocked or is_still)
+            self._call(now, dt, is_blocked or is_stalled)
 
     def reconfigure(self, settings: GateSettings, now: float) -> None:
-        """New settings from now on; nothing jumps: threshold, bucket level and line stay."""
+        """Use new settings from now on. Nothing jumps: threshold, bucket level and line stay."""
         old, self._settings = self._settings, settings
         rate = settings.admissions_per_second
-        if self._line.front is not None and old.room_rate > 0.0:
+        if self._fleet.view is not None and old.room_rate > 0.0:
             rate = self._bucket.rate * settings.room_rate / old.room_rate
         self._bucket.reshape(rate, settings.depth_at(rate), now)
         if old.nodes != settings.nodes:
-            self._line.resample(old.nodes / settings.nodes, settings.nodes)
-        self._retune()
+            self._modes.resample(old.nodes, settings.nodes)
+        self._renew()
 
     def summary(self, node: str, beat: int, now: float) -> Summary:
-        """What the other nodes should know since the last one; `node` is this node's name in the fleet."""
-        clock, bucket = self._read(now), self._bucket
+        """Return what the other nodes should know since the last summary. node: this node's name in the fleet."""
+        clock, bucket = self._clock.read(now), self._bucket
         integral = self._law.integral
-        return self._fleet.tell(node, beat, clock, now, self._polls.rate, bucket.level(now), bucket.rate, integral)
+        return self._fleet.publish(node, beat, clock, now, self._polls.rate, bucket.level(now), bucket.rate, integral)
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
-        """News of the fleet, this node's own summary among it; each summary once, in any order."""
+        """Learn the fleet's news: each summary once, in any order, this node's own among them."""
         s, bucket = self._settings, self._bucket
-        zone = (s.poll_max_s * self._stretch + ZONE_S) * s.room_rate
-        part = self._fleet.hear(node, summaries, self._read(now), now, s, zone, bucket.level(now))
+        zone = (self._forecast.far_s + ZONE_S) * s.room_rate
+        part = self._fleet.receive(node, summaries, self._clock.read(now), now, s, zone, bucket.level(now))
         if part is None:
             self._part(now)
             return
         bucket.reshape(part.share.rate, part.depth, now)
         self._law.agree(part.dissent)
-        self._retune()
+        self._renew()
 
     def checkpoint(self, now: float) -> dict[str, float]:
-        """What a restarted worker needs to go on: a small mapping of finite floats."""
-        threshold = self._law.threshold
-        return {
-            "at": now,
-            "level": self._bucket.level(now),
-            "threshold": threshold if isfinite(threshold) else 0.0,
-            "open": float(threshold == inf),
-            "integral": self._law.integral,
-            "stretch": self._stretch,
-            "show_up": self._line.showup.share,
-            "polls_per_s": self._polls.rate,
-            "arrivals_per_s": self._arrivals.rate,
-            "admitted_per_s": self._admitted.rate,
-        }
+        """Return what a restarted worker needs to go on: a small mapping of finite floats."""
+        level, integral = self._bucket.level(now), self._law.integral
+        return Checkpoint(now, level, self._thresholds, integral, self._budget.stretch).mapping()
 
     def snapshot(self, now: float) -> GateSnapshot:
-        """An immutable picture of now."""
-        s = self._settings
-        waiting = self._line.waiting()
-        flow, sample = self._foresight.flow, self._foresight.sample
-        threshold = min(self._law.threshold, now)
-        return GateSnapshot(
-            now=now,
-            lag_s=max(0.0, now - threshold),
-            threshold=threshold,
-            bucket_level=self._bucket.level(now),
-            bucket_depth=self._bucket.depth,
-            admissions_per_second=self._bucket.rate,
-            waiting=round(waiting),
-            waiting_room=round(waiting / sample),
-            eta_last_s=waiting / flow if flow > 0.0 else None,
-            polls_per_s=self._polls.rate,
-            arrivals_per_s=self._arrivals.rate,
-            admitted_per_s=self._admitted.rate,
-            show_up=self._line.showup.share,
-            traffic_share=self._line.returns.share,
-            budget_stretch=self._stretch,
-            pi=self._law.terms,
-            admitted=self._admitted.total + self._admitted.count,
-            polled=self._polls.total + self._polls.count,
-            wasted=self._bucket.overflowed,
-            held=s.admissions_per_second <= 0.0,
-        )
+        """Return an immutable picture of the gate."""
+        threshold, terms = self._thresholds.threshold, self._law.terms
+        is_held = self._settings.admissions_per_second <= 0.0
+        return snapshot_of(now, threshold, self._bucket, self._view, self._budget, self._admitted, terms, is_held)
 
     def _admit(self, first_seen: float) -> Admit:
-        self._line.leave(first_seen)
-        self._fleet.admitted(first_seen)
+        self._view.admit(first_seen)
         self._admitted.count += 1
         return Admit()
 
     def _wait(
         self, first_seen: float, clock: float, u: float, lease: ExpiryBin | None, is_first: bool, min_s: float
     ) -> Wait:
-        """lease: what the book has of them; min_s: the shortest interval, of who was held what is left of it."""
-        line, law, known = self._line, self._law, self._foresight
-        flow = known.flow
+        """Return the appointment. lease: the visitor's entry in the book. min_s: the shortest interval from now on."""
+        line, view, forecast = self._line, self._view, self._forecast
+        flow = view.flow
         if flow <= 0.0:
-            after = calm(self._settings, self._stretch, u)
-            line.expect(first_seen, clock + after + known.grace_s, is_first)
-            return Wait(after, int(line.ahead(first_seen) / known.sample) + 1, None, None)
-        is_sure = first_seen <= known.sure_until
-        if is_sure:  # as nearly all are: `ahead` and, below, `doubt`, without calls in between
+            after = calm(self._settings, self._budget.stretch, u)
+            line.expect(first_seen, clock + after + forecast.grace_s, is_first)
+            return Wait(after, view.position(first_seen), None, None)
+        # As for nearly all polls of a node that is alone: `estimate` and, below, `doubt`, without calls in between.
+        is_sure = first_seen <= view.sure_until
+        if is_sure:
             older = line.book.rank(first_seen)
             position = older * self._settings.nodes + 1
-            before = older + 1.0 - law.ahead
+            eta = view.lead_s + (older + 1.0 - self._thresholds.called) / flow
         else:
-            if known.is_exact or first_seen <= law.threshold:
-                ahead = line.ahead(first_seen)
-                before = ahead + 1.0 - law.ahead
-            else:
-                before = line.place(first_seen, law.threshold)
-                ahead = before + law.ahead
-            position = max(1, int(ahead / known.sample) + 1)
-        eta = known.lead_s + before / flow
-        if eta >= known.far_eta_s and not is_first:
-            after = known.far_s
-            if eta >= known.watched_eta_s and self._lateness.has_room:
-                self._lateness.asked(first_seen, clock + after)
+            position, eta = view.estimate(first_seen, self._thresholds)
+        if eta >= forecast.far_eta_s and not is_first:
+            after = forecast.far_s
+            if eta >= forecast.watched_eta_s and self._latency.has_room:
+                self._latency.asked(first_seen, clock + after)
         else:
             eta = max(0.0, eta)
-            after = appointment(eta - known.early_s, flow, min_s, known.far_s, known.is_exact)
+            after = view.appointment(eta - forecast.early_s, min_s, forecast.far_s)
             if is_first:
-                after = first_appointment(self._settings, eta, after, line.is_probed, u, line.front is not None)
-            if clock < self._grown_up:  # a young node knows little: no appointment is longer than its life
-                after = min(after, known.min_s + clock - self._born)
-        due = clock + after + known.grace_s
+                after = first_appointment(self._settings, eta, after, line.is_probed, u, view.spreads_newcomers)
+            if clock < self._grown_up:  # a young gate knows little: no appointment is longer than its life
+                after = min(after, forecast.min_s + clock - self._born)
+        due = clock + after + forecast.grace_s
         if is_first or line.hasty:
             line.expect(first_seen, due, is_first)
-        else:  # the same for nearly all, without a call in between
+        else:  # the same for nearly all polls, without a call in between
             line.book.renew(first_seen, due, lease)
         if is_sure:
-            return Wait(after, position, eta, eta + (DOUBT_SHARE * eta + known.doubt_s))
-        if line.front is not None and eta < 2.0 * known.far_s + ZONE_S:
-            self._fleet.leased(first_seen, due, is_first)
-        return Wait(after, position, eta, eta + known.doubt(line, first_seen, eta))
+            return Wait(after, position, eta, eta + (DOUBT_SHARE * eta + view.doubt_s))
+        if eta < view.shared_eta_s:
+            view.share(first_seen, due, is_first)
+        return Wait(after, position, eta, eta + view.doubt(first_seen, eta))
 
     def _part(self, now: float) -> None:
-        """Nothing was heard of the others: on with the configured share and this node's own sample."""
+        """Go on with the configured share and this node's own sample, if it was joined."""
         if self._fleet.part():
             rate = self._settings.admissions_per_second
             self._bucket.reshape(rate, self._settings.depth_at(rate), now)
-            self._retune()
+            self._renew()
 
-    def _move(self, now: float, dt: float, is_blocked: bool) -> None:
-        s, line, law, bucket, known = self._settings, self._line, self._law, self._bucket, self._foresight
-        pool, is_joined = self._fleet.pool, line.front is not None
-        if line.is_empty:
-            if is_joined:
-                pool.rest(self._clock)
-            else:
-                bucket.fill_to(s.idle_depth_at(bucket.rate), now)
-            law.open()
-        elif bucket.rate > 0.0 and (pool.room > 0.0 or not is_joined):  # 0: held a moment ago, news is on its way
-            if is_joined:
-                pool.work(self._clock)
-                part = pool.part
-                level, capacity = pool.level(bucket.level(now)) * part, pool.depth * part
-                law.step(line, level, capacity, pool.fair, known.flow, dt, is_blocked, pool.reserve_s)
-                law.keep(pool.room, pool.depth)
-            else:
-                bucket.fill_to(bucket.depth, now)
-                law.step(line, bucket.level(now), bucket.depth, bucket.rate, self._calling, dt, is_blocked)
-                law.keep(bucket.rate, bucket.depth)
-            if not known.is_exact and known.flow > 0.0 and self._clock - self._born > known.far_s + SETTLE_S:
-                part = s.admissions_per_second / s.room_rate
-                line.survey(min(law.threshold, now), known.flow, known.far_s, now, part)
+    def _call(self, now: float, dt: float, is_blocked: bool) -> None:
+        """Let the law call visitors."""
+        s, view, bucket, forecast = self._settings, self._view, self._bucket, self._forecast
+        if view.is_empty:
+            view.rest(s, bucket, now)
+            self._law.rest()
+            self._thresholds = OPEN
+            return
+        supply = view.supply(bucket, now) if bucket.rate > 0.0 else None
+        if supply is None:
+            return
+        sample, self._refused = LawSample(supply, self._refused, forecast.late_s, dt, is_blocked), 0
+        self._thresholds = view.thresholds(self._law.step(sample, view.tuning))
+        view.survey(s, self._thresholds.threshold, forecast.far_s, now, self._clock.now - self._born)
 
-    @property
-    def _calling(self) -> float:
-        """Visitors of this node's list to a second of the law's depth. Where fewer come than its share of the capacity
-        could take, it must reach further back: by its own rate it would let in whoever comes, by their flow hardly
-        anybody in time. The mean of the two, in ratios, its own counted three times, is measured."""
-        flow, rate = self._foresight.flow, self._bucket.rate
-        return max(flow, sqrt(rate * sqrt(flow * rate)))
-
-    def _retune(self) -> None:
-        """What `decide` needs of the settings and the traffic, once a tick instead of once a call."""
-        line, law, known, extra_s = self._line, self._law, self._foresight, self._lateness.extra_s
-        places_per_s = self._admitted.rate if self._blocked > SCARCE else inf
-        known.renew(self._settings, line, self._stretch, extra_s, places_per_s)
-        self._grown_up = self._born + self._settings.poll_max_s
-        if self._clock < self._grown_up:
-            known.far_eta_s = inf  # nobody is asked back after the longest interval
-        law.late_s = line.late_s = extra_s
-        law.is_exact, law.is_sampled = known.is_own and line.front is None, not known.is_exact
-        known.lead_s = law.depth_s + law.reserve_s
-        line.knows_lateness = self._lateness.is_known
-
-    def _read(self, now: float) -> float:
-        """The wall clock made monotone; a step back of over BACKWARD_S is taken as a new axis."""
-        clock = now + self._shift
-        if clock < self._clock:
-            if self._clock - clock > BACKWARD_S:
-                self._shift += self._clock - clock
-            return self._clock
-        self._clock = clock
-        return clock
+    def _renew(self) -> None:
+        """Choose the line view, and derive what `decide` needs, once a control step instead of once a poll."""
+        self._view = self._modes.choose()
+        s, view = self._settings, self._view
+        longest_s = s.poll_max_s * self._budget.stretch
+        places_per_s = self._admitted.rate if self._scarcity.is_lasting else inf
+        self._grown_up = self._born + s.poll_max_s
+        view.renew(s, longest_s, self._latency.extra_s, places_per_s)
+        self._forecast.renew(s, view, longest_s, self._latency, self._clock.now < self._grown_up)
 
     def _resume(self, saved: Mapping[str, float], now: float) -> None:
-        """Go on where a worker stopped; the bucket gains only what the time away is worth."""
-        s = self._settings
-        away = min(max(now - saved.get("at", now), 0.0), 3600.0)
+        """Go on where a worker stopped. The bucket gains only what the time away is worth."""
+        s, then = self._settings, read(saved, now)
         rate = s.admissions_per_second
-        level = min(max(saved.get("level", 0.0), 0.0) + away * rate, s.idle_depth_at(rate))
-        self._bucket = LeakyBucket(rate, s.depth_at(rate), now, level)
-        self._law = ThresholdLaw(saved.get("threshold", -inf), saved.get("integral", 0.0))
-        self._stretch = max(1.0, saved.get("stretch", 1.0))
-        if saved.get("open", 0.0) > 0.0:
-            self._law.open()
-        else:
+        self._bucket = LeakyBucket(rate, s.depth_at(rate), now, then.level_at(now, rate, s.idle_depth_at(rate)))
+        self._law = ThresholdLaw(then.integral)
+        self._thresholds = then.thresholds
+        self._budget.stretch = then.stretch
+        if then.thresholds is not OPEN:
             self._born = now
             self._cold_until = now + COLD_S * s.poll_min_s
-        self._retune()
+        self._renew()

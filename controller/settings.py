@@ -1,19 +1,21 @@
-"""What one gate is told: rates, bounds and its place among the other nodes. Checked once, frozen for good.
+"""The settings of one gate: rates, bounds and its place among the other nodes. Checked once, frozen afterwards.
 
-Everything has a default that needs no tuning from 1/s to 5,000/s a node; only `admissions_per_second` says
-something about the shop. Units stand in the names; rates are those of this one node unless the name says
-`room`.
+Every setting has a default that needs no tuning from 1/s to 5,000/s a node; only `admissions_per_second` says something
+about the shop. Units stand in the names. Rates are those of this one node unless the name says `room`.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-CUSHION, CUSHION_SD = 1.0, 1.0  # see controller/fleet/shared_bucket.py
+# Of the cushion of a joined node; see controller/fleet/shared_bucket.py.
+CUSHION: Final = 1.0
+CUSHION_SD: Final = 1.0
 
 
 class SettingsError(ValueError):
-    """The caller asked for a gate that cannot exist; every fault is in the message."""
+    """The settings describe no possible gate. The message names every fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +23,18 @@ class GateSettings:
     """The settings of one gate.
 
     admissions_per_second: this node's share of the capacity; 0 holds the room.
-    burst_seconds: how many seconds' worth of unused admissions the bucket keeps. The bucket is never less
-        than one admission deep, or a share of 0.2/s could not admit at all.
-    poll_min_s, poll_max_s: bounds of the interval that a waiting client is told.
-    poll_budget_per_s: polls a second that this node wants to see at most; intervals stretch beyond poll_max_s
-        to keep it. None: no budget.
+    burst_seconds: how many seconds' worth of unused admissions the bucket keeps. The bucket is at least one admission
+        deep, or a share of 0.2/s could not admit at all.
+    poll_min_s, poll_max_s: the shortest and the longest interval between two polls of a visitor.
+    poll_budget_per_s: polls a second that this node wants to see at most. The longest interval is stretched to keep it.
+        None: no budget.
     nodes: how many nodes the line is spread over when they share nothing; each sees one visitor in `nodes`.
-    room_admissions_per_second: the capacity of the whole room; None means `nodes * admissions_per_second`.
-    burst_floor: least depth of the bucket, in admissions, and only while somebody waits. 1 keeps the promise of
-        the whole room: all nodes together admit at most max(burst, nodes) at once. With a burst of one admission
-        a node of 1/s loses a thirtieth of its share, for a token is lost whenever nobody is there at once; 3 wins
-        nearly all of it back, and lets `3 * nodes` in at once at worst.
-    max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate
-        samples.
+    room_admissions_per_second: the capacity of the whole room. None means `nodes * admissions_per_second`.
+    burst_floor: least depth of the bucket, in admissions, and only while somebody waits. 1 keeps the promise of the
+        whole room: all nodes together admit at most max(burst, nodes) at once. With a burst of one admission a node of
+        1/s loses a thirtieth of its share, because a token is lost whenever no visitor is there at once. 3 wins nearly
+        all of it back, and admits `3 * nodes` at once at worst.
+    max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate samples.
     """
 
     admissions_per_second: float
@@ -52,15 +53,15 @@ class GateSettings:
             raise SettingsError("; ".join(faults))
 
     def depth_at(self, rate: float) -> float:
-        """Most admissions in one instant at a share of `rate`: the burst, and never less than burst_floor."""
+        """Return the most admissions in one instant at a share of `rate`: the burst, and at least burst_floor."""
         return max(1.0 if rate <= 0.0 else self.burst_floor, self.burst_seconds * rate)
 
     def idle_depth_at(self, rate: float) -> float:
-        """What of the depth is filled while nobody waits: the burst alone, and never less than one."""
+        """Return how much of the depth is filled while nobody waits: the burst alone, and at least one."""
         return max(1.0, self.burst_seconds * rate)
 
     def cushion_at(self, rate: float) -> float:
-        """Tokens that a joined node keeps beyond its burst, for visitors who come to it by chance."""
+        """Return the tokens that a joined node keeps beyond its burst, for visitors who come to it by chance."""
         return 0.0 if self.burst_floor <= 1.0 else CUSHION + CUSHION_SD * rate**0.5
 
     @property

@@ -1,1 +1,1 @@
-"""Several nodes as one: membership, shares of the capacity, the shared bucket."""
+"""Several nodes as one: membership, shares of the capacity, the shared front and bucket."""

@@ -1,27 +1,29 @@
-"""The buckets of joined nodes as one: whoever comes to a node finds a token there if the *room* has one.
+"""The buckets of joined nodes as one: a visitor finds a token at any node if the *room* has one.
 
-Visitors come to a node by chance, so its own bucket is now too full, now empty, and who finds it empty loses a whole
-shortest interval. A large reserve in every bucket would cure that and make everybody late by it, for what lies
-unspent in n buckets is n times what one needs. So each bucket holds, beyond its part of the burst, a cushion k_i for
-visitors who come by chance, and the *sum* of all is what the law regulates and what decides:
+Visitors come to a node by chance, so its own bucket is now too full, now empty, and a visitor who finds it empty loses
+a whole shortest interval. A large stock in every bucket would cure that and make every visitor late by it, because
+what lies unspent in n buckets is n times what one needs. So each bucket holds, beyond its part of the burst, a cushion
+k_i for visitors who come by chance, and the *sum* of all is what the law regulates and what decides:
 
     P = sum(l_i) - sum(k_i)                      the room's tokens; l_i: node i's level, a heartbeat old for the others
-    admit  if  l_i >= 1  and  P >= 1 (+ hold)    a token here, and one in the room
+    admit  if  l_i >= 1  and  P >= 1 (+ reserve) a token here, and one in the room
     k_i = CUSHION + CUSHION_SD * sqrt(c_i)       about three standard deviations of what comes in a heartbeat
 
-P hovers at a reserve that grows with the root of the *room's* inflow in a heartbeat, however many nodes there are:
-fifty nodes of 1/s are late by 0.5 s instead of 1.4; in a small room it is the root of a second's. `controller/fleet/summary.py`
-sees to it that tokens flow to where they are taken; what a node holds beyond its part and another cushion, because
-nobody asks for it there, it gives up at the same pace, and the others' buckets become deeper by as much.
+P hovers at a target that grows with the root of the *room's* inflow in a heartbeat, however many nodes there are:
+fifty nodes of 1/s are late by 0.5 s instead of 1.4. In a small room it is the root of a second's. The shares
+(`controller/fleet/summary.py`) make tokens flow to where they are taken. What a node holds beyond its part and another
+cushion, because no visitor takes it there, it gives up at the same pace, and the others' buckets become deeper by as
+much.
 
-What bounds it: sum(l_i) <= burst + sum(k_i), so at the very worst, if all nodes were blind for a heartbeat, sum(k_i)
-more than the burst come in at once; the second rule keeps it to the burst, less MARGIN_S for what is not known yet. A
-crowd that falls upon all nodes between two heartbeats is noticed by each: who hands out more than its part, or hears
-that the others did, takes them to do so still. It is no chance: those who are nearly in are held, and all come at once.
-A small room, whose burst is less than two times `burst_floor`, is that deep while somebody waits.
-While nobody waits, and until all have heard that somebody does, a node takes from its part of the burst alone; only
-after two heartbeats in which it took nothing, one token of the room, for its part may be less than one.
-With a strict `burst_floor` of 1 there are no cushions.
+What bounds it: sum(l_i) <= burst + sum(k_i), so at worst, if all nodes were blind for a heartbeat, sum(k_i) more than
+the burst are admitted at once. The second rule keeps it to the burst, less MARGIN_S for what is not known yet. Each
+node notices a crowd that falls upon all nodes between two heartbeats: a node that hands out more than its part, or
+hears that the others did, assumes that they still do. That is no chance: visitors near the front are parked, and all
+are called at once. A small room, with a burst of less than two times `burst_floor`, is that deep while somebody waits.
+
+While nobody waits, and until all nodes have heard that somebody does, a node takes from its part of the burst alone.
+Only after two heartbeats in which it took nothing it takes one token of the room, because its part may be less than
+one. With a strict `burst_floor` of 1 there are no cushions.
 """
 
 from collections.abc import Mapping
@@ -31,31 +33,31 @@ from typing import Final
 from controller.fleet.summary import HEARTBEAT_S, NEWS_S, TAU_S, Share, Summary
 from controller.settings import GateSettings
 
-ALONE_S: Final = 0.6  # three heartbeats: by then everybody's view is of after the line began
+APART_S: Final = 0.6  # three heartbeats: by then the view of every node is of after the line began
 MARGIN_S: Final = 0.16  # of the room's rate, and at most MARGIN of the burst: what a heartbeat's staleness may cost
 MARGIN: Final = 0.25
 FLOORS: Final = 2  # the room's least depth while somebody waits, in `burst_floor`s
-RESERVE_S: Final = 0.12
-RESERVE_SD: Final = 0.5  # and so many standard deviations of what the others take before it is heard of
-# Of a small room: the level comes and goes by the root of a second's admissions. Who would have less calls until there
-# is always somebody to take the next token, and many are called then, of whom chance takes one.
+TARGET_S: Final = 0.12
+TARGET_SD: Final = 0.5  # and this many standard deviations of what the others take before it is heard of
+# Of a small room: the level varies by the root of a second's admissions. A law with a smaller target calls until there
+# is always a visitor to take the next token. Many are called then, and chance takes one of them.
 CHANCE: Final = 0.6
 CHANCE_DEPTH: Final = 1.0 / 3.0  # of the room's bucket at most, or tokens are lost
-TOLD_SD: Final = 1.0  # what the others tell is a larger count, so chance is a smaller part of it,
-TOLD_BEATS: Final = 2.0  # and so many heartbeats have gone by since it was true
+HEARD_SD: Final = 1.0  # what is heard of the others is a larger count, so chance is a smaller part of it
+HEARD_BEATS: Final = 2.0  # heartbeats that have gone by since it was true
 
 
 class SharedBucket:
     """One node's view of the room's tokens."""
 
     __slots__ = (
-        "_alone_until",
+        "_apart_until",
         "_cushion",
-        "_is_alone",
+        "_heard",
+        "_is_apart",
         "_others",
         "_taken",
         "_taken_before",
-        "_told",
         "borrowed",
         "depth",
         "fair",
@@ -63,16 +65,16 @@ class SharedBucket:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._alone_until = -inf
-        self._is_alone = True
+        self._apart_until = -inf
+        self._is_apart = True
         self._cushion = 0.0
-        self._others = 0.0  # tokens of the others less all cushions
-        self._told = 0  # taken elsewhere, in the last heartbeat that was heard
-        self._taken = self._taken_before = 0  # here, in this heartbeat and the one before
+        self._others = 0.0  # the other nodes' tokens less all cushions
+        self._heard = 0  # tokens taken elsewhere, in the last heartbeat that was heard
+        self._taken = self._taken_before = 0  # tokens taken here, in this heartbeat and the one before
         self.room = 0.0  # the room's rate
         self.fair = 0.0  # this node's part of it, tokens a second
-        self.depth = 0.0  # most tokens P can have
-        self.borrowed = 0.0  # what `LeakyBucket.take` may count in: P less this node's level
+        self.depth = 0.0  # most tokens that P can have
+        self.borrowed = 0.0  # tokens that `LeakyBucket.take` may count in: P less this node's level
 
     def __repr__(self) -> str:
         return f"<SharedBucket {self._others:+.1f} of {self.depth:.1f}, here {self.fair:.3g}/s>"
@@ -87,8 +89,11 @@ class SharedBucket:
         *,
         is_idle: bool,
     ) -> float:
-        """A heartbeat's news; `latest`: of each node, `own`: this one's tokens now; `is_idle`: nobody waits.
-        Returns how many tokens this node's bucket may hold until the next: its own and its part of what is free."""
+        """Learn a heartbeat's news, and return how many tokens this node's bucket may hold until the next one.
+
+        latest: the last summary of each node. own: this node's tokens now. is_idle: nobody waits. The bucket may hold
+        its own tokens and its part of what is free.
+        """
         self._taken, self._taken_before = 0, self._taken
         self.room = sum(share.fair for share in shares.values())
         self.fair = shares[node].fair
@@ -96,64 +101,66 @@ class SharedBucket:
         kept = sum(s.cushion_at(share.fair) for share in shares.values())
         burst = s.idle_depth_at(self.room)
         self.depth = max(1.0, burst - min(MARGIN_S * self.room, MARGIN * burst, kept))
-        if not is_idle:  # a few tokens come and go at any rate, so a small room needs more than its burst
+        if not is_idle:  # the level varies by a few tokens at any rate, so a small room needs more
             self.depth = max(self.depth, s.burst_floor * min(len(shares), FLOORS))
         others = sum(summary.level for name, summary in latest.items() if name != node)
-        self._told = sum(len(summary.gone) for name, summary in latest.items() if name != node)
+        self._heard = sum(len(summary.gone) for name, summary in latest.items() if name != node)
         self._others = others - kept
         free = self.depth + kept - others - own
         over = own - shares[node].due - self._cushion
-        if over > 0.0 and not is_idle:  # nobody asks for them here, and the room's bucket is full of them
+        if over > 0.0 and not is_idle:  # no visitor takes them here, and the room's bucket is full of them
             own -= over * HEARTBEAT_S / TAU_S
         return max(0.0, own + free * self.part)
 
     @property
     def part(self) -> float:
-        """This node's part of the room."""
+        """This node's part of the room's capacity."""
         return self.fair / self.room if self.room > 0.0 else 0.0
 
     @property
-    def reserve_s(self) -> float:
+    def target_s(self) -> float:
         """What P should be, in seconds of the room's rate."""
-        reserve_s = RESERVE_S + RESERVE_SD * sqrt(NEWS_S * (1.0 - self.part) / self.room)
-        return max(reserve_s, min(CHANCE / sqrt(self.room), CHANCE_DEPTH * self.depth / self.room))
+        target_s = TARGET_S + TARGET_SD * sqrt(NEWS_S * (1.0 - self.part) / self.room)
+        return max(target_s, min(CHANCE / sqrt(self.room), CHANCE_DEPTH * self.depth / self.room))
 
     @property
-    def _rush(self) -> float:
-        """Tokens that the others must be taken to have handed out before they are heard of: as many for their part as
-        went here beyond this one's, or as they told for the heartbeat before."""
+    def _unheard(self) -> float:
+        """Tokens that the others must be assumed to have handed out before it is heard of.
+
+        For their part as many as were taken here beyond this node's, or as they told of the heartbeat before.
+        """
         if self.part <= 0.0:
             return 0.0
         usual = self.fair * NEWS_S
         here = (self._taken + self._taken_before - usual) * (1.0 - self.part) / self.part
         usual = (self.room - self.fair) * HEARTBEAT_S
-        there = (self._told - usual - TOLD_SD * sqrt(usual)) * TOLD_BEATS
+        there = (self._heard - usual - HEARD_SD * sqrt(usual)) * HEARD_BEATS
         return max(0.0, here, there)
 
     @property
     def _borrowable(self) -> float:
-        return max(self._others - self._rush, -self._cushion)
+        return max(self._others - self._unheard, -self._cushion)
 
     def took(self) -> None:
-        """A token was taken here."""
+        """Count a token taken here."""
         self._taken += 1
-        self.borrowed = -self._cushion if self._is_alone else self._borrowable
+        self.borrowed = -self._cushion if self._is_apart else self._borrowable
 
     def level(self, own: float) -> float:
-        """P, given this node's tokens."""
+        """Return P. own: this node's tokens."""
         return own + self._others
 
     def rest(self, clock: float) -> None:
-        """Nobody waits."""
-        self._alone_until = clock + ALONE_S
-        self._is_alone = True
-        self._lend()
+        """Nobody waits: take from this node's part of the burst alone."""
+        self._apart_until = clock + APART_S
+        self._is_apart = True
+        self._borrow()
 
     def work(self, clock: float) -> None:
-        """Somebody waits."""
-        self._is_alone = clock <= self._alone_until
-        self._lend()
+        """Somebody waits: take from the room's tokens, once every node has heard of it."""
+        self._is_apart = clock <= self._apart_until
+        self._borrow()
 
-    def _lend(self) -> None:
-        is_own_part = self._is_alone and (self._taken or self._taken_before)
+    def _borrow(self) -> None:
+        is_own_part = self._is_apart and (self._taken or self._taken_before)
         self.borrowed = -self._cushion if is_own_part else self._borrowable

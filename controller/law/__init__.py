@@ -1,1 +1,1 @@
-"""The number: how far the door is open, and the bucket that bounds admissions."""
+"""The law: how many visitors are called, and the bucket that bounds admissions."""

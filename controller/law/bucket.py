@@ -1,21 +1,20 @@
-"""The leaky bucket: the one thing that may say "now", and the hard promise to the shop.
+"""The leaky bucket: it alone may say "now", and it keeps the hard promise to the shop.
 
-    level(t) = min(depth, level + rate * dt)         tokens; one admission takes one token
+    level(t) = min(capacity, level + rate * dt)      tokens; one admission takes one token
     admissions in any window w  <=  depth + rate * w
 
-holds because every admission removes a whole token that was there, and tokens come into being nowhere else:
-a new rate or depth never adds a token, it only may take some away.
+The promise holds because every admission removes a whole token, and tokens come into being nowhere else. A new rate
+or depth never adds a token; it may only remove some.
 
-The clock may do anything. Time is credited once: after a backward step nothing is credited until the clock is
-past the point credited last, or until one bucket's worth of time has gone by, whichever is first. So a jump
-ahead and back cannot mint tokens (the jump granted at most a bucket, the freeze takes it back), and a clock
-that is put back for good stalls the bucket for `depth / rate` seconds only. `w` is the forward movement of
-the clock.
+The clock may do anything. Time is credited once. After a backward step nothing is credited until the clock is past
+the point that was credited last, or until one bucket's worth of time has gone by, whichever is first. So a jump ahead
+and back cannot mint tokens: the jump granted one bucket at most, and the freeze takes it back. A clock that is put
+back for good stalls the bucket for `depth / rate` seconds only. `w` is the forward movement of the clock.
 """
 
 
 class LeakyBucket:
-    """Tokens come at `rate` per second up to `depth`; see the module for what it promises."""
+    """Tokens arrive at `rate` per second, up to `depth`."""
 
     __slots__ = ("_capacity", "_credited_until", "_depth", "_level", "_rate", "overflowed")
 
@@ -24,7 +23,7 @@ class LeakyBucket:
         self._depth = self._capacity = depth
         self._level = depth if level is None else min(max(level, 0.0), depth)
         self._credited_until = now
-        self.overflowed = 0.0  # tokens that found the bucket full, ever: capacity nobody used
+        self.overflowed = 0.0  # tokens that ever found the bucket full: capacity that nobody used
 
     def __repr__(self) -> str:
         return f"<LeakyBucket {self._level:.2f}/{self._depth:.2f} at {self._rate:g}/s>"
@@ -38,7 +37,7 @@ class LeakyBucket:
         return self._depth
 
     def level(self, now: float) -> float:
-        """Tokens at `now`, after crediting the time since the last call."""
+        """Credit the time since the last call and return the tokens at `now`."""
         elapsed = now - self._credited_until
         if elapsed > 0.0:
             self._credited_until = now
@@ -52,8 +51,7 @@ class LeakyBucket:
         return self._level
 
     def take(self, now: float, reserve: float = 0.0, borrowed: float = 0.0) -> bool:
-        """Take one token if there is one here, and `reserve` stay behind here and, `borrowed`, in the room's other
-        buckets."""
+        """Take one token if one is here, and if `reserve` tokens stay behind here and in the `borrowed` ones."""
         level = self.level(now)
         if level < 1.0 or level + borrowed < 1.0 + reserve:
             return False
@@ -61,18 +59,18 @@ class LeakyBucket:
         return True
 
     def has(self, now: float, reserve: float = 0.0, borrowed: float = 0.0) -> bool:
-        """Whether `take` would."""
+        """Return whether `take` would succeed."""
         level = self.level(now)
         return level >= 1.0 and level + borrowed >= 1.0 + reserve
 
     def fill_to(self, capacity: float, now: float) -> None:
-        """Keep no more than `capacity` unused tokens (and never more than the depth) from now on."""
+        """Keep at most `capacity` unused tokens from now on, and never more than the depth."""
         self.level(now)
         self._capacity = min(capacity, self._depth)
         self._level = min(self._level, self._capacity)
 
     def reshape(self, rate: float, depth: float, now: float) -> None:
-        """A new rate and depth from now on; keeps the level, or what of it fits the new depth."""
+        """Use a new rate and depth from now on. The level stays, as far as it fits the new depth."""
         self.level(now)
         self._rate = rate
         self._depth = self._capacity = depth

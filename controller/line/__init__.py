@@ -1,1 +1,1 @@
-"""The line as a node estimates it: leases, estimators, the forecast."""
+"""The line: leases, what a node learns from who comes back, and one view a mode."""

@@ -1,19 +1,19 @@
-"""The lease book: who is expected back, and when, without knowing anybody.
+"""The lease book: which visitors are expected back, and when. It names nobody.
 
-A lease says "somebody who first arrived at `first_seen` was told to come back at `due`". It is all a node
-remembers of a visitor, for the few seconds until they come back or do not, and it names nobody. The book
-answers, in O(log n): how many of those who wait are older than this one (`rank`), and who stands at place k (`nth`).
+A lease says "a visitor who first arrived at `first_seen` was asked to poll again by `due`". It is all that a node
+remembers of a visitor, for the few seconds until they poll or do not. The book answers, in O(log n): how many waiting
+visitors are older than this one (`rank`), and what is the first_seen at position k (`nth`).
 
     first_seen  ---->  |.....|......|....|........|      sorted, in chunks of at most 2 * CHUNK
-    due         ---->  wheel of bins of BIN_S; a expiry that is over takes its leases with it
+    due         ---->  wheel of expiry bins of BIN_S; a bin that is over takes its leases with it
 
-A lease dies when its time has come, whether or not the visitor came back *here*: with several nodes they
-mostly come back elsewhere. At any moment each present visitor thus has one lease, on the node they polled
-last, and every node's book is an unbiased sample of the line (a poll seen with interval T stands for T
-seconds of one visitor's presence: the Horvitz-Thompson weight, kept by letting the lease live for just T).
+A lease ends when its time has come, whether or not the visitor polled *here*: with several nodes they mostly poll
+elsewhere. At any moment each present visitor thus has one lease, on the node that they polled last, and the book of
+every node is an unbiased sample of the line. (A poll seen with interval T stands for T seconds of one visitor's
+presence: the Horvitz-Thompson weight. It holds because the lease lives for just T.)
 
-Memory: at most `capacity` leases, about 150 bytes each. A book that is full forgets every other lease and
-counts each of the rest twice (`weight` doubles), and so on; it fills up again when the line is short.
+Memory: at most `capacity` leases, about 150 bytes each. A full book forgets every other lease and counts each of the
+rest twice (`weight` doubles), and so on. It fills up again when the line is short.
 """
 
 from array import array
@@ -22,31 +22,37 @@ from itertools import accumulate, filterfalse
 from typing import Final
 
 BIN_S: Final = 0.1  # resolution of due times
-EARLY_S: Final = 0.7  # a page's jitter is 0.25 s at most, and 0.2 s are grace and rounding
+#: A poll this much before its lease ends is too early: a page's jitter is 0.25 s at most, grace and rounding 0.2 s.
+EARLY_S: Final = 0.7
 CHUNK: Final = 256  # sqrt of the usual 65,000 leases
 
-_left: Final = bisect_left  # compiled, what is imported is looked up in the module at each call, what is final is not
+# Compiled code looks up an imported name in the module at each call, a final one not.
+_left: Final = bisect_left
 
 
 class ExpiryBin:
-    """A moment at which leases end. They share one object: a number for each of a hundred thousand would lie somewhere
-    else in memory, and a poll would wait for it (up to a fifth of `Gate.decide`)."""
+    """The leases that end in the same BIN_S.
+
+    They share one object: a number for each of a hundred thousand would lie somewhere else in memory, and a poll would
+    wait for it (up to a fifth of `Gate.decide`).
+    """
 
     __slots__ = ("appointed", "left", "number", "starts_at")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.starts_at = number * BIN_S  # and ends BIN_S later
-        # first_seen of the leases that were to end in it: an array, for as objects they would lie about since long ago
+        # first_seen of the leases that were to end in it. An array, because objects would be scattered over memory.
         self.appointed = array("d")
-        self.left: list[float] = []  # and of those that were moved or removed; in both once more at each return
+        # first_seen of the leases that were moved or removed. A lease that returns is once more in both.
+        self.left: list[float] = []
 
     def __repr__(self) -> str:
         return f"<ExpiryBin {self.number} of {len(self.appointed) - len(self.left)}>"
 
 
 class LeaseBook:
-    """A bounded multiset of (first_seen, due); all times in seconds, on the caller's axes."""
+    """A bounded set of (first_seen, due). All times are in seconds, on the caller's axes."""
 
     __slots__ = (
         "_chunks",
@@ -65,9 +71,10 @@ class LeaseBook:
         self._chunks: list[list[float]] = [[]]
         self._maxes: list[float] = []  # greatest first_seen of every chunk but the last
         self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
-        self.due: dict[float, ExpiryBin] = {}  # of first_seen; to be read by others, for a call costs more than it does
+        # first_seen -> expiry bin. Others may read it, because a method call costs more than the look-up itself.
+        self.due: dict[float, ExpiryBin] = {}
         self._wheel: dict[int, ExpiryBin] = {}
-        self._next_bin = int(now / BIN_S)  # the first expiry that is not over
+        self._next_bin = int(now / BIN_S)  # number of the first bin that is not over
         self._skip = 0
         self.weight = 1  # visitors that one lease stands for
 
@@ -81,12 +88,12 @@ class LeaseBook:
         return first_seen in self.due
 
     def rank(self, first_seen: float) -> int:
-        """Leases older than `first_seen`."""
+        """Return how many leases are older than `first_seen`."""
         c = _left(self._maxes, first_seen)
         return (self._prefix[c] + _left(self._chunks[c], first_seen)) * self.weight
 
     def nth(self, place: int) -> float | None:
-        """first_seen of the lease with `place` older ones (0 = the oldest); None beyond the end."""
+        """Return first_seen of the lease with `place` older ones (0 = the oldest), or None beyond the end."""
         place //= self.weight
         if place < 0:
             place = 0
@@ -97,20 +104,20 @@ class LeaseBook:
         return None
 
     def add(self, first_seen: float, due: float) -> None:
-        """Expect somebody back; the same first_seen again moves its lease."""
+        """Expect a visitor back. The same first_seen again moves its lease."""
         self.renew(first_seen, due, self.due.get(first_seen))
 
-    def renew(self, first_seen: float, due: float, known: ExpiryBin | None) -> None:
-        """`add` for who has looked up their lease: `known` is what `due` has of them."""
+    def renew(self, first_seen: float, due: float, lease: ExpiryBin | None) -> None:
+        """Do the same as `add` for a caller that has looked up the visitor's entry in `due`."""
         number = int(due / BIN_S)
         if number < self._next_bin:
             number = self._next_bin
-        if known is not None:
-            if known.number == number:  # who asks faster than told must not fill the expiry
+        if lease is not None:
+            if lease.number == number:  # a visitor who polls faster than asked must not fill the bin
                 return
-            known.left.append(first_seen)
+            lease.left.append(first_seen)
         else:
-            if self.weight > 1:  # a systematic sample: every weight-th newcomer
+            if self.weight > 1:  # a systematic sample: every weight-th new lease
                 self._skip += 1
                 if self._skip % self.weight:
                     return
@@ -120,19 +127,19 @@ class LeaseBook:
             expiry = self._wheel[number] = ExpiryBin(number)
         expiry.appointed.append(first_seen)
         self.due[first_seen] = expiry
-        if known is None and len(self.due) > self.capacity:
+        if lease is None and len(self.due) > self.capacity:
             self._thin()
 
     def add_later(self, first_seen: float, due: float) -> bool:
-        """`add`, unless a later appointment is known already or this one is over."""
-        number, known = int(due / BIN_S), self.due.get(first_seen)
-        if number < self._next_bin or (known is not None and known.number > number):
+        """Do the same as `add`, unless a later appointment is known already or this one is over."""
+        number, lease = int(due / BIN_S), self.due.get(first_seen)
+        if number < self._next_bin or (lease is not None and lease.number > number):
             return False
         self.add(first_seen, due)
         return True
 
     def remove(self, first_seen: float) -> bool:
-        """They came in, or are known to have left."""
+        """End the lease of a visitor who is admitted or known to have left. Return whether there was one."""
         lease = self.due.pop(first_seen, None)
         if lease is None:
             return False
@@ -141,11 +148,11 @@ class LeaseBook:
         return True
 
     def overdue(self, now: float) -> int:
-        """Leases that `expire` would forget."""
+        """Return how many leases `expire` would end."""
         return sum(len(self._ending(self._wheel[number])) for number in self._over(int(now / BIN_S)))
 
     def expire(self, now: float) -> list[float]:
-        """Forget whose time is over; returns first_seen of the leases that ran out without a visit here."""
+        """End the leases whose time is over, and return the first_seen of each."""
         last = int(now / BIN_S)
         gone: list[float] = []
         for number in self._over(last):
@@ -159,21 +166,24 @@ class LeaseBook:
         return gone
 
     def _ending(self, expiry: ExpiryBin) -> list[float]:
-        """The leases that end in this expiry. Its lists lie together, and to ask `due` for each of a thousand would take
-        the better part of a control step, waiting for memory."""
+        """Return the leases that end in this bin.
+
+        The bin's own lists lie together in memory. To look up each of a thousand leases in `due` would take the better
+        part of a control step.
+        """
         ending = list(filterfalse(set(expiry.left).__contains__, expiry.appointed))
-        if len(ending) + len(expiry.left) < len(expiry.appointed):  # somebody has left and come back
+        if len(ending) + len(expiry.left) < len(expiry.appointed):  # a lease has left and come back
             return list({first_seen: None for first_seen in expiry.appointed if self.due.get(first_seen) is expiry})
         return ending
 
     def _over(self, last: int) -> list[int]:
-        """Numbers of the bins before `last` that exist, in order of time."""
-        if last - self._next_bin > len(self._wheel) + 8:  # a long stall, or a clock set forward: only those that exist
+        """Return the numbers of the bins before `last` that exist, in order of time."""
+        if last - self._next_bin > len(self._wheel) + 8:  # a long stall, or a clock set forward
             return sorted(number for number in self._wheel if number < last)
         return [number for number in range(self._next_bin, last) if number in self._wheel]
 
     def refresh(self) -> None:
-        """Bring the chunk counts up to date; once a tick is enough, ranks are that old at most."""
+        """Bring the chunk counts up to date. Once a control step is enough: ranks are that old at most."""
         self._prefix = list(accumulate(map(len, self._chunks), initial=0))
 
     def _insert(self, first_seen: float) -> None:
@@ -201,7 +211,7 @@ class LeaseBook:
         self.weight *= 2
 
     def _thicken(self) -> None:
-        """Undo one thinning: stand-ins next to each lease take the place of the forgotten ones."""
+        """Undo one thinning: stand-ins beside each lease replace the forgotten ones."""
         twice = {f: expiry.number for f, expiry in self.due.items()}
         for first_seen, expiry in self.due.items():
             twice[first_seen + 1e-6] = expiry.number
@@ -209,7 +219,7 @@ class LeaseBook:
         self.weight //= 2
 
     def resample(self, ratio: float) -> None:
-        """The node sees `ratio` times the line it saw: forget leases, or let stand-ins join them."""
+        """Forget leases, or add stand-ins: the node now sees `ratio` times the line that it saw."""
         numbers: dict[float, int] = {}
         credit = 0.5
         for first_seen in sorted(self.due):
@@ -223,7 +233,7 @@ class LeaseBook:
             self._thin()
 
     def _rebuild(self, numbers: dict[float, int]) -> None:
-        """numbers: first_seen -> that of the expiry."""
+        """numbers: first_seen -> number of the expiry bin."""
         self._wheel = {number: ExpiryBin(number) for number in set(numbers.values())}
         self.due = {first_seen: self._wheel[number] for first_seen, number in numbers.items()}
         for first_seen, expiry in self.due.items():

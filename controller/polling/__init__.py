@@ -1,1 +1,1 @@
-"""When a waiting visitor polls again: appointments and parked polls."""
+"""When a waiting visitor polls again: appointments, the budget of polls, parked polls."""

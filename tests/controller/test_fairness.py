@@ -1,4 +1,4 @@
-"""The live recorder: bounded memory, and figures that agree with counting everything."""
+"""The recorder of fairness: bounded memory, and figures that agree with a count of all pairs."""
 
 import random
 
@@ -7,8 +7,8 @@ import pytest
 from controller import FairnessRecorder
 
 
-def test_first_come_first_served_is_zero() -> None:
-    """An orderly line has no overtaking at all."""
+def test_first_come_first_served_has_a_kendall_of_zero() -> None:
+    """A line in order has no overtaking at all."""
     recorder = FairnessRecorder()
     for i in range(5000):
         recorder.record(first_seen=float(i), admitted_at=i + 10.0)
@@ -18,7 +18,7 @@ def test_first_come_first_served_is_zero() -> None:
     assert s.wait_p50_s == pytest.approx(10.0, rel=0.03)
 
 
-def test_a_lottery_is_one_half() -> None:
+def test_a_lottery_has_a_kendall_of_one_half() -> None:
     """Random order inverts half of the pairs."""
     chance = random.Random(1)
     recorder = FairnessRecorder(window=256)
@@ -28,7 +28,7 @@ def test_a_lottery_is_one_half() -> None:
 
 
 def test_quantiles_and_overtaking_agree_with_the_whole_record() -> None:
-    """Quantiles within 3 %; Kendall within the window is what counting pairs gives."""
+    """Quantiles are within 6 %, and Kendall within the window is what a count of pairs gives."""
     chance = random.Random(2)
     waits = [chance.lognormvariate(2.0, 1.0) for _ in range(3000)]
     recorder = FairnessRecorder(window=4000)
@@ -46,8 +46,8 @@ def test_quantiles_and_overtaking_agree_with_the_whole_record() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """The window is all that is kept, whatever is recorded."""
+    """Only the window is kept, whatever is recorded."""
     recorder = FairnessRecorder(window=64)
     for value in (float("1e300"), -1e300, 0.0, *range(1000)):
         recorder.record(float(value), 0.0)
-    assert len(recorder._recent) == len(recorder._order) == 64
+    assert len(recorder) == 64

@@ -1,4 +1,4 @@
-"""The gate's contract: what the edge may build on, and the invariants, attacked."""
+"""The gate's contract: what the edge may rely on, and its invariants under attack."""
 
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
@@ -13,18 +13,18 @@ from controller import Admit, Gate, GateSettings, SettingsError, Verdict, Wait
 
 
 def crowd_at(gate: Gate, now: float, visitors: int, spacing_s: float = 1e-3) -> list[Verdict]:
-    """So many first requests, one after the other."""
+    """Return the verdicts on this many first polls, one after the other."""
     return [gate.decide(first_seen=now + i * spacing_s, now=now + i * spacing_s, u=0.5) for i in range(visitors)]
 
 
-def test_an_empty_room_lets_everybody_through_up_to_the_burst() -> None:
-    """While nobody waits a visitor is admitted at once; beyond the bucket they wait."""
+def test_an_empty_room_admits_every_visitor_up_to_the_burst() -> None:
+    """While nobody waits, a visitor is admitted at once; beyond the burst they wait."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
     assert [type(v) for v in crowd_at(gate, 0.0, 12)] == [Admit] * 10 + [Wait] * 2
 
 
 def test_a_rush_upon_a_full_bucket_wastes_next_to_nothing() -> None:
-    """It is full again when those who found it empty may come back first, and they do, whatever the u."""
+    """The bucket is full again when the visitors who found it empty may first poll again, and they do, for any u."""
     gate = Gate(GateSettings(admissions_per_second=50.0), now=0.0)
     gate.tick(10.0)
     before = gate.snapshot(now=10.0).wasted
@@ -42,7 +42,7 @@ def test_a_rush_upon_a_full_bucket_wastes_next_to_nothing() -> None:
 
 
 def test_capacity_zero_holds_the_room() -> None:
-    """A held room admits nobody, gives no ETA, asks to poll calmly, and opens without a burst."""
+    """A held room admits nobody, gives no ETA, asks visitors to poll rarely, and opens without a burst."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
     gate.reconfigure(GateSettings(admissions_per_second=0.0), now=0.0)
     (verdict,) = crowd_at(gate, 0.0, 1)
@@ -50,20 +50,20 @@ def test_capacity_zero_holds_the_room() -> None:
     assert verdict.eta_p50_s is None
     assert verdict.eta_p90_s is None
     assert verdict.poll_after_s >= 1.0
-    assert gate.snapshot(now=0.0).held
+    assert gate.snapshot(now=0.0).is_held
     gate.reconfigure(GateSettings(admissions_per_second=10.0), now=60.0)
     assert gate.snapshot(now=60.0).bucket_level <= 1.0
 
 
-def test_no_free_place_admits_nobody() -> None:
-    """With no free place for an active visitor nobody passes, whatever the bucket holds."""
+def test_without_a_vacancy_nobody_is_admitted() -> None:
+    """Whatever the bucket holds."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
     assert isinstance(gate.decide(first_seen=0.0, now=0.0, u=0.5, vacancies=0), Wait)
     assert isinstance(gate.decide(first_seen=0.0, now=2.0, u=0.5, vacancies=3), Admit)
 
 
-def test_eta_follows_the_places_that_come_free() -> None:
-    """When places are scarcer than tokens the ETA follows the places, and nothing is integrated."""
+def test_the_eta_follows_the_vacancies() -> None:
+    """When vacancies are scarcer than tokens the ETA follows the vacancies, and nothing is integrated."""
     gate = Gate(GateSettings(admissions_per_second=100.0), now=0.0)
     etas: list[float | None] = []
     line = [i / 100 for i in range(200)]
@@ -72,7 +72,7 @@ def test_eta_follows_the_places_that_come_free() -> None:
     free = 0.0
     while now < 30.0:
         now += 0.1
-        free += 0.2  # two places a second
+        free += 0.2  # two vacancies a second
         for first_seen in [f for f, at in due.items() if at <= now]:
             verdict = gate.decide(first_seen, now, 0.5, vacancies=int(free))
             if isinstance(verdict, Admit):
@@ -94,9 +94,12 @@ def test_eta_follows_the_places_that_come_free() -> None:
 
 
 @pytest.mark.parametrize("nodes", [1, 4])
-def test_what_is_worked_out_once_a_step_changes_no_verdict(nodes: int) -> None:
-    """Nearly every poll takes a short way through the gate. Two gates see the same crowd, a third of whom never come
-    back and some of whom come early, late or long after everybody; one of them must take the long way for each."""
+def test_the_short_way_of_a_poll_changes_no_verdict(nodes: int) -> None:
+    """Nearly every poll takes a short way through the gate; one of two gates must take the long way for each.
+
+    Both see the same crowd. A third of it never comes back, and some visitors poll early, late or long after all
+    others. The short way is no part of the gate's contract, so the test has to switch it off from inside.
+    """
     s = GateSettings(admissions_per_second=5.0, nodes=nodes)
     quick, thorough = Gate(s, now=0.0), Gate(s, now=0.0)
     chance = Random(3)
@@ -111,11 +114,9 @@ def test_what_is_worked_out_once_a_step_changes_no_verdict(nodes: int) -> None:
             ticked += 0.1
             quick.tick(ticked)
             thorough.tick(ticked)
-        thorough._foresight.sure_until = thorough._line._proven_until = -inf
+        thorough._view.sure_until = thorough._line._proven_until = -inf
         first_seen = first.setdefault(visitor, now)
-        short_ways += first_seen < quick._line._proven_until and (
-            nodes > 1 or first_seen <= quick._foresight.sure_until
-        )
+        short_ways += first_seen < quick._line._proven_until and (nodes > 1 or first_seen <= quick._view.sure_until)
         u = chance.random()
         verdict = quick.decide(first_seen, now, u)
         assert thorough.decide(first_seen, now, u) == verdict
@@ -128,7 +129,7 @@ def test_what_is_worked_out_once_a_step_changes_no_verdict(nodes: int) -> None:
 
 
 def test_a_restart_never_brings_a_fresh_burst() -> None:
-    """A gate resumed from a checkpoint has the tokens of then plus what the time away is worth."""
+    """A gate resumed from a checkpoint has the tokens of then and what the time away is worth."""
     config = GateSettings(admissions_per_second=10.0)
     gate = Gate(config, now=0.0)
     crowd_at(gate, 0.0, 20)
@@ -139,7 +140,7 @@ def test_a_restart_never_brings_a_fresh_burst() -> None:
 
 
 def test_a_node_that_joins_a_running_sale_listens_first() -> None:
-    """Resumed from nothing, a gate admits nobody until it has heard who is in line."""
+    """Resumed from an empty checkpoint, a gate admits nobody until it has seen who is in line."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=100.0, resume={})
     assert all(isinstance(v, Wait) for v in crowd_at(gate, 100.0, 5))
     gate.tick(100.6)
@@ -150,7 +151,7 @@ def test_a_node_that_joins_a_running_sale_listens_first() -> None:
 
 
 def test_a_new_share_moves_neither_threshold_nor_tokens() -> None:
-    """A new share moves neither the threshold nor the tokens; a smaller bucket keeps what fits."""
+    """A smaller bucket keeps what fits."""
     gate = Gate(GateSettings(admissions_per_second=20.0), now=0.0)
     crowd_at(gate, 0.0, 200)
     for i in range(10):
@@ -176,13 +177,13 @@ def test_a_new_share_moves_neither_threshold_nor_tokens() -> None:
     ],
 )
 def test_a_faulty_setting_is_named(field: str, value: float) -> None:
-    """A gate that cannot exist is refused with the name of the setting."""
+    """Impossible settings are refused with the name of the setting."""
     with pytest.raises(SettingsError, match=field):
         replace(GateSettings(admissions_per_second=1.0), **{field: value})
 
 
 def test_the_poll_budget_stretches_the_intervals() -> None:
-    """However many wait, the polls this node asks for come down to the budget, beyond poll_max if need be."""
+    """However many visitors wait, their polls come down to the budget, beyond poll_max if need be."""
     gate = Gate(GateSettings(admissions_per_second=1.0, poll_budget_per_s=50.0), now=0.0)
     due = {i * 1e-3: i * 1e-3 for i in range(3000)}
     seen: list[int] = []
@@ -202,7 +203,7 @@ def test_the_poll_budget_stretches_the_intervals() -> None:
     assert gate.snapshot(now).budget_stretch > 1.0
 
 
-# Any order of calls at any times: what a hostile clock and a hostile crowd can do.
+# Any order of calls at any time: what a hostile clock and a hostile crowd can do.
 CALLS = st.lists(
     st.tuples(
         st.sampled_from(["decide", "decide", "decide", "tick", "share", "resume", "nodes"]),
@@ -219,8 +220,10 @@ CALLS = st.lists(
 def test_never_more_than_burst_and_rate(
     calls: list[tuple[str, float, float, float]], rate: float, burst: float, nodes: int
 ) -> None:
-    """In any window the gate admits at most depth + rate * w, w being the clock's forward movement, whatever
-    the clock does and across new shares, another number of nodes and restarts."""
+    """In any window the gate admits at most depth + rate * w, w being the clock's forward movement.
+
+    Whatever the clock does, and across new shares, another number of nodes and restarts.
+    """
     config = GateSettings(admissions_per_second=rate, burst_seconds=burst, nodes=nodes)
     gate = Gate(config, now=1000.0)
     now, moved, most = 1000.0, 0.0, rate
@@ -251,10 +254,10 @@ def test_never_more_than_burst_and_rate(
 
 @given(calls=CALLS, ages=st.tuples(st.floats(0.0, 100.0), st.floats(0.0, 100.0)), gap=st.floats(0.0, 3.0))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_the_older_is_never_refused_while_the_younger_passes(
+def test_the_older_never_waits_while_the_younger_is_admitted(
     calls: list[tuple[str, float, float, float]], ages: tuple[float, float], gap: float
 ) -> None:
-    """Of two visitors who poll in the same state, if the younger passes so does the older."""
+    """Of two visitors who poll in the same state, if the younger is admitted so is the older."""
     one, other = (Gate(GateSettings(admissions_per_second=3.0), now=1000.0) for _ in "12")
     now = 1000.0
     for what, step, age, u in calls:
@@ -277,7 +280,7 @@ def test_the_older_is_never_refused_while_the_younger_passes(
 )
 @settings(max_examples=25, deadline=None)
 def test_nobody_starves(visitors: int, rate: float, stalls: list[tuple[int, float]]) -> None:
-    """Everybody who keeps their appointments gets in, also over stalls, in a few times the ideal's time."""
+    """Every visitor who keeps their appointments is admitted, also over stalls, in a few times the ideal time."""
     gate = Gate(GateSettings(admissions_per_second=rate), now=0.0)
     due = {i * 1e-3: i * 1e-3 for i in range(visitors)}
     now, steps = 0.0, 0
@@ -301,7 +304,7 @@ def test_nobody_starves(visitors: int, rate: float, stalls: list[tuple[int, floa
 @given(calls=CALLS)
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_wait_keeps_its_bounds(calls: list[tuple[str, float, float, float]]) -> None:
-    """Without a budget every interval is within poll_min..poll_max, every place at least 1, p50 <= p90."""
+    """Without a budget every interval is within poll_min..poll_max, every position at least 1, and p50 <= p90."""
     config = GateSettings(admissions_per_second=5.0, poll_min_s=1.0, poll_max_s=15.0, nodes=3)
     gate = Gate(config, now=0.0)
     now = 0.0

@@ -1,4 +1,4 @@
-"""The count of active visitors, held against a list of every session."""
+"""The count of active visitors agrees with a list of every session."""
 
 import pytest
 from hypothesis import settings
@@ -12,7 +12,7 @@ WIDTH_S = 1.0
 
 
 def test_a_session_is_counted_until_it_ends() -> None:
-    """Begun: one more. Its time passed: one less, at most a width late."""
+    """A session counts from its beginning to its end, and at most one bin width longer."""
     row = Occupancy(DURATION_S, [0] * CELLS)
     row.begin(expires=1010.0, now=1000.0)
     row.advance(1009.9)
@@ -22,7 +22,7 @@ def test_a_session_is_counted_until_it_ends() -> None:
 
 
 def test_a_completed_session_leaves_early_and_only_once() -> None:
-    """After its end has passed a session cannot be taken away again."""
+    """After its end has passed, a session cannot be removed again."""
     row = Occupancy(DURATION_S, [0] * CELLS)
     row.begin(1010.0, 1000.0)
     row.end(1010.0, 1001.0)
@@ -32,7 +32,7 @@ def test_a_completed_session_leaves_early_and_only_once() -> None:
 
 
 def test_the_sum_holds_when_another_node_renews() -> None:
-    """A session begun here and renewed there is one session: the nodes' totals add up, though one is negative."""
+    """A session begun at one node and renewed at another is one session, though one total is negative."""
     here, there = Occupancy(DURATION_S, [0] * CELLS), Occupancy(DURATION_S, [0] * CELLS)
     here.begin(1010.0, 1000.0)
     there.end(1010.0, 1005.0)
@@ -44,7 +44,7 @@ def test_the_sum_holds_when_another_node_renews() -> None:
 
 
 def test_cells_outlive_the_process() -> None:
-    """A successor that is given the cells goes on counting where the other stopped."""
+    """A successor that gets the cells goes on counting where the process before stopped."""
     cells = [0] * CELLS
     Occupancy(DURATION_S, cells).begin(1010.0, 1000.0)
     successor = Occupancy(DURATION_S, cells)
@@ -54,7 +54,7 @@ def test_cells_outlive_the_process() -> None:
     assert successor.total == 0
 
 
-def test_a_clock_that_steps_back_loses_nobody() -> None:
+def test_a_clock_that_steps_back_loses_no_session() -> None:
     """Time that goes back changes no count, and a session begun then ends."""
     row = Occupancy(DURATION_S, [0] * CELLS)
     row.begin(1010.0, 1000.0)
@@ -73,7 +73,7 @@ def test_a_row_that_cannot_count_is_refused(duration: float, cells: int) -> None
 
 
 class Counting(RuleBasedStateMachine):
-    """Against the plain list of sessions: never fewer than there are, at most those more that ended a width ago."""
+    """The count is never below the list of sessions, and above it by those that ended within a bin width at most."""
 
     def __init__(self) -> None:
         super().__init__()

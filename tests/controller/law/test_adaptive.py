@@ -1,4 +1,4 @@
-"""The closed loop's law: where it may go, which way, and that no sequence of answers or steps takes it elsewhere."""
+"""The adaptive law: its bounds and its direction, for any sequence of responses and steps."""
 
 import math
 
@@ -28,7 +28,7 @@ settings = st.builds(AdaptiveSettings, st.floats(0.001, 1.0), st.floats(0.001, 1
 
 
 def played(law: AdaptiveLaw, answered: Answered, seconds: float, dt_s: float = 0.5) -> list[float]:
-    """The factors while the same comes in every step."""
+    """Return the factors while every step observes the same."""
     factors = []
     for _ in range(round(seconds / dt_s)):
         law.observe(answered)
@@ -42,8 +42,8 @@ FAILING = Answered(count=20, slowness=20 * 0.1, failed=5)
 
 
 @given(settings, steps)
-def test_the_factor_stays_between_floor_and_all(wanted: AdaptiveSettings, played_steps: list) -> None:
-    """Whatever is observed, and however long or backward the steps are."""
+def test_the_factor_stays_between_the_floor_and_one(wanted: AdaptiveSettings, played_steps: list) -> None:
+    """Whatever is observed, and whatever the steps are."""
     law = AdaptiveLaw(wanted)
     for answered, dt_s, is_held in played_steps:
         law.observe(answered)
@@ -52,8 +52,10 @@ def test_the_factor_stays_between_floor_and_all(wanted: AdaptiveSettings, played
 
 
 @given(steps, st.lists(st.floats(0.0, 1.0), max_size=100), st.lists(finite, max_size=100))
-def test_it_never_falls_while_all_is_well(before: list, slowness: list[float], dts: list[float]) -> None:
-    """Once the strain is below 1 it rises, step by step, however long they are, until all is used."""
+def test_the_factor_never_falls_while_the_strain_is_below_one(
+    before: list, slowness: list[float], dts: list[float]
+) -> None:
+    """It rises, step by step, however long the steps are, up to 1."""
     law = AdaptiveLaw(SETTINGS)
     for answered, dt_s, is_held in before:
         law.observe(answered)
@@ -69,7 +71,7 @@ def test_it_never_falls_while_all_is_well(before: list, slowness: list[float], d
 
 
 @given(steps)
-def test_it_never_rises_while_things_are_worse_than_allowed(before: list) -> None:
+def test_the_factor_never_rises_while_the_strain_is_above_one(before: list) -> None:
     law = AdaptiveLaw(SETTINGS)
     for answered, dt_s, is_held in before:
         law.observe(answered)
@@ -80,8 +82,8 @@ def test_it_never_rises_while_things_are_worse_than_allowed(before: list) -> Non
 
 
 @given(st.floats(0.01, 2.0), st.floats(0.01, 2.0))
-def test_the_step_makes_no_difference(first_s: float, second_s: float) -> None:
-    """In the same time the same is recovered, in few steps and in many: all that matters is the time."""
+def test_recovery_does_not_depend_on_the_step(first_s: float, second_s: float) -> None:
+    """In the same time the same is recovered, in few steps and in many."""
     ends = []
     for dt_s in (first_s, second_s):
         law = AdaptiveLaw(SETTINGS)
@@ -98,22 +100,22 @@ def test_the_step_makes_no_difference(first_s: float, second_s: float) -> None:
 
 
 @pytest.mark.parametrize("trouble", [SLOW, FAILING])
-def test_trouble_brakes_at_once_and_lowers_what_stays(trouble: Answered) -> None:
-    """Within seconds it is under a third; after minutes, at the floor."""
+def test_slow_or_failing_responses_brake_at_once_and_lower_the_integral(trouble: Answered) -> None:
+    """Within seconds the factor is under a third; after minutes it is at the floor."""
     law = AdaptiveLaw(SETTINGS)
     assert played(law, trouble, 5.0)[-1] < 1.0 - 0.9 * BRAKE
     assert played(law, trouble, 300.0)[-1] == SETTINGS.floor
 
 
-def test_the_brake_lets_go_when_the_trouble_ends() -> None:
-    """A stumble of a few seconds costs seconds, not the whole recovery."""
+def test_the_brake_lets_go_when_responses_are_well_again() -> None:
+    """A few slow seconds cost seconds, not the whole recovery."""
     law = AdaptiveLaw(SETTINGS)
     played(law, SLOW, 5.0)
     assert law.factor < 0.4
     assert played(law, WELL, 15.0)[-1] > 0.85
 
 
-def test_after_a_long_trouble_it_takes_the_time_that_is_set() -> None:
+def test_after_a_long_trouble_recovery_takes_the_configured_time() -> None:
     law = AdaptiveLaw(SETTINGS)
     played(law, SLOW, 300.0)
     factors = played(law, Answered(1000, 0.0), 120.0)
@@ -121,24 +123,24 @@ def test_after_a_long_trouble_it_takes_the_time_that_is_set() -> None:
     assert (1.0 - SETTINGS.floor) * SETTINGS.recovery_s <= full_s <= SETTINGS.recovery_s + 10.0
 
 
-def test_nearly_as_slow_as_allowed_is_where_it_rests() -> None:
-    """With a strain of 1 neither part moves."""
+def test_the_factor_rests_at_a_strain_of_one() -> None:
+    """Neither the integral nor the brake moves."""
     law = AdaptiveLaw(SETTINGS)
     played(law, SLOW, 20.0)
-    at_target = Answered(2000, 2000 * 1.0015)  # the few that are counted in weigh something
+    at_target = Answered(2000, 2000 * 1.0015)  # the FEW responses that are counted in weigh something
     played(law, at_target, 40.0)
     rests = played(law, at_target, 40.0)
     assert max(rests) - min(rests) < 0.01
 
 
-def test_one_slow_answer_in_a_quiet_room_is_no_trouble() -> None:
+def test_one_slow_response_in_a_quiet_room_changes_nothing() -> None:
     law = AdaptiveLaw(SETTINGS)
     law.observe(Answered(1, MOST_SLOW, 0))
     assert law.step(0.5) == 1.0
 
 
-def test_it_stands_still_while_the_upstream_is_left_alone() -> None:
-    """Nothing is asked, so nothing is known: neither better nor worse; and what was known is forgotten."""
+def test_the_factor_stands_still_while_no_request_is_sent() -> None:
+    """Nothing new is known, so the factor stays; and what was known is forgotten."""
     law = AdaptiveLaw(SETTINGS)
     played(law, FAILING, 10.0)
     was = law.factor
@@ -147,8 +149,8 @@ def test_it_stands_still_while_the_upstream_is_left_alone() -> None:
     assert law.step(0.5) > was
 
 
-def test_a_stalled_machine_is_not_made_up_for() -> None:
-    """An hour without a step counts as two seconds."""
+def test_a_stall_of_the_machine_counts_as_two_seconds() -> None:
+    """An hour without a step recovers no more."""
     law = AdaptiveLaw(SETTINGS)
     played(law, SLOW, 300.0)
     while law.strain > 0.01:

@@ -1,4 +1,4 @@
-"""When nobody can come, nobody has left: a cut or a stall lets nobody in who stands far behind."""
+"""When nobody can poll, nobody has left: after a cut or a stall no visitor far behind is admitted early."""
 
 import signal
 from dataclasses import replace
@@ -28,62 +28,62 @@ STALL = tuple(Stall(30.0, node, 6.0) for node in range(2))
 
 @pytest.mark.parametrize("what", [CUT, STALL], ids=["cut", "stall"])
 @pytest.mark.parametrize("is_joined", [False, True], ids=["alone", "joined"])
-def test_nobody_far_behind_comes_in_first(what: tuple[Event, ...], is_joined: bool) -> None:
-    """All appointments fall into the time in which nobody could come. Who is back first is not next in line."""
+def test_no_visitor_far_behind_is_admitted_first(what: tuple[Event, ...], is_joined: bool) -> None:
+    """All appointments fall into the outage. The first visitor to be back is not the next in line."""
     nodes = 2 if is_joined else 1
     sale = replace(SALE, events=what[:nodes], joined=is_joined, nodes=nodes)
     run = play(sale, 1, real_gate)
     early_s = ideal.fifo(run.people, sale.plan()) - run.admitted_s
-    assert np.nanmax(early_s) < 15.0  # of a line of 100 s; more than half of it when everybody is taken for gone
+    assert np.nanmax(early_s) < 15.0  # of a line of 100 s; more than half of it if the line were taken for gone
 
 
 def crowded(people: int) -> LeaseBook:
-    """So many, of whom one is due at each tenth of a second."""
+    """Return the leases of `people` visitors, one due at each tenth of a second."""
     book = LeaseBook(4096, 0.0)
     for k in range(people):
         book.add(k, 0.1 * k)
     return book
 
 
-def after(standstill: StallGuard, book: LeaseBook, since_s: float, until_s: float, polls: int = 0) -> list[bool]:
-    """What each tick of a tenth of a second says."""
-    said = []
+def after(guard: StallGuard, book: LeaseBook, since_s: float, until_s: float, polls: int = 0) -> list[bool]:
+    """Return what each control step of a tenth of a second says."""
+    found = []
     for tick in range(round(10 * since_s), round(10 * until_s)):
-        said.append(standstill.step(0.1, polls, book, 0.1 * tick))
-        book.expire(0.1 * tick - standstill.behind_s)
-    return said
+        found.append(guard.step(0.1, polls, book, 0.1 * tick))
+        book.expire(0.1 * tick - guard.behind_s)
+    return found
 
 
-def test_a_pause_that_chance_explains_is_none() -> None:
-    standstill, book = StallGuard(), crowded(7)
-    assert not any(after(standstill, book, 0.0, 20.0))
+def test_a_pause_that_chance_explains_is_no_stall() -> None:
+    guard, book = StallGuard(), crowded(7)
+    assert not any(after(guard, book, 0.0, 20.0))
     assert not book
-    standstill, book = StallGuard(), crowded(40)
-    assert any(after(standstill, book, 0.0, 2.0))
+    guard, book = StallGuard(), crowded(40)
+    assert any(after(guard, book, 0.0, 2.0))
     assert len(book) > 20
 
 
-def test_nobody_is_missed_who_was_not_to_come() -> None:
-    """A crowd came at once and was asked back in ten seconds: that it is quiet meanwhile means nothing."""
-    standstill, book = StallGuard(), LeaseBook(4096, 0.0)
+def test_no_visitor_is_missed_before_their_appointment() -> None:
+    """A crowd polled at once and was asked back in ten seconds: silence in between means nothing."""
+    guard, book = StallGuard(), LeaseBook(4096, 0.0)
     for k in range(1000):
         book.add(k, 10.0)
-    after(standstill, book, 0.0, 0.1, polls=1000)
-    assert not any(after(standstill, book, 0.1, 10.0))
-    assert any(after(standstill, book, 10.0, 10.5))
+    after(guard, book, 0.0, 0.1, polls=1000)
+    assert not any(after(guard, book, 0.1, 10.0))
+    assert any(after(guard, book, 10.0, 10.5))
     assert len(book) == 1000
 
 
-def test_it_ends_with_the_next_poll_and_is_made_up_for() -> None:
-    standstill, book = StallGuard(), crowded(400)
-    after(standstill, book, 0.0, 5.0)
-    assert 3.5 < standstill.behind_s < 4.5
-    assert not any(after(standstill, book, 5.0, 30.0, polls=1))
-    assert standstill.behind_s == 0.0
+def test_a_stall_ends_with_the_next_poll_and_is_made_up_for() -> None:
+    guard, book = StallGuard(), crowded(400)
+    after(guard, book, 0.0, 5.0)
+    assert 3.5 < guard.behind_s < 4.5
+    assert not any(after(guard, book, 5.0, 30.0, polls=1))
+    assert guard.behind_s == 0.0
 
 
 def test_a_clock_set_forward_by_years_costs_no_time() -> None:
-    """Tenths of a second of thirty years are not looked at one by one."""
+    """The expiry bins of thirty years are not visited one by one."""
     gate = Gate(GateSettings(admissions_per_second=1.0), 0.0)
     for visitor in range(20):
         gate.decide(visitor / 1000, 1.0, 0.5)
@@ -102,15 +102,15 @@ def test_a_clock_set_forward_by_years_costs_no_time() -> None:
     assert gate.snapshot(30 * 365 * 86_400.0).waiting <= 20
 
 
-def test_leases_are_not_kept_for_ever() -> None:
-    standstill, book = StallGuard(), crowded(400)
-    after(standstill, book, 0.0, 100.0)
-    assert standstill.behind_s == MOST_S
+def test_a_stall_does_not_keep_leases_for_ever() -> None:
+    guard, book = StallGuard(), crowded(400)
+    after(guard, book, 0.0, 100.0)
+    assert guard.behind_s == MOST_S
     assert not book
 
 
-def test_a_node_that_sees_a_sample_keeps_nobody() -> None:
-    """Whom it has not heard of may have been served by its neighbours."""
+def test_a_node_that_sees_a_sample_keeps_no_lease_longer() -> None:
+    """A visitor who does not poll it may have polled another node."""
     waiting = {}
     for nodes in (1, 4):
         gate = Gate(GateSettings(admissions_per_second=1.0, nodes=nodes, room_admissions_per_second=nodes), 0.0)

@@ -7,10 +7,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller import Admit, Door, Gate, GateSettings, Park, Verdict, Wait
-from controller.polling.appointments import HELD_MOST_S, holding
+from controller.polling.appointments import PARKED_MOST_S, parking
 from controller.polling.parked_polls import MOST, ParkedPolls
 
-PARK_S = holding(GateSettings(admissions_per_second=5.0), is_exact=True)[0]
+PARK_S = parking(GateSettings(admissions_per_second=5.0)).parked_s
 
 
 def nobody(place: float, now: float) -> bool:
@@ -270,12 +270,12 @@ def test_a_node_with_few_visitors_parks_them_longer_and_from_further_back() -> N
     gate, near, far = sale(10.0, nodes=4), Wait(1.0, 1, 2.6, 4.0), Wait(15.0, 3000, 300.0, 400.0)
     assert not gate.may_park(9.0, far)
     assert gate.park(9.0, 0.3) == pytest.approx(0.3 + PARK_S)
-    gate._line.returns._believed = 0.05
+    gate._line.traffic._believed = 0.05
     gate.tick(0.4)
     assert gate.may_park(9.0, far)
     assert gate.may_park(9.0, near, is_page=True)
     assert not gate.may_park(9.0, far, is_page=True)
-    assert gate.park(9.0, 0.4) == pytest.approx(0.4 + HELD_MOST_S)
+    assert gate.park(9.0, 0.4) == pytest.approx(0.4 + PARKED_MOST_S)
 
 
 @settings(max_examples=200, deadline=None)

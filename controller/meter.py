@@ -7,7 +7,7 @@ from math import exp
 
 
 class RateMeter:
-    """Count with `count += n`; `tick(dt)` folds the count in."""
+    """Count events with `count += n`; `tick(dt)` folds them into the rate."""
 
     __slots__ = ("_tau_s", "_weight", "_weighted", "count", "total")
 
@@ -18,12 +18,15 @@ class RateMeter:
         self.count = 0
         self.total = 0
 
+    def __repr__(self) -> str:
+        return f"<RateMeter {self.rate:.2f}/s over {self._tau_s:g} s>"
+
     @property
     def rate(self) -> float:
         return self._weighted / self._weight if self._weight else 0.0
 
     def tick(self, dt: float) -> float:
-        """Fold in what was counted in the last `dt` seconds; returns the rate."""
+        """Fold in the events of the last `dt` seconds and return the rate."""
         if dt > 0.0:
             keep = exp(-dt / self._tau_s)
             self._weighted = self._weighted * keep + self.count / dt * (1.0 - keep)

@@ -1,4 +1,4 @@
-"""However many wait, the polls that a node asks for fill its budget and no more; virtual visitors, real gate."""
+"""However many visitors wait, their polls fill a node's budget and no more. Virtual visitors, real gate."""
 
 import random
 
@@ -12,7 +12,7 @@ WINDOW_S = 20
 def used(
     visitors: int, budget: float, *, arrive_s: float, rate: float, seconds: int, poll_max_s: float = 15.0
 ) -> list[float]:
-    """Polls over the budget in each window of 20 s. Everybody comes up to a tenth late, as the page's script does."""
+    """Return polls / budget for each window of 20 s. Visitors poll up to a tenth late, as the page's script does."""
     chance = random.Random(1)
     gate = Gate(GateSettings(admissions_per_second=rate, poll_budget_per_s=budget, poll_max_s=poll_max_s), now=0.0)
     due: dict[int, list[float]] = {}
@@ -32,8 +32,8 @@ def used(
     return [count / WINDOW_S / budget for count in polls]
 
 
-def test_200_000_who_come_at_once_keep_the_budget_and_use_it() -> None:
-    """Ten thousand a second came, which nobody can refuse; from then on the budget of 2,000 holds at once."""
+def test_200_000_visitors_who_arrive_at_once_keep_the_budget_and_use_it() -> None:
+    """Ten thousand arrive a second, which cannot be refused; from then on the budget of 2,000 holds at once."""
     rush, *after = used(200_000, 2000.0, arrive_s=20.0, rate=50.0, seconds=300)
     assert rush > 5.0
     assert 0.85 <= sum(after) / len(after) <= 1.0
@@ -45,7 +45,7 @@ def test_200_000_who_come_at_once_keep_the_budget_and_use_it() -> None:
     [
         pytest.param(20_000, 500.0, 20.0, 5.0, id="slow"),
         pytest.param(20_000, 500.0, 20.0, 0.0, id="held"),
-        pytest.param(60_000, 1000.0, 300.0, 20.0, id="they go on coming"),
+        pytest.param(60_000, 1000.0, 300.0, 20.0, id="arrivals go on"),
     ],
 )
 def test_the_budget_holds(visitors: int, budget: float, arrive_s: float, rate: float) -> None:
@@ -54,7 +54,7 @@ def test_the_budget_holds(visitors: int, budget: float, arrive_s: float, rate: f
     assert max(windows) <= 1.1, windows
 
 
-def test_within_the_budget_nobody_waits_longer_for_it() -> None:
+def test_within_the_budget_no_interval_is_stretched() -> None:
     """1,000 visitors at one poll in 15 s are 67 polls a second."""
     gate = Gate(GateSettings(admissions_per_second=1.0, poll_budget_per_s=200.0), now=0.0)
     for step in range(3000):

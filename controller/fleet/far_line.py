@@ -1,12 +1,12 @@
 """The far line of joined nodes: every node's own list in a few quantiles, put together.
 
-Near the front the nodes share every lease (`controller/line/line.py`); further back that would be news for nobody, and one
-node's own list is a sample that knows place n only to sqrt(n * nodes). So once a second each node publishes KNOTS
-quantiles of its list,
+Near the front the nodes share every lease (`controller/fleet/shared_front.py`). Further back nobody needs news of
+single leases, and one node's own list is a sample that knows position n only to sqrt(n * nodes). So once a second each
+node publishes KNOTS quantiles of its list (`Line.profile`),
 
-    knot_k = first_seen of who has W * (k + 1/2) / KNOTS expected visitors before them,   W = waiting there
+    knot_k = the first_seen with W * (k + 1/2) / KNOTS expected visitors before it,   W = waiting there
 
-and since each present visitor has one lease on one node, the sum of all lists is the line:
+and because each present visitor has one lease on one node, the sum of all lists is the line:
 
     ahead(x) = sum over nodes of W_i / KNOTS * (knots of i before x),     linear between the merged knots
 
@@ -18,18 +18,16 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from math import inf
 
-KNOTS = 32
-
 
 class FarLine:
-    """The merged lists as of the last `merge`."""
+    """The lists of all nodes, as of the last `merge`."""
 
     __slots__ = ("_counts", "_knots", "end")
 
     def __init__(self) -> None:
         self._knots: list[float] = []
         self._counts: list[float] = []
-        self.end = -inf  # first_seen up to which every node has told its list
+        self.end = -inf  # first_seen up to which the list of every node goes
 
     def __repr__(self) -> str:
         return f"<FarLine {self._counts[-1] if self._counts else 0:.0f} visitors in {len(self._knots)} knots>"
@@ -38,7 +36,7 @@ class FarLine:
         return len(self._knots) > 1
 
     def merge(self, lists: Iterable[tuple[float, tuple[float, ...]]]) -> None:
-        """(waiting, knots) of every node; knots ascending, times in seconds since the epoch."""
+        """Replace the lists by (waiting, knots) of every node. Knots ascend and are in seconds since 1970."""
         weighed: list[tuple[float, float]] = []
         end = inf
         for waiting, knots in lists:
@@ -56,7 +54,7 @@ class FarLine:
             total += each
 
     def ahead(self, first_seen: float) -> float:
-        """Expected visitors before this one."""
+        """Return how many expected visitors stand before this one."""
         knots, counts = self._knots, self._counts
         i = bisect_right(knots, first_seen)
         if i == 0:

@@ -1,0 +1,61 @@
+"""What a restarted worker needs to go on: a small mapping of finite floats.
+
+    at          wall clock, seconds
+    level       tokens in the bucket
+    threshold   of the gate; open: 1 while nobody waits, and then the threshold does not count
+    integral    of the law
+    stretch     of the longest interval
+
+A mapping without entries stands for a node that joins a running sale: an empty bucket, and nobody is called.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Final
+
+from controller.law.sample import OPEN, Thresholds
+
+__all__ = ["Checkpoint"]
+
+AWAY_S: Final = 3600.0  # a restart that took longer counts as this
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The gate's state at one time."""
+
+    at: float
+    level: float
+    thresholds: Thresholds
+    integral: float
+    stretch: float
+
+    def mapping(self) -> dict[str, float]:
+        """Return the checkpoint as it is stored."""
+        threshold = self.thresholds.threshold
+        return {
+            "at": self.at,
+            "level": self.level,
+            "threshold": threshold if isfinite(threshold) else 0.0,
+            "open": float(threshold == inf),
+            "integral": self.integral,
+            "stretch": self.stretch,
+        }
+
+    def level_at(self, now: float, rate: float, depth: float) -> float:
+        """Return the tokens at `now`: those of then, and what the time away is worth."""
+        away = min(max(now - self.at, 0.0), AWAY_S)
+        return min(max(self.level, 0.0) + away * rate, depth)
+
+
+def read(saved: Mapping[str, float], now: float) -> Checkpoint:
+    """Parse a stored checkpoint. Entries may be missing."""
+    threshold = saved.get("threshold", -inf)
+    return Checkpoint(
+        at=saved.get("at", now),
+        level=saved.get("level", 0.0),
+        thresholds=OPEN if saved.get("open", 0.0) > 0.0 else Thresholds(threshold, threshold),
+        integral=saved.get("integral", 0.0),
+        stretch=max(1.0, saved.get("stretch", 1.0)),
+    )
