@@ -1,18 +1,18 @@
 """The ledger: every decision of the shop, one command after the other. No I/O, no clock, no randomness.
 
 An engine that writes SQL keeps one `Ledger` in memory as the image of its store. For each batch it passes the commands
-to `decide` with one reading of the store's clock, writes `take_changes()` in one transaction, and only then answers. If
-the write fails, the engine drops the image and reads it again, so the store remains the truth (the single-writer
-principle of LMAX, and group commit as databases do it).
+to `decide_batch` with one reading of the store's clock, writes `take_changes()` in one transaction, and only then
+answers. If the write fails, the engine drops the image and reads it again, so the store remains the truth (the
+single-writer principle of LMAX, and group commit as databases do it).
 
-A hold whose time is over is ended before anything else is decided about its sale (`lazy_expiry`, which Redis calls
+A due hold is ended before anything else is decided about its sale (`lazy_expiry`, which Redis calls
 expiry on access). This is the first of the three layers of expiry.
 
 `engines/ledger.lua` takes the same decisions inside Redis. The contract tests of the engines hold both to one model.
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from checkout.changes import Changes, KeyRecord
@@ -110,6 +110,11 @@ class Ledger:
             del self._key_records[key]
 
     # -- deciding --------------------------------------------------------------------------------------------
+
+    def decide_batch(self, commands: Sequence[Command], now_ms: int) -> list[Outcome]:
+        """Forget old keys, then decide the commands in order, all at one time."""
+        self.forget_keys(now_ms)
+        return [self.decide(command, now_ms) for command in commands]
 
     def decide(self, command: Command, now_ms: int) -> Outcome:
         match command:

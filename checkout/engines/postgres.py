@@ -131,8 +131,7 @@ class PostgresEngine(SqlReads):
                 if db is None or ledger is None or db.is_closed():
                     db, ledger = await self._become_leader(standby=False)
                 now_ms = self._clock()
-                ledger.forget_keys(now_ms)
-                outcomes = [ledger.decide(command, now_ms) for command in batch]
+                outcomes = ledger.decide_batch(batch, now_ms)
                 if changes := ledger.take_changes():
                     stock = {sale: ledger.stock(sale) for sale in changed_sales(changes)}
                     await write(db, changes, stock)

@@ -130,8 +130,7 @@ class SqliteEngine(SqlReads):
         ledger = self._image()
         now_ms = self._clock()
         try:
-            ledger.forget_keys(now_ms)
-            outcomes = [ledger.decide(command, now_ms) for command in batch]
+            outcomes = ledger.decide_batch(batch, now_ms)
             if changes := ledger.take_changes():
                 self._write(changes, ledger)
         except BaseException as error:
