@@ -40,7 +40,7 @@ from edge.rooms.binding import Binding
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.redemption import RedemptionClient, admitted_in
 from edge.rooms.room import Room
-from edge.rooms.stock import RoomEvent
+from edge.messages.cluster import RoomEvent
 from edge.rooms.table import RoomTable
 from edge.settings.model import CookieSettings
 from edge.shield.shield import Shield

@@ -5,7 +5,8 @@ Stanchion-Stock, Stanchion-Held, Stanchion-Version, Stanchion-Command
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from edge.decision.context import DecisionContext
 from edge.decision.cookies import Cookies
@@ -14,7 +15,8 @@ from edge.messages.head import RequestHead
 from edge.messages.verdict import Forward, Headers
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
-from edge.rooms.stock import RoomEvent, news_in
+from edge.messages.cluster import RoomEvent
+from edge.rooms.stock import news_in
 from waiting_room.ticket import ID_BYTES, Pass
 
 __all__ = ["UpstreamCommands"]

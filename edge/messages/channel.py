@@ -1,62 +1,71 @@
-"""What supervisor and worker tell each other: JSON objects, one a line, over a socket pair only the two can see.
+"""One end of the connection between the supervisor and a worker: typed messages over a socket pair.
 
-    supervisor -> worker     configure   settings, keys, the rooms' slots on the board, checkpoints to resume from
-                             event       what an upstream told another worker about a room
-                             news        what another node told the fleet about its line
-                             bus         whether other machines can be heard
-                             moved       a place was used again, elsewhere: passes from before end
-                             spent       what other nodes let through of limits that are shared
-                             granted     whether a place may be used, to whoever asked
-                             stock       of which rooms the shop says its stock
-                             adapt       parts of their capacities that rooms may use
-                             drain       stop accepting, finish what is under way, end
-    worker -> supervisor     ready       listening by the newest settings
-                             report      every half second: the rooms' state and checkpoints
-                             event       what an upstream told this worker about a room
-                             news        what the other nodes should know about this one's line
-                             spent       what this node let through of limits that are shared
-                             grant       whether a place was used at another node
+    frame = length (4 bytes, big-endian) + msgpack map of one message of `edge/messages/processes.py`
 
-An end that closes means that the other process is gone: a worker whose supervisor is gone drains and ends.
+msgpack rather than JSON because reports hold infinite numbers, which JSON has not, and because it is faster. An end
+that closes means that its process is gone: a worker drains and ends when its supervisor is gone.
 """
 
 import asyncio
-import json
 import socket
+import struct
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Generic, TypeVar
 
-__all__ = ["Channel", "Message"]
+from msgspec import Struct
+from msgspec.msgpack import Decoder, Encoder
 
-Message = dict[str, Any]
-#: The longest line: settings with many rooms fit many times over.
-MAX_LINE_BYTES = 64 * 1024 * 1024
+from edge.messages.processes import ToSupervisor, ToWorker
+
+__all__ = ["Channel", "supervisor_end", "worker_end"]
+
+LENGTH = struct.Struct(">I")
+#: The longest message. Settings with a thousand rooms are a few megabytes.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+Incoming = TypeVar("Incoming")
+Outgoing = TypeVar("Outgoing", bound=Struct)
+
+_encoder = Encoder()
+_to_supervisor: Decoder[ToSupervisor] = Decoder(ToSupervisor)
+_to_worker: Decoder[ToWorker] = Decoder(ToWorker)
 
 
-class Channel:
-    """One end."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class Channel(Generic[Incoming, Outgoing]):
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, incoming: Decoder[Incoming]) -> None:
         self._reader = reader
         self._writer = writer
+        self._incoming = incoming
 
-    @classmethod
-    async def over(cls, end: socket.socket) -> "Channel":
-        reader, writer = await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES)
-        return cls(reader, writer)
-
-    def send(self, kind: str, **content: object) -> None:
-        """Queue a message; to an end that is gone it goes nowhere."""
+    def send(self, message: Outgoing) -> None:
+        """Queue a message. If the other process is gone, drop it."""
         if not self._writer.is_closing():
-            self._writer.write(json.dumps({"kind": kind, **content}).encode() + b"\n")
+            payload = _encoder.encode(message)
+            self._writer.write(LENGTH.pack(len(payload)) + payload)
 
-    async def messages(self) -> AsyncIterator[Message]:
-        """What the other end says, until it is gone."""
+    async def messages(self) -> AsyncIterator[Incoming]:
+        """Yield the messages of the other process until it is gone.
+
+        Raises msgspec.ValidationError if a message is of no known type, ValueError if it is longer than allowed.
+        """
         try:
-            while (line := await self._reader.readline()).endswith(b"\n"):  # else it was killed in mid-sentence
-                yield json.loads(line)
-        except ConnectionError:
+            while True:
+                (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
+                if length > MAX_MESSAGE_BYTES:
+                    raise ValueError(f"a message of {length} bytes is longer than {MAX_MESSAGE_BYTES}")
+                yield self._incoming.decode(await self._reader.readexactly(length))
+        except (ConnectionError, asyncio.IncompleteReadError):  # the latter: killed in the middle of a message
             return
 
     def close(self) -> None:
         self._writer.close()
+
+
+async def supervisor_end(end: socket.socket) -> Channel[ToSupervisor, ToWorker]:
+    """Return the channel that the supervisor reads and writes."""
+    return Channel(*await asyncio.open_connection(sock=end), _to_supervisor)
+
+
+async def worker_end(end: socket.socket) -> Channel[ToWorker, ToSupervisor]:
+    """Return the channel that a worker reads and writes."""
+    return Channel(*await asyncio.open_connection(sock=end), _to_worker)

@@ -12,10 +12,11 @@ A redemption is stored as its record, a text of fields joined by dots: admitted 
 binding digest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import assert_never
 
+from edge.messages.processes import RedemptionAnswer, RedemptionQuestion
 from waiting_room.ticket import Pass
 
 __all__ = [
@@ -84,7 +85,7 @@ class RedemptionClient:
 
     def __init__(
         self,
-        send: Callable[[dict[str, object]], None],
+        send: Callable[[RedemptionQuestion], None],
         later: Callable[[float, Callable[[], object]], object],
     ) -> None:
         self._send = send
@@ -113,14 +114,14 @@ class RedemptionClient:
         self._asked[number] = key
         self._waiting[key] = [then]
         self._send(
-            {
-                "number": number,
-                "room": wanted.room,
-                "ticket": wanted.id,
-                "before": moment_of(before),
-                "record": record_of(wanted),
-                "is_patient": is_patient,
-            }
+            RedemptionQuestion(
+                number=number,
+                room=wanted.room,
+                ticket=wanted.id,
+                before=moment_of(before),
+                record=record_of(wanted),
+                is_patient=is_patient,
+            )
         )
         self._later(PATIENCE_S, lambda: self._settle(number, Unverified()))
 
@@ -128,18 +129,20 @@ class RedemptionClient:
         """Wait for the outcome of the open check of this ticket; then(outcome) is called after those before."""
         self._waiting[room, ticket_id].append(then)
 
-    def receive(self, answer: Mapping[str, Any]) -> None:
+    def receive(self, answer: RedemptionAnswer) -> None:
         """Take in the supervisor's answer. One that is too late, or for an earlier worker, is ignored."""
-        number, room, ticket_id = answer["number"], answer["room"], answer["ticket"]
+        number, room, ticket_id = answer.number, answer.room, answer.ticket
         if self._asked.get(number) != (room, ticket_id):
             return
-        match answer["outcome"]:
+        match answer.outcome:
             case "granted":
                 self._settle(number, Granted())
-            case "used":
-                self._settle(number, AlreadyRedeemed(_pass_of(answer["record"], room, ticket_id)))
-            case _:
+            case "already_redeemed":
+                self._settle(number, AlreadyRedeemed(_pass_of(answer.record, room, ticket_id)))
+            case "unverified":
                 self._settle(number, Unverified())
+            case _:
+                assert_never(answer.outcome)
 
     def _settle(self, number: int, outcome: Outcome) -> None:
         key = self._asked.pop(number, None)

@@ -19,25 +19,15 @@ longer. Without claims, everybody at the front would be admitted for the one uni
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
-__all__ = ["STALE_S", "RoomEvent", "StockView", "news_in"]
+from msgspec.structs import replace
+
+from edge.messages.cluster import RoomEvent
+
+__all__ = ["STALE_S", "StockView", "news_in"]
 
 #: News with a lower version counts again when nothing newer came for this long, in seconds: the shop has started anew.
 STALE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class RoomEvent:
-    """What an upstream's response stated about a room, for the other nodes. None: it said nothing about that."""
-
-    room: str
-    stock: int | None = None
-    sold_out: bool | None = None
-    held: int | None = None
-    version: int | None = None
-    tried: str | None = None
-    """The ticket whose claim this response ended, so that no other node ends it again."""
 
 
 def news_in(room: str, headers: Iterable[tuple[str, str]]) -> RoomEvent | None:

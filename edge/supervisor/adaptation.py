@@ -1,38 +1,43 @@
-"""The closed loops of a machine: workers measure, the supervisor decides for each room, and all workers follow.
+"""The closed loops of a machine: workers measure the upstream, the supervisor decides, and all workers follow.
 
-    worker --report: what its requests came to--> supervisor: one law a room --adapt: the rooms' factors--> all workers
+    worker --Report: samples of the upstream--> supervisor: one law a room --Adapt: the rooms' factors--> all workers
 
-Machines of a cluster decide each for itself, by what their own visitors meet; a joined room's capacity is then the mean
-of theirs, weighted by where its visitors are.
+Each machine of a cluster decides for itself by what its own visitors meet. The capacity of a joined room is then the
+mean of theirs, weighted by where its visitors are.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
 from controller import AdaptiveLaw, AdaptiveSettings, Answered
+from edge.messages.processes import Adapt, Report
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 
-__all__ = ["Adaptation"]
+__all__ = ["BELIEVED_S", "Adaptation"]
 
+#: Seconds between two control steps.
 STEP_S = 0.5
-#: A worker that said that the upstream is down, and says nothing more, is believed for so long.
+#: A report that the upstream is down holds this long if the worker reports nothing more.
 BELIEVED_S = 2.0
-#: A change of the factor that is worth telling.
-TELLING = 0.005
+#: Relative change of a factor from which on it is published.
+LEAST_CHANGE = 0.005
 
 
 class Adaptation:
-    """tell(factors): called with the factors of rooms that changed, for all workers to go by."""
+    """publish(message): called with the factors of rooms that changed, for all workers.
 
-    def __init__(self, tell: Callable[[dict[str, float]], None], registry: CollectorRegistry) -> None:
-        self._tell = tell
+    Times are monotonic seconds.
+    """
+
+    def __init__(self, publish: Callable[[Adapt], None], registry: CollectorRegistry) -> None:
+        self._publish = publish
         self._laws: dict[str, AdaptiveLaw] = {}
-        self._told: dict[str, float] = {}
+        self._published: dict[str, float] = {}
         self._down_until = 0.0
         self._stepped_at = 0.0
         self._has_laws = asyncio.Event()
@@ -49,12 +54,15 @@ class Adaptation:
             registry=registry,
         )
 
+    def __repr__(self) -> str:
+        return f"<Adaptation {self.factors}>"
+
     def use(self, settings: Settings) -> None:
-        """Go by these settings from now on; loops that are not new go on where they are."""
+        """Follow these settings from now on; loops that exist already go on where they are."""
         wanted = {room.name: _law_settings(room) for room in settings.rooms if room.capacity.adaptive.enabled}
         for gone in self._laws.keys() - wanted.keys():
             del self._laws[gone]
-            self._told.pop(gone, None)
+            self._published.pop(gone, None)
             self._factor.remove(gone)
             self._strain.remove(gone)
         for name, law_settings in wanted.items():
@@ -69,15 +77,16 @@ class Adaptation:
 
     @property
     def factors(self) -> dict[str, float]:
-        """By room; those without a loop are not in it."""
+        """The factor of each room that has a loop."""
         return {name: law.factor for name, law in self._laws.items()}
 
     def factor(self, room: str) -> float:
+        """Return the factor of a room, 1.0 if it has no loop."""
         law = self._laws.get(room)
         return 1.0 if law is None else law.factor
 
     def status(self, room: str, now: float) -> dict[str, Any] | None:
-        """How the loop does, for operators; None: the room has none. now: monotonic seconds, as everywhere here."""
+        """Return the state of a room's loop as JSON values, None if it has none."""
         law = self._laws.get(room)
         if law is None:
             return None
@@ -89,16 +98,16 @@ class Adaptation:
             "is_held": now < self._down_until,
         }
 
-    def hear(self, upstream: Mapping[str, Any], now: float) -> None:
-        """A worker's report of the upstream: `down`, and by room what came of its requests."""
-        if upstream["down"]:
+    def receive(self, report: Report, now: float) -> None:
+        """Take in a worker's samples of the upstream."""
+        if report.upstream_is_down:
             self._down_until = now + BELIEVED_S
-        for name, (count, slowness, failed) in upstream["rooms"].items():
+        for name, sample in report.upstream.items():
             if name in self._laws:
-                self._laws[name].observe(Answered(count, slowness, failed))
+                self._laws[name].observe(Answered(sample.count, sample.slowness, sample.failed))
 
     def step(self, now: float) -> None:
-        """The control step of every loop; the time since the last one may be anything."""
+        """Take one control step of every loop; any time may have passed since the last one."""
         dt_s, self._stepped_at = now - self._stepped_at, now
         is_held = now < self._down_until
         changed = {}
@@ -106,14 +115,14 @@ class Adaptation:
             factor = law.step(dt_s, is_held=is_held)
             self._factor.labels(name).set(factor)
             self._strain.labels(name).set(law.strain)
-            told = self._told.get(name, 1.0)
-            if abs(factor - told) > TELLING * told or (factor != told and factor == 1.0):
-                changed[name] = self._told[name] = factor
+            published = self._published.get(name, 1.0)
+            if abs(factor - published) > LEAST_CHANGE * published or (factor != published and factor == 1.0):
+                changed[name] = self._published[name] = factor
         if changed:
-            self._tell(changed)
+            self._publish(Adapt(changed))
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Take control steps until cancelled."""
         while True:
             await self._has_laws.wait()
             await asyncio.sleep(STEP_S)

@@ -1,16 +1,16 @@
-"""The admin listener: is it alive, is it ready, how does it do. For operators and their tools, never for visitors.
+"""The admin listener, for operators and their tools, never for visitors.
 
 /livez      200 while the supervisor runs; depends on nothing
-/readyz     200 when settings are loaded and a worker listens; 503 from the moment a stop is asked for.
-            A slow upstream does not fail it: visitors then wait, which is what the edge is for
+/readyz     200 when settings are loaded and a worker serves; 503 from the moment a stop is asked for. A slow upstream
+            does not fail it: visitors then wait, which is what the edge is for
 /metrics    Prometheus, summed over the workers
-/status     JSON: every room over all nodes, and every node's own view
+/status     JSON: each room over all nodes, and each node's own view
 /lists      GET: the networks that operators have put on a list. POST {"list": "deny", "networks": ["192.0.2.0/24"],
             "seconds": 3600}: put them there, on all machines of the cluster; 'none' takes them off
 
-The first two say nothing but yes or no, and are for probes that can carry no secret. The others ask for the token, if
-there is one: `Authorization: Bearer TOKEN`, compared in constant time. A change must be sent as JSON and, without a
-token, to a loopback address by name: a page in an operator's browser can do neither.
+The first two answer yes or no and are for probes that cannot send a secret. The others ask for the token, if there is
+one: `Authorization: Bearer TOKEN`, compared in constant time. A change must be sent as JSON and, without a token, to a
+loopback address by name: a page in an operator's browser can do neither.
 """
 
 import ipaddress
@@ -40,12 +40,12 @@ HARDENING = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-#: What probes ask for.
-OPEN = ("/livez", "/readyz")
+#: Paths that probes ask for.
+WITHOUT_TOKEN = ("/livez", "/readyz")
 
 
 class AdminListener:
-    """Serves one supervisor. Opens its socket at once, so that a taken port is a fault of the start."""
+    """Serves one supervisor. Opens its socket when it is made, so that a taken port is a configuration error."""
 
     def __init__(self, supervisor: Supervisor, token: bytes | None = None) -> None:
         self._supervisor = supervisor
@@ -78,39 +78,42 @@ class AdminListener:
 
     @web.middleware
     async def _ask_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is not None and request.path not in OPEN:
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            sent = given.strip().encode("utf-8", "surrogateescape")  # whatever bytes it has
-            if scheme.lower() != "bearer" or not compare_digest(sent, self._token):
-                log.warning("refused without the token", extra=facts(client=request.remote, path=request.path))
+        if self._token is not None and request.path not in WITHOUT_TOKEN:
+            scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+            token = text.strip().encode("utf-8", "surrogateescape")  # any bytes are compared
+            if scheme.lower() != "bearer" or not compare_digest(token, self._token):
+                log.warning(
+                    "a request without the admin token was refused",
+                    extra=facts(client=request.remote, path=request.path),
+                )
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text="a token is required\n")
         return await handler(request)
 
-    def _who(self, request: web.Request) -> str:
-        """The caller, for the audit line."""
+    def _caller(self, request: web.Request) -> str:
+        """Return the caller as the audit line names it."""
         token = "no token" if self._token is None else f"token {digest(self._token)}"
         return f"{request.remote}, {token}"
 
     async def _lists(self, _: web.Request) -> web.Response:
-        return _json({"entries": self._supervisor.listing.status()})
+        return _json({"entries": self._supervisor.lists.status()})
 
     async def _change_lists(self, request: web.Request) -> web.Response:
-        who = self._who(request)
+        caller = self._caller(request)
 
-        def refused(status: int, why: str) -> web.Response:
-            audit(who, "change lists", f"refused: {why}")
-            return web.Response(status=status, text=f"{why}\n")
+        def refused(status: int, reason: str) -> web.Response:
+            audit(caller, "change lists", f"refused: {reason}")
+            return web.Response(status=status, text=f"{reason}\n")
 
         if request.content_type != "application/json":
             return refused(415, "a change must be sent as application/json")
         if self._token is None and not _is_loopback(request.host):
-            return refused(403, "without a token only loopback addresses may be asked for changes")
+            return refused(403, "without a token, changes are accepted on loopback addresses only")
         try:
-            asked = Change.model_validate_json(await request.read())
-            return _json(self._supervisor.listing.change(who, asked.list, asked.networks, asked.seconds))
+            change = Change.model_validate_json(await request.read())
+            return _json(self._supervisor.lists.change(caller, change.list, change.networks, change.seconds))
         except ValidationError as fault:
-            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in fault.errors(include_input=False))
-            return refused(400, "; ".join(wrong))
+            errors = fault.errors(include_input=False)
+            return refused(400, "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors))
         except ValueError as fault:
             return refused(400, str(fault))
 
@@ -132,7 +135,7 @@ class AdminListener:
 
 
 class Change(BaseModel):
-    """What is to be on which list, and for how long."""
+    """Networks to put on a list, and for how many seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -141,10 +144,10 @@ class Change(BaseModel):
     seconds: float = 3600.0
 
 
-async def _harden(_: web.Request, answer: web.StreamResponse) -> None:
-    """Every answer: not kept, nothing else than it says it is, nothing to run in it, no word of what serves it."""
-    answer.headers.update(HARDENING)
-    answer.headers.popall("Server", None)
+async def _harden(_: web.Request, response: web.StreamResponse) -> None:
+    """Let no response be stored, sniffed, framed or run, and do not name the server software."""
+    response.headers.update(HARDENING)
+    response.headers.popall("Server", None)
 
 
 def _json(value: object) -> web.Response:
@@ -152,7 +155,7 @@ def _json(value: object) -> web.Response:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether a `Host` names this machine itself: a name that an attacker's DNS answers for does not."""
+    """Whether a `Host` field names this machine itself. A name that an attacker's DNS could resolve does not."""
     name = host.rpartition(":")[0] if host[-1:].isdigit() and ":" in host else host
     try:
         return ipaddress.ip_address(name.strip("[]")).is_loopback

@@ -1,12 +1,12 @@
-"""The lists that operators change at one machine, and how all workers and machines come by them.
+"""Allow and deny lists that operators change at one machine, and how all workers and machines get them.
 
-    admin listener -> change -> SharedLists -> settings with these lists -> workers, as at a reload
+    admin listener -> change -> SharedLists -> settings with these lists -> Configure to all workers, as at a reload
                                     |  ^
                                     v  |
-                        every TELL_S over Redis: everything that is known
+                        Lists over the bus, every PUBLISH_S: all entries
 
-A message may be lost and a machine may come late: it hears everything within TELL_S. Without Redis the lists are this
-machine's. They are soft: a restart of all machines forgets them.
+A message may be lost and a machine may join late: it gets everything within PUBLISH_S. Without Redis the lists are
+those of this machine. They are soft state: a restart of all machines forgets them.
 """
 
 import asyncio
@@ -17,29 +17,29 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from edge.messages.channel import Message
+from edge.messages.cluster import Lists
 from edge.operations.audit import audit
 from edge.settings.model import Settings
 from edge.shield.shared_lists import SharedLists
 
-__all__ = ["MOST_S", "ListSync"]
+__all__ = ["MAX_SECONDS", "ListSync"]
 
-#: How often everything is told to the other machines.
-TELL_S = 2.0
-#: How often ended entries are looked for.
+#: Seconds between two messages with all entries to the other machines.
+PUBLISH_S = 2.0
+#: Seconds between two searches for entries that have ended.
 LOOK_S = 1.0
-#: An entry lasts at most so long: a week.
-MOST_S = 604_800.0
+#: An entry lasts at most a week.
+MAX_SECONDS = 604_800.0
 
 
 class ListSync:
-    """apply(): configure the workers anew. tell_machines(message): to all others that there are."""
+    """apply(): configure the workers again. publish(message): send it to all other machines."""
 
     def __init__(
-        self, apply: Callable[[], None], tell_machines: Callable[[Message], None], registry: CollectorRegistry
+        self, apply: Callable[[], None], publish: Callable[[Lists], None], registry: CollectorRegistry
     ) -> None:
         self._apply = apply
-        self._tell_machines = tell_machines
+        self._publish_lists = publish
         self._lists = SharedLists()
         self._changed = asyncio.Event()
         self._gauge = Gauge(
@@ -49,8 +49,11 @@ class ListSync:
             registry=registry,
         )
 
+    def __repr__(self) -> str:
+        return f"<ListSync {len(self._lists)} entries>"
+
     def extended(self, settings: Settings) -> Settings:
-        """The settings with these lists in them."""
+        """Return the settings with these lists in them."""
         allow, deny = self._lists.on("allow"), self._lists.on("deny")
         if not allow and not deny:
             return settings
@@ -58,27 +61,30 @@ class ListSync:
         lists = {"allow": abuse.allow + allow, "deny": abuse.deny + deny}
         return settings.model_copy(update={"abuse": abuse.model_copy(update=lists)})
 
-    def change(self, who: str, which: str, networks: Sequence[str], for_s: float) -> dict[str, Any]:
-        """Put networks on a list for so many seconds; returns what they were on and are on. ValueError: nothing is."""
-        if not 0 < for_s <= MOST_S:
-            raise ValueError(f"seconds must be above 0 and at most {MOST_S:g}, got {for_s:g}")
+    def change(self, who: str, which: str, networks: Sequence[str], seconds: float) -> dict[str, Any]:
+        """Put networks on a list for some seconds; return which list they were on and are on now.
+
+        who: the operator, for the audit line. Raises ValueError if any of them cannot be; then nothing has changed.
+        """
+        if not 0 < seconds <= MAX_SECONDS:
+            raise ValueError(f"seconds must be above 0 and at most {MAX_SECONDS:g}, got {seconds:g}")
         now, trial = time.time(), SharedLists()
         trial.merge(self._lists.entries_json(), now)
-        before = {network: trial.change(network, which, now + for_s, now) for network in networks}
-        after = {network: {"list": which, "seconds": for_s} for network in networks}
+        before = {network: trial.change(network, which, now + seconds, now) for network in networks}
+        after = {network: {"list": which, "seconds": seconds} for network in networks}
         audit(who, "change lists", "done", before, after)
         self._lists = trial
         self._changed.set()
-        self._tell()
+        self._publish()
         return {"before": before, "after": after}
 
-    def hear(self, told: Any) -> None:
-        """Another machine says what it knows."""
-        if isinstance(told, list) and self._lists.merge(told, time.time()):
+    def receive(self, message: Lists) -> None:
+        """Merge the entries of another machine."""
+        if self._lists.merge(message.entries, time.time()):
             self._changed.set()
 
     def status(self) -> list[dict[str, Any]]:
-        """All entries; JSON-able."""
+        """Return all entries as JSON values."""
         now = time.time()
         return [
             {"network": each.network, "list": each.list, "seconds_left": round(each.expires - now, 1)}
@@ -87,8 +93,8 @@ class ListSync:
         ]
 
     async def run(self) -> None:
-        """Keep workers and machines informed."""
-        told_at = 0.0
+        """Keep workers and other machines informed until cancelled."""
+        published_at = 0.0
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_S)
@@ -98,11 +104,12 @@ class ListSync:
                 for which in ("allow", "deny"):
                     self._gauge.labels(which).set(len(self._lists.on(which)))
                 self._apply()
-                await asyncio.sleep(LOOK_S / 4)  # many changes at once are one for the workers
-            if time.monotonic() - told_at >= TELL_S:
-                told_at = time.monotonic()
-                self._tell()
+                await asyncio.sleep(LOOK_S / 4)  # so that the workers get many changes at once
+            if time.monotonic() - published_at >= PUBLISH_S:
+                published_at = time.monotonic()
+                self._publish()
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         if len(self._lists):
-            self._tell_machines({"kind": "lists", "entries": self._lists.entries_json()})
+            entries = ((each.network, each.list, each.expires, each.changed) for each in self._lists.entries())
+            self._publish_lists(Lists(tuple(entries)))

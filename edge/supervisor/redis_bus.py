@@ -1,76 +1,105 @@
-"""Between machines: Redis carries what supervisors tell each other, and keeps nothing of it.
+"""The bus between machines: Redis carries messages from supervisor to supervisor and stores none of them.
 
-    PUBLISH stanchion:<cluster>     a message for every room of every node, once a heartbeat
-    SUBSCRIBE the same              everybody else's
+    PUBLISH stanchion:<cluster>     one message for each room of each node, every heartbeat
+    SUBSCRIBE the same              the messages of all machines
 
-Only publish and subscribe are used, so there is no state to lose: a Redis that is wiped, restarted or swapped for
-another changes nothing, and one that is full still carries messages. While it cannot be reached the nodes go on with
-what they last knew; a metric and one log line say so, and the bus comes back by itself.
+Only publish and subscribe are used, so there is no state to lose: a Redis that is wiped, restarted or replaced changes
+nothing, and one that is full still carries messages. While Redis cannot be reached the nodes go on with what they last
+knew; a metric and one log line say so, and the bus reconnects by itself.
 
-How late news is, every machine knows of itself: a beat that it sends comes back to it the way that all news takes,
+Every machine measures the delay of the bus for itself. A `Beat` that it sends comes back to it like other messages,
 
-    this machine --(sent)--> Redis --(heard)--> this machine       delay = heard - sent, one clock
+    this machine --(sent)--> Redis --(received)--> this machine       delay = received - sent, on one clock
 
-so no clocks are compared, and a way that is open in one direction only shows like one that is broken. A machine
-whose beats are missing or later than MAX_DELAY_S leaves the others, and does so before they forget it (`TTL_S` of
-controller/fleet/summary.py): nobody takes its part of the capacity while it still uses more than that.
+so no clocks are compared, and a network that is open in one direction only looks like one that is broken. A machine
+whose beats are missing or later than MAX_DELAY_S leaves the others, and it leaves before they forget it (`TTL_S` of
+controller/fleet/summary.py): nobody takes over its part of the capacity while it still uses more than that.
 """
 
 import asyncio
-import json
 import logging
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
 
 import redis.asyncio
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from edge.messages.cluster import (
+    Beat,
+    ClusterMessage,
+    MalformedMessage,
+    UnknownMessage,
+    open_payload,
+    seal_payload,
+)
 from edge.operations.logs import facts
 
-__all__ = ["RedisBus"]
+__all__ = ["Bus", "NoBus", "RedisBus"]
 
 log = logging.getLogger("edge.cluster")
 
-#: A Redis that takes longer than this for anything is as good as gone for this heartbeat.
+#: A Redis that takes longer than this for anything counts as gone.
 TIMEOUT_S = 1.0
-#: Pause before another try to connect, at first and at most, with jitter so that machines do not come all at once.
+#: Pause before the next attempt to connect, at first and at most; jittered, so that machines do not come all at once.
 RETRY_S, MAX_RETRY_S = 0.2, 5.0
-#: How often a machine tells itself that it is there.
+#: Seconds between two beats.
 BEAT_S = 0.25
-#: News that is later than this is worth nothing: the machine is better off alone.
+#: With messages later than this a machine is better off alone.
 MAX_DELAY_S = 1.5
-#: Messages that wait while Redis is slow; they go out together as soon as it takes them.
+#: Messages that wait while Redis is slow; they go out together as soon as Redis takes them.
 MAX_QUEUED = 256
 
 
-class RedisBus:
-    """One machine's end. url: redis://... channel: what the machines of one cluster have in common. name: this machine.
+class Bus(ABC):
+    """What a supervisor knows of the way to other machines."""
 
-    hear(message): called with every message of another machine. changed(up): called when the way opens or breaks.
-    """
+    @property
+    @abstractmethod
+    def is_up(self) -> bool:
+        """Whether this machine hears the others."""
 
-    def __init__(
-        self,
-        url: str,
-        password: str | None,
-        channel: str,
-        name: str,
-        hear: Callable[[dict[str, Any]], None],
-        changed: Callable[[bool], None],
-        registry: CollectorRegistry,
-    ) -> None:
+    @abstractmethod
+    def send(self, message: ClusterMessage) -> None:
+        """Send a message to all other machines, if they can be reached."""
+
+    @abstractmethod
+    async def run(self, receive: Callable[[ClusterMessage], None], changed: Callable[[bool], None]) -> None:
+        """Carry messages until cancelled.
+
+        receive(message): called with every message of another machine. changed(is_up): called when the way opens or
+        breaks.
+        """
+
+
+class NoBus(Bus):
+    """The bus of a machine that is alone."""
+
+    @property
+    def is_up(self) -> bool:
+        return False
+
+    def send(self, message: ClusterMessage) -> None:
+        pass
+
+    async def run(self, receive: Callable[[ClusterMessage], None], changed: Callable[[bool], None]) -> None:
+        pass
+
+
+class RedisBus(Bus):
+    """url: redis://... channel: the same for all machines of one cluster. name: this machine."""
+
+    def __init__(self, url: str, password: str | None, channel: str, name: str, registry: CollectorRegistry) -> None:
         self._url = url
         self._password = password
-        self._changed = changed
         self._channel = channel
         self._name = name
-        self._hear = hear
         self._queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MAX_QUEUED)
-        self._chance = random.Random()
+        self._random = random.Random()
         self._echoed_at = 0.0
-        self._has_complained = False
+        self._has_warned = False
+        self._ignored_reasons: set[str] = set()
         self._is_up = False
         self._up = Gauge("stanchion_redis_up", "1 while this machine hears the others over Redis.", registry=registry)
         self._delay = Gauge(
@@ -84,31 +113,43 @@ class RedisBus:
             "Messages to other machines that were not sent in time.",
             registry=registry,
         )
+        self._ignored = Counter(
+            "stanchion_redis_ignored_messages",
+            "Messages of other machines that were not understood.",
+            ["reason"],
+            registry=registry,
+        )
+
+    def __repr__(self) -> str:
+        return f"<RedisBus {'up' if self._is_up else 'down'}, {self._queue.qsize()} messages wait>"
 
     @property
     def is_up(self) -> bool:
         return self._is_up
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Queue a message for the other machines; while Redis is gone or slow the oldest are dropped."""
+    def send(self, message: ClusterMessage) -> None:
+        """Queue a message for the other machines; while Redis is gone or slow the oldest ones are dropped."""
+        self._enqueue(message)
+
+    def _enqueue(self, message: ClusterMessage | Beat) -> None:
         if self._queue.full():
             self._queue.get_nowait()
             self._dropped.inc()
-        self._queue.put_nowait((time.monotonic(), json.dumps({**message, "from": self._name}).encode()))
+        self._queue.put_nowait((time.monotonic(), seal_payload(message, self._name)))
 
-    async def run(self) -> None:
-        """Until cancelled: connect, carry, and connect again whenever it breaks."""
+    async def run(self, receive: Callable[[ClusterMessage], None], changed: Callable[[bool], None]) -> None:
+        """Connect, carry messages, and connect again whenever the connection breaks; until cancelled."""
         pause_s = RETRY_S
         while True:
             began = time.monotonic()
             try:
-                await self._carry()
+                await self._carry(receive, changed)
             except* (redis.exceptions.RedisError, OSError, TimeoutError) as group:
-                self._broken(group.exceptions[0])
+                self._note_broken(group.exceptions[0], changed)
             pause_s = RETRY_S if time.monotonic() - began > MAX_RETRY_S else min(MAX_RETRY_S, pause_s * 2)
-            await asyncio.sleep(pause_s * self._chance.uniform(0.5, 1.0))
+            await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
 
-    async def _carry(self) -> None:
+    async def _carry(self, receive: Callable[[ClusterMessage], None], changed: Callable[[bool], None]) -> None:
         client = redis.asyncio.Redis.from_url(
             self._url, password=self._password, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
         )
@@ -119,63 +160,84 @@ class RedisBus:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._beat())
                     group.create_task(self._publish(client))
-                    group.create_task(self._listen(subscription))
+                    group.create_task(self._listen(subscription, receive, changed))
             except* (redis.exceptions.RedisError, OSError, TimeoutError) as faults:
-                self._broken(faults.exceptions[0])  # now, for to close what does not answer takes its time
+                # At once, because closing a connection that does not answer takes its time.
+                self._note_broken(faults.exceptions[0], changed)
 
     async def _beat(self) -> None:
         while True:
-            self.send({"kind": "beat", "sent": time.monotonic()})
+            self._enqueue(Beat(time.monotonic()))
             await asyncio.sleep(BEAT_S)
 
     async def _publish(self, client: "redis.asyncio.Redis") -> None:
-        """Whatever waits goes out together: one by one, a Redis far away would fall behind for ever."""
+        """Send all queued messages together: one by one, this machine would fall behind if Redis is far away."""
         while True:
             waiting = [await self._queue.get()]
             while not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
             oldest = time.monotonic() - MAX_DELAY_S
             async with client.pipeline(transaction=False) as pipeline:
-                for queued_at, message in waiting:
+                for queued_at, payload in waiting:
                     if queued_at >= oldest:
-                        pipeline.publish(self._channel, message)
+                        pipeline.publish(self._channel, payload)
                     else:
                         self._dropped.inc()
                 await pipeline.execute()
 
-    async def _listen(self, subscription: "redis.asyncio.client.PubSub") -> None:
+    async def _listen(
+        self,
+        subscription: "redis.asyncio.client.PubSub",
+        receive: Callable[[ClusterMessage], None],
+        changed: Callable[[bool], None],
+    ) -> None:
         while True:
-            heard = await subscription.get_message(timeout=BEAT_S)
+            received = await subscription.get_message(timeout=BEAT_S)
             now = time.monotonic()
-            if heard is not None:
-                message = json.loads(heard["data"])
-                if message.pop("from") != self._name:
-                    if message["kind"] != "beat":
-                        self._hear(message)
-                elif message["kind"] == "beat":
-                    self._echoed(now - message["sent"], now)
+            message = None if received is None else self._open(received["data"])
+            if isinstance(message, Beat):
+                self._note_echo(now - message.sent, now, changed)
+            elif message is not None:
+                receive(message)
             if now - self._echoed_at > MAX_DELAY_S:
                 raise TimeoutError(f"no beat came back within {MAX_DELAY_S:g} s")
 
-    def _echoed(self, delay_s: float, now: float) -> None:
-        self._delay.set(delay_s)
-        if delay_s <= MAX_DELAY_S:
-            self._echoed_at = now
-            self._working()
+    def _open(self, payload: bytes) -> ClusterMessage | Beat | None:
+        """Return the message in a payload, None if it is this machine's own or is not understood."""
+        try:
+            return open_payload(payload, self._name)
+        except UnknownMessage as fault:
+            self._note_ignored("unknown", f"of type {fault}: does another machine run a later version?")
+        except MalformedMessage as fault:
+            self._note_ignored("malformed", str(fault))
+        return None
 
-    def _working(self) -> None:
+    def _note_ignored(self, reason: str, detail: str) -> None:
+        self._ignored.labels(reason).inc()
+        if reason not in self._ignored_reasons:
+            self._ignored_reasons.add(reason)
+            log.warning(
+                "ignoring %s messages over Redis; this is logged once", reason, extra=facts(detail=detail[:200])
+            )
+
+    def _note_echo(self, delay_s: float, now: float, changed: Callable[[bool], None]) -> None:
+        """A beat of this machine came back."""
+        self._delay.set(delay_s)
+        if delay_s > MAX_DELAY_S:
+            return
+        self._echoed_at = now
         if not self._is_up:
             self._is_up = True
             self._up.set(1)
-            self._changed(True)
+            changed(True)
             log.info("joined the other machines over Redis", extra=facts(channel=self._channel))
 
-    def _broken(self, fault: BaseException) -> None:
+    def _note_broken(self, fault: BaseException, changed: Callable[[bool], None]) -> None:
         self._failures.inc()
-        if self._is_up or not self._has_complained:  # once a break, not once a try
+        if self._is_up or not self._has_warned:  # once a break, not once an attempt
             log.warning("Redis cannot be reached; going on with what was last known: %s", fault)
-        self._has_complained = True
+        self._has_warned = True
         if self._is_up:
             self._is_up = False
             self._up.set(0)
-            self._changed(False)
+            changed(False)

@@ -1,131 +1,124 @@
-"""Passes on what workers, the shop and other machines tell of rooms, and keeps what workers that start later must know.
+"""Passes messages on between workers, the shop and other machines, and keeps what workers that start later must know.
 
-    a worker's news or event ----> the other workers here, and other machines if there is a Redis
-    another machine's             > all workers here
-    the shop, when it was asked  '
+    RoomEvent, NodeSummary, LimitsSpent of a worker ---> the other workers here, and other machines over the bus
+    RoomEvent, NodeSummary, LimitsSpent, TicketMoved
+        of another machine ----------------------------> all workers here
+    the shop's stock, when it was asked ---------------> all workers here
+    RedemptionQuestion of a worker --------------------> RedemptionService --> RedemptionAnswer to that worker
 
-Events (stock, sold out, commands) are remembered on a shelf for each room; news of lines are worth a heartbeat only.
+Room events (stock, sold out, commands) are kept in one stock view for each room. A summary is not kept: after a
+heartbeat it is worth nothing.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from typing import assert_never
 
-from prometheus_client import CollectorRegistry
-
-from edge.messages.channel import Message
-from edge.rooms.stock import RoomEvent, StockView
-from edge.settings.model import Settings
-from edge.supervisor.redemption_service import Question, RedemptionService
-from edge.supervisor.redis_bus import RedisBus
+from edge.messages.cluster import ClusterMessage, LimitsSpent, Lists, NodeSummary, RoomEvent, TicketMoved
+from edge.messages.processes import BusState, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
+from edge.rooms.stock import StockView
+from edge.supervisor.redemption_service import RedemptionService
+from edge.supervisor.redis_bus import Bus
 from edge.supervisor.worker_handle import WorkerHandle
 
 __all__ = ["Relay"]
 
 
 class Relay:
-    """machine: this one's name among those of the cluster."""
+    """receive_lists(message): called with the lists of other machines."""
 
     def __init__(
-        self, seats: Sequence[WorkerHandle], settings: Settings, machine: str, registry: CollectorRegistry
+        self,
+        handles: Sequence[WorkerHandle],
+        bus: Bus,
+        redemption: RedemptionService,
+        receive_lists: Callable[[Lists], None],
     ) -> None:
-        self._seats = seats
-        self._shelves: dict[str, StockView] = {}
-        self._bus: RedisBus | None = None
-        self.on_lists: Callable[[object], None] = lambda _: None
-        """Told of the lists of other machines."""
-        cluster = settings.cluster
-        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
-        self._desk = RedemptionService(cluster.redis_url, password, cluster.name, registry)
-        if cluster.redis_url is not None:
-            channel = f"stanchion:{cluster.name}"
-            self._bus = RedisBus(
-                cluster.redis_url, password, channel, machine, self._hear_machine, self._bus_changed, registry
-            )
+        self._handles = handles
+        self._bus = bus
+        self._redemption = redemption
+        self._receive_lists = receive_lists
+        self._stock: dict[str, StockView] = {}
+
+    def __repr__(self) -> str:
+        return f"<Relay to {len(self._handles)} workers over {self._bus!r}>"
 
     async def run(self) -> None:
-        """Stay in touch with the other machines, if there are any."""
+        """Stay in touch with the other machines, if there are any, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._desk.run())
-            if self._bus is not None:
-                group.create_task(self._bus.run())
+            group.create_task(self._redemption.run())
+            group.create_task(self._bus.run(self._receive_machine, self._receive_bus_state))
 
-    def shelf(self, room: str) -> StockView:
-        """What is known of a room's stock."""
-        return self._shelves.get(room) or StockView(room)
+    def stock(self, room: str) -> StockView:
+        """Return what is known of a room's stock."""
+        return self._stock.get(room) or StockView(room)
 
-    def greet(self, seat: WorkerHandle) -> None:
-        """Tell a worker that has just got its settings what the others know."""
-        if self._bus is not None:
-            seat.send("bus", up=self._bus.is_up)
-        for shelf in self._shelves.values():
-            seat.send("event", event=asdict(shelf.latest))
+    def send_state(self, handle: WorkerHandle) -> None:
+        """Send what the others know to a worker that has just got its settings."""
+        handle.send(BusState(self._bus.is_up))
+        for stock in self._stock.values():
+            handle.send(stock.latest)
 
-    def tell(self, message: Message, origin: WorkerHandle | None = None) -> None:
-        """Tell all workers here, but the one that said it."""
-        for seat in self._seats:
-            if seat is not origin:
-                seat.send(**message)
+    def publish(self, message: ToWorker, origin: WorkerHandle | None = None) -> None:
+        """Send a message to all workers here except the one that it came from."""
+        for handle in self._handles:
+            if handle is not origin:
+                handle.send(message)
 
-    def hear_worker(self, message: Message, origin: WorkerHandle) -> None:
-        """A worker's `news`, `spent` or `event`."""
-        if message["kind"] != "event":
-            self.tell(message, origin)
-        elif not self._spread(RoomEvent(**message["event"]), origin):
+    def receive_worker(self, message: RoomEvent | NodeSummary | LimitsSpent, origin: WorkerHandle) -> None:
+        """Pass on a message that concerns all nodes."""
+        if not isinstance(message, RoomEvent):
+            self.publish(message, origin)
+        elif not self._publish_event(message, origin):
             return
-        if self._bus is not None:
-            self._bus.send(message)
+        self._bus.send(message)
 
-    def hear_question(self, message: Message, origin: WorkerHandle) -> None:
-        """A worker asks whether a place was used; the answer may come later."""
-        number, room, ticket = message["number"], message["room"], message["ticket"]
+    def receive_question(self, question: RedemptionQuestion, origin: WorkerHandle) -> None:
+        """Answer a worker that asks whether a ticket may be redeemed, now or later."""
 
-        def answer(outcome: str, record: str) -> None:
-            origin.send("granted", number=number, room=room, ticket=ticket, outcome=outcome, record=record)
-            if outcome == "granted" and message["before"]:
-                moved = {"kind": "moved", "room": room, "ticket": ticket, "record": message["record"]}
-                self.tell(moved, origin)
-                self.tell_machines(moved)
+        def answer(said: RedemptionAnswer) -> None:
+            origin.send(said)
+            if said.outcome == "granted" and question.before:
+                moved = TicketMoved(question.room, question.ticket, question.record)
+                self.publish(moved, origin)
+                self._bus.send(moved)
 
-        self._desk.ask(Question((room, ticket), message["before"], message["record"], message["is_patient"], answer))
+        self._redemption.ask(question, answer)
 
-    def tell_machines(self, message: Message) -> None:
-        """Tell the other machines, if there are any."""
-        if self._bus is not None:
-            self._bus.send(message)
+    def receive_shop(self, event: RoomEvent) -> None:
+        """Pass on the stock that the shop reported when it was asked.
 
-    def hear_shop(self, event: RoomEvent) -> None:
-        """The shop was asked for its stock. Workers are told, news or not: it puts right what crossed on its way."""
-        self._shelves.setdefault(event.room, StockView(event.room)).update(event, time.time())
-        self.tell({"kind": "event", "event": asdict(event)})
+        Workers get it even if nothing changed: it corrects events that crossed on their way.
+        """
+        self._stock.setdefault(event.room, StockView(event.room)).update(event, time.time())
+        self.publish(event)
 
-    def tell_stock(self, known: dict[str, bool]) -> None:
-        """Whether the shop says its stock, by room."""
-        self.tell({"kind": "stock", "known": known})
+    def publish_stock_known(self, by_room: dict[str, bool]) -> None:
+        """Tell all workers whether the shop reports its stock."""
+        self.publish(StockKnown(by_room))
 
-    def _spread(self, event: RoomEvent, origin: WorkerHandle | None = None) -> bool:
-        """Tell the other workers what an upstream said of a room. False, and nobody is told, when it is no news."""
-        is_news = self._shelves.setdefault(event.room, StockView(event.room)).update(event, time.time())
+    def _publish_event(self, event: RoomEvent, origin: WorkerHandle | None = None) -> bool:
+        """Publish what an upstream said of a room if it is news; return whether it is."""
+        is_news = self._stock.setdefault(event.room, StockView(event.room)).update(event, time.time())
         is_news |= event.tried is not None
         if is_news:
-            self.tell({"kind": "event", "event": asdict(event)}, origin)
+            self.publish(event, origin)
         return is_news
 
-    def _hear_machine(self, message: Message) -> None:
-        match message["kind"]:
-            case "event":
-                self._spread(RoomEvent(**message["event"]))
-            case "lists":
-                self.on_lists(message["entries"])
-            case "moved":
-                self._desk.hear_move((message["room"], message["ticket"]), message["record"])
-                self.tell(message)
-            case "news" | "spent":
-                self.tell(message)
+    def _receive_machine(self, message: ClusterMessage) -> None:
+        match message:
+            case RoomEvent():
+                self._publish_event(message)
+            case Lists():
+                self._receive_lists(message)
+            case TicketMoved():
+                self._redemption.receive_move(message.room, message.ticket, message.record)
+                self.publish(message)
+            case NodeSummary() | LimitsSpent():
+                self.publish(message)
             case _:
-                pass  # of a later version
+                assert_never(message)
 
-    def _bus_changed(self, up: bool) -> None:
-        self.tell({"kind": "bus", "up": up})
+    def _receive_bus_state(self, is_up: bool) -> None:
+        self.publish(BusState(is_up))

@@ -1,7 +1,7 @@
-"""Listening sockets, one for every worker and address, opened and owned by the supervisor.
+"""Listening sockets, one for each worker and address, opened and owned by the supervisor.
 
 With SO_REUSEPORT the kernel spreads connections over the workers' sockets. Because the supervisor keeps them open, the
-connections that wait in a killed worker's backlog are served by its successor: nobody is refused.
+connections that wait in a killed worker's backlog are served by its successor, and no visitor is refused.
 """
 
 import socket
@@ -14,15 +14,16 @@ __all__ = ["address_of", "open_sockets"]
 
 #: Connections that may wait to be accepted. nginx: 511; the kernel caps it at net.core.somaxconn (4096 since 5.4).
 BACKLOG = 4096
-#: What the kernel keeps of an answer that is not on its way yet; connections inherit it. Who does not read would
-#: else be given some megabytes of the kernel's memory. The window of what is on its way still grows as it likes.
+#: Bytes of a response that the kernel keeps before they are sent; connections inherit it. Without it a client that does
+#: not read would occupy some megabytes of kernel memory. The window of sent bytes is not limited by it.
 MAX_UNSENT = 131_072
 
 
 def open_sockets(addresses: Iterable[str], workers: int, path: str = "listen[{}]") -> list[list[socket.socket]]:
-    """A list of sockets for each worker. addresses: `tcp://HOST:PORT`; port 0 takes a free one, the same for all.
+    """Return a list of sockets for each worker.
 
-    Raises ConfigurationError, with every address that cannot be bound. path: its place in the settings, {} its number.
+    addresses: `tcp://HOST:PORT`; port 0 takes a free port, the same for all workers. path: where an address stands in
+    the settings, {} for its number. Raises ConfigurationError, which names every address that cannot be bound.
     """
     per_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
     faults: list[SettingFault] = []
@@ -40,7 +41,7 @@ def open_sockets(addresses: Iterable[str], workers: int, path: str = "listen[{}]
 
 
 def address_of(listening: socket.socket) -> str:
-    """What to tell a person: `http://HOST:PORT`."""
+    """Return the address for people: `http://HOST:PORT`."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -52,8 +53,8 @@ def _open(address: str, count: int) -> list[socket.socket]:
     )[0]
     opened: list[socket.socket] = []
     try:
-        # A socket that does not share its port finds out whether somebody else already serves it: with SO_REUSEPORT
-        # alone, a second edge started by mistake would silently take half of the visitors.
+        # A socket that does not share its port finds out whether another program already serves it. With SO_REUSEPORT
+        # alone, a second edge that was started by mistake would silently take half of the visitors.
         if where[1] != 0:
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,50 +1,69 @@
-"""The status that operators read: every room over all nodes of this machine, and every node's own view of it."""
+"""The status that operators read: each room over all nodes of this machine, and each node's own view of it."""
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from edge.messages.processes import RoomReport
 from edge.settings.model import Settings
 from edge.supervisor.adaptation import Adaptation
 from edge.supervisor.relay import Relay
 from edge.supervisor.stock_watch import StockWatch
 from edge.supervisor.worker_handle import WorkerHandle
 
-__all__ = ["room_status"]
+__all__ = ["StatusSources"]
 
-#: What adds up over the nodes.
+#: Figures of a gate that are summed over the nodes.
 SUMMED = (
-    "waiting", "active", "admitted", "polled", "bucket_level", "bucket_depth",
-    "admitted_per_s", "polls_per_s", "arrivals_per_s",
-)  # fmt: skip
+    *("waiting", "admitted", "polled", "bucket_level", "bucket_depth"),
+    *("admitted_per_s", "polls_per_s", "arrivals_per_s"),
+)
 
 
-def room_status(
-    name: str,
-    settings: Settings,
-    seats: Sequence[WorkerHandle],
-    relay: Relay,
-    stock_watch: StockWatch,
-    adaptation: Adaptation,
-) -> dict[str, Any]:
-    """One room, JSON-able."""
-    views = [{"node": seat.index, **seat.report[name]} for seat in seats if name in seat.report]
-    total = {key: sum(view[key] for view in views) for key in SUMMED}
-    [rate] = [room.capacity.admissions_per_second for room in settings.rooms if room.name == name]
-    # What this machine's nodes may admit together; how they divide it changes with every heartbeat.
-    capacity = rate / settings.cluster.nodes * adaptation.factor(name)
-    shelf = relay.shelf(name)
+@dataclass(frozen=True, slots=True)
+class StatusSources:
+    """What the status is made of, besides the settings."""
+
+    handles: Sequence[WorkerHandle]
+    relay: Relay
+    stock_watch: StockWatch
+    adaptation: Adaptation
+
+    def room(self, name: str, settings: Settings) -> dict[str, Any]:
+        """Return one room as JSON values."""
+        reports = {handle.index: handle.reports[name] for handle in self.handles if name in handle.reports}
+        total = {key: sum(report.gate[key] for report in reports.values()) for key in SUMMED}
+        [rate] = [room.capacity.admissions_per_second for room in settings.rooms if room.name == name]
+        # What this machine's nodes may admit together; how they divide it changes with every heartbeat.
+        capacity = rate / settings.cluster.nodes * self.adaptation.factor(name)
+        stock = self.relay.stock(name)
+        return {
+            "room": name,
+            "admissions_per_second": capacity,
+            **total,
+            "active": sum(report.active for report in reports.values()),
+            "lag_s": max((report.gate["lag_s"] for report in reports.values()), default=0.0),
+            "eta_last_s": total["waiting"] / capacity if capacity > 0 else None,
+            "stock": stock.free,
+            "held": stock.held,
+            "sold_out": stock.is_sold_out,
+            "missing": sorted({each for report in reports.values() for each in report.missing}),
+            "stock_watch": self.stock_watch.status(name),
+            "adaptive": self.adaptation.status(name, time.monotonic()),
+            "nodes": [_node_view(index, report) for index, report in reports.items()],
+        }
+
+
+def _node_view(index: int, report: RoomReport) -> dict[str, Any]:
+    """Return one node's view of a room as JSON values."""
     return {
-        "room": name,
-        "admissions_per_second": capacity,
-        **total,
-        "lag_s": max((view["lag_s"] for view in views), default=0.0),
-        "eta_last_s": total["waiting"] / capacity if capacity > 0 else None,
-        "stock": shelf.free,
-        "held": shelf.held,
-        "sold_out": shelf.is_sold_out,
-        "missing": sorted({each for view in views for each in view["missing"]}),
-        "stock_watch": stock_watch.status(name),
-        "adaptive": adaptation.status(name, time.monotonic()),
-        "nodes": views,
+        "node": index,
+        **report.gate,
+        "fairness": report.fairness,
+        "active": report.active,
+        "stock": report.stock,
+        "held": report.held,
+        "sold_out": report.sold_out,
+        "missing": list(report.missing),
     }

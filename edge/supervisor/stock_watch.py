@@ -1,8 +1,9 @@
-"""Asks the shop for its stock, for rooms that say where: while nobody is inside, no answer would tell it.
+"""Asks the shop for its stock, for rooms whose settings say where: while nobody is inside, no response reports it.
 
-    rooms[].stock.path  --GET, interval_seconds-->  the headers that checkout's answers carry too (`edge/rooms/stock.py`)
+    rooms[].stock.path  --GET, every interval_seconds-->  the headers that the shop's other responses carry too
+                                                          (`edge/rooms/stock.py`)
 
-The supervisor does this, once for all workers; of several machines each asks for itself. A shop that does not answer
+The supervisor asks, once for all workers; each machine of a cluster asks for itself. A shop that does not answer
 changes nothing: the line goes on with what was last known. The log says so once, and again when it is over.
 """
 
@@ -16,8 +17,9 @@ from typing import Any
 import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from edge.messages.cluster import RoomEvent
 from edge.operations.logs import facts
-from edge.rooms.stock import RoomEvent, news_in
+from edge.rooms.stock import news_in
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 
@@ -25,24 +27,25 @@ __all__ = ["StockWatch"]
 
 log = logging.getLogger("edge.stock")
 
-#: How much sooner or later than `interval_seconds`, so that machines started together do not ask together.
+#: Part by which the interval varies, so that machines that started together do not ask together.
 JITTER = 0.1
 
 
 class StockWatch:
-    """One a process. hear(event): called with whatever the shop says. changed({room: known}): called when it begins or
-    ceases to say it."""
+    """publish(event): called with the stock that the shop reports.
+
+    publish_known({room: is_known}): called when the shop starts or stops to report a room's stock.
+    """
 
     def __init__(
         self,
-        hear: Callable[[RoomEvent], None],
-        changed: Callable[[dict[str, bool]], None],
+        publish: Callable[[RoomEvent], None],
+        publish_known: Callable[[dict[str, bool]], None],
         registry: CollectorRegistry,
     ) -> None:
-        self._hear = hear
-        self._tell_changed = changed
-        self.known: dict[str, bool] = {}
-        """Of which rooms the stock is known: the last time the shop was asked it answered."""
+        self._publish = publish
+        self._publish_known = publish_known
+        self._known: dict[str, bool] = {}
         self._changed = asyncio.Event()
         self._settings: Settings | None = None
         self._faults: dict[str, str | None] = {}
@@ -54,13 +57,21 @@ class StockWatch:
             "stanchion_stock_up", "1 while the shop answers requests for its stock.", ["room"], registry=registry
         )
 
+    def __repr__(self) -> str:
+        return f"<StockWatch {self._known}>"
+
+    @property
+    def known(self) -> dict[str, bool]:
+        """By room: whether the shop reported its stock when it was asked last."""
+        return dict(self._known)
+
     def use(self, settings: Settings) -> None:
-        """Go by these settings from now on."""
+        """Follow these settings from now on."""
         self._settings = settings
         self._changed.set()
 
     def status(self, room: str) -> dict[str, Any] | None:
-        """How asking goes, for operators; None: this room's shop is not asked."""
+        """Return the state of a room's watch as JSON values, None if its shop is not asked."""
         if room not in self._faults:
             return None
         answered_at = self._answered_at.get(room)
@@ -68,34 +79,34 @@ class StockWatch:
         return {"fault": self._faults[room], "answered_seconds_ago": age_s}
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Ask until cancelled."""
         while True:
             await self._changed.wait()
             self._changed.clear()
             settings = self._settings
             watched = [room for room in settings.rooms if room.stock.path is not None] if settings else []
             self._faults = {room.name: self._faults.get(room.name) for room in watched}
-            self.known = {name: known for name, known in self.known.items() if name in self._faults}
+            self._known = {name: is_known for name, is_known in self._known.items() if name in self._faults}
             if settings is None or not watched:
                 continue
             async with aiohttp.ClientSession(settings.upstream.url) as session, asyncio.TaskGroup() as group:
-                asking = [group.create_task(self._ask_for_ever(session, room)) for room in watched]
+                watches = [group.create_task(self._watch(session, room)) for room in watched]
                 await self._changed.wait()
-                for task in asking:
-                    task.cancel()
+                for watch in watches:
+                    watch.cancel()
 
-    async def _ask_for_ever(self, session: aiohttp.ClientSession, room: RoomSettings) -> None:
+    async def _watch(self, session: aiohttp.ClientSession, room: RoomSettings) -> None:
         while True:
             fault = await self._ask(session, room)
             self._note(room.name, fault)
             await asyncio.sleep(room.stock.interval_seconds * random.uniform(1 - JITTER, 1 + JITTER))
 
     async def _ask(self, session: aiohttp.ClientSession, room: RoomSettings) -> str | None:
-        """Ask once; what went wrong, None: nothing."""
+        """Ask once; return what went wrong, None if nothing did."""
         timeout = aiohttp.ClientTimeout(total=room.stock.timeout_seconds)
         try:
-            async with session.get(str(room.stock.path), timeout=timeout, allow_redirects=False) as answer:
-                status, headers = answer.status, answer.headers
+            async with session.get(str(room.stock.path), timeout=timeout, allow_redirects=False) as response:
+                status, headers = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             return f"{type(fault).__name__}: {fault}".rstrip(": ")
         event = news_in(room.name, headers.items())
@@ -103,21 +114,25 @@ class StockWatch:
             return f"answered {status}"
         if event is None or event.stock is None:
             return "answered without Stanchion-Stock"
-        self._hear(event)
+        self._publish(event)
         return None
 
     def _note(self, room: str, fault: str | None) -> None:
-        was, self._faults[room] = self._faults.get(room), fault
-        self._up.labels(room).set(fault is None)
-        if self.known.get(room) != (fault is None):
-            self.known[room] = fault is None
-            self._tell_changed({room: fault is None})
-        if fault is None:
+        before, self._faults[room] = self._faults.get(room), fault
+        is_known = fault is None
+        self._up.labels(room).set(is_known)
+        if self._known.get(room) != is_known:
+            self._known[room] = is_known
+            self._publish_known({room: is_known})
+        if is_known:
             self._answered_at[room] = time.monotonic()
-            if was is not None:
-                log.info("the shop says its stock again", extra=facts(room=room))
+            if before is not None:
+                log.info("the shop reports its stock again", extra=facts(room=room))
             return
         self._failures.labels(room).inc()
-        if was is None:  # once, not at every try
-            log.warning("the shop does not say its stock, going on with what was last known: %s", fault,
-                        extra=facts(room=room))  # fmt: skip
+        if before is None:  # once, not at every attempt
+            log.warning(
+                "the shop does not report its stock; going on with what was last known: %s",
+                fault,
+                extra=facts(room=room),
+            )

@@ -1,7 +1,7 @@
-"""A worker's place under the supervisor: what outlives the processes that sit in it, one after the other.
+"""The supervisor's side of one worker: what outlives the processes that serve there, one after the other.
 
-Its sockets, so that nobody in a backlog is refused when a worker dies; its last report, which is what a successor goes
-on from and what operators are shown; how often it had to be filled again.
+Its sockets, so that a visitor in the backlog is not refused when a worker dies; its last report, from which the next
+process resumes and which operators see; how often it was restarted.
 """
 
 import asyncio
@@ -9,19 +9,20 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.messages.channel import Channel, Message
+from edge.messages.channel import Channel, supervisor_end
+from edge.messages.processes import Drain, Report, RoomReport, ToSupervisor, ToWorker
 
 __all__ = ["QUICK_GRACE_S", "WorkerHandle"]
 
-#: What an INT leaves streams to finish.
+#: Seconds that a quick stop (INT) leaves requests to finish.
 QUICK_GRACE_S = 1.0
-#: Nobody is in a hurry while workers are replaced: idle connections get that long to send what is on its way.
-ROLL_LAST_WORD_S = 4.0
+#: Seconds in which idle connections may send what is on its way while workers are replaced, which is not urgent.
+REPLACE_LAST_WORD_S = 4.0
 
 
 @dataclass
@@ -29,76 +30,100 @@ class WorkerHandle:
     index: int
     sockets: list[socket.socket]
     pid: int | None = None
-    channel: Channel | None = None
     is_ready: bool = False
-    is_rolled: bool = False
-    """Told to end so that a fresh worker takes its place."""
+    is_replaced: bool = False
+    """The worker was told to end so that a fresh one takes its place."""
     serves: asyncio.Event = field(default_factory=asyncio.Event)
     has_ended: asyncio.Event = field(default_factory=asyncio.Event)
     restarts: int = 0
-    report: dict[str, Any] = field(default_factory=dict)
-    """Each room's state by its name, and under '' the rooms' checkpoints."""
+    reports: dict[str, RoomReport] = field(default_factory=dict)
+    """The last report of each room, by its name."""
     reported_at: float = 0.0
+    _channel: Channel[ToSupervisor, ToWorker] | None = None
 
-    async def fill(self, board: int, workers: int, metrics_folder: str) -> asyncio.subprocess.Process:
-        """Start a worker here. board: its descriptor. Raises OSError when there is no memory, process or descriptor."""
+    def __repr__(self) -> str:
+        state = "ready" if self.is_ready else "ended" if self.pid is None else "starting"
+        return f"<WorkerHandle {self.index} {state}, pid {self.pid}, {self.restarts} restarts>"
+
+    async def start(self, counters: int, workers: int, metrics_folder: str) -> asyncio.subprocess.Process:
+        """Start a worker. counters: the descriptor of the shared counters.
+
+        Raises OSError if the system has no memory, process or descriptor left.
+        """
         ours, theirs = socket.socketpair()
         try:
-            descriptors = [theirs.fileno(), board, *(listening.fileno() for listening in self.sockets)]
+            descriptors = [theirs.fileno(), counters, *(listening.fileno() for listening in self.sockets)]
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "edge.worker.worker",
+                sys.executable, "-m", "edge.worker",
                 "--index", str(self.index), "--workers", str(workers),
-                "--control", str(theirs.fileno()), "--board", str(board),
+                "--control", str(theirs.fileno()), "--counters", str(counters),
                 "--listen", *(str(listening.fileno()) for listening in self.sockets),
                 pass_fds=descriptors, env=_environment(metrics_folder),
-                start_new_session=True,  # what a terminal or `kill -- -PID` says to all is for the supervisor to hear
+                # Only the supervisor gets the signals that a terminal or `kill -- -PID` sends to the whole group.
+                start_new_session=True,
             )  # fmt: skip
         except OSError:
             ours.close()
             raise
         finally:
             theirs.close()
-        self.pid, self.channel = process.pid, await Channel.over(ours)
+        self.pid, self._channel = process.pid, await supervisor_end(ours)
         self.has_ended.clear()
         return process
 
-    def empty(self) -> None:
+    def messages(self) -> AsyncIterator[ToSupervisor]:
+        """Return the messages of the worker that was started, until it is gone."""
+        if self._channel is None:
+            raise RuntimeError(f"no worker was started: {self!r}")
+        return self._channel.messages()
+
+    def note_ready(self) -> None:
+        """The worker serves by the newest settings."""
+        self.is_ready = True
+        self.serves.set()
+
+    def note_ended(self) -> None:
         """The worker has ended."""
         self.serves.clear()
         self.has_ended.set()
         self.is_ready, self.pid = False, None
-        if self.channel is not None:
-            self.channel.close()
+        if self._channel is not None:
+            self._channel.close()
 
-    def send(self, kind: str, **content: object) -> None:
-        """Tell the worker; nobody hears it when none sits here."""
-        if self.channel is not None:
-            self.channel.send(kind, **content)
+    def send(self, message: ToWorker) -> None:
+        """Send a message to the worker. If there is none, drop it."""
+        if self._channel is not None:
+            self._channel.send(message)
 
-    def end(self, *, quick: bool) -> None:
-        """Tell the worker to finish what is under way. quick: within QUICK_GRACE_S; may be said later, too."""
+    def drain(self, *, quick: bool) -> None:
+        """Tell the worker to finish what is under way. quick: within QUICK_GRACE_S; can follow a slow one."""
         self.send(
-            "drain",
-            grace_s=QUICK_GRACE_S if quick else None,
-            last_word_s=ROLL_LAST_WORD_S if self.is_rolled else None,
+            Drain(
+                grace_s=QUICK_GRACE_S if quick else None,
+                last_word_s=REPLACE_LAST_WORD_S if self.is_replaced else None,
+            )
         )
 
-    def hear_report(self, message: Message) -> None:
-        """Rooms in which nothing happens are not in every report: what was last said of them holds."""
-        checkpoints = self.report.get("", {}) | message["checkpoints"]
-        self.report |= {**message["rooms"], "": checkpoints}
+    def receive_report(self, report: Report) -> None:
+        """Keep a report. A quiet room is not in every report: its last one stays."""
+        self.reports |= report.rooms
         self.reported_at = time.time()
 
     def checkpoints(self, rooms: Iterable[str], now: float) -> dict[str, dict[str, float]]:
-        """What a worker here resumes from. A bucket that filled while nobody sat here would be a second burst."""
-        reported = self.report.get("", {})
-        return {
-            room: {"open": 1.0, **reported.get(room, {}), "level": 0.0, "at": now}
-            for room in rooms
-            if self.restarts or room in reported
-        }
+        """Return what a worker resumes from, by room.
+
+        The bucket is empty: one that had filled while no worker served would be a second burst.
+        """
+        found = {}
+        for room in rooms:
+            report = self.reports.get(room)
+            if self.restarts or report is not None:
+                checkpoint = {} if report is None else report.checkpoint
+                found[room] = {"open": 1.0, **checkpoint, "level": 0.0, "at": now}
+        return found
 
     def status(self, now: float) -> dict[str, Any]:
+        """Return the process's state for operators, as JSON values."""
         return {
             "node": self.index,
             "pid": self.pid,
@@ -109,7 +134,7 @@ class WorkerHandle:
 
 
 def _environment(metrics_folder: str) -> dict[str, str]:
-    """The worker runs the very code of its supervisor, wherever that was imported from."""
+    """Return the environment of a worker: it runs the code of its supervisor, wherever that was imported from."""
     here = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "PROMETHEUS_MULTIPROC_DIR": metrics_folder}

@@ -1,4 +1,4 @@
-"""What a process runs on: its event loop, and how often its garbage is looked for."""
+"""What a process runs on: its event loop, and how often the garbage collector looks."""
 
 import asyncio
 import gc
@@ -8,10 +8,10 @@ __all__ = ["calm_collector", "run_loop"]
 
 
 def calm_collector() -> None:
-    """What was made so far stays for good: the collector need not look at it again.
+    """Exempt all objects made so far from garbage collection, and collect less often.
 
-    And it looks less often. Of each remembered head it sees five objects, in no cycles, and of heads that do not come
-    again two generations are held: 80,000 objects. Below that number it would look at each of them once, for nothing.
+    The collector sees five objects of each remembered head. None of them is in a cycle, and of heads that do not come
+    again two generations are kept: 80,000 objects. With a lower threshold it would look at each of them once, in vain.
     """
     gc.collect()
     gc.freeze()
@@ -19,7 +19,7 @@ def calm_collector() -> None:
 
 
 def run_loop(main: Any) -> Any:
-    """`asyncio.run`, on uvloop where it imports: it serves about twice as many requests."""
+    """Run a coroutine as `asyncio.run` does, on uvloop if it is installed: it serves about twice as many requests."""
     try:
         import uvloop
     except ImportError:

@@ -1,1 +1,1 @@
-"""Several processes on one port: a supervisor that owns the sockets, and workers that serve them."""
+"""The process that serves visitors. The supervisor starts several of them on one port."""

@@ -1,96 +1,94 @@
-"""A node's part in the fleet: five times a second it tells the others what they should know, and learns what they told.
+"""A node's part in the fleet: five times a second it publishes a summary of each room and reads those of the others.
 
-    worker --summary--> supervisor --> the other workers of this machine
-                              '------> Redis --> the other machines' supervisors --> their workers
+    worker --NodeSummary--> supervisor --> the other workers of this machine
+                                  '------> Redis --> the other machines' supervisors --> their workers
 
-What a summary says and what follows from it is the gate's business (`controller/fleet/summary.py`); here it only travels. All
-of it is soft: news that is lost or late makes the line less exact, never wrong, and whoever hears nothing for some
-seconds goes on alone.
+The gate decides what a summary says and what follows from it (`controller/fleet/summary.py`). Summaries are soft state:
+one that is lost or late makes the line less exact, never wrong, and a node that receives none for `TTL_S` goes on
+alone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from typing import Any
 
 from controller import HEARTBEAT_S, TTL_S, Summary
+from edge.messages.cluster import NodeSummary
 from edge.rooms.table import RoomTable
 
 __all__ = ["HEARTBEAT_S", "Heartbeat"]
 
-#: News that is kept between two heartbeats; far more than a fleet sends in one.
-MAX_NEWS = 10_000
+#: Summaries of one room that are kept between two heartbeats; far more than a fleet sends in one.
+MAX_RECEIVED = 10_000
 
 
 class Heartbeat:
-    """node: this node's name, unique in the fleet. send(room, summary): publishes to everybody else.
+    """The heartbeat of one node.
 
-    needs_bus: the fleet spans machines. is_connected: they can be heard. While they cannot, this machine's nodes do not
-    join each other either: together they would take the other machines' part of the capacity for free.
+    node: this node's name, unique in the fleet. publish(summary): send it to all other nodes.
+
+    needs_bus: the fleet spans several machines. While this machine does not hear the others (`set_connected`), its own
+    nodes do not join each other either: together they would take the other machines' part of the capacity.
     """
 
-    def __init__(self, node: str, send: Callable[[str, Mapping[str, Any]], None]) -> None:
-        self.needs_bus = False
-        self.is_connected = False
+    def __init__(
+        self, node: str, publish: Callable[[NodeSummary], None], *, needs_bus: bool, is_connected: bool = False
+    ) -> None:
         self._node = node
-        self._send = send
-        self._news: dict[str, list[Summary]] = {}
+        self._publish = publish
+        self._needs_bus = needs_bus
+        self._is_connected = is_connected
+        self._received: dict[str, list[Summary]] = {}
         self._last_beat = 0
         self._heard_at: dict[str, float] = {}
         self._connected_since: float | None = None
 
-    def hear(self, room: str, summary: Mapping[str, Any]) -> None:
-        """News of another node, as it was sent."""
-        waiting = self._news.setdefault(room, [])
-        if len(waiting) < MAX_NEWS:
-            waiting.append(parse_summary(summary))
+    def __repr__(self) -> str:
+        bus = "without Redis" if not self._needs_bus else "connected" if self._is_connected else "not connected"
+        return f"<Heartbeat of {self._node}, beat {self._last_beat}, {bus}>"
+
+    def set_connected(self, is_connected: bool) -> None:
+        """Note whether this machine hears the other machines."""
+        self._is_connected = is_connected
+
+    def receive(self, message: NodeSummary) -> None:
+        """Keep the summary of another node for the next heartbeat."""
+        waiting = self._received.setdefault(message.room, [])
+        if len(waiting) < MAX_RECEIVED:
+            waiting.append(message.summary())
 
     def beat(self, rooms: RoomTable, now: float) -> None:
-        """Publish and learn, once a heartbeat however often it is called. now: wall clock."""
+        """Publish own summaries and observe the others', once a heartbeat however often it is called.
+
+        now: wall time, seconds.
+        """
         beat = int(now / HEARTBEAT_S)
         if beat == self._last_beat:
             return
         self._last_beat = beat
-        news, self._news = self._news, {}
-        is_alone = self.needs_bus and not self.is_connected
+        received, self._received = self._received, {}
+        is_alone = self._needs_bus and not self._is_connected
         for room in rooms.rooms:
             own = room.gate.summary(self._node, beat, now)
-            self._send(room.name, asdict(own))
+            self._publish(NodeSummary.of(room.name, own))
             if not is_alone:
-                room.gate.observe(self._node, [*news.get(room.name, ()), own], now)
-        if self.needs_bus:
-            self._count_nodes(rooms, news, now, is_alone=is_alone)
+                room.gate.observe(self._node, [*received.get(room.name, ()), own], now)
+        if self._needs_bus:
+            self._count_nodes(rooms, received, now, is_alone=is_alone)
 
-    def _count_nodes(self, rooms: RoomTable, news: Mapping[str, list[Summary]], now: float, *, is_alone: bool) -> None:
-        """Remember how many nodes there are: alone, this one goes on with its even part of the capacity among them."""
+    def _count_nodes(
+        self, rooms: RoomTable, received: Mapping[str, list[Summary]], now: float, *, is_alone: bool
+    ) -> None:
+        """Keep the number of nodes current: a node that is alone hands out its even part of the capacity among them."""
         if is_alone:
             self._connected_since = None
             return
         if self._connected_since is None:
             self._connected_since = now
-            self._heard_at = dict.fromkeys(self._heard_at, now)  # silence while nobody could be heard is no absence
-        for summaries in news.values():
+            # Nobody could be heard until now, so silence meant nothing.
+            self._heard_at = dict.fromkeys(self._heard_at, now)
+        for summaries in received.values():
             self._heard_at.update((summary.node, now) for summary in summaries)
         self._heard_at[self._node] = now
         self._heard_at = {node: at for node, at in self._heard_at.items() if 0 <= now - at < TTL_S}
         if now - self._connected_since >= TTL_S:
             for room in rooms.rooms:
                 room.share_among(len(self._heard_at), now)
-
-
-def parse_summary(sent: Mapping[str, Any]) -> Summary:
-    """A summary out of JSON. Raises KeyError, TypeError or ValueError when it is none."""
-    return Summary(
-        node=str(sent["node"]),
-        beat=int(sent["beat"]),
-        at=float(sent["at"]),
-        polls_per_s=float(sent["polls_per_s"]),
-        level=float(sent["level"]),
-        rate=float(sent["rate"]),
-        waiting=float(sent["waiting"]),
-        leases=tuple(
-            (float(first_seen), float(due_s), bool(is_first)) for first_seen, due_s, is_first in sent["leases"]
-        ),
-        gone=tuple(float(first_seen) for first_seen in sent["gone"]),
-        profile=tuple(float(first_seen) for first_seen in sent["profile"]),
-        integral=float(sent.get("integral", 0.0)),
-    )

@@ -1,69 +1,79 @@
-"""What a worker tells the supervisor of its rooms, twice a second, and counts in their metrics.
+"""A worker's report to the supervisor, twice a second, and the gauges of its rooms.
 
-A report has what the status page shows of each room whose turn it is, and a checkpoint, from which a worker that takes
-the seat of a killed one goes on.
+A report holds, of each room that is due, what the status shows and a checkpoint. A worker that replaces a killed one
+resumes from the last checkpoint.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, astuple
-from typing import Any
+from dataclasses import asdict
 
-from edge.messages.channel import Channel
+from controller import FairnessSnapshot, GateSnapshot
+from edge.messages.processes import Report, RoomReport, UpstreamSample
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
+from edge.rooms.upstream_health import Health
 from edge.worker.schedule import due_at
 
 __all__ = ["Reporter"]
 
+#: What a room may depend on (`edge/rooms/dependencies.py`).
+DEPENDENCIES = ("redis", "stock", "upstream")
+
 
 class Reporter:
-    def __init__(self, metrics: Metrics, channel: Channel) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._channel = channel
         self._reports = 0
 
     def start_over(self) -> None:
-        """The next report tells of all rooms."""
+        """Put all rooms into the next report."""
         self._reports = 0
 
-    def report(self, rooms: Sequence[Room], now: float, *, upstream_is_down: bool) -> None:
-        """now: wall clock, seconds."""
-        told: dict[str, Any] = {}
-        checkpoints: dict[str, Any] = {}
-        for room in due_at(rooms, self._reports) if self._reports else rooms:
-            seen = room.gate.snapshot(now)
-            room.occupancy.advance(now)
-            self._metrics.waiting.labels(room.name).set(seen.waiting)
-            self._metrics.active.labels(room.name).set(room.occupancy.total)
-            self._metrics.capacity.labels(room.name).set(seen.admissions_per_second)
-            self._metrics.bucket_level.labels(room.name).set(seen.bucket_level)
-            self._metrics.parked_polls.labels(room.name).set(room.door.parked_count)
-            self._metrics.lag.labels(room.name).set(seen.lag_s)
-            fairness = room.fairness.snapshot()
-            self._metrics.overtaken.labels(room.name).set(fairness.kendall)
-            self._metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
-            told[room.name] = {
-                **asdict(seen),
-                "fairness": asdict(fairness),
-                "active": room.occupancy.total,
-                "stock": room.stock.free,
-                "held": room.stock.held,
-                "sold_out": room.stock.is_sold_out,
-                "missing": self._missing(room, upstream_is_down),
-            }
-            checkpoints[room.name] = room.gate.checkpoint(now)
+    def report(self, rooms: Sequence[Room], now: float, *, upstream_is_down: bool) -> Report:
+        """Return the report of the rooms that are due, and set the gauges. now: wall time, seconds."""
+        due = due_at(rooms, self._reports) if self._reports else rooms
         self._reports += 1
-        # How the upstream does is for rooms whose capacity follows it.
-        moment = time.monotonic()
-        answered = {room.name: astuple(room.health.take(moment)) for room in rooms if room.health is not None}
-        upstream = {"down": upstream_is_down, "rooms": answered}
-        self._channel.send("report", rooms=told, checkpoints=checkpoints, upstream=upstream)
+        loop_time = time.monotonic()
+        return Report(
+            rooms={room.name: self._room(room, now, upstream_is_down) for room in due},
+            upstream_is_down=upstream_is_down,
+            # For rooms whose capacity follows the upstream.
+            upstream={room.name: _sample(room.health, loop_time) for room in rooms if room.health is not None},
+        )
 
-    def _missing(self, room: Room, upstream_is_down: bool) -> list[str]:
-        """What keeps a room shut, counted as well."""
-        is_down = room.holds_when_down and upstream_is_down
-        missing = [*room.missing, *(["upstream"] if is_down else [])]
-        for name in ("redis", "stock", "upstream"):
-            self._metrics.missing.labels(room.name, name).set(name in missing)
-        return missing
+    def _room(self, room: Room, now: float, upstream_is_down: bool) -> RoomReport:
+        room.occupancy.advance(now)
+        gate, fairness = room.gate.snapshot(now), room.fairness.snapshot()
+        missing = room.missing
+        if room.holds_when_down and upstream_is_down:
+            missing = (*missing, "upstream")
+        self._set_gauges(room, gate, fairness, missing)
+        return RoomReport(
+            gate=asdict(gate),
+            fairness=asdict(fairness),
+            active=room.occupancy.total,
+            stock=room.stock.free,
+            held=room.stock.held,
+            sold_out=room.stock.is_sold_out,
+            missing=missing,
+            checkpoint=room.gate.checkpoint(now),
+        )
+
+    def _set_gauges(self, room: Room, gate: GateSnapshot, fairness: FairnessSnapshot, missing: tuple[str, ...]) -> None:
+        metrics = self._metrics
+        metrics.waiting.labels(room.name).set(gate.waiting)
+        metrics.active.labels(room.name).set(room.occupancy.total)
+        metrics.capacity.labels(room.name).set(gate.admissions_per_second)
+        metrics.bucket_level.labels(room.name).set(gate.bucket_level)
+        metrics.parked_polls.labels(room.name).set(room.door.parked_count)
+        metrics.lag.labels(room.name).set(gate.lag_s)
+        metrics.overtaken.labels(room.name).set(fairness.kendall)
+        metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
+        for name in DEPENDENCIES:
+            metrics.missing.labels(room.name, name).set(name in missing)
+
+
+def _sample(health: Health, now: float) -> UpstreamSample:
+    answered = health.take(now)
+    return UpstreamSample(answered.count, answered.slowness, answered.failed)

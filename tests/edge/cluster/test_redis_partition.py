@@ -1,8 +1,6 @@
 """A Redis that is slow, far too slow, or behind a network that loses one direction or both: real Redis, toxic proxy."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,12 +9,12 @@ from edge.supervisor.redis_bus import BEAT_S, MAX_DELAY_S, TIMEOUT_S
 from tests.edge.cluster.redis_server import running_redis
 from tests.edge.cluster.toxic_proxy import toxic_proxy
 from tests.edge.running import wait_until
-from tests.edge.supervisor.test_redis_bus import Machine, both_hear
+from tests.edge.supervisor.test_redis_bus import Machine, sending, wait_both_receive
 
 
 def test_a_machine_leaves_before_the_others_forget_it() -> None:
-    """The bound that `when_redis_down: hold` rests on: what a machine that is cut off may still hand out is what the
-    others leave to it."""
+    """The bound that `when_redis_down: hold` rests on: a machine that is cut off hands out no more than the others
+    leave to it."""
     assert max(MAX_DELAY_S, TIMEOUT_S) + 2 * BEAT_S < TTL_S
 
 
@@ -24,43 +22,25 @@ async def wait_up(machine: Machine, *, up: bool) -> None:
     async def is_so() -> bool:
         return machine.bus.is_up is up
 
-    await wait_until(is_so, f"the way of {machine.bus!r} is {'open' if up else 'broken'}")
-
-
-@contextlib.asynccontextmanager
-async def sending(*machines: Machine) -> AsyncIterator[None]:
-    """The machines' buses run, and each sends ten messages a second."""
-
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(0.1)
-            for machine in machines:
-                machine.beat()
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(beat()), *(group.create_task(machine.bus.run()) for machine in machines)]
-        yield
-        for task in tasks:
-            task.cancel()
+    await wait_until(is_so, f"the bus is {'up' if up else 'down'}: {machine.bus!r}")
 
 
 async def test_a_slow_redis_carries_everything_a_little_later(tmp_path: Path) -> None:
-    """A fifth of a second there and back, fourteen messages a second: one by one they would be ever later; so they
-    go together. Ten times as slow it is as good as gone, and is found again."""
+    """The delay is 0.2 s there and back, at 14 messages a second. Sent one by one they would be ever later; so they go
+    together. Ten times as slow it counts as gone, and is found again."""
     async with running_redis(tmp_path) as server, toxic_proxy(int(urlsplit(server.url).port or 0)) as toxic:
         toxic.delay_s = 0.1
         near, far = Machine(server.url, "near"), Machine(f"redis://127.0.0.1:{toxic.port}/0", "far")
         async with sending(near, far):
-            await both_hear(near, far)
-            binding_digest = len(near.heard), len(far.heard)
+            await wait_both_receive(near, far)
+            before = len(near.received), len(far.received)
 
             async def twenty_more() -> bool:
-                return len(near.heard) > binding_digest[0] + 20 and len(far.heard) > binding_digest[1] + 20
+                return len(near.received) > before[0] + 20 and len(far.received) > before[1] + 20
 
-            await wait_until(twenty_more, "news comes as fast as it is sent")
+            await wait_until(twenty_more, "messages arrive as fast as they are sent")
             for machine in (near, far):
-                numbers = [message["number"] for message in machine.heard]
-                assert numbers == sorted(set(numbers))
+                assert machine.numbers == sorted(set(machine.numbers))
             assert 0.2 <= (far.metric("stanchion_redis_delay_seconds") or 0.0) <= MAX_DELAY_S
             toxic.delay_s = 1.0
             await wait_up(far, up=False)
@@ -68,12 +48,12 @@ async def test_a_slow_redis_carries_everything_a_little_later(tmp_path: Path) ->
             assert far.metric("stanchion_redis_up") == 0
             toxic.delay_s = 0.0
             await wait_up(far, up=True)
-            await both_hear(near, far)
+            await wait_both_receive(near, far)
         assert far.changes[-2:] == [False, True]
 
 
-async def test_a_network_that_loses_either_direction_is_noticed_by_who_is_cut_off(tmp_path: Path) -> None:
-    """Nothing there, nothing back, neither: each of these machines leaves and comes back, the fourth stays."""
+async def test_a_machine_notices_that_its_network_loses_either_direction(tmp_path: Path) -> None:
+    """Nothing there, nothing back, neither: each of these machines leaves and comes back; the fourth one stays."""
     async with running_redis(tmp_path) as server, contextlib.AsyncExitStack() as stack:
         port = int(urlsplit(server.url).port or 0)
         toxics = [await stack.enter_async_context(toxic_proxy(port)) for _ in range(3)]
@@ -81,7 +61,7 @@ async def test_a_network_that_loses_either_direction_is_noticed_by_who_is_cut_of
         well = Machine(server.url, "well")
         async with sending(well, *cut):
             for machine in cut:
-                await both_hear(well, machine)
+                await wait_both_receive(well, machine)
             for toxic, lost in zip(toxics, ({"there"}, {"back"}, {"there", "back"}), strict=True):
                 toxic.lost = lost
             for machine in cut:
@@ -91,5 +71,5 @@ async def test_a_network_that_loses_either_direction_is_noticed_by_who_is_cut_of
                 toxic.lost = set()
             for machine in cut:
                 await wait_up(machine, up=True)
-                await both_hear(well, machine)
+                await wait_both_receive(well, machine)
         assert [machine.changes[-2:] for machine in cut] == [[False, True]] * 3

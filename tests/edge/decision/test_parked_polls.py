@@ -10,7 +10,8 @@ import pytest
 
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.rooms.redemption import RedemptionClient
-from edge.rooms.stock import RoomEvent
+from edge.messages.cluster import RoomEvent
+from edge.messages.processes import RedemptionQuestion
 from tests.edge.decision.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
 from tests.edge.running import one_room, running_edge, running_upstream
 from waiting_room.ticket import new_ticket
@@ -184,7 +185,7 @@ def test_two_tabs_of_one_visitor_get_one_pass() -> None:
 
 def test_a_visitor_admitted_by_a_parked_poll_is_checked_once() -> None:
     """The same visitor polls again between two control steps, when there is a token already."""
-    questions: list[dict[str, object]] = []
+    questions: list[RedemptionQuestion] = []
     redemption = RedemptionClient(questions.append, lambda seconds, call: None)
     edge, (mine,) = full(1, redemption=redemption)
     first = ParkedPoll(edge.ask(STATUS, mine))
@@ -192,7 +193,7 @@ def test_a_visitor_admitted_by_a_parked_poll_is_checked_once() -> None:
     edge.now += 0.15
     second = ParkedPoll(edge.ask(STATUS, mine))
     (question,) = questions
-    redemption.receive({**question, "outcome": "granted"})
+    redemption.receive(question.answered("granted"))
     assert (first.state, second.state) == ("admitted", "admitted")
     assert edge.counted("stanchion_admissions_total", room="checkout") == 3
 

@@ -13,11 +13,11 @@ from controller import GateSettings
 from edge.decision.context import DecisionContext
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
+from edge.messages.cluster import RoomEvent
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.operations.metrics import Metrics
 from edge.rooms.redemption import RedemptionClient
-from edge.rooms.stock import RoomEvent
 from edge.rooms.table import build_rooms
 from edge.settings.loading import parse_settings
 from edge.settings.model import Settings

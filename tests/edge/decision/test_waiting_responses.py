@@ -2,8 +2,8 @@
 
 import pytest
 
+from edge.messages.cluster import RoomEvent
 from edge.messages.verdict import Answer
-from edge.rooms.stock import RoomEvent
 from tests.edge.decision.test_pipeline import Edge, cookie_of, header
 
 ROOM = "checkout"

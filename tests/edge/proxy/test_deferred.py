@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from edge.messages.verdict import Deferred, Verdict
+from edge.messages.processes import Outcome, RedemptionQuestion
 from edge.rooms.redemption import RedemptionClient, record_of
 from tests.edge.conftest import KEYS
 from tests.edge.decision.test_pipeline import NOW, YAML, status
@@ -21,7 +21,7 @@ class Supervisor:
     """Answers redemption checks when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.asked: list[RedemptionQuestion] = []
         self.timers: list[Callable[[], object]] = []
         self.redemption = RedemptionClient(self.asked.append, lambda _, call: self.timers.append(call))
 
@@ -30,9 +30,9 @@ class Supervisor:
             while len(self.asked) < count:
                 await asyncio.sleep(0.01)
 
-    def answer(self, outcome: str, record: str = "", at: int = -1) -> None:
+    def answer(self, outcome: Outcome, record: str = "", at: int = -1) -> None:
         question = self.asked[at]
-        self.redemption.receive({**question, "outcome": outcome, "record": record})
+        self.redemption.receive(question.answered(outcome, record))
 
 
 def ticket(first_seen: float | None = None) -> str:
@@ -81,7 +81,7 @@ async def test_a_ticket_redeemed_elsewhere_gets_the_pass_that_was_given_there(ed
     now = time.time()
     binding_digest = Keyring(KEYS).binding_digest(IDENT, "", "127.0.0.0/24")
     given = Pass(IDENT, "checkout", now - 60.0, now - 5.0, float(int(now + 500)), binding_digest)
-    supervisor.answer("used", record_of(given))
+    supervisor.answer("already_redeemed", record_of(given))
     assert (await answer)["Stanchion-State"] == "admitted"
     [request] = upstream.requests
     assert float(request["X-Stanchion-Admitted-At"]) == pytest.approx(given.admitted_at, abs=0.001)
@@ -93,7 +93,7 @@ async def test_a_ticket_whose_session_ended_elsewhere_is_a_first_visit(edge_in_f
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
     await supervisor.wait_asked()
     now = time.time()
-    supervisor.answer("used", record_of(Pass(IDENT, "checkout", now - 900.0, now - 800.0, now - 200.0)))
+    supervisor.answer("already_redeemed", record_of(Pass(IDENT, "checkout", now - 900.0, now - 800.0, now - 200.0)))
     told = await answer
     assert told["Stanchion-State"] == "waiting"
     assert IDENT not in told["Set-Cookie"]
@@ -113,7 +113,7 @@ def test_without_an_answer_the_settings_decide(policy: str, state: str) -> None:
     assert isinstance(asking, Deferred)
     said: list[Verdict] = []
     asking.ask(said.append)
-    assert supervisor.asked[0]["is_patient"] is (policy == "hold")
+    assert supervisor.asked[0].is_patient is (policy == "hold")
     supervisor.timers[0]()
     assert [status(verdict)["state"] for verdict in said] == [state]
 

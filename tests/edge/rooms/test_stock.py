@@ -1,16 +1,16 @@
 """The stock view: what the shop states decides how many are admitted, when the line pauses and when it is over."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from controller import CELLS, Admit
+from edge.messages.cluster import RoomEvent
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.rooms.room import Room, place_of
-from edge.rooms.stock import STALE_S, RoomEvent, StockView, news_in
+from edge.rooms.stock import STALE_S, StockView, news_in
 from edge.rooms.table import build_rooms
 from edge.settings.loading import parse_settings
 from tests.edge.decision.test_pipeline import ASSETS, NOW, Edge, cookie_of, header, status

@@ -1,7 +1,8 @@
-"""What the supervisor makes of workers' reports: one decision a room, told when it changes, on a clock in hand."""
+"""What the supervisor makes of workers' reports: one decision for each room, published when it changes."""
 
 from prometheus_client import CollectorRegistry
 
+from edge.messages.processes import Adapt, Report, UpstreamSample
 from edge.settings.loading import parse_settings
 from edge.supervisor.adaptation import BELIEVED_S, Adaptation
 
@@ -16,65 +17,65 @@ rooms:
     match: {paths: ["/b*"]}
     capacity: {admissions_per_second: 2}
 """
-SLOW = {"down": False, "rooms": {"follows": [20, 60.0, 0], "stays": [20, 60.0, 0]}}
-NOTHING = {"down": False, "rooms": {}}
+SLOW = Report({}, False, {"follows": UpstreamSample(20, 60.0, 0), "stays": UpstreamSample(20, 60.0, 0)})
+NOTHING = Report({}, False, {})
 
 
 class Machine:
-    """An adaptation, what it told, and its clock."""
+    """An adaptation, what it published, and its clock."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, float]] = []
+        self.published: list[Adapt] = []
         self.registry = CollectorRegistry()
-        self.adaptation = Adaptation(self.told.append, self.registry)
+        self.adaptation = Adaptation(self.published.append, self.registry)
         self.adaptation.use(parse_settings(YAML % "true"))
         self.now = 1000.0
 
-    def hear(self, *reports: dict, seconds: float = 0.5) -> None:
+    def receive(self, *reports: Report, seconds: float = 0.5) -> None:
         for report in reports:
-            self.adaptation.hear(report, self.now)
+            self.adaptation.receive(report, self.now)
         self.now += seconds
         self.adaptation.step(self.now)
 
 
-def test_all_workers_reports_make_one_decision_and_it_is_told_when_it_changes() -> None:
+def test_reports_of_all_workers_make_one_decision_which_is_published_when_it_changes() -> None:
     machine = Machine()
-    machine.hear(NOTHING, NOTHING)
-    assert machine.told == []
-    machine.hear(SLOW, SLOW)
-    [told] = machine.told
-    assert told.keys() == {"follows"}
-    assert told["follows"] == machine.adaptation.factors["follows"] < 1.0
+    machine.receive(NOTHING, NOTHING)
+    assert machine.published == []
+    machine.receive(SLOW, SLOW)
+    [published] = machine.published
+    assert published.factors.keys() == {"follows"}
+    assert published.factors["follows"] == machine.adaptation.factors["follows"] < 1.0
     assert machine.adaptation.status("stays", machine.now) is None
     for _ in range(200):
-        machine.hear(NOTHING)
-    assert machine.told[-1] == {"follows": 1.0}
-    said = len(machine.told)
-    machine.hear(NOTHING)
-    assert len(machine.told) == said, "nothing has changed"
+        machine.receive(NOTHING)
+    assert machine.published[-1] == Adapt({"follows": 1.0})
+    count = len(machine.published)
+    machine.receive(NOTHING)
+    assert len(machine.published) == count, "nothing has changed"
 
 
-def test_while_the_upstream_is_left_alone_nothing_moves() -> None:
-    """One worker's word is enough, and it is believed for a moment only: it may have died."""
+def test_nothing_moves_while_the_circuit_breaker_is_open() -> None:
+    """The word of one worker is enough, and it holds for a moment only: the worker may have died."""
     machine = Machine()
     for _ in range(20):
-        machine.hear(SLOW)
-    was = machine.adaptation.factor("follows")
-    machine.hear({"down": True, "rooms": {}}, NOTHING)
-    machine.hear(NOTHING)
-    assert machine.adaptation.factor("follows") == was
+        machine.receive(SLOW)
+    before = machine.adaptation.factor("follows")
+    machine.receive(Report({}, True, {}), NOTHING)
+    machine.receive(NOTHING)
+    assert machine.adaptation.factor("follows") == before
     assert (machine.adaptation.status("follows", machine.now) or {})["is_held"]
-    machine.hear(NOTHING, seconds=BELIEVED_S)
+    machine.receive(NOTHING, seconds=BELIEVED_S)
     for _ in range(30):
-        machine.hear(NOTHING)
-    assert machine.adaptation.factor("follows") > was
+        machine.receive(NOTHING)
+    assert machine.adaptation.factor("follows") > before
 
 
 def test_a_reload_without_the_loop_ends_it() -> None:
     machine = Machine()
-    machine.hear(SLOW)
+    machine.receive(SLOW)
     machine.adaptation.use(parse_settings(YAML % "false"))
-    machine.hear(SLOW)
+    machine.receive(SLOW)
     assert machine.adaptation.factors == {}
     assert machine.adaptation.factor("follows") == 1.0
     labels = {"room": "follows"}

@@ -180,4 +180,4 @@ async def test_with_a_token_only_probes_go_without(tmp_path: Path):
         [line] = edge.said("audit")
         assert line["actor"].startswith("127.0.0.1, token ")
         assert token not in edge.running.output.decode(), "a secret in the log"
-        assert edge.said("refused without the token")
+        assert edge.said("without the admin token was refused")

@@ -1,4 +1,4 @@
-"""A place is used once over all nodes: by one machine's desk, and over a real Redis by any number of them."""
+"""A ticket is redeemed once over all nodes: by one machine's service, and over a real Redis by any number of them."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,14 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis.asyncio
 from prometheus_client import CollectorRegistry
 
+from edge.messages.processes import RedemptionAnswer, RedemptionQuestion
 from edge.rooms.redemption import AlreadyRedeemed, Granted, Outcome, RedemptionClient, Unverified, moment_of, record_of
-from edge.supervisor.redemption_service import KEPT_S, MOST, Question, RedemptionService
+from edge.supervisor.redemption_service import KEPT_S, MOST, RedemptionService
 from tests.edge.cluster.redis_server import RedisServer, running_redis
 from tests.edge.running import wait_until
 from waiting_room.ticket import Pass
@@ -26,48 +26,39 @@ def given(ident: str = "i" * 22, at: float = NOW, binding_digest: str = "bAAAAnB
 
 
 class Node:
-    """A node and its machine's desk, without the channel between them."""
+    """A node and its machine's service, without the channel between them."""
 
-    def __init__(self, desk: RedemptionService) -> None:
-        self.said: list[Outcome] = []
+    def __init__(self, service: RedemptionService) -> None:
+        self.outcomes: list[Outcome] = []
         self.timers: list[Callable[[], object]] = []
-        self._desk = desk
-        self.grants = RedemptionClient(self._send, lambda _, call: self.timers.append(call))
-
-    def _send(self, question: dict[str, Any]) -> None:
-        number, room, ticket = question["number"], question["room"], question["ticket"]
-
-        def answer(outcome: str, record: str) -> None:
-            self.grants.receive(
-                {"number": number, "room": room, "ticket": ticket, "outcome": outcome, "record": record}
-            )
-
-        self._desk.ask(Question((room, ticket), question["before"], question["record"], question["is_patient"], answer))
+        self.client = RedemptionClient(
+            lambda question: service.ask(question, self.client.receive), lambda _, call: self.timers.append(call)
+        )
 
     def ask(self, wanted: Pass, before: Pass | None = None, *, is_patient: bool = False) -> None:
-        self.grants.ask(wanted, before, self.said.append, is_patient=is_patient)
+        self.client.ask(wanted, before, self.outcomes.append, is_patient=is_patient)
 
     async def answered(self, wanted: Pass, before: Pass | None = None, *, is_patient: bool = False) -> Outcome:
-        count = len(self.said)
+        count = len(self.outcomes)
         self.ask(wanted, before, is_patient=is_patient)
 
-        async def heard() -> bool:
-            return len(self.said) > count
+        async def is_answered() -> bool:
+            return len(self.outcomes) > count
 
-        await wait_until(heard, "the answer")
-        return self.said[-1]
+        await wait_until(is_answered, "the answer")
+        return self.outcomes[-1]
 
 
-def desk(url: str | None = None) -> RedemptionService:
+def service(url: str | None = None) -> RedemptionService:
     return RedemptionService(url, None, "test", CollectorRegistry())
 
 
 @contextlib.asynccontextmanager
 async def machines(url: str, count: int) -> AsyncIterator[list[RedemptionService]]:
-    desks = [desk(url) for _ in range(count)]
+    services = [service(url) for _ in range(count)]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each.run()) for each in desks]
-        yield desks
+        tasks = [group.create_task(each.run()) for each in services]
+        yield services
         for task in tasks:
             task.cancel()
 
@@ -78,78 +69,79 @@ async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
         yield server
 
 
-def test_workers_of_one_machine_use_a_place_once() -> None:
-    """At once, and who comes second learns which pass was given."""
-    shared = desk()
+def test_workers_of_one_machine_redeem_a_ticket_once() -> None:
+    """The second one learns which pass the first one gave."""
+    shared = service()
     one, two = Node(shared), Node(shared)
     one.ask(first := given())
     two.ask(given(at=NOW + 1))
-    assert one.said == [Granted()]
-    [used] = two.said
-    assert isinstance(used, AlreadyRedeemed)
-    assert (record_of(used.given), used.given.binding_digest) == (record_of(first), first.binding_digest)
+    assert one.outcomes == [Granted()]
+    [redeemed] = two.outcomes
+    assert isinstance(redeemed, AlreadyRedeemed)
+    assert (record_of(redeemed.given), redeemed.given.binding_digest) == (record_of(first), first.binding_digest)
 
 
-def test_a_place_moves_from_the_use_that_is_known() -> None:
-    """From any other it does not, so of two that want to move it one does."""
-    node = Node(desk())
+def test_a_ticket_is_redeemed_again_only_from_the_redemption_that_stands() -> None:
+    """Of two nodes that want to redeem it again, one does."""
+    node = Node(service())
     first, second, third = given(), given(at=NOW + 100), given(at=NOW + 200)
     for wanted, before in ((first, None), (second, first), (third, first), (third, second)):
         node.ask(wanted, before)
-    assert [type(each) for each in node.said] == [Granted, Granted, AlreadyRedeemed, Granted]
+    assert [type(each) for each in node.outcomes] == [Granted, Granted, AlreadyRedeemed, Granted]
     assert moment_of(None) == ""
 
 
-def test_who_asks_with_the_same_ticket_meanwhile_hears_the_same_answer() -> None:
-    """One question goes out; what comes late, or for another worker, counts for nothing."""
-    sent: list[dict[str, Any]] = []
+def test_requests_with_the_same_ticket_share_one_question() -> None:
+    """An answer that is late, or for another worker process, is ignored."""
+    sent: list[RedemptionQuestion] = []
     timers: list[Callable[[], object]] = []
-    grants = RedemptionClient(sent.append, lambda _, call: timers.append(call))
-    said: list[Outcome] = []
-    grants.ask(given(), None, said.append)
-    assert grants.is_open("checkout", "i" * 22)
-    grants.wait("checkout", "i" * 22, said.append)
-    right = {"number": sent[0]["number"], "room": "checkout", "ticket": "i" * 22, "outcome": "granted", "record": ""}
-    grants.receive(right | {"ticket": "o" * 22})
-    grants.receive(right | {"number": 77})
-    assert said == []
-    grants.receive(right)
-    assert said == [Granted(), Granted()]
-    grants.receive(right)
+    client = RedemptionClient(sent.append, lambda _, call: timers.append(call))
+    outcomes: list[Outcome] = []
+    client.ask(given(), None, outcomes.append)
+    assert client.is_open("checkout", "i" * 22)
+    client.wait("checkout", "i" * 22, outcomes.append)
+    [question] = sent
+    client.receive(RedemptionAnswer(question.number, "checkout", "o" * 22, "granted"))
+    client.receive(RedemptionAnswer(77, "checkout", "i" * 22, "granted"))
+    assert outcomes == []
+    client.receive(question.answered("granted"))
+    assert outcomes == [Granted(), Granted()]
+    client.receive(question.answered("granted"))
     timers[0]()
-    assert len(said) == 2
-    assert not grants.is_open("checkout", "i" * 22)
+    assert len(outcomes) == 2
+    assert not client.is_open("checkout", "i" * 22)
 
 
-def test_a_supervisor_that_says_nothing_is_not_waited_for() -> None:
+def test_without_an_answer_in_time_the_outcome_is_unverified() -> None:
     timers: list[Callable[[], object]] = []
-    grants = RedemptionClient(lambda _: None, lambda _, call: timers.append(call))
-    said: list[Outcome] = []
-    grants.ask(given(), None, said.append)
+    client = RedemptionClient(lambda _: None, lambda _, call: timers.append(call))
+    outcomes: list[Outcome] = []
+    client.ask(given(), None, outcomes.append)
     timers[0]()
-    assert said == [Unverified()]
+    assert outcomes == [Unverified()]
 
 
-def test_what_a_machine_remembers_is_bounded() -> None:
-    shared = desk()
+def test_the_memory_of_a_machine_is_bounded() -> None:
+    shared = service()
     node = Node(shared)
     for at in range(MOST + 100):
         node.ask(given(f"{at}"))
-    assert len(shared._used) == MOST
+    assert len(shared) == MOST
 
 
 @pytest.mark.serial
-async def test_of_any_number_of_machines_one_is_granted(server: RedisServer) -> None:
-    """A thousand places, each wanted by four machines at the same time, in any order."""
+async def test_one_of_any_number_of_machines_is_granted(server: RedisServer) -> None:
+    """A thousand tickets, each shown at four machines at the same time, in any order."""
     chance = random.Random(3)
-    async with machines(server.url, 4) as desks:
-        nodes = [Node(each) for each in desks]
+    async with machines(server.url, 4) as services:
+        nodes = [Node(each) for each in services]
 
         async def all_answered() -> bool:
-            return sum(len(node.said) for node in nodes) == asked
+            return sum(len(node.outcomes) for node in nodes) == asked
 
         asked = 0
-        for first in range(0, 1000, 100):  # who asks more than Redis answers within its time goes on alone
+        # A hundred at a time: with more questions than Redis answers within its time limit, nodes go on alone.
+        for first in range(0, 1000, 100):
             wanted = [(node, f"{at}") for at in range(first, first + 100) for node in nodes]
             chance.shuffle(wanted)
             for node, ident in wanted:
@@ -158,20 +150,20 @@ async def test_of_any_number_of_machines_one_is_granted(server: RedisServer) -> 
                 if chance.random() < 0.02:
                     await asyncio.sleep(0)
             await wait_until(all_answered, "all were answered")
-    said = Counter(type(each) for node in nodes for each in node.said)
-    assert said == {Granted: 1000, AlreadyRedeemed: 3000}
-    told = {
-        (used.given.id, record_of(used.given))
+    outcomes = Counter(type(each) for node in nodes for each in node.outcomes)
+    assert outcomes == {Granted: 1000, AlreadyRedeemed: 3000}
+    passes = {
+        (redeemed.given.id, record_of(redeemed.given))
         for node in nodes
-        for used in node.said
-        if isinstance(used, AlreadyRedeemed)
+        for redeemed in node.outcomes
+        if isinstance(redeemed, AlreadyRedeemed)
     }
-    assert len(told) == 1000, "all of them are told the same pass of a place"
+    assert len(passes) == 1000, "all nodes learn the same pass of a ticket"
 
 
-async def test_a_place_moves_over_machines_too(server: RedisServer) -> None:
-    async with machines(server.url, 2) as desks:
-        one, two = (Node(each) for each in desks)
+async def test_a_ticket_is_redeemed_again_over_machines_too(server: RedisServer) -> None:
+    async with machines(server.url, 2) as services:
+        one, two = (Node(each) for each in services)
         first, second = given(), given(at=NOW + 100)
         assert isinstance(await one.answered(first), Granted)
         assert isinstance(await two.answered(second), AlreadyRedeemed)
@@ -182,8 +174,8 @@ async def test_a_place_moves_over_machines_too(server: RedisServer) -> None:
             assert 0 < await client.ttl(key) <= KEPT_S
 
 
-async def test_without_redis_the_settings_say_what_is_better(server: RedisServer) -> None:
-    """Let in: the machine remembers for itself. Wait: nothing is used up, and all goes on when Redis is back."""
+async def test_without_redis_the_settings_decide(server: RedisServer) -> None:
+    """Either visitors are admitted and the machine remembers it, or they wait and nothing is noted."""
     async with machines(server.url, 1) as [shared]:
         one, two = Node(shared), Node(shared)
         assert isinstance(await one.answered(given("a")), Granted)
@@ -198,3 +190,11 @@ async def test_without_redis_the_settings_say_what_is_better(server: RedisServer
             return isinstance(await two.answered(given("c"), is_patient=True), Granted)
 
         await wait_until(is_granted, "Redis is asked again")
+
+
+async def test_a_value_in_redis_that_is_no_record_leaves_the_ticket_unverified(server: RedisServer) -> None:
+    """Another program wrote it; neither the supervisor nor the worker ends by it."""
+    async with machines(server.url, 1) as [shared], redis.asyncio.Redis.from_url(server.url) as client:
+        await client.set(f"stanchion:test:used:checkout:{'i' * 22}", b"\xff nonsense")
+        assert isinstance(await Node(shared).answered(given(), is_patient=True), Unverified)
+        assert isinstance(await Node(shared).answered(given("j" * 22)), Granted)

@@ -89,7 +89,7 @@ async def test_a_shop_that_does_not_answer_changes_nothing(tmp_path: Path):
             return bool((await edge.room())["stock_watch"]["fault"] is None)
 
         await wait_until(is_well, "asking works again")
-        assert len(edge.said("says its stock again")) == 1
+        assert len(edge.said("reports its stock again")) == 1
 
 
 async def test_what_is_asked_changes_with_the_settings(tmp_path: Path):

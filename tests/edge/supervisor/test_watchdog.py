@@ -1,7 +1,8 @@
-"""Workers that hang, workers that cannot be started, signals that come early: none of it ends the edge."""
+"""Workers that hang, workers that cannot be started, signals that come early: the edge goes on."""
 
 import asyncio
 import os
+import re
 import resource
 import signal
 import sys
@@ -10,43 +11,49 @@ from pathlib import Path
 import yaml
 
 from edge.supervisor.watchdog import Watchdog
-from tests.edge.running import wait_until
+from tests.edge.running import DEADLINE_S, wait_until
 from tests.edge.whole import Visitor, settings, whole_edge
 
 
-def test_who_reports_in_time_does_not_hang():
-    watch = Watchdog(4.0)
-    watch.look(0.0)
-    watch.heard(0, 0.0)
-    watch.heard(1, 0.0)
+def test_a_worker_that_reports_in_time_does_not_hang() -> None:
+    watchdog = Watchdog(4.0)
+    watchdog.look(0.0)
+    watchdog.note_report(0, 0.0)
+    watchdog.note_report(1, 0.0)
     for now in (1.0, 2.0, 3.0, 4.0):
-        watch.heard(1, now)
-        assert watch.look(now) == []
-    assert watch.look(5.0) == [0]
-    watch.forget(0)
-    assert watch.look(6.0) == []
+        watchdog.note_report(1, now)
+        assert watchdog.look(now) == []
+    assert watchdog.look(5.0) == [0]
+    watchdog.forget(0)
+    assert watchdog.look(6.0) == []
 
 
-def test_who_starts_slowly_does_not_hang_and_who_never_starts_does():
-    watch = Watchdog(1.0)
-    watch.look(0.0)
-    watch.begun(0, 0.0)
-    assert all(watch.look(now / 4) == [] for now in range(1, 80))
-    watch.heard(0, 20.0)
-    assert all(watch.look(now / 4) == [] for now in range(80, 85))
-    assert watch.look(21.25) == [0]
-    watch.begun(0, 21.5)
-    assert any(watch.look(now / 4) for now in range(86, 200))
+def test_a_worker_that_starts_slowly_does_not_hang_and_one_that_never_starts_does() -> None:
+    watchdog = Watchdog(1.0)
+    watchdog.look(0.0)
+    watchdog.note_started(0, 0.0)
+    assert all(watchdog.look(now / 4) == [] for now in range(1, 80))
+    watchdog.note_report(0, 20.0)
+    assert all(watchdog.look(now / 4) == [] for now in range(80, 85))
+    assert watchdog.look(21.25) == [0]
+    watchdog.note_started(0, 21.5)
+    assert any(watchdog.look(now / 4) for now in range(86, 200))
 
 
-def test_when_the_whole_machine_stood_still_nobody_hangs():
-    watch = Watchdog(4.0)
-    watch.look(0.0)
-    watch.heard(0, 0.0)
-    assert watch.look(3600.0) == []
-    assert watch.look(3601.0) == []
-    assert watch.look(3602.0) == watch.look(3603.0) == watch.look(3604.0) == []
-    assert watch.look(3605.0) == [0]
+def test_no_worker_hangs_when_the_whole_machine_stood_still() -> None:
+    watchdog = Watchdog(4.0)
+    watchdog.look(0.0)
+    watchdog.note_report(0, 0.0)
+    assert watchdog.look(3600.0) == []
+    assert watchdog.look(3601.0) == []
+    assert watchdog.look(3602.0) == watchdog.look(3603.0) == watchdog.look(3604.0) == []
+    assert watchdog.look(3605.0) == [0]
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    [mask] = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 async def test_a_worker_that_hangs_is_replaced(tmp_path: Path):
@@ -66,7 +73,7 @@ async def test_a_worker_that_hangs_is_replaced(tmp_path: Path):
 
 
 async def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path):
-    """No descriptors left for its channel; the other worker serves, and when there are some it is back."""
+    """No descriptor is left for its channel: the other worker serves, and the first is back once there are some."""
     async with whole_edge(tmp_path) as edge:
         supervisor = edge.running.process.pid
         [victim, sound] = await edge.running.worker_pids()
@@ -94,24 +101,27 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path):
 async def test_a_hup_at_any_moment_of_the_start_ends_nothing(tmp_path: Path):
     file = tmp_path / "edge.yaml"
     file.write_text(yaml.safe_dump(settings("http://127.0.0.1:1", workers=1)))
-    environment = {**os.environ, "STANCHION_KEYS": "a-key-for-tests-only-" + "x" * 22}
-    # A HUP before Python runs our first line would end any program, so the command says when it does.
-    code = "import sys, edge.cli.main; sys.stderr.write('begun\\n'); sys.exit(edge.cli.main.main(['run', sys.argv[1]]))"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, str(file), stderr=asyncio.subprocess.PIPE, env=environment
+        *(sys.executable, "-m", "edge.cli", "run", str(file)),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "STANCHION_KEYS": "a-key-for-tests-only-" + "x" * 22},
     )
     assert process.stderr is not None
-    said = b""
+
+    async def catches_hup() -> bool:
+        """Whether the program has come far enough: a HUP before its first line would end any program."""
+        return catches(process.pid, signal.SIGHUP)
+
+    written = b""
     try:
-        async with asyncio.timeout(30):
-            assert await process.stderr.readline() == b"begun\n"
-            await asyncio.sleep(0.02)
-            while b"settings reloaded" not in said:
-                if b'"ready"' not in said:
+        await wait_until(catches_hup, "HUP is caught")
+        async with asyncio.timeout(DEADLINE_S):
+            while b"settings reloaded" not in written:
+                if b'"ready"' not in written:
                     process.send_signal(signal.SIGHUP)
                 line = await process.stderr.readline()
-                assert line, said
-                said += line
+                assert line, written
+                written += line
     finally:
         if process.returncode is None:
             process.terminate()

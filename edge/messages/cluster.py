@@ -1,0 +1,157 @@
+"""Messages about rooms that travel between nodes: over the channels of one machine and over Redis between machines.
+
+    payload on Redis = msgpack [type, machine, body]        body = msgpack map of the message's fields
+
+`machine` is the sender: a supervisor skips its own messages without reading their bodies. Machines may run different
+versions. The reader counts and drops a message whose type this version does not know (`UnknownMessage`) and one whose
+body does not fit its type (`MalformedMessage`). Unknown fields are ignored, so a later version may add fields that have
+defaults.
+
+The messages are msgspec structs and not the dataclasses that they carry: the compiled form of a dataclass has lost the
+types inside its tuples, so nothing could check them.
+"""
+
+import re
+from typing import Annotated
+
+from msgspec import DecodeError, Meta, Raw, Struct
+from msgspec.msgpack import Decoder, Encoder
+
+from controller import Summary
+
+__all__ = [
+    "Beat",
+    "ClusterMessage",
+    "LimitsSpent",
+    "Lists",
+    "MalformedMessage",
+    "NodeSummary",
+    "Record",
+    "RoomEvent",
+    "TicketMoved",
+    "UnknownMessage",
+    "is_record",
+    "open_payload",
+    "seal_payload",
+]
+
+#: What is noted of a redeemed ticket: admitted (ms), expires (s), first_seen (ms), binding digest, joined by dots.
+_RECORD = r"^\d{1,16}\.\d{1,13}\.\d{1,16}\."
+Record = Annotated[str, Meta(pattern=_RECORD)]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class RoomEvent(Struct, frozen=True, tag=True):
+    """What the upstream said about a room. A field is None if the upstream said nothing about it."""
+
+    room: str
+    stock: Count | None = None
+    sold_out: bool | None = None
+    held: Count | None = None
+    version: Count | None = None
+    tried: str | None = None
+    """The ticket whose claim this response has ended, so that no other node ends it again."""
+
+
+class NodeSummary(Struct, frozen=True, tag=True):
+    """The heartbeat of one node for one room: `controller.Summary`, field by field."""
+
+    room: str
+    node: str
+    beat: int
+    at: float
+    polls_per_s: float
+    level: float
+    rate: float
+    waiting: float
+    leases: tuple[tuple[float, float, bool], ...]
+    gone: tuple[float, ...]
+    profile: tuple[float, ...] = ()
+    integral: float = 0.0
+
+    @classmethod
+    def of(cls, room: str, summary: Summary) -> "NodeSummary":
+        """Return the message that carries a summary."""
+        return cls(room, *(getattr(summary, field) for field in _SUMMARY_FIELDS))
+
+    def summary(self) -> Summary:
+        """Return the summary that the gate observes."""
+        return Summary(*(getattr(self, field) for field in _SUMMARY_FIELDS))
+
+
+class TicketMoved(Struct, frozen=True, tag=True):
+    """A ticket was redeemed again at another node: passes from before that no longer count."""
+
+    room: str
+    ticket: str
+    record: Record
+
+
+class LimitsSpent(Struct, frozen=True, tag=True):
+    """Requests that a node let through since its last message, by shared limit and by key."""
+
+    limits: dict[str, dict[str, Count]]
+
+
+class Lists(Struct, frozen=True, tag=True):
+    """All allow and deny list entries that a machine knows: network, list, expires, changed (wall time, seconds)."""
+
+    entries: tuple[tuple[str, str, float, float], ...]
+
+
+class Beat(Struct, frozen=True, tag=True):
+    """A machine's message to itself over Redis: it measures the delay of the bus. sent: monotonic seconds."""
+
+    sent: float
+
+
+ClusterMessage = RoomEvent | NodeSummary | TicketMoved | LimitsSpent | Lists
+"""What machines send each other. A `Beat` is for the machine itself."""
+
+
+def is_record(text: str) -> bool:
+    """Whether a text is the record of a redemption."""
+    return re.search(_RECORD, text) is not None
+
+
+class UnknownMessage(Exception):
+    """The message is of a type that this version does not know: a later version sent it."""
+
+
+class MalformedMessage(Exception):
+    """The payload is no message, or its fields do not fit its type."""
+
+
+class _Envelope(Struct, frozen=True, array_like=True):
+    type: str
+    machine: str
+    body: Raw
+
+
+_SUMMARY_FIELDS = NodeSummary.__struct_fields__[1:]
+_TYPES = frozenset(kind.__name__ for kind in (RoomEvent, NodeSummary, TicketMoved, LimitsSpent, Lists, Beat))
+_encoder = Encoder()
+_envelopes = Decoder(_Envelope)
+_bodies: Decoder[ClusterMessage | Beat] = Decoder(ClusterMessage | Beat)
+
+
+def seal_payload(message: ClusterMessage | Beat, machine: str) -> bytes:
+    """Return the payload that carries a message of this machine."""
+    return _encoder.encode(_Envelope(type(message).__name__, machine, Raw(_encoder.encode(message))))
+
+
+def open_payload(payload: bytes, own_machine: str) -> ClusterMessage | Beat | None:
+    """Return a message of another machine, or a `Beat` of this one; None for every other message.
+
+    Raises UnknownMessage or MalformedMessage.
+    """
+    try:
+        envelope = _envelopes.decode(payload)
+        is_own, is_beat = envelope.machine == own_machine, envelope.type == Beat.__name__
+        if is_own != is_beat:
+            return None
+        if envelope.type not in _TYPES:
+            raise UnknownMessage(envelope.type)
+        return _bodies.decode(envelope.body)
+    except DecodeError as fault:
+        raise MalformedMessage(str(fault)) from fault

@@ -1,0 +1,180 @@
+"""Messages between the supervisor and a worker of the same machine, over their `Channel`.
+
+    supervisor -> worker    Configure          settings, keys, rows of the shared counters, checkpoints; comes first
+                            BusState           whether this machine hears the other machines
+                            StockKnown         for which rooms the shop reports its stock
+                            Adapt              the parts of their capacities that rooms may use
+                            RedemptionAnswer   whether a ticket may be redeemed
+                            Drain              stop accepting, finish what is under way, end
+    both directions         RoomEvent          what the upstream said about a room
+                            NodeSummary        the heartbeat of a node
+                            LimitsSpent        what a node let through of shared limits
+    supervisor -> worker    TicketMoved        a ticket was redeemed again at another node
+    worker -> supervisor    Ready              the worker serves by the newest settings
+                            Report             twice a second: the state of the rooms, and their checkpoints
+                            RedemptionQuestion may this ticket be redeemed?
+
+Both processes run the same code, so a message that does not decode is a programming error and ends its reader.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent, TicketMoved
+
+__all__ = [
+    "Adapt",
+    "BusState",
+    "Configure",
+    "Drain",
+    "Outcome",
+    "Ready",
+    "RedemptionAnswer",
+    "RedemptionQuestion",
+    "Report",
+    "RoomReport",
+    "StockKnown",
+    "ToSupervisor",
+    "ToWorker",
+    "UpstreamSample",
+]
+
+
+Outcome = Literal["granted", "already_redeemed", "unverified"]
+
+
+class Configure(Struct, frozen=True, tag=True):
+    """Everything that a worker serves by. A worker gets it first, and again at every reload."""
+
+    settings: dict[str, Any]
+    """The settings file as JSON values; the worker parses it into `Settings`."""
+    keys: tuple[str, ...]
+    counter_rows: dict[str, int]
+    """The row of each room in the shared counters."""
+    counted_since: float
+    """When the shared counters began to count; wall time, seconds."""
+    machine: str
+    """This machine's name among those of the cluster."""
+    clock_steps: tuple[tuple[float, float], ...]
+    """Steps of the wall clock before this worker started, as in `edge/rooms/clock_steps.py`."""
+    checkpoints: dict[str, dict[str, float]]
+    """By room: what the gates of a restarted worker resume from."""
+    factors: dict[str, float]
+    """By room: the part of its capacity that it may use. A room that is missing uses all of it."""
+    stock_known: dict[str, bool]
+
+    def __repr__(self) -> str:
+        """Show no key: the text may end in a log."""
+        return f"Configure(rooms={list(self.counter_rows)}, machine={self.machine!r})"
+
+
+class BusState(Struct, frozen=True, tag=True):
+    """Whether this machine hears the other machines over Redis."""
+
+    is_up: bool
+
+
+class StockKnown(Struct, frozen=True, tag=True):
+    """By room: whether the shop reported its stock when the supervisor asked last."""
+
+    by_room: dict[str, bool]
+
+
+class Adapt(Struct, frozen=True, tag=True):
+    """By room: the part of the configured capacity that the room may use from now on, 0..1."""
+
+    factors: dict[str, float]
+
+
+class Drain(Struct, frozen=True, tag=True):
+    """Stop accepting, finish what is under way, end. A second one with `grace_s` shortens the time that is left."""
+
+    grace_s: float | None = None
+    """Seconds that requests under way may take; None for `shutdown.grace_seconds`."""
+    last_word_s: float | None = None
+    """Seconds in which an idle connection is still answered; None for the proxy's default."""
+
+
+class RedemptionQuestion(Struct, frozen=True, tag=True):
+    """May this ticket be redeemed? The supervisor asks Redis if there are other machines."""
+
+    number: int
+    """Numbers the questions of one worker process."""
+    room: str
+    ticket: str
+    before: str
+    """The moment of the redemption that this one replaces; '' if it replaces none."""
+    record: str
+    """What is noted if the answer is yes (`edge/rooms/redemption.py`)."""
+    is_patient: bool
+    """The room admits nobody while Redis cannot be asked, so nothing is noted then."""
+
+    def answered(self, outcome: Outcome, record: str = "") -> "RedemptionAnswer":
+        """Return the answer to this question."""
+        return RedemptionAnswer(self.number, self.room, self.ticket, outcome, record)
+
+
+class RedemptionAnswer(Struct, frozen=True, tag=True):
+    """The answer to a `RedemptionQuestion`, with its number, room and ticket."""
+
+    number: int
+    room: str
+    ticket: str
+    outcome: Outcome
+    record: str = ""
+    """The redemption that stands in the way; '' unless the outcome is 'already_redeemed'."""
+
+
+class Ready(Struct, frozen=True, tag=True):
+    """The worker serves by the newest settings."""
+
+
+class RoomReport(Struct, frozen=True):
+    """What one worker knows of one room."""
+
+    gate: dict[str, Any]
+    """`controller.GateSnapshot` as JSON values; operators see it as it is."""
+    fairness: dict[str, Any]
+    """`controller.FairnessSnapshot`, likewise."""
+    active: int
+    """Active visitors that this worker admitted."""
+    stock: int | None
+    held: int | None
+    sold_out: bool
+    missing: tuple[str, ...]
+    """Dependencies without which the room admits nobody: 'redis', 'stock', 'upstream'."""
+    checkpoint: dict[str, float]
+
+
+class UpstreamSample(Struct, frozen=True):
+    """`controller.law.adaptive.Answered`: a room's requests to the upstream since the last report."""
+
+    count: int
+    slowness: float
+    failed: int
+
+
+class Report(Struct, frozen=True, tag=True):
+    """The state of rooms at one worker. A quiet room is not in every report."""
+
+    rooms: dict[str, RoomReport]
+    upstream_is_down: bool
+    """The worker's circuit breaker is open."""
+    upstream: dict[str, UpstreamSample]
+    """By room, for rooms whose capacity follows their upstream."""
+
+
+ToWorker = (
+    Configure
+    | BusState
+    | StockKnown
+    | Adapt
+    | RedemptionAnswer
+    | Drain
+    | RoomEvent
+    | NodeSummary
+    | LimitsSpent
+    | TicketMoved
+)
+ToSupervisor = Ready | Report | RedemptionQuestion | RoomEvent | NodeSummary | LimitsSpent
