@@ -1,4 +1,4 @@
-"""What a crowd and its upstream saw of a line: the bounds that every line is held to, measured from outside."""
+"""What a crowd and its upstream observed of a line: the bounds of every line, measured from outside."""
 
 import asyncio
 import bisect
@@ -13,7 +13,7 @@ BURST_S = 1.0
 
 
 class Shop:
-    """The upstream: remembers who came, when they were admitted, and when they were first seen here."""
+    """The upstream: remembers every ticket, when it was admitted, and when it first came here."""
 
     def __init__(self) -> None:
         self.admitted_at: dict[str, set[str]] = {}
@@ -28,7 +28,7 @@ class Shop:
 
 
 def overtaken_share(visits: list[Visit]) -> float:
-    """The share of pairs in which the later arrival got in first (normalised Kendall tau distance)."""
+    """Return the share of pairs in which the later arrival was admitted first (normalised Kendall tau distance)."""
     order = [visit.admitted for visit in sorted(visits, key=lambda visit: visit.arrived) if visit.admitted is not None]
     inversions, seen = 0, []
     for admitted in order:
@@ -45,21 +45,23 @@ def most_in_a_window(moments: list[float], window_s: float) -> int:
 def check_the_bounds(
     visits: list[Visit], shop: Shop, *, spare: float = 0.0, order: float = 0.05, lost_answers: int = 0
 ) -> None:
-    """What every crowd is promised.
+    """Check what every crowd is promised.
 
     spare: admissions above capacity and burst that a fault may cost. order: the share of pairs that may be overtaken.
-    lost_answers: visitors whose admission a fault may have cut off before they heard of it; they ask again with the
-    same place, and the upstream sees the same ticket.
+    lost_answers: visitors whose admission a fault may have cut off before the response arrived; they ask again with
+    the same ticket, and the upstream sees it twice.
     """
     states = Counter[str]()
     for visit in visits:
         states.update(visit.states)
-    assert set(states) <= {"200 waiting", "200 admitted"}, f"somebody saw something else: {states}"
+    assert set(states) <= {"200 waiting", "200 admitted"}, f"a visitor saw something else: {states}"
     assert all(visit.admitted is not None or visit.left is not None for visit in visits)
     admissions = [float(moment) for moments in shop.admitted_at.values() for moment in moments]
     again = sum(len(moments) - 1 for moments in shop.admitted_at.values())
-    assert again <= lost_answers, f"{again} places were used twice"
-    assert sum(visit.states["200 admitted"] for visit in visits) <= len(shop.admitted_at), "somebody was let in twice"
+    assert again <= lost_answers, f"{again} tickets were redeemed twice"
+    assert sum(visit.states["200 admitted"] for visit in visits) <= len(shop.admitted_at), (
+        "a visitor was admitted twice"
+    )
     for window_s in (0.5, 1.0, 5.0, 20.0):
         most = most_in_a_window(admissions, window_s)
         assert most <= CAPACITY * (BURST_S + window_s) + 1 + spare, f"{most} admissions within {window_s} s"
@@ -69,6 +71,6 @@ def check_the_bounds(
 
 
 def used_share(shop: Shop) -> float:
-    """Admissions made, of those that the capacity allowed from the first to the last of them."""
+    """Return the admissions made as a part of those that the capacity allowed from the first to the last one."""
     admissions = sorted(float(moment) for moments in shop.admitted_at.values() for moment in moments)
     return len(admissions) / (CAPACITY * (BURST_S + admissions[-1] - admissions[0]))

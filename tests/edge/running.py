@@ -1,4 +1,4 @@
-"""Real edges for tests: `stanchion run FILE` as processes of their own, on free ports, ended by their id."""
+"""Real edges for tests: `stanchion run FILE` in processes of its own, on free ports, ended by process id."""
 
 import asyncio
 import contextlib
@@ -14,17 +14,17 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-#: Long enough for a machine that is busy with something else; no test waits this long when all is well.
+#: Long enough for a busy machine. No test waits this long when all is well.
 DEADLINE_S = 30.0
 
 
 def one_room(upstream: str, paths: Sequence[str] = ("/checkout*",), **room: Any) -> str:
-    """Settings of two workers with one room before `upstream`; `room`: its further sections, such as `capacity`."""
+    """Return the settings of two workers with one room in front of `upstream`. room: its other sections."""
     return yaml.safe_dump(with_rooms(upstream, {"name": "checkout", "match": {"paths": list(paths)}, **room}))
 
 
 def with_rooms(upstream: str, *rooms: dict[str, Any]) -> dict[str, Any]:
-    """Settings of two workers on free ports with these rooms before `upstream`."""
+    """Return the settings of two workers on free ports with these rooms in front of `upstream`."""
     return {
         "listen": ["tcp://127.0.0.1:0"],
         "admin": {"listen": "tcp://127.0.0.1:0"},
@@ -37,7 +37,7 @@ def with_rooms(upstream: str, *rooms: dict[str, Any]) -> dict[str, Any]:
 
 
 class RunningEdge:
-    """A supervisor and its workers. log: every line that they wrote, as JSON values."""
+    """A supervisor and its workers. log: every line that they wrote, as a JSON value."""
 
     def __init__(self, process: asyncio.subprocess.Process, file: Path) -> None:
         self.process = process
@@ -53,10 +53,10 @@ class RunningEdge:
         async for line in stream:
             self.output += line
             with contextlib.suppress(ValueError):
-                said = json.loads(line)
-                self.log.append(said)
-                if said.get("message") == "ready":
-                    self.url, self.admin = said["listening"], said["admin"]
+                entry = json.loads(line)
+                self.log.append(entry)
+                if entry.get("message") == "ready":
+                    self.url, self.admin = entry["listening"], entry["admin"]
                     self._is_ready.set()
         self._is_ready.set()
 
@@ -66,12 +66,12 @@ class RunningEdge:
         assert self.url, f"the edge did not start: {self.output.decode()}"
 
     async def status(self) -> dict[str, Any]:
-        async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/status") as answer:
-            said: dict[str, Any] = await answer.json()
-            return said
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/status") as response:
+            status: dict[str, Any] = await response.json()
+            return status
 
     async def metric(self, name: str) -> float | None:
-        """The value of an unlabelled metric."""
+        """Return the value of an unlabelled metric, None if there is none."""
         async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/metrics") as answer:
             text = await answer.text()
         values = [float(line.split()[1]) for line in text.splitlines() if line.startswith(name + " ")]
@@ -92,9 +92,9 @@ class RunningEdge:
 async def running_edge(
     settings: str, folder: Path, *, prefix: Sequence[str] = (), **environment: str
 ) -> AsyncIterator[RunningEdge]:
-    """`stanchion run` on a settings text (its listen addresses should have port 0), ready when entered.
+    """Run `stanchion run` with a settings text, whose listen addresses should have port 0; ready when entered.
 
-    prefix: what the command is run by, such as `prlimit --nofile=64`; it must become the command by exec.
+    prefix: a command that runs it, such as `prlimit --nofile=64`; it must become `stanchion` by exec.
     """
     file = folder / "edge.yaml"
     file.write_text(settings)
@@ -122,7 +122,7 @@ async def running_edge(
 
 @contextlib.asynccontextmanager
 async def running_upstream(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """A real HTTP server in this process; yields its address."""
+    """Run a real HTTP server in this process; yield its address."""
     runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -135,7 +135,7 @@ async def running_upstream(handler: Callable[[web.BaseRequest], Awaitable[web.St
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Ask again and again until a condition holds; fail with `what` after the deadline."""
+    """Wait until a condition holds; fail with `what` after the deadline."""
     deadline = asyncio.get_running_loop().time() + DEADLINE_S
     while not await condition():
         assert asyncio.get_running_loop().time() < deadline, f"not within {DEADLINE_S:g} s: {what}"

@@ -1,7 +1,7 @@
 """The line over real sockets: independent clients, two worker processes, a real upstream, measured from outside.
 
-Every client has its own cookies and connections, so the kernel decides which worker it talks to. Order and times are
-the clients' own observations, not what the edge says of itself; what the upstream saw checks the capacity.
+Every client has its own cookies and connections, so the kernel chooses its worker. Order and times are what the clients
+observed, not what the edge reports; the capacity is checked by what the upstream saw.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def visit_all(
 
 
 def as_it_was(visits: list[Visit]) -> tuple[Measures, Measures]:
-    """The same arrivals measured in reality, and played on the virtual clock by the same gate."""
+    """Return the measures of the real line, and of the same arrivals played by the same gate on a virtual clock."""
     visits = sorted(visits, key=lambda visit: visit.arrived)
     arrivals = np.array([visit.arrived - visits[0].arrived for visit in visits])
     scenario = Scenario(
@@ -62,11 +62,11 @@ def as_it_was(visits: list[Visit]) -> tuple[Measures, Measures]:
     return measure(really, ideal), measure(played, ideal)
 
 
-async def test_1500_visitors_within_5_seconds_get_in_fairly(tmp_path: Path) -> None:
-    """All get in, nobody sees an error, no overshoot, order kept, the capacity used while anybody waits.
+async def test_1500_visitors_within_5_seconds_are_admitted_fairly(tmp_path: Path) -> None:
+    """All are admitted in order, within the capacity and without an error, and the capacity is used.
 
-    And it goes as the simulator says: the same arrivals through the same gate on a virtual clock come out alike, with
-    what a busy machine adds.
+    The simulator agrees: the same arrivals through the same gate on a virtual clock give the same, apart from what a
+    busy machine adds.
     """
     visits, shop = await visit_all(CrowdPlan(rush=1500, rush_s=5.0, total=1500, impatient=0.0, buy=False), tmp_path)
     check_the_bounds(visits, shop)
@@ -84,8 +84,8 @@ async def test_1500_visitors_within_5_seconds_get_in_fairly(tmp_path: Path) -> N
     assert real.polls_each < simulated.polls_each * 1.3
 
 
-async def test_the_same_crowd_with_half_of_its_people_leaving(tmp_path: Path) -> None:
-    """Those who left silently block nobody: the same bounds, and the line is over sooner."""
+async def test_visitors_who_leave_silently_block_nobody(tmp_path: Path) -> None:
+    """The same bounds hold if half of the crowd leaves."""
     plan = CrowdPlan(rush=1500, rush_s=5.0, total=1500, impatient=0.5, patience_s=10.0, buy=False)
     visits, shop = await visit_all(plan, tmp_path)
     check_the_bounds(visits, shop)
@@ -94,11 +94,11 @@ async def test_the_same_crowd_with_half_of_its_people_leaving(tmp_path: Path) ->
     assert used_share(shop) >= 0.9
 
 
-async def test_a_killed_worker_loses_no_place_and_lets_nobody_in_twice(tmp_path: Path) -> None:
-    """kill -9 in the middle: its visitors try again, keep their places, and get in once.
+async def test_a_killed_worker_loses_no_place_and_admits_no_visitor_twice(tmp_path: Path) -> None:
+    """A worker is killed in the middle: its visitors try again, keep their places, and are admitted once.
 
-    Whoever was being let in at that very moment never got the answer; they ask again, in the same place. While the
-    nodes learn who is there, their shares may add up to one heartbeat's worth too much.
+    A visitor whose admission was under way at that moment gets no response and polls again in the same place. While
+    the nodes learn which of them are there, their shares may exceed the capacity by one heartbeat's worth.
     """
 
     async def kill(edge: RunningEdge, crowd: Crowd) -> None:

@@ -1,4 +1,4 @@
-"""Polls under a budget, over real connections: however many wait, the node is asked about as often as it said."""
+"""Polls under a budget, over real connections: however many visitors wait, the node gets about as many polls as set."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the tests of a whole edge share: settings, an upstream that does as its path says, visitors."""
+"""What tests of a whole edge share: settings, an upstream that does what the path says, visitors."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ Tree = dict[str, Any]
 
 
 def settings(upstream: str, **changes: Any) -> Tree:
-    """The settings most tests start from."""
+    """Return the settings that most tests start from."""
     room: Tree = {
         "name": "checkout",
         "match": {"paths": ["/checkout*"]},
@@ -29,7 +29,7 @@ def settings(upstream: str, **changes: Any) -> Tree:
 
 
 class Upstream:
-    """The shop. /stream/N/... sends pieces for as long as `open[N]` is not set; /say/COMMAND says it to the edge."""
+    """The shop. /stream/N sends pieces until `open[N]` is set; /say/COMMAND sends this `Stanchion-Command`."""
 
     def __init__(self) -> None:
         self.open: dict[str, asyncio.Event] = {}
@@ -39,8 +39,8 @@ class Upstream:
         self.heads.append(dict(request.headers))
         if stream := re.search(r"/stream/(\w+)", request.path):
             return await self._stream(request, stream[1])
-        said = re.search(r"/say/([\w-]+)", request.path)
-        return web.Response(text="the shop", headers={"Stanchion-Command": said[1]} if said else {})
+        command = re.search(r"/say/([\w-]+)", request.path)
+        return web.Response(text="the shop", headers={"Stanchion-Command": command[1]} if command else {})
 
     async def _stream(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -57,7 +57,7 @@ class Upstream:
 
 
 class Edge:
-    """A running edge, and what a test asks of it. file: rewritten by `rewrite`, for reloads."""
+    """A running edge, and what a test asks of it."""
 
     def __init__(self, running: RunningEdge, upstream: Upstream, tree: Tree) -> None:
         self.running = running
@@ -65,14 +65,15 @@ class Edge:
         self.tree = tree
 
     def rewrite(self, tree: Tree) -> None:
+        """Write other settings into its file, for a reload."""
         self.running.file.write_text(yaml.safe_dump(tree))
 
     def said(self, text: str) -> list[Tree]:
-        """The log lines that hold a text."""
+        """Return the log lines that contain a text."""
         return [line for line in self.running.log if text in line["message"]]
 
     async def wait_restarted(self) -> None:
-        """Until every worker that was killed has a successor that serves."""
+        """Wait until every worker that was killed has a successor that serves."""
 
         async def is_whole() -> bool:
             nodes = (await self.running.status())["nodes"]
@@ -89,7 +90,7 @@ class Edge:
             return answer.status, await answer.text()
 
     async def metrics(self) -> dict[str, float]:
-        """Samples by name and labels, as in `stanchion_polls_total{room="checkout"}`."""
+        """Return all samples by name and labels, as in `stanchion_polls_total{room="checkout"}`."""
         _, text = await self.ask_admin("/metrics")
         found: dict[str, float] = {}
         for family in text_string_to_metric_families(text):
@@ -102,7 +103,7 @@ class Edge:
 
 
 class Visitor:
-    """Cookies of one's own, and a new connection for every request, so that any worker may answer."""
+    """Has cookies of its own, and opens a connection for every request, so that any worker may answer."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
@@ -110,7 +111,7 @@ class Visitor:
         self.set_cookie = ""
 
     async def ask(self, path: str = "/checkout", **headers: str) -> tuple[str, Tree]:
-        """The state told, and the status document while it is not 'admitted'."""
+        """Return the state, and the status document unless the visitor is admitted."""
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         sent = {
             "Accept": "application/json",
@@ -148,7 +149,7 @@ async def whole_edge(
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs (a zombie has ended)."""
+    """Whether a process runs. A zombie has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Machines that Redis joins: what each of two is told, and when they have found each other."""
+"""Two machines that Redis joins: their settings, and waiting until they hear each other."""
 
 import yaml
 
@@ -7,7 +7,7 @@ from tests.edge.running import RunningEdge, wait_until, with_rooms
 
 
 def joined_machine(upstream: str, redis_url: str) -> str:
-    """The settings of one of two, with the room `checkout`."""
+    """Return the settings of one of two machines, with the room `checkout`."""
     room = {"name": "checkout", "match": {"paths": ["/checkout*"]}, "capacity": {"admissions_per_second": CAPACITY}}
     settings = with_rooms(upstream, room) | {"workers": 1, "cluster": {"nodes": 2, "redis_url": redis_url}}
     return yaml.safe_dump(settings)

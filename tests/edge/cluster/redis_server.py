@@ -1,4 +1,4 @@
-"""A real Redis for tests: Debian's redis-server on a free port, with a folder of its own, ended by its id."""
+"""A real Redis for tests: redis-server on a free port, with a folder of its own, ended by process id."""
 
 import asyncio
 import contextlib

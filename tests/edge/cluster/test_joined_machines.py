@@ -1,7 +1,7 @@
-"""Two machines joined by Redis, a load balancer before them that sends every request to either, and a sale.
+"""Two machines joined by Redis, behind a load balancer that sends every request to either of them, and a sale.
 
-Redis dies in the middle and comes back empty: the line goes on, and the two of them together never admit more than the
-capacity allows, but for one heartbeat's worth at each change.
+Redis dies in the middle and comes back empty. The line goes on, and both machines together never admit more than the
+capacity allows, except for one heartbeat's worth at each change.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.edge.running import running_edge, running_upstream, wait_until
 
 
 async def test_the_line_goes_on_when_redis_is_killed_and_comes_back_empty(tmp_path: Path) -> None:
-    """Everybody gets in, in order, within the capacity; the metric follows; the machines find each other again."""
+    """All visitors are admitted in order and within the capacity, and the machines find each other again."""
     shop = Shop()
     folders = [tmp_path / name for name in ("redis", "one", "two")]
     for folder in folders:

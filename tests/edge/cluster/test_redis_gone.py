@@ -1,4 +1,4 @@
-"""Redis is killed: rooms that may go on without it do, those that may not hold their line until it is back."""
+"""Redis is killed: rooms with `when_redis_down: admit` go on, rooms with `hold` pause until it is back."""
 
 from pathlib import Path
 
@@ -11,9 +11,8 @@ from tests.edge.whole import Edge, Upstream, Visitor, settings
 METRIC = 'stanchion_room_missing_dependency{dependency="redis",room="hold"}'
 
 
-async def test_without_redis_rooms_do_as_they_are_told(tmp_path: Path) -> None:
-    """Open: admissions go on. Closed: waiting, at the same place, and in again after; a worker that starts meanwhile
-    holds as well. The edge starts before Redis is there."""
+async def test_without_redis_each_room_follows_its_setting(tmp_path: Path) -> None:
+    """In the room that holds, visitors keep their place and are admitted afterwards. The edge starts before Redis."""
     upstream = Upstream()
     (tmp_path / "redis").mkdir()
     shared = {"capacity": {"admissions_per_second": 100.0}, "polling": {"min_seconds": 0.2, "max_seconds": 1.0}}
@@ -28,12 +27,12 @@ async def test_without_redis_rooms_do_as_they_are_told(tmp_path: Path) -> None:
             edge = Edge(running, upstream, tree)
 
             async def wait_missing(missing: list[str]) -> None:
-                async def is_said() -> bool:
+                async def is_shown() -> bool:
                     room = next(room for room in (await running.status())["rooms"] if room["room"] == "hold")
                     metric = (await edge.metrics()).get(METRIC)
                     return room["missing"] == missing and metric == len(missing)
 
-                await wait_until(is_said, f"status and metrics say that {missing} is missing")
+                await wait_until(is_shown, f"status and metrics say that {missing} is missing")
 
             async def goes_on() -> bool:
                 return (await Visitor(edge).ask("/admit"))[0] == "admitted"
@@ -43,19 +42,19 @@ async def test_without_redis_rooms_do_as_they_are_told(tmp_path: Path) -> None:
 
             await wait_missing(["redis"])
             first = Visitor(edge)
-            state, told = await first.ask("/hold")
+            state, document = await first.ask("/hold")
             assert state == "waiting"
-            await wait_until(goes_on, "the open room lets visitors in")
+            await wait_until(goes_on, "the room with `admit` admits visitors")
             await redis.start()
             await wait_missing([])
 
             async def is_in() -> bool:
                 return (await first.ask("/hold"))[0] == "admitted"
 
-            await wait_until(is_in, "Redis is there, and so is the first in line")
+            await wait_until(is_in, "Redis is back, and the first visitor is admitted")
             await redis.kill()
             await wait_missing(["redis"])
             assert await holds()
-            await wait_until(goes_on, "the open room lets visitors in")
-            assert (await first.ask("/hold"))[0] == "admitted", "who is in stays in"
-        assert told["first_seen"]
+            await wait_until(goes_on, "the room with `admit` admits visitors")
+            assert (await first.ask("/hold"))[0] == "admitted", "an active visitor stays"
+        assert document["first_seen"]

@@ -1,4 +1,4 @@
-"""One ticket at many nodes at the same moment: how often it is let in, measured at the upstream."""
+"""One ticket at many nodes at the same moment: how often it is admitted, measured at the upstream."""
 
 import asyncio
 import contextlib
@@ -22,9 +22,9 @@ TICKETS, TIMES = 12, 24
 
 
 async def replay(edges: list[RunningEdge], shop: Shop) -> tuple[Counter[str], list[int]]:
-    """Show each ticket TIMES times at once, spread over the edges, until it is let in.
+    """Show each ticket TIMES times at once, spread over the edges, until it is admitted.
 
-    Returns the states that were told, and how often the upstream saw each ticket admitted.
+    Returns the states of all responses, and how often the upstream saw each ticket admitted.
     """
     now = time.time()
     cookies = [KEYS.seal(Ticket(f"{at:022}", "checkout", now - 60.0, now)) for at in range(TICKETS)]
@@ -38,10 +38,10 @@ async def replay(edges: list[RunningEdge], shop: Shop) -> tuple[Counter[str], li
                 return answer.headers["Stanchion-State"]
 
         for cookie in cookies:
-            told: list[str] = []
-            while "admitted" not in told:  # machines that have just joined let nobody in for a moment
-                told = await asyncio.gather(*(show(cookie, edges[at % len(edges)]) for at in range(TIMES)))
-                states.update(told)
+            shown: list[str] = []
+            while "admitted" not in shown:  # machines that have just joined admit nobody for a moment
+                shown = await asyncio.gather(*(show(cookie, edges[at % len(edges)]) for at in range(TIMES)))
+                states.update(shown)
     return states, [len(moments) for moments in shop.admitted_at.values()]
 
 
@@ -50,8 +50,8 @@ def settings(upstream: str, **changes: Any) -> str:
     return yaml.safe_dump(tree | changes)
 
 
-async def test_workers_of_one_machine_let_a_ticket_in_once(tmp_path: Path) -> None:
-    """Whichever worker the kernel gives each connection to."""
+async def test_workers_of_one_machine_admit_a_ticket_once(tmp_path: Path) -> None:
+    """The kernel gives each connection to any worker."""
     shop = Shop()
     async with (
         running_upstream(shop.handle) as upstream,
@@ -62,8 +62,8 @@ async def test_workers_of_one_machine_let_a_ticket_in_once(tmp_path: Path) -> No
     assert set(states) <= {"admitted", "waiting"}
 
 
-async def test_a_pass_ends_at_every_node_when_its_place_has_moved(tmp_path: Path) -> None:
-    """A copy of it, or its owner: whoever has it from before the move is in line at every worker."""
+async def test_a_pass_ends_at_every_node_when_its_ticket_is_redeemed_again(tmp_path: Path) -> None:
+    """A visitor who shows the earlier pass is in line at every worker."""
     shop = Shop()
     async with running_upstream(shop.handle) as upstream, running_edge(settings(upstream), tmp_path) as edge:
         now, ident = time.time(), "m" * 22
@@ -83,17 +83,17 @@ async def test_a_pass_ends_at_every_node_when_its_place_has_moved(tmp_path: Path
             async def has_moved() -> bool:
                 return await shown_by("two/1.0") == "admitted"
 
-            await wait_until(has_moved, "the other browser is let in")
+            await wait_until(has_moved, "the other browser is admitted")
 
             async def counts_nowhere() -> bool:
                 return {await shown_by("one/1.0") for _ in range(10)} == {"waiting"}
 
-            await wait_until(counts_nowhere, "the workers have heard of it")
+            await wait_until(counts_nowhere, "all workers know that the pass has ended")
 
 
 @pytest.mark.parametrize("is_joined", [True, False], ids=["joined by Redis", "not joined"])
-async def test_machines_let_a_ticket_in_once_when_redis_joins_them(tmp_path: Path, is_joined: bool) -> None:
-    """And each machine once when nothing does, which is the stated bound."""
+async def test_machines_admit_a_ticket_once_when_redis_joins_them(tmp_path: Path, is_joined: bool) -> None:
+    """Without Redis each machine admits it once, which is the stated bound."""
     shop = Shop()
     folders = [tmp_path / name for name in ("redis", "one", "two")]
     for folder in folders:

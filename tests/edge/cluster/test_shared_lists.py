@@ -1,4 +1,4 @@
-"""A network that is put on a list at one machine is kept out by all, over a real Redis, and by those who come later."""
+"""A network on the deny list of one machine is denied by all, over a real Redis, also by machines that start later."""
 
 import asyncio
 import json
@@ -33,8 +33,8 @@ async def lists(edge: RunningEdge, *arguments: str) -> int:
     return await asyncio.to_thread(main, ["lists", *arguments, "--admin", edge.admin])
 
 
-async def test_a_network_that_is_denied_at_one_machine_is_kept_out_by_all(tmp_path: Path, capsys):
-    """Also by one that joins later, and by one that could not be reached meanwhile; and entries end by themselves."""
+async def test_a_network_that_is_denied_at_one_machine_is_denied_by_all(tmp_path: Path, capsys):
+    """Also by a machine that joins later and by one that could not be reached meanwhile. Entries end by themselves."""
     folders = [tmp_path / name for name in ("redis", "one", "two", "three")]
     for folder in folders:
         folder.mkdir()
@@ -47,25 +47,25 @@ async def test_a_network_that_is_denied_at_one_machine_is_kept_out_by_all(tmp_pa
 
         assert await lists(one, "deny", "127.0.0.0/8", "--seconds", "600") == 0
         assert "127.0.0.0/8" in capsys.readouterr().out
-        await wait_status(one, 403, "the first machine keeps it out")
-        await wait_status(two, 403, "the second machine keeps it out")
+        await wait_status(one, 403, "the first machine denies it")
+        await wait_status(two, 403, "the second machine denies it")
         three = await stack.enter_async_context(running_edge(text, folders[3]))
-        await wait_status(three, 403, "a machine that came later keeps it out")
+        await wait_status(three, 403, "a machine that joined later denies it")
 
         assert await lists(two, "none", "127.0.0.0/8") == 0
         for edge in (one, two, three):
-            await wait_status(edge, 200, "it is let in again")
+            await wait_status(edge, 200, "it is no longer denied")
 
         await redis.kill()
         await wait_joined([one, two], joined=False)
         assert await lists(one, "deny", "127.0.0.1", "--seconds", "600") == 0
-        await wait_status(one, 403, "without Redis a machine keeps out by itself")
-        await wait_status(two, 200, "the other has not heard of it")
+        await wait_status(one, 403, "without Redis a machine denies it by itself")
+        await wait_status(two, 200, "the other machine does not know of it")
         await redis.start()
-        await wait_status(two, 403, "it hears of it when Redis is back, empty")
+        await wait_status(two, 403, "it gets the lists when Redis is back, empty")
         assert await lists(two, "allow", "127.0.0.0/8", "--seconds", "1") == 0
-        await wait_status(one, 200, "the allow list goes before the deny list")
-        await wait_status(one, 403, "and ends by itself")
+        await wait_status(one, 200, "the allow list wins over the deny list")
+        await wait_status(one, 403, "the entry ends by itself")
 
 
 async def ask(edge: Edge, body: Any, **headers: str) -> tuple[int, str]:
@@ -95,9 +95,9 @@ async def test_changes_are_audited_and_a_page_in_a_browser_cannot_make_any(tmp_p
             deny | {"seconds": 1e9},
             deny | {"unknown": 1},
         ):
-            status, said = await ask(edge, wrong)
+            status, text = await ask(edge, wrong)
             assert status == 400, wrong
-            assert said.strip()
+            assert text.strip()
         assert await lists(edge.running) == 0
         assert "no network is on a list" in capsys.readouterr().out
 
@@ -107,10 +107,10 @@ async def test_changes_are_audited_and_a_page_in_a_browser_cannot_make_any(tmp_p
         changes = [(line["before"]["192.0.2.0/24"], line["after"]["192.0.2.0/24"]["list"]) for line in done]
         assert changes == [("none", "deny"), ("deny", "none")]
         refused = [line for line in edge.said("audit") if line["result"].startswith("refused: ")]
-        assert len(refused) == 11, "one for each that was not done"
+        assert len(refused) == 11, "one for each refused change"
         assert done[0]["actor"] == "127.0.0.1, no token"
 
 
-async def test_a_half_said_command_is_bad_usage(capsys):
+async def test_a_list_without_networks_is_bad_usage(capsys):
     assert main(["lists", "deny"]) == 2
     assert "name a list" in capsys.readouterr().err

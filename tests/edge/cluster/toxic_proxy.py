@@ -1,9 +1,9 @@
-"""A TCP proxy that does to a connection what networks do: it delays, and it loses one direction or both.
+"""A TCP proxy that treats a connection as networks do: it delays it, and it loses one direction or both.
 
-    toxic.delay_s = 0.2                 every piece comes so much later, each way
-    toxic.lost = {"there"}              nothing goes to the server any more; {"back"}: nothing comes from it
+    toxic.delay_s = 0.2                 every piece arrives 0.2 s later, in each direction
+    toxic.lost = {"there"}              nothing reaches the server; {"back"}: nothing comes from it
 
-What is lost comes when the way is open again, as TCP sends it once more. Connections are accepted, and silent.
+Lost pieces arrive when the direction is open again, as TCP sends them once more. Connections are accepted meanwhile.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class ToxicProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until either side ends it."""
+        """Carry one connection until either side ends it."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -74,7 +74,7 @@ class ToxicProxy:
 
 @contextlib.asynccontextmanager
 async def toxic_proxy(port: int) -> AsyncIterator[ToxicProxy]:
-    """In front of a server on this port of this machine."""
+    """Run a proxy in front of a server on this port of this machine."""
     proxy = ToxicProxy(port)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]

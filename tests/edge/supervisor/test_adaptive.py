@@ -1,4 +1,4 @@
-"""A room whose capacity follows its upstream: real workers, and a real upstream that becomes slow, fails, recovers."""
+"""A room whose capacity follows its upstream: real workers, and a real upstream that gets slow, fails and recovers."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ ROOM = {"capacity": {"admissions_per_second": CAPACITY, "adaptive": ADAPTIVE}}
 
 
 class Moody(Upstream):
-    """After `delay_s` it answers with `status`."""
+    """Answers with `status` after `delay_s`."""
 
     delay_s, status = 0.0, 200
 
@@ -33,7 +33,7 @@ class Moody(Upstream):
 
 @contextlib.asynccontextmanager
 async def visitors_inside(edge: Edge) -> AsyncIterator[None]:
-    """Eight who were let in and go on asking, on connections of their own, so that both workers have some."""
+    """Eight active visitors who send requests all the time, each on a new connection, so that both workers get some."""
 
     async def go_on() -> None:
         jar = aiohttp.CookieJar(unsafe=True)
@@ -54,7 +54,7 @@ async def visitors_inside(edge: Edge) -> AsyncIterator[None]:
 
 
 async def wait_factor(edge: Edge, low: float, high: float) -> None:
-    """Until the loop and both workers are there: the sum of what they hand out is what the factor says."""
+    """Wait until the factor is in this range and the capacities of both workers add up to it."""
 
     async def is_there() -> bool:
         room = await edge.room()
@@ -68,8 +68,10 @@ async def wait_factor(edge: Edge, low: float, high: float) -> None:
 
 
 async def test_the_capacity_follows_the_upstream_down_and_up(tmp_path: Path) -> None:
-    """Slow, it takes both workers down together, and well again up; status and metrics say so. What an operator changes
-    meanwhile is changed in proportion. Failures count however fast they come; switched off, the loop is gone."""
+    """A slow upstream lowers the capacity of both workers, a fast one raises it; status and metrics show it.
+
+    A change of the configured capacity applies in proportion. Failures count even if they are fast. Without the
+    setting the whole capacity is used."""
     shop = Moody()
     async with whole_edge(tmp_path, shop, room=copy.deepcopy(ROOM)) as edge, visitors_inside(edge):
         await wait_factor(edge, 1.0, 1.0)

@@ -1,4 +1,4 @@
-"""What an operator sees: the admin listener, the metrics, the log; and how a start that cannot work fails."""
+"""What an operator sees: the admin listener, the metrics, the log, and how a start that cannot work fails."""
 
 import asyncio
 import json
@@ -16,25 +16,26 @@ from yarl import URL
 from tests.edge.running import wait_until
 from tests.edge.whole import Visitor, settings, whole_edge
 
-#: All that may tell samples apart: none of them takes a value that a visitor chooses.
+#: All labels that samples may have. None of them takes a value that a visitor chooses.
 LABELS = {"outcome", "room", "reason", "kind", "command", "version", "le", "dependency"}
 PLACES = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
 async def raw(url: str, head: bytes) -> bytes:
-    """Send bytes as they are; what comes back until the edge closes."""
+    """Send bytes as they are; return everything until the edge closes the connection."""
     host, port = url.removeprefix("http://").rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(head)
     async with asyncio.timeout(10):
-        said = await reader.read()
+        response = await reader.read()
     writer.close()
-    return said
+    return response
 
 
 async def test_the_admin_listener(tmp_path: Path):
-    """Alive and ready; metrics are sums over the workers, each documented, with bounded labels whatever visitors send;
-    the status tells of every room and node; anything else is not there, and visitors see none of it."""
+    """Probes answer. Metrics are sums over the workers, documented, with bounded labels whatever visitors send.
+
+    The status shows every room and node. Other paths do not exist, and visitors reach none of them."""
     room = {"capacity": {"admissions_per_second": 0.02}}
     async with whole_edge(tmp_path, room=room) as edge:
         assert await edge.ask_admin("/livez") == (200, "alive\n")
@@ -53,7 +54,7 @@ async def test_the_admin_listener(tmp_path: Path):
             polls = counted.get('stanchion_polls_total{room="checkout"}')
             return (polls, requests, (await edge.room())["polled"]) == (20, 40, 20)
 
-        await wait_until(all_counted, "all requests and polls are counted, whichever worker had them")
+        await wait_until(all_counted, "all requests and polls of both workers are counted")
         assert len([node for node in (await edge.room())["nodes"] if node["polled"] > 0]) == 2
         after = await edge.metrics()
         assert after['stanchion_ticket_rejections_total{reason="malformed",room="checkout"}'] == 20
@@ -67,11 +68,11 @@ async def test_the_admin_listener(tmp_path: Path):
 
         for path in ("/livez", "/metrics", "/status"):
             answer = await raw(edge.running.url, b"GET %s HTTP/1.0\r\nHost: x\r\n\r\n" % path.encode())
-            assert b"the shop" in answer, "on the visitors' side these are the shop's paths"
+            assert b"the shop" in answer, "on the public listener these are the shop's paths"
 
 
 async def test_no_secret_gets_into_the_log(tmp_path: Path):
-    """Cookies, keys, queries and other headers stand in no log line, whatever went wrong with the request; every line
+    """No log line contains a cookie, a key, a query or another header, whatever was wrong with the request. Every line
     is a JSON object with time, level, node and message."""
     secret = "S3CR3T" * 8
     key = "a-key-for-tests-only-"
@@ -122,38 +123,38 @@ async def start_and_fail(tmp_path: Path, tree: dict[str, object]) -> tuple[int |
         env={**os.environ, "STANCHION_KEYS": "k" * 43},
     )
     async with asyncio.timeout(20):
-        _, said = await process.communicate()
-    return process.returncode, said.decode()
+        _, output = await process.communicate()
+    return process.returncode, output.decode()
 
 
 @pytest.mark.parametrize("which", ["listen", "admin"])
-async def test_a_taken_port_is_told(tmp_path: Path, which: str):
-    """Another program on the port: exit code 2 and one clear report, no half-started edge."""
+async def test_a_taken_port_is_a_configuration_error(tmp_path: Path, which: str):
+    """Another program uses the port: exit code 2, one report, and no half-started edge."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         changes = {"listen": [address]} if which == "listen" else {"admin": {"listen": address}}
-        code, said = await start_and_fail(tmp_path, settings("http://127.0.0.1:9", **changes))
+        code, output = await start_and_fail(tmp_path, settings("http://127.0.0.1:9", **changes))
     path = "listen[0]" if which == "listen" else "admin.listen"
     assert code == 2
-    assert said == f"listening: 1 fault\n  {path}: cannot listen on {address}: Address already in use\n"
+    assert output == f"listening: 1 fault\n  {path}: cannot listen on {address}: Address already in use\n"
 
 
 async def test_a_second_edge_on_the_same_port_is_refused(tmp_path: Path):
-    """Workers share their port among themselves, never with another edge that was started by mistake."""
+    """Workers share their port with each other, never with another edge that was started by mistake."""
     async with whole_edge(tmp_path) as edge:
         address = edge.running.url.replace("http://", "tcp://")
-        code, said = await start_and_fail(tmp_path, settings("http://127.0.0.1:9", listen=[address]))
+        code, output = await start_and_fail(tmp_path, settings("http://127.0.0.1:9", listen=[address]))
     assert code == 2
-    assert "Address already in use" in said
+    assert "Address already in use" in output
 
 
-async def test_with_a_token_only_probes_go_without(tmp_path: Path):
+async def test_only_probes_need_no_token(tmp_path: Path):
     admin = {"listen": "tcp://127.0.0.1:0", "token_env": "ADMIN_TOKEN"}
     token = "a-token-for-tests-only"
     async with whole_edge(tmp_path, environment={"ADMIN_TOKEN": token}, admin=admin, workers=1) as edge:
         assert [(await edge.ask_admin(path))[0] for path in ("/livez", "/readyz")] == [200, 200]
         for path in ("/status", "/metrics", "/lists", "//status", "/nothing", "/livez/../status"):
-            for said in (
+            for sent in (
                 "",
                 token,
                 f"Basic {token}",
@@ -162,11 +163,11 @@ async def test_with_a_token_only_probes_go_without(tmp_path: Path):
                 "Bearer",
                 "Bearer \xff",
             ):
-                headers = {"Authorization": said} if said else {}
+                headers = {"Authorization": sent} if sent else {}
                 async with aiohttp.ClientSession() as session:
                     url = URL(edge.running.admin + path, encoded=True)
                     async with session.get(url, headers=headers) as answer:
-                        assert answer.status == 401, f"{path} with {said!r}"
+                        assert answer.status == 401, f"{path} with {sent!r}"
         async with aiohttp.ClientSession() as session:
             for path in ("/status", "/metrics"):
                 headers = {"Authorization": f"Bearer {token}"}

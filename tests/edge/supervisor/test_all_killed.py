@@ -1,4 +1,4 @@
-"""Every worker is killed at the same moment, under load: what is kept, and what is lost."""
+"""Every worker is killed at the same moment, under load: what is kept and what is lost."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ class Counting(Upstream):
 
 
 class Orders(Load):
-    """Every request is an order of its own, sent once."""
+    """Every request is another order, sent once."""
 
     sent = 0
 
@@ -47,23 +47,27 @@ async def wait_served(load: Load, count: int) -> None:
     await wait_until(so_many, f"{count} orders are answered")
 
 
-async def test_only_what_was_in_hand_is_lost(tmp_path: Path) -> None:
-    """Places, passes, the count of the active and the stock are kept; each client sees one broken connection at most,
-    nobody an error page; no order arrives twice; there is no second burst."""
+async def test_only_requests_under_way_are_lost(tmp_path: Path) -> None:
+    """Places, passes, the stock and the count of active visitors are kept. Each client sees one broken connection at
+    most and no error page. No order arrives twice. There is no second burst."""
     shop = Counting()
     room = {"capacity": {"admissions_per_second": 0.02, "total_active_users": 50}}
     async with whole_edge(tmp_path, shop, room=room) as edge:
         visitors = [Visitor(edge) for _ in range(10)]
-        told = [await visitor.ask() for visitor in visitors]
-        inside = [visitor for visitor, (state, _) in zip(visitors, told, strict=True) if state == "admitted"]
-        waiting = [(visitor, said["first_seen"]) for visitor, (state, said) in zip(visitors, told, strict=True) if said]
+        shown = [await visitor.ask() for visitor in visitors]
+        inside = [visitor for visitor, (state, _) in zip(visitors, shown, strict=True) if state == "admitted"]
+        waiting = [
+            (visitor, document["first_seen"])
+            for visitor, (_, document) in zip(visitors, shown, strict=True)
+            if document
+        ]
         assert inside
         assert waiting
 
         async def is_reported() -> bool:
             return bool((await edge.room())["active"] == len(inside))
 
-        await wait_until(is_reported, "the active are counted")
+        await wait_until(is_reported, "active visitors are counted")
         before = set(await edge.running.worker_pids())
 
         async def are_replaced() -> bool:
@@ -85,12 +89,12 @@ async def test_only_what_was_in_hand_is_lost(tmp_path: Path) -> None:
         assert isinstance(broken[0], aiohttp.ClientError)
         errors = {what: count for what, count in load.seen.items() if what != "200"}
         assert sum(errors.values()) <= CLIENTS, errors
-        assert not [what for what in errors if what.isdigit()], f"nobody is told of an error: {errors}"
+        assert not [what for what in errors if what.isdigit()], f"a client saw an error page: {errors}"
         assert max(shop.orders.values()) == 1, "an order arrived twice"
         for visitor, first_seen in waiting:
-            state, said = await visitor.ask()
-            assert (state, said["first_seen"]) == ("waiting", first_seen)
+            state, document = await visitor.ask()
+            assert (state, document["first_seen"]) == ("waiting", first_seen)
         assert {(await visitor.ask())[0] for visitor in inside} == {"admitted"}
         assert {(await Visitor(edge).ask())[0] for _ in range(8)} == {"waiting"}, "a second burst"
-        await wait_until(is_reported, "the active are still counted")
+        await wait_until(is_reported, "active visitors are still counted")
         assert [node["restarts"] for node in (await edge.running.status())["nodes"]] == [1, 1]

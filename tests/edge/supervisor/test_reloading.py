@@ -1,4 +1,4 @@
-"""HUP: other settings without a restart, and nothing at all when they are faulty."""
+"""HUP: other settings without a restart, and no change at all if they have a fault."""
 
 import asyncio
 import copy
@@ -11,7 +11,7 @@ from tests.edge.whole import Edge, Visitor, whole_edge
 
 
 async def reload(edge: Edge) -> str:
-    """Send HUP; the word that the supervisor ends it with."""
+    """Send HUP; return the log message that ends the reload."""
     before = len(edge.running.log)
     edge.running.send(signal.SIGHUP)
     ends = ("settings reloaded", "reload refused")
@@ -26,8 +26,8 @@ async def reload(edge: Edge) -> str:
     return found()[0]
 
 
-async def test_who_is_held_is_answered_by_a_reload(tmp_path: Path):
-    """What they are nearly in for may not be there any more; without it their answer would be forgotten."""
+async def test_a_reload_answers_parked_polls(tmp_path: Path):
+    """The room that they wait for may not exist any more."""
     room = {"capacity": {"admissions_per_second": 0.1}, "polling": {"min_seconds": 10.0, "max_seconds": 20.0}}
     async with whole_edge(tmp_path, workers=1, room=room) as edge:
         assert (await Visitor(edge).ask())[0] == "admitted"
@@ -36,16 +36,18 @@ async def test_who_is_held_is_answered_by_a_reload(tmp_path: Path):
         tree = copy.deepcopy(edge.tree)
         tree["rooms"][0]["capacity"]["admissions_per_second"] = 0.5
         edge.rewrite(tree)
-        assert await reload(edge) == "settings reloaded"  # a rate at which they are nearly in, and the bucket empty
+        assert await reload(edge) == "settings reloaded"  # the visitor is near the front, the bucket empty
         address = urlsplit(edge.running.url)
-        reader, writer = await asyncio.open_connection(address.hostname, address.port)  # aiohttp would ask again if cut
+        reader, writer = await asyncio.open_connection(
+            address.hostname, address.port
+        )  # aiohttp would repeat a request that is cut
         cookie = "; ".join(f"{name}={value}" for name, value in mine.cookies.items())
         writer.write(f"GET /checkout HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: {cookie}\r\n\r\n".encode())
 
-        async def is_held() -> bool:
+        async def is_parked() -> bool:
             return await edge.running.metric('stanchion_parked_polls{room="checkout"}') == 1.0
 
-        await wait_until(is_held, "the answer is held")
+        await wait_until(is_parked, "the poll is parked")
         tree["rooms"][0]["capacity"]["admissions_per_second"] = 0.001
         edge.rewrite(tree)
         assert await reload(edge) == "settings reloaded"
@@ -54,13 +56,13 @@ async def test_who_is_held_is_answered_by_a_reload(tmp_path: Path):
 
 
 async def test_a_capacity_changes_live(tmp_path: Path):
-    """Another capacity takes effect without a restart: who waits keeps their place, who is in stays in, saved-up
-    admissions are not given out anew."""
+    """Another capacity applies without a restart. Visitors in line keep their place, active visitors stay, and there
+    is no second burst."""
     room = {"capacity": {"admissions_per_second": 0.02}}
     async with whole_edge(tmp_path, workers=1, room=room) as edge:
         first, second = Visitor(edge), Visitor(edge)
         assert (await first.ask())[0] == "admitted"
-        state, told = await second.ask()
+        state, document = await second.ask()
         assert state == "waiting"
         pids = await edge.running.worker_pids()
 
@@ -76,7 +78,7 @@ async def test_a_capacity_changes_live(tmp_path: Path):
         assert await edge.running.worker_pids() == pids
         assert (await first.ask())[0] == "admitted"
         again = await second.ask()
-        assert (again[0], again[1]["first_seen"]) == ("waiting", told["first_seen"])
+        assert (again[0], again[1]["first_seen"]) == ("waiting", document["first_seen"])
         assert (await Visitor(edge).ask())[0] == "waiting"
 
         tree["rooms"][0]["capacity"]["admissions_per_second"] = 200.0
@@ -86,11 +88,11 @@ async def test_a_capacity_changes_live(tmp_path: Path):
         async def is_in() -> bool:
             return (await second.ask())[0] == "admitted"
 
-        await wait_until(is_in, "the visitor gets in by the larger capacity")
+        await wait_until(is_in, "the visitor is admitted by the larger capacity")
 
 
 async def test_a_session_time_changes_live(tmp_path: Path):
-    """The count of active visitors begins anew, in memory that processes share; the workers live on."""
+    """The count of active visitors starts anew in the shared counters; the workers live on."""
     room = {"capacity": {"admissions_per_second": 100.0, "total_active_users": 3}, "session": {"duration_seconds": 60}}
     async with whole_edge(tmp_path, room=room) as edge:
         assert [(await Visitor(edge).ask())[0] for _ in range(3)] == ["admitted"] * 3
@@ -103,14 +105,14 @@ async def test_a_session_time_changes_live(tmp_path: Path):
         async def is_counted_anew() -> bool:
             return bool((await edge.room())["active"] == 0)
 
-        await wait_until(is_counted_anew, "nobody is counted")
+        await wait_until(is_counted_anew, "no active visitor is counted")
         assert await edge.running.worker_pids() == pids
         assert (await Visitor(edge).ask())[0] == "admitted"
 
 
 async def test_every_other_setting_changes_live(tmp_path: Path):
-    """Cookies, trusted proxies, the upstream's answer to `Host`, rooms, limits and logging are the new file's from the
-    reload on, for connections made before too."""
+    """Cookies, trusted proxies, the `Host` for the upstream, rooms, limits and logging follow the new file from the
+    reload on, for earlier connections too."""
     async with whole_edge(tmp_path) as edge:
         visitor = Visitor(edge)
         await visitor.ask(**{"X-Forwarded-For": "203.0.113.9"})
@@ -161,20 +163,20 @@ async def test_every_other_setting_changes_live(tmp_path: Path):
             return len(edge.said("request")) == before
 
         await wait_until(is_quiet, "the level is the new one")
-        assert len(edge.said("settings reloaded")) == 1, "the supervisor goes by the new level too"
+        assert len(edge.said("settings reloaded")) == 1, "the supervisor follows the new level too"
 
 
 async def test_a_faulty_file_changes_nothing(tmp_path: Path):
-    """The settings stay as they were, the log says every fault with its path, and serving goes on."""
+    """The settings stay as they were, the log names every fault with its path, and serving goes on."""
     async with whole_edge(tmp_path) as edge:
         tree = copy.deepcopy(edge.tree)
         tree["rooms"][0]["capacity"]["admissions_per_second"] = -1
         tree["wrokers"] = 3
         edge.rewrite(tree)
-        said = await reload(edge)
-        assert said.startswith("reload refused, the settings stay as they were")
-        assert "rooms[0].capacity.admissions_per_second: must be > 0, got -1" in said
-        assert "wrokers: unknown key (did you mean 'workers'?)" in said
+        message = await reload(edge)
+        assert message.startswith("reload refused, the settings stay as they were")
+        assert "rooms[0].capacity.admissions_per_second: must be > 0, got -1" in message
+        assert "wrokers: unknown key (did you mean 'workers'?)" in message
         edge.running.file.unlink()
         assert "cannot be read" in await reload(edge)
         assert (await Visitor(edge).ask())[0] == "admitted"
@@ -183,8 +185,8 @@ async def test_a_faulty_file_changes_nothing(tmp_path: Path):
         assert await reload(edge) == "settings reloaded"
 
 
-async def test_what_needs_a_restart_is_said(tmp_path: Path):
-    """A changed address or number of workers is named, kept as it was, and the rest takes effect."""
+async def test_settings_that_need_a_restart_are_named(tmp_path: Path):
+    """A changed address or number of workers is named and stays as it was; all other changes apply."""
     async with whole_edge(tmp_path, workers=1) as edge:
         tree = copy.deepcopy(edge.tree) | {"workers": 3, "listen": ["tcp://127.0.0.1:1"]}
         tree["rooms"][0]["capacity"]["admissions_per_second"] = 7.0
@@ -201,8 +203,8 @@ async def test_what_needs_a_restart_is_said(tmp_path: Path):
 
 
 async def test_keys_are_changed_without_losing_a_place(tmp_path: Path):
-    """A new key in front of the old one: tickets and passes of the old key go on; without the old key they are first
-    visits."""
+    """With a new key in front of the old one, tickets and passes of the old key still count. Without the old key they
+    are first visits."""
     old, new = "o" * 43, "n" * 43
     keys = tmp_path / "keys"
     keys.write_text(old)
@@ -211,15 +213,17 @@ async def test_keys_are_changed_without_losing_a_place(tmp_path: Path):
     async with whole_edge(tmp_path, workers=1, room=room, **source) as edge:
         inside, waiting = Visitor(edge), Visitor(edge)
         assert (await inside.ask())[0] == "admitted"
-        _, told = await waiting.ask()
+        _, document = await waiting.ask()
         keys.write_text(f"{new}\n{old}\n")
         await reload(edge)
         assert (await inside.ask())[0] == "admitted"
-        assert (await waiting.ask())[1]["first_seen"] == told["first_seen"]
+        assert (await waiting.ask())[1]["first_seen"] == document["first_seen"]
         keys.write_text(new)
         await reload(edge)
 
         async def are_strangers() -> bool:
-            return (await inside.ask())[0] == "waiting" and (await waiting.ask())[1]["first_seen"] != told["first_seen"]
+            return (await inside.ask())[0] == "waiting" and (await waiting.ask())[1]["first_seen"] != document[
+                "first_seen"
+            ]
 
-        await wait_until(are_strangers, "the old key counts no more")
+        await wait_until(are_strangers, "the old key no longer counts")

@@ -1,6 +1,6 @@
-"""No secret in anything that the edge writes or shows, whatever happens; no trace of its insides in its answers.
+"""The edge writes and shows no secret, whatever happens, and its responses show nothing of its internals.
 
-One edge with everything logged, a whole visit, operators at work, and all that can go wrong on the way.
+One edge that logs everything, a whole visit, operators at work, and everything that can go wrong.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.edge.cluster.redis_server import running_redis
 from tests.edge.running import wait_until
 from tests.edge.whole import Edge, Upstream, Visitor, whole_edge
 
-#: What must never show, by what it is. All of them are words of their own.
+#: What must never be shown, by its kind. All of them are distinct words.
 SECRETS = {
     name: f"{name}-wq7Zr1kP9xT4vB2n"
     for name in (
@@ -40,7 +40,7 @@ INSIDES = (b"Traceback", b".py", b"site-packages", b"aiohttp", b"Python/", b"uvl
 
 
 class Shop(Upstream):
-    """Says its stock in a way that cannot be understood, and hangs up on whoever asks for /crash."""
+    """Reports no stock that can be understood, and closes the connection of every request for /crash."""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path.startswith("/checkout/crash"):
@@ -52,18 +52,18 @@ class Shop(Upstream):
 
 
 class Onlooker:
-    """Asks for things and keeps all that was answered."""
+    """Sends requests and keeps all responses."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
-        self.answers: list[bytes] = []
+        self.responses: list[bytes] = []
 
     async def ask(self, url: str, method: str = "GET", **options: object) -> aiohttp.ClientResponse:
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.request(method, url, **options) as answer,
         ):
-            self.answers.append(repr(answer.raw_headers).encode() + await answer.read())
+            self.responses.append(repr(answer.raw_headers).encode() + await answer.read())
             return answer
 
     async def send(self, raw: bytes) -> None:
@@ -71,7 +71,7 @@ class Onlooker:
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(raw)
         writer.write_eof()
-        self.answers.append(await reader.read())
+        self.responses.append(await reader.read())
         writer.close()
 
 
@@ -104,25 +104,25 @@ async def test_nothing_secret_is_written_or_shown(tmp_path: Path):
             await _operate(edge, onlooker, keys.write_text)
             await server.kill()
 
-            async def redis_is_missed() -> bool:
+            async def has_noticed() -> bool:
                 return bool(edge.said("Redis cannot be reached"))
 
-            await wait_until(redis_is_missed, "the edge has noticed that Redis is gone")
-        shown = b"".join(onlooker.answers)
+            await wait_until(has_noticed, "the edge has noticed that Redis is gone")
+        shown = b"".join(onlooker.responses)
         for name, secret in {**SECRETS, **carried}.items():
             assert secret.encode() not in edge.running.output, f"{name} is in the log"
             if name not in carried:
                 assert secret.encode() not in shown, f"{name} was shown"
         for inside in INSIDES:
-            assert inside not in shown, f"an answer tells of the inside: {inside!r}"
-        assert edge.said("joined the other machines"), "the password for Redis was never used"
+            assert inside not in shown, f"a response shows internals: {inside!r}"
+        assert edge.said("joined the other machines"), "the password for Redis was not used"
         assert len(edge.said("request")) > 5, "nothing was logged, so that nothing could be found"
         assert {"done"} <= {line["result"] for line in edge.said("audit")}
         assert digest((SECRETS["newer-key"] * 2).encode()) in edge.running.output.decode()
 
 
 async def _visit(edge: Edge, onlooker: Onlooker) -> dict[str, str]:
-    """A visitor comes, waits, is let in, buys; returns what they carried."""
+    """A visitor arrives, waits, is admitted and buys; return the cookies they carried."""
     visitor = Visitor(edge)
     visitor.cookies["session"] = SECRETS["session-cookie"]
     carried: dict[str, str] = {}
@@ -137,7 +137,7 @@ async def _visit(edge: Edge, onlooker: Onlooker) -> dict[str, str]:
         carried[f"the cookie {len(carried)}"] = visitor.cookies["stanchion_checkout"]
         return state == "admitted"
 
-    await wait_until(is_in, "the visitor is let in")
+    await wait_until(is_in, "the visitor is admitted")
     cookie = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
     form = {"card": SECRETS["form-field"]}
     for path in ("/checkout/pay", "/checkout/crash", "/checkout/say/premium", "/checkout/say/complete"):
@@ -149,7 +149,7 @@ async def _visit(edge: Edge, onlooker: Onlooker) -> dict[str, str]:
 
 
 async def _go_wrong(edge: Edge, onlooker: Onlooker) -> None:
-    """Requests that nobody should send."""
+    """Send malformed requests."""
     garbage = SECRETS["fragment-of-garbage"].encode()
     host = b"Host: a\r\n"
     for raw in (
@@ -172,23 +172,23 @@ async def _go_wrong(edge: Edge, onlooker: Onlooker) -> None:
 
 
 async def _operate(edge: Edge, onlooker: Onlooker, write_keys: Callable[[str], object]) -> None:
-    """Looking, changing lists, another key, a key that is too short, another stock address."""
+    """Read the status, change lists, reload with another key, a key that is too short and another stock path."""
     admin = edge.running.admin
-    for said in (f"Bearer {SECRETS['token']}", f"Bearer {SECRETS['wrong-token']}", SECRETS["wrong-token"]):
+    for sent in (f"Bearer {SECRETS['token']}", f"Bearer {SECRETS['wrong-token']}", SECRETS["wrong-token"]):
         for path in ("/status", "/metrics", "/lists", "/nothing", f"/status?{SECRETS['query']}"):
-            answer = await onlooker.ask(admin + path, headers={"Authorization": said})
+            answer = await onlooker.ask(admin + path, headers={"Authorization": sent})
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
         for body in ('{"list": "deny", "networks": ["192.0.2.0/24"]}', "{", f'"{SECRETS["fragment-of-garbage"]}"'):
-            headers = {"Authorization": said, "Content-Type": "application/json"}
+            headers = {"Authorization": sent, "Content-Type": "application/json"}
             await onlooker.ask(admin + "/lists", "POST", data=body, headers=headers)
 
     async def reload(audited: int) -> None:
         edge.running.send(signal.SIGHUP)
 
-        async def is_told() -> bool:
+        async def is_audited() -> bool:
             return len([line for line in edge.said("audit") if line["action"] == "reload"]) >= audited
 
-        await wait_until(is_told, f"reload {audited}")
+        await wait_until(is_audited, f"reload {audited}")
 
     tree = copy.deepcopy(edge.tree)
     tree["rooms"][0]["stock"]["path"] = f"/stock?{SECRETS['newer-stock-query']}"

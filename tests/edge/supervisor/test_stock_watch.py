@@ -1,4 +1,4 @@
-"""The supervisor asks the shop for its stock, tells all workers, and survives a shop that does not answer."""
+"""The supervisor asks the shop for its stock, informs all workers, and goes on if the shop does not answer."""
 
 import copy
 from pathlib import Path
@@ -14,15 +14,15 @@ WATCHED = {"stock": {"path": "/stock?sale=launch", "interval_seconds": 0.1}}
 
 
 class Shop(Upstream):
-    """An upstream with an address for its stock. asked: how often it was asked."""
+    """An upstream with a path for its stock. asked: how often it was asked."""
 
     def __init__(self, free: int, held: int) -> None:
         super().__init__()
-        self.say(free, held)
+        self.set_stock(free, held)
         self.status = 200
         self.asked = 0
 
-    def say(self, free: int, held: int) -> None:
+    def set_stock(self, free: int, held: int) -> None:
         self.numbers = {"Stanchion-Stock": str(free), "Stanchion-Held": str(held)}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -38,28 +38,28 @@ async def states(edge: Edge) -> set[str]:
 
 
 async def wait_states(edge: Edge, expected: set[str]) -> None:
-    async def all_say_so() -> bool:
+    async def all_agree() -> bool:
         return await states(edge) == expected
 
-    await wait_until(all_say_so, f"all workers say {expected}")
+    await wait_until(all_agree, f"all workers answer {expected}")
 
 
-async def test_a_line_that_stands_still_hears_of_a_unit_that_came_back(tmp_path: Path):
-    """Nobody is inside, so no answer would tell: asking does, all workers; one unit lets in one visitor."""
+async def test_a_paused_line_learns_of_a_unit_that_came_back(tmp_path: Path):
+    """Nobody is inside, so no response reports it: asking does, for all workers. One unit admits one visitor."""
     shop = Shop(0, 2)
     async with whole_edge(tmp_path, shop, room=WATCHED) as edge:
         await wait_states(edge, {"sold_out"})
         visitors = [Visitor(edge) for _ in range(4)]
-        told = [await visitor.ask() for visitor in visitors]
-        assert {(state, document["held"]) for state, document in told} == {("sold_out", 2)}
-        shop.say(1, 1)
+        shown = [await visitor.ask() for visitor in visitors]
+        assert {(state, document["held"]) for state, document in shown} == {("sold_out", 2)}
+        shop.set_stock(1, 1)
 
-        async def somebody_is_in() -> bool:
+        async def one_is_admitted() -> bool:
             return "admitted" in [(await visitor.ask())[0] for visitor in visitors]
 
-        await wait_until(somebody_is_in, "the unit that came back lets somebody in")
+        await wait_until(one_is_admitted, "the unit that came back admits a visitor")
         assert [(await visitor.ask())[0] for visitor in visitors].count("admitted") == 1
-        shop.say(0, 0)
+        shop.set_stock(0, 0)
         await wait_states(edge, {"sold_out"})
         assert (await Visitor(edge).ask())[1]["poll_after_seconds"] is None
         room = await edge.room()
@@ -68,7 +68,7 @@ async def test_a_line_that_stands_still_hears_of_a_unit_that_came_back(tmp_path:
 
 
 async def test_a_shop_that_does_not_answer_changes_nothing(tmp_path: Path):
-    """The line goes on with what it knows; the fault is in status and metrics, and in the log once, as is its end."""
+    """The line goes on with what it knows. Status and metrics show the fault; the log names it and its end once."""
     shop = Shop(0, 3)
     async with whole_edge(tmp_path, shop, room=WATCHED) as edge:
         await wait_states(edge, {"sold_out"})
@@ -92,8 +92,7 @@ async def test_a_shop_that_does_not_answer_changes_nothing(tmp_path: Path):
         assert len(edge.said("reports its stock again")) == 1
 
 
-async def test_what_is_asked_changes_with_the_settings(tmp_path: Path):
-    """A reload starts and ends the asking."""
+async def test_a_reload_starts_and_ends_the_asking(tmp_path: Path):
     shop = Shop(5, 0)
     async with whole_edge(tmp_path, shop) as edge:
         assert (await edge.room())["stock_watch"] is None
@@ -114,9 +113,11 @@ async def test_what_is_asked_changes_with_the_settings(tmp_path: Path):
         assert shop.asked <= asked + 1
 
 
-async def test_an_unknown_stock_holds_the_rooms_that_say_so(tmp_path: Path):
-    """Fail open and fail closed, side by side: no answer from the start, then one, then none again. Who waits in the
-    closed room keeps the place, who is in stays in, and status and metrics name what is missing."""
+async def test_an_unknown_stock_pauses_the_rooms_whose_settings_say_so(tmp_path: Path):
+    """Fail open and fail closed, side by side: no response at the start, then one, then none again.
+
+    Visitors in line in the closed room keep their place, active ones stay, and status and metrics name what is
+    missing."""
     shop = Shop(100, 0)
     shop.status = 500
     shared = {"capacity": {"admissions_per_second": 100.0}, "polling": {"min_seconds": 0.2, "max_seconds": 1.0}}
@@ -127,7 +128,7 @@ async def test_an_unknown_stock_holds_the_rooms_that_say_so(tmp_path: Path):
     async with whole_edge(tmp_path, shop, rooms=rooms) as edge:
         opened, closed = Visitor(edge), Visitor(edge)
         assert (await opened.ask("/admit"))[0] == "admitted"
-        state, told = await closed.ask("/hold")
+        state, document = await closed.ask("/hold")
         assert state == "waiting"
         shop.status = 200
 
@@ -137,13 +138,13 @@ async def test_an_unknown_stock_holds_the_rooms_that_say_so(tmp_path: Path):
         async def wait_missing(missing: list[str]) -> None:
             metric = 'stanchion_room_missing_dependency{dependency="stock",room="%s"}'
 
-            async def is_said() -> bool:
+            async def is_shown() -> bool:
                 metrics = await edge.metrics()
-                said = {room["room"]: room["missing"] for room in (await edge.running.status())["rooms"]}
+                shown = {room["room"]: room["missing"] for room in (await edge.running.status())["rooms"]}
                 counted = metrics.get(metric % "hold"), metrics.get(metric % "admit")
-                return counted == (len(missing), 0) and said == {"hold": missing, "admit": []}
+                return counted == (len(missing), 0) and shown == {"hold": missing, "admit": []}
 
-            await wait_until(is_said, f"status and metrics say that {missing} is missing")
+            await wait_until(is_shown, f"status and metrics say that {missing} is missing")
 
         await wait_until(is_in, "the stock is known and the closed room opens")
         await wait_missing([])
@@ -151,5 +152,5 @@ async def test_an_unknown_stock_holds_the_rooms_that_say_so(tmp_path: Path):
         await wait_missing(["stock"])
         assert {(await Visitor(edge).ask("/hold"))[0] for _ in range(6)} == {"waiting"}
         assert {(await Visitor(edge).ask("/admit"))[0] for _ in range(6)} == {"admitted"}
-        assert (await closed.ask("/hold"))[0] == "admitted", "who is in stays in"
-        assert told["first_seen"]
+        assert (await closed.ask("/hold"))[0] == "admitted", "an active visitor stays"
+        assert document["first_seen"]

@@ -1,4 +1,4 @@
-"""How the edge stops: readiness first, what is under way next, nothing left behind."""
+"""How the edge stops: readiness fails, requests under way finish, nothing is left behind."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ ENDLESS_S = 86_400.0
 
 
 async def read_stream(edge: Edge, name: str) -> bytes:
-    """A visitor's long answer, to its end."""
+    """Read a long response to its end."""
     async with aiohttp.ClientSession() as session, session.get(f"{edge.running.url}/stream/{name}") as answer:
         return await answer.read()
 
@@ -36,16 +36,16 @@ async def wait_not_ready(edge: Edge) -> None:
     await wait_until(is_not_ready, "readiness fails")
 
 
-async def wait_said(edge: Edge, text: str) -> None:
-    async def was_said() -> bool:
+async def wait_logged(edge: Edge, text: str) -> None:
+    async def is_logged() -> bool:
         return bool(edge.said(text))
 
-    await wait_until(was_said, text)
+    await wait_until(is_logged, text)
 
 
 async def test_term_fails_readiness_then_finishes_what_is_under_way(tmp_path: Path):
-    """After TERM: not ready, still serving for the delay; then streams may end within the grace time, longer ones are
-    cut; exit code 0, no process left."""
+    """After TERM the edge is not ready and serves on for the delay. Then streams may end within the grace time; longer
+    ones are cut. The exit code is 0 and no process is left."""
     async with whole_edge(tmp_path, shutdown={"delay_seconds": 1.5, "grace_seconds": 1.0}) as edge:
         pids = await edge.running.worker_pids()
         assert (await edge.ask_admin("/readyz"))[0] == 200
@@ -59,7 +59,7 @@ async def test_term_fails_readiness_then_finishes_what_is_under_way(tmp_path: Pa
             visitor = Visitor(edge)
             assert (await visitor.ask())[0] == "admitted"
             assert (await edge.ask_admin("/livez"))[0] == 200
-            await wait_said(edge, "draining")
+            await wait_logged(edge, "draining")
             edge.upstream.open["short"].set()
         assert (await short).endswith(b"end")
         [cut] = (await long)[0]
@@ -72,7 +72,7 @@ async def test_term_fails_readiness_then_finishes_what_is_under_way(tmp_path: Pa
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGQUIT]], ids=["int", "term-then-quit"])
 async def test_int_is_quick(tmp_path: Path, signals: list[signal.Signals]):
-    """INT and QUIT wait for no delay and give streams a second, also when a TERM came before and is being patient."""
+    """INT and QUIT skip the delay and give streams one second, also after a TERM that waits longer."""
     async with whole_edge(tmp_path, shutdown={"delay_seconds": ENDLESS_S, "grace_seconds": ENDLESS_S}) as edge:
         pids = await edge.running.worker_pids()
         stream = asyncio.ensure_future(read_stream(edge, "endless"))
@@ -87,13 +87,13 @@ async def test_int_is_quick(tmp_path: Path, signals: list[signal.Signals]):
         assert not any(map(is_alive, pids))
 
 
-async def test_int_ends_a_patient_drain(tmp_path: Path):
-    """An operator who has waited long enough for the last stream says INT."""
+async def test_int_shortens_a_drain(tmp_path: Path):
+    """An operator no longer wants to wait for the last stream."""
     async with whole_edge(tmp_path, shutdown={"grace_seconds": ENDLESS_S}) as edge:
         stream = asyncio.ensure_future(read_stream(edge, "endless"))
         await wait_for_streams(edge, 1)
         edge.running.send(signal.SIGTERM)
-        await wait_said(edge, "draining")
+        await wait_logged(edge, "draining")
         edge.running.send(signal.SIGINT)
         assert await edge.running.wait_ended() == 0
         with pytest.raises(aiohttp.ClientError):
@@ -101,7 +101,7 @@ async def test_int_ends_a_patient_drain(tmp_path: Path):
 
 
 async def test_a_worker_that_hangs_does_not_keep_the_edge_from_ending(tmp_path: Path):
-    """Who has not ended some seconds after the grace time is killed, and the log says so."""
+    """A worker that has not ended some seconds after the grace time is killed, and the log says so."""
     async with whole_edge(tmp_path, workers=1, shutdown={"grace_seconds": 0.1}) as edge:
         [pid] = await edge.running.worker_pids()
         os.kill(pid, signal.SIGSTOP)
@@ -113,7 +113,7 @@ async def test_a_worker_that_hangs_does_not_keep_the_edge_from_ending(tmp_path: 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_while_workers_start_leaves_nothing(tmp_path: Path, name: signal.Signals):
-    """A signal in the moment between a worker's start and its first word ends that worker too."""
+    """A signal between a worker's start and its first message ends that worker too."""
     file = tmp_path / "edge.yaml"
     file.write_text(yaml.safe_dump(settings("http://127.0.0.1:9")))
     process = await asyncio.create_subprocess_exec(
@@ -130,14 +130,14 @@ async def test_a_stop_while_workers_start_leaves_nothing(tmp_path: Path, name: s
     await wait_until(has_a_child, "a worker is started")
     process.send_signal(name)
     async with asyncio.timeout(20):
-        _, said = await process.communicate()
-    assert process.returncode == 0, said.decode()
-    assert b"Traceback" not in said, said.decode()
+        _, output = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert b"Traceback" not in output, output.decode()
     assert not any(map(is_alive, started))
 
 
-async def test_signals_to_the_whole_group_are_the_supervisors_to_hear(tmp_path: Path):
-    """systemd sends TERM to every process of a service: workers still wait for the supervisor's word."""
+async def test_workers_ignore_signals_to_the_whole_group(tmp_path: Path):
+    """systemd sends TERM to every process of a service; workers wait for the supervisor's `Drain`."""
     async with whole_edge(tmp_path, shutdown={"delay_seconds": ENDLESS_S}) as edge:
         for pid in await edge.running.worker_pids():
             for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -152,7 +152,7 @@ async def test_signals_to_the_whole_group_are_the_supervisors_to_hear(tmp_path: 
 
 
 async def test_workers_end_when_the_supervisor_is_killed(tmp_path: Path):
-    """Nobody is left to serve by settings that nobody can change."""
+    """No worker may serve by settings that no operator can change."""
     async with whole_edge(tmp_path) as edge:
         pids = await edge.running.worker_pids()
         edge.running.send(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Workers on one port: their parts of the capacity, and what a worker's death means to visitors."""
+"""Workers on one port: their shares of the capacity, and what a worker's death means for visitors."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from tests.edge.whole import Edge, Visitor, whole_edge
 
 
 async def kill_worker(edge: Edge, index: int = 0) -> int:
-    """kill -9, and wait for the next one to serve; the pid of the one killed."""
+    """Kill a worker with KILL and wait until the next one serves; return the pid of the killed one."""
     [node] = [node for node in (await edge.running.status())["nodes"] if node["node"] == index]
     os.kill(node["pid"], signal.SIGKILL)
 
@@ -26,7 +26,7 @@ async def kill_worker(edge: Edge, index: int = 0) -> int:
 
 
 async def test_workers_share_a_port_and_the_capacity(tmp_path: Path):
-    """Each worker hands out capacity / (machines * workers), visitors reach all of them by one address."""
+    """Each worker hands out capacity / (machines * workers), and visitors reach all of them at one address."""
     room = {"capacity": {"admissions_per_second": 16.0}}
     async with whole_edge(tmp_path, cluster={"nodes": 2}, room=room) as edge:
         for _ in range(24):
@@ -36,7 +36,7 @@ async def test_workers_share_a_port_and_the_capacity(tmp_path: Path):
             nodes = (await edge.room())["nodes"]
             return len(nodes) == 2 and all(node["polled"] > 0 for node in nodes)
 
-        await wait_until(both_report, "both workers were asked")
+        await wait_until(both_report, "both workers were polled")
         room_now = await edge.room()
         assert [node["admissions_per_second"] for node in room_now["nodes"]] == [4.0, 4.0]
         assert room_now["admissions_per_second"] == 8.0
@@ -44,21 +44,21 @@ async def test_workers_share_a_port_and_the_capacity(tmp_path: Path):
         assert len(set(pids)) == 2
 
 
-async def test_a_killed_worker_costs_nobody_their_place(tmp_path: Path):
-    """Over a kill -9: those who wait keep their place, those who are in stay in, nobody sees an error, no second
-    burst, and the counters go on."""
+async def test_a_killed_worker_costs_no_visitor_their_place(tmp_path: Path):
+    """Over a KILL, visitors in line keep their place and active visitors stay. No visitor sees an error, there is no
+    second burst, and the counters go on."""
     room = {"capacity": {"admissions_per_second": 0.02, "burst_seconds": 1.0}}
     async with whole_edge(tmp_path, room=room) as edge:
         inside: list[Visitor] = []
         waiting: list[tuple[Visitor, str]] = []
         for _ in range(12):
             visitor = Visitor(edge)
-            state, told = await visitor.ask()
+            state, document = await visitor.ask()
             if state == "admitted":
                 inside.append(visitor)
             else:
-                waiting.append((visitor, told["first_seen"]))
-        assert 1 <= len(inside) <= 2, "a node's bucket holds one at least"
+                waiting.append((visitor, document["first_seen"]))
+        assert 1 <= len(inside) <= 2, "a node's bucket holds at least one token"
 
         async def is_counted() -> bool:
             return (await edge.metrics()).get('stanchion_admissions_total{room="checkout"}') == len(inside)
@@ -77,8 +77,8 @@ async def test_a_killed_worker_costs_nobody_their_place(tmp_path: Path):
             await kill_worker(edge)
             replaced.set()
         for visitor, first_seen in waiting:
-            state, told = await visitor.ask()
-            assert (state, told["first_seen"]) == ("waiting", first_seen)
+            state, document = await visitor.ask()
+            assert (state, document["first_seen"]) == ("waiting", first_seen)
         for _ in range(8):
             assert (await Visitor(edge).ask())[0] == "waiting"
         after = await edge.metrics()
@@ -91,8 +91,8 @@ async def test_a_killed_worker_costs_nobody_their_place(tmp_path: Path):
 
 
 async def test_a_crash_loop_backs_off_and_admits_no_burst(tmp_path: Path):
-    """A worker that dies at once, again and again, is restarted ever more slowly; each starts with an empty bucket,
-    even when the one before it died before it could report."""
+    """A worker that dies again and again is restarted ever more slowly. Each one starts with an empty bucket, even if
+    the one before it died before it could report."""
     room = {"capacity": {"admissions_per_second": 0.02, "burst_seconds": 300.0}}
     async with whole_edge(tmp_path, workers=1, room=room) as edge:
         for _ in range(3):
@@ -108,8 +108,8 @@ async def test_a_crash_loop_backs_off_and_admits_no_burst(tmp_path: Path):
 
 
 async def test_active_visitors_are_counted_over_all_workers(tmp_path: Path):
-    """total_active_users holds whichever worker is asked, over a worker's death, and frees a place at once when the
-    upstream says that a session is complete."""
+    """total_active_users holds at every worker and over a worker's death. A session that the upstream completes makes
+    room at once."""
     room = {"capacity": {"admissions_per_second": 100.0, "total_active_users": 3}}
     async with whole_edge(tmp_path, room=room) as edge:
         visitors = [Visitor(edge) for _ in range(12)]
@@ -121,30 +121,30 @@ async def test_active_visitors_are_counted_over_all_workers(tmp_path: Path):
         leaving = visitors[states.index("admitted")]
         assert (await leaving.ask("/checkout/say/complete"))[0] == "admitted"
 
-        async def somebody_enters() -> bool:
+        async def one_is_admitted() -> bool:
             return "admitted" in [(await visitor.ask())[0] for visitor in others]
 
-        await wait_until(somebody_enters, "the place goes to the next one")
+        await wait_until(one_is_admitted, "the next visitor is admitted")
         states = [(await visitor.ask())[0] for visitor in visitors if visitor is not leaving]
         assert states.count("admitted") == 3
 
 
-async def test_what_the_upstream_says_reaches_every_worker(tmp_path: Path):
-    """Sold out at one worker is sold out at all, at those started later too."""
+async def test_a_room_that_is_sold_out_at_one_worker_is_sold_out_at_all(tmp_path: Path):
+    """Also at workers that start later."""
     async with whole_edge(tmp_path) as edge:
         assert (await Visitor(edge).ask("/checkout/say/sold-out"))[0] == "admitted"
 
-        async def all_know() -> bool:
+        async def all_agree() -> bool:
             return {(await Visitor(edge).ask())[0] for _ in range(8)} == {"sold_out"}
 
-        await wait_until(all_know, "all workers say sold out")
+        await wait_until(all_agree, "all workers answer that the room is sold out")
         await kill_worker(edge, 0)
         await kill_worker(edge, 1)
         assert {(await Visitor(edge).ask())[0] for _ in range(8)} == {"sold_out"}
 
 
-async def test_only_the_connections_in_hand_break(tmp_path: Path):
-    """Whoever a killed worker was talking to sees a broken connection; who waited to be taken is served by the next."""
+async def test_a_killed_worker_breaks_only_connections_that_it_had_accepted(tmp_path: Path):
+    """Connections in its backlog are served by the next worker."""
     async with whole_edge(tmp_path, workers=1) as edge:
         async with (
             aiohttp.ClientSession() as session,
@@ -155,5 +155,5 @@ async def test_only_the_connections_in_hand_break(tmp_path: Path):
             os.kill(pid, signal.SIGKILL)
             with pytest.raises(aiohttp.ClientError):
                 await answer.read()
-        told = await asyncio.gather(*(Visitor(edge).ask() for _ in range(5)))
-        assert [state for state, _ in told] == ["admitted"] * 5
+        shown = await asyncio.gather(*(Visitor(edge).ask() for _ in range(5)))
+        assert [state for state, _ in shown] == ["admitted"] * 5

@@ -1,1 +1,1 @@
-"""A whole edge: supervisor, workers, shop, real sockets and signals."""
+"""Workers: their schedule, and what a whole edge does under load."""

@@ -1,6 +1,6 @@
-"""The wall clock is set while visitors wait: no burst, no standstill, and nobody loses their place.
+"""The wall clock is set while visitors wait: no burst, no standstill, and no visitor loses their place.
 
-Workers that were there carry them over, and so do workers that were started since.
+Running workers carry places over, and so do workers that start later.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ RATE = 2.0
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
-def arrived(told: Tree) -> float | None:
-    """Unix time; None of somebody who is in."""
-    return datetime.fromisoformat(told["first_seen"]).timestamp() if told else None
+def arrived(document: Tree) -> float | None:
+    """Return the Unix time of a visitor's arrival, None if they are admitted."""
+    return datetime.fromisoformat(document["first_seen"]).timestamp() if document else None
 
 
 @pytest.mark.parametrize(("step_s", "kill"), [(3600, False), (-3600, False), (-3600, True)])
@@ -40,7 +40,7 @@ async def test_a_clock_that_is_set_by_an_hour(tmp_path: Path, step_s: int, kill:
         places = {visitor: arrived((await visitor.ask())[1]) for visitor in waiting}
         stepped = tmp_path / "stepped"
         stepped.write_text(f"{step_s:+d}")
-        stepped.replace(clock)  # a clock is never half set: nobody may read a file that is just being written
+        stepped.replace(clock)  # in one step, so that no process reads a file that is only half written
         if kill:
             for pid in await edge.running.worker_pids():
                 os.kill(pid, signal.SIGKILL)
@@ -49,12 +49,12 @@ async def test_a_clock_that_is_set_by_an_hour(tmp_path: Path, step_s: int, kill:
         began, admitted_s, in_line = time.monotonic(), [], set(waiting)
         while waiting and time.monotonic() - began < DEADLINE_S:
             for visitor in list(waiting):
-                state, told = await visitor.ask()
+                state, document = await visitor.ask()
                 if state == "admitted":
                     waiting.remove(visitor)
                     admitted_s.append(time.monotonic() - began)
                 elif places[visitor]:
-                    assert arrived(told) == pytest.approx(places[visitor] + carried_s, abs=0.5)
+                    assert arrived(document) == pytest.approx(places[visitor] + carried_s, abs=0.5)
             await asyncio.sleep(0.1)
         assert not waiting, "the line stands still"
         for at, when_s in enumerate(admitted_s):

@@ -1,4 +1,4 @@
-"""A process that has hardly any file descriptors, and more visitors than that, each of whom needs two."""
+"""A process with few file descriptors, and more visitors than that, each of whom needs two."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ ASK = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Slow(Upstream):
-    """Answers nobody before `is_open`."""
+    """Answers no request before `is_open`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,9 +29,9 @@ class Slow(Upstream):
         return web.Response(text="the shop")
 
 
-async def test_out_of_descriptors_newcomers_wait_and_nobody_is_dropped(tmp_path: Path) -> None:
-    """Every visitor who is in holds a connection to the shop too. Those for whom there is no room wait in the kernel's
-    queue; no connection is reset, no request fails for want of a descriptor, and all are served in the end."""
+async def test_without_descriptors_newcomers_wait_and_no_visitor_is_dropped(tmp_path: Path) -> None:
+    """Every accepted visitor also holds a connection to the shop. The others wait in the kernel's queue: no connection
+    is reset, no request fails for lack of a descriptor, and all are served in the end."""
     prlimit = shutil.which("prlimit")
     assert prlimit, "util-linux is missing"
     shop = Slow()
@@ -45,16 +45,16 @@ async def test_out_of_descriptors_newcomers_wait_and_nobody_is_dropped(tmp_path:
 
             async def visit() -> str:
                 reader, writer = await asyncio.open_connection(host, int(port))
-                said = ""
+                statuses = ""
                 try:
-                    for _ in range(2):  # who is in stays in, and is served again on the same connection
+                    for _ in range(2):  # the second request on the same connection is served too
                         writer.write(ASK)
                         head = await reader.readuntil(b"\r\n\r\n")
-                        said += head[9:12].decode()
+                        statuses += head[9:12].decode()
                         await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
                 finally:
                     writer.close()
-                return said
+                return statuses
 
             async def is_full() -> bool:
                 metrics = await edge.metrics()
@@ -65,7 +65,7 @@ async def test_out_of_descriptors_newcomers_wait_and_nobody_is_dropped(tmp_path:
 
             async with asyncio.TaskGroup() as group:
                 visits = [group.create_task(visit()) for _ in range(VISITORS)]
-                await wait_until(is_full, "no more are accepted, and all who are in are being served")
+                await wait_until(is_full, "no more connections are accepted, and all accepted ones are served")
                 assert shop.asked < DESCRIPTORS / 2
                 assert len(os.listdir(f"/proc/{pid}/fd")) < DESCRIPTORS
                 assert not any(visit.done() for visit in visits)
