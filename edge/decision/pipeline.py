@@ -31,6 +31,7 @@ from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.upstream_commands import UpstreamCommands
 from edge.decision.waiting_responses import WaitingResponses
+from edge.messages.cluster import RoomEvent
 from edge.messages.context import RequestContext
 from edge.messages.decider import Decider
 from edge.messages.head import RequestHead
@@ -40,7 +41,6 @@ from edge.rooms.binding import Binding
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.redemption import RedemptionClient, admitted_in
 from edge.rooms.room import Room
-from edge.messages.cluster import RoomEvent
 from edge.rooms.table import RoomTable
 from edge.settings.model import CookieSettings
 from edge.shield.shield import Shield

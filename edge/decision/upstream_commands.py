@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from edge.decision.context import DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.premium import Premium
+from edge.messages.cluster import RoomEvent
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Forward, Headers
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
-from edge.messages.cluster import RoomEvent
 from edge.rooms.stock import news_in
 from waiting_room.ticket import ID_BYTES, Pass
 

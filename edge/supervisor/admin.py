@@ -89,7 +89,7 @@ class AdminListener:
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text="a token is required\n")
         return await handler(request)
 
-    def _caller(self, request: web.Request) -> str:
+    def _actor(self, request: web.Request) -> str:
         """Return the caller as the audit line names it."""
         token = "no token" if self._token is None else f"token {digest(self._token)}"
         return f"{request.remote}, {token}"
@@ -98,10 +98,10 @@ class AdminListener:
         return _json({"entries": self._supervisor.lists.status()})
 
     async def _change_lists(self, request: web.Request) -> web.Response:
-        caller = self._caller(request)
+        actor = self._actor(request)
 
         def refused(status: int, reason: str) -> web.Response:
-            audit(caller, "change lists", f"refused: {reason}")
+            audit(actor, "change lists", f"refused: {reason}")
             return web.Response(status=status, text=f"{reason}\n")
 
         if request.content_type != "application/json":
@@ -110,7 +110,7 @@ class AdminListener:
             return refused(403, "without a token, changes are accepted on loopback addresses only")
         try:
             change = Change.model_validate_json(await request.read())
-            return _json(self._supervisor.lists.change(caller, change.list, change.networks, change.seconds))
+            return _json(self._supervisor.lists.change(actor, change.list, change.networks, change.seconds))
         except ValidationError as fault:
             errors = fault.errors(include_input=False)
             return refused(400, "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors))

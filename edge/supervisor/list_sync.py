@@ -61,10 +61,10 @@ class ListSync:
         lists = {"allow": abuse.allow + allow, "deny": abuse.deny + deny}
         return settings.model_copy(update={"abuse": abuse.model_copy(update=lists)})
 
-    def change(self, who: str, which: str, networks: Sequence[str], seconds: float) -> dict[str, Any]:
+    def change(self, actor: str, which: str, networks: Sequence[str], seconds: float) -> dict[str, Any]:
         """Put networks on a list for some seconds; return which list they were on and are on now.
 
-        who: the operator, for the audit line. Raises ValueError if any of them cannot be; then nothing has changed.
+        actor: the operator, for the audit line. Raises ValueError if any of them cannot be; then nothing has changed.
         """
         if not 0 < seconds <= MAX_SECONDS:
             raise ValueError(f"seconds must be above 0 and at most {MAX_SECONDS:g}, got {seconds:g}")
@@ -72,7 +72,7 @@ class ListSync:
         trial.merge(self._lists.entries_json(), now)
         before = {network: trial.change(network, which, now + seconds, now) for network in networks}
         after = {network: {"list": which, "seconds": seconds} for network in networks}
-        audit(who, "change lists", "done", before, after)
+        audit(actor, "change lists", "done", before, after)
         self._lists = trial
         self._changed.set()
         self._publish()

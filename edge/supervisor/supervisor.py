@@ -154,13 +154,13 @@ class Supervisor:
                 for helper in helpers:
                     helper.cancel()
 
-    def reload(self, who: str = "signal HUP") -> bool:
+    def reload(self, actor: str = "signal HUP") -> bool:
         """Read the settings again and send them to the workers. Return False if they have a fault: nothing changed."""
         try:
             fresh, keys = self._source()
         except ConfigurationError as fault:
             log.error("reload refused, the settings stay as they were: %s", fault)
-            audit(who, "reload", f"refused: {fault}")
+            audit(actor, "reload", f"refused: {fault}")
             return False
         changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
         # A section is kept as a whole: `cluster.nodes` without the Redis that was to come with it means another share.
@@ -169,11 +169,11 @@ class Supervisor:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
         if len(self._counter_rows.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
             log.error("reload refused: more than %d rooms in the life of a process; restart it", MAX_ROOMS)
-            audit(who, "reload", f"refused: more than {MAX_ROOMS} rooms")
+            audit(actor, "reload", f"refused: more than {MAX_ROOMS} rooms")
             return False
         result = f"done, but for {', '.join(changed)}, until the next start" if changed else "done"
         fresh = fresh.model_copy(update=keep)
-        audit(who, "reload", result, *changes(self.settings, fresh, self._keys, keys))
+        audit(actor, "reload", result, *changes(self.settings, fresh, self._keys, keys))
         self.settings, self._keys = fresh, keys
         self._assign_counter_rows()
         self._use_settings()

@@ -12,7 +12,7 @@ from controller import FairnessSnapshot, GateSnapshot
 from edge.messages.processes import Report, RoomReport, UpstreamSample
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
-from edge.rooms.upstream_health import Health
+from edge.rooms.upstream_health import UpstreamHealth
 from edge.worker.schedule import due_at
 
 __all__ = ["Reporter"]
@@ -74,6 +74,6 @@ class Reporter:
             metrics.missing.labels(room.name, name).set(name in missing)
 
 
-def _sample(health: Health, now: float) -> UpstreamSample:
+def _sample(health: UpstreamHealth, now: float) -> UpstreamSample:
     answered = health.take(now)
     return UpstreamSample(answered.count, answered.slowness, answered.failed)

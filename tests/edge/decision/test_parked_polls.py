@@ -8,10 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from edge.messages.verdict import Answer, Deferred, Forward, Verdict
-from edge.rooms.redemption import RedemptionClient
 from edge.messages.cluster import RoomEvent
 from edge.messages.processes import RedemptionQuestion
+from edge.messages.verdict import Answer, Deferred, Forward, Verdict
+from edge.rooms.redemption import RedemptionClient
 from tests.edge.decision.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
 from tests.edge.running import one_room, running_edge, running_upstream
 from waiting_room.ticket import new_ticket

@@ -11,4 +11,6 @@ def test_the_text_of_a_configure_shows_no_key() -> None:
 
 def test_an_answer_carries_what_identifies_its_question() -> None:
     question = RedemptionQuestion(7, "checkout", "ticket", "", "record", False)
-    assert question.answered("already_redeemed", "other") == RedemptionAnswer(7, "checkout", "ticket", "already_redeemed", "other")
+    assert question.answered("already_redeemed", "other") == RedemptionAnswer(
+        7, "checkout", "ticket", "already_redeemed", "other"
+    )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.messages.verdict import Deferred, Verdict
 from edge.messages.processes import Outcome, RedemptionQuestion
+from edge.messages.verdict import Deferred, Verdict
 from edge.rooms.redemption import RedemptionClient, record_of
 from tests.edge.conftest import KEYS
 from tests.edge.decision.test_pipeline import NOW, YAML, status

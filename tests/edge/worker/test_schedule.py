@@ -1,4 +1,4 @@
-"""Rooms in which nothing happens cost little, however many: they take their steps in turn."""
+"""Quiet rooms cost little, however many there are: only some of them take part in each step."""
 
 from types import SimpleNamespace
 
@@ -13,15 +13,15 @@ def rooms(count: int, busy: tuple[int, ...] = ()) -> list[SimpleNamespace]:
 
 
 @pytest.mark.parametrize("count", [0, 1, QUIET_AT_ONCE, QUIET_AT_ONCE + 1, 500])
-def test_every_room_has_its_turn_and_no_step_has_many(count: int) -> None:
+def test_every_room_takes_part_and_no_step_has_many_rooms(count: int) -> None:
     all_rooms = rooms(count)
     steps = -(-count // QUIET_AT_ONCE)
-    turns = [due_at(all_rooms, step) for step in range(7, 7 + steps)]
-    assert sorted(room.at for turn in turns for room in turn) == list(range(count))
-    assert all(len(turn) <= QUIET_AT_ONCE for turn in turns)
+    due = [due_at(all_rooms, step) for step in range(7, 7 + steps)]
+    assert sorted(room.at for step in due for room in step) == list(range(count))
+    assert all(len(step) <= QUIET_AT_ONCE for step in due)
 
 
-def test_a_busy_room_takes_every_step() -> None:
+def test_a_busy_room_takes_part_in_every_step() -> None:
     all_rooms = rooms(500, busy=(3, 77))
     assert all({3, 77} <= {room.at for room in due_at(all_rooms, step)} for step in range(20))
 
@@ -34,7 +34,7 @@ def test_a_gate_is_busy_from_the_first_poll_until_its_line_is_empty_and_calm() -
     assert not gate.is_quiet
     for step in range(2, 400):
         gate.tick(step / 10)
-        if step in (30, 31):  # two more: the second has to wait
+        if step in (30, 31):  # two more visitors: the second has to wait
             gate.decide(step / 10, step / 10, 0.5)
         assert not gate.is_quiet or step > 100
     assert gate.is_quiet
