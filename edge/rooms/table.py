@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 
 from controller import CELLS, Gate, GateSettings
-from edge.rooms.paths import PrefixIndex, compile_globs, readings
 from edge.rooms.room import Room
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
+from edge.support.paths import PathSet, PrefixIndex, covers_text, readings
 from waiting_room.assets import Assets
 from waiting_room.page import WaitingPage
 
@@ -21,13 +21,13 @@ class RoomTable:
     def __init__(self, bypass: Sequence[str], rooms: Sequence[Room]) -> None:
         self.rooms = tuple(rooms)
         self.by_name = {room.name: room for room in rooms}
-        self._bypass = compile_globs(bypass)
+        self._bypass = PathSet(bypass)
         self._matchers = tuple(
             (
-                compile_globs([match.host]),
-                compile_globs(match.paths),
-                compile_globs([*match.bypass, *match.callbacks]),
-                compile_globs(match.callbacks),
+                match.host.casefold(),
+                PathSet(match.paths),
+                PathSet([*match.bypass, *match.callbacks]),
+                PathSet(match.callbacks),
                 room,
             )
             for room in rooms
@@ -41,23 +41,30 @@ class RoomTable:
     def match(self, method: str, host: str, target: str) -> Room | None:
         """Return the room that covers a request by any reading of its path, or None.
 
+        Raises ValueError for a path with too many readings: the guard refuses such a request before it gets here.
+
         Bypass lists hold for requests that change nothing: a form sent to `/checkout/x.css` is no style sheet.
         Callbacks hold for all methods: machines send to them, and send visitors back to them by a form.
         """
-        forms = readings(target)
-        if len(forms) == 1:
-            return self._match(method, host, forms[0])
-        return next((room for form in forms if (room := self._match(method, host, form)) is not None), None)
+        path, _, query = target.partition("?")
+        forms = readings(path)
+        if not forms:
+            raise ValueError(f"a path with too many readings was not refused: {path[:80]!r}")
+        for form in forms:
+            room = self._match(method, host, form, query)
+            if room is not None:
+                return room
+        return None
 
-    def _match(self, method: str, host: str, path: str) -> Room | None:
+    def _match(self, method: str, host: str, form: str, query: str) -> Room | None:
         changes_nothing = method in ("GET", "HEAD", "OPTIONS")
-        if changes_nothing and self._bypass.fullmatch(path):
+        if changes_nothing and self._bypass.covers(form, query):
             return None
         name = host_name(host)
-        for at in self._index.candidates(path):
+        for at in self._index.candidates(form):
             hosts, paths, bypass, callbacks, room = self._matchers[at]
-            if hosts.fullmatch(name) and paths.fullmatch(path):
-                return None if (bypass if changes_nothing else callbacks).fullmatch(path) else room
+            if covers_text(hosts, name) and paths.covers(form, query):
+                return None if (bypass if changes_nothing else callbacks).covers(form, query) else room
         return None
 
 

@@ -19,7 +19,7 @@ from edge.settings.room import RoomSettings
 from edge.settings.values import (
     ListenAddress,
     Network,
-    PathGlob,
+    PathText,
     PositiveSeconds,
     Rate,
     RedisUrl,
@@ -190,7 +190,7 @@ class Settings(Section):
     cluster: ClusterSettings = ClusterSettings()
     trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
     cookies: CookieSettings = CookieSettings()
-    bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = DEFAULT_BYPASS
+    bypass: Annotated[tuple[PathText, ...], Field(strict=False)] = DEFAULT_BYPASS
     limits: LimitSettings = LimitSettings()
     abuse: AbuseSettings = AbuseSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.settings.values import PathGlob, PositiveSeconds, Rate, RequestPath, Section, Text
+from edge.settings.values import PathText, PositiveSeconds, Rate, RequestPath, Section, Text
 
 __all__ = [
     "AdaptiveCapacitySettings",
@@ -25,9 +25,9 @@ __all__ = [
 
 class MatchSettings(Section):
     host: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9.*:\[\]_-]+$")] = "*"
-    paths: Annotated[tuple[PathGlob, ...], Field(min_length=1, strict=False)]
-    bypass: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
-    callbacks: Annotated[tuple[PathGlob, ...], Field(strict=False)] = ()
+    paths: Annotated[tuple[PathText, ...], Field(min_length=1, strict=False)]
+    bypass: Annotated[tuple[PathText, ...], Field(strict=False)] = ()
+    callbacks: Annotated[tuple[PathText, ...], Field(strict=False)] = ()
 
 
 class AdaptiveCapacitySettings(Section):

@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from edge.support.paths import PathPattern
+
 __all__ = [
     "ListenAddress",
     "Network",
-    "PathGlob",
+    "PathText",
     "PositiveSeconds",
     "Rate",
     "RedisUrl",
@@ -77,11 +79,8 @@ def _network(text: str) -> str:
     return text
 
 
-def _path_glob(text: str) -> str:
-    if not text.startswith(("/", "*")):
-        raise ValueError(f"must start with '/' or '*', got {text!r}")
-    if "?" in text or "#" in text:
-        raise ValueError(f"must be a path without '?' and '#', got {text!r}")
+def _path_pattern(text: str) -> str:
+    PathPattern.parse(text)
     return text
 
 
@@ -104,7 +103,7 @@ ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Network = Annotated[str, AfterValidator(_network)]
-PathGlob = Annotated[str, AfterValidator(_path_glob)]
+PathText = Annotated[str, AfterValidator(_path_pattern)]
 RequestPath = Annotated[str, AfterValidator(_request_path)]
 
 
