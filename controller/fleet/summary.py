@@ -75,13 +75,13 @@ def shares(summaries: Iterable[Summary], room_rate: float, cushion: Callable[[fl
     tokens = sum(level.values())
     kept = {name: cushion(rate) for name, rate in base.items()}
     cushions = sum(kept.values())
-    spare = tokens - cushions
+    rest = tokens - cushions
     wanted, due = {}, {}
     for name, rate in base.items():
         fair = 0.0
         if room_rate > 0.0:
             part = rate / room_rate
-            fair = kept[name] + spare * part if spare >= 0.0 or not cushions else tokens * kept[name] / cushions
+            fair = kept[name] + rest * part if rest >= 0.0 or not cushions else tokens * kept[name] / cushions
         due[name] = fair
         wanted[name] = min(max(rate + (fair - level[name]) / TAU_S, 0.1 * rate), 3.0 * rate)
     total = sum(wanted.values())

@@ -236,10 +236,8 @@ def _wanted(query: str) -> Iterator[tuple[str, str | None]]:
     for field in re.split(r"[&;]", query):
         name, has_value, value = field.partition("=")
         if name:
-            yield (
-                _name(unquote(name.replace("+", " "))),
-                unquote(value.replace("+", " ")).casefold() if has_value else None,
-            )
+            wanted = unquote(value.replace("+", " ")).casefold() if has_value else None
+            yield _name(unquote(name.replace("+", " "))), wanted
 
 
 def _has(query: str, wanted: tuple[tuple[str, str | None], ...]) -> bool:

@@ -252,10 +252,10 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
         ) -> Edge:
             text = SETTINGS % (upstream.url, upstream_settings, settings, rate)
             parsed = parse_settings(text + (f"    {room}\n" if room else ""))
-            board = SharedCounters(create_counters_file(1), 1)
+            counters = SharedCounters(create_counters_file(1), 1)
             assets = Assets.load()
             now = time.time()
-            rooms = build_rooms(parsed, assets, lambda name: board.rows(0), 0, now, now)
+            rooms = build_rooms(parsed, assets, lambda name: counters.rows(0), 0, now, now)
             pipeline = Pipeline(
                 rooms,
                 Keyring(KEYS),

@@ -43,11 +43,11 @@ def most_in_a_window(moments: list[float], window_s: float) -> int:
 
 
 def check_the_bounds(
-    visits: list[Visit], shop: Shop, *, spare: float = 0.0, order: float = 0.05, lost_answers: int = 0
+    visits: list[Visit], shop: Shop, *, extra: float = 0.0, order: float = 0.05, lost_answers: int = 0
 ) -> None:
     """Check what every crowd is promised.
 
-    spare: admissions above capacity and burst that a fault may cost. order: the share of pairs that may be overtaken.
+    extra: admissions above capacity and burst that a fault may cost. order: the share of pairs that may be overtaken.
     lost_answers: visitors whose admission a fault may have cut off before the response arrived; they ask again with
     the same ticket, and the upstream sees it twice.
     """
@@ -64,7 +64,7 @@ def check_the_bounds(
     )
     for window_s in (0.5, 1.0, 5.0, 20.0):
         most = most_in_a_window(admissions, window_s)
-        assert most <= CAPACITY * (BURST_S + window_s) + 1 + spare, f"{most} admissions within {window_s} s"
+        assert most <= CAPACITY * (BURST_S + window_s) + 1 + extra, f"{most} admissions within {window_s} s"
     overtaken, used = overtaken_share(visits), used_share(shop)
     print(f"{len(shop.admitted_at)} admitted, {overtaken:.2%} of pairs overtaken, {used:.1%} of the capacity used")
     assert overtaken < order

@@ -118,6 +118,6 @@ async def test_a_killed_worker_loses_no_place_and_admits_no_visitor_twice(tmp_pa
 
     plan = CrowdPlan(rush=700, rush_s=5.0, total=700, impatient=0.0, buy=False)
     visits, shop = await visit_all(plan, tmp_path, kill)
-    check_the_bounds(visits, shop, spare=HEARTBEAT_S * CAPACITY, order=0.1, lost_answers=3)
+    check_the_bounds(visits, shop, extra=HEARTBEAT_S * CAPACITY, order=0.1, lost_answers=3)
     assert len(shop.admitted_at) == 700
     assert used_share(shop) >= 0.75

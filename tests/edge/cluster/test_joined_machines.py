@@ -44,7 +44,7 @@ async def test_the_line_goes_on_when_redis_is_killed_and_comes_back_empty(tmp_pa
                 await redis.start()
                 await wait_joined([one, two], joined=True)
                 assert sum(visit.admitted is None for visit in crowd.visits) > 40, "the line was over too soon"
-    check_the_bounds(crowd.visits, shop, spare=2 * HEARTBEAT_S * CAPACITY, order=0.1)
+    check_the_bounds(crowd.visits, shop, extra=2 * HEARTBEAT_S * CAPACITY, order=0.1)
     assert len(shop.admitted_at) == 800
     assert used_share(shop) >= 0.85
     for edge in (one, two):
