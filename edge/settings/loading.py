@@ -235,8 +235,8 @@ def _did_you_mean(location: Sequence[str | int]) -> str:
     for part in location[:-1]:
         if isinstance(part, str):
             section = _section(section, part)
-    known = list(section.model_fields) if section else []
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    names = list(section.model_fields) if section else []
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

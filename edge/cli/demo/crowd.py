@@ -135,10 +135,10 @@ class Crowd:
         try:
             async with session.get(
                 self._address(), headers={"Accept": "application/json"}, allow_redirects=False
-            ) as answer:
-                state = answer.headers.get("Stanchion-State", "none")
-                visit.states[f"{answer.status} {state}"] += 1
-                body = await answer.read()
+            ) as response:
+                state = response.headers.get("Stanchion-State", "none")
+                visit.states[f"{response.status} {state}"] += 1
+                body = await response.read()
         except aiohttp.ClientError as error:
             visit.dropped.append(type(error).__name__)
             return RETRY_S
@@ -150,12 +150,12 @@ class Crowd:
 
     async def _buy(self, visit: Visit, session: aiohttp.ClientSession) -> None:
         address = self._address()
-        async with session.get(address, headers={"Accept": "text/html"}) as answer:
-            page = await answer.text()
+        async with session.get(address, headers={"Accept": "text/html"}) as response:
+            page = await response.text()
         await asyncio.sleep(self._chance.uniform(*FORM_S))
         fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
         form = {**fields, "name": f"Visitor {visit.number}", "card": "4242 4242 4242 4242"}
-        async with session.post(address, data=form, headers={"Accept": "text/html"}) as answer:
-            await answer.read()
-            visit.states[f"checkout {answer.status}"] += 1
-            visit.bought = answer.status < 300
+        async with session.post(address, data=form, headers={"Accept": "text/html"}) as response:
+            await response.read()
+            visit.states[f"checkout {response.status}"] += 1
+            visit.bought = response.status < 300

@@ -91,8 +91,8 @@ def _capacity(supervisor: Supervisor) -> float:
 
 async def _shop_stats(session: aiohttp.ClientSession, shop_url: str) -> dict[str, Any]:
     try:
-        async with session.get(f"{shop_url}/stats", timeout=aiohttp.ClientTimeout(total=2)) as answer:
-            stats: dict[str, Any] = await answer.json()
+        async with session.get(f"{shop_url}/stats", timeout=aiohttp.ClientTimeout(total=2)) as response:
+            stats: dict[str, Any] = await response.json()
             return stats
     except (aiohttp.ClientError, TimeoutError):
         return {}
