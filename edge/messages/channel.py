@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from edge.messages.processes import ToSupervisor, ToWorker
+from edge.support.errors import InternalError
 
 __all__ = ["Channel", "supervisor_end", "worker_end"]
 
@@ -46,13 +47,13 @@ class Channel(Generic[Incoming, Outgoing]):
     async def messages(self) -> AsyncIterator[Incoming]:
         """Yield the messages of the other process until it is gone.
 
-        Raises msgspec.ValidationError if a message is of no known type, ValueError if it is longer than allowed.
+        Raises msgspec.ValidationError if a message is of no known type, InternalError if it is longer than allowed.
         """
         try:
             while True:
                 (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
                 if length > MAX_MESSAGE_BYTES:
-                    raise ValueError(f"a message of {length} bytes is longer than {MAX_MESSAGE_BYTES}")
+                    raise InternalError(f"a message of {length} bytes is longer than {MAX_MESSAGE_BYTES}")
                 yield self._incoming.decode(await self._reader.readexactly(length))
         except (ConnectionError, asyncio.IncompleteReadError):  # the latter: killed in the middle of a message
             return

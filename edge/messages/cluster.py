@@ -18,6 +18,7 @@ from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from controller import Summary
+from edge.support.errors import UpstreamError
 
 __all__ = [
     "Beat",
@@ -114,11 +115,11 @@ def is_record(text: str) -> bool:
     return re.search(_RECORD, text) is not None
 
 
-class UnknownMessage(Exception):
+class UnknownMessage(UpstreamError):
     """The message is of a type that this version does not know: a later version sent it."""
 
 
-class MalformedMessage(Exception):
+class MalformedMessage(UpstreamError):
     """The payload is no message, or its fields do not fit its type."""
 
 

@@ -12,12 +12,12 @@ from edge.operations.logs import facts
 from edge.operations.metrics import Metrics
 from edge.settings.model import LogSettings
 
-__all__ = ["Access"]
+__all__ = ["AccessLog"]
 
 access = logging.getLogger("edge.access")
 
 
-class Access(Watcher):
+class AccessLog(Watcher):
     """Turns what the proxy reports into metrics and log lines."""
 
     def __init__(self, metrics: Metrics, settings: LogSettings) -> None:

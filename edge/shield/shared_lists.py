@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from edge.support.errors import ClientError
+
 __all__ = ["LISTS", "MOST", "Entry", "SharedLists"]
 
 LISTS = ("deny", "allow", "none")
@@ -43,13 +45,16 @@ class SharedLists:
         return f"<SharedLists {len(self)} entries>"
 
     def change(self, network: str, which: str, expires: float, now: float) -> str:
-        """Put a network on one of LISTS and return the list it was on. Raises ValueError if that is not possible."""
+        """Put a network on one of LISTS and return the list it was on. Raises ClientError if that is not possible."""
         if which not in LISTS:
-            raise ValueError(f"there is no list {which!r}: choose one of {', '.join(LISTS)}")
-        name = str(ipaddress.ip_network(network))
+            raise ClientError(f"there is no list {which!r}: choose one of {', '.join(LISTS)}")
+        try:
+            name = str(ipaddress.ip_network(network))
+        except ValueError as error:
+            raise ClientError(f"{network!r} must be an address or a range such as 192.0.2.0/24: {error}") from None
         known = self._entries.get(name)
         if known is None and len(self._entries) >= MOST:
-            raise ValueError(f"there are {MOST} entries already: put lasting ones into a file (abuse.deny_files)")
+            raise ClientError(f"there are {MOST} entries already: put lasting ones into a file (abuse.deny_files)")
         if known is not None and which == "none":
             expires = max(expires, known.expires)  # as long as other machines may remember it
         changed = now if known is None else max(now, known.changed + 0.001)

@@ -30,6 +30,7 @@ from edge.operations.logs import facts
 from edge.shield.shared_lists import MOST
 from edge.supervisor.sockets import address_of, open_sockets
 from edge.supervisor.supervisor import Supervisor
+from edge.support.errors import ClientError
 
 __all__ = ["AdminListener"]
 
@@ -114,8 +115,8 @@ class AdminListener:
         except ValidationError as fault:
             errors = fault.errors(include_input=False)
             return refused(400, "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors))
-        except ValueError as fault:
-            return refused(400, str(fault))
+        except ClientError as error:
+            return refused(error.status, str(error))
 
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")

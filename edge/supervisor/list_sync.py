@@ -21,6 +21,7 @@ from edge.messages.cluster import Lists
 from edge.operations.audit import audit
 from edge.settings.model import Settings
 from edge.shield.shared_lists import SharedLists
+from edge.support.errors import ClientError
 
 __all__ = ["MAX_SECONDS", "ListSync"]
 
@@ -64,10 +65,10 @@ class ListSync:
     def change(self, actor: str, which: str, networks: Sequence[str], seconds: float) -> dict[str, Any]:
         """Put networks on a list for some seconds; return which list they were on and are on now.
 
-        actor: the operator, for the audit line. Raises ValueError if any of them cannot be; then nothing has changed.
+        actor: the operator, for the audit line. Raises ClientError if any of them cannot be; then nothing has changed.
         """
         if not 0 < seconds <= MAX_SECONDS:
-            raise ValueError(f"seconds must be above 0 and at most {MAX_SECONDS:g}, got {seconds:g}")
+            raise ClientError(f"seconds must be above 0 and at most {MAX_SECONDS:g}, got {seconds:g}")
         now, trial = time.time(), SharedLists()
         trial.merge(self._lists.entries_json(), now)
         before = {network: trial.change(network, which, now + seconds, now) for network in networks}

@@ -16,6 +16,7 @@ from typing import Any
 
 from edge.messages.channel import Channel, supervisor_end
 from edge.messages.processes import Drain, Report, RoomReport, ToSupervisor, ToWorker
+from edge.support.errors import InternalError
 
 __all__ = ["QUICK_GRACE_S", "WorkerHandle"]
 
@@ -74,7 +75,7 @@ class WorkerHandle:
     def messages(self) -> AsyncIterator[ToSupervisor]:
         """Return the messages of the worker that was started, until it is gone."""
         if self._channel is None:
-            raise RuntimeError(f"no worker was started: {self!r}")
+            raise InternalError(f"no worker was started: {self!r}")
         return self._channel.messages()
 
     def note_ready(self) -> None:

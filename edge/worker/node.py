@@ -27,7 +27,7 @@ from edge.messages.processes import (
     ToSupervisor,
     ToWorker,
 )
-from edge.operations.access_log import Access
+from edge.operations.access_log import AccessLog
 from edge.operations.logs import facts
 from edge.operations.metrics import Metrics
 from edge.proxy.server import LAST_WORD_S, ProxyServer
@@ -87,7 +87,7 @@ class Process:
 
     channel: Channel[ToWorker, ToSupervisor]
     metrics: Metrics
-    access: Access
+    access: AccessLog
     proxy: ProxyServer
     clock_steps: ClockSteps
     dependencies: Dependencies

@@ -17,7 +17,7 @@ from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
 from edge.messages.channel import Channel
 from edge.messages.processes import Configure, ToSupervisor, ToWorker
-from edge.operations.access_log import Access
+from edge.operations.access_log import AccessLog
 from edge.operations.logs import configure_logging
 from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
@@ -28,6 +28,7 @@ from edge.rooms.table import RoomTable, build_rooms
 from edge.settings.model import Settings
 from edge.shield.shield import Shield
 from edge.support.entropy import Entropy
+from edge.support.errors import InternalError
 from edge.support.shared_counters import SharedCounters
 from edge.worker.heartbeat import Heartbeat
 from edge.worker.node import Node, Process, Serving, note_missing, scale
@@ -53,7 +54,7 @@ async def run_worker(
         node = Composition(index, counters, channel, first).node(first)
         await node.serve(listening, messages)
     elif first is not None:
-        raise TypeError(f"the first message must be Configure, got {first!r}")
+        raise InternalError(f"the first message must be Configure, got {first!r}")
     channel.close()
 
 
@@ -75,7 +76,7 @@ class Composition:
         """Make the node that serves by the first settings."""
         serving = self._serving(first, None)
         settings, chance = serving.settings, random.Random()
-        access = Access(self._metrics, settings.log)
+        access = AccessLog(self._metrics, settings.log)
         process = Process(
             self._channel,
             self._metrics,

@@ -19,7 +19,7 @@ from typing import Any
 
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
-from edge.operations.access_log import Access
+from edge.operations.access_log import AccessLog
 from edge.operations.metrics import Metrics
 from edge.proxy.client import Client
 from edge.proxy.server import ProxyServer
@@ -82,7 +82,9 @@ class Node:
             self.rooms, Keyring([KEY.encode()]), Responses(assets), metrics, settings.cookies, Entropy(os.urandom),
             lambda _: None, Shield(settings.abuse),
         )  # fmt: skip
-        self.proxy = ProxyServer(settings, pipeline, Access(metrics, settings.log), time.time, random.Random().random)
+        self.proxy = ProxyServer(
+            settings, pipeline, AccessLog(metrics, settings.log), time.time, random.Random().random
+        )
         self.proxy.state.date = b"Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n"
         self._connect_shop()
         self._ticked = self._flushed = 0.0

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.shield.shared_lists import LISTS, MOST, SharedLists
+from edge.support.errors import ClientError
 
 NOW = 1_000.0
 CHANGES = st.tuples(
@@ -61,7 +62,7 @@ def test_entries_expire_and_expired_ones_are_not_taken_in():
 
 @pytest.mark.parametrize("network", ["", "x", "192.0.2.1/24", "300.1.1.1", "192.0.2.1\n", "::g"])
 def test_a_text_that_is_not_a_network_is_refused(network):
-    with pytest.raises(ValueError, match=r"network|IPv4|IPv6|host bits"):
+    with pytest.raises(ClientError, match=r"network|IPv4|IPv6|host bits"):
         SharedLists().change(network, "deny", NOW + 1, NOW)
 
 
@@ -85,7 +86,7 @@ def test_the_number_of_entries_is_bounded():
     lists, full = SharedLists(), SharedLists()
     for at in range(MOST):
         full.change(f"10.0.{at // 256}.{at % 256}", "deny", NOW + 10, NOW)
-    with pytest.raises(ValueError, match=str(MOST)):
+    with pytest.raises(ClientError, match=str(MOST)):
         full.change("192.0.2.1", "deny", NOW + 10, NOW)
     lists.change("192.0.2.1", "deny", NOW + 10, NOW)
     lists.merge(full.entries_json(), NOW)
