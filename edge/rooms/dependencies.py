@@ -27,6 +27,14 @@ class Dependencies:
         redis = "up" if self.has_redis else "down" if self.needs_redis else "unused"
         return f"<Dependencies redis {redis}, stock {self._knows_stock}>"
 
+    def use(self, *, needs_redis: bool) -> None:
+        """Follow these settings from now on."""
+        self.needs_redis = needs_redis
+
+    def note_redis(self, *, is_up: bool) -> None:
+        """Take note of whether the other machines can be heard."""
+        self.has_redis = is_up
+
     def note_stock(self, is_known: Mapping[str, bool]) -> None:
         """Take note of whether the stock is known, by room."""
         self._knows_stock.update(is_known)

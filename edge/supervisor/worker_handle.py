@@ -96,6 +96,11 @@ class WorkerHandle:
         if self._channel is not None:
             self._channel.send(message)
 
+    def replace(self, *, quick: bool) -> None:
+        """Tell the worker to end so that a fresh one takes its place."""
+        self.is_replaced = True
+        self.drain(quick=quick)
+
     def drain(self, *, quick: bool) -> None:
         """Tell the worker to finish what is under way. quick: within QUICK_GRACE_S; can follow a slow one."""
         self.send(

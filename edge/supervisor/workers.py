@@ -156,8 +156,7 @@ class Workers:
             for handle in self._handles:
                 if handle.pid is None or self._is_draining:
                     continue
-                handle.is_replaced = True
-                handle.drain(quick=self._stop.quick.is_set())
+                handle.replace(quick=self._stop.quick.is_set())
                 await handle.has_ended.wait()
                 await handle.serves.wait()
             log.info("all workers were replaced", extra=facts(pids=self.pids))

@@ -165,7 +165,7 @@ class Node:
         before.pipeline.answer_parked(time.time())
 
     def _receive_bus_state(self, is_up: bool) -> None:
-        self._process.dependencies.has_redis = is_up
+        self._process.dependencies.note_redis(is_up=is_up)
         if self._serving.heartbeat is not None:
             self._serving.heartbeat.set_connected(is_up)
         note_missing(self._serving.rooms, self._process.dependencies)

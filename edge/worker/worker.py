@@ -125,7 +125,7 @@ class Composition:
             lambda name: self._counters.claims(row_of[name]),
         )
         scale(rooms, message.factors)
-        self._dependencies.needs_redis = settings.cluster.redis_url is not None
+        self._dependencies.use(needs_redis=settings.cluster.redis_url is not None)
         self._dependencies.note_stock(message.stock_known)
         note_missing(rooms, self._dependencies)
         return rooms
