@@ -301,9 +301,9 @@ class Gate:
         self._view = self._modes.choose()
         s, view = self._settings, self._view
         longest_s = s.poll_max_s * self._budget.stretch
-        places_per_s = self._admitted.rate if self._scarcity.is_lasting else inf
+        vacancies_per_s = self._admitted.rate if self._scarcity.is_lasting else inf
         self._grown_up = self._born + s.poll_max_s
-        view.renew(s, longest_s, self._latency.extra_s, places_per_s)
+        view.renew(s, longest_s, self._latency.extra_s, vacancies_per_s)
         self._forecast.renew(s, view, longest_s, self._latency, self._clock.now < self._grown_up)
 
     def _resume(self, saved: Mapping[str, float], now: float) -> None:

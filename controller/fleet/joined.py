@@ -106,12 +106,12 @@ class JoinedView(LineView):
         own = self.line.ahead(first_seen) - self._end_own
         return self._seam_front + self._end_far - self._seam_far + own / self._own_sample
 
-    def nth(self, place: float) -> float | None:
-        if place <= self._seam_front:
-            return self.front.nth(place, self.line.return_rate.share)
+    def nth(self, count: float) -> float | None:
+        if count <= self._seam_front:
+            return self.front.nth(count, self.line.return_rate.share)
         if self._seam == inf:
             return None
-        return self.line.nth(self._seam_own + (place - self._seam_front) * self._own_sample)
+        return self.line.nth(self._seam_own + (count - self._seam_front) * self._own_sample)
 
     def doubt(self, first_seen: float, eta_s: float) -> float:
         """As for a node that is alone, and what is known by this node's own sample only."""

@@ -59,6 +59,6 @@ class SharedFront:
         """Return how many visitors before this one are expected to come back."""
         return self.book.rank(first_seen) - (1.0 - return_rate) * self.fresh.rank(first_seen)
 
-    def nth(self, place: float, return_rate: float) -> float | None:
-        """Return the first_seen with `place` expected visitors before it, or None beyond the end."""
-        return expected_nth(self.book, self.fresh, place, return_rate)
+    def nth(self, count: float, return_rate: float) -> float | None:
+        """Return the first_seen with `count` expected visitors before it, or None beyond the end."""
+        return expected_nth(self.book, self.fresh, count, return_rate)

@@ -1,4 +1,4 @@
-"""The law: how many visitors to call. It reads one sample a control step and does not know who passes.
+"""The law: how many visitors to call. It reads one sample a control step, and admits nobody itself.
 
 The process variable is the bucket's level in seconds of the share, and a called visitor who was refused counts as a
 negative token: y = (level - R * refused/s) / rate. Of joined nodes it is the level of the shared bucket. It should

@@ -15,7 +15,7 @@ from controller.settings import GateSettings
 OWN: Final = 0.9
 
 TUNING: Final = LawTuning(
-    depth_s=0.05,  # where nearly all are parked, the more are called, the less it counts who is first
+    depth_s=0.05,  # nearly all called visitors are parked; the more are called, the less their order counts
     target_s=0.06,  # half of the tokens that arrive between two control steps
     reserve=0.5,
     error_limit_s=1.0,
@@ -38,7 +38,7 @@ class AloneView(LineView):
         return s.admissions_per_second
 
     def doubt(self, first_seen: float, eta_s: float) -> float:
-        """A share of the ETA, one more poll, and the newcomers ahead who are taken for ghosts, should they come."""
+        """A share of the ETA, one more poll, and the newcomers ahead who count as ghosts, in case they come."""
         doubt = DOUBT_SHARE * eta_s + self.doubt_s
         if first_seen > self.line.freshest:
             doubt += self.line.doubted(first_seen) / self.flow

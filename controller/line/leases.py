@@ -92,15 +92,15 @@ class LeaseBook:
         c = _left(self._maxes, first_seen)
         return (self._prefix[c] + _left(self._chunks[c], first_seen)) * self.weight
 
-    def nth(self, place: int) -> float | None:
-        """Return first_seen of the lease with `place` older ones (0 = the oldest), or None beyond the end."""
-        place //= self.weight
-        if place < 0:
-            place = 0
+    def nth(self, count: int) -> float | None:
+        """Return first_seen of the lease with `count` older ones (0 = the oldest), or None beyond the end."""
+        count //= self.weight
+        if count < 0:
+            count = 0
         for chunk in self._chunks:
-            if place < len(chunk):
-                return chunk[place]
-            place -= len(chunk)
+            if count < len(chunk):
+                return chunk[count]
+            count -= len(chunk)
         return None
 
     def add(self, first_seen: float, due: float) -> None:

@@ -1,4 +1,4 @@
-"""The line as one node's own polls show it: the leases that it gave, and what it learns from who comes back.
+"""The line as one node's own polls show it: the leases that it gave, and which visitors came back.
 
     waiting      leases, each newcomer's counted with the return rate
     ahead(x)     the same of the leases older than x
@@ -24,16 +24,16 @@ GOLDEN: Final = 2654435769  # 2^32 / golden ratio: spreads consecutive numbers e
 KNOTS: Final = 32  # quantiles in which the list is published
 
 
-def expected_nth(book: LeaseBook, fresh: LeaseBook, place: float, return_rate: float) -> float | None:
-    """Return the first_seen with `place` expected visitors before it, or None beyond the end.
+def expected_nth(book: LeaseBook, fresh: LeaseBook, count: float, return_rate: float) -> float | None:
+    """Return the first_seen with `count` expected visitors before it, or None beyond the end.
 
-    Newcomers are counted with the return rate:  rank(x) - (1 - p) * fresh rank(x) = place.
+    Newcomers are counted with the return rate:  rank(x) - (1 - p) * fresh rank(x) = count.
     """
-    at = book.nth(int(place))
+    at = book.nth(int(count))
     for _ in range(4):
         if at is None:
             return None
-        short = place - book.rank(at) + (1.0 - return_rate) * fresh.rank(at)
+        short = count - book.rank(at) + (1.0 - return_rate) * fresh.rank(at)
         if short < 1.0:
             return at
         at = book.nth(int(book.rank(at) + short))
@@ -90,9 +90,9 @@ class Line:
                 return ahead - (1.0 - share) * self.fresh.rank(first_seen)
         return ahead
 
-    def nth(self, place: float) -> float | None:
-        """Return the first_seen with `place` expected visitors before it, or None beyond the end."""
-        return expected_nth(self.book, self.fresh, place, self.return_rate.share)
+    def nth(self, count: float) -> float | None:
+        """Return the first_seen with `count` expected visitors before it, or None beyond the end."""
+        return expected_nth(self.book, self.fresh, count, self.return_rate.share)
 
     def doubted(self, first_seen: float) -> float:
         """Return how many newcomers on the list before this one are not expected to come back."""

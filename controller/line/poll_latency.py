@@ -8,7 +8,8 @@ the first time since they were asked.
 
     mean += GAIN * (came - (asked + interval) - mean)           of polls within SHARE of the interval after it
 
-Over the first FEW polls it is the plain mean, and until then nothing is concluded from who came back here.
+Over the first FEW polls it is the plain mean. Until then a node draws no conclusion from the
+visitors who come back to it or do not.
 """
 
 from typing import Final

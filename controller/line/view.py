@@ -74,16 +74,16 @@ class LineView(ABC):
     def measure(self, s: GateSettings) -> float:
         """Set `sample` and the other figures of the mode, and return the flow that the capacity allows."""
 
-    def renew(self, s: GateSettings, longest_s: float, late_s: float, places_per_s: float) -> None:
+    def renew(self, s: GateSettings, longest_s: float, late_s: float, vacancies_per_s: float) -> None:
         """Bring all figures up to date. Call it once a control step.
 
         longest_s: the longest interval, as it is stretched now. late_s: how much later than usual visitors poll.
-        places_per_s: vacancies that appear in a second while these are scarcer than tokens, else infinite.
+        vacancies_per_s: vacancies that appear in a second while these are scarcer than tokens, else infinite.
         """
         self.shared_eta_s = self.zone_eta_s(longest_s)
         flow = self.measure(s)
-        if places_per_s < inf and flow > 0.0:
-            flow = min(flow, max(places_per_s * flow / s.admissions_per_second, LEAST_FLOW * flow))
+        if vacancies_per_s < inf and flow > 0.0:
+            flow = min(flow, max(vacancies_per_s * flow / s.admissions_per_second, LEAST_FLOW * flow))
         self.flow = flow if s.admissions_per_second > 0.0 else 0.0
         self.doubt_s = max(DOUBT_S, DOUBT_TURNS * self.sample / flow) if flow > 0.0 else DOUBT_S
         self.lead_s = self.tuning.lead_s(late_s)
@@ -96,9 +96,9 @@ class LineView(ABC):
         """Return how many visitors of the counted list before this one are expected to come back."""
         return self.line.ahead(first_seen)
 
-    def nth(self, place: float) -> float | None:
-        """Return the first_seen with `place` expected visitors before it, or None beyond the end."""
-        return self.line.nth(place)
+    def nth(self, count: float) -> float | None:
+        """Return the first_seen with `count` expected visitors before it, or None beyond the end."""
+        return self.line.nth(count)
 
     def position(self, first_seen: float) -> int:
         """Return the position in the whole line, while nobody is admitted."""
@@ -151,9 +151,9 @@ class LineView(ABC):
         """Set the bucket for the time while somebody waits, and return the tokens at hand, or None if unknown."""
         bucket.fill_to(bucket.depth, now)
         rate, depth, flow = bucket.rate, bucket.depth, self.flow
-        # Where fewer visitors poll than this node's share could admit, the law must reach further back. By the node's
-        # own rate it would admit any visitor who polls, by their flow hardly any in time. Measured best is the mean of
-        # the two, in ratios, its own counted three times.
+        # If fewer visitors poll this node than its share could admit, the law must reach further back. By the node's
+        # rate it would admit every visitor who polls, by their flow hardly any in time. The geometric mean of the two,
+        # with the rate counted three times, measured best.
         called = max(flow, sqrt(rate * sqrt(flow * rate)))
         return Supply(bucket.level(now), depth, rate, called, self.tuning.target_s, rate, depth)
 

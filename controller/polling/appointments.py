@@ -59,7 +59,7 @@ def far_eta(far_s: float, flow: float) -> float:
 def first_appointment(
     s: GateSettings, eta_s: float, after_s: float, is_probed: bool, u: float, is_spread: bool
 ) -> float:
-    """Return a newcomer's appointment: soon enough to learn who comes back, and such that no crowd polls in step.
+    """Return a newcomer's appointment: soon enough to learn the return rate, and such that no crowd polls in step.
 
     after_s: their appointment, were they no newcomer. u: uniform in [0, 1). Of a line that has just formed the first
     visitors are back after exactly the shortest interval: the bucket is full by then, and what overflows makes every

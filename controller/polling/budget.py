@@ -1,9 +1,9 @@
 """The budget of polls: the longest interval is stretched so that a node sees no more polls than it wants.
 
-    lead += places / (AIM * budget) - dt          lead = stretch * poll_max, at least poll_max
+    lead += entries / (AIM * budget) - dt          lead = stretch * poll_max, at least poll_max
 
-The lead is how far ahead the calendar of appointments is full. Every poll takes one place in it, and AIM * budget
-places a second are free. A visitor who is asked back in `lead` seconds then polls when a place was free for them, so
+The lead is how far ahead the calendar of appointments is full. Every poll takes one entry in it, and AIM * budget
+entries a second are free. A visitor who is asked back in `lead` seconds then polls when an entry was free for them, so
 the polls of a crowd that arrived at once are spread evenly however large it is, and nothing has to be estimated. (A
 leaky bucket of appointments; generic cell rate algorithm, ITU-T I.371.)
 """
@@ -33,24 +33,24 @@ class PollBudget:
     def tick(self, s: GateSettings, return_rate: float, dt: float) -> None:
         """Fold in the polls of the last `dt` seconds. return_rate: share of newcomers who poll again."""
         arrivals = self.arrivals
-        places = newcomers_places(arrivals.count, arrivals.rate, return_rate, s.poll_budget_per_s)
-        self.stretch = stretched(self.stretch, places + self.polls.count, s, dt)
+        entries = newcomers_entries(arrivals.count, arrivals.rate, return_rate, s.poll_budget_per_s)
+        self.stretch = stretched(self.stretch, entries + self.polls.count, s, dt)
         self.polls.tick(dt)
         arrivals.tick(dt)
 
 
-def stretched(stretch: float, places: float, s: GateSettings, dt: float) -> float:
-    """Return the next stretch of the longest interval, after polls that took `places` in the calendar."""
+def stretched(stretch: float, entries: float, s: GateSettings, dt: float) -> float:
+    """Return the next stretch of the longest interval, after polls that took this many entries in the calendar."""
     if s.poll_budget_per_s is None:
         return 1.0
-    lead_s = stretch * s.poll_max_s + places / (AIM * s.poll_budget_per_s) - dt
+    lead_s = stretch * s.poll_max_s + entries / (AIM * s.poll_budget_per_s) - dt
     return max(1.0, min(lead_s, LONGEST_S) / s.poll_max_s)
 
 
-def newcomers_places(count: int, per_s: float, return_rate: float, budget_per_s: float | None) -> float:
-    """Return the places that first visits take in the calendar, beyond the one that every poll takes.
+def newcomers_entries(count: int, per_s: float, return_rate: float, budget_per_s: float | None) -> float:
+    """Return the entries that first visits take in the calendar, beyond the one that every poll takes.
 
-    A first visit had no place, so it takes one now, and the crowd pays for it by polling a little later, as long as
+    A first visit had no entry, so it takes one now, and the crowd pays for it by polling a little later, as long as
     newcomers fill no more than half of the budget. A rush beyond that will not last. A ghost takes none.
     """
     if budget_per_s is None or not count:

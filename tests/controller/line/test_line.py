@@ -12,10 +12,10 @@ def test_nth_is_the_inverse_of_ahead() -> None:
         line.expect(float(i), 10.0, is_first=i % 2 == 0)
     line.tick(0.1, 0.1)
     line.return_rate.share = 0.2
-    for place in (10.0, 100.0, 250.0):
-        at = line.nth(place)
+    for count in (10.0, 100.0, 250.0):
+        at = line.nth(count)
         assert at is not None
-        assert line.ahead(at) == pytest.approx(place, abs=2.0, rel=0.02)
+        assert line.ahead(at) == pytest.approx(count, abs=2.0, rel=0.02)
 
 
 def test_polls_faster_than_asked_say_nothing_about_the_line() -> None:

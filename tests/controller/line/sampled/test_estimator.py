@@ -33,8 +33,8 @@ class Sample:
     def ahead(self, first_seen: float) -> float:
         return float(bisect_left(self._here, first_seen))
 
-    def nth(self, place: float) -> float | None:
-        return self._here[int(place)] if int(place) < len(self._here) else None
+    def nth(self, count: float) -> float | None:
+        return self._here[int(count)] if int(count) < len(self._here) else None
 
 
 def played(

@@ -61,8 +61,8 @@ def test_visitors_whom_the_front_has_passed_are_not_counted_when_it_goes_back(
     node.survey(back_to, 100.2)
     assert view.between(back_to, 60.0) == pytest.approx(between, abs=5.0)
     assert view.between(back_to, 98.0) - view.between(back_to, 60.0) == pytest.approx(380.0, abs=3.0)
-    places = [view.between(back_to, back_to + i * 0.7) for i in range(100)]
-    assert places == sorted(places)
+    counts = [view.between(back_to, back_to + i * 0.7) for i in range(100)]
+    assert counts == sorted(counts)
 
 
 @pytest.mark.parametrize(("share", "newest"), [(1.0, 97.0), (0.2, 83.0)])
