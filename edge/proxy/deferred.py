@@ -11,9 +11,9 @@ __all__ = ["DeferredRequest"]
 
 
 class DeferredRequest(Pending):
-    """To its connection it is like an exchange whose request is complete: every byte that comes is the next request's.
+    """A pending request without an upstream. Its connection treats all bytes that come as the next requests.
 
-    `raw` are the bytes of the head.
+    `raw` holds the bytes of the head.
     """
 
     __slots__ = ("_connection", "_forget", "_parsed", "_raw")
@@ -46,7 +46,7 @@ class DeferredRequest(Pending):
         self._end()
 
     def expire(self) -> None:
-        """No verdict came at all, although those who give it have shorter time limits of their own."""
+        """No verdict came, although parked polls and redemption checks have shorter time limits of their own."""
         self._end()
         self._connection.abort()
 

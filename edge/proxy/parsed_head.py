@@ -1,8 +1,8 @@
-"""A request's head as its connection uses it: what it says to this peer, and what was worked out from it before.
+"""A request's head as its connection uses it: what it means from this peer, and memos of earlier requests.
 
     ParsedHead     context (for the decision), framing (for the connection), template or request (for the upstream)
     HeadTemplate   a head without the value of its `Cookie` field: what browsers of one kind have in common
-    ForwardMemo    results of earlier requests with the same head; the only part that changes
+    ForwardMemo    bytes rendered for earlier requests with the same head; the only part that changes
 
 `head_cache.py` builds them.
 """

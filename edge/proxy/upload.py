@@ -1,4 +1,4 @@
-"""A request's body on its way to the upstream: its framing, its rate, and who is waited for.
+"""A request's body on its way to the upstream: its framing, its minimum rate, its pauses.
 
     visitor -> framing, minimum rate -> kept until there is a connection to the upstream -> written as it comes
 

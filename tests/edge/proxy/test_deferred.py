@@ -94,9 +94,9 @@ async def test_a_ticket_whose_session_ended_elsewhere_is_a_first_visit(edge_in_f
     await supervisor.wait_asked()
     now = time.time()
     supervisor.answer("already_redeemed", record_of(Pass(IDENT, "checkout", now - 900.0, now - 800.0, now - 200.0)))
-    told = await answer
-    assert told["Stanchion-State"] == "waiting"
-    assert IDENT not in told["Set-Cookie"]
+    response = await answer
+    assert response["Stanchion-State"] == "waiting"
+    assert IDENT not in response["Set-Cookie"]
     assert upstream.requests == []
 
 
@@ -139,8 +139,8 @@ async def test_newcomers_and_passes_need_no_redemption_check(edge_in_front_of, u
     edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     first = await edge.get("/checkout")
     assert first["Stanchion-State"] == "admitted"
-    held = f"Cookie: {first['Set-Cookie'].partition(';')[0]}"
-    assert (await edge.get("/checkout", held))["Stanchion-State"] == "admitted"
+    shown = f"Cookie: {first['Set-Cookie'].partition(';')[0]}"
+    assert (await edge.get("/checkout", shown))["Stanchion-State"] == "admitted"
     assert supervisor.asked == []
 
 
