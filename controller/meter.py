@@ -11,10 +11,9 @@ class RateMeter:
 
     __slots__ = ("_tau_s", "_weight", "_weighted", "count", "total")
 
-    def __init__(self, tau_s: float, rate: float = 0.0) -> None:
+    def __init__(self, tau_s: float) -> None:
         self._tau_s = tau_s
-        self._weighted = rate
-        self._weight = 1.0 if rate else 0.0
+        self._weighted = self._weight = 0.0
         self.count = 0
         self.total = 0
 

@@ -16,16 +16,16 @@ PRIOR: Final = 4.0
 
 
 class ReturnRate:
-    """Counts in, a probability out."""
+    """Counts polls and leases; `share` is the probability."""
 
     __slots__ = ("_fresh_due", "_is_sampled", "_proven_due", "_visits", "share")
 
-    def __init__(self, is_sampled: bool, share: float = 1.0) -> None:
+    def __init__(self, is_sampled: bool) -> None:
         self._is_sampled = is_sampled
         self._fresh_due = PRIOR
         self._proven_due = 0.0
-        self._visits = PRIOR * share
-        self.share = share
+        self._visits = PRIOR
+        self.share = 1.0
 
     def __repr__(self) -> str:
         return f"<ReturnRate {self.share:.2f} of {self._fresh_due:.0f}>"
