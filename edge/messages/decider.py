@@ -1,6 +1,7 @@
 """What the proxy asks of the decision. `edge.decision.pipeline.Pipeline` implements it, and so do the fakes of tests.
 
-Abstract classes rather than protocols: mypyc calls their methods directly, without a look-up by name.
+`Decider` and `Watcher` are not compiled, because the fakes are interpreted, and interpreted classes cannot inherit from
+compiled ones without `mypy_extensions` at run time. A call of theirs is a look-up by name: 46 ns instead of 11 ns.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +17,7 @@ __all__ = ["Decider"]
 class Decider(ABC):
     """Every method is synchronous and does no I/O.
 
-    What a head means (`classify`) is asked once for a cached head; what becomes of it (`decide`) is asked every time.
+    `classify` is called once for a cached head, `decide` at every request.
     """
 
     @abstractmethod
