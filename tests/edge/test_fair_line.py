@@ -52,7 +52,7 @@ def as_it_was(visits: list[Visit]) -> tuple[Measures, Measures]:
     visits = sorted(visits, key=lambda visit: visit.arrived)
     arrivals = np.array([visit.arrived - visits[0].arrived for visit in visits])
     scenario = Scenario(
-        name="real", what="arrivals that happened", people=lambda _: crowd(arrivals), capacity=CAPACITY,
+        name="real", description="arrivals that happened", people=lambda _: crowd(arrivals), capacity=CAPACITY,
         burst_s=BURST_S, nodes=2, sticky=True, joined=True,
     )  # fmt: skip
     ideal = fifo(crowd(arrivals), Capacity(((0.0, CAPACITY),), BURST_S))
