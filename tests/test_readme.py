@@ -13,6 +13,7 @@ from edge.settings.loading import parse_settings
 from tests.support import command_names
 
 HERE = Path(__file__).parents[1]
+PACKAGES = ("controller", "waiting_room", "edge", "checkout")
 README = (HERE / "README.md").read_text("utf-8")
 DOCUMENTS = [*sorted(HERE.glob("*.md")), *sorted((HERE / "docs").rglob("*.md"))]
 
@@ -98,12 +99,26 @@ def test_every_link_leads_to_a_file(document: Path):
     assert missing == []
 
 
-def test_every_module_in_the_life_of_a_request_exists():
-    """The life of a request names modules that exist."""
-    text = (HERE / "docs" / "life-of-a-request.md").read_text("utf-8")
-    named = re.findall(r"`((?:edge|controller|waiting_room|static)/[\w/.]+)`", text)
-    assert len(named) > 10
+ARCHITECTURE = (HERE / "docs" / "architecture.md").read_text("utf-8")
+
+
+def test_every_module_in_the_architecture_exists():
+    named = re.findall(r"\b((?:edge|controller|waiting_room|checkout|static|tests)/[\w/]+\.\w+)", ARCHITECTURE)
+    assert len(named) > 25
     assert [name for name in named if not (HERE / name).exists()] == []
+
+
+def test_every_class_in_the_architecture_exists():
+    """Also those in drawings. `Name.member` names a member of that class or of a base of it."""
+    source = "".join(path.read_text("utf-8") for top in PACKAGES for path in (HERE / top).rglob("*.py"))
+    defined = set(re.findall(r"^\s*class (\w+)", source, re.M)) | set(
+        re.findall(r"^([A-Z]\w+)\b[^=\n]*= ", source, re.M)
+    )
+    named = set(re.findall(r"\b([A-Z][a-z]+(?:[A-Z][a-z]+)+)\b", ARCHITECTURE))
+    assert len(named) > 60
+    assert named - defined == set()
+    members = set(re.findall(r"\b([A-Z]\w+)\.([a-z_]+)\b", ARCHITECTURE))
+    assert [f"{name}.{member}" for name, member in sorted(members) if not re.search(rf"\b{member}\b", source)] == []
 
 
 def test_the_readme_names_every_folder():

@@ -23,7 +23,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 #: Modules that may make a task without a TaskGroup.
 TASK_WRAPPERS = ("edge.support.tasks", "checkout.tasks")
 
-MAY_NAME_OLD = ("CHANGELOG.md", "tests/test_structure.py", "docs/life-of-a-request.md")
+MAY_NAME_OLD = ("CHANGELOG.md", "tests/test_structure.py")
 #: Names that the glossary has replaced and that no other file may contain.
 OLD_NAMES = (
     *("HeldAnswers", "Recogniser", "GrantDesk", "ShowUp", "SelfReturns", "Standstill", "Foresight", "StallWatch"),
