@@ -83,12 +83,12 @@ class WaitingResponses:
         """Answer a poll with nothing to send but the document. That is nearly every poll."""
         is_own = ticket is context.credential
         first_seen_json = context.first_seen_json if is_own else moment(ticket.first_seen).encode()
-        words, after_s = room.words(), verdict.poll_after_s
+        shared, after_s = room.shared_fields(), verdict.poll_after_s
         p50_s, p90_s = verdict.eta_p50_s, verdict.eta_p90_s
         if room.stock.is_paused:
             p50_s = p90_s = None
-        body = document(words, verdict.position, p50_s, p90_s, after_s, first_seen_json)
-        return self._responses.of_document(words.state, retry_after(after_s), body, 200, ())
+        body = document(shared, verdict.position, p50_s, p90_s, after_s, first_seen_json)
+        return self._responses.of_document(shared.state, retry_after(after_s), body, 200, ())
 
     def _keep_waiting(self, attempt: Attempt, status: Status) -> Answer:
         """Return the response with this status, and with the ticket if it has to be sent."""

@@ -70,8 +70,8 @@ class Room:
         """The dependencies without which the room holds, and which are missing (`edge/rooms/dependencies.py`)."""
         self.history = kept = RoomHistory(settings.name) if history is None else history
         self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
-        self._worded = self.stock.latest
-        self._words = self._new_words()
+        self._shared_of = self.stock.latest
+        self._shared = self._new_shared()
         self.vacancies = Vacancies(
             kept.stock,
             kept.tried,
@@ -90,14 +90,14 @@ class Room:
     def __repr__(self) -> str:
         return f"<Room {self.name} {self.door!r}>"
 
-    def words(self) -> SharedFields:
+    def shared_fields(self) -> SharedFields:
         """Return what the status documents of all waiting visitors share."""
-        if self.stock.latest is not self._worded:
-            self._worded = self.stock.latest
-            self._words = self._new_words()
-        return self._words
+        if self.stock.latest is not self._shared_of:
+            self._shared_of = self.stock.latest
+            self._shared = self._new_shared()
+        return self._shared
 
-    def _new_words(self) -> SharedFields:
+    def _new_shared(self) -> SharedFields:
         stock = self.stock
         state = State.SOLD_OUT if stock.is_paused else State.WAITING
         return SharedFields(state, self.name, self.message, stock.free, stock.held)

@@ -132,7 +132,7 @@ def test_a_visitor_who_polls_early_is_not_parked_where_there_are_other_nodes() -
 def test_a_node_with_few_visitors_parks_polls_from_far_back_but_no_page_load() -> None:
     edge, cookies = full(30, FOUR)
     assert status(edge.ask(STATUS, cookies[29]))["state"] == "waiting"
-    edge.pipeline.rooms.by_name["checkout"].gate._line.returns._believed = 0.05
+    edge.pipeline.rooms.by_name["checkout"].gate._line.traffic._believed = 0.05
     edge.pass_time(1.3)
     while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
         pass
