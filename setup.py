@@ -27,7 +27,7 @@ PURE = frozenset(
         *("controller/settings.py", "controller/snapshot.py", "controller/law/adaptive.py"),
         *("edge/messages/channel.py", "edge/messages/cluster.py", "edge/messages/processes.py"),
         *("edge/operations/audit.py", "edge/operations/logs.py"),
-        *("edge/decision/premium.py", "edge/proxy/acceptor.py", "edge/messages/decider.py", "edge/messages/watcher.py"),
+        *("edge/decision/premium.py", "edge/proxy/acceptor.py"),
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
         *("edge/shield/shared_lists.py", "edge/support/event_loop.py", "edge/support/shared_counters.py"),
         "edge/support/tasks.py",

@@ -1,11 +1,13 @@
 """What the proxy asks of the decision. `edge.decision.pipeline.Pipeline` implements it, and so do the fakes of tests.
 
-`Decider` and `Watcher` are not compiled, because the fakes are interpreted, and interpreted classes cannot inherit from
-compiled ones without `mypy_extensions` at run time. A call of theirs is a look-up by name: 46 ns instead of 11 ns.
+`mypyc_attr` lets the interpreted fakes inherit from the compiled class. Compiled, a call takes 11 ns; of an interpreted
+base class or a Protocol it is a look-up by name, 46 ns. With `Watcher`, a poll costs 6 % less.
 """
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable
+
+from mypy_extensions import mypyc_attr
 
 from edge.messages.context import RequestContext
 from edge.messages.head import RequestHead
@@ -14,7 +16,8 @@ from edge.messages.verdict import Answer, Forward, Headers, Verdict
 __all__ = ["Decider"]
 
 
-class Decider(ABC):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Decider(metaclass=ABCMeta):
     """Every method is synchronous and does no I/O.
 
     `classify` is called once for a cached head, `decide` at every request.

@@ -1,13 +1,16 @@
 """What the proxy reports about finished requests. `edge.operations.access_log.Access` implements it."""
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
+
+from mypy_extensions import mypyc_attr
 
 from edge.messages.head import RequestHead
 
 __all__ = ["Watcher"]
 
 
-class Watcher(ABC):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Watcher(metaclass=ABCMeta):
     """Its methods run on a request's path, so they only count and queue."""
 
     @abstractmethod
