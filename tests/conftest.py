@@ -9,6 +9,7 @@ Serial tests come first. The process that runs them keeps the lock from one to t
 once, and then all work side by side to the end. In a single process (`make test JOBS=0`) nothing is locked.
 """
 
+import faulthandler
 import fcntl
 import os
 import shutil
@@ -23,6 +24,8 @@ from hypothesis import settings
 settings.register_profile("stanchion", deadline=None)
 settings.load_profile("stanchion")
 
+#: A test that takes longer hangs. Its process ends, and xdist reports the test as the one that crashed it.
+LIMIT_S = 600.0
 LONGEST = "tests/simulation/"
 FILES = ("turnstile", "lock")
 FOLDER = "STANCHION_TEST_LOCKS"
@@ -61,9 +64,11 @@ class MachineLock:
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
         """Hold the lock from the first fixture's set-up to the last one's end."""
         self.acquire(is_serial=_is_serial(item))
+        faulthandler.dump_traceback_later(LIMIT_S, exit=True)
         try:
             return (yield)
         finally:
+            faulthandler.cancel_dump_traceback_later()
             if nextitem is None or not _is_serial(nextitem):
                 self.release()
 
