@@ -58,7 +58,9 @@ class Entry:
     def newcomer(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor without a place."""
         joined = self._newcomers.join(context, room, now, u)
-        return joined if isinstance(joined, Answer) else self._ask(joined)
+        if isinstance(joined, Answer):
+            return joined
+        return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
 
     def requeue(self, context: DecisionContext, room: Room, shown: Pass, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor whose pass does not count where it is shown. They are requeued at their
@@ -67,14 +69,15 @@ class Entry:
             self._metrics.rejected.count(room.name, Rejection.USED.value)
             return self.newcomer(context, room, now, u)
         ticket = Ticket(shown.id, shown.room, shown.first_seen, now)
-        return self._ask(Attempt(context, room, ticket, ticket, now, u))
+        attempt = Attempt(context, room, ticket, ticket, now, u)
+        return self._ask(attempt, is_barred=self._is_barred(attempt))
 
     def in_line(self, attempt: Attempt) -> Verdict:
         """Decide on an attempt of a visitor with a place, whose ticket may be redeemed or left alone for too long."""
         room, ticket, now = attempt.room, attempt.ticket, attempt.now
-        visitor_pass = room.redeemed.get(ticket.id)
+        visitor_pass, is_barred = room.redeemed.get(ticket.id), False
         if visitor_pass is not None:
-            context = attempt.context
+            context, is_barred = attempt.context, now < visitor_pass.admitted_at + REDEEM_AGAIN_S
             if room.redeemed.is_over(visitor_pass, now):
                 self._metrics.rejected.count(room.name, Rejection.USED.value)
                 return self.newcomer(context, room, now, attempt.u)
@@ -84,21 +87,23 @@ class Entry:
             attempt = attempt.renewed()
             if attempt.ticket.first_seen > ticket.first_seen:
                 self._metrics.tickets_requeued.count(room.name)
-        return self._ask(attempt)
+        return self._ask(attempt, is_barred=is_barred)
 
-    def _ask(self, attempt: Attempt, *, is_barred: bool = False) -> Verdict:
+    def _is_barred(self, attempt: Attempt) -> bool:
+        """Return whether the ticket was redeemed so lately that it is not redeemed again yet."""
+        visitor_pass = attempt.room.redeemed.get(attempt.ticket.id)
+        return visitor_pass is not None and attempt.now < visitor_pass.admitted_at + REDEEM_AGAIN_S
+
+    def _ask(self, attempt: Attempt, *, is_barred: bool) -> Verdict:
         """Ask the room. is_barred: the visitor is not admitted now whatever the gate says."""
-        room, ticket, now, redemption = attempt.room, attempt.ticket, attempt.now, self._redemption
-        if redemption is not None and redemption.is_open(room.name, ticket.id):
+        room, now, redemption = attempt.room, attempt.now, self._redemption
+        if redemption is not None and redemption.is_open(room.name, attempt.ticket.id):
             return self._wait_for_check(attempt, redemption)
         parked_s = attempt.parked_s
         if parked_s is None:
             self._metrics.polls.count_one(room.name)
         if room.stock.is_sold_out:
             return self._responses.sold_out(attempt)
-        redeemed = room.redeemed.get(ticket.id)
-        if redeemed is not None and now < redeemed.admitted_at + REDEEM_AGAIN_S:
-            is_barred = True
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         verdict: Admit | Wait | Park
         if parked_s is None:
