@@ -7,7 +7,7 @@
 
 Of two visitors who poll in the same state of the gate, the older never waits while the younger is admitted: both rules
 are monotone in first_seen. The bucket bounds admissions in every window (`controller/law/bucket.py`). Memory is bounded
-by `max_leases`: about 250 bytes each, 32 MB with the default, plus a few kB.
+by `max_leases`: some 40 bytes each, a second book of newcomers included 80 MB with the default, plus a few kB.
 
 What differs between a node that is alone, joined nodes and nodes that share nothing is in the line view
 (`controller/line/view.py`), which is chosen anew at every control step.
@@ -26,7 +26,7 @@ from controller.law.sample import OPEN, LawSample
 from controller.law.scarcity import Scarcity
 from controller.law.threshold import ThresholdLaw
 from controller.line.forecast import Forecast
-from controller.line.leases import ExpiryBin
+from controller.line.leases import NO_LEASE
 from controller.line.line import YOUNG_S, Line
 from controller.line.poll_latency import PollLatency
 from controller.line.stall_guard import StallGuard
@@ -105,8 +105,8 @@ class Gate:
         self._polls.count += 1
         if vacancies is not None and vacancies <= 0:
             self._scarcity.is_full = True
-        lease = line.book.due.get(first_seen)  # looked up once: it lies anywhere in memory
-        if lease is None and age_s < forecast.new_s:
+        lease = line.book.find(first_seen)  # once: the book remembers where it is, for its rank and its renewal
+        if lease == NO_LEASE and age_s < forecast.new_s:
             is_first = True
             self._arrivals.count += 1
         else:
@@ -163,7 +163,7 @@ class Gate:
         if (vacancies is None or vacancies > 0) and self.would_admit(first_seen, now):
             self._bucket.take(now)
             return self._admit(first_seen)
-        lease, min_s = self._line.book.due.get(first_seen), max(self._forecast.min_s - parked_s, AT_ONCE_S)
+        lease, min_s = self._line.book.find(first_seen), max(self._forecast.min_s - parked_s, AT_ONCE_S)
         return self._wait(first_seen, self._clock.read(now), u, lease, False, min_s)
 
     def tick(self, now: float) -> None:
@@ -234,10 +234,8 @@ class Gate:
         self._admitted.count += 1
         return Admit()
 
-    def _wait(
-        self, first_seen: float, clock: float, u: float, lease: ExpiryBin | None, is_first: bool, min_s: float
-    ) -> Wait:
-        """Return the appointment. lease: the visitor's entry in the book. min_s: the shortest interval from now on."""
+    def _wait(self, first_seen: float, clock: float, u: float, lease: int, is_first: bool, min_s: float) -> Wait:
+        """Return the appointment. lease: what `find` says. min_s: the shortest interval from now on."""
         line, view, forecast = self._line, self._view, self._forecast
         flow = view.flow
         if flow <= 0.0:

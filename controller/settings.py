@@ -34,7 +34,7 @@ class GateSettings:
         whole room: all nodes together admit at most max(burst, nodes) at once. With a burst of one admission a node of
         1/s loses a thirtieth of its share, because a token is lost whenever no visitor is there at once. 3 wins nearly
         all of it back, and admits `3 * nodes` at once at worst.
-    max_leases: most leases (8+ bytes each, about 150 bytes in all) that are kept exactly; beyond it the gate samples.
+    max_leases: most leases (some 40 bytes each) that are kept exactly; of a longer line the gate samples the far end.
     """
 
     admissions_per_second: float
@@ -45,7 +45,7 @@ class GateSettings:
     nodes: int = 1
     room_admissions_per_second: float | None = None
     burst_floor: float = 3.0
-    max_leases: int = 131_072
+    max_leases: int = 2_097_152
 
     def __post_init__(self) -> None:
         faults = list(_faults(self))

@@ -50,7 +50,7 @@ class JoinedView(LineView):
         super().__init__(line, TUNING)
         self.shared = shared
         self.far = far
-        self.front = SharedFront(line.book.capacity, line.ticked_at)
+        self.front = SharedFront(line.capacity, line.ticked_at)
         self.spreads_newcomers = True
         self._leases: list[tuple[float, float, bool]] = []  # given since the last summary
         self._gone: list[float] = []  # admitted since the last summary

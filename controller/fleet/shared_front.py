@@ -13,19 +13,20 @@ from controller.line.line import expected_nth
 class SharedFront:
     """The leases of all joined nodes near the front."""
 
-    __slots__ = ("_limbo", "book", "fresh")
+    __slots__ = ("_capacity", "_limbo", "book", "fresh")
 
     def __init__(self, capacity: int, clock: float) -> None:
+        self._capacity = capacity  # the most leases
         self._limbo: set[float] = set()  # leases that ran out here and may have been given anew elsewhere
-        self.book = LeaseBook(capacity, clock)
-        self.fresh = LeaseBook(capacity, clock)
+        self.book = LeaseBook(clock)
+        self.fresh = LeaseBook(clock)
 
     def __repr__(self) -> str:
         return f"<SharedFront {self.book!r}>"
 
     def expect(self, first_seen: float, due: float, is_first: bool) -> None:
         """Note a lease given here or at another node. An appointment never moves to an earlier time."""
-        if not self.book.add_later(first_seen, due):
+        if len(self.book) >= self._capacity or not self.book.add_later(first_seen, due):
             return
         self._limbo.discard(first_seen)
         if is_first:
@@ -50,7 +51,7 @@ class SharedFront:
                 self._limbo.add(first_seen)
                 self.book.add(first_seen, clock + NEWS_S)
         self.fresh.expire(clock)
-        if len(self._limbo) > self.book.capacity:
+        if len(self._limbo) > self._capacity:
             self._limbo.clear()
         self.book.refresh()
         self.fresh.refresh()

@@ -4,7 +4,7 @@ A lease says "a visitor who first arrived at `first_seen` was asked to poll agai
 remembers of a visitor, for the few seconds until they poll or do not. The book answers, in O(log n): how many waiting
 visitors are older than this one (`rank`), and what is the first_seen at position k (`nth`).
 
-    first_seen  ---->  |.....|......|....|........|      sorted, in chunks of at most 2 * CHUNK
+    first_seen  ---->  |.....|......|....|........|      sorted, in chunks; beside each the number of its expiry bin
     due         ---->  wheel of expiry bins of BIN_S; a bin that is over takes its leases with it
 
 A lease ends when its time has come, whether or not the visitor polled *here*: with several nodes they mostly poll
@@ -12,168 +12,266 @@ elsewhere. At any moment each present visitor thus has one lease, on the node th
 every node is an unbiased sample of the line. (A poll seen with interval T stands for T seconds of one visitor's
 presence: the Horvitz-Thompson weight. It holds because the lease lives for just T.)
 
-Memory: at most `capacity` leases, about 150 bytes each. A full book forgets every other lease and counts each of the
-rest twice (`weight` doubles), and so on. It fills up again when the line is short.
+Memory: 28 to 44 bytes a lease: 12 in the chunks, 8 in its bin and 8 in the bin that it left last, and what arrays keep
+free. A line of more than `capacity` leases is counted by `controller/line/overfull.py`.
 """
 
+from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left
 from itertools import accumulate, filterfalse
+from math import nan
 from typing import Final
 
 BIN_S: Final = 0.1  # resolution of due times
 #: A poll this much before its lease ends is too early: a page's jitter is 0.25 s at most, grace and rounding 0.2 s.
 EARLY_S: Final = 0.7
 CHUNK: Final = 256  # sqrt of the usual 65,000 leases
+#: Of a book with more than LONG leases: a control step walks the chunks.
+LONG_CHUNK: Final = 1024
+LONG: Final = 131_072
+#: What `find` returns for a visitor without a lease.
+NO_LEASE: Final = -1
 
 # Compiled code looks up an imported name in the module at each call, a final one not.
 _left: Final = bisect_left
 
 
 class ExpiryBin:
-    """The leases that end in the same BIN_S.
+    """The leases that end in the same BIN_S."""
 
-    They share one object: a number for each of a hundred thousand would lie somewhere else in memory, and a poll would
-    wait for it (up to a fifth of `Gate.decide`).
-    """
-
-    __slots__ = ("appointed", "left", "number", "starts_at")
+    __slots__ = ("appointed", "left", "number")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.starts_at = number * BIN_S  # and ends BIN_S later
-        # first_seen of the leases that were to end in it. An array, because objects would be scattered over memory.
+        # first_seen of the leases that were to end in it. Arrays, because objects would be scattered over memory.
         self.appointed = array("d")
         # first_seen of the leases that were moved or removed. A lease that returns is once more in both.
-        self.left: list[float] = []
+        self.left = array("d")
 
     def __repr__(self) -> str:
         return f"<ExpiryBin {self.number} of {len(self.appointed) - len(self.left)}>"
 
 
-class LeaseBook:
-    """A bounded set of (first_seen, due). All times are in seconds, on the caller's axes."""
+class Leases(ABC):
+    """The leases of a line. All times are in seconds, on the caller's axes."""
 
-    __slots__ = (
-        "_chunks",
-        "_maxes",
-        "_next_bin",
-        "_prefix",
-        "_skip",
-        "_wheel",
-        "capacity",
-        "due",
-        "weight",
-    )
-
-    def __init__(self, capacity: int, now: float) -> None:
-        self.capacity = capacity
-        self._chunks: list[list[float]] = [[]]
-        self._maxes: list[float] = []  # greatest first_seen of every chunk but the last
-        self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
-        # first_seen -> expiry bin. Others may read it, because a method call costs more than the look-up itself.
-        self.due: dict[float, ExpiryBin] = {}
-        self._wheel: dict[int, ExpiryBin] = {}
-        self._next_bin = int(now / BIN_S)  # number of the first bin that is not over
-        self._skip = 0
-        self.weight = 1  # visitors that one lease stands for
-
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self.due) * self.weight
+        """Return how many visitors the leases stand for."""
 
-    def __repr__(self) -> str:
-        return f"<LeaseBook {len(self.due)} leases, each for {self.weight}>"
+    @abstractmethod
+    def find(self, first_seen: float) -> int:
+        """Return the number of the expiry bin of the visitor's lease, or NO_LEASE."""
+
+    @abstractmethod
+    def starts_at(self, number: int) -> float:
+        """Return the time at which an expiry bin starts. It ends BIN_S later."""
+
+    @abstractmethod
+    def counts(self, first_seen: float) -> bool:
+        """Return whether a lease of this visitor is kept."""
+
+    @abstractmethod
+    def rank(self, first_seen: float) -> int:
+        """Return how many visitors older than `first_seen` the leases stand for."""
+
+    @abstractmethod
+    def nth(self, count: int) -> float | None:
+        """Return the first_seen with `count` older visitors (0 = the oldest), or None beyond the end."""
+
+    @abstractmethod
+    def renew(self, first_seen: float, due: float, lease: int) -> None:
+        """Do the same as `add` for a caller that has looked up the visitor's lease by `find`."""
+
+    @abstractmethod
+    def remove(self, first_seen: float) -> bool:
+        """End the lease of a visitor who is admitted or known to have left. Return whether there was one."""
+
+    @abstractmethod
+    def overdue(self, now: float) -> int:
+        """Return how many leases `expire` would end."""
+
+    @abstractmethod
+    def expire(self, now: float) -> list[float]:
+        """End the leases whose time is over, and return the first_seen of each."""
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """Bring the counts up to date. Once a control step is enough: ranks are that old at most."""
+
+    @abstractmethod
+    def resample(self, ratio: float) -> None:
+        """Forget leases, or add stand-ins: the node now sees `ratio` times the line that it saw."""
 
     def __contains__(self, first_seen: float) -> bool:
-        return first_seen in self.due
-
-    def rank(self, first_seen: float) -> int:
-        """Return how many leases are older than `first_seen`."""
-        c = _left(self._maxes, first_seen)
-        return (self._prefix[c] + _left(self._chunks[c], first_seen)) * self.weight
-
-    def nth(self, count: int) -> float | None:
-        """Return first_seen of the lease with `count` older ones (0 = the oldest), or None beyond the end."""
-        count //= self.weight
-        if count < 0:
-            count = 0
-        for chunk in self._chunks:
-            if count < len(chunk):
-                return chunk[count]
-            count -= len(chunk)
-        return None
+        return self.find(first_seen) != NO_LEASE
 
     def add(self, first_seen: float, due: float) -> None:
         """Expect a visitor back. The same first_seen again moves its lease."""
-        self.renew(first_seen, due, self.due.get(first_seen))
+        self.renew(first_seen, due, self.find(first_seen))
 
-    def renew(self, first_seen: float, due: float, lease: ExpiryBin | None) -> None:
-        """Do the same as `add` for a caller that has looked up the visitor's entry in `due`."""
-        number = int(due / BIN_S)
+
+class LeaseBook(Leases):
+    """A set of (first_seen, due), each lease standing for one visitor."""
+
+    __slots__ = (
+        "_base", "_bins", "_chunk", "_count", "_found", "_found_chunk", "_found_index", "_keys", "_maxes", "_next_bin",
+        "_prefix", "_wheel",
+    )  # fmt: skip
+
+    def __init__(self, now: float) -> None:
+        self._keys: list[array[float]] = [array("d")]
+        self._bins: list[array[int]] = [array("i")]
+        self._maxes: array[float] = array("d")  # greatest first_seen of every chunk but the last
+        self._prefix: list[int] = [0]  # leases before each chunk, as of the last refresh
+        self._count = 0
+        self._chunk = CHUNK
+        self._wheel: dict[int, ExpiryBin] = {}
+        # Bins are numbered from the start of the book, so that a number fits four bytes.
+        self._base = int(now / BIN_S) - 1
+        self._next_bin = 1  # number of the first bin that is not over
+        # What `find` looked for last, and where it is or belongs: for the rank or the change that follows.
+        self._found = nan
+        self._found_chunk = self._found_index = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"<LeaseBook of {self._count}>"
+
+    def find(self, first_seen: float) -> int:
+        c = _left(self._maxes, first_seen)
+        keys = self._keys[c]
+        i = _left(keys, first_seen)
+        self._found, self._found_chunk, self._found_index = first_seen, c, i
+        if i < len(keys) and keys[i] == first_seen:
+            return self._bins[c][i]
+        return NO_LEASE
+
+    def starts_at(self, number: int) -> float:
+        return (self._base + number) * BIN_S
+
+    def counts(self, first_seen: float) -> bool:  # noqa: ARG002
+        return True
+
+    def rank(self, first_seen: float) -> int:
+        if first_seen == self._found:
+            return self._prefix[self._found_chunk] + self._found_index
+        c = _left(self._maxes, first_seen)
+        return self._prefix[c] + _left(self._keys[c], first_seen)
+
+    def nth(self, count: int) -> float | None:
+        if count < 0:
+            count = 0
+        if count >= self._count:
+            return None
+        for keys in self._keys:
+            if count < len(keys):
+                return keys[count]
+            count -= len(keys)
+        return None
+
+    def renew(self, first_seen: float, due: float, lease: int) -> None:
+        number = int(due / BIN_S) - self._base
         if number < self._next_bin:
             number = self._next_bin
-        if lease is not None:
-            if lease.number == number:  # a visitor who polls faster than asked must not fill the bin
-                return
-            lease.left.append(first_seen)
+        if lease == number:  # a visitor who polls faster than asked must not fill the bin
+            return
+        if first_seen != self._found:
+            self.find(first_seen)
+        if lease != NO_LEASE:
+            self._wheel[lease].left.append(first_seen)
+            self._bins[self._found_chunk][self._found_index] = number
         else:
-            if self.weight > 1:  # a systematic sample: every weight-th new lease
-                self._skip += 1
-                if self._skip % self.weight:
-                    return
-            self._insert(first_seen)
-        expiry = self._wheel.get(number)
-        if expiry is None:
-            expiry = self._wheel[number] = ExpiryBin(number)
-        expiry.appointed.append(first_seen)
-        self.due[first_seen] = expiry
-        if lease is None and len(self.due) > self.capacity:
-            self._thin()
+            self._insert(first_seen, number)
+        self._appoint(first_seen, number)
 
     def add_later(self, first_seen: float, due: float) -> bool:
         """Do the same as `add`, unless a later appointment is known already or this one is over."""
-        number, lease = int(due / BIN_S), self.due.get(first_seen)
-        if number < self._next_bin or (lease is not None and lease.number > number):
+        number, lease = int(due / BIN_S) - self._base, self.find(first_seen)
+        if number < self._next_bin or lease > number:
             return False
-        self.add(first_seen, due)
+        self.renew(first_seen, due, lease)
         return True
 
     def remove(self, first_seen: float) -> bool:
-        """End the lease of a visitor who is admitted or known to have left. Return whether there was one."""
-        lease = self.due.pop(first_seen, None)
-        if lease is None:
+        lease = self.find(first_seen)
+        if lease == NO_LEASE:
             return False
-        lease.left.append(first_seen)
-        self._delete(first_seen)
+        self._wheel[lease].left.append(first_seen)
+        self._delete_found()
         return True
 
     def overdue(self, now: float) -> int:
-        """Return how many leases `expire` would end."""
-        return sum(len(self._ending(self._wheel[number])) for number in self._over(int(now / BIN_S)))
+        return sum(len(self._ending(self._wheel[number])) for number in self._over(int(now / BIN_S) - self._base))
 
     def expire(self, now: float) -> list[float]:
-        """End the leases whose time is over, and return the first_seen of each."""
-        last = int(now / BIN_S)
+        last = int(now / BIN_S) - self._base
         gone: list[float] = []
         for number in self._over(last):
             gone += self._ending(self._wheel.pop(number))
         for first_seen in gone:
-            del self.due[first_seen]
-            self._delete(first_seen)
+            self.find(first_seen)
+            self._delete_found()
         self._next_bin = max(self._next_bin, last)
-        if self.weight > 1 and len(self.due) * 4 < self.capacity:
-            self._thicken()
         return gone
+
+    def refresh(self) -> None:
+        self._prefix = list(accumulate(map(len, self._keys), initial=0))
+
+    def resample(self, ratio: float) -> None:
+        numbers: dict[float, int] = {}
+        credit = 0.5
+        for first_seen, number in self.pairs():
+            credit += ratio
+            copies = int(credit)
+            credit -= copies
+            for copy in range(min(copies, 64)):
+                numbers[first_seen + copy * 1e-6] = number
+        self.rebuild(sorted(numbers.items()))
+
+    def emptied(self) -> "LeaseBook":
+        """Return an empty book that numbers its bins as this one does."""
+        other = LeaseBook(0.0)
+        other._base, other._next_bin = self._base, self._next_bin
+        return other
+
+    def pairs(self) -> list[tuple[float, int]]:
+        """Return each first_seen with the number of its expiry bin, in order."""
+        return [
+            pair for keys, bins in zip(self._keys, self._bins, strict=True) for pair in zip(keys, bins, strict=True)
+        ]
+
+    def rebuild(self, pairs: list[tuple[float, int]]) -> None:
+        """Replace all leases. pairs: as `pairs` returns them."""
+        size = self._chunk = LONG_CHUNK if len(pairs) > LONG else CHUNK
+        chunks = [pairs[i : i + size] for i in range(0, len(pairs), size)] or [[]]
+        self._keys = [array("d", [first_seen for first_seen, _ in chunk]) for chunk in chunks]
+        self._bins = [array("i", [number for _, number in chunk]) for chunk in chunks]
+        self._maxes = array("d", [keys[-1] for keys in self._keys[:-1]])
+        self._count, self._found = len(pairs), nan
+        self._wheel = {}
+        for first_seen, number in pairs:
+            self._appoint(first_seen, number)
+        self.refresh()
+
+    def _appoint(self, first_seen: float, number: int) -> None:
+        expiry = self._wheel.get(number)
+        if expiry is None:
+            expiry = self._wheel[number] = ExpiryBin(number)
+        expiry.appointed.append(first_seen)
 
     def _ending(self, expiry: ExpiryBin) -> list[float]:
         """Return the leases that end in this bin.
 
-        The bin's own lists lie together in memory. To look up each of a thousand leases in `due` would take the better
-        part of a control step.
+        The bin's own arrays lie together in memory. To look up each of a thousand leases would take the better part of
+        a control step.
         """
         ending = list(filterfalse(set(expiry.left).__contains__, expiry.appointed))
         if len(ending) + len(expiry.left) < len(expiry.appointed):  # a lease has left and come back
-            return list({first_seen: None for first_seen in expiry.appointed if self.due.get(first_seen) is expiry})
+            return [each for each in dict.fromkeys(expiry.appointed) if self.find(each) == expiry.number]
         return ending
 
     def _over(self, last: int) -> list[int]:
@@ -182,63 +280,32 @@ class LeaseBook:
             return sorted(number for number in self._wheel if number < last)
         return [number for number in range(self._next_bin, last) if number in self._wheel]
 
-    def refresh(self) -> None:
-        """Bring the chunk counts up to date. Once a control step is enough: ranks are that old at most."""
-        self._prefix = list(accumulate(map(len, self._chunks), initial=0))
-
-    def _insert(self, first_seen: float) -> None:
-        c = _left(self._maxes, first_seen)
-        chunk = self._chunks[c]
-        chunk.insert(_left(chunk, first_seen), first_seen)
-        if len(chunk) > 2 * CHUNK:
-            self._chunks[c : c + 1] = [chunk[:CHUNK], chunk[CHUNK:]]
-            self._maxes.insert(c, chunk[CHUNK - 1])
+    def _insert(self, first_seen: float, number: int) -> None:
+        """Insert a lease where `find` has just missed it."""
+        c, i = self._found_chunk, self._found_index
+        keys, bins, size = self._keys[c], self._bins[c], self._chunk
+        keys.insert(i, first_seen)
+        bins.insert(i, number)
+        self._count += 1
+        if len(keys) > 2 * size:
+            self._keys[c : c + 1] = [keys[:size], keys[size:]]
+            self._bins[c : c + 1] = [bins[:size], bins[size:]]
+            self._maxes.insert(c, keys[size - 1])
+            self._found = nan
+            if self._count > LONG:
+                self._chunk = LONG_CHUNK
             self.refresh()
 
-    def _delete(self, first_seen: float) -> None:
-        c = _left(self._maxes, first_seen)
-        chunk = self._chunks[c]
-        del chunk[_left(chunk, first_seen)]
-        if not chunk and len(self._chunks) > 1:
-            del self._chunks[c]
+    def _delete_found(self) -> None:
+        """Delete the lease that `find` has just found."""
+        c, i = self._found_chunk, self._found_index
+        keys = self._keys[c]
+        del keys[i]
+        del self._bins[c][i]
+        self._count -= 1
+        if not keys and len(self._keys) > 1:
+            del self._keys[c]
+            del self._bins[c]
             del self._maxes[min(c, len(self._maxes) - 1)]
+            self._found = nan
             self.refresh()
-
-    def _thin(self) -> None:
-        """Keep every other lease and let each stand for twice as many."""
-        keep = set(sorted(self.due)[::2])
-        self._rebuild({f: expiry.number for f, expiry in self.due.items() if f in keep})
-        self.weight *= 2
-
-    def _thicken(self) -> None:
-        """Undo one thinning: stand-ins beside each lease replace the forgotten ones."""
-        twice = {f: expiry.number for f, expiry in self.due.items()}
-        for first_seen, expiry in self.due.items():
-            twice[first_seen + 1e-6] = expiry.number
-        self._rebuild(twice)
-        self.weight //= 2
-
-    def resample(self, ratio: float) -> None:
-        """Forget leases, or add stand-ins: the node now sees `ratio` times the line that it saw."""
-        numbers: dict[float, int] = {}
-        credit = 0.5
-        for first_seen in sorted(self.due):
-            credit += ratio
-            copies = int(credit)
-            credit -= copies
-            for copy in range(min(copies, 64)):
-                numbers[first_seen + copy * 1e-6] = self.due[first_seen].number
-        self._rebuild(numbers)
-        while len(self.due) > self.capacity:
-            self._thin()
-
-    def _rebuild(self, numbers: dict[float, int]) -> None:
-        """numbers: first_seen -> number of the expiry bin."""
-        self._wheel = {number: ExpiryBin(number) for number in set(numbers.values())}
-        self.due = {first_seen: self._wheel[number] for first_seen, number in numbers.items()}
-        for first_seen, expiry in self.due.items():
-            expiry.appointed.append(first_seen)
-        line = sorted(self.due)
-        self._chunks = [line[i : i + CHUNK] for i in range(0, len(line), CHUNK)] or [[]]
-        self._maxes = [chunk[-1] for chunk in self._chunks[:-1]]
-        self.refresh()

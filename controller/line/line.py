@@ -12,7 +12,8 @@ While other nodes see parts of the same line, all of this is a sample of it (one
 from math import inf
 from typing import Final
 
-from controller.line.leases import EARLY_S, ExpiryBin, LeaseBook
+from controller.line.leases import EARLY_S, NO_LEASE, LeaseBook, Leases
+from controller.line.overfull import GOLDEN, Overfull, OverfullBook
 from controller.line.return_rate import ReturnRate
 from controller.line.traffic_share import TrafficShare
 
@@ -20,11 +21,10 @@ YOUNG_S: Final = 2.0  # beyond the longest interval: latency and stretch
 PROBED: Final = 24  # first leases that must have come due before newcomers get long appointments
 SETTLED_S: Final = 1.0
 HASTY_S: Final = 60.0  # a visitor who polled faster than asked is remembered this long at most
-GOLDEN: Final = 2654435769  # 2^32 / golden ratio: spreads consecutive numbers evenly
 KNOTS: Final = 32  # quantiles in which the list is published
 
 
-def expected_nth(book: LeaseBook, fresh: LeaseBook, count: float, return_rate: float) -> float | None:
+def expected_nth(book: Leases, fresh: Leases, count: float, return_rate: float) -> float | None:
     """Return the first_seen with `count` expected visitors before it, or None beyond the end.
 
     Newcomers are counted with the return rate:  rank(x) - (1 - p) * fresh rank(x) = count.
@@ -44,13 +44,16 @@ class Line:
     """What this node knows of the visitors who wait. `clock` is a time that never goes back."""
 
     __slots__ = (
-        "_fast_from", "_forget_at", "_muted_until", "_probed_s", "_proven_until", "_were_late_s", "_were_late_until",
-        "book", "fresh", "freshest", "hasty", "return_rate", "ticked_at", "traffic", "young_s",
+        "_fast_from", "_forget_at", "_muted_until", "_overfull", "_probed_s", "_proven_until", "_were_late_s",
+        "_were_late_until",
+        "book", "capacity", "fresh", "freshest", "hasty", "return_rate", "ticked_at", "traffic", "young_s",
     )  # fmt: skip
 
     def __init__(self, capacity: int, clock: float, young_s: float, nodes: int) -> None:
-        self.book = LeaseBook(capacity, clock)
-        self.fresh = LeaseBook(capacity, clock)
+        self.capacity = capacity  # the most leases, of all visitors and of newcomers; twice as many if overfull
+        self.book: Leases = LeaseBook(clock)
+        self.fresh: Leases = LeaseBook(clock)
+        self._overfull: Overfull | None = None
         self.return_rate = ReturnRate(is_sampled=nodes > 1)
         self.traffic = TrafficShare(nodes)
         self.young_s = young_s  # a visitor is young for this long
@@ -107,30 +110,30 @@ class Line:
         found = (self.nth(waiting * (k + 0.5) / knots) for k in range(knots))
         return tuple(first_seen for first_seen in found if first_seen is not None)
 
-    def visit(self, first_seen: float, age_s: float, lease: ExpiryBin | None) -> None:
-        """Count the poll of a visitor who is not new. lease: their entry in `book.due`, None if they have none here."""
-        if lease is not None and lease.starts_at > self._fast_from:
+    def visit(self, first_seen: float, age_s: float, lease: int) -> None:
+        """Count the poll of a visitor who is not new. lease: what `book.find` says of them."""
+        if lease != NO_LEASE and self.book.starts_at(lease) > self._fast_from:
             # A poll faster than asked is no sign of anything: no honest client is that much too soon.
-            if len(self.hasty) < self.book.capacity:
+            if len(self.hasty) < self.capacity:
                 self.hasty.add(first_seen)
             return
         if first_seen < self._proven_until and age_s >= self.young_s:  # as nearly all
-            if lease is not None:
+            if lease != NO_LEASE:
                 self.traffic.back += 1  # in time
             else:
                 self.traffic.maybe_late(first_seen)
             return
         is_muted = self.ticked_at < self._muted_until
         is_young = age_s < self.young_s and not is_muted
-        if is_young:
+        if is_young and self.book.counts(first_seen):
             self.return_rate.visit()
-        if first_seen in self.fresh.due:
+        if first_seen in self.fresh:
             self.fresh.remove(first_seen)
             if is_young:
                 self.return_rate.due(1, 0)
         elif is_muted:
             return
-        elif lease is not None:
+        elif lease != NO_LEASE:
             self.traffic.back += 1
             if is_young:
                 self.return_rate.due(0, 1)
@@ -193,9 +196,23 @@ class Line:
             self._forget_at = clock + HASTY_S
         self.book.refresh()
         self.fresh.refresh()
+        self._rebalance()
         oldest = self.fresh.nth(0)
         self.freshest = inf if oldest is None else oldest
         self._proven_until = -inf if clock < self._muted_until else self.freshest
+
+    def _rebalance(self) -> None:
+        """Sample the far line while there are more leases than the node keeps."""
+        book, fresh, rule = self.book, self.fresh, self._overfull
+        if rule is None and len(book) > self.capacity and isinstance(book, LeaseBook) and isinstance(fresh, LeaseBook):
+            boundary = book.nth(self.capacity // 2)
+            rule = self._overfull = Overfull(inf if boundary is None else boundary)
+            sampled, sampled_fresh = OverfullBook(book, rule), OverfullBook(fresh, rule)
+            self.book, self.fresh, book, fresh = sampled, sampled_fresh, sampled, sampled_fresh
+        if rule is not None and isinstance(book, OverfullBook) and isinstance(fresh, OverfullBook):
+            is_overfull = rule.rebalance(book, fresh, self.capacity)
+            if not is_overfull:
+                self.book, self.fresh, self._overfull = book.near, fresh.near, None
 
     def resample(self, ratio: float, nodes: int) -> None:
         """Use another number of nodes: this node now sees `ratio` times the share of the line that it saw."""

@@ -14,7 +14,7 @@ one of several other nodes has not seen for that long may have polled elsewhere.
 
 from typing import Final
 
-from controller.line.leases import LeaseBook
+from controller.line.leases import Leases
 
 __all__ = ["LATE_S", "StallGuard"]
 
@@ -40,7 +40,7 @@ class StallGuard:
     def __repr__(self) -> str:
         return f"<StallGuard {self.behind_s:.1f} s behind>"
 
-    def step(self, dt: float, polls: int, book: LeaseBook, clock: float) -> bool:
+    def step(self, dt: float, polls: int, book: Leases, clock: float) -> bool:
         """Return whether nothing can be learnt from the polls of this step.
 
         polls: since the last step. clock: monotone, the one of the book.

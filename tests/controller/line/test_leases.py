@@ -1,10 +1,12 @@
-"""The lease book agrees with a plain dictionary, and is bounded."""
+"""The lease book agrees with a plain dictionary."""
+
+import tracemalloc
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from controller.line.leases import LeaseBook
+from controller.line.leases import NO_LEASE, LeaseBook
 
 #: Few visitors and times, so that leases are moved, moved back, and given anew after they have ended.
 LEASES = st.lists(
@@ -22,7 +24,7 @@ LEASES = st.lists(
 @settings(max_examples=150)
 def test_the_book_agrees_with_a_dictionary(calls: list[tuple[float, float, str]]) -> None:
     """Rank, nth and length are those of the sorted first_seen of the leases that still run."""
-    book = LeaseBook(capacity=10_000, now=0.0)
+    book = LeaseBook(0.0)
     model: dict[float, int] = {}
     clock = 0.0
     for first_seen, due, what in calls:
@@ -47,23 +49,52 @@ def test_the_book_agrees_with_a_dictionary(calls: list[tuple[float, float, str]]
         assert book.nth(len(line)) is None
 
 
-def test_a_full_book_samples_instead_of_growing() -> None:
-    """Beyond its capacity the book forgets every other lease and counts the others twice."""
-    book = LeaseBook(capacity=1000, now=0.0)
-    for i in range(10_000):
-        book.add(i * 1e-2, 5.0 + (i % 50) / 10)
-    book.refresh()
-    assert len(book.due) <= 1000
-    assert len(book) == pytest.approx(10_000, rel=0.1)
-    assert book.rank(50.0) == pytest.approx(5000, rel=0.1)
-
-
 def test_resampling_keeps_the_shape_of_the_line() -> None:
     """A node that now sees twice or half of the line counts twice or half as many before every visitor."""
     for ratio in (0.5, 2.0, 8.0 / 3.0):
-        book = LeaseBook(capacity=100_000, now=0.0)
+        book = LeaseBook(0.0)
         for i in range(1000):
             book.add(float(i), 10.0)
         book.resample(ratio)
         assert len(book) == pytest.approx(1000 * ratio, rel=0.01)
         assert book.rank(500.0) == pytest.approx(500 * ratio, rel=0.01)
+
+
+def test_a_long_book_agrees_with_a_sorted_list() -> None:
+    """Beyond LONG leases the chunks are longer, and ranks stay exact."""
+    book = LeaseBook(0.0)
+    line = [i * 1e-3 for i in range(150_000)]
+    for first_seen in line[::2] + line[1::2]:
+        book.add(first_seen, 5.0 + first_seen % 10)
+    book.refresh()
+    assert len(book) == len(line)
+    assert [book.rank(line[i]) for i in range(0, 150_000, 9_999)] == list(range(0, 150_000, 9_999))
+    assert [book.nth(i) for i in range(0, 150_000, 9_999)] == line[::9_999]
+
+
+def test_a_rank_asked_after_a_search_allows_for_what_changed_since() -> None:
+    """The book remembers where it found a lease only as long as nothing has moved."""
+    book = LeaseBook(0.0)
+    for first_seen in (1.0, 2.0, 3.0):
+        book.add(first_seen, 5.0)
+    book.refresh()
+    assert book.find(3.0) != NO_LEASE
+    book.add(1.5, 5.0)
+    assert book.rank(3.0) == 3
+    book.find(3.0)
+    book.remove(1.0)
+    assert book.rank(3.0) == 2
+
+
+def test_a_lease_takes_less_than_48_bytes() -> None:
+    tracemalloc.start()
+    try:
+        book = LeaseBook(0.0)
+        for i in range(100_000):
+            book.add(i * 1e-3, 5.0 + i % 100 / 10)
+        for i in range(0, 100_000, 2):
+            book.add(i * 1e-3, 15.0 + i % 100 / 10)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used / 100_000 < 48

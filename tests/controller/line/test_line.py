@@ -23,7 +23,7 @@ def test_polls_faster_than_asked_say_nothing_about_the_line() -> None:
     line = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=4)
     for i in range(1000):
         line.expect(float(i % 10), 15.0, is_first=False)
-        line.visit(float(i % 10), 5.0, line.book.due.get(float(i % 10)))
+        line.visit(float(i % 10), 5.0, line.book.find(float(i % 10)))
     assert line.traffic.share == 0.25
     assert line.return_rate.settle() == 1.0
 
@@ -36,7 +36,7 @@ def test_a_newcomer_asked_back_after_a_stretched_interval_is_no_ghost() -> None:
     line.tick(29.9, 29.9)
     line.lengthen(15.0)
     for i in range(100):
-        line.visit(i * 1e-3, 29.9, line.book.due[i * 1e-3])
+        line.visit(i * 1e-3, 29.9, line.book.find(i * 1e-3))
     line.tick(31.0, 31.0)
     assert line.return_rate.share == 1.0
 
@@ -49,12 +49,12 @@ def test_after_a_resampling_no_visitor_counts_as_back_for_one_interval() -> None
     line.tick(0.9, 0.9)
     line.resample(2.0, nodes=2)
     for i in range(100):
-        line.visit(-50.0 - i, 50.0, line.book.due[-50.0 - i])
+        line.visit(-50.0 - i, 50.0, line.book.find(-50.0 - i))
     assert line.traffic.back == 0
     line.tick(30.0, 30.0)
     for i in range(100):
         line.expect(-50.0 - i, 30.5, is_first=False)
-        line.visit(-50.0 - i, 80.0, line.book.due[-50.0 - i])
+        line.visit(-50.0 - i, 80.0, line.book.find(-50.0 - i))
     assert line.traffic.back == 100
 
 
@@ -82,11 +82,11 @@ def test_a_visitor_in_time_is_not_hasty_though_leases_were_longer_before() -> No
     line.tick(0.0, 0.0, late_s=2.0)
     line.expect(-50.0, 17.1, False)  # back in 15 s, and late
     line.tick(15.0, 15.0)
-    line.visit(-50.0, 65.0, line.book.due[-50.0])
+    line.visit(-50.0, 65.0, line.book.find(-50.0))
     assert -50.0 not in line.hasty
     assert line.traffic.back == 1
     for step in range(160, 200):
         line.tick(step / 10, step / 10)
     line.expect(-50.0, 37.1, False)  # by now all open leases are shorter
-    line.visit(-50.0, 70.0, line.book.due[-50.0])
+    line.visit(-50.0, 70.0, line.book.find(-50.0))
     assert -50.0 in line.hasty

@@ -39,7 +39,7 @@ def test_no_visitor_far_behind_is_admitted_first(what: tuple[Event, ...], is_joi
 
 def crowded(people: int) -> LeaseBook:
     """Return the leases of `people` visitors, one due at each tenth of a second."""
-    book = LeaseBook(4096, 0.0)
+    book = LeaseBook(0.0)
     for k in range(people):
         book.add(k, 0.1 * k)
     return book
@@ -65,7 +65,7 @@ def test_a_pause_that_chance_explains_is_no_stall() -> None:
 
 def test_no_visitor_is_missed_before_their_appointment() -> None:
     """A crowd polled at once and was asked back in ten seconds: silence in between means nothing."""
-    guard, book = StallGuard(), LeaseBook(4096, 0.0)
+    guard, book = StallGuard(), LeaseBook(0.0)
     for k in range(1000):
         book.add(k, 10.0)
     after(guard, book, 0.0, 0.1, polls=1000)
