@@ -245,9 +245,8 @@ class LeaseBook(Leases):
 
     def pairs(self) -> list[tuple[float, int]]:
         """Return each first_seen with the number of its expiry bin, in order."""
-        return [
-            pair for keys, bins in zip(self._keys, self._bins, strict=True) for pair in zip(keys, bins, strict=True)
-        ]
+        chunks = zip(self._keys, self._bins, strict=True)
+        return [pair for keys, bins in chunks for pair in zip(keys, bins, strict=True)]
 
     def rebuild(self, pairs: list[tuple[float, int]]) -> None:
         """Replace all leases. pairs: as `pairs` returns them."""
@@ -278,11 +277,7 @@ class LeaseBook(Leases):
         expiry.appointed.append(first_seen)
 
     def _ending(self, expiry: ExpiryBin) -> list[float]:
-        """Return the leases that end in this bin.
-
-        The bin's own arrays lie together in memory. To look up each of a thousand leases would take the better part of
-        a control step.
-        """
+        """Return the leases that end in this bin. To look up each of a thousand would take most of a control step."""
         ending = list(filterfalse(set(expiry.left).__contains__, expiry.appointed))
         if len(ending) + len(expiry.left) < len(expiry.appointed):  # a lease has left and come back
             return [each for each in dict.fromkeys(expiry.appointed) if self.find(each) == expiry.number]
