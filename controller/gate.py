@@ -6,8 +6,11 @@
     tick     leases end, rates are folded in, the law calls visitors
 
 Of two visitors who poll in the same state of the gate, the older never waits while the younger is admitted: both rules
-are monotone in first_seen. The bucket bounds admissions in every window (`controller/law/bucket.py`). Memory is bounded
-by `max_leases`: some 40 bytes each, a second book of newcomers included 80 MB with the default, plus a few kB.
+are monotone in first_seen. The bucket bounds admissions in every window (`controller/law/bucket.py`).
+
+Memory is bounded by `max_leases`: a lease book keeps that many leases of 28 to 44 bytes, or twice as many of a longer
+line. With the default (2,097,152) that is 92 MB at most, or 185 MB. A second book keeps the leases of newcomers once
+more: as much again if no visitor has polled twice, otherwise much less.
 
 What differs between a node that is alone, joined nodes and nodes that share nothing is in the line view
 (`controller/line/view.py`), which is chosen anew at every control step.
@@ -39,9 +42,9 @@ from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot, snapshot_of
 from controller.verdicts import Admit, Verdict, Wait
 
-# A node that joins a running sale first listens for this many shortest intervals. Its bucket fills meanwhile, so what
-# it listens beyond the burst is lost to everybody.
-COLD_S: Final = 0.7
+# In shortest intervals: a node that joins a running sale first listens for so long. Its bucket fills meanwhile, and
+# what does not fit is lost to the room.
+COLD_INTERVALS: Final = 0.7
 AT_ONCE_S: Final = 0.01  # the shortest interval after a poll was parked in vain; many clients would take 0 for never
 QUIET_PER_S: Final = 0.01  # polls a second: some 15 s after a single one
 
@@ -67,7 +70,7 @@ class Gate:
         self._law, self._thresholds = ThresholdLaw(), OPEN
         self._clock, self._ticked_at = MonotoneClock(now), now
         self._born = self._cold_until = self._grown_up = -inf  # when it joined, may call, and knows the line
-        self._refused = 0  # called visitors who have found the bucket empty since the law's last step
+        self._refused = 0  # called visitors not admitted since the law's last step: no token or vacancy, or room closed
         self._latency, self._guard, self._scarcity, self._budget = PollLatency(), StallGuard(), Scarcity(), PollBudget()
         self._polls, self._arrivals, self._admitted = self._budget.polls, self._budget.arrivals, RateMeter(10.0)
         self._forecast = Forecast()
@@ -142,7 +145,7 @@ class Gate:
         forecast = self._forecast
         due = self._clock.read(now) + forecast.parked_s + forecast.grace_s
         self._line.expect(first_seen, due, False)
-        self._view.share(first_seen, due, False)
+        self._view.tell(first_seen, due, False)
         return now + forecast.parked_s
 
     def abandon(self, first_seen: float) -> None:
@@ -176,7 +179,7 @@ class Gate:
         self._fleet.wake(clock)
         s, line, view, forecast, guard = self._settings, self._line, self._view, self._forecast, self._guard
         is_stalled = view.watch(guard, dt, self._polls.count, clock)
-        line.tick(clock, now, view.held_up_s(guard), forecast.late_s, forecast.is_latency_known)
+        line.tick(clock, now, view.delayed_s(guard), forecast.late_s, forecast.is_latency_known)
         view.tick(clock, guard.behind_s, self._thresholds.threshold)
         self._budget.tick(s, line.return_rate.share, dt)
         line.lengthen(s.poll_max_s * self._budget.stretch)
@@ -184,7 +187,7 @@ class Gate:
         self._admitted.tick(dt)
         is_blocked = self._scarcity.tick(dt)
         if clock - self._fleet.heard_at > TTL_S:
-            self._part(now)
+            self._leave_fleet(now)
         self._renew()
         if clock >= self._cold_until:
             self._call(now, dt, is_blocked or is_stalled)
@@ -212,7 +215,7 @@ class Gate:
         zone = (self._forecast.far_s + ZONE_S) * s.room_rate
         part = self._fleet.receive(node, summaries, self._clock.read(now), now, s, zone, bucket.level(now))
         if part is None:
-            self._part(now)
+            self._leave_fleet(now)
             return
         bucket.reshape(part.share.rate, part.depth, now)
         self._law.agree(part.dissent)
@@ -226,8 +229,8 @@ class Gate:
     def snapshot(self, now: float) -> GateSnapshot:
         """Return an immutable picture of the gate."""
         threshold, terms = self._thresholds.threshold, self._law.terms
-        is_held = self._settings.admissions_per_second <= 0.0
-        return snapshot_of(now, threshold, self._bucket, self._view, self._budget, self._admitted, terms, is_held)
+        is_closed = self._settings.admissions_per_second <= 0.0
+        return snapshot_of(now, threshold, self._bucket, self._view, self._budget, self._admitted, terms, is_closed)
 
     def _admit(self, first_seen: float) -> Admit:
         self._view.admit(first_seen)
@@ -252,7 +255,7 @@ class Gate:
             position, eta = view.estimate(first_seen, self._thresholds)
         if eta >= forecast.far_eta_s and not is_first:
             after = forecast.far_s
-            if eta >= forecast.watched_eta_s and self._latency.has_room:
+            if eta >= forecast.watched_eta_s and self._latency.has_space:
                 self._latency.asked(first_seen, clock + after)
         else:
             eta = max(0.0, eta)
@@ -269,12 +272,12 @@ class Gate:
         if is_sure:
             return Wait(after, position, eta, eta + (DOUBT_SHARE * eta + view.doubt_s))
         if eta < view.shared_eta_s:
-            view.share(first_seen, due, is_first)
+            view.tell(first_seen, due, is_first)
         return Wait(after, position, eta, eta + view.doubt(first_seen, eta))
 
-    def _part(self, now: float) -> None:
+    def _leave_fleet(self, now: float) -> None:
         """Go on with the configured share and this node's own sample, if it was joined."""
-        if self._fleet.part():
+        if self._fleet.leave():
             rate = self._settings.admissions_per_second
             self._bucket.reshape(rate, self._settings.depth_at(rate), now)
             self._renew()
@@ -314,5 +317,5 @@ class Gate:
         self._budget.stretch = then.stretch
         if then.thresholds is not OPEN:
             self._born = now
-            self._cold_until = now + COLD_S * s.poll_min_s
+            self._cold_until = now + COLD_INTERVALS * s.poll_min_s
         self._renew()

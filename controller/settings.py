@@ -22,7 +22,7 @@ class SettingsError(ValueError):
 class GateSettings:
     """The settings of one gate.
 
-    admissions_per_second: this node's share of the capacity; 0 holds the room.
+    admissions_per_second: this node's share of the capacity; 0 closes the room.
     burst_seconds: how many seconds' worth of unused admissions the bucket keeps. The bucket is at least one admission
         deep, or a share of 0.2/s could not admit at all.
     poll_min_s, poll_max_s: the shortest and the longest interval between two polls of a visitor.

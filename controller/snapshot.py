@@ -33,8 +33,8 @@ class GateSnapshot:
     pi: PiTerms
     admitted: int  # since the start
     polled: int
-    wasted: float  # admissions lost to a full bucket while somebody waited
-    is_held: bool  # the capacity is 0
+    wasted: float  # tokens lost because no visitor took them in time
+    is_closed: bool  # the capacity is 0
 
 
 def snapshot_of(
@@ -45,7 +45,7 @@ def snapshot_of(
     budget: PollBudget,
     admitted: RateMeter,
     terms: PiTerms,
-    is_held: bool,
+    is_closed: bool,
 ) -> GateSnapshot:
     """Return the picture of a gate with these parts."""
     line = view.line
@@ -71,5 +71,5 @@ def snapshot_of(
         admitted=admitted.total + admitted.count,
         polled=budget.polls.total + budget.polls.count,
         wasted=bucket.overflowed,
-        is_held=is_held,
+        is_closed=is_closed,
     )

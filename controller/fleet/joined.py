@@ -42,7 +42,7 @@ class JoinedView(LineView):
     """The whole line, by the leases of all nodes."""
 
     __slots__ = (
-        "_doubt_scale", "_end", "_end_far", "_end_own", "_gone", "_leases", "_own_sample", "_seam", "_seam_far",
+        "_admitted", "_doubt_scale", "_end", "_end_far", "_end_own", "_leases", "_own_sample", "_seam", "_seam_far",
         "_seam_front", "_seam_own", "_zone", "far", "front", "shared",
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ class JoinedView(LineView):
         self.front = SharedFront(line.capacity, line.ticked_at)
         self.spreads_newcomers = True
         self._leases: list[tuple[float, float, bool]] = []  # given since the last summary
-        self._gone: list[float] = []  # admitted since the last summary
+        self._admitted: list[float] = []  # admitted since the last summary
         self._doubt_scale = 1.0
         self._own_sample = self._zone = 1.0
         self._seam = inf
@@ -126,14 +126,14 @@ class JoinedView(LineView):
 
     def admit(self, first_seen: float) -> None:
         self.leave(first_seen)
-        self._gone.append(first_seen)
+        self._admitted.append(first_seen)
         self.shared.took()
 
     def leave(self, first_seen: float) -> None:
         self.line.leave(first_seen)
         self.front.leave(first_seen)
 
-    def share(self, first_seen: float, due: float, is_first: bool) -> None:
+    def tell(self, first_seen: float, due: float, is_first: bool) -> None:
         self.front.expect(first_seen, due, is_first)
         if len(self._leases) < MAX_LEASES:
             self._leases.append((first_seen, due, is_first))
@@ -141,11 +141,11 @@ class JoinedView(LineView):
     def news(self, clock: float) -> tuple[tuple[tuple[float, float, bool], ...], tuple[float, ...]]:
         """Return, and forget, the leases near the front (seconds from `clock` until due) and the admissions."""
         leases = tuple((first_seen, due - clock, is_first) for first_seen, due, is_first in self._leases)
-        gone = tuple(self._gone)
-        self._leases, self._gone = [], []
-        return leases, gone
+        admitted = tuple(self._admitted)
+        self._leases, self._admitted = [], []
+        return leases, admitted
 
-    def held_up_s(self, guard: StallGuard) -> float:
+    def delayed_s(self, guard: StallGuard) -> float:
         """Keep this node's own leases no longer than is owed: their visitors may poll other nodes, and count there."""
         return min(guard.behind_s, guard.owed_s)
 
@@ -157,7 +157,7 @@ class JoinedView(LineView):
         self.shared.rest(self.line.ticked_at)
 
     def supply(self, bucket: LeakyBucket, now: float) -> Supply | None:
-        """Return the room's tokens, or None if the room was held a moment ago and news of it is on its way."""
+        """Return the room's tokens, or None while the fleet's last news is of a closed room."""
         shared = self.shared
         if shared.room <= 0.0:
             return None

@@ -1,4 +1,4 @@
-"""A node's part in the fleet: what it hears of the other nodes, and what it tells them.
+"""A node's membership in the fleet: what it hears of the other nodes, and what it tells them.
 
     heartbeat  -> `publish`      this node's summary
     news       -> `receive`      the node's share and the depth of its bucket, until the next heartbeat
@@ -28,9 +28,10 @@ KEPT: Final = 3  # summaries of each node: shares are those of one heartbeat, th
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """This node's part of the room until the next heartbeat.
+    """What this node may hand out until the next heartbeat.
 
-    depth: tokens that its bucket may hold. dissent: by how much its law's integral was below the fleet's mean, seconds.
+    share: of the room's capacity. depth: tokens that its bucket may hold. dissent: by how much its law's integral was
+        below the fleet's mean, seconds.
     """
 
     share: Share
@@ -72,10 +73,10 @@ class Membership:
         integral: float,
     ) -> Summary:
         """Return this node's news since the last call. now: wall clock. level, rate: of its bucket, in admissions."""
-        leases, gone = ((), ()) if self.view is None else self.view.news(clock)
+        leases, admitted = ((), ()) if self.view is None else self.view.news(clock)
         profile = self._line.profile() if beat % PROFILE_BEATS == 0 else ()
         waiting = self._line.waiting()
-        return Summary(node, beat, now, polls_per_s, level, rate, waiting, leases, gone, profile, integral)
+        return Summary(node, beat, now, polls_per_s, level, rate, waiting, leases, admitted, profile, integral)
 
     def receive(
         self,
@@ -87,7 +88,7 @@ class Membership:
         zone: float,
         own: float,
     ) -> Part | None:
-        """Learn the fleet's news, and return this node's part of the room, or None if no other node is heard.
+        """Learn the fleet's news, and return what this node may hand out, or None if no other node is heard.
 
         summaries: each once, in any order, this node's own (`node`) among them. now: wall clock. zone: how many
         visitors the shared front should hold. own: tokens in this node's bucket.
@@ -130,7 +131,7 @@ class Membership:
             for name, heard in self._heard.items():
                 self._heard[name] = deque(((summary, at + asleep_s) for summary, at in heard), maxlen=KEPT)
 
-    def part(self) -> bool:
+    def leave(self) -> bool:
         """Go on without the other nodes. Return whether this node was joined."""
         if self.view is None:
             return False
@@ -160,7 +161,7 @@ class Membership:
                 offset = ahead_of_wall + summary.at
                 for first_seen, due_s, is_first in summary.leases:
                     view.front.expect(first_seen, offset + due_s, is_first)
-                for first_seen in summary.gone:
+                for first_seen in summary.admitted:
                     view.front.leave(first_seen)
 
 

@@ -2,7 +2,7 @@
 
 Visitors come to a node by chance, so its own bucket is now too full, now empty, and a visitor who finds it empty loses
 a whole shortest interval. A large stock in every bucket would cure that and make every visitor late by it, because
-what lies unspent in n buckets is n times what one needs. So each bucket holds, beyond its part of the burst, a cushion
+what lies unspent in n buckets is n times what one needs. So each bucket holds, beyond its share of the burst, a cushion
 k_i for visitors who come by chance, and the *sum* of all is what the law regulates and what decides:
 
     P = sum(l_i) - sum(k_i)                      the room's tokens; l_i: node i's level, a heartbeat old for the others
@@ -11,18 +11,18 @@ k_i for visitors who come by chance, and the *sum* of all is what the law regula
 
 P hovers at a target that grows with the root of the *room's* inflow in a heartbeat, however many nodes there are:
 fifty nodes of 1/s are late by 0.5 s instead of 1.4. In a small room it is the root of a second's. The shares
-(`controller/fleet/summary.py`) make tokens flow to where they are taken. What a node holds beyond its part and another
+(`controller/fleet/summary.py`) make tokens flow to where they are taken. What a node holds beyond its share and another
 cushion, because no visitor takes it there, it gives up at the same pace, and the others' buckets become deeper by as
 much.
 
 What bounds it: sum(l_i) <= burst + sum(k_i), so at worst, if all nodes were blind for a heartbeat, sum(k_i) more than
 the burst are admitted at once. The second rule keeps it to the burst, less MARGIN_S for what is not known yet. Each
-node notices a crowd that falls upon all nodes between two heartbeats: a node that hands out more than its part, or
+node notices a crowd that falls upon all nodes between two heartbeats: a node that hands out more than its share, or
 hears that the others did, assumes that they still do. That is no chance: visitors near the front are parked, and all
 are called at once. A small room, with a burst of less than two times `burst_floor`, is that deep while somebody waits.
 
-While nobody waits, and until all nodes have heard that somebody does, a node takes from its part of the burst alone.
-Only after two heartbeats in which it took nothing it takes one token of the room, because its part may be less than
+While nobody waits, and until all nodes have heard that somebody does, a node takes from its share of the burst alone.
+Only after two heartbeats in which it took nothing it takes one token of the room, because its share may be less than
 one. With a strict `burst_floor` of 1 there are no cushions.
 """
 
@@ -72,7 +72,7 @@ class SharedBucket:
         self._heard = 0  # tokens taken elsewhere, in the last heartbeat that was heard
         self._taken = self._taken_before = 0  # tokens taken here, in this heartbeat and the one before
         self.room = 0.0  # the room's rate
-        self.fair = 0.0  # this node's part of it, tokens a second
+        self.fair = 0.0  # this node's share of it, tokens a second
         self.depth = 0.0  # most tokens that P can have
         self.borrowed = 0.0  # tokens that `LeakyBucket.take` may count in: P less this node's level
 
@@ -92,7 +92,7 @@ class SharedBucket:
         """Learn a heartbeat's news, and return how many tokens this node's bucket may hold until the next one.
 
         latest: the last summary of each node. own: this node's tokens now. is_idle: nobody waits. The bucket may hold
-        its own tokens and its part of what is free.
+        its own tokens and its share of what is free.
         """
         self._taken, self._taken_before = 0, self._taken
         self.room = sum(share.fair for share in shares.values())
@@ -104,7 +104,7 @@ class SharedBucket:
         if not is_idle:  # the level varies by a few tokens at any rate, so a small room needs more
             self.depth = max(self.depth, s.burst_floor * min(len(shares), FLOORS))
         others = sum(summary.level for name, summary in latest.items() if name != node)
-        self._heard = sum(len(summary.gone) for name, summary in latest.items() if name != node)
+        self._heard = sum(len(summary.admitted) for name, summary in latest.items() if name != node)
         self._others = others - kept
         free = self.depth + kept - others - own
         over = own - shares[node].due - self._cushion
@@ -114,7 +114,7 @@ class SharedBucket:
 
     @property
     def part(self) -> float:
-        """This node's part of the room's capacity."""
+        """This node's share of the room's capacity, 0 to 1."""
         return self.fair / self.room if self.room > 0.0 else 0.0
 
     @property
@@ -127,7 +127,8 @@ class SharedBucket:
     def _unheard(self) -> float:
         """Tokens that the others must be assumed to have handed out before it is heard of.
 
-        For their part as many as were taken here beyond this node's, or as they told of the heartbeat before.
+        For their share as many as were taken here beyond this node's share, or as many as they told of the heartbeat
+        before, whichever is more.
         """
         if self.part <= 0.0:
             return 0.0
@@ -151,7 +152,7 @@ class SharedBucket:
         return own + self._others
 
     def rest(self, clock: float) -> None:
-        """Nobody waits: take from this node's part of the burst alone."""
+        """Nobody waits: take from this node's share of the burst alone."""
         self._apart_until = clock + APART_S
         self._is_apart = True
         self._borrow()
@@ -162,5 +163,5 @@ class SharedBucket:
         self._borrow()
 
     def _borrow(self) -> None:
-        is_own_part = self._is_apart and (self._taken or self._taken_before)
-        self.borrowed = -self._cushion if is_own_part else self._borrowable
+        is_own_share = self._is_apart and (self._taken or self._taken_before)
+        self.borrowed = -self._cushion if is_own_share else self._borrowable

@@ -9,7 +9,7 @@ the whole line one heartbeat late, instead of one visitor in `nodes`.
 Shares follow demand. With a traffic share w_i (polls) and a bucket level l_i, node i hands out
 
     c_i = C * w_i + (f_i - l_i) / TAU_S                   clamped to [0.1, 3] * C * w_i, scaled to sum C
-    f_i = k_i + w_i * (sum(l) - sum(k))                   its cushion (shared_bucket.py) and its part of the rest; if
+    f_i = k_i + w_i * (sum(l) - sum(k))                   its cushion (shared_bucket.py) and its share of the rest; if
                                                           there is less than all cushions, k_i * sum(l) / sum(k)
 
 where l_i is the level expected at the end of the present heartbeat, published level + (c_i now - C w_i) * HEARTBEAT_S
@@ -29,14 +29,14 @@ HEARTBEAT_S: Final = 0.2  # shorter makes the shared front more exact and costs 
 NEWS_S: Final = 0.4  # a heartbeat and its delay
 TTL_S: Final = 3.0
 TAU_S: Final = 0.8  # a gain of 1/4 a heartbeat with a delay of one: no overshoot
-EVEN: Final = 0.05  # part of the capacity divided evenly, so that a node without polls can start
+EVEN: Final = 0.05  # share of the capacity that is divided evenly, so that a node without polls can start
 PROFILE_BEATS: Final = 5  # heartbeats between two profiles of a node's list
 MAX_LEASES: Final = 8192  # most leases in one summary
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One node's news since its last summary. Numbers, booleans and a name only, so it can be JSON."""
+    """One node's news since its last summary. Numbers, booleans and a name only: msgpack carries it (`NodeSummary`)."""
 
     node: str
     beat: int  # number of the heartbeat, floor(wall clock / heartbeat): the same for all nodes
@@ -46,7 +46,7 @@ class Summary:
     rate: float  # its share at present, tokens a second
     waiting: float
     leases: tuple[tuple[float, float, bool], ...]  # first_seen, seconds from `at` until due, is a first lease
-    gone: tuple[float, ...]  # first_seen of those admitted
+    admitted: tuple[float, ...]  # first_seen of those admitted
     profile: tuple[float, ...] = ()  # its list in quantiles, every PROFILE_BEATS heartbeats; see far_line.py
     integral: float = 0.0  # of its law, seconds: all nodes should agree on it
 

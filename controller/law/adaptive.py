@@ -106,12 +106,12 @@ class AdaptiveLaw:
         self._slowness += answered.slowness
         self._failed += answered.failed
 
-    def step(self, dt_s: float, *, is_held: bool = False) -> float:
-        """Take one control step. Any dt works, also a negative one. is_held: no request is sent to the upstream."""
+    def step(self, dt_s: float, *, is_paused: bool = False) -> float:
+        """Take one control step. Any dt works, also a negative one. is_paused: no request is sent to the upstream."""
         dt_s = min(max(dt_s, 0.0), LONGEST_STEP_S)
         s, integral = self._settings, self._integral
         error = min(max(self.strain - 1.0, -1.0), 1.0)
-        if not is_held:
+        if not is_paused:
             integral = (
                 integral * math.exp(-error * dt_s / LOWER_S) if error > 0.0 else integral - error * dt_s / s.recovery_s
             )

@@ -1,4 +1,4 @@
-"""The leaky bucket: it alone may say "now", and it keeps the hard promise to the shop.
+"""The leaky bucket: no visitor is admitted without one of its tokens. So it keeps the promise made to the shop.
 
     level(t) = min(capacity, level + rate * dt)      tokens; one admission takes one token
     admissions in any window w  <=  depth + rate * w
@@ -23,7 +23,7 @@ class LeakyBucket:
         self._depth = self._capacity = depth
         self._level = depth if level is None else min(max(level, 0.0), depth)
         self._credited_until = now
-        self.overflowed = 0.0  # tokens that ever found the bucket full: capacity that nobody used
+        self.overflowed = 0.0  # tokens that arrived at a full bucket since the start: capacity that nobody used
 
     def __repr__(self) -> str:
         return f"<LeakyBucket {self._level:.2f}/{self._depth:.2f} at {self._rate:g}/s>"

@@ -5,7 +5,7 @@
 - The integral is of e dt, so any dt works. A dt above `max_dt_s` counts as `max_dt_s`.
 - Anti-windup: the integral stands still while the output is clamped and e pushes it further out.
 - The integral is stored already multiplied by Ki, so a change of gains does not make the output jump.
-- `hold` is the step without information (nobody polled, the room is held): nothing is integrated.
+- `freeze` is the step without information (nobody polled, or the room is closed): nothing is integrated.
 """
 
 from dataclasses import dataclass
@@ -64,6 +64,6 @@ class PiController:
         if self._gains.low - self.integral <= by <= self._gains.high - self.integral:
             self.integral += by
 
-    def hold(self) -> float:
+    def freeze(self) -> float:
         """Return the last output. Output and integral stay."""
         return self.terms.output

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-LATE: Final = 0.5  # share of the visitors' lateness by which more of them are called ahead, as of the interval
+#: Visitors who poll later than usual by x seconds are called LATE * x seconds further ahead, and a refused visitor
+#: counts as missing for LATE * x seconds longer. A half, as of the interval: a late poll is halfway here on average.
+LATE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class LawTuning:
 class Supply:
     """The tokens at hand, as the line view sees them.
 
-    level, capacity: tokens now, and at most; of joined nodes this node's part of the room's.
+    level, capacity: tokens now, and at most; of joined nodes this node's share of the room's.
     rate: admissions a second that they arrive at.
     flow: visitors of the line to call for each second of the law's depth.
     target_s: what the level should be, in seconds of `rate`.
@@ -64,7 +66,7 @@ class Supply:
 class LawSample:
     """The figures of one control step.
 
-    refused: called visitors who have found the bucket empty since the last step.
+    refused: polls of called visitors since the last step that did not admit them: no token, no vacancy, room closed.
     late_s: how much later than usual visitors poll.
     is_blocked: the bucket idles for want of vacancies, or because nobody can poll, so its level teaches nothing.
     """

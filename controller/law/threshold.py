@@ -23,7 +23,7 @@ mode (`LawTuning`).
 `boost` works against waste. A bucket more than half full is about to lose capacity for good, which makes *every*
 visitor late, so the call grows with the square of the excess, up to BOOST_S.
 
-No information is no error: while nobody waits, the room is held or there is no vacancy, nothing is integrated.
+No information is no error: while nobody waits, the room is closed or there is no vacancy, nothing is integrated.
 """
 
 from typing import Final
@@ -72,7 +72,7 @@ class ThresholdLaw:
 
     def rest(self) -> None:
         """Take a step without information: nobody waits."""
-        self._pi.hold()
+        self._pi.freeze()
 
     def step(self, sample: LawSample, tuning: LawTuning) -> Call:
         """Take one control step and return how many visitors to call."""
@@ -83,7 +83,7 @@ class ThresholdLaw:
         excess = max(0.0, 2.0 * supply.level / capacity - 1.0)
         self._idle_s = self._idle_s + dt if excess > 0.0 else 0.0
         if sample.is_blocked:
-            u = self._pi.hold()
+            u = self._pi.freeze()
         else:
             owed = (REFUSED_S + LATE * sample.late_s) * refused if tuning.counts_refusals else 0.0
             most = tuning.error_limit_s

@@ -164,14 +164,14 @@ class Line:
         self.young_s = longest_s + YOUNG_S
 
     def tick(
-        self, clock: float, wall: float, held_up_s: float = 0.0, late_s: float = 0.0, is_latency_known: bool = False
+        self, clock: float, wall: float, delayed_s: float = 0.0, late_s: float = 0.0, is_latency_known: bool = False
     ) -> None:
         """End the leases whose time has come, and learn from them.
 
-        held_up_s: leases end this much later, because nobody could poll for a while (`StallGuard`). late_s: how much
+        delayed_s: leases end this much later, because nobody could poll for a while (`StallGuard`). late_s: how much
         later than usual visitors poll. is_latency_known: whether that was measured.
         """
-        own = clock - held_up_s
+        own = clock - delayed_s
         ghosts = self.fresh.expire(own)
         gone = self.book.expire(own)
         proven = gone

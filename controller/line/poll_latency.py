@@ -36,11 +36,11 @@ def watched_eta(longest_s: float) -> float:
 class PollLatency:
     """Times are of one monotone clock, seconds."""
 
-    __slots__ = ("_seen", "_swept_at", "has_room", "mean_s", "watched")
+    __slots__ = ("_seen", "_swept_at", "has_space", "mean_s", "watched")
 
     def __init__(self) -> None:
         self.watched: dict[float, float] = {}  # first_seen -> when they were asked to poll
-        self.has_room = True  # for one more watched appointment, as far as is known
+        self.has_space = True  # whether one more appointment can be watched, as far as is known
         self._swept_at = 0.0
         self._seen = 0
         self.mean_s = USUAL_S
@@ -59,14 +59,14 @@ class PollLatency:
 
     def asked(self, first_seen: float, back_at: float) -> None:
         """Watch a visitor far from the front who was asked to poll at `back_at`."""
-        self.has_room = len(self.watched) < MOST
-        if self.has_room:
+        self.has_space = len(self.watched) < MOST
+        if self.has_space:
             self.watched[first_seen] = back_at
 
     def came(self, first_seen: float, clock: float, interval_s: float) -> None:
         """Note the poll of a visitor who may be watched. interval_s: the longest interval."""
         back_at = self.watched.pop(first_seen, None)
-        self.has_room = True
+        self.has_space = True
         if back_at is not None and -SHARE * interval_s < clock - back_at < SHARE * interval_s:
             self._seen += 1
             self.mean_s += max(GAIN, 1.0 / (self._seen + 1)) * (clock - back_at - self.mean_s)
@@ -77,4 +77,4 @@ class PollLatency:
             self._swept_at = clock
             last = clock - SHARE * interval_s
             self.watched = {first_seen: at for first_seen, at in self.watched.items() if at > last}
-            self.has_room = True
+            self.has_space = True

@@ -34,7 +34,7 @@ class StallGuard:
     def __init__(self) -> None:
         self._missing = 0
         self._silent_s = 0.0  # since the last poll
-        self.owed_s = 0.0  # time still owed to visitors who were held up
+        self.owed_s = 0.0  # time still owed to visitors who were delayed
         self.behind_s = 0.0
 
     def __repr__(self) -> str:

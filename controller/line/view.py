@@ -129,14 +129,14 @@ class LineView(ABC):
         """Take a visitor who has left off the line."""
         self.line.leave(first_seen)
 
-    def share(self, first_seen: float, due: float, is_first: bool) -> None:  # noqa: B027 (most modes tell nobody)
+    def tell(self, first_seen: float, due: float, is_first: bool) -> None:  # noqa: B027 (most modes tell nobody)
         """Tell other nodes of a lease near the front."""
 
     def watch(self, guard: StallGuard, dt: float, polls: int, clock: float) -> bool:
         """Return whether nothing can be learnt from the polls of this control step."""
         return guard.step(dt, polls, self.line.book, clock)
 
-    def held_up_s(self, guard: StallGuard) -> float:
+    def delayed_s(self, guard: StallGuard) -> float:
         """Return how much later this node's own leases end, because nobody could poll."""
         return guard.behind_s
 

@@ -26,7 +26,7 @@ PARKED_BELOW: Final = 0.9  # of it: the rest is for the error of the estimate
 SAMPLED_PARKED_BELOW: Final = 1.8
 FROM_FAR: Final = 3  # power of `want`: how far back a node looks that few visitors poll
 PARKED_MOST_S: Final = 5.0  # every client, and every proxy in between, waits for ten seconds at least
-CALM_POLL_S: Final = 5.0  # while the room is held
+CALM_POLL_S: Final = 5.0  # while the room is closed
 
 
 def exact_appointment(eta_s: float, min_s: float, far_s: float) -> float:

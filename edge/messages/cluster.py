@@ -66,7 +66,7 @@ class NodeSummary(Struct, frozen=True, tag=True):
     rate: float
     waiting: float
     leases: tuple[tuple[float, float, bool], ...]
-    gone: tuple[float, ...]
+    admitted: tuple[float, ...]
     profile: tuple[float, ...] = ()
     integral: float = 0.0
 

@@ -95,7 +95,7 @@ class Adaptation:
             "strain": round(law.strain, 3),
             "slowness": round(law.slowness, 3),
             "error_share": round(law.failures, 4),
-            "is_held": now < self._down_until,
+            "is_paused": now < self._down_until,
         }
 
     def receive(self, report: Report, now: float) -> None:
@@ -109,10 +109,10 @@ class Adaptation:
     def step(self, now: float) -> None:
         """Take one control step of every loop; any time may have passed since the last one."""
         dt_s, self._stepped_at = now - self._stepped_at, now
-        is_held = now < self._down_until
+        is_paused = now < self._down_until
         changed = {}
         for name, law in self._laws.items():
-            factor = law.step(dt_s, is_held=is_held)
+            factor = law.step(dt_s, is_paused=is_paused)
             self._factor.labels(name).set(factor)
             self._strain.labels(name).set(law.strain)
             published = self._published.get(name, 1.0)

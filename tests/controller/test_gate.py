@@ -39,8 +39,8 @@ def test_a_rush_upon_a_full_bucket_wastes_next_to_nothing() -> None:
     assert gate.snapshot(now).wasted - before <= 5.0  # a tenth of a second of the capacity
 
 
-def test_capacity_zero_holds_the_room() -> None:
-    """A held room admits nobody, gives no ETA, asks visitors to poll rarely, and opens without a burst."""
+def test_capacity_zero_closes_the_room() -> None:
+    """A closed room admits nobody, gives no ETA, asks visitors to poll rarely, and opens without a burst."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=0.0)
     gate.reconfigure(GateSettings(admissions_per_second=0.0), now=0.0)
     (verdict,) = crowd_at(gate, 0.0, 1)
@@ -48,7 +48,7 @@ def test_capacity_zero_holds_the_room() -> None:
     assert verdict.eta_p50_s is None
     assert verdict.eta_p90_s is None
     assert verdict.poll_after_s >= 1.0
-    assert gate.snapshot(now=0.0).is_held
+    assert gate.snapshot(now=0.0).is_closed
     gate.reconfigure(GateSettings(admissions_per_second=10.0), now=60.0)
     assert gate.snapshot(now=60.0).bucket_level <= 1.0
 

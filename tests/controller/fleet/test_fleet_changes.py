@@ -129,7 +129,7 @@ def test_no_sequence_of_events_stops_a_node_or_admits_too_many(
         getattr(fleet, what)(*value)
 
 
-def test_a_held_room_may_open_before_the_next_heartbeat() -> None:
+def test_a_closed_room_may_open_before_the_next_heartbeat() -> None:
     """The shared bucket knows a room without capacity, and somebody waits: the next step must not divide by it."""
     fleet = Fleet(0.0, 3.0, seed=1)
     for _ in range(3):

@@ -17,10 +17,10 @@ class Node:
         self.settings = GateSettings(admissions_per_second=QUARTER, nodes=4)
         self.bucket = SharedBucket()
 
-    def receive(self, clock: float, level: float, gone: int = 0) -> float:
+    def receive(self, clock: float, level: float, admitted: int = 0) -> float:
         """All nodes tell that level and as many admissions. Return the tokens that this node may borrow."""
         shares = {name: Share(QUARTER, QUARTER, level) for name in NAMES}
-        latest = {name: Summary(name, 1, clock, 1.0, level, QUARTER, 1.0, (), (0.0,) * gone) for name in NAMES}
+        latest = {name: Summary(name, 1, clock, 1.0, level, QUARTER, 1.0, (), (0.0,) * admitted) for name in NAMES}
         self.bucket.learn("a", shares, latest, level, self.settings, is_idle=False)
         self.bucket.work(clock)
         return self.bucket.borrowed
@@ -50,5 +50,5 @@ def test_a_rush_here_is_assumed_to_be_a_rush_everywhere() -> None:
 def test_a_rush_that_others_told_of_is_assumed_to_go_on() -> None:
     """The news is a heartbeat old at least. An ordinary number changes nothing."""
     borrowed = Node().receive(10.0, 8.0)
-    assert Node().receive(10.0, 8.0, gone=1) == borrowed
-    assert Node().receive(10.0, 8.0, gone=5) < borrowed - 10.0
+    assert Node().receive(10.0, 8.0, admitted=1) == borrowed
+    assert Node().receive(10.0, 8.0, admitted=5) < borrowed - 10.0

@@ -45,9 +45,9 @@ FAILING = Answered(count=20, slowness=20 * 0.1, failed=5)
 def test_the_factor_stays_between_the_floor_and_one(wanted: AdaptiveSettings, played_steps: list) -> None:
     """Whatever is observed, and whatever the steps are."""
     law = AdaptiveLaw(wanted)
-    for answered, dt_s, is_held in played_steps:
+    for answered, dt_s, is_paused in played_steps:
         law.observe(answered)
-        assert wanted.floor <= law.step(dt_s, is_held=is_held) <= 1.0
+        assert wanted.floor <= law.step(dt_s, is_paused=is_paused) <= 1.0
         assert law.factor == law.factor  # no nan
 
 
@@ -57,9 +57,9 @@ def test_the_factor_never_falls_while_the_strain_is_below_one(
 ) -> None:
     """It rises, step by step, however long the steps are, up to 1."""
     law = AdaptiveLaw(SETTINGS)
-    for answered, dt_s, is_held in before:
+    for answered, dt_s, is_paused in before:
         law.observe(answered)
-        law.step(dt_s, is_held=is_held)
+        law.step(dt_s, is_paused=is_paused)
     while law.strain > 1.0:
         law.step(0.5)
     law.step(0.0)  # the brake lets go
@@ -73,9 +73,9 @@ def test_the_factor_never_falls_while_the_strain_is_below_one(
 @given(steps)
 def test_the_factor_never_rises_while_the_strain_is_above_one(before: list) -> None:
     law = AdaptiveLaw(SETTINGS)
-    for answered, dt_s, is_held in before:
+    for answered, dt_s, is_paused in before:
         law.observe(answered)
-        law.step(dt_s, is_held=is_held)
+        law.step(dt_s, is_paused=is_paused)
     played(law, SLOW, 30.0)
     factors = played(law, SLOW, 30.0)
     assert factors == sorted(factors, reverse=True)
@@ -144,7 +144,7 @@ def test_the_factor_stands_still_while_no_request_is_sent() -> None:
     law = AdaptiveLaw(SETTINGS)
     played(law, FAILING, 10.0)
     was = law.factor
-    assert {law.step(0.5, is_held=True) for _ in range(200)} == {was}
+    assert {law.step(0.5, is_paused=True) for _ in range(200)} == {was}
     assert law.strain < 0.01
     assert law.step(0.5) > was
 

@@ -103,16 +103,16 @@ def test_a_node_that_has_just_joined_watches_nobody() -> None:
 
 
 def test_there_is_room_to_watch_again_after_a_poll_and_after_a_sweep() -> None:
-    """`has_room` is up to date without a count."""
+    """`has_space` is up to date without a count."""
     latency = PollLatency()
     for i in range(MOST + 1):
         latency.asked(float(i), 15.0)
-    assert not latency.has_room
+    assert not latency.has_space
     latency.came(0.0, 15.0, 15.0)
-    assert latency.has_room
+    assert latency.has_space
     for i in range(2):
         latency.asked(-1.0 - i, 15.0)
-    assert not latency.has_room
+    assert not latency.has_space
     latency.tick(100.0, 15.0)
-    assert latency.has_room
+    assert latency.has_space
     assert not latency.watched

@@ -64,7 +64,7 @@ def test_nothing_moves_while_the_circuit_breaker_is_open() -> None:
     machine.receive(Report({}, True, {}), NOTHING)
     machine.receive(NOTHING)
     assert machine.adaptation.factor("follows") == before
-    assert (machine.adaptation.status("follows", machine.now) or {})["is_held"]
+    assert (machine.adaptation.status("follows", machine.now) or {})["is_paused"]
     machine.receive(NOTHING, seconds=BELIEVED_S)
     for _ in range(30):
         machine.receive(NOTHING)
