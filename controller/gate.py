@@ -7,7 +7,6 @@
 
 Of two visitors who poll in the same state of the gate, the older never waits while the younger is admitted: both rules
 are monotone in first_seen. The bucket bounds admissions in every window (`controller/law/bucket.py`).
-
 Memory is bounded by `max_leases`: a lease book keeps that many leases of 28 to 44 bytes, or twice as many of a longer
 line. With the default (2,097,152) that is 92 MB at most, or 185 MB. A second book keeps the leases of newcomers once
 more: as much again if no visitor has polled twice, otherwise much less.
