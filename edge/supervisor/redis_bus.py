@@ -35,6 +35,7 @@ from edge.messages.cluster import (
     seal_payload,
 )
 from edge.operations.logs import facts
+from edge.support.tasks import raise_if_cancelled
 
 __all__ = ["Bus", "NoBus", "RedisBus"]
 
@@ -146,6 +147,7 @@ class RedisBus(Bus):
                 await self._carry(receive, changed)
             except* (redis.exceptions.RedisError, OSError, TimeoutError) as group:
                 self._note_broken(group.exceptions[0], changed)
+            raise_if_cancelled()
             pause_s = RETRY_S if time.monotonic() - began > MAX_RETRY_S else min(MAX_RETRY_S, pause_s * 2)
             await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
 

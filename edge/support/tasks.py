@@ -12,7 +12,7 @@ any more. Where a scope awaits its tasks, use `asyncio.TaskGroup`. Use this clas
 import asyncio
 from collections.abc import Coroutine
 
-__all__ = ["TaskOwner"]
+__all__ = ["TaskOwner", "raise_if_cancelled"]
 
 
 class TaskOwner:
@@ -49,3 +49,14 @@ class TaskOwner:
         if not task.cancelled() and (fault := task.exception()) is not None:
             context = {"message": f"the task {task.get_name()!r} failed", "exception": fault, "task": task}
             task.get_loop().call_exception_handler(context)
+
+
+def raise_if_cancelled() -> None:
+    """Raise CancelledError if the current task has been cancelled. Call it after handling what a TaskGroup raised.
+
+    A TaskGroup whose child fails while its parent is cancelled raises the failure alone (CPython before 3.13). A loop
+    that handles the failure and goes on would lose the cancellation, and would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edge.support.tasks import TaskOwner
+from edge.support.tasks import TaskOwner, raise_if_cancelled
 
 
 async def test_close_cancels_every_task_and_waits_for_its_end():
@@ -53,3 +53,32 @@ async def test_a_failure_reaches_the_event_loops_exception_handler_at_once():
     with pytest.raises(RuntimeError, match="a defect"):
         raise context["exception"]
     assert len(tasks) == 0
+
+
+async def test_a_loop_ends_when_it_is_cancelled_while_its_group_fails():
+    """A connection that breaks because it is cancelled must not hide the cancellation."""
+    rounds = 0
+
+    async def breaks_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("closed while cancelled") from None
+
+    async def reconnect() -> None:
+        nonlocal rounds
+        while rounds < 3:
+            rounds += 1
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(breaks_when_cancelled())
+            except* ConnectionError:
+                pass
+            raise_if_cancelled()
+
+    task = asyncio.create_task(reconnect())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5.0)
+    assert rounds == 1
