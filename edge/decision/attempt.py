@@ -27,7 +27,8 @@ class Attempt:
     is_new: bool
     """The ticket was made for this very request, so nobody else can have it."""
     parked_s: float | None
-    """How long the poll was parked, in seconds; None if it was not. A parked poll is counted and parked once."""
+    """How long the poll was parked, in seconds; None if it was not. A parked poll is not counted again, nor parked
+    again. `again` drops this, so after a redemption check the poll is counted once more and may be parked once more."""
     place: float
 
     def __init__(

@@ -86,23 +86,30 @@ class Classifier:
             return DecisionContext(head, self._responses.problem(403, wants_page=page))
         own = head.target.startswith(OWN_PATHS)
         if own:
-            answer, room, is_poll, solution = self._own_path(head)
+            answer, room, is_status_request, solution = self._own_path(head)
         else:
-            answer, room, is_poll, solution = None, self._rooms.match(head.method, head.host, head.target), False, ""
+            answer, room, is_status_request, solution = (
+                None,
+                self._rooms.match(head.method, head.host, head.target),
+                False,
+                "",
+            )
         if is_last_hop and answer is None:
             answer = _LAST_HOP
-        return self._context(head, answer, room, page and not own, is_poll, solution, None)
+        return self._context(head, answer, room, page and not own, is_status_request, solution, None)
 
     def classify_like(self, like: DecisionContext, head: RequestHead) -> DecisionContext:
         """Classify a head that differs from the one of `like` in its cookies and its sender's address only."""
         shield = self._shield
         if shield is not None and (like.answer is not None or shield.denies(head)):
             return self.classify(head)  # the shield looks at the sender: one may be denied where another is not
-        return self._context(head, like.answer, like.room, like.wants_page, like.is_poll, like.solution, like.watched)
+        return self._context(
+            head, like.answer, like.room, like.wants_page, like.is_status_request, like.solution, like.watched
+        )
 
     def _own_path(self, head: RequestHead) -> tuple[Answer | None, Room | None, bool, str]:
-        """Classify a request for a path of the edge's own. Return (answer, room, is_poll, solution): an answer, or a
-        poll of a room's status, perhaps with the solution of a join challenge."""
+        """Classify a request for a path of the edge's own. Return (answer, room, is_status_request, solution): an
+        answer, or a request for a room's status, perhaps with the solution of a join challenge."""
         path, _, query = head.target.partition("?")
         if head.method not in ("GET", "HEAD"):
             return self._responses.problem(405, wants_page=False), None, False, ""
@@ -123,22 +130,22 @@ class Classifier:
         answer: Answer | None,
         room: Room | None,
         page: bool,
-        is_poll: bool,
+        is_status_request: bool,
         solution: str,
         like: Watched | None,
     ) -> DecisionContext:
         """Read the room's cookie and build the context. like: what to watch in a head that gives the same reasons."""
-        credential: Credential | None = None
+        credential: Credential | Rejected | None = None
         place, first_seen_json, is_mismatch, entered = inf, b"", False, None
         if room is not None:
             credential = self._credential(room, head)
             if isinstance(credential, Ticket):
                 place = place_of(credential)
-                if is_poll:
+                if is_status_request:
                     first_seen_json = moment(credential.first_seen).encode()
             elif isinstance(credential, Pass):
                 is_mismatch = self._is_mismatch(room, credential, head)
-                if not (is_poll or is_mismatch):
+                if not (is_status_request or is_mismatch):
                     entered = forward_admitted(room, credential)
         limits: Limits = ()
         later_limits: Limits = ()
@@ -146,19 +153,22 @@ class Classifier:
         if shield is not None:
             ident = credential.id if isinstance(credential, (Ticket, Pass, JoinToken)) else None
             limits = shield.limits(head, ident, is_room=room is not None)
-            claim = None if self._premium is None else self._premium.read(head)
-            if claim is not None:
-                premium_until, later_limits = claim.expires, limits
-                limits = shield.limits(head, ident, is_room=room is not None, claim=claim.id)
+            premium_token = None if self._premium is None else self._premium.read(head)
+            if premium_token is not None:
+                premium_until, later_limits = premium_token.expires, limits
+                limits = shield.limits(head, ident, is_room=room is not None, premium_id=premium_token.id)
             if room is not None:
                 watched = shield.watched(head, ident, like)
         return DecisionContext(
-            head, answer, room, credential, place, page, is_poll, solution, is_mismatch, entered, first_seen_json,
-            limits, premium_until, later_limits, watched,
+            head, answer, room, credential, place, page, is_status_request, solution, is_mismatch, entered,
+            first_seen_json, limits, premium_until, later_limits, watched,
         )  # fmt: skip
 
     def _is_mismatch(self, room: Room, shown: Pass, head: RequestHead) -> bool:
-        """Return whether a pass is bound to another browser or network. Count and log any difference."""
+        """Return whether a pass is bound to another browser or network. Count and log any difference.
+
+        A cached head is not classified again, so a difference is not counted for each request.
+        """
         binding = self._bindings[room.name]
         differing = binding.differing(shown, head)
         if not differing:
@@ -170,7 +180,7 @@ class Classifier:
         log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=extra)
         return is_mismatch
 
-    def _credential(self, room: Room, head: RequestHead) -> Credential | None:
+    def _credential(self, room: Room, head: RequestHead) -> Credential | Rejected | None:
         values = self._cookies.read(room.cookie, head)
         if not values:
             return None

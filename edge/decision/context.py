@@ -12,8 +12,7 @@ from waiting_room.ticket import JoinToken, Pass, Rejected, Ticket
 
 __all__ = ["Credential", "DecisionContext"]
 
-#: What a room's cookie holds: a credential, or why it is none.
-Credential = Ticket | Pass | JoinToken | Rejected
+Credential = Ticket | Pass | JoinToken
 
 
 # Built once, by the classifier, and not changed afterwards, yet not `frozen`; `__init__` written out:
@@ -26,10 +25,11 @@ class DecisionContext(RequestContext):
     """Set if there is nothing to decide: a refusal, or a file of the edge's own."""
     room: Room | None
     """The room that covers the request; None if no room does."""
-    credential: Credential | None
+    credential: Credential | Rejected | None
+    """What the room's cookie holds: a credential, or why it is none. None without a cookie."""
     place: float
     """The ticket's place in line (`edge.rooms.room.place_of`); infinite without a ticket, which is behind everybody."""
-    is_poll: bool
+    is_status_request: bool
     """The status address is requested: an admission is answered with a document, not forwarded."""
     solution: str
     """The solution of a join challenge, '' if there is none."""
@@ -53,10 +53,10 @@ class DecisionContext(RequestContext):
         head: RequestHead,
         answer: Answer | None = None,
         room: Room | None = None,
-        credential: Credential | None = None,
+        credential: Credential | Rejected | None = None,
         place: float = inf,
         wants_page: bool = False,
-        is_poll: bool = False,
+        is_status_request: bool = False,
         solution: str = "",
         is_mismatch: bool = False,
         entered: Forward | None = None,
@@ -73,7 +73,7 @@ class DecisionContext(RequestContext):
         self.room = room
         self.credential = credential
         self.place = place
-        self.is_poll = is_poll
+        self.is_status_request = is_status_request
         self.solution = solution
         self.is_mismatch = is_mismatch
         self.entered = entered

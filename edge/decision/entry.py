@@ -1,16 +1,21 @@
 """Entry: the way of an attempt from a place in line to a verdict.
 
-    in_line -> redeemed before?  -> the same pass                                 : Forward
+    in_line -> redeemed before?  -> the same pass                                       : Forward
             -> absent too long?  -> renewed, perhaps at a later place
-            -> ask the room      -> Wait                                          : Answer, with an appointment
-                                 -> Park  -> parked at the door                   : Deferred, then in_line again
-                                 -> Admit -> redemption check, if nodes are many  : Deferred, then
-                                              Granted or Unverified -> admit      : Forward
-                                              AlreadyRedeemed       -> in_line again
-                                          -> admit                                : Forward
+            -> ask the room      -> Wait                                                : Answer, with an appointment
+                                 -> Park  -> parked at the door                         : Deferred, then in_line again
+                                 -> Admit -> redemption check, if nodes are many        : Deferred, then
+                                              Granted                          -> admit : Forward
+                                              Unverified, the room admits then -> admit : Forward
+                                              Unverified, the room holds then  -> ask the room again, admit nobody
+                                              AlreadyRedeemed                  -> in_line again
+                                          -> admit                                      : Forward
 
-A poll that was parked or waited for a redemption check goes through `in_line` once more, with a new `Attempt`: another
-request of the same visitor may have redeemed the ticket meanwhile.
+A request for the status address gets an `Answer` where the drawing says `Forward`.
+
+A poll that was parked, or whose ticket was redeemed elsewhere, goes through `in_line` once more with a new `Attempt`:
+another request of the same visitor may have redeemed the ticket meanwhile. So does a poll that waited for the check of
+another request.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,14 +24,14 @@ from typing import Final, assert_never
 from controller import Admit, Park, Wait
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
-from edge.decision.newcomers import Newcomers
-from edge.decision.waiting_responses import WaitingResponses
+from edge.decision.first_visits import FirstVisits
+from edge.decision.visitor_responses import VisitorResponses
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
 from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S
-from edge.rooms.redemption import AlreadyRedeemed, Granted, Outcome, RedemptionClient, Unverified
+from edge.rooms.redemption import AlreadyRedeemed, CheckOutcome, Granted, RedemptionClient, Unverified
 from edge.rooms.room import Room
 from waiting_room.ticket import Pass, Rejection, Ticket
 
@@ -41,13 +46,13 @@ class Entry:
 
     def __init__(
         self,
-        newcomers: Newcomers,
-        responses: WaitingResponses,
+        first_visits: FirstVisits,
+        responses: VisitorResponses,
         metrics: Metrics,
         bindings: Mapping[str, Binding],
         redemption: RedemptionClient | None,
     ) -> None:
-        self._newcomers = newcomers
+        self._first_visits = first_visits
         self._responses = responses
         self._metrics = metrics
         self._bindings = bindings
@@ -55,9 +60,9 @@ class Entry:
         self.upstream_is_down = False
         """The circuit breaker is open. Rooms with `when_upstream_down: hold` hold meanwhile."""
 
-    def newcomer(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
+    def first_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor without a place."""
-        joined = self._newcomers.join(context, room, now, u)
+        joined = self._first_visits.join(context, room, now, u)
         if isinstance(joined, Answer):
             return joined
         return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
@@ -67,7 +72,7 @@ class Entry:
         old place, or are a first visitor if the upstream ended their session."""
         if not room.redeemed.requeue(shown, now):
             self._metrics.rejected.count(room.name, Rejection.USED.value)
-            return self.newcomer(context, room, now, u)
+            return self.first_visit(context, room, now, u)
         ticket = Ticket(shown.id, shown.room, shown.first_seen, now)
         attempt = Attempt(context, room, ticket, ticket, now, u)
         return self._ask(attempt, is_barred=self._is_barred(attempt))
@@ -80,7 +85,7 @@ class Entry:
             context, is_barred = attempt.context, now < visitor_pass.admitted_at + REDEEM_AGAIN_S
             if room.redeemed.is_over(visitor_pass, now):
                 self._metrics.rejected.count(room.name, Rejection.USED.value)
-                return self.newcomer(context, room, now, attempt.u)
+                return self.first_visit(context, room, now, attempt.u)
             if now < visitor_pass.expires and self._is_given_to(visitor_pass, room, context.head):
                 return self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
         if attempt.parked_s is None and ticket.needs_renewal(now):
@@ -108,7 +113,7 @@ class Entry:
         verdict: Admit | Wait | Park
         if parked_s is None:
             may_park = attempt.given is None and not room.stock.is_paused
-            is_page = not attempt.context.is_poll
+            is_page = not attempt.context.is_status_request
             verdict = room.poll(attempt.place, now, attempt.u, is_shut=is_shut, may_park=may_park, is_page=is_page)
         else:
             verdict = room.settle(attempt.place, now, attempt.u, parked_s, is_shut=is_shut)
@@ -147,14 +152,14 @@ class Entry:
     def _check(self, attempt: Attempt, redemption: RedemptionClient) -> Deferred:
         """The gate admits the visitor: ask whether another node has redeemed the same ticket."""
         room, ticket, now = attempt.room, attempt.ticket, attempt.now
-        is_patient = room.settings.when_redis_down == "hold"
+        holds_if_unverified = room.settings.when_redis_down == "hold"
         digest = self._bindings[room.name].binding_digest(ticket.id, attempt.context.head)
         wanted = room.pass_for(ticket, now, digest)
         before = room.redeemed.get(ticket.id)
 
-        def settle(outcome: Outcome) -> Verdict:
+        def settle(outcome: CheckOutcome) -> Verdict:
             self._metrics.redemption_checks.count(room.name, _LABELS[type(outcome)])
-            if isinstance(outcome, Granted) or (isinstance(outcome, Unverified) and not is_patient):
+            if isinstance(outcome, Granted) or (isinstance(outcome, Unverified) and not holds_if_unverified):
                 return self._admit(attempt)
             room.take_back(now)
             if isinstance(outcome, AlreadyRedeemed):
@@ -163,14 +168,16 @@ class Entry:
             return self._ask(attempt.again(), is_barred=True)
 
         return Deferred(
-            lambda then: redemption.ask(wanted, before, lambda outcome: then(settle(outcome)), is_patient=is_patient)
+            lambda then: redemption.ask(
+                wanted, before, lambda outcome: then(settle(outcome)), holds_if_unverified=holds_if_unverified
+            )
         )
 
     def _wait_for_check(self, attempt: Attempt, redemption: RedemptionClient) -> Deferred:
         """Another request with the same ticket waits for a check: what becomes of this one follows from its outcome."""
         room, ticket_id = attempt.room.name, attempt.ticket.id
 
-        def settle(_: Outcome) -> Verdict:
+        def settle(_: CheckOutcome) -> Verdict:
             return self.in_line(attempt.again())
 
         return Deferred(lambda then: redemption.wait(room, ticket_id, lambda outcome: then(settle(outcome))))

@@ -1,6 +1,7 @@
 """The pipeline: the way of one request, in order.
 
-    head -> guard -> shield -> room -> credential -> gate            admitted: Forward (stream to the upstream)
+    head -> guard -> shield -> room -> credential -> gate            admitted: Forward (stream to the upstream);
+              |        |        |         |                                    Answer at the status address
               |        |        |         |                          near the front, or to be checked: Deferred
               |        |        |         |                          waiting:  Answer (an appointment)
               |        |        |         '-> a pass: Forward
@@ -23,14 +24,14 @@ from edge.decision.classifier import Classifier
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.entry import Entry
+from edge.decision.first_visits import FirstVisits
 from edge.decision.forwarding import STRAIGHT_ON
 from edge.decision.limit_responses import LimitResponses
 from edge.decision.negotiation import wants_page
-from edge.decision.newcomers import Newcomers
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.upstream_commands import UpstreamCommands
-from edge.decision.waiting_responses import WaitingResponses
+from edge.decision.visitor_responses import VisitorResponses
 from edge.messages.cluster import RoomEvent
 from edge.messages.context import RequestContext
 from edge.messages.decider import Decider
@@ -79,12 +80,12 @@ class Pipeline(Decider):
         premium_s = None if shield is None else shield.premium_s
         premium = None if premium_s is None else Premium(keys, named, premium_s)
         bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
-        waiting = WaitingResponses(responses, named, keys)
-        newcomers = Newcomers(rooms, keys, waiting, metrics, bindings, entropy, shield)
+        waiting = VisitorResponses(responses, named, keys)
+        first_visits = FirstVisits(rooms, keys, waiting, metrics, bindings, entropy, shield)
         self._classifier = Classifier(rooms, keys, responses, metrics, named, bindings, shield, premium)
         self._limits = LimitResponses(responses, metrics, shield)
         self._waiting = waiting
-        self._entry = Entry(newcomers, waiting, metrics, bindings, redemption)
+        self._entry = Entry(first_visits, waiting, metrics, bindings, redemption)
         self._commands = UpstreamCommands(metrics, named, entropy, on_room_event, premium)
 
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> DecisionContext:
@@ -109,7 +110,7 @@ class Pipeline(Decider):
         room.door.answer_older(request.place, now)
         credential = self._current(room, request.credential, now)
         if credential is None:
-            return self._entry.newcomer(request, room, now, u)
+            return self._entry.first_visit(request, room, now, u)
         if isinstance(credential, Ticket):
             return self._entry.in_line(Attempt(request, room, credential, None, now, u))
         if request.is_mismatch or (room.redeemed.has_superseded and room.redeemed.is_superseded(credential)):
@@ -117,7 +118,7 @@ class Pipeline(Decider):
         fresh = room.renew(credential, now) if credential is request.credential else credential
         return self._waiting.enter(request, room, credential, now, fresh=fresh)
 
-    def _current(self, room: Room, credential: Credential | None, now: float) -> Ticket | Pass | None:
+    def _current(self, room: Room, credential: Credential | Rejected | None, now: float) -> Ticket | Pass | None:
         """Return the ticket or pass that counts now. Anything else is counted by its reason, and is a first visit."""
         if credential is None or isinstance(credential, JoinToken):
             return None

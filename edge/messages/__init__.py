@@ -1,1 +1,1 @@
-"""Values that cross between the proxy, the decision, the plugins and the processes."""
+"""Values that cross between the proxy, the decision and the processes."""

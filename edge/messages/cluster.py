@@ -21,15 +21,15 @@ from controller import Summary
 from edge.support.errors import UpstreamError
 
 __all__ = [
-    "Beat",
     "ClusterMessage",
+    "Echo",
     "LimitsSpent",
     "Lists",
     "MalformedMessage",
     "NodeSummary",
     "Record",
     "RoomEvent",
-    "TicketMoved",
+    "TicketRedeemedAgain",
     "UnknownMessage",
     "is_record",
     "open_payload",
@@ -43,7 +43,9 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class RoomEvent(Struct, frozen=True, tag=True):
-    """What the upstream said about a room. A field is None if the upstream said nothing about it."""
+    """What the upstream said about a room, in a response or when the supervisor asked for its stock.
+
+    A field is None if the upstream said nothing about it."""
 
     room: str
     stock: Count | None = None
@@ -80,7 +82,7 @@ class NodeSummary(Struct, frozen=True, tag=True):
         return Summary(*(getattr(self, field) for field in _SUMMARY_FIELDS))
 
 
-class TicketMoved(Struct, frozen=True, tag=True):
+class TicketRedeemedAgain(Struct, frozen=True, tag=True):
     """A ticket was redeemed again at another node: passes from before that no longer count."""
 
     room: str
@@ -100,14 +102,14 @@ class Lists(Struct, frozen=True, tag=True):
     entries: tuple[tuple[str, str, float, float], ...]
 
 
-class Beat(Struct, frozen=True, tag=True):
+class Echo(Struct, frozen=True, tag=True):
     """A machine's message to itself over Redis: it measures the delay of the bus. sent: monotonic seconds."""
 
     sent: float
 
 
-ClusterMessage = RoomEvent | NodeSummary | TicketMoved | LimitsSpent | Lists
-"""What machines send each other. A `Beat` is for the machine itself."""
+ClusterMessage = RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists
+"""What machines send each other. A `Echo` is for the machine itself."""
 
 
 def is_record(text: str) -> bool:
@@ -130,26 +132,26 @@ class _Envelope(Struct, frozen=True, array_like=True):
 
 
 _SUMMARY_FIELDS = NodeSummary.__struct_fields__[1:]
-_TYPES = frozenset(kind.__name__ for kind in (RoomEvent, NodeSummary, TicketMoved, LimitsSpent, Lists, Beat))
+_TYPES = frozenset(kind.__name__ for kind in (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, Echo))
 _encoder = Encoder()
 _envelopes = Decoder(_Envelope)
-_bodies: Decoder[ClusterMessage | Beat] = Decoder(ClusterMessage | Beat)
+_bodies: Decoder[ClusterMessage | Echo] = Decoder(ClusterMessage | Echo)
 
 
-def seal_payload(message: ClusterMessage | Beat, machine: str) -> bytes:
+def seal_payload(message: ClusterMessage | Echo, machine: str) -> bytes:
     """Return the payload that carries a message of this machine."""
     return _encoder.encode(_Envelope(type(message).__name__, machine, Raw(_encoder.encode(message))))
 
 
-def open_payload(payload: bytes, own_machine: str) -> ClusterMessage | Beat | None:
-    """Return a message of another machine, or a `Beat` of this one; None for every other message.
+def open_payload(payload: bytes, own_machine: str) -> ClusterMessage | Echo | None:
+    """Return a message of another machine, or a `Echo` of this one; None for every other message.
 
     Raises UnknownMessage or MalformedMessage.
     """
     try:
         envelope = _envelopes.decode(payload)
-        is_own, is_beat = envelope.machine == own_machine, envelope.type == Beat.__name__
-        if is_own != is_beat:
+        is_own, is_echo = envelope.machine == own_machine, envelope.type == Echo.__name__
+        if is_own != is_echo:
             return None
         if envelope.type not in _TYPES:
             raise UnknownMessage(envelope.type)

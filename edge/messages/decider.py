@@ -20,12 +20,16 @@ __all__ = ["Decider"]
 class Decider(metaclass=ABCMeta):
     """Every method is synchronous and does no I/O.
 
-    `classify` is called once for a cached head, `decide` at every request.
+    `classify` is called twice for a head before it is cached (the cache keeps a head from the second time on), and
+    `decide` at every request.
     """
 
     @abstractmethod
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> RequestContext:
-        """Say what a head means, at any time. `is_last_hop`: the client asks for it to be passed on no further."""
+        """Say what a head means, independent of the time.
+
+        is_last_hop: the client asks for it to be passed on no further.
+        """
 
     @abstractmethod
     def classify_like(self, like: RequestContext, head: RequestHead) -> RequestContext:

@@ -1,18 +1,18 @@
 """Messages between the supervisor and a worker of the same machine, over their `Channel`.
 
-    supervisor -> worker    Configure          settings, keys, rows of the shared counters, checkpoints; comes first
-                            BusState           whether this machine hears the other machines
-                            StockKnown         for which rooms the shop reports its stock
-                            Adapt              the parts of their capacities that rooms may use
-                            RedemptionAnswer   whether a ticket may be redeemed
-                            Drain              stop accepting, finish what is under way, end
-    both directions         RoomEvent          what the upstream said about a room
-                            NodeSummary        the heartbeat of a node
-                            LimitsSpent        what a node let through of shared limits
-    supervisor -> worker    TicketMoved        a ticket was redeemed again at another node
-    worker -> supervisor    Ready              the worker serves by the newest settings
-                            Report             twice a second: the state of the rooms, and their checkpoints
-                            RedemptionQuestion may this ticket be redeemed?
+    supervisor -> worker    Configure           settings, keys, rows of the shared counters, checkpoints; comes first
+                            BusState            whether this machine hears the other machines
+                            StockKnown          for which rooms the shop reports its stock
+                            Adapt               the parts of their capacities that rooms may use
+                            RedemptionAnswer    whether a ticket may be redeemed
+                            Drain               stop accepting, finish what is under way, end
+    both directions         RoomEvent           what the upstream said about a room
+                            NodeSummary         the heartbeat of a node
+                            LimitsSpent         what a node let through of shared limits
+    supervisor -> worker    TicketRedeemedAgain a ticket was redeemed again at another node
+    worker -> supervisor    Ready               the worker serves by the newest settings
+                            Report              twice a second: the state of the rooms, and their checkpoints
+                            RedemptionQuestion  may this ticket be redeemed?
 
 Both processes run the same code, so a message that does not decode is a programming error and ends its reader.
 """
@@ -21,14 +21,14 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent, TicketMoved
+from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent, TicketRedeemedAgain
 
 __all__ = [
     "Adapt",
     "BusState",
+    "CheckOutcomeName",
     "Configure",
     "Drain",
-    "Outcome",
     "Ready",
     "RedemptionAnswer",
     "RedemptionQuestion",
@@ -41,11 +41,12 @@ __all__ = [
 ]
 
 
-Outcome = Literal["granted", "already_redeemed", "unverified"]
+CheckOutcomeName = Literal["granted", "already_redeemed", "unverified"]
 
 
 class Configure(Struct, frozen=True, tag=True):
-    """Everything that a worker serves by. A worker gets it first, and again at every reload."""
+    """Everything that a worker serves by. A worker gets it first, and again at every reload and every
+    change of the lists."""
 
     settings: dict[str, Any]
     """The settings file as JSON values; the worker parses it into `Settings`."""
@@ -107,10 +108,10 @@ class RedemptionQuestion(Struct, frozen=True, tag=True):
     """The moment of the redemption that this one replaces; '' if it replaces none."""
     record: str
     """What is noted if the answer is yes (`edge/rooms/redemption.py`)."""
-    is_patient: bool
+    holds_if_unverified: bool
     """The room admits nobody while Redis cannot be asked, so nothing is noted then."""
 
-    def answered(self, outcome: Outcome, record: str = "") -> "RedemptionAnswer":
+    def answered(self, outcome: CheckOutcomeName, record: str = "") -> "RedemptionAnswer":
         """Return the answer to this question."""
         return RedemptionAnswer(self.number, self.room, self.ticket, outcome, record)
 
@@ -121,7 +122,7 @@ class RedemptionAnswer(Struct, frozen=True, tag=True):
     number: int
     room: str
     ticket: str
-    outcome: Outcome
+    outcome: CheckOutcomeName
     record: str = ""
     """The redemption that stands in the way; '' unless the outcome is 'already_redeemed'."""
 
@@ -175,6 +176,6 @@ ToWorker = (
     | RoomEvent
     | NodeSummary
     | LimitsSpent
-    | TicketMoved
+    | TicketRedeemedAgain
 )
 ToSupervisor = Ready | Report | RedemptionQuestion | RoomEvent | NodeSummary | LimitsSpent

@@ -1,4 +1,4 @@
-"""What the proxy reports about finished requests. `edge.operations.access_log.Access` implements it."""
+"""What the proxy reports about finished requests. `edge.operations.access_log.AccessLog` implements it."""
 
 from abc import ABCMeta, abstractmethod
 

@@ -165,7 +165,8 @@ class Metrics:
         )
         self.pass_binding_mismatches = counter(
             "stanchion_pass_binding_mismatches",
-            "Passes shown by another browser or network than the one they were given to.",
+            "Passes shown by another browser or network than the one they were given to. "
+            "Requests whose head is cached are not counted again.",
             *("room", "differs", "honoured"),
         )
 
@@ -222,7 +223,7 @@ class Metrics:
         self.accept_pauses = Total(
             Counter(
                 "stanchion_accept_pauses",
-                "Times a worker stopped accepting connections because it had no room for more.",
+                "Times a worker stopped accepting connections because it had no space for more.",
                 registry=self.registry,
             )
         )

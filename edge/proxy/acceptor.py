@@ -61,7 +61,7 @@ class Acceptor:
         self._tasks = TaskOwner()
         self.is_paused = True
         self.pauses = 0
-        """How often the acceptor paused because there was no room for more connections."""
+        """How often the acceptor paused because there was no space for more connections."""
 
     def __repr__(self) -> str:
         state = "paused" if self.is_paused else "open"

@@ -28,7 +28,7 @@ __all__ = ["Client"]
 IDLE, IN_HEAD, LONG_IDLE = range(3)
 #: A body of this size is skipped, because a new connection costs more (HAProxy and Envoy: what is in the buffer).
 SKIP_BYTES = 65_536
-#: A deferred verdict comes within half of this (`controller/polling/parked_polls.py`, `edge/rooms/redemption.py`).
+#: Parking (controller's `PARKED_MOST_S`) and a redemption check (`PATIENCE_S`) together take about half of this.
 VERDICT_S = 10.0
 
 
@@ -96,7 +96,7 @@ class Client(Connection):
     def resume_writing(self) -> None:
         self.is_full = False
         if self._pending is not None:
-            self._pending.client_has_room()
+            self._pending.client_can_take()
         elif not self._is_ending:
             self._continue()
 

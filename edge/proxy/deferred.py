@@ -58,5 +58,5 @@ class DeferredRequest(Pending):
     def client_is_full(self) -> None:
         """Nothing is being written for this request."""
 
-    def client_has_room(self) -> None:
+    def client_can_take(self) -> None:
         """Nothing is being written for this request."""

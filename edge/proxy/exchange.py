@@ -16,8 +16,9 @@ What can go wrong, and what the visitor gets:
     the response comes before the body's end               the response, then the connection ends
     the upstream has failed many times in a row            503 with `Retry-After`, at once (`breaker.py`)
 
-A request's body is received before a connection to the upstream is taken for it (`upload.py`). So the edge itself
-answers `Expect: 100-continue`, as nginx does: the upstream would need a connection to say so.
+A connection to the upstream is taken when the request's body was received whole, or when more than
+`body_buffer_bytes` of it have come (`upload.py`). So the edge itself answers
+`Expect: 100-continue`, as nginx does: the upstream would need a connection to say so.
 """
 
 from edge.messages.verdict import Forward
@@ -156,7 +157,7 @@ class Exchange(UpstreamUser):
         if self._upstream is not None and not self._upstream.transport.is_closing():
             self._upstream.transport.pause_reading()
 
-    def client_has_room(self) -> None:
+    def client_can_take(self) -> None:
         self._connection.deadline = self._state.now + self._state.limits.idle_s
         if self._upstream is not None and not self._upstream.transport.is_closing():
             self._upstream.transport.resume_reading()
@@ -188,7 +189,7 @@ class Exchange(UpstreamUser):
         if self._upload is not None and not self.is_request_done:
             self._upload.pause()
 
-    def upstream_has_room(self) -> None:
+    def upstream_can_take(self) -> None:
         if self._upload is not None and self._upload.is_pausing:
             self._upload.resume(is_timed=not self._has_answered)
 

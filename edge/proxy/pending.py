@@ -35,5 +35,5 @@ class Pending(metaclass=ABCMeta):
         """The visitor does not take what is written."""
 
     @abstractmethod
-    def client_has_room(self) -> None:
+    def client_can_take(self) -> None:
         """The visitor takes data again."""

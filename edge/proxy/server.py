@@ -46,7 +46,7 @@ class ProxyServer:
 
     @property
     def accept_pauses(self) -> int:
-        """How often there was no room for more connections."""
+        """How often there was no space for more connections."""
         return self._acceptor.pauses
 
     def use(self, settings: Settings, decider: Decider) -> None:

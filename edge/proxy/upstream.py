@@ -46,7 +46,7 @@ class UpstreamUser(Pending):
         """The upstream does not take what is written."""
 
     @abstractmethod
-    def upstream_has_room(self) -> None:
+    def upstream_can_take(self) -> None:
         """The upstream takes data again."""
 
     @abstractmethod
@@ -215,7 +215,7 @@ class Upstream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         if self.user is not None:
-            self.user.upstream_has_room()
+            self.user.upstream_can_take()
 
     def detach(self) -> asyncio.Transport:
         """Return the transport to be tunnelled. The connection does not come back to the pool."""

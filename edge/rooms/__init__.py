@@ -1,1 +1,1 @@
-"""A room's state: stock, redemption, join challenges, clock steps."""
+"""Rooms: each room's door, vacancies and stock, redemption, binding of passes, join challenges, clock steps."""

@@ -84,7 +84,9 @@ class RedeemedTickets:
         return expires == _ENDED or (now >= expires and visitor_pass.id not in self._requeued)
 
     def end(self, ticket_id: str) -> None:
-        """Take note that the upstream ended the session: the ticket counts nowhere any more."""
+        """Note that the upstream ended the session: the ticket counts no more at this node.
+
+        The browser's cookie is removed with the response. A copy of the pass is forwarded until the pass expires."""
         visitor_pass = self._passes.get(ticket_id)
         if visitor_pass is not None:
             self._passes[ticket_id] = replace(visitor_pass, expires=_ENDED)
@@ -92,12 +94,12 @@ class RedeemedTickets:
     def requeue(self, shown: Pass, now: float) -> bool:
         """Requeue the visitor who shows a pass that does not count where it is shown. Return False if the session
         was ended: then they are a first visitor."""
-        known = self._passes.get(shown.id)
-        if known is None:
+        remembered = self._passes.get(shown.id)
+        if remembered is None:
             _keep(self._passes, shown.id, shown)
-        elif known.expires == _ENDED:
+        elif remembered.expires == _ENDED:
             return False
-        elif shown.expires > known.expires:  # it was renewed
+        elif shown.expires > remembered.expires:  # it was renewed
             self._passes[shown.id] = shown
         _keep(self._requeued, shown.id, now)
         return True

@@ -21,8 +21,8 @@ from waiting_room.ticket import Pass
 
 __all__ = [
     "AlreadyRedeemed",
+    "CheckOutcome",
     "Granted",
-    "Outcome",
     "RedemptionClient",
     "Unverified",
     "admitted_in",
@@ -51,8 +51,8 @@ class Unverified:
     """Nobody could be asked, or no outcome came in time."""
 
 
-Outcome = Granted | AlreadyRedeemed | Unverified
-Then = Callable[[Outcome], None]
+CheckOutcome = Granted | AlreadyRedeemed | Unverified
+Then = Callable[[CheckOutcome], None]
 
 
 def record_of(visitor_pass: Pass) -> str:
@@ -102,11 +102,11 @@ class RedemptionClient:
         """Return whether a check of this ticket is under way."""
         return bool(self._waiting) and (room, ticket_id) in self._waiting
 
-    def ask(self, wanted: Pass, before: Pass | None, then: Then, *, is_patient: bool = False) -> None:
+    def ask(self, wanted: Pass, before: Pass | None, then: Then, *, holds_if_unverified: bool = False) -> None:
         """Ask whether this pass may be given. then(outcome) is called once, later.
 
-        before: the redemption that this one supersedes, if the visitor was requeued. is_patient: the room holds rather
-        than admit a visitor whose ticket could not be checked.
+        before: the redemption that this one supersedes, if the visitor was requeued. holds_if_unverified: the room
+        holds rather than admit a visitor whose ticket could not be checked.
         """
         key = (wanted.room, wanted.id)
         self._number += 1
@@ -120,7 +120,7 @@ class RedemptionClient:
                 ticket=wanted.id,
                 before=moment_of(before),
                 record=record_of(wanted),
-                is_patient=is_patient,
+                holds_if_unverified=holds_if_unverified,
             )
         )
         self._later(PATIENCE_S, lambda: self._settle(number, Unverified()))
@@ -144,7 +144,7 @@ class RedemptionClient:
             case _:
                 assert_never(answer.outcome)
 
-    def _settle(self, number: int, outcome: Outcome) -> None:
+    def _settle(self, number: int, outcome: CheckOutcome) -> None:
         key = self._asked.pop(number, None)
         if key is not None:
             for then in self._waiting.pop(key):

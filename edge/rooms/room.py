@@ -19,8 +19,8 @@ from waiting_room.ticket import Pass, Ticket, cookie_name
 
 __all__ = ["Room", "RoomHistory", "place_of"]
 
-#: A pass is renewed when this part of its time has passed, not at every request.
-RENEW_AFTER = 0.1
+#: A pass is renewed when this share of its time has passed, not at every request.
+PASS_RENEWAL_SHARE = 0.1
 
 
 class RoomHistory:
@@ -159,14 +159,14 @@ class Room:
         return visitor_pass
 
     def take_back(self, now: float) -> None:
-        """Undo an `Admit` of the same `now`: another node had redeemed the ticket."""
+        """Give back the vacancy and the claim of an `Admit` of the same `now`. The token of the bucket is spent."""
         self.vacancies.give_back(now)
 
     def renew(self, visitor_pass: Pass, now: float) -> Pass | None:
         """Return a longer pass, or None unless passes are renewed and enough of this one's time has passed."""
         session = self.settings.session
         begun = visitor_pass.expires - session.duration_seconds
-        if not session.renew or now - begun < max(1.0, session.duration_seconds * RENEW_AFTER):
+        if not session.renew or now - begun < max(1.0, session.duration_seconds * PASS_RENEWAL_SHARE):
             return None
         renewed = replace(visitor_pass, expires=self.vacancies.expiry(now))
         self.vacancies.renew(begun, visitor_pass.expires, renewed.expires, now)

@@ -127,12 +127,12 @@ def build_rooms(
                 _gate(gate_settings(settings, room), now, old, (resume or {}).get(room.name, joins_late)),
                 _page(room, assets),
                 history=None if old is None else old.history,
-                limit=None if active is None else max(1, active // settings.cluster.nodes),
+                limit=None if active is None else max(1, active // settings.cluster.machines),
                 rows=rows,
                 claims=claims,
                 own_row=own_row,
                 counted_since=since,
-                machines=settings.cluster.nodes,
+                machines=settings.cluster.machines,
             )
         )
     return RoomTable(settings.bypass, built)

@@ -109,7 +109,7 @@ class UpstreamSettings(Section):
 
 
 class ClusterSettings(Section):
-    nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
+    machines: Annotated[int, Field(ge=1, le=10_000)] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "stanchion"
     redis_url: RedisUrl | None = None
     redis_password_env: VariableName | None = None
@@ -226,7 +226,7 @@ class Settings(Section):
     @property
     def nodes(self) -> int:
         """The number of nodes that share each room's capacity: machines times workers."""
-        return self.cluster.nodes * self.workers
+        return self.cluster.machines * self.workers
 
     @property
     def is_joined(self) -> bool:
@@ -234,4 +234,4 @@ class Settings(Section):
 
         Several machines without Redis split the capacity evenly and tell each other nothing.
         """
-        return self.cluster.redis_url is not None or (self.cluster.nodes == 1 and self.workers > 1)
+        return self.cluster.redis_url is not None or (self.cluster.machines == 1 and self.workers > 1)

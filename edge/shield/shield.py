@@ -108,18 +108,18 @@ class Shield:
         """Return whether the sender's address is denied."""
         return self._standing(head.client_ip).is_denied
 
-    def limits(self, head: RequestHead, ident: str | None, *, is_room: bool, claim: str | None = None) -> Limits:
+    def limits(self, head: RequestHead, ident: str | None, *, is_room: bool, premium_id: str | None = None) -> Limits:
         """Return what a request with this head counts for.
 
-        ident: the id of an authentic ticket or pass. is_room: a room covers the request. claim: the id of the claim
-        that makes the visitor premium.
+        ident: the id of an authentic ticket or pass. is_room: a room covers the request. premium_id: the id of a
+        premium token.
         """
         if not self._limiters or (standing := self._standing(head.client_ip)).is_allowed:
             return ()
         network = standing.network
         wanted = [(self._reads if head.method in SAFE else self._writes, network)]
-        if claim is not None:
-            wanted.append((self._premium, claim))
+        if premium_id is not None:
+            wanted.append((self._premium, premium_id))
         elif ident is not None:
             wanted.append((self._visitors, ident))
         elif is_room:

@@ -81,7 +81,7 @@ class RedemptionService:
         else:
             answer(question.answered("already_redeemed", before))
 
-    def receive_move(self, room: str, ticket: str, record: str) -> None:
+    def receive_redeemed_again(self, room: str, ticket: str, record: str) -> None:
         """At another machine a ticket was redeemed again."""
         if (room, ticket) in self._redeemed:
             self._note((room, ticket), record)
@@ -138,7 +138,7 @@ class RedemptionService:
                 self._note(_key(question), record)
                 answer(question.answered("already_redeemed", record))
             else:
-                if not question.is_patient:
+                if not question.holds_if_unverified:
                     self._note(_key(question), question.record)
                 answer(question.answered("unverified"))
 

@@ -7,13 +7,20 @@ Only publish and subscribe are used, so there is no state to lose: a Redis that 
 nothing, and one that is full still carries messages. While Redis cannot be reached the nodes go on with what they last
 knew; a metric and one log line say so, and the bus reconnects by itself.
 
-Every machine measures the delay of the bus for itself. A `Beat` that it sends comes back to it like other messages,
+Every machine measures the delay of the bus for itself. A `Echo` that it sends comes back to it like other messages,
 
     this machine --(sent)--> Redis --(received)--> this machine       delay = received - sent, on one clock
 
-so no clocks are compared, and a network that is open in one direction only looks like one that is broken. A machine
-whose beats are missing or later than MAX_DELAY_S leaves the others, and it leaves before they forget it (`TTL_S` of
-controller/fleet/summary.py): nobody takes over its part of the capacity while it still uses more than that.
+so no clocks are compared, and a network that is open in one direction only looks like one that is broken.
+
+    0 s                 the last news of the other machines
+    MAX_DELAY_S  1.5 s  no echo came back: the machine counts as cut off. Its nodes observe no more summaries, and rooms
+                        with `when_redis_down: hold` admit nobody
+    TTL_S        3 s    the other machines forget its nodes and take over their shares
+    about        4.5 s  its gates go on alone, with even shares: no summary was observed for TTL_S
+
+So a machine notices that it is cut off before the others forget it. A room that holds admits
+nobody by then. A room that admits without Redis uses its last share for about 1.5 s after the others took it over.
 """
 
 import asyncio
@@ -27,8 +34,8 @@ import redis.asyncio
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edge.messages.cluster import (
-    Beat,
     ClusterMessage,
+    Echo,
     MalformedMessage,
     UnknownMessage,
     open_payload,
@@ -45,8 +52,8 @@ log = logging.getLogger("edge.cluster")
 TIMEOUT_S = 1.0
 #: Pause before the next attempt to connect, at first and at most; jittered, so that machines do not come all at once.
 RETRY_S, MAX_RETRY_S = 0.2, 5.0
-#: Seconds between two beats.
-BEAT_S = 0.25
+#: Seconds between two echoes.
+ECHO_S = 0.25
 #: With messages later than this a machine is better off alone.
 MAX_DELAY_S = 1.5
 #: Messages that wait while Redis is slow; they go out together as soon as Redis takes them.
@@ -132,7 +139,7 @@ class RedisBus(Bus):
         """Queue a message for the other machines; while Redis is gone or slow the oldest ones are dropped."""
         self._enqueue(message)
 
-    def _enqueue(self, message: ClusterMessage | Beat) -> None:
+    def _enqueue(self, message: ClusterMessage | Echo) -> None:
         if self._queue.full():
             self._queue.get_nowait()
             self._dropped.inc()
@@ -160,17 +167,17 @@ class RedisBus(Bus):
             self._echoed_at = time.monotonic()
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._beat())
+                    group.create_task(self._send_echoes())
                     group.create_task(self._publish(client))
                     group.create_task(self._listen(subscription, receive, changed))
             except* (redis.exceptions.RedisError, OSError, TimeoutError) as faults:
                 # At once, because closing a connection that does not answer takes its time.
                 self._note_broken(faults.exceptions[0], changed)
 
-    async def _beat(self) -> None:
+    async def _send_echoes(self) -> None:
         while True:
-            self._enqueue(Beat(time.monotonic()))
-            await asyncio.sleep(BEAT_S)
+            self._enqueue(Echo(time.monotonic()))
+            await asyncio.sleep(ECHO_S)
 
     async def _publish(self, client: "redis.asyncio.Redis") -> None:
         """Send all queued messages together: one by one, this machine would fall behind if Redis is far away."""
@@ -194,17 +201,17 @@ class RedisBus(Bus):
         changed: Callable[[bool], None],
     ) -> None:
         while True:
-            received = await subscription.get_message(timeout=BEAT_S)
+            received = await subscription.get_message(timeout=ECHO_S)
             now = time.monotonic()
             message = None if received is None else self._open(received["data"])
-            if isinstance(message, Beat):
+            if isinstance(message, Echo):
                 self._note_echo(now - message.sent, now, changed)
             elif message is not None:
                 receive(message)
             if now - self._echoed_at > MAX_DELAY_S:
-                raise TimeoutError(f"no beat came back within {MAX_DELAY_S:g} s")
+                raise TimeoutError(f"no echo came back within {MAX_DELAY_S:g} s")
 
-    def _open(self, payload: bytes) -> ClusterMessage | Beat | None:
+    def _open(self, payload: bytes) -> ClusterMessage | Echo | None:
         """Return the message in a payload, None if it is this machine's own or is not understood."""
         try:
             return open_payload(payload, self._name)
@@ -223,7 +230,7 @@ class RedisBus(Bus):
             )
 
     def _note_echo(self, delay_s: float, now: float, changed: Callable[[bool], None]) -> None:
-        """A beat of this machine came back."""
+        """An echo of this machine came back."""
         self._delay.set(delay_s)
         if delay_s > MAX_DELAY_S:
             return

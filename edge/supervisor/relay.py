@@ -1,7 +1,7 @@
 """Passes messages on between workers, the shop and other machines, and keeps what workers that start later must know.
 
     RoomEvent, NodeSummary, LimitsSpent of a worker ---> the other workers here, and other machines over the bus
-    RoomEvent, NodeSummary, LimitsSpent, TicketMoved
+    RoomEvent, NodeSummary, LimitsSpent, TicketRedeemedAgain
         of another machine ----------------------------> all workers here
     the shop's stock, when it was asked ---------------> all workers here
     RedemptionQuestion of a worker --------------------> RedemptionService --> RedemptionAnswer to that worker
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-from edge.messages.cluster import ClusterMessage, LimitsSpent, Lists, NodeSummary, RoomEvent, TicketMoved
+from edge.messages.cluster import ClusterMessage, LimitsSpent, Lists, NodeSummary, RoomEvent, TicketRedeemedAgain
 from edge.messages.processes import BusState, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
 from edge.rooms.stock import StockView
 from edge.supervisor.redemption_service import RedemptionService
@@ -80,9 +80,9 @@ class Relay:
         def answer(said: RedemptionAnswer) -> None:
             origin.send(said)
             if said.outcome == "granted" and question.before:
-                moved = TicketMoved(question.room, question.ticket, question.record)
-                self.publish(moved, origin)
-                self._bus.send(moved)
+                redeemed_again = TicketRedeemedAgain(question.room, question.ticket, question.record)
+                self.publish(redeemed_again, origin)
+                self._bus.send(redeemed_again)
 
         self._redemption.ask(question, answer)
 
@@ -112,8 +112,8 @@ class Relay:
                 self._publish_event(message)
             case Lists():
                 self._receive_lists(message)
-            case TicketMoved():
-                self._redemption.receive_move(message.room, message.ticket, message.record)
+            case TicketRedeemedAgain():
+                self._redemption.receive_redeemed_again(message.room, message.ticket, message.record)
                 self.publish(message)
             case NodeSummary() | LimitsSpent():
                 self.publish(message)

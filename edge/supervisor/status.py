@@ -36,7 +36,7 @@ class StatusSources:
         total = {key: sum(report.gate[key] for report in reports.values()) for key in SUMMED}
         [rate] = [room.capacity.admissions_per_second for room in settings.rooms if room.name == name]
         # What this machine's nodes may admit together; how they divide it changes with every heartbeat.
-        capacity = rate / settings.cluster.nodes * self.adaptation.factor(name)
+        capacity = rate / settings.cluster.machines * self.adaptation.factor(name)
         stock = self.relay.stock(name)
         return {
             "room": name,

@@ -163,7 +163,7 @@ class Supervisor:
             audit(actor, "reload", f"refused: {fault}")
             return False
         changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
-        # A section is kept as a whole: `cluster.nodes` without the Redis that was to come with it means another share.
+        # A section is kept as a whole: `cluster.machines` without the Redis that was to come with it is another share.
         keep = {name: getattr(self.settings, name) for name in {path.partition(".")[0] for path in changed}}
         if changed:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))

@@ -57,7 +57,7 @@ class WorkerHandle:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "edge.worker",
                 "--index", str(self.index), "--workers", str(workers),
-                "--control", str(theirs.fileno()), "--counters", str(counters),
+                "--channel", str(theirs.fileno()), "--counters", str(counters),
                 "--listen", *(str(listening.fileno()) for listening in self.sockets),
                 pass_fds=descriptors, env=_environment(metrics_folder),
                 # Only the supervisor gets the signals that a terminal or `kill -- -PID` sends to the whole group.

@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="stanchion worker")
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
-    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--counters", type=int, required=True)
     parser.add_argument("--listen", type=int, nargs="+", required=True)
     options = parser.parse_args()
@@ -25,7 +25,7 @@ def main() -> None:
     values.ValueClass = values.MultiProcessValue(lambda: options.index)  # type: ignore[no-untyped-call]
 
     async def serve() -> None:
-        channel = await worker_end(socket.socket(fileno=options.control))
+        channel = await worker_end(socket.socket(fileno=options.channel))
         listening = [socket.socket(fileno=descriptor) for descriptor in options.listen]
         await run_worker(options.index, listening, SharedCounters(options.counters, options.workers), channel)
 

@@ -65,20 +65,20 @@ class Heartbeat:
             return
         self._last_beat = beat
         received, self._received = self._received, {}
-        is_alone = self._needs_bus and not self._is_connected
+        is_cut_off = self._needs_bus and not self._is_connected
         for room in rooms.rooms:
             own = room.gate.summary(self._node, beat, now)
             self._publish(NodeSummary.of(room.name, own))
-            if not is_alone:
+            if not is_cut_off:
                 room.gate.observe(self._node, [*received.get(room.name, ()), own], now)
         if self._needs_bus:
-            self._count_nodes(rooms, received, now, is_alone=is_alone)
+            self._count_nodes(rooms, received, now, is_cut_off=is_cut_off)
 
     def _count_nodes(
-        self, rooms: RoomTable, received: Mapping[str, list[Summary]], now: float, *, is_alone: bool
+        self, rooms: RoomTable, received: Mapping[str, list[Summary]], now: float, *, is_cut_off: bool
     ) -> None:
-        """Keep the number of nodes current: a node that is alone hands out its even part of the capacity among them."""
-        if is_alone:
+        """Keep the number of nodes current: a node that is alone hands out an even share of the capacity."""
+        if is_cut_off:
             self._connected_since = None
             return
         if self._connected_since is None:

@@ -15,7 +15,7 @@ from typing import assert_never
 
 from edge.decision.pipeline import Pipeline
 from edge.messages.channel import Channel
-from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent, TicketMoved
+from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent, TicketRedeemedAgain
 from edge.messages.processes import (
     Adapt,
     BusState,
@@ -138,7 +138,7 @@ class Node:
                     serving.receive_summary(message)
                 case RedemptionAnswer():
                     serving.receive_answer(message)
-                case TicketMoved():
+                case TicketRedeemedAgain():
                     serving.pipeline.supersede(message.room, message.ticket, message.record)
                 case LimitsSpent():
                     serving.charge(message, time.time())

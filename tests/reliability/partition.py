@@ -112,7 +112,7 @@ def _settings(upstream: str, redis: str) -> str:
         }
         for way in ("hold", "admit")
     ]
-    cluster = {"nodes": 2, "redis_url": redis}
+    cluster = {"machines": 2, "redis_url": redis}
     return yaml.safe_dump(with_rooms(upstream, *rooms) | {"workers": 1, "cluster": cluster})
 
 

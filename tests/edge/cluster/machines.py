@@ -9,7 +9,7 @@ from tests.edge.running import RunningEdge, wait_until, with_rooms
 def joined_machine(upstream: str, redis_url: str) -> str:
     """Return the settings of one of two machines, with the room `checkout`."""
     room = {"name": "checkout", "match": {"paths": ["/checkout*"]}, "capacity": {"admissions_per_second": CAPACITY}}
-    settings = with_rooms(upstream, room) | {"workers": 1, "cluster": {"nodes": 2, "redis_url": redis_url}}
+    settings = with_rooms(upstream, room) | {"workers": 1, "cluster": {"machines": 2, "redis_url": redis_url}}
     return yaml.safe_dump(settings)
 
 

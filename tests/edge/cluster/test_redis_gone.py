@@ -22,7 +22,7 @@ async def test_without_redis_each_room_follows_its_setting(tmp_path: Path) -> No
     ]
     async with running_redis(tmp_path / "redis") as redis, running_upstream(upstream.handle) as address:
         await redis.kill()
-        tree = settings(address, room={}, rooms=rooms, cluster={"nodes": 1, "redis_url": redis.url})
+        tree = settings(address, room={}, rooms=rooms, cluster={"machines": 1, "redis_url": redis.url})
         async with running_edge(yaml.safe_dump(tree), tmp_path) as running:
             edge = Edge(running, upstream, tree)
 

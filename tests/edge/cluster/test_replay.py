@@ -101,7 +101,7 @@ async def test_machines_admit_a_ticket_once_when_redis_joins_them(tmp_path: Path
     async with contextlib.AsyncExitStack() as stack:
         redis = await stack.enter_async_context(running_redis(folders[0]))
         upstream = await stack.enter_async_context(running_upstream(shop.handle))
-        cluster: dict[str, Any] = {"nodes": 2} | ({"redis_url": redis.url} if is_joined else {})
+        cluster: dict[str, Any] = {"machines": 2} | ({"redis_url": redis.url} if is_joined else {})
         text = settings(upstream, cluster=cluster)
         edges = [await stack.enter_async_context(running_edge(text, folder)) for folder in folders[1:]]
         if is_joined:

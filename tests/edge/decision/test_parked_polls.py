@@ -17,7 +17,7 @@ from tests.edge.running import one_room, running_edge, running_upstream
 from waiting_room.ticket import new_ticket
 
 STATUS = "/_stanchion/status?room=checkout"
-FOUR = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {nodes: 4}\n"
+FOUR = YAML.replace("admissions_per_second: 2, burst", "admissions_per_second: 8, burst") + "cluster: {machines: 4}\n"
 
 
 class ParkedPoll:

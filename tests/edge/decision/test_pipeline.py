@@ -511,7 +511,7 @@ def test_a_reload_keeps_the_line() -> None:
 
 def test_a_node_gets_its_share_of_the_capacity() -> None:
     """Capacity and budget are divided by machines times workers."""
-    settings = parse_settings(YAML.replace("secret_keys_env", "workers: 2\ncluster: {nodes: 5}\nsecret_keys_env"))
+    settings = parse_settings(YAML.replace("secret_keys_env", "workers: 2\ncluster: {machines: 5}\nsecret_keys_env"))
     rooms = build_rooms(settings, ASSETS, lambda name: [[0] * 69], 0, NOW, 0.0)
     assert rooms.by_name["checkout"].gate.snapshot(NOW).admissions_per_second == pytest.approx(0.2)
     assert GateSettings(admissions_per_second=0.2, nodes=10).room_rate == pytest.approx(2.0)

@@ -39,7 +39,7 @@ async def allowed(edge: Edge, cookie: str, target: str = "/checkout") -> int:
 
 
 async def log_in(edge: Edge, upstream, *fields: str) -> str:
-    """Return the claim that the browser keeps, as it sends it back."""
+    """Return the premium token that the browser keeps, as it sends it back."""
     usual, upstream.answer = upstream.answer, SAYS
     response = await edge.get("/login", *fields)
     upstream.answer = usual
@@ -59,14 +59,14 @@ async def test_each_tier_has_its_own_limit(shop, upstream):
     assert await allowed(edge, verified) == 3
 
 
-async def test_copies_of_a_claim_share_one_limit(shop, upstream):
+async def test_copies_of_a_premium_token_share_one_limit(shop, upstream):
     edge = await shop()
     premium = await log_in(edge, upstream)
     tickets = [f"stanchion_checkout={at}" for at in range(3)]
     assert sum([await allowed(edge, f"{premium}; {ticket}") for ticket in tickets]) == 6
 
 
-async def test_a_fresh_claim_is_not_sent_again(shop, upstream):
+async def test_a_fresh_premium_token_is_not_sent_again(shop, upstream):
     edge = await shop()
     premium = await log_in(edge, upstream)
     assert await log_in(edge, upstream, f"Cookie: {premium}") == ""
@@ -75,21 +75,21 @@ async def test_a_fresh_claim_is_not_sent_again(shop, upstream):
 @pytest.mark.parametrize(
     "change", ["", "x", "m1.abc", "m1.aa.9999999999.c2ln", "p1.aa.1.2", "m1.." + "a" * 300, "\xff\xfe"]
 )
-async def test_a_forged_claim_makes_nobody_premium(shop, change):
+async def test_a_forged_premium_token_makes_nobody_premium(shop, change):
     edge = await shop()
     assert await allowed(edge, f"stanchion-premium={change}") == 2
 
 
-async def test_a_ticket_is_not_a_claim_and_a_claim_not_a_ticket(shop, upstream):
+async def test_a_ticket_is_not_a_premium_token_and_a_premium_token_not_a_ticket(shop, upstream):
     edge = await shop()
     premium = await log_in(edge, upstream)
-    claim = premium.partition("=")[2]
-    response = await edge.get("/checkout", f"Cookie: {premium}; stanchion_checkout={claim}")
+    token = premium.partition("=")[2]
+    response = await edge.get("/checkout", f"Cookie: {premium}; stanchion_checkout={token}")
     ticket = response["Set-Cookie"].partition(";")[0].partition("=")[2]
     assert await allowed(edge, f"stanchion-premium={ticket}") == 2
 
 
-def test_a_claim_ends_and_with_it_its_limit():
+def test_a_premium_token_ends_and_with_it_its_limit():
     """Also for a head that is cached."""
     settings = parse_settings(YAML + LIMITS)
     edge = PipelineEdge(YAML + LIMITS)
@@ -103,8 +103,8 @@ def test_a_claim_ends_and_with_it_its_limit():
         edge.events.append,
         Shield(settings.abuse),
     )
-    claim = KEYRING.premium.sign(f"m1.aa.{int(NOW) + 100}".encode()).decode()
-    context = edge.pipeline.classify(edge.head(cookie=f"stanchion-premium={claim}"))
+    token = KEYRING.premium.sign(f"m1.aa.{int(NOW) + 100}".encode()).decode()
+    context = edge.pipeline.classify(edge.head(cookie=f"stanchion-premium={token}"))
 
     def let_through() -> int:
         verdicts = [edge.pipeline.decide(context, edge.now, 0.5) for _ in range(20)]

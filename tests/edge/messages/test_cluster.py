@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from controller import Summary
 from edge.messages.cluster import (
-    Beat,
     ClusterMessage,
+    Echo,
     LimitsSpent,
     Lists,
     MalformedMessage,
     NodeSummary,
     RoomEvent,
-    TicketMoved,
+    TicketRedeemedAgain,
     UnknownMessage,
     is_record,
     open_payload,
@@ -29,7 +29,7 @@ RECORD = "1795000000123.1795000600.1794999940123.bAAAAnBBBB"
 MESSAGES: list[ClusterMessage] = [
     RoomEvent("checkout", 0, True, 2, 9, "ticket"),
     NodeSummary.of("checkout", SUMMARY),
-    TicketMoved("checkout", "ticket", RECORD),
+    TicketRedeemedAgain("checkout", "ticket", RECORD),
     LimitsSpent({"reads": {"192.0.2.1": 3}}),
     Lists((("192.0.2.0/24", "deny", 2.0, 1.0),)),
 ]
@@ -47,8 +47,8 @@ def test_a_message_of_another_machine_is_read_as_it_was_sent(message: ClusterMes
 
 
 def test_a_beat_is_read_by_its_own_machine_only() -> None:
-    payload = seal_payload(Beat(1.5), "far")
-    assert open_payload(payload, "far") == Beat(1.5)
+    payload = seal_payload(Echo(1.5), "far")
+    assert open_payload(payload, "far") == Echo(1.5)
     assert open_payload(payload, "near") is None
 
 
@@ -82,7 +82,10 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
         envelope("RoomEvent", {"type": "RoomEvent"}),
         envelope("RoomEvent", {"type": "RoomEvent", "room": "checkout", "stock": -1}),
         envelope("RoomEvent", {"type": "RoomEvent", "room": "checkout", "stock": "1"}),
-        envelope("TicketMoved", {"type": "TicketMoved", "room": "checkout", "ticket": "t", "record": "yesterday"}),
+        envelope(
+            "TicketRedeemedAgain",
+            {"type": "TicketRedeemedAgain", "room": "checkout", "ticket": "t", "record": "yesterday"},
+        ),
         envelope("LimitsSpent", {"type": "LimitsSpent", "limits": {"reads": {"a": -1}}}),
         envelope("RoomEvent", {"type": "Weather"}),
     ],

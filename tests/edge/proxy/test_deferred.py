@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.messages.processes import Outcome, RedemptionQuestion
+from edge.messages.processes import CheckOutcomeName, RedemptionQuestion
 from edge.messages.verdict import Deferred, Verdict
 from edge.rooms.redemption import RedemptionClient, record_of
 from tests.edge.conftest import KEYS
@@ -30,7 +30,7 @@ class Supervisor:
             while len(self.asked) < count:
                 await asyncio.sleep(0.01)
 
-    def answer(self, outcome: Outcome, record: str = "", at: int = -1) -> None:
+    def answer(self, outcome: CheckOutcomeName, record: str = "", at: int = -1) -> None:
         question = self.asked[at]
         self.redemption.receive(question.answered(outcome, record))
 
@@ -113,7 +113,7 @@ def test_without_an_answer_the_settings_decide(policy: str, state: str) -> None:
     assert isinstance(asking, Deferred)
     said: list[Verdict] = []
     asking.ask(said.append)
-    assert supervisor.asked[0].is_patient is (policy == "hold")
+    assert supervisor.asked[0].holds_if_unverified is (policy == "hold")
     supervisor.timers[0]()
     assert [status(verdict)["state"] for verdict in said] == [state]
 

@@ -53,7 +53,7 @@ def said(by: HeadCache, raw: bytes, peer: str) -> tuple[object, ...]:
         context.credential,
         context.room and context.room.name,
         context.answer,
-        (context.wants_page, context.is_poll, context.limits, context.watched),
+        (context.wants_page, context.is_status_request, context.limits, context.watched),
         parsed.peer,
         parsed.framing,
         (line, sorted(lines)),

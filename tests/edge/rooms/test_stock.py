@@ -20,7 +20,7 @@ from waiting_room.ticket import Ticket, new_ticket
 YAML = """
 secret_keys_env: STANCHION_KEYS
 upstream: {url: "http://127.0.0.1:9000"}
-cluster: {nodes: %d}
+cluster: {machines: %d}
 rooms:
   - name: checkout
     match: {paths: ["/checkout*"]}

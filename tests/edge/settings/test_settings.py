@@ -209,7 +209,7 @@ def test_nodes_are_machines_times_workers():
             {
                 "secret_keys_env": "K",
                 "workers": 3,
-                "cluster": {"nodes": 4},
+                "cluster": {"machines": 4},
                 "upstream": {"url": "http://s"},
                 "rooms": [room()],
             }

@@ -12,7 +12,15 @@ import redis.asyncio
 from prometheus_client import CollectorRegistry
 
 from edge.messages.processes import RedemptionAnswer, RedemptionQuestion
-from edge.rooms.redemption import AlreadyRedeemed, Granted, Outcome, RedemptionClient, Unverified, moment_of, record_of
+from edge.rooms.redemption import (
+    AlreadyRedeemed,
+    CheckOutcome,
+    Granted,
+    RedemptionClient,
+    Unverified,
+    moment_of,
+    record_of,
+)
 from edge.supervisor.redemption_service import KEPT_S, MOST, RedemptionService
 from tests.edge.cluster.redis_server import RedisServer, running_redis
 from tests.edge.running import wait_until
@@ -29,18 +37,20 @@ class Node:
     """A node and its machine's service, without the channel between them."""
 
     def __init__(self, service: RedemptionService) -> None:
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[CheckOutcome] = []
         self.timers: list[Callable[[], object]] = []
         self.client = RedemptionClient(
             lambda question: service.ask(question, self.client.receive), lambda _, call: self.timers.append(call)
         )
 
-    def ask(self, wanted: Pass, before: Pass | None = None, *, is_patient: bool = False) -> None:
-        self.client.ask(wanted, before, self.outcomes.append, is_patient=is_patient)
+    def ask(self, wanted: Pass, before: Pass | None = None, *, holds_if_unverified: bool = False) -> None:
+        self.client.ask(wanted, before, self.outcomes.append, holds_if_unverified=holds_if_unverified)
 
-    async def answered(self, wanted: Pass, before: Pass | None = None, *, is_patient: bool = False) -> Outcome:
+    async def answered(
+        self, wanted: Pass, before: Pass | None = None, *, holds_if_unverified: bool = False
+    ) -> CheckOutcome:
         count = len(self.outcomes)
-        self.ask(wanted, before, is_patient=is_patient)
+        self.ask(wanted, before, holds_if_unverified=holds_if_unverified)
 
         async def is_answered() -> bool:
             return len(self.outcomes) > count
@@ -96,7 +106,7 @@ def test_requests_with_the_same_ticket_share_one_question() -> None:
     sent: list[RedemptionQuestion] = []
     timers: list[Callable[[], object]] = []
     client = RedemptionClient(sent.append, lambda _, call: timers.append(call))
-    outcomes: list[Outcome] = []
+    outcomes: list[CheckOutcome] = []
     client.ask(given(), None, outcomes.append)
     assert client.is_open("checkout", "i" * 22)
     client.wait("checkout", "i" * 22, outcomes.append)
@@ -115,7 +125,7 @@ def test_requests_with_the_same_ticket_share_one_question() -> None:
 def test_without_an_answer_in_time_the_outcome_is_unverified() -> None:
     timers: list[Callable[[], object]] = []
     client = RedemptionClient(lambda _: None, lambda _, call: timers.append(call))
-    outcomes: list[Outcome] = []
+    outcomes: list[CheckOutcome] = []
     client.ask(given(), None, outcomes.append)
     timers[0]()
     assert outcomes == [Unverified()]
@@ -180,14 +190,14 @@ async def test_without_redis_the_settings_decide(server: RedisServer) -> None:
         one, two = Node(shared), Node(shared)
         assert isinstance(await one.answered(given("a")), Granted)
         await server.kill()
-        assert isinstance(await one.answered(given("b"), is_patient=False), Unverified)
+        assert isinstance(await one.answered(given("b"), holds_if_unverified=False), Unverified)
         assert isinstance(await two.answered(given("b", at=NOW + 1)), AlreadyRedeemed)
         assert isinstance(await one.answered(given("a", at=NOW + 1)), AlreadyRedeemed), "this machine knows by itself"
-        assert isinstance(await one.answered(given("c"), is_patient=True), Unverified)
+        assert isinstance(await one.answered(given("c"), holds_if_unverified=True), Unverified)
         await server.start()
 
         async def is_granted() -> bool:
-            return isinstance(await two.answered(given("c"), is_patient=True), Granted)
+            return isinstance(await two.answered(given("c"), holds_if_unverified=True), Granted)
 
         await wait_until(is_granted, "Redis is asked again")
 
@@ -196,5 +206,5 @@ async def test_a_value_in_redis_that_is_no_record_leaves_the_ticket_unverified(s
     """Another program wrote it; neither the supervisor nor the worker ends by it."""
     async with machines(server.url, 1) as [shared], redis.asyncio.Redis.from_url(server.url) as client:
         await client.set(f"stanchion:test:used:checkout:{'i' * 22}", b"\xff nonsense")
-        assert isinstance(await Node(shared).answered(given(), is_patient=True), Unverified)
+        assert isinstance(await Node(shared).answered(given(), holds_if_unverified=True), Unverified)
         assert isinstance(await Node(shared).answered(given("j" * 22)), Granted)

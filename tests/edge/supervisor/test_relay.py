@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edge.messages.cluster import ClusterMessage, LimitsSpent, Lists, NodeSummary, RoomEvent, TicketMoved
+from edge.messages.cluster import ClusterMessage, LimitsSpent, Lists, NodeSummary, RoomEvent, TicketRedeemedAgain
 from edge.messages.processes import BusState, RedemptionQuestion, StockKnown, ToWorker
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus
@@ -17,7 +17,7 @@ RECORD = "1795000000123.1795000600.1794999940123.bAAAAnBBBB"
 LATER = "1795000100123.1795000700.1794999940123.bCCCCnDDDD"
 SUMMARY = NodeSummary("checkout", "a/0", 1, 0.0, 0.0, 0.0, 0.0, 0.0, (), ())
 SPENT = LimitsSpent({"reads": {"192.0.2.1": 3}})
-MOVED = TicketMoved("checkout", "ticket", RECORD)
+REDEEMED_AGAIN = TicketRedeemedAgain("checkout", "ticket", RECORD)
 LISTS = Lists((("192.0.2.0/24", "deny", 2.0, 1.0),))
 
 
@@ -80,9 +80,9 @@ async def test_a_workers_message_reaches_the_other_worker_and_the_bus(
     assert machine.sent == ([], [message], [message])
 
 
-@pytest.mark.parametrize("message", [SUMMARY, SPENT, RoomEvent("checkout", 3), MOVED])
+@pytest.mark.parametrize("message", [SUMMARY, SPENT, RoomEvent("checkout", 3), REDEEMED_AGAIN])
 async def test_another_machines_message_reaches_all_workers_and_not_the_bus(
-    machine: Machine, message: NodeSummary | LimitsSpent | RoomEvent | TicketMoved
+    machine: Machine, message: NodeSummary | LimitsSpent | RoomEvent | TicketRedeemedAgain
 ) -> None:
     machine.bus.receive(message)
     assert machine.sent == ([message], [message], [])
@@ -131,5 +131,5 @@ async def test_only_a_ticket_that_is_redeemed_again_is_announced(machine: Machin
     machine.relay.receive_question(first, machine.one)
     assert machine.sent == ([first.answered("granted")], [], [])
     machine.relay.receive_question(again, machine.two)
-    moved = TicketMoved("checkout", "ticket", LATER)
-    assert machine.sent == ([first.answered("granted"), moved], [again.answered("granted")], [moved])
+    redeemed_again = TicketRedeemedAgain("checkout", "ticket", LATER)
+    assert machine.sent == ([first.answered("granted"), redeemed_again], [again.answered("granted")], [redeemed_again])

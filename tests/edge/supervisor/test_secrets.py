@@ -88,7 +88,7 @@ async def test_nothing_secret_is_written_or_shown(tmp_path: Path):
             "secret_keys_env": None,
             "secret_keys_file": str(keys),
             "admin": {"listen": "tcp://127.0.0.1:0", "token_env": "ADMIN_TOKEN"},
-            "cluster": {"nodes": 1, "redis_url": server.url, "redis_password_env": "REDIS_PASSWORD"},
+            "cluster": {"machines": 1, "redis_url": server.url, "redis_password_env": "REDIS_PASSWORD"},
             "abuse": {"reads_per_minute": 60, "premium_per_minute": 100, "visitor_per_minute": 90},
             "log": {"format": "json", "access": "all", "level": "debug"},
             "room": {

@@ -28,7 +28,7 @@ async def kill_worker(edge: Edge, index: int = 0) -> int:
 async def test_workers_share_a_port_and_the_capacity(tmp_path: Path):
     """Each worker hands out capacity / (machines * workers), and visitors reach all of them at one address."""
     room = {"capacity": {"admissions_per_second": 16.0}}
-    async with whole_edge(tmp_path, cluster={"nodes": 2}, room=room) as edge:
+    async with whole_edge(tmp_path, cluster={"machines": 2}, room=room) as edge:
         for _ in range(24):
             await Visitor(edge).ask()
 

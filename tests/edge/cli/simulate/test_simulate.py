@@ -37,7 +37,7 @@ rooms:
 """
 
 
-def config(workers: int = 2, cluster: str = "{nodes: 1}") -> str:
+def config(workers: int = 2, cluster: str = "{machines: 1}") -> str:
     return CONFIG.format(workers=workers, cluster=cluster)
 
 
@@ -79,10 +79,10 @@ def test_the_simulator_plays_the_gate_of_the_edge():
 @pytest.mark.parametrize(
     ("workers", "cluster", "nodes", "joined"),
     [
-        (1, "{nodes: 1}", 1, False),
-        (4, "{nodes: 1}", 4, True),
-        (2, "{nodes: 3}", 6, False),
-        (2, "{nodes: 3, redis_url: 'redis://127.0.0.1'}", 6, True),
+        (1, "{machines: 1}", 1, False),
+        (4, "{machines: 1}", 4, True),
+        (2, "{machines: 3}", 6, False),
+        (2, "{machines: 3, redis_url: 'redis://127.0.0.1'}", 6, True),
     ],
 )
 def test_simulated_gates_get_the_settings_of_the_edge(workers: int, cluster: str, nodes: int, joined: bool):

@@ -6,7 +6,7 @@ from typing import Final
 
 from controller import Wait
 from edge.decision.attempt import Attempt
-from edge.decision.context import DecisionContext
+from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.forwarding import forward_admitted
 from edge.decision.negotiation import best_coding
@@ -15,9 +15,9 @@ from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Forward, Headers
 from edge.rooms.room import Room
 from waiting_room.status import State, Status, document, moment, retry_after
-from waiting_room.ticket import JoinToken, Keyring, Pass, Ticket
+from waiting_room.ticket import Keyring, Pass, Ticket
 
-__all__ = ["WaitingResponses"]
+__all__ = ["VisitorResponses"]
 
 #: If absence counts (`ticket.away_seconds`), a longer appointment is written into the ticket.
 LONG_S: Final = 30.0
@@ -26,7 +26,7 @@ _WAITING: Final = State.WAITING  # a look-up in an Enum costs more than all else
 _SOLD_OUT: Final = State.SOLD_OUT
 
 
-class WaitingResponses:
+class VisitorResponses:
     """One node's. keys: sign the cookies."""
 
     def __init__(self, responses: Responses, cookies: Cookies, keys: Keyring) -> None:
@@ -41,7 +41,7 @@ class WaitingResponses:
         if fresh is None and context.entered is not None:
             return context.entered
         cookie = () if fresh is None else self.cookie(context, room, fresh, fresh.expires - now)
-        if context.is_poll:
+        if context.is_status_request:
             status = Status(State.ADMITTED, room.name, first_seen=shown.first_seen, stock=room.stock.free)
             return self._responses.document(status, 200, cookie)
         return forward_admitted(room, shown, fresh, cookie)
@@ -51,7 +51,7 @@ class WaitingResponses:
         context, room = attempt.context, attempt.room
         if (
             attempt.given is None
-            and context.is_poll
+            and context.is_status_request
             and not (room.away_s is not None and verdict.poll_after_s > LONG_S)
         ):
             return self._document_only(context, room, verdict, attempt.ticket)
@@ -66,16 +66,14 @@ class WaitingResponses:
     ) -> Answer:
         """Return the page or the document. is_given: a credential is sent, so if the page itself made this request the
         browser did not keep the one before."""
-        code = 200 if context.is_poll else room.settings.page.status_code
+        code = 200 if context.is_status_request else room.settings.page.status_code
         if not context.wants_page:
             return self._responses.document(status, code, cookie)
         cookies_missing = is_given and context.credential is None and came_from_itself(context.head)
         coding = best_coding(context.head.accept_encoding)
         return self._responses.page(room.page, status, code, now, cookie, coding, cookies_missing=cookies_missing)
 
-    def cookie(
-        self, context: DecisionContext, room: Room, credential: Ticket | Pass | JoinToken, lifetime_s: float
-    ) -> Headers:
+    def cookie(self, context: DecisionContext, room: Room, credential: Credential, lifetime_s: float) -> Headers:
         """Return the `Set-Cookie` fields for a credential."""
         return self._cookies.write(room.cookie, self._keys.seal(credential), max(1, round(lifetime_s)), context.head)
 

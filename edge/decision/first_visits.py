@@ -1,4 +1,4 @@
-"""Newcomers: a visitor without a place gets one, or a join challenge first where the room asks for it.
+"""First visits: a visitor without a place gets one, or a join challenge first where the room asks for it.
 
 no credential that counts -> room asks nothing of this visitor  -> a new ticket
                           -> join token and solution, or waited -> a ticket with the token's id
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
-from edge.decision.waiting_responses import WaitingResponses
+from edge.decision.visitor_responses import VisitorResponses
 from edge.messages.verdict import Answer
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
@@ -20,17 +20,17 @@ from edge.shield.shield import Shield
 from waiting_room.status import State, Status
 from waiting_room.ticket import ID_BYTES, JoinToken, Keyring, new_join_token, new_ticket
 
-__all__ = ["Newcomers"]
+__all__ = ["FirstVisits"]
 
 
-class Newcomers:
+class FirstVisits:
     """One node's. entropy(n): n random bytes, for the ids of tickets."""
 
     def __init__(
         self,
         rooms: RoomTable,
         keys: Keyring,
-        responses: WaitingResponses,
+        responses: VisitorResponses,
         metrics: Metrics,
         bindings: Mapping[str, Binding],
         entropy: Callable[[int], bytes],
@@ -61,8 +61,8 @@ class Newcomers:
     def _challenged(
         self, context: DecisionContext, room: Room, challenges: JoinChallenges, points: int, now: float, u: float
     ) -> Attempt | Answer:
-        known = context.credential
-        join_token = known if isinstance(known, JoinToken) and challenges.is_current(known, now) else None
+        shown = context.credential
+        join_token = shown if isinstance(shown, JoinToken) and challenges.is_current(shown, now) else None
         network = self._bindings[room.name].network(context.head)
         if join_token is not None:
             ticket, result = challenges.ticket(join_token, context.solution, network, now)
