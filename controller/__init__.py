@@ -1,4 +1,4 @@
-"""How far the door is open: the gate of a room, and what it needs. No I/O, no clock and no chance of its own.
+"""How many visitors are admitted, and when the others poll again: the gate of a room. No I/O, no clock, no chance.
 
 Other packages import from here, and from `controller.simulation` to play a sale.
 """
