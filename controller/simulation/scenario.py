@@ -101,6 +101,7 @@ class Scenario:
     joined: bool = False
     heartbeat_s: float = 0.2
     burst_floor: float = 3.0
+    max_leases: int = 2_097_152  # of a node
     poll_budget_per_s: float | None = None
     kind: Literal["measured", "stress"] = "measured"
 
@@ -117,6 +118,7 @@ class Scenario:
             nodes=n,
             room_admissions_per_second=rate,
             burst_floor=self.burst_floor,
+            max_leases=self.max_leases,
         )
 
     def plan(self) -> Capacity:

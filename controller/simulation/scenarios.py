@@ -142,6 +142,21 @@ SCENARIOS: Mapping[str, Scenario] = {
         ),
         replace(
             _FLASH,
+            name="overfull-1",
+            description="flash-1, and the node keeps 8,192 leases",
+            nodes=1,
+            max_leases=8192,
+        ),
+        replace(_FLASH, name="overfull", description="flash, and each node keeps 1,024 leases", max_leases=1024),
+        replace(
+            _FLASH,
+            name="overfull-joined",
+            description="flash-joined, and each node keeps 1,024 leases",
+            joined=True,
+            max_leases=1024,
+        ),
+        replace(
+            _FLASH,
             name="small-joined",
             description="1,000 visitors, two joined nodes that admit 0.5/s each",
             people=small_crowd,

@@ -42,7 +42,7 @@ from edge.messages.cluster import (
     seal_payload,
 )
 from edge.operations.logs import facts
-from edge.support.tasks import raise_if_cancelled
+from edge.support.tasks import run_together
 
 __all__ = ["Bus", "NoBus", "RedisBus"]
 
@@ -152,9 +152,8 @@ class RedisBus(Bus):
             began = time.monotonic()
             try:
                 await self._carry(receive, changed)
-            except* (redis.exceptions.RedisError, OSError, TimeoutError) as group:
-                self._note_broken(group.exceptions[0], changed)
-            raise_if_cancelled()
+            except (redis.exceptions.RedisError, OSError, TimeoutError) as fault:
+                self._note_broken(fault, changed)
             pause_s = RETRY_S if time.monotonic() - began > MAX_RETRY_S else min(MAX_RETRY_S, pause_s * 2)
             await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
 
@@ -166,13 +165,12 @@ class RedisBus(Bus):
             await subscription.subscribe(self._channel)
             self._echoed_at = time.monotonic()
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._send_echoes())
-                    group.create_task(self._publish(client))
-                    group.create_task(self._listen(subscription, receive, changed))
-            except* (redis.exceptions.RedisError, OSError, TimeoutError) as faults:
+                await run_together(
+                    self._send_echoes(), self._publish(client), self._listen(subscription, receive, changed)
+                )
+            except (redis.exceptions.RedisError, OSError, TimeoutError) as fault:
                 # At once, because closing a connection that does not answer takes its time.
-                self._note_broken(faults.exceptions[0], changed)
+                self._note_broken(fault, changed)
 
     async def _send_echoes(self) -> None:
         while True:

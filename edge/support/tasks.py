@@ -12,7 +12,7 @@ any more. Where a scope awaits its tasks, use `asyncio.TaskGroup`. Use this clas
 import asyncio
 from collections.abc import Coroutine
 
-__all__ = ["TaskOwner", "raise_if_cancelled"]
+__all__ = ["TaskOwner", "run_together"]
 
 
 class TaskOwner:
@@ -51,12 +51,19 @@ class TaskOwner:
             task.get_loop().call_exception_handler(context)
 
 
-def raise_if_cancelled() -> None:
-    """Raise CancelledError if the current task has been cancelled. Call it after handling what a TaskGroup raised.
+async def run_together(*coroutines: Coroutine[None, None, None]) -> None:
+    """Run the coroutines until one fails or all have ended. Cancel the others, wait for them, and raise the failure.
 
-    A TaskGroup whose child fails while its parent is cancelled raises the failure alone (CPython before 3.13). A loop
-    that handles the failure and goes on would lose the cancellation, and would never end.
+    Unlike `asyncio.TaskGroup` before CPython 3.13 it never loses a cancellation: if a coroutine fails because it is
+    cancelled, the caller still gets CancelledError. A loop that handles failures and goes on needs that to end.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

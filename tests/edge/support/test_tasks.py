@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edge.support.tasks import TaskOwner, raise_if_cancelled
+from edge.support.tasks import TaskOwner, run_together
 
 
 async def test_close_cancels_every_task_and_waits_for_its_end():
@@ -55,30 +55,37 @@ async def test_a_failure_reaches_the_event_loops_exception_handler_at_once():
     assert len(tasks) == 0
 
 
-async def test_a_loop_ends_when_it_is_cancelled_while_its_group_fails():
-    """A connection that breaks because it is cancelled must not hide the cancellation."""
-    rounds = 0
+async def breaks_when_cancelled() -> None:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        raise ConnectionError("closed while cancelled") from None
 
-    async def breaks_when_cancelled() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            raise ConnectionError("closed while cancelled") from None
 
-    async def reconnect() -> None:
-        nonlocal rounds
-        while rounds < 3:
-            rounds += 1
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(breaks_when_cancelled())
-            except* ConnectionError:
-                pass
-            raise_if_cancelled()
-
-    task = asyncio.create_task(reconnect())
+async def test_a_failure_that_a_cancellation_causes_does_not_hide_the_cancellation():
+    """A loop that reconnects after a failure ends when it is cancelled."""
+    task = asyncio.create_task(run_together(breaks_when_cancelled(), asyncio.sleep(60.0)))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5.0)
-    assert rounds == 1
+        await task
+
+
+async def test_the_first_failure_ends_all_that_run_together():
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ConnectionError("lost")
+
+    with pytest.raises(ConnectionError, match="lost"):
+        await run_together(breaks_when_cancelled(), fails())
+
+
+async def test_all_that_run_together_may_end_by_themselves():
+    ended: list[int] = []
+
+    async def ends(number: int) -> None:
+        await asyncio.sleep(0)
+        ended.append(number)
+
+    await run_together(ends(1), ends(2))
+    assert ended == [1, 2]
