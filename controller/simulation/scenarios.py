@@ -151,9 +151,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         replace(
             _FLASH,
             name="overfull-joined",
-            description="flash-joined, and each node keeps 1,024 leases",
+            description="flash-joined, and each node keeps 2,048 leases",
             joined=True,
-            max_leases=1024,
+            max_leases=2048,
         ),
         replace(
             _FLASH,
