@@ -28,7 +28,7 @@ class Attempt:
     """The ticket was made for this very request, so nobody else can have it."""
     parked_s: float | None
     """How long the poll was parked, in seconds; None if it was not. A parked poll is not counted again, nor parked
-    again. `again` drops this, so after a redemption check the poll is counted once more and may be parked once more."""
+    again. `again` drops this: a poll that a redemption check did not admit is counted and may be parked once more."""
     place: float
 
     def __init__(
