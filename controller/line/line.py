@@ -13,7 +13,7 @@ from math import inf
 from typing import Final
 
 from controller.line.leases import EARLY_S, NO_LEASE, LeaseBook, Leases
-from controller.line.overfull import GOLDEN, Overfull, OverfullBook
+from controller.line.overfull import Overfull, OverfullBook, sampling_hash
 from controller.line.return_rate import ReturnRate
 from controller.line.traffic_share import TrafficShare
 
@@ -152,7 +152,7 @@ class Line:
     def _stands_for_all(self, first_seen: float) -> bool:
         """Choose the hasty visitors that count: they have a lease on every node at once, so all nodes keep the same."""
         share = self.traffic.share
-        return share >= 1.0 or (round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF) < share * 0x1_0000_0000
+        return share >= 1.0 or sampling_hash(first_seen) < share * 0x1_0000_0000
 
     def leave(self, first_seen: float) -> None:
         """Take a visitor off the list: they are admitted, or gone."""

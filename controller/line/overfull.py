@@ -24,10 +24,15 @@ from typing import Final
 
 from controller.line.leases import NO_LEASE, LeaseBook, Leases
 
-__all__ = ["Overfull", "OverfullBook"]
+__all__ = ["Overfull", "OverfullBook", "sampling_hash"]
 
 GOLDEN: Final = 2654435769  # 2^32 / golden ratio: spreads consecutive numbers evenly
 STAND_IN_S: Final = 1e-6  # a stand-in is this much younger than the lease beside it
+
+
+def sampling_hash(first_seen: float) -> int:
+    """Return a number in 0 .. 2^32 - 1 that is the same at each poll of a visitor, and evenly spread among visitors."""
+    return round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF
 
 
 class Overfull:
@@ -44,7 +49,7 @@ class Overfull:
 
     def is_sampled(self, first_seen: float) -> bool:
         """Return whether a visitor beyond the boundary is in the sample."""
-        return (round(first_seen * 1e6) * GOLDEN & 0xFFFFFFFF) * self.weight < 0x1_0000_0000
+        return sampling_hash(first_seen) * self.weight < 0x1_0000_0000
 
     def rebalance(self, book: "OverfullBook", fresh: "OverfullBook", capacity: int) -> bool:
         """Keep both books within the capacity, once a control step. Return False if the line is no longer overfull."""
