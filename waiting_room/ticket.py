@@ -47,8 +47,6 @@ __all__ = [
     "Rejected",
     "Rejection",
     "Ticket",
-    "cookie_name",
-    "cookie_values",
     "judge",
     "new_join_token",
     "new_ticket",
@@ -287,26 +285,6 @@ def _new_id(entropy: bytes) -> str:
 
 #: In compiled code an imported name costs a look-up in its module at each call; a `Final` does not.
 _to_base64: Final = binascii.b2a_base64
-
-
-def cookie_name(room: str) -> str:
-    return f"stanchion_{room}"
-
-
-def cookie_values(header: str, name: str) -> list[str]:
-    """Return all values that a `Cookie` header gives to `name`, in order (RFC 6265, 5.4: pairs separated by '; ').
-
-    It searches for the name instead of parsing every pair, because a browser sends many cookies and one is ours.
-    """
-    values: list[str] = []
-    needle = name + "="
-    at = header.find(needle)
-    while at >= 0:
-        if at == 0 or header[:at].rstrip(" \t")[-1:] == ";":
-            end = header.find(";", at)
-            values.append(header[at + len(needle) : end if end >= 0 else None].strip(" \t"))
-        at = header.find(needle, at + len(needle))
-    return values
 
 
 def _ms(moment_s: float) -> int:

@@ -11,7 +11,7 @@ cookie is read if the right one is missing, and removed when the right one is se
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Headers
 from edge.settings.model import CookieSettings
-from waiting_room.ticket import cookie_values
+from waiting_room.cookie_field import cookie_values
 
 __all__ = ["PREFIX", "Cookies"]
 

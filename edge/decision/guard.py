@@ -6,7 +6,7 @@ from typing import Final
 
 from edge.messages.head import RequestHead
 from edge.messages.refusal import Refusal
-from edge.support.paths import is_too_ambiguous
+from edge.support.path_readings import is_too_ambiguous
 
 __all__ = ["fault_in"]
 

@@ -5,18 +5,26 @@ does not prefer JSON. Every other client is a program (`fetch()`, an app, an ima
 """
 
 from functools import lru_cache
+from typing import Final
 
 from waiting_room.placeholders import CODINGS, Coding
 
 __all__ = ["accepts_gzip", "best_coding", "wants_page"]
 
+#: Of a longer field the rest is not read: it would be time and memory for an attacker to use up. Browsers send 200.
+MOST_CHARS: Final = 512
+
 _PAGES = ("text/html", "application/xhtml+xml")
 _DOCUMENTS = ("application/json", "application/problem+json")
 
 
-@lru_cache(maxsize=512)
 def wants_page(accept: str, fetch_mode: str = "") -> bool:
     """Return whether a client wants a page. accept: `Accept` (RFC 9110, 12.5.1). fetch_mode: `Sec-Fetch-Mode`."""
+    return _wants_page(accept[:MOST_CHARS], fetch_mode == "navigate")
+
+
+@lru_cache(maxsize=512)
+def _wants_page(accept: str, navigates: bool) -> bool:
     page = document = 0.0
     for part in accept.lower().split(","):
         kind, _, parameters = part.partition(";")
@@ -26,16 +34,20 @@ def wants_page(accept: str, fetch_mode: str = "") -> bool:
         elif kind in _DOCUMENTS:
             document = max(document, _quality(parameters))
     if page == document == 0.0:
-        return fetch_mode == "navigate"
+        return navigates
     return page > 0.0 and page >= document
 
 
-@lru_cache(maxsize=512)
 def best_coding(accept_encoding: str) -> Coding:
     """Return the coding that `Accept-Encoding` prefers, of those the page is ready in (RFC 9110, 12.5.3).
 
     Of equally preferred codings it is the smallest, and '' (identity) if none is named: no client refuses that.
     """
+    return _best_coding(accept_encoding[:MOST_CHARS])
+
+
+@lru_cache(maxsize=512)
+def _best_coding(accept_encoding: str) -> Coding:
     best: Coding = ""
     most = 0.0
     for coding in reversed(CODINGS):
@@ -45,9 +57,13 @@ def best_coding(accept_encoding: str) -> Coding:
     return best
 
 
-@lru_cache(maxsize=512)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Return whether an `Accept-Encoding` header names `gzip` and does not refuse it (RFC 9110, 12.5.3)."""
+    return _accepts_gzip(accept_encoding[:MOST_CHARS])
+
+
+@lru_cache(maxsize=512)
+def _accepts_gzip(accept_encoding: str) -> bool:
     return _quality_of("gzip", accept_encoding) > 0.0
 
 

@@ -15,6 +15,7 @@ import re
 from abc import abstractmethod
 from typing import ClassVar, Final
 
+from edge.support.client_fields import ends_here, plain_name
 from edge.support.errors import ClientError
 
 __all__ = ["Body", "BodyFault", "BodyTooLarge", "ChunkedBody", "EndlessBody", "SizedBody"]
@@ -26,11 +27,10 @@ MAX_TRAILERS: Final = 8192
 
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t !-~\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
-#: Never allowed in trailers (RFC 9110, 6.5.1): framing, routing, authentication, cookies, the edge's own fields.
+#: Never allowed in trailers (RFC 9110, 6.5.1): framing, routing, authentication, cookies, the edge's commands.
 _NOT_TRAILERS: Final = re.compile(
     rb"(?i:content-|transfer-encoding|trailer|te$|host$|connection|keep-alive|upgrade|expect|cookie|set-cookie"
-    rb"|authorization|proxy-|www-authenticate|cache-control|age$|date$|location|range|vary|x-forwarded|forwarded"
-    rb"|x-stanchion|stanchion-|x-real-ip|max-forwards)"
+    rb"|authorization|proxy-|www-authenticate|cache-control|age$|date$|location|range|vary|stanchion-|max-forwards)"
 )
 
 #: The states of a chunked body: the next byte belongs to this.
@@ -195,7 +195,7 @@ class ChunkedBody(Body):
         field = _TRAILER.fullmatch(line)
         if field is None or self._trailer_bytes > MAX_TRAILERS:
             raise BodyFault("the trailer section is malformed")
-        if self._keeps_trailers and _NOT_TRAILERS.match(field[1]) is None:
+        if self._keeps_trailers and _may_be_trailer(field[1]):
             self._trailers.append(b"%b: %b\r\n" % field.groups())
 
     def _written(self, payload: list[bytes]) -> bytes:
@@ -206,3 +206,8 @@ class ChunkedBody(Body):
         if self.is_done:
             parts += (b"0\r\n", *self._trailers, b"\r\n")
         return b"".join(parts)
+
+
+def _may_be_trailer(name: bytes) -> bool:
+    low = name.lower()
+    return _NOT_TRAILERS.match(plain_name(low)) is None and not ends_here(low)

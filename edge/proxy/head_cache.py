@@ -48,7 +48,7 @@ MOST_MET: Final = 32_768
 
 
 class HeadCache:
-    """`upstream_host` and `via`: see `hop_by_hop.upstream_head`."""
+    """`upstream_host`, `via` and `passed`: see `hop_by_hop.upstream_head`."""
 
     def __init__(
         self,
@@ -59,12 +59,14 @@ class HeadCache:
         max_target: int,
         upstream_host: bytes | None,
         via: bytes | None = None,
+        passed: frozenset[bytes] = frozenset(),
     ) -> None:
         self._decider = decider
         self._trusted = trusted
         self._parser = RequestParser(max_fields, max_target)
         self._upstream_host = upstream_host
         self._via = via
+        self._passed = passed
         self._met: RecentSet[int] = RecentSet(MOST_MET)
         self.heads: HeadMemory[ParsedHead] = HeadMemory()
         self.templates: HeadMemory[HeadTemplate] = HeadMemory(MOST_TEMPLATES)
@@ -122,7 +124,7 @@ class HeadCache:
             if isinstance(read, Refusal):
                 raise InternalError(f"a head that was accepted before is refused now: {read}")
             request = read
-        head = upstream_head(request, self._upstream_host, self._via)
+        head = upstream_head(request, self._upstream_host, self._via, self._passed)
         if template is not None:
             at, end = _cookie_at(head)
             template.upstream = head[:at], head[end:]

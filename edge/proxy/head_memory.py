@@ -20,13 +20,27 @@ T = TypeVar("T")
 
 
 class HeadMemory(TwoGenerations[bytes, T]):
-    """most: how many heads a generation holds; two generations take some 27 MB. longest: in bytes, of a head kept."""
+    """most: how many heads a generation holds; two generations take some 27 MB. longest: in bytes, of a head kept.
 
-    def __init__(self, most: int = 8192, longest: int = 4096) -> None:
+    most_bytes: what the heads of a generation take together. Otherwise an attacker could fill it with the longest.
+    """
+
+    def __init__(self, most: int = 8192, longest: int = 4096, most_bytes: int = 8_388_608) -> None:
         super().__init__(most)
         self._longest = longest
+        self._most_bytes = most_bytes
+        self._bytes = 0
 
     def keep(self, raw: bytes, what: T) -> None:
         """Remember a head, unless it is too long."""
         if len(raw) <= self._longest:
             self.put(raw, what)
+
+    def put(self, key: bytes, value: T) -> None:
+        if key not in self._young:
+            self._bytes += len(key)
+            if self._bytes > self._most_bytes:
+                self._old, self._young = self._young, {}
+        super().put(key, value)
+        if len(self._young) == 1:  # a new generation
+            self._bytes = len(key)

@@ -1,9 +1,8 @@
 """Which fields of a head go on to the other side.
 
 Hop-by-hop fields end here (RFC 9110, 7.6.1), and so do those that `Connection` names, except for fields that the ends
-depend on: `Connection: Cookie` must not remove the cookie behind another proxy. Only the edge may say what the edge
-says: a client's `X-Forwarded-*`, `X-Real-IP`, `Forwarded` and `X-Stanchion-*` are dropped, and so are their spellings
-with '_', which CGI-like upstreams cannot tell from those with '-'.
+depend on: `Connection: Cookie` must not remove the cookie behind another proxy. Fields that speak for the edge, or that
+name another address or method, end here too (`edge/support/client_fields.py`).
 
 All other fields go on byte for byte; repeated fields stay apart and in their order.
 """
@@ -12,6 +11,7 @@ from functools import lru_cache
 
 from edge.proxy.request import CHUNKED, Request, connection_options
 from edge.support.client_address import Origin
+from edge.support.client_fields import ends_here, plain_name
 
 __all__ = [
     "HARMLESS_OPTIONS",
@@ -35,21 +35,6 @@ NOT_FORWARDED = frozenset(
         b"http2-settings",
     )
 )
-#: Fields that the edge writes itself.
-_OURS = frozenset(
-    (
-        b"host",
-        b"expect",
-        b"content-length",
-        b"proxy-authorization",
-        b"forwarded",
-        b"x-real-ip",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-    )
-)
 #: Members of `Connection` that name no field but those of NOT_FORWARDED.
 HARMLESS_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 #: Fields that the upstream depends on. `Connection` cannot remove them.
@@ -58,10 +43,13 @@ _ENDS_OWN = frozenset(
 )
 
 
-def upstream_head(request: Request, host: bytes | None, via: bytes | None = None) -> bytes:
+def upstream_head(
+    request: Request, host: bytes | None, via: bytes | None = None, passed: frozenset[bytes] = frozenset()
+) -> bytes:
     """Return the upstream's head, without the fields that depend on the sender (`forwarded`) and the empty line.
 
     `host` replaces the client's `Host`; None preserves it. `via` is the edge's name in `Via`; None adds no `Via`.
+    `passed`: lower-case names of fields that go on although such fields end at the edge.
     """
     values = request.values
     sent_host = values.get(b"host", b"")
@@ -77,7 +65,7 @@ def upstream_head(request: Request, host: bytes | None, via: bytes | None = None
     hops = _hops_left(request)
     for name, value in request.fields:
         low = name.lower()
-        if goes_on(low) and low not in named and (hops is None or low != b"max-forwards"):
+        if (low in passed or goes_on(low)) and low not in named and (hops is None or low != b"max-forwards"):
             pieces += (name, b": ", value, b"\r\n")
     if hops is not None:
         pieces.append(b"Max-Forwards: %d\r\n" % (hops - 1))
@@ -117,8 +105,7 @@ _UPGRADE = b"Connection: Upgrade\r\nUpgrade: "
 @lru_cache(maxsize=1024)
 def goes_on(low: bytes) -> bool:
     """Return whether a client's field of this lower-case name reaches the upstream."""
-    plain = low.replace(b"_", b"-")
-    return plain not in NOT_FORWARDED and plain not in _OURS and not plain.startswith(b"x-stanchion-")
+    return plain_name(low) not in NOT_FORWARDED and not ends_here(low)
 
 
 def forwarded(origin: Origin, host: bytes) -> bytes:

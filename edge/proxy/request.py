@@ -37,6 +37,9 @@ _REQUEST_LINE = re.compile(rb'([!#$%&\'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!"$-~]+) HT
 _ANY_VERSION = re.compile(rb"[^\r\n]* HTTP/\d+(\.\d+)?\r\n")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
 _HOST = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?")
+#: Options of a `Connection` field, and bytes of a value that is remembered: no attacker can fill memory with more.
+MOST_OPTIONS: Final = 50
+MOST_CACHED: Final = 256
 #: Fields of which only one may occur: of two it would be open which one counts.
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 
@@ -233,6 +236,8 @@ def _read(method: bytes, target: bytes, is_http10: bool, fields: list[tuple[byte
     connection = get(b"connection")
     if connection is None:
         options: frozenset[bytes] = frozenset()
+    elif connection.count(b",") > MOST_OPTIONS:
+        return Refusal(400, "the Connection field names too many options")
     else:
         options = connection_options(connection)
     return Request(
@@ -295,14 +300,21 @@ def _may_upgrade(protocol: bytes | None, length: int, is_http10: bool) -> bool:
     return protocol is not None and length == 0 and not is_http10 and b"h2c" not in protocol.lower()
 
 
-@lru_cache(maxsize=512)
 def connection_options(value: bytes) -> frozenset[bytes]:
     """Return the lower-case members of a `Connection` field."""
+    return _connection_options(value) if len(value) <= MOST_CACHED else _connection_options.__wrapped__(value)
+
+
+@lru_cache(maxsize=512)
+def _connection_options(value: bytes) -> frozenset[bytes]:
     return frozenset(option.strip(b" \t").lower() for option in value.split(b",")) - {b""}
 
 
-@lru_cache(maxsize=512)
 def is_host(value: bytes) -> bool:
     """Return whether the value is a name or an address, with or without a port: no user, no list, no path."""
-    found = _HOST.fullmatch(value)
-    return found is not None and int(found[1] or 0) <= 65_535
+    return len(value) <= MOST_CACHED + 8 and _is_host(value)
+
+
+@lru_cache(maxsize=512)
+def _is_host(value: bytes) -> bool:
+    return (found := _HOST.fullmatch(value)) is not None and int(found[1] or 0) <= 65_535

@@ -120,4 +120,5 @@ def _head_cache(settings: Settings, decider: Decider) -> HeadCache:
         max_target=limits.target_bytes,
         upstream_host=upstream.url.partition("://")[2].encode() if upstream.host_header == "upstream" else None,
         via=None if upstream.via is None else upstream.via.encode(),
+        passed=frozenset(name.lower().encode() for name in upstream.pass_client_fields),
     )

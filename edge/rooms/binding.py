@@ -10,6 +10,7 @@ The settings say what follows (`session.bind`): nothing, or the pass does not co
 
 import ipaddress
 from functools import lru_cache
+from typing import Final
 
 from edge.messages.head import RequestHead
 from edge.settings.room import SessionSettings
@@ -23,6 +24,8 @@ FAMILIES = (
     *(("edg", "edge"), ("opr/", "opera"), ("samsungbrowser", "samsung"), ("firefox", "firefox"), ("fxios", "firefox")),
     *(("crios", "chrome"), ("chrome/", "chrome"), ("safari/", "safari")),
 )
+#: Of a longer User-Agent the rest is not read. Browsers send 300.
+MOST_CHARS: Final = 512
 SYSTEMS = ("windows", "android", "iphone", "ipad", "macintosh", "cros", "linux")
 
 
@@ -51,9 +54,13 @@ class Binding:
         return not self._bound.isdisjoint(differing)
 
 
-@lru_cache(maxsize=2048)
 def browser_family(user_agent: str) -> str:
     """Return what a User-Agent names, without versions: `chrome android`; of programs the name, as in `okhttp`."""
+    return _browser_family(user_agent[:MOST_CHARS])
+
+
+@lru_cache(maxsize=2048)
+def _browser_family(user_agent: str) -> str:
     agent = user_agent.lower()
     family = next((name for part, name in FAMILIES if part in agent), None)
     system = next((name for name in SYSTEMS if name in agent), "")

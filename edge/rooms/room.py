@@ -13,9 +13,10 @@ from edge.rooms.stock import StockView
 from edge.rooms.upstream_health import UpstreamHealth
 from edge.rooms.vacancies import TriedTickets, Vacancies
 from edge.settings.room import RoomSettings
+from waiting_room.cookie_field import cookie_name
 from waiting_room.page import WaitingPage
 from waiting_room.status import SharedFields, State
-from waiting_room.ticket import Pass, Ticket, cookie_name
+from waiting_room.ticket import Pass, Ticket
 
 __all__ = ["Room", "RoomHistory", "place_of"]
 

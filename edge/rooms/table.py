@@ -6,7 +6,8 @@ from controller import CELLS, Gate, GateSettings
 from edge.rooms.room import Room
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
-from edge.support.paths import PathSet, PrefixIndex, covers_text, readings
+from edge.support.path_readings import readings
+from edge.support.paths import PathSet, PrefixIndex, covers_text
 from waiting_room.assets import Assets
 from waiting_room.page import WaitingPage
 

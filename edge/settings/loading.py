@@ -1,8 +1,8 @@
 """Read a YAML file into frozen settings, and the secret keys from where it names them.
 
 All faults of a file are reported together, and faulty settings are never applied in part. YAML's own traps are faults
-too: a duplicate key (most parsers silently keep the last one) and a document that is not a mapping. The file holds no
-secrets: it names an environment variable or another file that holds them.
+too (`edge/settings/yaml_text.py`). The file holds no secrets: it names an environment variable or another file that
+holds them.
 """
 
 import difflib
@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from edge.settings.model import Settings
+from edge.settings.yaml_text import read_yaml
 from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.networks import networks_in
 
@@ -39,36 +39,6 @@ _TYPES = {
     "tuple_type": "a list",
     "model_type": "a mapping",
 }
-
-
-class _Loader(yaml.SafeLoader):
-    """Accept YAML's safe types only; keys must be text and must not be repeated in a mapping."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        # PyYAML's own converters raise these, for example on `!!int x` or `2001-99-99`.
-        except (ValueError, LookupError, AttributeError) as error:
-            kind = node.tag.rpartition(":")[2]
-            problem = f"is not a valid {kind}: {error}"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
-            seen.add(key)
-        mapping = super().construct_mapping(node, deep)
-        for key in mapping:
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", node.start_mark)
-        return mapping
 
 
 def load_settings(path: Path) -> Settings:
@@ -105,10 +75,7 @@ def _with_lists(settings: Settings, path: Path) -> Settings:
 
 def parse_settings(text: str, source: str = "settings") -> Settings:
     """Return the settings of a YAML text. source: its name in reports. Raises ConfigurationError with every fault."""
-    try:
-        raw = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigurationError(source, [SettingFault("", _yaml_problem(error))]) from None
+    raw = read_yaml(text, source)
     if not isinstance(raw, dict):
         raise ConfigurationError(
             source, [SettingFault("", "must be a mapping of settings; see configs/reference.yaml")]
@@ -168,13 +135,6 @@ def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes
     return keys
 
 
-def _yaml_problem(error: BaseException) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem or error.context}"
-    return "is not YAML: " + (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _repeated_names(raw: Mapping[str, Any]) -> list[SettingFault]:
     """Find repeated room names in the raw file, so that one report holds them and the faults of single values."""
     rooms = raw.get("rooms")
@@ -209,7 +169,7 @@ def _message(error: Mapping[str, Any]) -> str:
     kind, given, limits = error["type"], error["input"], error.get("ctx", {})
     if kind in _BOUNDS:
         limit, sign = _BOUNDS[kind]
-        return f"must be {sign} {limits[limit]:g}, got {given!r}"
+        return f"must be {sign} {limits[limit]:g}, got {_short(given)}"
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}, got {_short(given)}"
     if kind == "extra_forbidden":
@@ -226,7 +186,10 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more than 4,300 digits
+        return "a very long number"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -17,6 +17,8 @@ from pydantic import Field, model_validator
 
 from edge.settings.room import RoomSettings
 from edge.settings.values import (
+    ClientField,
+    HostName,
     ListenAddress,
     Network,
     PathText,
@@ -84,6 +86,7 @@ def _reaches(host: str, listening: str) -> bool:
 class AdminSettings(Section):
     listen: ListenAddress = "tcp://127.0.0.1:9090"
     token_env: VariableName | None = None
+    hosts: Annotated[tuple[HostName, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _not_open_to_others(self) -> Self:
@@ -99,6 +102,7 @@ class UpstreamSettings(Section):
     url: UpstreamUrl
     host_header: Literal["preserve", "upstream"] = "preserve"
     via: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    pass_client_fields: Annotated[tuple[ClientField, ...], Field(strict=False)] = ()
     connect_timeout_seconds: PositiveSeconds = 5.0
     response_timeout_seconds: PositiveSeconds = 60.0
     idle_timeout_seconds: PositiveSeconds = 60.0

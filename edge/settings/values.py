@@ -11,9 +11,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from edge.support.client_fields import ends_here, is_passable
 from edge.support.paths import PathPattern
 
 __all__ = [
+    "ClientField",
+    "HostName",
     "ListenAddress",
     "Network",
     "PathText",
@@ -31,6 +34,8 @@ __all__ = [
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 30, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+#: A host name or an address, as in `Host`, without a port.
+HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_]([A-Za-z0-9._-]{0,253})?|[0-9A-Fa-f:.]{2,45})$")]
 #: The name of an environment variable.
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -90,6 +95,17 @@ def _request_path(text: str) -> str:
     return text
 
 
+def _client_field(text: str) -> str:
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", text):
+        raise ValueError(f"must be the name of a header field, got {text!r}")
+    low = text.lower().encode()
+    if is_passable(low):
+        return text
+    if ends_here(low):
+        raise ValueError(f"{text} can only come from the edge itself")
+    raise ValueError(f"{text} does not end at the edge, so it needs no entry")
+
+
 def _encodable(text: str) -> str:
     try:
         text.encode()
@@ -98,6 +114,7 @@ def _encodable(text: str) -> str:
     return text
 
 
+ClientField = Annotated[str, AfterValidator(_client_field)]
 Text = Annotated[str, AfterValidator(_encodable)]
 ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]

@@ -47,11 +47,15 @@ USUAL_TICKETS: Final = 30
 SPAN_S: Final = 600.0
 
 
+#: Of a longer User-Agent the rest is not read. Browsers send 300.
+MOST_CHARS: Final = 512
+
+
 def head_reasons(head: RequestHead, *, has_ticket: bool) -> tuple[str, ...]:
     """Return the reasons that a request's head alone gives. Equal heads give equal reasons."""
     lacks_fetch_mode = head.scheme == "https" and not head.fetch_mode
     writes = not has_ticket and head.method not in ("GET", "HEAD", "OPTIONS")
-    return _head_reasons(head.user_agent, not head.accept_language, lacks_fetch_mode, writes)
+    return _head_reasons(head.user_agent[:MOST_CHARS], not head.accept_language, lacks_fetch_mode, writes)
 
 
 @lru_cache(maxsize=2048)  # a crowd has a few hundred browsers, and each name is searched for two dozen others

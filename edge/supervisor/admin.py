@@ -9,8 +9,11 @@
             "seconds": 3600}: put them there, on all machines of the cluster; 'none' takes them off
 
 The first two answer yes or no and are for probes that cannot send a secret. The others ask for the token, if there is
-one: `Authorization: Bearer TOKEN`, compared in constant time. A change must be sent as JSON and, without a token, to a
-loopback address by name: a page in an operator's browser can do neither.
+one: `Authorization: Bearer TOKEN`, compared in constant time. A change must be sent as JSON.
+
+Without a token the listener answers only requests whose `Host` is its own: a loopback address, `localhost`, the host of
+`admin.listen` or one of `admin.hosts`. Otherwise a page in an operator's browser could read it, if the page's own name
+resolves to this machine (DNS rebinding).
 """
 
 import ipaddress
@@ -18,6 +21,7 @@ import json
 import logging
 from hmac import compare_digest
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -53,10 +57,13 @@ class AdminListener:
         self._token = token
         [[self._socket]] = open_sockets([supervisor.settings.admin.listen], 1, "admin.listen")
         self.address = address_of(self._socket)
+        admin = supervisor.settings.admin
+        listening = urlsplit(admin.listen).hostname or ""
+        self._hosts = frozenset(("localhost", _name_of(listening), *(_name_of(each) for each in admin.hosts)))
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "AdminListener":
-        app = web.Application(middlewares=[self._ask_token])
+        app = web.Application(middlewares=[self._ask_host, self._ask_token])
         app.add_routes(
             [
                 web.get("/livez", self._livez),
@@ -76,6 +83,29 @@ class AdminListener:
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @web.middleware
+    async def _ask_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        sent = request.headers.getall("Host", [])
+        if self._token is None and sent and not (len(sent) == 1 and self._is_own(sent[0])):
+            reason = f"the Host {sent[0][:100]!r} is not this listener's: use localhost, or add its name to admin.hosts"
+            log.warning(
+                "a request for another host was refused", extra=facts(client=request.remote, host=sent[0][:100])
+            )
+            if request.method == "POST":
+                audit(self._actor(request), "change lists", f"refused: {reason}")
+            return web.Response(status=421, text=f"{reason}\n")
+        return await handler(request)
+
+    def _is_own(self, host: str) -> bool:
+        """Whether a `Host` field, with or without a port, names this listener."""
+        name = _name_of(host)
+        if name in self._hosts:
+            return True
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
 
     @web.middleware
     async def _ask_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -107,8 +137,6 @@ class AdminListener:
 
         if request.content_type != "application/json":
             return refused(415, "a change must be sent as application/json")
-        if self._token is None and not _is_loopback(request.host):
-            return refused(403, "without a token, changes are accepted on loopback addresses only")
         try:
             change = Change.model_validate_json(await request.read())
             return _json(self._supervisor.lists.change(actor, change.list, change.networks, change.seconds))
@@ -155,10 +183,13 @@ def _json(value: object) -> web.Response:
     return web.json_response(value, dumps=lambda each: json.dumps(each, indent=2) + "\n")
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether a `Host` field names this machine itself. A name that an attacker's DNS could resolve does not."""
-    name = host.rpartition(":")[0] if host[-1:].isdigit() and ":" in host else host
+def _name_of(host: str) -> str:
+    """Return the name or address in a `Host` field, in one form: `[::1]:9090` -> `::1`, `Example.:80` -> `example`."""
+    if host.startswith("["):
+        name = host[1:].partition("]")[0]
+    else:
+        name = host if host.count(":") > 1 else host.partition(":")[0]
     try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
+        return str(ipaddress.ip_address(name))
     except ValueError:
-        return name == "localhost"
+        return name.lower().removesuffix(".")

@@ -57,6 +57,7 @@ NEEDS_RESTART = (
     "listen",
     "admin.listen",
     "admin.token_env",
+    "admin.hosts",
     "workers",
     "cluster.name",
     "cluster.redis_url",

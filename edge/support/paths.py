@@ -1,19 +1,7 @@
-"""Which requests a room covers: path patterns, matched against every reading that a shop may make of a target.
+"""Which requests a room covers: path patterns, matched against every reading of a target.
 
-A *reading* is the path as one kind of server understands it. A room covers a request if it covers any reading, so no
-spelling walks around the room. Most targets have one reading. A target has several if servers disagree about it:
-
-    dots          /checkout/../x        resolved before routing, after it, or never
-    decoding      /%2563heckout         once or twice; as UTF-8, or as Latin-1 when it is not UTF-8
-    authority     //x/checkout          a path, or host `x` and path `/checkout` (WHATWG URL, java.net.URI, parse_url)
-    backslash     /a\\checkout           a slash, or a character
-    parameters    /checkout;x=1         removed, or part of the name
-    trailing dot  /checkout.            removed (Windows), or part of the name
-    path info     /index.php/checkout   a script with the path `/checkout`, or a path
-    %3f and %23   /checkout%3fx         a character, or the end of the path
-
-All readings have one form: percent-decoded, lower case, no empty segments, a slash at the end. The form serves matching
-only; the proxy forwards the bytes that came.
+A *reading* is the path as one kind of server understands it (`edge/support/path_readings.py`). A room covers a request
+if it covers any reading, so no spelling walks around the room.
 
 A pattern is a path in which `*` stands for any characters, slashes included. It may name query parameters:
 
@@ -27,142 +15,9 @@ Matching takes time linear in the path: `*` never backtracks.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
-from typing import Final
-from urllib.parse import parse_qsl, unquote, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote
 
-__all__ = [
-    "MAX_AMBIGUOUS_CHARS",
-    "PathPattern",
-    "PathSet",
-    "PrefixIndex",
-    "covers_text",
-    "is_too_ambiguous",
-    "readings",
-]
-
-#: The longest path with several readings that is served. Browsers and shops have no use for longer ones.
-MAX_AMBIGUOUS_CHARS: Final = 1024
-#: The most readings that are compared. Only targets that were made to confuse servers have more.
-MAX_READINGS: Final = 64
-#: Longer paths are worked out anew at each request: a cache of them would be memory for an attacker to fill.
-MAX_CACHED_CHARS: Final = 256
-#: Authorities that are peeled off one path.
-MAX_AUTHORITIES: Final = 4
-
-#: Names that run a script, so that the rest of the path is its path info.
-_SCRIPT_ENDINGS = (".php/", ".phtml/", ".cgi/", ".fcgi/", ".pl/", ".cfm/", ".asp/", ".aspx/", ".jsp/")
-#: A path with none of these, in lower case, is its own only reading.
-_MARKS = ("%", "\\", ";", "//", "/.", "./", "?", "#", " ", *_SCRIPT_ENDINGS)
-#: What makes a path ambiguous however it is decoded.
-_AMBIGUOUS_MARKS = ("%25", "%2e", "%2f", "%5c", "%3b", "%3f", "%23", *_MARKS[1:])
-_SCRIPT = re.compile(r"/[^/]*(?:" + "|".join(re.escape(each[:-1]) for each in _SCRIPT_ENDINGS) + r")(?=/)", re.I)
-
-
-def readings(path: str) -> tuple[str, ...]:
-    """Return every form that a shop may route this path by, the usual one first. `path` has no query.
-
-    The result is empty if there are too many: such a request is refused (`is_too_ambiguous`).
-    """
-    return _cached(path) if len(path) <= MAX_CACHED_CHARS else _readings(path)
-
-
-def is_too_ambiguous(path: str) -> bool:
-    """Return whether a path has more readings, or is longer with several, than any honest client sends."""
-    return not readings(path)
-
-
-def _readings(path: str) -> tuple[str, ...]:
-    lower = path.lower()
-    if (
-        lower.isascii()
-        and lower.startswith("/")
-        and not lower.endswith(".")
-        and not any(mark in lower for mark in _MARKS)
-    ):
-        return (lower if lower.endswith("/") else lower + "/",)
-    if len(path) > MAX_AMBIGUOUS_CHARS and any(mark in lower for mark in _AMBIGUOUS_MARKS):
-        return ()
-    found: dict[str, None] = {}
-    # An authority may hold encoded slashes, so it is peeled off before decoding, and after it too.
-    for raw in dict.fromkeys((path, *_without_authority(path.replace("\\", "/")))):
-        for decoded in _decodings(raw):
-            for text in dict.fromkeys(_spellings(decoded)):
-                for form in _forms(text):
-                    found[form] = None
-                    if len(found) > MAX_READINGS:
-                        return ()
-    return tuple(found)
-
-
-_cached = lru_cache(maxsize=4096)(_readings)
-
-
-def _decodings(path: str) -> Iterator[str]:
-    """The percent-decoded forms of a path."""
-    if "%" not in path:
-        yield path
-        return
-    once = unquote(path, errors="replace")
-    yield once
-    if "\ufffd" in once and "\ufffd" not in path:
-        yield unquote_to_bytes(path).decode("latin-1")
-    twice = unquote(once, errors="replace")
-    if twice != once:
-        yield twice
-        if unquote(twice, errors="replace") != twice:
-            yield unquote(twice, errors="replace")
-
-
-def _spellings(decoded: str) -> Iterator[str]:
-    """The paths that a decoded target may stand for, before segments are looked at."""
-    cuts = [decoded]
-    end = re.search(r"[?#]", decoded)
-    if end:
-        cuts.append(decoded[: end.start()])
-    for cut in cuts:
-        for text in (cut.replace("\\", "/"), cut) if "\\" in cut else (cut,):
-            yield text
-            yield from _without_authority(text)
-            script = _SCRIPT.search(text)
-            if script:
-                yield text[script.end() :]
-
-
-def _without_authority(text: str) -> Iterator[str]:
-    """What is left of a path when `//host` is read as an authority."""
-    if not text.startswith("//") and "/." not in text:
-        return
-    for _ in range(MAX_AUTHORITIES):
-        _, slashes, rest = text.partition("//")
-        if not slashes:
-            return
-        for name in (rest, rest.lstrip("/")):
-            text = "/" + name.partition("/")[2]
-            yield text
-
-
-def _forms(text: str) -> Iterator[str]:
-    """The forms of a path whose slashes are known."""
-    segments = text.split("/")
-    with_parameters = (True, False) if ";" in text else (True,)
-    stripped = (True, False) if re.search(r"[. ](?:/|;|\Z)", text) else (True,)
-    for cut, strip in product(with_parameters, stripped):
-        names = [each.partition(";")[0].strip() for each in segments] if cut else segments
-        has_parents = ".." in names
-        for resolve in (True, False) if has_parents else (True,):
-            kept: list[str] = []
-            for name in names:
-                if name == "..":
-                    if kept and resolve:
-                        kept.pop()
-                    continue
-                if strip:
-                    name = name.rstrip(". ")
-                if name not in ("", "."):
-                    kept.append(name)
-            yield "/" + "".join(f"{name}/" for name in kept).casefold()
+__all__ = ["PathPattern", "PathSet", "PrefixIndex", "covers_text"]
 
 
 @dataclass(frozen=True, slots=True)

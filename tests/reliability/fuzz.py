@@ -24,7 +24,8 @@ from edge.proxy.hop_by_hop import forwarded, upstream_head
 from edge.proxy.request import Request, RequestParser
 from edge.support.client_address import Origin
 from tests.reliability.judge import judge
-from waiting_room.ticket import Keyring, Rejected, Ticket, cookie_values, new_ticket
+from waiting_room.cookie_field import cookie_values
+from waiting_room.ticket import Keyring, Rejected, Ticket, new_ticket
 
 __all__ = ["Fuzzed", "checks", "fuzz", "mutations", "seeds"]
 

@@ -20,7 +20,8 @@ from collections.abc import Callable
 
 from itsdangerous import Signer
 
-from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Ticket, cookie_values, new_ticket
+from waiting_room.cookie_field import cookie_values
+from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Ticket, new_ticket
 
 __all__ = ["tamper"]
 

@@ -6,18 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiting_room.ticket import (
-    ID_BYTES,
-    JoinToken,
-    Keyring,
-    Pass,
-    Rejected,
-    Rejection,
-    Ticket,
-    cookie_values,
-    judge,
-    new_ticket,
-)
+from waiting_room.cookie_field import cookie_values
+from waiting_room.ticket import ID_BYTES, JoinToken, Keyring, Pass, Rejected, Rejection, Ticket, judge, new_ticket
 
 KEY, OLD_KEY = b"k" * 32, b"o" * 32
 NOW = 1_795_000_000.0

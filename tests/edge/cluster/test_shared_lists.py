@@ -83,7 +83,7 @@ async def test_changes_are_audited_and_a_page_in_a_browser_cannot_make_any(tmp_p
     async with whole_edge(tmp_path, workers=1) as edge:
         port = edge.running.admin.rpartition(":")[2]
         assert (await ask(edge, deny, **{"Content-Type": "text/plain"}))[0] == 415
-        assert (await ask(edge, deny, Host=f"evil.example:{port}"))[0] == 403
+        assert (await ask(edge, deny, Host=f"evil.example:{port}"))[0] == 421
         for wrong in (
             "{",
             {},

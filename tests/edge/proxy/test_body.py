@@ -89,7 +89,17 @@ def test_accepted_chunks_are_read_as_h11_reads_them(noise: bytes, cuts: list[int
 
 @pytest.mark.parametrize(
     "name",
-    ["Content-Length", "Transfer-Encoding", "Host", "Cookie", "Set-Cookie", "X-Forwarded-For", "X-Stanchion-Room"],
+    [
+        *("Content-Length", "Transfer-Encoding", "Host", "Cookie", "Set-Cookie", "X-Forwarded-For", "X-Stanchion-Room"),
+        *(
+            "X_Stanchion_Room",
+            "x.stanchion.room",
+            "X_Forwarded_For",
+            "X-Original-URL",
+            "Content_Length",
+            "X_HTTP_Method",
+        ),
+    ],
 )
 def test_trailers_with_routing_framing_or_credentials_are_dropped(name: str) -> None:
     body = ChunkedBody(chunked=True)

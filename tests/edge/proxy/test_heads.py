@@ -81,6 +81,58 @@ async def test_only_the_edge_can_set_the_edges_own_fields(edge_in_front_of, upst
     assert response["Stanchion-State"] == "admitted"
 
 
+OVERRIDES = (
+    *("X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Port", "X-Forwarded-Path", "X-Real-IP"),
+    *("X-Original-URL", "X-Rewrite-URL", "X-Original-Host", "X-Script-Name", "Proxy"),
+    *("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"),
+)
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Return what CGI, WSGI and PHP servers take for the same field."""
+    return name, name.upper(), name.replace("-", "_"), name.lower().replace("-", "."), name.replace("-", "_", 1)
+
+
+async def test_fields_that_name_another_address_or_method_end_at_the_edge(edge_in_front_of, upstream):
+    edge = await edge_in_front_of(upstream)
+    sent = [f"{spelling}: evil" for name in OVERRIDES for spelling in spellings(name)]
+    await edge.get("/", *sent, "X-Original: kept", "X_Own_Field: kept")
+    assert [value for _, value in upstream.requests[0].fields if "evil" in value] == []
+    assert "X-Original" in upstream.requests[0]
+    assert "X_Own_Field" in upstream.requests[0]
+
+
+async def test_such_fields_end_in_trailers_too(edge_in_front_of, upstream):
+    edge = await edge_in_front_of(upstream)
+    names = [each for name in (*OVERRIDES, "X-Stanchion-Room", "Forwarded") for each in spellings(name)]
+    trailers = "".join(f"{name}: evil\r\n" for name in names)
+    visitor = await edge.connect()
+    visitor.send(
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+        + trailers.encode()
+        + b"X-Sum: 1\r\n\r\n"
+    )
+    await visitor.response()
+    assert [(name, value) for name, value in upstream.requests[0].fields if name.startswith("trailer")] == [
+        ("trailer X-Sum", "1")
+    ]
+
+
+async def test_the_settings_pass_such_a_field_on_in_one_spelling(edge_in_front_of, upstream):
+    edge = await edge_in_front_of(upstream, "pass_client_fields: [X-HTTP-Method-Override, x-forwarded-prefix]")
+    for _ in range(2):
+        await edge.get(
+            "/",
+            *("X-HTTP-METHOD-Override: PUT", "X_HTTP_Method_Override: DELETE", "X-Method-Override: DELETE"),
+            *("X-Forwarded-Prefix: /app", "X-Forwarded-Server: s"),
+        )
+        request = upstream.requests[-1]
+        assert request.all("X-HTTP-METHOD-Override") == ["PUT"]
+        assert request.all("X-Forwarded-Prefix") == ["/app"]
+        for name in ("X_HTTP_Method_Override", "X-Method-Override", "X-Forwarded-Server"):
+            assert name not in request, name
+
+
 async def test_a_trusted_proxy_in_front_is_believed(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings='trusted_proxies: ["127.0.0.0/8"]')
     await edge.get(

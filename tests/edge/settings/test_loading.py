@@ -93,8 +93,10 @@ def test_an_unknown_key_that_resembles_nothing_gets_no_advice():
         ("a: !!timestamp x", "is not a valid timestamp"),
         ("a: !!int ''", "is not a valid int"),
         ("[" * 3000, "is not YAML"),
-        ("a: &a [*a]", "unknown key"),
-        ("a: &a {b: *a}", "unknown key"),
+        ("a: &a [*a]", "line 1, column 4: an alias (*name) refers to the value that it is a part of"),
+        ("a: &a {b: *a}", "refers to the value that it is a part of"),
+        ("workers: 0x" + "f" * 6000, "must be <= 256, got a very long number"),
+        ("workers: 1" + ":00" * 4000, "must be <= 256, got a very long number"),
         ("<<: 1", "line 1"),
         ("<<: {1: 2}", "key 1 is not text"),
     ],
@@ -108,6 +110,35 @@ def test_anchors_and_merge_keys_work():
     """Rooms often differ in a few keys only."""
     text = LEAST.replace("- {name", "- &first\n    {name") + "  - {<<: *first, name: vip}\n"
     assert [room.name for room in parse_settings(text).rooms] == ["checkout", "vip"]
+
+
+def bomb(first: str, later: str, of: int = 9, levels: int = 30) -> str:
+    """Return lines that each refer to the line before. later: with {} for the references."""
+    lines = [f"a0: &a0 {first}"]
+    for at in range(1, levels):
+        references = later.replace(
+            "{}", ", ".join(f"k{each}: *a{at - 1}" if "k:" in later else f"*a{at - 1}" for each in range(of))
+        )
+        lines.append(f"a{at}: &a{at} {references.replace('k:', '')}")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        bomb("[x, x]", "[{}]"),
+        bomb("{x: 1}", "{<<: [{}]}"),
+        bomb("{x: 1}", "{<<: [{}]}", of=2, levels=400),
+        bomb("{x: 1}", "{k:{}}"),
+        bomb("{x: 1}", "{y: 2, <<: {}}", of=1, levels=900),
+        "rooms:\n - &x {" + ", ".join(f"k{at}: 1" for at in range(300)) + "}\n" + " - {<<: *x}\n" * 600,
+        "a: &a [" + "x, " * 1000 + "]\nb: [" + "*a, " * 200 + "]",
+    ],
+    ids=["lists", "merges", "merges of two", "mappings", "a chain of merges", "rooms", "one level"],
+)
+def test_aliases_that_multiply_are_a_fault(text: str):
+    """A text of a few kilobytes that stands for billions of values is refused before any of them is made."""
+    assert "the aliases (*name) stand for more than 100,000 values" in report(text)[""]
 
 
 @pytest.mark.parametrize(

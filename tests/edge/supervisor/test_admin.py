@@ -182,3 +182,30 @@ async def test_only_probes_need_no_token(tmp_path: Path):
         assert line["actor"].startswith("127.0.0.1, token ")
         assert token not in edge.running.output.decode(), "a secret in the log"
         assert edge.said("without the admin token was refused")
+
+
+async def test_without_a_token_only_the_listeners_own_names_are_answered(tmp_path: Path):
+    """A page whose own name resolves to this machine (DNS rebinding) reads nothing, and learns the reason."""
+    admin = {"listen": "tcp://127.0.0.1:0", "hosts": ["edge.internal", "192.0.2.7"]}
+    async with whole_edge(tmp_path, workers=1, admin=admin) as edge:
+        port = edge.running.admin.rpartition(":")[2]
+
+        async def status_of(request_line: str, *hosts: str) -> int:
+            fields = "".join(f"Host: {host}\r\n" for host in hosts)
+            answer = await raw(edge.running.admin, f"{request_line}\r\n{fields}Connection: close\r\n\r\n".encode())
+            return int(answer.split()[1])
+
+        own = ("localhost", "LOCALHOST.", "127.0.0.1", "127.1.2.3", "[::1]", "Edge.Internal", "192.0.2.7")
+        foreign = ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.8", "0.0.0.0", "[::2]")
+        for path in ("/status", "/metrics", "/lists", "/livez", "/nothing"):
+            for host in own:
+                for name in (host, f"{host}:{port}"):
+                    assert await status_of(f"GET {path} HTTP/1.1", name) in (200, 404), name
+            for host in foreign:
+                for name in (host, f"{host}:{port}", f"{host}:80"):
+                    assert await status_of(f"GET {path} HTTP/1.1", name) == 421, name
+        assert await status_of("HEAD /status HTTP/1.1", "evil.example") == 421
+        assert await status_of("GET /livez HTTP/1.0") == 200, "simple probes send no Host, and browsers always do"
+        refused = await raw(edge.running.admin, b"GET /status HTTP/1.0\r\nHost: evil.example\r\n\r\n")
+        assert b"add its name to admin.hosts" in refused
+        assert b"waiting" not in refused

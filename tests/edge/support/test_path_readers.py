@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.support.paths import PathSet, readings
+from edge.support.path_readings import readings
+from edge.support.paths import PathSet
 
 SERVERS = Path(__file__).parent / "readers"
 ROOM = PathSet(["/checkout*"])

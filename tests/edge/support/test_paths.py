@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.support.paths import PathPattern, PathSet, PrefixIndex, covers_text, is_too_ambiguous, readings
+from edge.support.path_readings import is_too_ambiguous, readings
+from edge.support.paths import PathPattern, PathSet, PrefixIndex, covers_text
 
 
 @pytest.mark.parametrize(
