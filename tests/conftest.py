@@ -74,6 +74,10 @@ class MachineLock:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        # What edges keep over a restart is kept for this test run only.
+        state = os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="stanchion-state-")
+        config.add_cleanup(lambda: shutil.rmtree(state))
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(MachineLock(Path(os.environ[FOLDER])))
     elif config.getoption("numprocesses", None):

@@ -20,8 +20,10 @@ from typing import Any
 
 from edge.cli.simulate.arguments import add_arguments as add_simulation_arguments
 from edge.operations.logs import configure_logging, facts
-from edge.settings.loading import load_settings, read_admin_token, read_keys
+from edge.settings.loading import load_settings, read_keys
 from edge.settings.model import Settings
+from edge.supervisor.admin_tokens import AdminTokens
+from edge.supervisor.state_folder import StateFolder
 from edge.support.errors import ConfigurationError, EdgeError
 
 __all__ = ["main"]
@@ -155,27 +157,34 @@ def _run(options: argparse.Namespace) -> int:
 
     from edge.support.event_loop import run_loop
 
+    tokens = AdminTokens()
+
     def source() -> tuple[Settings, tuple[bytes, ...]]:
         settings = load_settings(options.file)
         keys = read_keys(settings, os.environ)
-        read_admin_token(settings, os.environ)
+        tokens.use(settings, options.file.parent, os.environ)
         configure_logging(settings.log, "supervisor")
         return settings, keys
 
     # Report faults before an event loop is started.
-    source()
-    run_loop(_serve(source, early_hup))
+    settings, _ = source()
+    state = StateFolder.find(settings.state_folder, options.file, os.environ)
+    run_loop(_serve(source, tokens, state, early_hup))
     return SUCCESS
 
 
-async def _serve(source: Callable[[], tuple[Settings, tuple[bytes, ...]]], early_hup: threading.Event) -> None:
+async def _serve(
+    source: Callable[[], tuple[Settings, tuple[bytes, ...]]],
+    tokens: AdminTokens,
+    state: StateFolder,
+    early_hup: threading.Event,
+) -> None:
     """early_hup: set if a HUP came before the supervisor could handle it."""
     from edge.supervisor.admin import AdminListener
     from edge.supervisor.supervisor import Supervisor
 
-    supervisor = Supervisor(source)
-    token = read_admin_token(supervisor.settings, os.environ)
-    async with AdminListener(supervisor, token) as admin, asyncio.TaskGroup() as group:
+    supervisor = Supervisor(source, state)
+    async with AdminListener(supervisor, tokens) as admin, asyncio.TaskGroup() as group:
         serving = group.create_task(supervisor.serve())
         ready = group.create_task(supervisor.wait_ready())
         await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)

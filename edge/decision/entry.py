@@ -107,6 +107,8 @@ class Entry:
         parked_s = attempt.parked_s
         if parked_s is None:
             self._metrics.polls.count_one(room.name)
+        if room.mode.is_unusual:
+            return self._by_mode(attempt)
         if room.stock.is_sold_out:
             return self._responses.sold_out(attempt)
         is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
@@ -128,6 +130,21 @@ class Entry:
                 return self._check(attempt, redemption)
             case _:
                 assert_never(verdict)
+
+    def _by_mode(self, attempt: Attempt) -> Verdict:
+        """Decide in a room that is closed, or in which nobody waits because it only counts who would."""
+        room, now = attempt.room, attempt.now
+        if room.shadow is not None:
+            self._metrics.shadow_wait_seconds.labels(room.name).observe(room.pass_in_shadow(now))
+            return self._admit(attempt)
+        if room.stock.is_sold_out:
+            return self._responses.sold_out(attempt)
+        if attempt.parked_s is None:
+            verdict = room.poll(attempt.place, now, attempt.u, is_shut=True)
+        else:
+            verdict = room.settle(attempt.place, now, attempt.u, attempt.parked_s, is_shut=True)
+        after_s = verdict.poll_after_s if isinstance(verdict, Wait) else room.settings.polling.max_seconds
+        return self._responses.closed(attempt, after_s)
 
     def _park(self, attempt: Attempt, park: Park) -> Deferred:
         """Park the poll at the door: it is answered when the visitor is admitted, or when its time is over."""

@@ -1,6 +1,7 @@
 """First visits: a visitor without a place gets one, or a join challenge first where the room asks for it.
 
-no credential that counts -> room asks nothing of this visitor  -> a new ticket
+no credential that counts -> room takes no more visitors     -> Answer: closed
+                          -> room asks nothing of this visitor  -> a new ticket
                           -> join token and solution, or waited -> a ticket with the token's id
                           -> otherwise                          -> Answer: the challenge, and a join token
 """
@@ -48,9 +49,11 @@ class FirstVisits:
         }
 
     def join(self, context: DecisionContext, room: Room, now: float, u: float) -> Attempt | Answer:
-        """Return the attempt of a visitor who gets a place now, or the answer that asks for a join challenge."""
+        """Return the attempt of a visitor who gets a place now, or the answer to one who gets none yet or no more."""
+        if not room.mode.takes_visitors:
+            return self._responses.no_entry(context, room, now)
         challenges = self._challenges.get(room.name)
-        if challenges is not None and not room.stock.is_over:
+        if challenges is not None and room.shadow is None and not room.stock.is_over:
             shield = self._shield
             points = 0 if shield is None else shield.points(context.watched)
             if challenges.settings.proof == "all" or (shield is not None and points >= shield.suspect_threshold):

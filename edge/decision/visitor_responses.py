@@ -61,6 +61,24 @@ class VisitorResponses:
         """Answer a visitor of a room that is sold out."""
         return self._keep_waiting(attempt, sold_out(attempt.room, attempt.ticket))
 
+    def closed(self, attempt: Attempt, poll_after_s: float) -> Answer:
+        """Answer a visitor in line of a room that is closed for the moment."""
+        room, ticket = attempt.room, attempt.ticket
+        status = Status(
+            State.CLOSED,
+            room.name,
+            poll_after_s=poll_after_s,
+            first_seen=ticket.first_seen,
+            message=room.message,
+        )
+        return self._keep_waiting(attempt, status)
+
+    def no_entry(self, context: DecisionContext, room: Room, now: float) -> Answer:
+        """Answer a first visitor of a room that gives out no more places."""
+        return self.respond(
+            context, room, Status(State.CLOSED, room.name, message=room.message), (), now, is_given=False
+        )
+
     def respond(
         self, context: DecisionContext, room: Room, status: Status, cookie: Headers, now: float, *, is_given: bool
     ) -> Answer:

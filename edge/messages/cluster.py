@@ -12,7 +12,7 @@ types inside its tuples, so nothing could check them.
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
@@ -29,6 +29,8 @@ __all__ = [
     "NodeSummary",
     "Record",
     "RoomEvent",
+    "RoomState",
+    "RoomStates",
     "TicketRedeemedAgain",
     "UnknownMessage",
     "is_record",
@@ -102,13 +104,37 @@ class Lists(Struct, frozen=True, tag=True):
     entries: tuple[tuple[str, str, float, float], ...]
 
 
+class RoomState(Struct, frozen=True):
+    """What operators changed of one room since its settings were read. None: the settings file decides."""
+
+    room: str
+    changed: float
+    """When, wall time in seconds. Of two states of a room the later one counts, on every machine."""
+    mode: Literal["open", "hold", "drain", "closed", "shadow"] | None = None
+    admissions_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    total_active_users: Annotated[int, Meta(ge=1)] | None = None
+    message: Annotated[str, Meta(max_length=500)] | None = None
+    until: float | None = None
+    """When the settings file decides again, wall time in seconds."""
+    reason: Annotated[str, Meta(max_length=500)] | None = None
+    """For other operators; visitors do not see it."""
+    actor: str = ""
+    """The operator, as the audit trail names them."""
+
+
+class RoomStates(Struct, frozen=True, tag=True):
+    """The states of all rooms that operators changed, as a machine knows them."""
+
+    states: tuple[RoomState, ...]
+
+
 class Echo(Struct, frozen=True, tag=True):
     """A machine's message to itself over Redis: it measures the delay of the bus. sent: monotonic seconds."""
 
     sent: float
 
 
-ClusterMessage = RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists
+ClusterMessage = RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists | RoomStates
 """What machines send each other. A `Echo` is for the machine itself."""
 
 
@@ -132,7 +158,8 @@ class _Envelope(Struct, frozen=True, array_like=True):
 
 
 _SUMMARY_FIELDS = NodeSummary.__struct_fields__[1:]
-_TYPES = frozenset(kind.__name__ for kind in (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, Echo))
+_KINDS = (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, RoomStates, Echo)
+_TYPES = frozenset(kind.__name__ for kind in _KINDS)
 _encoder = Encoder()
 _envelopes = Decoder(_Envelope)
 _bodies: Decoder[ClusterMessage | Echo] = Decoder(ClusterMessage | Echo)

@@ -144,8 +144,10 @@ class RoomReport(Struct, frozen=True):
     held: int | None
     sold_out: bool
     missing: tuple[str, ...]
-    """Dependencies without which the room admits nobody: 'redis', 'stock', 'upstream'."""
+    """Dependencies without which the room admits nobody: 'operator', 'redis', 'stock', 'upstream'."""
     checkpoint: dict[str, float]
+    shadow: dict[str, float] | None = None
+    """`edge.rooms.shadow_line.ShadowFigures`; None unless the room is in shadow mode."""
 
 
 class UpstreamSample(Struct, frozen=True):

@@ -179,6 +179,13 @@ class Metrics:
         )
         self.upstream_seconds = Times(seconds, UPSTREAM_BUCKETS)
         self._batched.append(self.upstream_seconds)
+        self.shadow_wait_seconds = Histogram(
+            "stanchion_shadow_wait_seconds",
+            "What visitors would have waited if the room were not in shadow mode.",
+            ("room",),
+            registry=self.registry,
+            buckets=WAIT_BUCKETS,
+        )
         self.wait_seconds = Histogram(
             "stanchion_wait_seconds",
             "Time from a visitor's arrival to their admission.",
@@ -210,6 +217,12 @@ class Metrics:
             "How much earlier than the visitor admitted before them the worst overtaken visitor arrived.",
             "room",
             mode="livemax",
+        )
+        self.mode = gauge("stanchion_room_mode", "1 for the mode that the room is in.", "room", "mode", mode="livemax")
+        self.shadow_waiting = gauge(
+            "stanchion_shadow_waiting_visitors",
+            "Visitors who would be waiting if the room were not in shadow mode.",
+            "room",
         )
         self.missing = gauge(
             "stanchion_room_missing_dependency",

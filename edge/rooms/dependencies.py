@@ -2,6 +2,7 @@
 
     upstream   when_upstream_down   the circuit breaker is open (the proxy says so: `Pipeline.set_upstream_down`)
     redis      when_redis_down      the other machines cannot be heard
+    operator   mode                 an operator lets the room hold, or closed it
     stock      when_stock_unknown   the shop did not state its stock when it was last asked, or was never asked
 
 'hold': nobody is admitted; everybody keeps their place and appointments (fail closed). 'admit': go on with what is
@@ -41,7 +42,7 @@ class Dependencies:
 
     def missing(self, room: RoomSettings) -> tuple[str, ...]:
         """Return the missing dependencies for which this room holds."""
-        missing = []
+        missing = ["operator"] if room.mode in ("hold", "closed") else []
         if room.when_redis_down == "hold" and self.needs_redis and not self.has_redis:
             missing.append("redis")
         if room.when_stock_unknown == "hold" and not self._knows_stock.get(room.name, False):

@@ -8,7 +8,9 @@ from dataclasses import replace
 from zlib import crc32
 
 from controller import Admit, Door, DoorVerdict, FairnessRecorder, Gate, Wait
+from edge.rooms.mode_rules import ModeRules
 from edge.rooms.redeemed_tickets import RedeemedTickets
+from edge.rooms.shadow_line import ShadowLine
 from edge.rooms.stock import StockView
 from edge.rooms.upstream_health import UpstreamHealth
 from edge.rooms.vacancies import TriedTickets, Vacancies
@@ -27,13 +29,15 @@ PASS_RENEWAL_SHARE = 0.1
 class RoomHistory:
     """What a room keeps when the settings are reloaded, beside its gate."""
 
-    __slots__ = ("fairness", "redeemed", "stock", "tried")
+    __slots__ = ("fairness", "redeemed", "shadow", "stock", "tried")
 
     def __init__(self, room: str) -> None:
         self.stock = StockView(room)
         self.fairness = FairnessRecorder()
         self.redeemed = RedeemedTickets()
         self.tried = TriedTickets()
+        self.shadow: ShadowLine | None = None
+        """While the room is in `mode: shadow`."""
 
 
 class Room:
@@ -71,6 +75,8 @@ class Room:
         """The dependencies without which the room holds, and which are missing (`edge/rooms/dependencies.py`)."""
         self.history = kept = RoomHistory(settings.name) if history is None else history
         self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
+        self.mode = ModeRules(settings.mode)
+        self.shadow: ShadowLine | None = None  # in mode 'shadow' everybody passes, and is counted here
         self._shared_of = self.stock.latest
         self._shared = self._new_shared()
         self.vacancies = Vacancies(
@@ -102,6 +108,24 @@ class Room:
         stock = self.stock
         state = State.SOLD_OUT if stock.is_paused else State.WAITING
         return SharedFields(state, self.name, self.message, stock.free, stock.held)
+
+    def use_shadow(self, now: float) -> None:
+        """Count in a shadow line from now on, if the settings say so; what was counted before goes on."""
+        kept = self.history
+        if self.settings.mode != "shadow":
+            kept.shadow = None
+            return
+        gate = self.gate.settings
+        rate, burst = gate.admissions_per_second, gate.idle_depth_at(gate.admissions_per_second)
+        if kept.shadow is None:
+            kept.shadow = ShadowLine(rate, burst, now)
+        kept.shadow.use(rate, burst, now)
+        self.shadow = kept.shadow
+
+    def pass_in_shadow(self, now: float) -> float:
+        """Take a vacancy for a visitor who passes; return the seconds that they would have waited."""
+        self.vacancies.take(now)
+        return 0.0 if self.shadow is None else self.shadow.arrive(now)
 
     def set_missing(self, missing: tuple[str, ...]) -> None:
         """Set which dependencies are missing. While any is, the room admits nobody."""
@@ -167,7 +191,11 @@ class Room:
         """Return a longer pass, or None unless passes are renewed and enough of this one's time has passed."""
         session = self.settings.session
         begun = visitor_pass.expires - session.duration_seconds
-        if not session.renew or now - begun < max(1.0, session.duration_seconds * PASS_RENEWAL_SHARE):
+        if (
+            not session.renew
+            or self.mode.is_closed
+            or now - begun < max(1.0, session.duration_seconds * PASS_RENEWAL_SHARE)
+        ):
             return None
         renewed = replace(visitor_pass, expires=self.vacancies.expiry(now))
         self.vacancies.renew(begun, visitor_pass.expires, renewed.expires, now)

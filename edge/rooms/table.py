@@ -136,6 +136,7 @@ def build_rooms(
                 machines=settings.cluster.machines,
             )
         )
+        built[-1].use_shadow(now)
     return RoomTable(settings.bypass, built)
 
 

@@ -87,13 +87,14 @@ class AdminSettings(Section):
     listen: ListenAddress = "tcp://127.0.0.1:9090"
     token_env: VariableName | None = None
     hosts: Annotated[tuple[HostName, ...], Field(strict=False)] = ()
+    tokens_file: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _not_open_to_others(self) -> Self:
-        if self.token_env is None and not _is_loopback(self.listen):
+        if self.token_env is None and self.tokens_file is None and not _is_loopback(self.listen):
             raise ValueError(
-                f"other machines can reach {self.listen}, so a token is required:"
-                " name the environment variable that holds it in token_env"
+                f"other machines can reach {self.listen}, so a token is required: name the environment variable"
+                " that holds it in token_env, or a file of tokens in tokens_file"
             )
         return self
 
@@ -187,6 +188,7 @@ class Settings(Section):
     listen: Annotated[tuple[ListenAddress, ...], Field(min_length=1, strict=False)] = ("tcp://0.0.0.0:8080",)
     admin: AdminSettings = AdminSettings()
     workers: Annotated[int, Field(ge=1, le=256)] = 1
+    state_folder: Annotated[str, Field(min_length=1)] = "auto"
     worker_stall_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0
     secret_keys_env: VariableName | None = None
     secret_keys_file: Annotated[str, Field(min_length=1)] | None = None

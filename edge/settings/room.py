@@ -16,11 +16,16 @@ __all__ = [
     "MatchSettings",
     "PageSettings",
     "PollingSettings",
+    "RoomMode",
     "RoomSettings",
     "SessionSettings",
     "StockSettings",
     "TicketSettings",
 ]
+
+
+RoomMode = Literal["open", "hold", "drain", "closed", "shadow"]
+"""What a room does with its visitors; `edge/supervisor/room_control.py`."""
 
 
 class MatchSettings(Section):
@@ -105,6 +110,7 @@ class PageSettings(Section):
 
 class RoomSettings(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+    mode: RoomMode = "open"
     match: MatchSettings
     capacity: CapacitySettings
     session: SessionSettings = SessionSettings()

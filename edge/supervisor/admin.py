@@ -7,9 +7,10 @@
 /status     JSON: each room over all nodes, and each node's own view
 /lists      GET: the networks that operators have put on a list. POST {"list": "deny", "networks": ["192.0.2.0/24"],
             "seconds": 3600}: put them there, on all machines of the cluster; 'none' takes them off
+/v1/...     rooms: `edge/supervisor/room_api.py`
 
-The first two answer yes or no and are for probes that cannot send a secret. The others ask for the token, if there is
-one: `Authorization: Bearer TOKEN`, compared in constant time. A change must be sent as JSON.
+The first two answer yes or no and are for probes that cannot send a secret. The others ask for a token, if there are
+any: `Authorization: Bearer TOKEN` (`edge/supervisor/admin_tokens.py`). A change must be sent as JSON.
 
 Without a token the listener answers only requests whose `Host` is its own: a loopback address, `localhost`, the host of
 `admin.listen` or one of `admin.hosts`. Otherwise a page in an operator's browser could read it, if the page's own name
@@ -19,7 +20,6 @@ resolves to this machine (DNS rebinding).
 import ipaddress
 import json
 import logging
-from hmac import compare_digest
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -29,9 +29,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge.operations.audit import audit, digest
+from edge.operations.audit import audit
 from edge.operations.logs import facts
 from edge.shield.shared_lists import MOST
+from edge.supervisor.admin_tokens import AdminTokens
+from edge.supervisor.problems import explained, problem
+from edge.supervisor.room_api import CALLER, RoomApi
 from edge.supervisor.sockets import address_of, open_sockets
 from edge.supervisor.supervisor import Supervisor
 from edge.support.errors import ClientError
@@ -47,14 +50,15 @@ HARDENING = {
 }
 #: Paths that probes ask for.
 WITHOUT_TOKEN = ("/livez", "/readyz")
+READING = ("GET", "HEAD")
 
 
 class AdminListener:
     """Serves one supervisor. Opens its socket when it is made, so that a taken port is a configuration error."""
 
-    def __init__(self, supervisor: Supervisor, token: bytes | None = None) -> None:
+    def __init__(self, supervisor: Supervisor, tokens: AdminTokens) -> None:
         self._supervisor = supervisor
-        self._token = token
+        self._tokens = tokens
         [[self._socket]] = open_sockets([supervisor.settings.admin.listen], 1, "admin.listen")
         self.address = address_of(self._socket)
         admin = supervisor.settings.admin
@@ -72,6 +76,7 @@ class AdminListener:
                 web.get("/status", self._status),
                 web.get("/lists", self._lists),
                 web.post("/lists", self._change_lists),
+                *RoomApi(self._supervisor, self.address).routes(),
             ]
         )
         app.on_response_prepare.append(_harden)
@@ -87,14 +92,14 @@ class AdminListener:
     @web.middleware
     async def _ask_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         sent = request.headers.getall("Host", [])
-        if self._token is None and sent and not (len(sent) == 1 and self._is_own(sent[0])):
+        if not self._tokens.is_needed and sent and not (len(sent) == 1 and self._is_own(sent[0])):
             reason = f"the Host {sent[0][:100]!r} is not this listener's: use localhost, or add its name to admin.hosts"
             log.warning(
                 "a request for another host was refused", extra=facts(client=request.remote, host=sent[0][:100])
             )
-            if request.method == "POST":
-                audit(self._actor(request), "change lists", f"refused: {reason}")
-            return web.Response(status=421, text=f"{reason}\n")
+            if request.method not in READING:
+                audit(f"{request.remote}, no token", f"{request.method} {request.path}", f"refused: {reason}")
+            return problem(421, reason)
         return await handler(request)
 
     def _is_own(self, host: str) -> bool:
@@ -109,27 +114,24 @@ class AdminListener:
 
     @web.middleware
     async def _ask_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is not None and request.path not in WITHOUT_TOKEN:
-            scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-            token = text.strip().encode("utf-8", "surrogateescape")  # any bytes are compared
-            if scheme.lower() != "bearer" or not compare_digest(token, self._token):
-                log.warning(
-                    "a request without the admin token was refused",
-                    extra=facts(client=request.remote, path=request.path),
-                )
-                return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text="a token is required\n")
+        if request.path in WITHOUT_TOKEN:
+            return await handler(request)
+        caller = self._tokens.caller(request.headers.get("Authorization", ""))
+        if caller is None:
+            log.warning(
+                "a request without the admin token was refused",
+                extra=facts(client=request.remote, path=request.path),
+            )
+            return problem(401, "a token is required", **{"WWW-Authenticate": "Bearer"})
+        request[CALLER] = caller
         return await handler(request)
-
-    def _actor(self, request: web.Request) -> str:
-        """Return the caller as the audit line names it."""
-        token = "no token" if self._token is None else f"token {digest(self._token)}"
-        return f"{request.remote}, {token}"
 
     async def _lists(self, _: web.Request) -> web.Response:
         return _json({"entries": self._supervisor.lists.status()})
 
     async def _change_lists(self, request: web.Request) -> web.Response:
-        actor = self._actor(request)
+        caller = request[CALLER]
+        actor = f"{request.remote}, {caller.name}"
 
         def refused(status: int, reason: str) -> web.Response:
             audit(actor, "change lists", f"refused: {reason}")
@@ -137,12 +139,13 @@ class AdminListener:
 
         if request.content_type != "application/json":
             return refused(415, "a change must be sent as application/json")
+        if not caller.may("operate"):
+            return refused(403, f"the role {caller.role!r} may not change lists; it takes the role 'operate'")
         try:
             change = Change.model_validate_json(await request.read())
             return _json(self._supervisor.lists.change(actor, change.list, change.networks, change.seconds))
         except ValidationError as fault:
-            errors = fault.errors(include_input=False)
-            return refused(400, "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors))
+            return refused(400, explained(fault))
         except ClientError as error:
             return refused(error.status, str(error))
 

@@ -15,7 +15,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-from edge.messages.cluster import ClusterMessage, LimitsSpent, Lists, NodeSummary, RoomEvent, TicketRedeemedAgain
+from edge.messages.cluster import (
+    ClusterMessage,
+    LimitsSpent,
+    Lists,
+    NodeSummary,
+    RoomEvent,
+    RoomStates,
+    TicketRedeemedAgain,
+)
 from edge.messages.processes import BusState, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
 from edge.rooms.stock import StockView
 from edge.supervisor.redemption_service import RedemptionService
@@ -26,7 +34,7 @@ __all__ = ["Relay"]
 
 
 class Relay:
-    """receive_lists(message): called with the lists of other machines."""
+    """receive_lists(message), receive_rooms(message): called with the lists and room states of other machines."""
 
     def __init__(
         self,
@@ -34,11 +42,13 @@ class Relay:
         bus: Bus,
         redemption: RedemptionService,
         receive_lists: Callable[[Lists], None],
+        receive_rooms: Callable[[RoomStates], None],
     ) -> None:
         self._handles = handles
         self._bus = bus
         self._redemption = redemption
         self._receive_lists = receive_lists
+        self._receive_rooms = receive_rooms
         self._stock: dict[str, StockView] = {}
 
     def __repr__(self) -> str:
@@ -112,6 +122,8 @@ class Relay:
                 self._publish_event(message)
             case Lists():
                 self._receive_lists(message)
+            case RoomStates():
+                self._receive_rooms(message)
             case TicketRedeemedAgain():
                 self._redemption.receive_redeemed_again(message.room, message.ticket, message.record)
                 self.publish(message)

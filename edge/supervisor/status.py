@@ -1,7 +1,7 @@
 """The status that operators read: each room over all nodes of this machine, and each node's own view of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +34,14 @@ class StatusSources:
         """Return one room as JSON values."""
         reports = {handle.index: handle.reports[name] for handle in self.handles if name in handle.reports}
         total = {key: sum(report.gate[key] for report in reports.values()) for key in SUMMED}
-        [rate] = [room.capacity.admissions_per_second for room in settings.rooms if room.name == name]
+        [room] = [room for room in settings.rooms if room.name == name]
+        rate = room.capacity.admissions_per_second
         # What this machine's nodes may admit together; how they divide it changes with every heartbeat.
         capacity = rate / settings.cluster.machines * self.adaptation.factor(name)
         stock = self.relay.stock(name)
         return {
             "room": name,
+            "mode": room.mode,
             "admissions_per_second": capacity,
             **total,
             "active": sum(report.active for report in reports.values()),
@@ -49,10 +51,19 @@ class StatusSources:
             "held": stock.held,
             "sold_out": stock.is_sold_out,
             "missing": sorted({each for report in reports.values() for each in report.missing}),
+            "shadow": _shadow([report.shadow for report in reports.values() if report.shadow is not None]),
             "stock_watch": self.stock_watch.status(name),
             "adaptive": self.adaptation.status(name, time.monotonic()),
             "nodes": [_node_view(index, report) for index, report in reports.items()],
         }
+
+
+def _shadow(figures: Sequence[Mapping[str, float]]) -> dict[str, float] | None:
+    """Return what the nodes of a room in shadow mode counted together; None if it is in another mode."""
+    if not figures:
+        return None
+    summed = {key: sum(each[key] for each in figures) for key in ("visitors", "queued", "waiting")}
+    return {**summed, "longest_s": max(each["longest_s"] for each in figures)}
 
 
 def _node_view(index: int, report: RoomReport) -> dict[str, Any]:

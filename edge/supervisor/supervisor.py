@@ -38,7 +38,9 @@ from edge.supervisor.list_sync import ListSync
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
 from edge.supervisor.relay import Relay
+from edge.supervisor.room_control import RoomControl
 from edge.supervisor.sockets import address_of, open_sockets
+from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.status import StatusSources
 from edge.supervisor.stock_watch import StockWatch
 from edge.supervisor.watchdog import Watchdog
@@ -58,6 +60,7 @@ NEEDS_RESTART = (
     "admin.listen",
     "admin.token_env",
     "admin.hosts",
+    "state_folder",
     "workers",
     "cluster.name",
     "cluster.redis_url",
@@ -70,10 +73,10 @@ Source = Callable[[], tuple[Settings, tuple[bytes, ...]]]
 class Supervisor:
     """Runs a settings file.
 
-    source(): read settings and keys; called again at HUP. Raises ConfigurationError.
+    source(): read settings and keys; called again at HUP. Raises ConfigurationError. state: what is kept over restarts.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, state: StateFolder | None = None) -> None:
         self._source = source
         self.settings, self._keys = source()
         sockets = open_sockets(self.settings.listen, self.settings.workers)
@@ -92,7 +95,8 @@ class Supervisor:
 
         bus, redemption = self._cluster_parts()
         self.lists = ListSync(self._configure_all, bus.send, self.registry)
-        self._relay = Relay(self._handles, bus, redemption, self.lists.receive)
+        self.rooms = RoomControl(self._follow_operators, bus.send, state or StateFolder())
+        self._relay = Relay(self._handles, bus, redemption, self.lists.receive, self.rooms.receive)
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
@@ -120,6 +124,10 @@ class Supervisor:
         return not self._stop.asked.is_set() and any(handle.is_ready for handle in self._handles)
 
     @property
+    def is_stopping(self) -> bool:
+        return self._stop.asked.is_set()
+
+    @property
     def worker_pids(self) -> list[int]:
         return self._workers.pids
 
@@ -145,7 +153,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGUSR2, self._workers.ask_replace)
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as self.metrics_folder:
             async with asyncio.TaskGroup() as group:
-                parts = (self._stock_watch, self._adaptation, self._relay, self.lists)
+                parts = (self._stock_watch, self._adaptation, self._relay, self.lists, self.rooms)
                 helpers = [group.create_task(part.run()) for part in parts]
                 await self._workers.run(
                     self.metrics_folder,
@@ -184,19 +192,33 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """Return every room over all nodes of this machine, and every node's own view, as JSON values."""
-        now = time.time()
+        now, in_force = time.time(), self._in_force()
         return {
             "ready": self.is_ready,
             "time": now,
             "nodes": [handle.status(now) for handle in self._handles],
-            "rooms": [self._status.room(room.name, self.settings) for room in self.settings.rooms],
+            "rooms": [self._status.room(room.name, in_force) for room in in_force.rooms],
         }
+
+    def room_status(self, name: str) -> dict[str, Any]:
+        """Return one room over all nodes of this machine, as JSON values. name: of a room of the settings."""
+        return self._status.room(name, self._in_force())
+
+    def _in_force(self) -> Settings:
+        """Return the settings with what operators changed since they were read."""
+        return self.rooms.extended(self.lists.extended(self.settings))
+
+    def _follow_operators(self) -> None:
+        """Let everything follow what operators changed."""
+        self._use_settings()
+        self._configure_all()
 
     def _use_settings(self) -> None:
         """Let the parts of this process follow the settings; the workers are configured apart."""
         self._watchdog.set_patience(self.settings.worker_stall_seconds)
-        self._stock_watch.use(self.settings)
-        self._adaptation.use(self.settings)
+        in_force = self._in_force()
+        self._stock_watch.use(in_force)
+        self._adaptation.use(in_force)
 
     def _assign_counter_rows(self) -> None:
         """Give every new room a row of the shared counters, which it keeps for the life of this process."""
@@ -212,7 +234,7 @@ class Supervisor:
         self._clock_steps.look()
         handle.send(
             Configure(
-                settings=self.lists.extended(self.settings).model_dump(mode="json"),
+                settings=self._in_force().model_dump(mode="json"),
                 keys=tuple(key.decode() for key in self._keys),
                 counter_rows=self._counter_rows,
                 counted_since=self._counted_since,

@@ -18,7 +18,8 @@ from edge.worker.schedule import due_at
 __all__ = ["Reporter"]
 
 #: What a room may depend on (`edge/rooms/dependencies.py`).
-DEPENDENCIES = ("redis", "stock", "upstream")
+DEPENDENCIES = ("operator", "redis", "stock", "upstream")
+MODES = ("open", "hold", "drain", "closed", "shadow")
 
 
 class Reporter:
@@ -48,7 +49,7 @@ class Reporter:
         missing = room.missing
         if room.holds_when_down and upstream_is_down:
             missing = (*missing, "upstream")
-        self._set_gauges(room, gate, fairness, missing)
+        self._set_gauges(room, gate, fairness, missing, now)
         return RoomReport(
             gate=asdict(gate),
             fairness=asdict(fairness),
@@ -58,9 +59,12 @@ class Reporter:
             sold_out=room.stock.is_sold_out,
             missing=missing,
             checkpoint=room.gate.checkpoint(now),
+            shadow=None if room.shadow is None else asdict(room.shadow.figures(now)),
         )
 
-    def _set_gauges(self, room: Room, gate: GateSnapshot, fairness: FairnessSnapshot, missing: tuple[str, ...]) -> None:
+    def _set_gauges(
+        self, room: Room, gate: GateSnapshot, fairness: FairnessSnapshot, missing: tuple[str, ...], now: float
+    ) -> None:
         metrics = self._metrics
         metrics.waiting.labels(room.name).set(gate.waiting)
         metrics.active.labels(room.name).set(room.occupancy.total)
@@ -70,6 +74,9 @@ class Reporter:
         metrics.lag.labels(room.name).set(gate.lag_s)
         metrics.overtaken.labels(room.name).set(fairness.kendall)
         metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
+        for mode in MODES:
+            metrics.mode.labels(room.name, mode).set(mode == room.settings.mode)
+        metrics.shadow_waiting.labels(room.name).set(0.0 if room.shadow is None else room.shadow.figures(now).waiting)
         for name in DEPENDENCIES:
             metrics.missing.labels(room.name, name).set(name in missing)
 

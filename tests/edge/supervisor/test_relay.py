@@ -6,7 +6,16 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import CollectorRegistry
 
-from edge.messages.cluster import ClusterMessage, LimitsSpent, Lists, NodeSummary, RoomEvent, TicketRedeemedAgain
+from edge.messages.cluster import (
+    ClusterMessage,
+    LimitsSpent,
+    Lists,
+    NodeSummary,
+    RoomEvent,
+    RoomState,
+    RoomStates,
+    TicketRedeemedAgain,
+)
 from edge.messages.processes import BusState, RedemptionQuestion, StockKnown, ToWorker
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus
@@ -55,9 +64,10 @@ class Machine:
     def __init__(self) -> None:
         self.bus = RecordingBus()
         self.lists: list[Lists] = []
+        self.rooms: list[RoomStates] = []
         self.one, self.two = self.handles = [RecordingHandle(0), RecordingHandle(1)]
         redemption = RedemptionService(None, None, "test", CollectorRegistry())
-        self.relay = Relay(self.handles, self.bus, redemption, self.lists.append)
+        self.relay = Relay(self.handles, self.bus, redemption, self.lists.append, self.rooms.append)
 
     @property
     def sent(self) -> tuple[list[ToWorker], list[ToWorker], list[ClusterMessage]]:
@@ -118,9 +128,11 @@ async def test_a_change_of_the_bus_reaches_all_workers(machine: Machine) -> None
     assert machine.sent == ([BusState(False)], [BusState(False)], [])
 
 
-async def test_lists_of_other_machines_reach_no_worker_directly(machine: Machine) -> None:
+async def test_lists_and_rooms_of_other_machines_reach_no_worker_directly(machine: Machine) -> None:
+    rooms = RoomStates((RoomState("checkout", 1.0, mode="hold"),))
     machine.bus.receive(LISTS)
-    assert machine.lists == [LISTS]
+    machine.bus.receive(rooms)
+    assert (machine.lists, machine.rooms) == ([LISTS], [rooms])
     assert machine.sent == ([], [], [])
 
 

@@ -1,0 +1,166 @@
+"""The OpenAPI document of the API (`edge/supervisor/room_api.py`), made from the models that read the requests."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+
+from edge.messages.cluster import RoomState
+from edge.supervisor.room_control import CHANGEABLE
+
+__all__ = ["openapi"]
+
+MOMENT = {"type": ["string", "null"], "format": "date-time"}
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of the room that the change is based on. Another version is refused with 412.",
+    "schema": {"type": "string", "pattern": '^(\\*|"[0-9a-f]{1,32}")$'},
+}
+
+
+def openapi(address: str, patch: type[BaseModel], rooms: Sequence[str]) -> dict[str, Any]:
+    """Return the document. address: the URL of the admin listener. patch: the body of a change. rooms: their names."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Stanchion",
+            "version": version("stanchion"),
+            "description": "Run the rooms of a waiting room. All changes are audited.",
+        },
+        "servers": [{"url": address}],
+        "security": [{}, {"token": []}],
+        "paths": _paths(rooms),
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {
+                "RoomPatch": patch.model_json_schema(),
+                "Room": _room_schema(),
+                "Rooms": {
+                    "type": "object",
+                    "required": ["rooms"],
+                    "properties": {"rooms": {"type": "array", "items": {"$ref": "#/components/schemas/Room"}}},
+                },
+                "Problem": _problem_schema(),
+            },
+        },
+    }
+
+
+def _paths(rooms: Sequence[str]) -> dict[str, Any]:
+    room = {
+        "name": "room",
+        "in": "path",
+        "required": True,
+        "description": "The room's name in the settings.",
+        "schema": {"type": "string", "enum": list(rooms)},
+    }
+    events = {"description": "The events.", "content": {"text/event-stream": {"schema": {}}}}
+    follow = "The room once a second, as server-sent events with the same document as readRoom."
+    document = {"200": _ok("This document.", None)}
+    return {
+        "/v1/rooms": {"get": _operation("listRooms", "Every room.", {"200": _ok("Every room.", "Rooms")})},
+        "/v1/rooms/{room}": {
+            "parameters": [room],
+            "get": _operation("readRoom", "One room.", {"200": _room("The room."), "404": _problem(404)}),
+            "patch": _change(),
+        },
+        "/v1/rooms/{room}/overrides": {"parameters": [room], "delete": _reset()},
+        "/v1/rooms/{room}/stream": {
+            "parameters": [room],
+            "get": _operation("followRoom", follow, {"200": events, "404": _problem(404)}),
+        },
+        "/v1/openapi.json": {"get": _operation("readDocument", "This document.", document)},
+    }
+
+
+def _change() -> dict[str, Any]:
+    schema = {"schema": {"$ref": "#/components/schemas/RoomPatch"}}
+    kinds = ("application/json", "application/merge-patch+json")
+    return _operation(
+        "changeRoom",
+        "Change a room on all machines (JSON merge patch). null leaves a key to the settings file.",
+        {"200": _room("The room after the change."), **_problems(400, 403, 404, 412, 415)},
+        parameters=[IF_MATCH],
+        requestBody={"required": True, "content": dict.fromkeys(kinds, schema)},
+    )
+
+
+def _reset() -> dict[str, Any]:
+    return _operation(
+        "resetRoom",
+        "Let the settings file decide again.",
+        {"200": _room("The room as the settings have it."), **_problems(400, 403, 404, 412)},
+        parameters=[IF_MATCH],
+    )
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    return {str(status): _problem(status) for status in statuses}
+
+
+def _operation(name: str, text: str, responses: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"operationId": name, "summary": text, "responses": {**responses, "401": _problem(401)}, **more}
+
+
+def _ok(text: str, schema: str | None) -> dict[str, Any]:
+    reference = {"type": "object"} if schema is None else {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": text, "content": {"application/json": {"schema": reference}}}
+
+
+def _room(text: str) -> dict[str, Any]:
+    etag = {"description": "The room's version.", "schema": {"type": "string"}}
+    return {**_ok(text, "Room"), "headers": {"ETag": etag}}
+
+
+PROBLEMS = {
+    400: "The request is not valid.",
+    401: "A token is required.",
+    403: "The token's role does not include this.",
+    404: "There is no such room.",
+    412: "Another operator changed the room meanwhile.",
+    415: "The body is of another type.",
+}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": PROBLEMS[status], "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _problem_schema() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
+    }
+
+
+def _room_schema() -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "room": {"type": "string"},
+        "mode": {"enum": list(RoomState.__annotations__["mode"].__args__[0].__args__)},
+        "admissions_per_second": {"type": "number", "description": "Of all machines together."},
+        "total_active_users": {"type": ["integer", "null"]},
+        "message": {"type": ["string", "null"]},
+        "until": {**MOMENT, "description": "When the settings file decides again."},
+        "reason": {"type": ["string", "null"]},
+        "changed": {
+            "type": "array",
+            "items": {"enum": list(CHANGEABLE)},
+            "description": "The keys in which the room differs from the settings file by an operator's word.",
+        },
+        "changed_at": MOMENT,
+        "changed_by": {"type": ["string", "null"]},
+        "version": {"type": "string", "description": "Also the ETag."},
+        "time": {"type": "string", "format": "date-time", "description": "The machine's clock."},
+        "figures": {"type": "object", "description": "The same figures as /status, of this machine."},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}

@@ -1,0 +1,233 @@
+"""What operators change of a room while it runs: its mode, capacity and message, told to one machine, true on all.
+
+    API -> change -> RoomState -> settings with it -> Configure to all workers, as at a reload
+                                     |   ^  |
+                                     v   |  '-> state folder: a room that is held stays held after a crash
+                       RoomStates over the bus, at once and every PUBLISH_S
+
+    mode     first visitors                 those in line                     those inside
+    open     get a place                    are admitted in order             stay
+    hold     get a place                    wait, and keep their order        stay
+    drain    are told that it is closed     are admitted in order             stay
+    closed   are told that it is closed     keep their place, and are told    stay until their pass ends
+    shadow   pass                           pass                              stay; it is counted who would wait
+
+A change lasts until the operator takes it back (`reset`) or until its `until`; then the settings file decides again. Of
+two changes of one room the later one counts, so machines that were apart agree when they meet. Without Redis a change
+is that of this machine alone.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from edge.messages.cluster import RoomState, RoomStates
+from edge.operations.audit import audit
+from edge.settings.model import Settings
+from edge.settings.room import RoomSettings
+from edge.supervisor.state_folder import StateFolder
+from edge.support.errors import ClientError
+
+__all__ = ["CHANGEABLE", "ChangedMeanwhile", "NoSuchRoom", "RoomControl"]
+
+#: What operators can change of a room.
+CHANGEABLE = ("mode", "admissions_per_second", "total_active_users", "message")
+#: Seconds between two messages with all states to the other machines.
+PUBLISH_S = 2.0
+#: Seconds between two searches for states that have ended.
+LOOK_S = 0.2
+FILE = "rooms"
+#: A state that a machine with a wrong clock sent from further in the future than this is not believed.
+FUTURE_S = 300.0
+
+
+class NoSuchRoom(ClientError):
+    """No room of the settings has this name."""
+
+    status = 404
+
+
+class ChangedMeanwhile(ClientError):
+    """Another operator changed the room since the version that this change is based on."""
+
+    status = 412
+
+
+class RoomControl:
+    """apply(): configure the workers again. publish(message): send it to all other machines."""
+
+    def __init__(self, apply: Callable[[], None], publish: Callable[[RoomStates], None], folder: StateFolder) -> None:
+        self._configure = apply
+        self._publish_states = publish
+        self._folder = folder
+        self._states: dict[str, RoomState] = {}
+        self._merge(_kept(folder.read(FILE)), time.time())
+        self._applied = self._current(time.time())
+        """What the workers were told."""
+
+    def __repr__(self) -> str:
+        return f"<RoomControl {len(self._states)} rooms changed>"
+
+    def extended(self, settings: Settings) -> Settings:
+        """Return the settings with the changes of the operators in them."""
+        current = self._current(time.time())
+        if not current:
+            return settings
+        return settings.model_copy(update={"rooms": tuple(_changed(room, current) for room in settings.rooms)})
+
+    def status(self, settings: Settings, name: str) -> dict[str, Any]:
+        """Return the state of one room as JSON values. Raises NoSuchRoom."""
+        room = _room(settings, name)
+        state = self._current(time.time()).get(name)
+        shown = room if state is None else _changed(room, {name: state})
+        return {
+            "room": name,
+            "mode": shown.mode,
+            "admissions_per_second": shown.capacity.admissions_per_second,
+            "total_active_users": shown.capacity.total_active_users,
+            "message": shown.page.message,
+            "until": None if state is None else state.until,
+            "reason": None if state is None else state.reason,
+            "changed": [] if state is None else [key for key in CHANGEABLE if getattr(state, key) is not None],
+            "changed_at": None if state is None else state.changed,
+            "changed_by": None if state is None else state.actor,
+            "version": self.version(name),
+        }
+
+    def version(self, name: str) -> str:
+        """Return the version of a room's state; it changes with every change."""
+        state = self._states.get(name)
+        ended = state is not None and name not in self._current(time.time())
+        return "0" if state is None else f"{round(state.changed * 1e6):x}{'e' * ended}"
+
+    def change(
+        self,
+        actor: str,
+        settings: Settings,
+        name: str,
+        change: Mapping[str, Any],
+        version: str | None = None,
+    ) -> dict[str, Any]:
+        """Change one room on all machines; return its new state.
+
+        change: keys of CHANGEABLE, `until` (wall time, seconds) and `reason`; None leaves a key to the settings file.
+        What is not in it stays. version: the change is refused unless the room is at this version.
+
+        Raises NoSuchRoom, ChangedMeanwhile, or ClientError if the change makes no sense.
+        """
+        _room(settings, name)
+        if version is not None and version != self.version(name):
+            raise ChangedMeanwhile(f"room {name!r} is at version {self.version(name)}, not {version}; read it again")
+        now = time.time()
+        until = change.get("until")
+        if until is not None and until <= now:
+            raise ClientError("until: must be in the future")
+        before = self.status(settings, name)
+        state = self._current(now).get(name) or RoomState(name, 0.0)
+        # Later than the state before, also if the clock was set back meanwhile.
+        later = max(now, self._states[name].changed + 1e-6) if name in self._states else now
+        fresh = msgspec.structs.replace(state, **change, changed=later, actor=actor)
+        if not any(getattr(fresh, key) is not None for key in CHANGEABLE):
+            fresh = RoomState(name, later, actor=actor, reason=fresh.reason)
+        self._states[name] = fresh
+        self._keep()
+        self._apply()
+        self._publish()
+        after = self.status(settings, name)
+        keys = (*CHANGEABLE, "until", "reason")
+        audit(actor, f"change room {name}", "done", {k: before[k] for k in keys}, {k: after[k] for k in keys})
+        return after
+
+    def reset(self, actor: str, settings: Settings, name: str, version: str | None = None) -> dict[str, Any]:
+        """Let the settings file decide again about one room; return its state. Raises as `change` does."""
+        return self.change(actor, settings, name, dict.fromkeys((*CHANGEABLE, "until", "reason")), version)
+
+    def receive(self, message: RoomStates) -> None:
+        """Take in the states that another machine knows."""
+        if self._merge(message.states, time.time()):
+            self._keep()
+            self._apply()
+
+    async def run(self) -> None:
+        """End states in time, and keep other machines informed, until cancelled."""
+        published_at = 0.0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self._current(time.time()) != self._applied:
+                self._note_ended()
+                self._apply()
+            if time.monotonic() - published_at >= PUBLISH_S:
+                published_at = time.monotonic()
+                self._publish()
+
+    def _current(self, now: float) -> dict[str, RoomState]:
+        """Return the states that count now, by room."""
+        return {
+            name: state
+            for name, state in self._states.items()
+            if any(getattr(state, key) is not None for key in CHANGEABLE) and (state.until is None or now < state.until)
+        }
+
+    def _merge(self, states: Iterable[RoomState], now: float) -> bool:
+        """Keep the later one of two states of a room; return whether anything changed."""
+        is_news = False
+        for state in states:
+            known = self._states.get(state.room)
+            if (known is None or state.changed > known.changed) and state.changed <= now + FUTURE_S:
+                self._states[state.room] = state
+                is_news = True
+        return is_news
+
+    def _note_ended(self) -> None:
+        for name in self._applied.keys() - self._current(time.time()).keys():
+            audit("schedule", f"change room {name}", "ended: its time is over")
+
+    def _apply(self) -> None:
+        self._applied = self._current(time.time())
+        self._configure()
+
+    def _keep(self) -> None:
+        states = [msgspec.to_builtins(state) for state in self._states.values()]
+        self._folder.write(FILE, {"states": states}, durably=True)
+
+    def _publish(self) -> None:
+        if self._states:
+            self._publish_states(RoomStates(tuple(self._states.values())))
+
+
+def _kept(value: Mapping[str, Any] | None) -> list[RoomState]:
+    """Return the states of a file; those that this version does not understand are left out."""
+    found = []
+    entries = [] if value is None else value.get("states")
+    for entry in entries if isinstance(entries, list) else []:
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(entry, RoomState))
+    return found
+
+
+def _room(settings: Settings, name: str) -> RoomSettings:
+    for room in settings.rooms:
+        if room.name == name:
+            return room
+    raise NoSuchRoom(f"there is no room {name!r}; the rooms are {', '.join(room.name for room in settings.rooms)}")
+
+
+def _changed(room: RoomSettings, states: Mapping[str, RoomState]) -> RoomSettings:
+    state = states.get(room.name)
+    if state is None:
+        return room
+    capacity = {
+        key: getattr(state, key)
+        for key in ("admissions_per_second", "total_active_users")
+        if getattr(state, key) is not None
+    }
+    update: dict[str, Any] = {"capacity": room.capacity.model_copy(update=capacity)}
+    if state.mode is not None:
+        update["mode"] = state.mode
+    if state.message is not None:
+        update["page"] = room.page.model_copy(update={"message": state.message or None})
+    return room.model_copy(update=update)
