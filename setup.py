@@ -26,6 +26,7 @@ PURE = frozenset(
     (
         *("controller/settings.py", "controller/snapshot.py", "controller/law/adaptive.py"),
         *("edge/messages/channel.py", "edge/messages/cluster.py", "edge/messages/processes.py"),
+        *("edge/messages/upstream.py", "edge/proxy/server_address.py"),
         *("edge/operations/audit.py", "edge/operations/logs.py"),
         *("edge/decision/premium.py", "edge/proxy/acceptor.py"),
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),

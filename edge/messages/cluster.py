@@ -18,6 +18,7 @@ from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from controller import Summary
+from edge.messages.upstream import ServerNews
 from edge.support.errors import UpstreamError
 
 __all__ = [
@@ -134,7 +135,7 @@ class Echo(Struct, frozen=True, tag=True):
     sent: float
 
 
-ClusterMessage = RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists | RoomStates
+ClusterMessage = RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists | RoomStates | ServerNews
 """What machines send each other. A `Echo` is for the machine itself."""
 
 
@@ -158,7 +159,7 @@ class _Envelope(Struct, frozen=True, array_like=True):
 
 
 _SUMMARY_FIELDS = NodeSummary.__struct_fields__[1:]
-_KINDS = (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, RoomStates, Echo)
+_KINDS = (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, RoomStates, ServerNews, Echo)
 _TYPES = frozenset(kind.__name__ for kind in _KINDS)
 _encoder = Encoder()
 _envelopes = Decoder(_Envelope)

@@ -3,6 +3,7 @@
     supervisor -> worker    Configure           settings, keys, rows of the shared counters, checkpoints; comes first
                             BusState            whether this machine hears the other machines
                             StockKnown          for which rooms the shop reports its stock
+                            ServersState        which servers of the upstream are down
                             Adapt               the parts of their capacities that rooms may use
                             RedemptionAnswer    whether a ticket may be redeemed
                             Drain               stop accepting, finish what is under way, end
@@ -12,6 +13,7 @@
     supervisor -> worker    TicketRedeemedAgain a ticket was redeemed again at another node
     worker -> supervisor    Ready               the worker serves by the newest settings
                             Report              twice a second: the state of the rooms, and their checkpoints
+                            ServerOutcomes      what requests to servers of the upstream met, while some fail
                             RedemptionQuestion  may this ticket be redeemed?
 
 Both processes run the same code, so a message that does not decode is a programming error and ends its reader.
@@ -22,6 +24,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent, TicketRedeemedAgain
+from edge.messages.upstream import ServerOutcomes, ServersState
 
 __all__ = [
     "Adapt",
@@ -163,7 +166,7 @@ class Report(Struct, frozen=True, tag=True):
 
     rooms: dict[str, RoomReport]
     upstream_is_down: bool
-    """The worker's circuit breaker is open."""
+    """No server of the upstream is up."""
     upstream: dict[str, UpstreamSample]
     """By room, for rooms whose capacity follows their upstream."""
 
@@ -172,6 +175,7 @@ ToWorker = (
     Configure
     | BusState
     | StockKnown
+    | ServersState
     | Adapt
     | RedemptionAnswer
     | Drain
@@ -180,4 +184,4 @@ ToWorker = (
     | LimitsSpent
     | TicketRedeemedAgain
 )
-ToSupervisor = Ready | Report | RedemptionQuestion | RoomEvent | NodeSummary | LimitsSpent
+ToSupervisor = Ready | Report | ServerOutcomes | RedemptionQuestion | RoomEvent | NodeSummary | LimitsSpent

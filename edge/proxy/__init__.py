@@ -1,6 +1,6 @@
 """The proxy: HTTP/1.1 from the visitor's socket to the upstream's and back. Imports go one way, upwards in this list.
 
-breaker.py             stops sending to an upstream that fails, for a while
+server_address.py      where a server is, and how a connection to it is opened
 minimum_rate.py        the minimum rate of a body
 body.py                how a body is cut and passed on
 request.py             where a request's head ends and what it means: bytes -> value
@@ -16,12 +16,14 @@ connection_counter.py  connections of each network
 connection_table.py    all visitors' connections and their deadlines
 pending.py             abstract: a request that its connection waits for
 upstream.py            one connection to the upstream; abstract: its user and its owner
-upstream_pool.py       all connections to the upstream, and the requests that wait for one
+upstream_pool.py       all connections to one server, and the requests that wait for one
+upstream_server.py     one server: its connections, whether it is up, what its requests met
+upstreams.py           all servers of the upstream: which one a request goes to
 state.py               what all connections share
 connection.py          a visitor's connection as bytes; abstract: what a pending request may ask of it
 tunnel.py              an upgraded connection: bytes both ways
 upload.py              a request's body on its way to the upstream
-exchange_report.py     what an exchange tells observer, breaker and watcher
+route.py               the way of an exchange to a server, and what it reports
 exchange.py            one forwarded request: both directions, coupled
 deferred.py            a request whose verdict comes later
 client.py              a visitor's connection as requests: heads in, responses out, in order

@@ -8,36 +8,36 @@ What can go wrong, and what the visitor gets:
     no connection, or garbage before the response's head   502
     no connection or no head in time                       504
     the connection ends without a byte of a response       502; the request is sent once more only if that is safe: GET,
-                                                           HEAD or OPTIONS, no body, on a connection used before
+                                                           HEAD or OPTIONS, no body; to another server, or to the
+                                                           same one if the connection was used before
     the response is cut short                              the connection is aborted, so that the response is not taken
                                                            for whole
     the visitor leaves                                     the upstream's connection is aborted, so that it may stop
     the visitor's body breaks its framing                  400; 408 if it is too slow, 413 if it is too large
     the response comes before the body's end               the response, then the connection ends
-    the upstream has failed many times in a row            503 with `Retry-After`, at once (`breaker.py`)
+    no server of the upstream is up                        503 with `Retry-After`, at once (`upstreams.py`)
 
-A connection to the upstream is taken when the request's body was received whole, or when more than
-`body_buffer_bytes` of it have come (`upload.py`). So the edge itself answers
-`Expect: 100-continue`, as nginx does: the upstream would need a connection to say so.
+A request that got no connection was not sent, so it goes to another server, whatever its method.
+
+A connection to the upstream is taken when the request's body was received whole, or when more than `body_buffer_bytes`
+of it have come (`upload.py`). So the edge itself answers `Expect: 100-continue`, as nginx does: the upstream would need
+a connection to say so.
 """
 
 from edge.messages.verdict import Forward
 from edge.proxy.body import Body, BodyFault, EndlessBody, SizedBody
 from edge.proxy.connection import Connection
-from edge.proxy.exchange_report import ExchangeReport
 from edge.proxy.hop_by_hop import asked_for
 from edge.proxy.parsed_head import ForwardMemo, ParsedHead
 from edge.proxy.response import ResponseHead, body_of
 from edge.proxy.response_writer import connection_field, render_again
+from edge.proxy.route import Route
 from edge.proxy.state import ProxyState
 from edge.proxy.tunnel import Tunnel
 from edge.proxy.upload import Upload
 from edge.proxy.upstream import Upstream, UpstreamUser
 
 __all__ = ["Exchange"]
-
-#: Methods that change nothing (RFC 9110, 9.2.1), so it is safe to send such a request again.
-SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class Exchange(UpstreamUser):
@@ -48,15 +48,14 @@ class Exchange(UpstreamUser):
         "_head",
         "_keep_alive",
         "_parsed",
-        "_report",
         "_response_keeps_alive",
+        "_route",
         "_sent",
         "_state",
         "_status",
         "_upload",
         "_upstream",
         "_visitor_fields",
-        "_was_retried",
     )
 
     def __init__(
@@ -69,12 +68,11 @@ class Exchange(UpstreamUser):
         self._forward = forward
         self._head = b"%b%b\r\n" % (memo.upstream_head, memo.upstream_fields)
         self._visitor_fields = memo.visitor_fields
-        self._report = ExchangeReport(state, parsed.context.head, forward.observer)
+        self._route = Route(state, parsed, forward)
         self._upstream: Upstream | None = None
         self._upload: Upload | None = None
         self._has_answered = False
         self._keep_alive = self._response_keeps_alive = False
-        self._was_retried = False
         self._status = 0
         self._sent = 0
         self.is_request_done = parsed.framing.length == 0
@@ -132,13 +130,9 @@ class Exchange(UpstreamUser):
 
     def _acquire(self) -> None:
         """Ask for a connection to the upstream. The deadline includes the wait for a free one."""
-        state = self._state
-        self._connection.deadline = state.now + state.limits.response_s
-        if state.breaker.failures and not state.breaker.allows(state.now):
+        self._connection.deadline = self._state.now + self._state.limits.response_s
+        if not self._route.open(self):
             self.fail(503, "shunned")
-            return
-        self._report.asked()
-        state.pool.acquire(self)
 
     def abandon(self, outcome: str = "abandoned") -> None:
         if not self.is_over:
@@ -207,7 +201,7 @@ class Exchange(UpstreamUser):
         connection.deadline = state.now + state.limits.idle_s
         self._status = response.status
         self._response_keeps_alive = response.keep_alive
-        self._report.answered(response.status)
+        self._route.answered(response.status)
         keep_alive = parsed.framing.keep_alive and self.is_request_done and connection.may_continue
         added = self._visitor_fields
         if response.to_edge:
@@ -251,7 +245,7 @@ class Exchange(UpstreamUser):
         self._status = 101
         self._upstream = None
         self.is_over = True
-        self._report.upgraded()
+        self._route.upgraded()
         transport = upstream.detach()
         early = connection.detach()
         tunnel = Tunnel(state, connection.transport, transport, self._tunnel_closed)
@@ -264,24 +258,38 @@ class Exchange(UpstreamUser):
             tunnel.client_has_finished()
 
     def _tunnel_closed(self, sent: int) -> None:
-        self._report.ended(self._forward.outcome, 101, sent)
+        self._route.ended(self._forward.outcome, 101, sent)
 
     def unanswered(self, *, nothing_came: bool) -> None:
         upstream, self._upstream = self._upstream, None
-        framing = self._parsed.framing
-        is_safe = self._parsed.method in SAFE and framing.length == 0 and not framing.upgrades
-        if upstream is not None and upstream.responses and nothing_came and is_safe and not self._was_retried:
-            self._was_retried = True
-            self._state.pool.acquire(self, fresh=True)
-        else:
-            self.fail(502, "broken")
+        if nothing_came and self._parsed.is_safe:
+            was_used = upstream is not None and upstream.responses > 0
+            if (was_used and self._route.repeat(self)) or self._route.move(self, "broken"):
+                return
+        self.fail(502, "broken")
 
-    def fail(self, status: int, kind: str) -> None:
+    def unconnected(self, status: int, kind: str, reason: str) -> None:
+        if not self._route.move(self, kind, reason):
+            self.fail(status, kind, reason)
+
+    def leave_server(self) -> bool:
+        upstream = self._upstream
+        if self.is_over or self._has_answered or not (upstream is None or self._parsed.is_safe):
+            return False
+        self._upstream = None
+        if self._route.move(self, "timeout"):
+            if upstream is not None:
+                upstream.abort()
+            return True
+        self._upstream = upstream
+        return False
+
+    def fail(self, status: int, kind: str, reason: str = "") -> None:
         if self.is_over:
             return
         state, parsed = self._state, self._parsed
-        self._report.failed(kind)
-        retry_after_s = state.breaker.retry_after_s(state.now) if kind == "shunned" else None
+        self._route.failed(kind, reason)
+        retry_after_s = state.upstreams.retry_after_s() if kind == "shunned" else None
         answer = state.decider.failed(parsed.context.head, status, retry_after_s)
         keep_alive = parsed.framing.keep_alive and self.is_request_done
         self._end(kind, status)
@@ -309,4 +317,4 @@ class Exchange(UpstreamUser):
         if upstream is not None:
             upstream.abort()
         self._upload = None
-        self._report.ended(outcome, status, self._sent)
+        self._route.ended(outcome, status, self._sent)

@@ -16,6 +16,9 @@ from edge.proxy.response_writer import render_again, render_fields
 
 __all__ = ["ForwardMemo", "Framing", "HeadTemplate", "ParsedHead"]
 
+#: Methods that change nothing (RFC 9110, 9.2.1), so it is safe to send such a request again.
+SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+
 
 # The classes here have their `__init__` written out: docs/performance.md.
 @dataclass(slots=True, init=False)
@@ -119,3 +122,8 @@ class ParsedHead:
     @property
     def method(self) -> str:
         return self.context.head.method
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the request may be sent twice: it changes nothing, has no body, and stays HTTP."""
+        return self.context.head.method in SAFE and self.framing.length == 0 and not self.framing.upgrades

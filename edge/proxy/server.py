@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterable
 
 from edge.messages.decider import Decider
+from edge.messages.upstream import ServerOutcomes, ServersState
 from edge.messages.watcher import Watcher
 from edge.proxy.acceptor import Acceptor
 from edge.proxy.client import Client
@@ -29,16 +30,21 @@ class ProxyServer:
         watcher: Watcher,
         clock: Callable[[], float],
         uniform: Callable[[], float],
+        report: Callable[[ServerOutcomes], None] = lambda _: None,
     ) -> None:
-        """`clock` returns wall-clock seconds, `uniform` a random number in [0, 1)."""
+        """`clock` returns wall-clock seconds, `uniform` a random number in [0, 1).
+
+        report(message): called with what requests to the upstream's servers met, for the supervisor, which answers with
+        their state (`use_servers_state`). Without one, every server counts as up.
+        """
         self._acceptor = Acceptor(lambda: Client(self.state))
         self._sweep_timer: asyncio.TimerHandle | None = None
         connections = ConnectionTable(self._acceptor, settings)
-        self.state = ProxyState(settings, decider, watcher, clock, uniform, connections)
+        self.state = ProxyState(settings, decider, watcher, clock, uniform, connections, report)
 
     def __repr__(self) -> str:
         step = "draining" if self.state.is_draining else "serving"
-        return f"<ProxyServer {step}, {self.state.connections!r}, {self.state.pool!r}>"
+        return f"<ProxyServer {step}, {self.state.connections!r}, {self.state.upstreams!r}>"
 
     @property
     def connection_count(self) -> int:
@@ -52,6 +58,10 @@ class ProxyServer:
     def use(self, settings: Settings, decider: Decider) -> None:
         """Serve the next requests by these. Requests under way end as they began."""
         self.state.use(settings, decider)
+
+    def use_servers_state(self, state: ServersState) -> None:
+        """Take in which servers of the upstream are down."""
+        self.state.use_servers_state(state)
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
         """Serve visitors who connect to these bound sockets."""
@@ -83,9 +93,7 @@ class ProxyServer:
         state.is_draining = True
         await self._acceptor.close()
         state.connections.abort()
-        for pool in (*state.retired_pools, state.pool):
-            pool.close()
-            await pool.wait_closed()
+        await state.upstreams.close()
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
             self._sweep_timer = None
@@ -97,7 +105,5 @@ class ProxyServer:
         loop, state = asyncio.get_running_loop(), self.state
         now = state.advance(loop.time())
         state.connections.sweep(now)
-        for pool in (*state.retired_pools, state.pool):
-            pool.sweep(now)
-        state.decider.set_upstream_down(state.breaker.is_open(now))
+        state.upstreams.sweep(now)
         self._sweep_timer = loop.call_later(SWEEP_S, self._sweep)

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from edge.messages.decider import Decider
+from edge.messages.upstream import ServerOutcomes, ServersState
 from edge.messages.watcher import Watcher
-from edge.proxy.breaker import Breaker
 from edge.proxy.connection_table import ConnectionTable
 from edge.proxy.head_cache import HeadCache
 from edge.proxy.limits import ProxyLimits
 from edge.proxy.response_writer import ResponseWriter
-from edge.proxy.upstream_pool import UpstreamPool
+from edge.proxy.upstreams import Upstreams
 from edge.settings.model import Settings
 from edge.support.client_address import TrustedProxies
 
@@ -33,12 +33,13 @@ LAST_WORD_S = 1.0
 
 
 class ProxyState:
-    """`clock` returns wall-clock seconds, `uniform` a random number in [0, 1)."""
+    """`clock` returns wall-clock seconds, `uniform` a random number in [0, 1).
+
+    report(message): called with what requests to the servers met, for the supervisor.
+    """
 
     __slots__ = (
         "_swept_at",
-        "_upstream_settings",
-        "breaker",
         "clock",
         "connections",
         "date",
@@ -48,9 +49,8 @@ class ProxyState:
         "last_word_s",
         "limits",
         "now",
-        "pool",
-        "retired_pools",
         "uniform",
+        "upstreams",
         "watcher",
         "writer",
     )
@@ -67,6 +67,7 @@ class ProxyState:
         clock: Callable[[], float],
         uniform: Callable[[], float],
         connections: ConnectionTable,
+        report: Callable[[ServerOutcomes], None],
     ) -> None:
         self.watcher = watcher
         self.clock = clock
@@ -78,11 +79,7 @@ class ProxyState:
         self.now = 0.0
         self.date = b""
         self._swept_at = 0.0
-        self._upstream_settings = settings.upstream
-        self.pool = UpstreamPool(settings.upstream)
-        self.retired_pools: list[UpstreamPool] = []
-        """Pools of settings from before a reload that exchanges still use."""
-        self.breaker = Breaker(settings.upstream)
+        self.upstreams = Upstreams(settings.upstream, report, uniform)
         self.use(settings, decider)
 
     def use(self, settings: Settings, decider: Decider) -> None:
@@ -92,12 +89,14 @@ class ProxyState:
         self.connections.use(settings)
         # What is cached depends on the settings, so a reload begins with an empty cache.
         self.head_cache = _head_cache(settings, decider)
-        if settings.upstream != self._upstream_settings:
-            self.pool.close()
-            self.retired_pools = [pool for pool in (*self.retired_pools, self.pool) if not pool.is_unused]
-            self._upstream_settings = settings.upstream
-            self.pool = UpstreamPool(settings.upstream)
-            self.breaker = Breaker(settings.upstream)
+        self.upstreams.use(settings.upstream)
+        if self.upstreams.down_since is not None:
+            decider.set_upstream_down(True)
+
+    def use_servers_state(self, state: ServersState) -> None:
+        """Take in which servers of the upstream are down; let the decider know if none is left."""
+        self.upstreams.use_state(state)
+        self.decider.set_upstream_down(self.upstreams.down_since is not None)
 
     def start(self, loop_time: float) -> None:
         """Begin to count the time of the event loop."""
@@ -118,7 +117,9 @@ def _head_cache(settings: Settings, decider: Decider) -> HeadCache:
         TrustedProxies(settings.trusted_proxies),
         max_fields=limits.headers,
         max_target=limits.target_bytes,
-        upstream_host=upstream.url.partition("://")[2].encode() if upstream.host_header == "upstream" else None,
+        upstream_host=upstream.addresses[0].partition("://")[2].encode()
+        if upstream.host_header == "upstream"
+        else None,
         via=None if upstream.via is None else upstream.via.encode(),
         passed=frozenset(name.lower().encode() for name in upstream.pass_client_fields),
     )

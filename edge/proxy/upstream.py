@@ -42,6 +42,14 @@ class UpstreamUser(Pending):
         """A connection is there: send the request."""
 
     @abstractmethod
+    def unconnected(self, status: int, kind: str, reason: str) -> None:
+        """No connection could be made, so nothing was sent."""
+
+    @abstractmethod
+    def leave_server(self) -> bool:
+        """The server went down: send the request to another one if that is safe. Return whether it leaves."""
+
+    @abstractmethod
     def upstream_is_full(self) -> None:
         """The upstream does not take what is written."""
 

@@ -1,17 +1,16 @@
-"""The connections of one worker to the upstream, `max_connections` at most. The most recently used idle one goes first.
+"""The connections of one worker to one server, `max_connections` at most. The most recently used idle one goes first.
 
 A request that finds none waits; the one that has waited longest gets the next. An idle connection is closed after
 `keepalive_seconds`: sooner than the upstream would close it, so that it is not closed under a request.
 """
 
 import asyncio
-import ssl
 from collections import deque
 from contextlib import suppress
-from urllib.parse import urlsplit
 
+from edge.proxy.server_address import ServerAddress, failure_text
 from edge.proxy.upstream import Upstream, UpstreamOwner, UpstreamUser
-from edge.settings.model import UpstreamSettings
+from edge.settings.upstream import UpstreamSettings
 from edge.support.tasks import TaskOwner
 
 __all__ = ["UpstreamPool"]
@@ -21,11 +20,8 @@ STALLED_S = 2.0
 
 
 class UpstreamPool(UpstreamOwner):
-    def __init__(self, settings: UpstreamSettings) -> None:
-        parts = urlsplit(settings.url)
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+    def __init__(self, address: ServerAddress, settings: UpstreamSettings) -> None:
+        self._address = address
         self._settings = settings
         self._idle: deque[Upstream] = deque()
         self._open: set[Upstream] = set()
@@ -37,7 +33,7 @@ class UpstreamPool(UpstreamOwner):
 
     def __repr__(self) -> str:
         return (
-            f"<UpstreamPool {self._settings.url}: {len(self._open)} open, {len(self._idle)} idle,"
+            f"<UpstreamPool {self._address.url}: {len(self._open)} open, {len(self._idle)} idle,"
             f" {self._connecting} connecting, {len(self._waiting)} waiting>"
         )
 
@@ -45,6 +41,21 @@ class UpstreamPool(UpstreamOwner):
     def is_unused(self) -> bool:
         """Whether no request uses the pool or waits for it."""
         return not self._open and not self._connecting and not self._waiting
+
+    @property
+    def load(self) -> int:
+        """Return the number of requests that use the pool or wait for it."""
+        return len(self._open) - len(self._idle) + self._connecting + len(self._waiting)
+
+    def empty(self) -> None:
+        """The server went down: let the requests go that can be sent to another one."""
+        for upstream in list(self._open):
+            if upstream.user is not None:
+                upstream.user.leave_server()
+        for _ in range(len(self._waiting)):
+            user = self._waiting.popleft()
+            if not user.leave_server():
+                self._waiting.append(user)
 
     def acquire(self, user: UpstreamUser, *, fresh: bool = False) -> None:
         """Give the user a connection: now if one is idle, else as soon as one is free or made.
@@ -129,21 +140,19 @@ class UpstreamPool(UpstreamOwner):
 
     async def _make(self, user: UpstreamUser) -> None:
         upstream: Upstream | None = None
-        failure: tuple[int, str] | None = None
+        failure: tuple[int, str, str] | None = None
         try:
             async with asyncio.timeout(self._settings.connect_timeout_seconds):
-                _, upstream = await asyncio.get_running_loop().create_connection(
-                    lambda: Upstream(self), self._host, self._port, ssl=self._tls
-                )
-        except TimeoutError:
-            failure = (504, "timeout")
-        except (OSError, ssl.SSLError):
-            failure = (502, "connect")
+                upstream = await self._address.connect(lambda: Upstream(self))
+        except TimeoutError as fault:
+            failure = (504, "timeout", failure_text(fault))
+        except OSError as fault:
+            failure = (502, "connect", failure_text(fault))
         finally:
             self._connecting -= 1
         if upstream is None:
             if failure is not None and not user.is_over:
-                user.fail(*failure)
+                user.unconnected(*failure)
             self._fill()
         elif upstream.is_closed:
             user.fail(502, "broken")

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from edge.settings.room import RoomSettings
+from edge.settings.upstream import UpstreamSettings
 from edge.settings.values import (
-    ClientField,
     HostName,
     ListenAddress,
     Network,
@@ -27,7 +27,6 @@ from edge.settings.values import (
     RedisUrl,
     Seconds,
     Section,
-    UpstreamUrl,
     VariableName,
 )
 
@@ -97,20 +96,6 @@ class AdminSettings(Section):
                 " that holds it in token_env, or a file of tokens in tokens_file"
             )
         return self
-
-
-class UpstreamSettings(Section):
-    url: UpstreamUrl
-    host_header: Literal["preserve", "upstream"] = "preserve"
-    via: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
-    pass_client_fields: Annotated[tuple[ClientField, ...], Field(strict=False)] = ()
-    connect_timeout_seconds: PositiveSeconds = 5.0
-    response_timeout_seconds: PositiveSeconds = 60.0
-    idle_timeout_seconds: PositiveSeconds = 60.0
-    keepalive_seconds: Seconds = 15.0
-    max_connections: Annotated[int, Field(ge=1, le=65_536)] = 512
-    breaker_failures: Annotated[int, Field(ge=1, le=1_000_000)] | None = 20
-    breaker_seconds: PositiveSeconds = 2.0
 
 
 class ClusterSettings(Section):
@@ -219,14 +204,15 @@ class Settings(Section):
     @model_validator(mode="after")
     def _not_its_own_upstream(self) -> Self:
         """Refuse a loop: an intermediary must not forward to itself (RFC 9110, 7.6)."""
-        target = urlsplit(self.upstream.url)
-        port = target.port or (443 if target.scheme == "https" else 80)
-        for listen in self.listen:
-            own = urlsplit(listen)
-            if own.port == port and _reaches(target.hostname or "", own.hostname or ""):
-                raise ValueError(
-                    f"upstream.url {self.upstream.url} must be the shop's address: the edge itself listens ({listen})"
-                )
+        for address in self.upstream.addresses:
+            target = urlsplit(address)
+            port = target.port or (443 if target.scheme == "https" else 80)
+            for listen in self.listen:
+                own = urlsplit(listen)
+                if own.port == port and _reaches(target.hostname or "", own.hostname or ""):
+                    raise ValueError(
+                        f"upstream {address} must be the shop's address: the edge itself listens ({listen})"
+                    )
         return self
 
     @property

@@ -50,6 +50,10 @@ def _listen_address(text: str) -> str:
 
 
 def _upstream_url(text: str) -> str:
+    if text.startswith("unix:"):
+        if not re.fullmatch(r"unix:///[!-~]{1,99}", text) or text.endswith("/"):
+            raise ValueError(f"must look like unix:///PATH of a socket (at most 100 characters), got {text!r}")
+        return text
     error = ValueError(f"must look like http://HOST:PORT, got {text!r}")
     try:
         parts = urlsplit(text)

@@ -1,6 +1,7 @@
 """Passes messages on between workers, the shop and other machines, and keeps what workers that start later must know.
 
     RoomEvent, NodeSummary, LimitsSpent of a worker ---> the other workers here, and other machines over the bus
+    ServersState of the UpstreamWatch -----------------> all workers here
     RoomEvent, NodeSummary, LimitsSpent, TicketRedeemedAgain
         of another machine ----------------------------> all workers here
     the shop's stock, when it was asked ---------------> all workers here
@@ -25,6 +26,7 @@ from edge.messages.cluster import (
     TicketRedeemedAgain,
 )
 from edge.messages.processes import BusState, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
+from edge.messages.upstream import ServerNews
 from edge.rooms.stock import StockView
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus
@@ -34,7 +36,8 @@ __all__ = ["Relay"]
 
 
 class Relay:
-    """receive_lists(message), receive_rooms(message): called with the lists and room states of other machines."""
+    """receive_lists, receive_rooms, receive_news: called with the lists and room states of other machines, and with what
+    they see of the upstream."""
 
     def __init__(
         self,
@@ -43,12 +46,14 @@ class Relay:
         redemption: RedemptionService,
         receive_lists: Callable[[Lists], None],
         receive_rooms: Callable[[RoomStates], None],
+        receive_news: Callable[[ServerNews], None],
     ) -> None:
         self._handles = handles
         self._bus = bus
         self._redemption = redemption
         self._receive_lists = receive_lists
         self._receive_rooms = receive_rooms
+        self._receive_news = receive_news
         self._stock: dict[str, StockView] = {}
 
     def __repr__(self) -> str:
@@ -124,6 +129,8 @@ class Relay:
                 self._receive_lists(message)
             case RoomStates():
                 self._receive_rooms(message)
+            case ServerNews():
+                self._receive_news(message)
             case TicketRedeemedAgain():
                 self._redemption.receive_redeemed_again(message.room, message.ticket, message.record)
                 self.publish(message)

@@ -3,15 +3,17 @@
     rooms[].stock.path  --GET, every interval_seconds-->  the headers that the shop's other responses carry too
                                                           (`edge/rooms/stock.py`)
 
-The supervisor asks, once for all workers; each machine of a cluster asks for itself. A shop that does not answer
-changes nothing: the line goes on with what was last known. The log says so once, and again when it is over.
+The supervisor asks, once for all workers; each machine of a cluster asks for itself. Of several servers it asks the one
+that answered last, and the next one if that fails. A shop that does not answer changes nothing: the line goes on with
+what was last known. The log says so once, and again when it is over.
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -19,9 +21,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edge.messages.cluster import RoomEvent
 from edge.operations.logs import facts
+from edge.proxy.server_address import tls_context
 from edge.rooms.stock import news_in
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
+from edge.settings.upstream import UpstreamSettings
 
 __all__ = ["StockWatch"]
 
@@ -89,23 +93,33 @@ class StockWatch:
             self._known = {name: is_known for name, is_known in self._known.items() if name in self._faults}
             if settings is None or not watched:
                 continue
-            async with aiohttp.ClientSession(settings.upstream.url) as session, asyncio.TaskGroup() as group:
-                watches = [group.create_task(self._watch(session, room)) for room in watched]
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+                sessions = [await stack.enter_async_context(each) for each in _sessions(settings.upstream)]
+                name = settings.upstream.tls.server_name
+                watches = [group.create_task(self._watch(sessions, room, name)) for room in watched]
                 await self._changed.wait()
                 for watch in watches:
                     watch.cancel()
 
-    async def _watch(self, session: aiohttp.ClientSession, room: RoomSettings) -> None:
+    async def _watch(self, sessions: Sequence[aiohttp.ClientSession], room: RoomSettings, name: str | None) -> None:
+        first = 0
         while True:
-            fault = await self._ask(session, room)
+            fault: str | None = None
+            for step in range(len(sessions)):
+                fault = await self._ask(sessions[(first + step) % len(sessions)], room, name)
+                if fault is None:
+                    first = (first + step) % len(sessions)
+                    break
             self._note(room.name, fault)
             await asyncio.sleep(room.stock.interval_seconds * random.uniform(1 - JITTER, 1 + JITTER))
 
-    async def _ask(self, session: aiohttp.ClientSession, room: RoomSettings) -> str | None:
-        """Ask once; return what went wrong, None if nothing did."""
+    async def _ask(self, session: aiohttp.ClientSession, room: RoomSettings, name: str | None) -> str | None:
+        """Ask once; return what went wrong, None if nothing did. name: of the server, for TLS."""
         timeout = aiohttp.ClientTimeout(total=room.stock.timeout_seconds)
         try:
-            async with session.get(str(room.stock.path), timeout=timeout, allow_redirects=False) as response:
+            async with session.get(
+                str(room.stock.path), timeout=timeout, allow_redirects=False, server_hostname=name
+            ) as response:
                 status, headers = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             return f"{type(fault).__name__}: {fault}".rstrip(": ")
@@ -136,3 +150,16 @@ class StockWatch:
                 fault,
                 extra=facts(room=room),
             )
+
+
+def _sessions(upstream: UpstreamSettings) -> list[aiohttp.ClientSession]:
+    """Return a client for each server."""
+    made = []
+    for url in upstream.addresses:
+        connector: aiohttp.BaseConnector | None = None
+        if url.startswith("unix://"):
+            connector, url = aiohttp.UnixConnector(url.removeprefix("unix://")), "http://localhost"
+        elif url.startswith("https://"):
+            connector = aiohttp.TCPConnector(ssl=tls_context(upstream.tls))
+        made.append(aiohttp.ClientSession(url, connector=connector))
+    return made

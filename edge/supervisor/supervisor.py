@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent
 from edge.messages.processes import Configure, Ready, RedemptionQuestion, Report, ToSupervisor
+from edge.messages.upstream import ServerNews, ServerOutcomes
 from edge.operations.audit import audit, changes
 from edge.operations.logs import facts
 from edge.rooms.clock_steps import ClockSteps
@@ -43,6 +44,7 @@ from edge.supervisor.sockets import address_of, open_sockets
 from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.status import StatusSources
 from edge.supervisor.stock_watch import StockWatch
+from edge.supervisor.upstream_watch import UpstreamWatch
 from edge.supervisor.watchdog import Watchdog
 from edge.supervisor.worker_handle import WorkerHandle
 from edge.supervisor.workers import StopRequest, Workers
@@ -96,7 +98,8 @@ class Supervisor:
         bus, redemption = self._cluster_parts()
         self.lists = ListSync(self._configure_all, bus.send, self.registry)
         self.rooms = RoomControl(self._follow_operators, bus.send, state or StateFolder())
-        self._relay = Relay(self._handles, bus, redemption, self.lists.receive, self.rooms.receive)
+        self._relay = Relay(self._handles, bus, redemption, self.lists.receive, self.rooms.receive, self._receive_news)
+        self._upstream_watch = UpstreamWatch(self._relay.publish, bus.send, self.registry)
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
@@ -153,7 +156,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGUSR2, self._workers.ask_replace)
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as self.metrics_folder:
             async with asyncio.TaskGroup() as group:
-                parts = (self._stock_watch, self._adaptation, self._relay, self.lists, self.rooms)
+                parts = (self._stock_watch, self._upstream_watch, self._adaptation, self._relay, self.lists, self.rooms)
                 helpers = [group.create_task(part.run()) for part in parts]
                 await self._workers.run(
                     self.metrics_folder,
@@ -196,6 +199,7 @@ class Supervisor:
         return {
             "ready": self.is_ready,
             "time": now,
+            "upstream": self._upstream_watch.status(),
             "nodes": [handle.status(now) for handle in self._handles],
             "rooms": [self._status.room(room.name, in_force) for room in in_force.rooms],
         }
@@ -218,6 +222,7 @@ class Supervisor:
         self._watchdog.set_patience(self.settings.worker_stall_seconds)
         in_force = self._in_force()
         self._stock_watch.use(in_force)
+        self._upstream_watch.use(in_force)
         self._adaptation.use(in_force)
 
     def _assign_counter_rows(self) -> None:
@@ -246,6 +251,10 @@ class Supervisor:
             )
         )
         self._relay.send_state(handle)
+        handle.send(self._upstream_watch.state)
+
+    def _receive_news(self, news: ServerNews) -> None:
+        self._upstream_watch.receive_news(news)
 
     def _receive(self, message: ToSupervisor, handle: WorkerHandle) -> None:
         """Act on a worker's message."""
@@ -260,6 +269,8 @@ class Supervisor:
                 self._adaptation.receive(message, time.monotonic())
             case RoomEvent() | NodeSummary() | LimitsSpent():
                 self._relay.receive_worker(message, handle)
+            case ServerOutcomes():
+                self._upstream_watch.receive(message)
             case RedemptionQuestion():
                 self._relay.receive_question(message, handle)
             case _:

@@ -27,6 +27,7 @@ from edge.messages.processes import (
     ToSupervisor,
     ToWorker,
 )
+from edge.messages.upstream import ServersState
 from edge.operations.access_log import AccessLog
 from edge.operations.logs import facts
 from edge.operations.metrics import Metrics
@@ -144,11 +145,8 @@ class Node:
                     serving.charge(message, time.time())
                 case Adapt():
                     scale(serving.rooms, message.factors)
-                case BusState():
-                    self._receive_bus_state(message.is_up)
-                case StockKnown():
-                    self._process.dependencies.note_stock(message.by_room)
-                    note_missing(serving.rooms, self._process.dependencies)
+                case BusState() | StockKnown() | ServersState():
+                    self._receive_dependency(message)
                 case Drain():
                     await self._receive_drain(message)
                 case _:
@@ -164,11 +162,21 @@ class Node:
         self._process.proxy.use(settings, self._serving.pipeline)
         before.pipeline.answer_parked(time.time())
 
-    def _receive_bus_state(self, is_up: bool) -> None:
-        self._process.dependencies.note_redis(is_up=is_up)
-        if self._serving.heartbeat is not None:
-            self._serving.heartbeat.set_connected(is_up)
-        note_missing(self._serving.rooms, self._process.dependencies)
+    def _receive_dependency(self, message: BusState | StockKnown | ServersState) -> None:
+        """Take in whether something that rooms depend on is there."""
+        process, serving = self._process, self._serving
+        match message:
+            case ServersState():
+                process.proxy.use_servers_state(message)
+            case StockKnown():
+                process.dependencies.note_stock(message.by_room)
+            case BusState():
+                process.dependencies.note_redis(is_up=message.is_up)
+                if serving.heartbeat is not None:
+                    serving.heartbeat.set_connected(message.is_up)
+            case _:
+                assert_never(message)
+        note_missing(serving.rooms, process.dependencies)
 
     async def _receive_drain(self, message: Drain) -> None:
         if not self._draining.is_set():

@@ -81,7 +81,7 @@ class Composition:
             self._channel,
             self._metrics,
             access,
-            ProxyServer(settings, serving.pipeline, access, time.time, chance.random),
+            ProxyServer(settings, serving.pipeline, access, time.time, chance.random, self._channel.send),
             self._clock_steps,
             self._dependencies,
             self._reporter,

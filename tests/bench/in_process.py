@@ -99,7 +99,7 @@ class Node:
 
     def _connect_shop(self) -> None:
         """Put one idle connection into the pool. The shop answers at once, so no second one is needed."""
-        pool, transport = self.proxy.state.pool, Shop()
+        pool, transport = self.proxy.state.upstreams.servers[0].pool, Shop()
         transport.upstream = upstream = Upstream(pool)
         upstream.connection_made(transport)  # type: ignore[arg-type]
         pool._open.add(upstream)

@@ -15,19 +15,24 @@ from typing import Any
 
 import pytest
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
 from edge.messages.head import RequestHead
+from edge.messages.upstream import ServersState
 from edge.messages.watcher import Watcher
 from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
 from edge.rooms.redemption import RedemptionClient
 from edge.rooms.table import build_rooms
 from edge.settings.loading import parse_settings
+from edge.settings.model import Settings
 from edge.shield.shield import Shield
 from edge.supervisor.sockets import open_sockets
+from edge.supervisor.upstream_watch import UpstreamWatch
 from edge.support.shared_counters import SharedCounters, create_counters_file
+from edge.support.tasks import TaskOwner
 from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
@@ -189,6 +194,9 @@ class Edge:
     stack: AsyncExitStack
     queue: socket.socket
     """A duplicate of the listener, so that connections in the queue survive the server, as under a supervisor."""
+    use_servers_state: Callable[[ServersState], None]
+    reload: Callable[[str], None]
+    """reload(upstream_settings)"""
 
     async def connect(self) -> Visitor:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**22)
@@ -221,7 +229,7 @@ EdgeInFrontOf = Callable[..., Awaitable[Edge]]
 SETTINGS = """
 listen: ["tcp://127.0.0.1:0"]
 secret_keys_env: KEYS
-upstream: {url: "%s", %s}
+upstream: {%s}
 %s
 rooms:
   - name: checkout
@@ -239,7 +247,10 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
 
 @pytest.fixture
 async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
-    """edge_in_front_of(upstream, upstream_settings='...', settings='...', rate=admissions a second) -> Edge"""
+    """edge_in_front_of(upstream, upstream_settings='...', settings='...', rate=admissions a second) -> Edge
+
+    is_watched: the upstream is watched as by a supervisor, so it can go down.
+    """
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -249,9 +260,15 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
             rate: float = 1e5,
             room: str = "",
             redemption: RedemptionClient | None = None,
+            is_watched: bool = False,
         ) -> Edge:
-            text = SETTINGS % (upstream.url, upstream_settings, settings, rate)
-            parsed = parse_settings(text + (f"    {room}\n" if room else ""))
+            def parse(upstream_settings: str) -> Settings:
+                has_address = upstream_settings.startswith(("url:", "servers:"))
+                address = "" if has_address else f'url: "{upstream.url}", '
+                text = SETTINGS % (address + upstream_settings, settings, rate)
+                return parse_settings(text + (f"    {room}\n" if room else ""))
+
+            parsed = parse(upstream_settings)
             counters = SharedCounters(create_counters_file(1), 1)
             assets = Assets.load()
             now = time.time()
@@ -268,13 +285,27 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
                 redemption=redemption,
             )
             recorder = Recorder()
-            server = ProxyServer(parsed, pipeline, recorder, time.time, random.random)
+            watch = UpstreamWatch(lambda state: server.use_servers_state(state), lambda _: None, CollectorRegistry())
+            server = ProxyServer(parsed, pipeline, recorder, time.time, random.random, watch.receive)
+            if is_watched:
+                watch.use(parsed)
+                owner = TaskOwner()
+                owner.start(watch.run(), "watch")
+                stack.push_async_callback(owner.close)
             ((listener,),) = open_sockets(parsed.listen, 1)
             queue = stack.enter_context(listener.dup())
             queue.setblocking(False)
             await server.listen([listener])
             stack.push_async_callback(server.close)
-            return Edge(queue.getsockname()[1], server.drain, recorder.outcomes, stack, queue)
+            return Edge(
+                queue.getsockname()[1],
+                server.drain,
+                recorder.outcomes,
+                stack,
+                queue,
+                server.use_servers_state,
+                lambda text: server.use(parse(text), pipeline),
+            )
 
         yield start
 

@@ -17,8 +17,8 @@ from edge.supervisor.supervisor import NEEDS_RESTART
 from edge.support.errors import ConfigurationError
 
 REFERENCE = Path(__file__).parents[3] / "configs" / "reference.yaml"
-#: Exactly one of the two is required, so the reference shows a value for one.
-ONE_OF = ("secret_keys_env", "secret_keys_file")
+#: One of several keys is required, so the reference shows a value for one.
+ONE_OF = ("secret_keys_env", "secret_keys_file", "upstream.url")
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
@@ -161,6 +161,26 @@ def test_the_smallest_settings_have_no_faults():
         ({"upstream": {"url": "http://shop/path"}}, "upstream.url", "scheme, host and port only"),
         ({"upstream": {"url": "http://a:b@shop"}}, "upstream.url", "scheme, host and port only"),
         ({"upstream": {"url": "http://shop", "connect_timeout_seconds": 0}}, "upstream.connect_timeout_seconds", "> 0"),
+        ({"upstream": {}}, "upstream", "exactly one of url and servers"),
+        ({"upstream": {"url": "http://a", "servers": ["http://b"]}}, "upstream", "exactly one of url and servers"),
+        ({"upstream": {"servers": ["http://a", "http://a"]}}, "upstream", "twice"),
+        ({"upstream": {"servers": ["http://a", "b"]}}, "upstream.servers[1]", "must look like http://HOST:PORT"),
+        ({"upstream": {"servers": ["unix://shop.sock"]}}, "upstream.servers[0]", "must look like unix:///PATH"),
+        ({"upstream": {"url": "unix:///run/" + "x" * 200}}, "upstream.url", "at most 100 characters"),
+        ({"upstream": {"url": "unix:///run/s", "host_header": "upstream"}}, "upstream", "a single server with a host"),
+        (
+            {"upstream": {"servers": ["http://a", "http://b"], "host_header": "upstream"}},
+            "upstream",
+            "a single server with a host",
+        ),
+        ({"upstream": {"url": "https://a", "tls": {"client_key": "k.pem"}}}, "upstream.tls", "client_certificate"),
+        ({"upstream": {"url": "http://a", "health": {"path": "health"}}}, "upstream.health.path", "must be a path"),
+        (
+            {"upstream": {"url": "http://a", "health": {"interval_seconds": 0}}},
+            "upstream.health.interval_seconds",
+            ">=",
+        ),
+        ({"upstream": {"url": "http://a", "balance": "random"}}, "upstream.balance", "'round_robin'"),
         ({"upstream": {"url": "http://s", "host_header": "x"}}, "upstream.host_header", "'preserve' or 'upstream'"),
         ({"trusted_proxies": ["10.0.0.0/33"]}, "trusted_proxies[0]", "CIDR"),
         ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies[0]", "host bits"),

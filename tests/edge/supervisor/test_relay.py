@@ -17,6 +17,7 @@ from edge.messages.cluster import (
     TicketRedeemedAgain,
 )
 from edge.messages.processes import BusState, RedemptionQuestion, StockKnown, ToWorker
+from edge.messages.upstream import ServerNews
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus
 from edge.supervisor.relay import Relay
@@ -67,7 +68,8 @@ class Machine:
         self.rooms: list[RoomStates] = []
         self.one, self.two = self.handles = [RecordingHandle(0), RecordingHandle(1)]
         redemption = RedemptionService(None, None, "test", CollectorRegistry())
-        self.relay = Relay(self.handles, self.bus, redemption, self.lists.append, self.rooms.append)
+        self.news: list[ServerNews] = []
+        self.relay = Relay(self.handles, self.bus, redemption, self.lists.append, self.rooms.append, self.news.append)
 
     @property
     def sent(self) -> tuple[list[ToWorker], list[ToWorker], list[ClusterMessage]]:
