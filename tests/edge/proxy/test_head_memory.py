@@ -83,7 +83,7 @@ class Bench:
     def __init__(self, most: int) -> None:
         self.decider = ScriptedDecider()
         clock = itertools.count(1000.0)
-        self.settings = settings = parse_settings(SETTINGS % ("http://127.0.0.1:1", "", "", 1))
+        self.settings = settings = parse_settings(SETTINGS % ('url: "http://127.0.0.1:1"', "", 1))
         self.proxy = ProxyServer(settings, self.decider, Recorder(), lambda: next(clock), lambda: 0.5)
         self.proxy.state.head_cache.heads = HeadMemory(most, longest=4096 if most else 0)
 
