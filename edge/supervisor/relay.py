@@ -36,8 +36,8 @@ __all__ = ["Relay"]
 
 
 class Relay:
-    """receive_lists, receive_rooms, receive_news: called with the lists and room states of other machines, and with what
-    they see of the upstream."""
+    """receive_lists, receive_rooms, receive_news: called with the lists and the room states of other machines, and with
+    what they see of the upstream."""
 
     def __init__(
         self,
