@@ -35,6 +35,7 @@ class GateSnapshot:
     polled: int
     wasted: float  # tokens lost because no visitor took them in time
     is_closed: bool  # the capacity is 0
+    is_frozen: bool  # the line stands still, for whatever reason
 
 
 def snapshot_of(
@@ -46,6 +47,7 @@ def snapshot_of(
     admitted: RateMeter,
     terms: PiTerms,
     is_closed: bool,
+    is_frozen: bool,
 ) -> GateSnapshot:
     """Return the picture of a gate with these parts."""
     line = view.line
@@ -57,10 +59,10 @@ def snapshot_of(
         threshold=threshold,
         bucket_level=bucket.level(now),
         bucket_depth=bucket.depth,
-        admissions_per_second=bucket.rate,
+        admissions_per_second=0.0 if is_closed else bucket.rate,
         waiting=round(waiting),
         waiting_room=round(waiting / view.sample),
-        eta_last_s=waiting / view.flow if view.flow > 0.0 else None,
+        eta_last_s=None if is_frozen else waiting / view.flow,
         polls_per_s=budget.polls.rate,
         arrivals_per_s=budget.arrivals.rate,
         admitted_per_s=admitted.rate,
@@ -72,4 +74,5 @@ def snapshot_of(
         polled=budget.polls.total + budget.polls.count,
         wasted=bucket.overflowed,
         is_closed=is_closed,
+        is_frozen=is_frozen,
     )

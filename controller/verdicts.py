@@ -19,7 +19,7 @@ class Wait:
     """The visitor polls again in `poll_after_s` seconds.
 
     position: estimated position in the whole line over all nodes, 1 = next. None while it cannot be told.
-    eta_p50_s, eta_p90_s: seconds until admission, median and 90th percentile. None while the capacity is 0.
+    eta_p50_s, eta_p90_s: seconds until admission, median and 90th percentile. None while the line stands still.
     """
 
     poll_after_s: float

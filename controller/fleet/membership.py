@@ -5,6 +5,10 @@
 
 With news of others the membership has a `JoinedView` of the line; without it, for `TTL_S`, none. Times are of the
 gate's monotone clock unless said otherwise.
+
+A node that is silent for SILENT_S, or says that it stands still, cannot admit its visitors. To go on without them would
+let the others' visitors overtake them, so the others wait: for WAIT_MOST_S at most, and only if AWAITED of the room's
+polls or more reach such nodes. A silent node is forgotten after `TTL_S`. A node that ends says so; nobody waits for it.
 """
 
 from collections import deque
@@ -16,7 +20,8 @@ from typing import Final
 from controller.fleet.far_line import FarLine
 from controller.fleet.joined import JoinedView
 from controller.fleet.shared_bucket import SharedBucket
-from controller.fleet.summary import HEARTBEAT_S, PROFILE_BEATS, TTL_S, Share, Summary, shares
+from controller.fleet.summary import HEARTBEAT_S, MAX_LEASES, PROFILE_BEATS, SILENT_S, TTL_S, Share, Summary, shares
+from controller.line.leases import BIN_S
 from controller.line.line import Line
 from controller.line.stall_guard import LATE_S
 from controller.settings import GateSettings
@@ -24,6 +29,8 @@ from controller.settings import GateSettings
 __all__ = ["Membership", "Part"]
 
 KEPT: Final = 3  # summaries of each node: shares are those of one heartbeat, the same for all nodes
+WAIT_MOST_S: Final = 6.0
+AWAITED: Final = 1 / 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,8 @@ class Membership:
     """Of one gate and its line."""
 
     __slots__ = (
-        "_agreed_at", "_awake_at", "_far", "_heard", "_line", "_profiles", "_since", "heard_at", "shared", "view",
+        "_agreed_at", "_awake_at", "_far", "_heard", "_line", "_node", "_profiles", "_received_at", "_since",
+        "_waited_s", "heard_at", "shared", "view",
     )  # fmt: skip
 
     def __init__(self, line: Line) -> None:
@@ -54,6 +62,9 @@ class Membership:
         self._since = -inf  # when this node joined
         self._awake_at = inf
         self._agreed_at = -inf
+        self._node = ""
+        self._received_at = inf  # when it observed the fleet last
+        self._waited_s = 0.0  # for nodes that are silent or stand still, since all of them went on
         self.heard_at = -inf  # when it last heard of another node
         self.shared = SharedBucket()
         self.view: JoinedView | None = None  # only while joined
@@ -71,12 +82,15 @@ class Membership:
         level: float,
         rate: float,
         integral: float,
+        is_still: bool = False,
     ) -> Summary:
         """Return this node's news since the last call. now: wall clock. level, rate: of its bucket, in admissions."""
         leases, admitted = ((), ()) if self.view is None else self.view.news(clock)
         profile = self._line.profile() if beat % PROFILE_BEATS == 0 else ()
         waiting = self._line.waiting()
-        return Summary(node, beat, now, polls_per_s, level, rate, waiting, leases, admitted, profile, integral)
+        return Summary(
+            node, beat, now, polls_per_s, level, rate, waiting, leases, admitted, profile, integral, is_still
+        )
 
     def receive(
         self,
@@ -94,9 +108,13 @@ class Membership:
         visitors the shared front should hold. own: tokens in this node's bucket.
         """
         self.wake(clock)
+        self._slept(clock - self._received_at - LATE_S)  # the same if it runs and cannot hear
+        self._node, self._received_at = node, clock
         news = list(summaries)
         for summary in news:
             self._heard.setdefault(summary.node, deque(maxlen=KEPT)).append((summary, clock))
+            if summary.is_last:
+                del self._heard[summary.node]
         self._heard = {name: heard for name, heard in self._heard.items() if clock - heard[-1][1] <= TTL_S}
         if node not in self._heard or len(self._heard) < 2:
             return None
@@ -106,6 +124,7 @@ class Membership:
         if self.view is None:
             self._since = clock
             self.view = JoinedView(self._line, self.shared, self._far)
+            self._tell_own(self.view, zone)
         self._learn(self.view, node, news, last, zone, clock - now)
         room = s.room_rate
         if clock - self._since < TTL_S:  # a node that was not heard yet may be there, with an even share
@@ -126,6 +145,39 @@ class Membership:
         """Note that this node runs. That it heard nothing while it stood still says nothing about the other nodes."""
         asleep_s = clock - self._awake_at - LATE_S
         self._awake_at = clock
+        self._slept(asleep_s)
+        if asleep_s > 0.0:
+            self._received_at += asleep_s
+
+    def is_silent(self, clock: float) -> bool:
+        """Return whether nodes are silent whose visitors are a part of the line that counts."""
+        return self.view is not None and self._away(clock, is_still=False) >= AWAITED
+
+    def is_awaiting(self, clock: float) -> bool:
+        """Return whether this node waits for nodes that are silent or stand still."""
+        if self.view is None:
+            return False
+        is_away = self._away(clock, is_still=True) >= AWAITED
+        if not is_away:
+            self._waited_s = 0.0
+        return is_away and self._waited_s < WAIT_MOST_S
+
+    def wait(self, dt: float) -> None:
+        """Count a control step of `dt` seconds in which only other nodes are a reason to stand still."""
+        self._waited_s += dt
+
+    def _away(self, clock: float, *, is_still: bool) -> float:
+        """Return the part of the room's polls that reaches nodes which are silent or, if is_still, stand still."""
+        polls = away = 0.0
+        for name, heard in self._heard.items():
+            summary, at = heard[-1]
+            polls += summary.polls_per_s
+            if name != self._node and (clock - at > SILENT_S or (is_still and summary.is_still)):
+                away += summary.polls_per_s
+        return away / polls if polls > 0.0 else 0.0
+
+    def _slept(self, asleep_s: float) -> None:
+        """Do not count a time in which nothing could be heard."""
         if asleep_s > 0.0:
             self.heard_at += asleep_s
             for name, heard in self._heard.items():
@@ -137,7 +189,17 @@ class Membership:
             return False
         self.view = None
         self.shared = SharedBucket()
+        self._heard.clear()
         return True
+
+    def _tell_own(self, view: JoinedView, zone: float) -> None:
+        """Begin the shared front with this node's own leases, and tell the others of them."""
+        book, fresh = self._line.book, self._line.fresh
+        for k in range(min(len(book), int(zone), MAX_LEASES)):
+            first_seen = book.nth(k)
+            if first_seen is None:
+                return
+            view.tell(first_seen, book.starts_at(book.find(first_seen)) + BIN_S, first_seen in fresh)
 
     def _learn(
         self,

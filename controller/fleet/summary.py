@@ -27,7 +27,8 @@ from typing import Final
 
 HEARTBEAT_S: Final = 0.2  # shorter makes the shared front more exact and costs messages; the law is tuned for this
 NEWS_S: Final = 0.4  # a heartbeat and its delay
-TTL_S: Final = 3.0
+TTL_S: Final = 6.0  # a node that is silent for longer is forgotten
+SILENT_S: Final = 1.0  # a node that is silent for longer stands still: five heartbeats
 TAU_S: Final = 0.8  # a gain of 1/4 a heartbeat with a delay of one: no overshoot
 EVEN: Final = 0.05  # share of the capacity that is divided evenly, so that a node without polls can start
 PROFILE_BEATS: Final = 5  # heartbeats between two profiles of a node's list
@@ -49,6 +50,8 @@ class Summary:
     admitted: tuple[float, ...]  # first_seen of those admitted
     profile: tuple[float, ...] = ()  # its list in quantiles, every PROFILE_BEATS heartbeats; see far_line.py
     integral: float = 0.0  # of its law, seconds: all nodes should agree on it
+    is_still: bool = False  # it has reasons of its own to admit nobody
+    is_last: bool = False  # the node ends: its visitors come to the others
 
 
 @dataclass(frozen=True, slots=True)

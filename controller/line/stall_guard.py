@@ -1,7 +1,8 @@
 """Notices that nobody at all polls: this node stood still, or the network did. The line has not left.
 
     missing  = leases that have run out since the last poll
-    stalled  : missing >= SURE, more than chance explains, until the next poll; or the control step is late
+    stalled  : missing >= SURE, more than chance explains, until the next poll; or the control step is late; or joined
+               nodes are silent, whose visitors cannot poll either
     behind  += dt                   while stalled and for as long again: clients try later and later; at most MOST_S
     behind  -= CATCH_UP * dt        otherwise
     leases run out at  clock - behind
@@ -40,10 +41,10 @@ class StallGuard:
     def __repr__(self) -> str:
         return f"<StallGuard {self.behind_s:.1f} s behind>"
 
-    def step(self, dt: float, polls: int, book: Leases, clock: float) -> bool:
+    def step(self, dt: float, polls: int, book: Leases, clock: float, is_silent: bool = False) -> bool:
         """Return whether nothing can be learnt from the polls of this step.
 
-        polls: since the last step. clock: monotone, the one of the book.
+        polls: since the last step. clock: monotone, the one of the book. is_silent: joined nodes are silent.
         """
         if polls:
             self._missing, self._silent_s = 0, 0.0
@@ -51,7 +52,7 @@ class StallGuard:
             self._silent_s += dt
             if self._missing < SURE:
                 self._missing += book.overdue(clock - self.behind_s)
-        is_stalled = self._missing >= SURE or (dt > LATE_S and len(book) > 0)
+        is_stalled = self._missing >= SURE or is_silent or (dt > LATE_S and len(book) > 0)
         self.owed_s = min(self.owed_s + dt, MOST_S) if is_stalled else max(0.0, self.owed_s - dt)
         if self.owed_s > 0.0:
             self.behind_s = min(self.behind_s + dt, MOST_S)

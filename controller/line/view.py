@@ -52,7 +52,7 @@ class LineView(ABC):
         self.line = line
         self.tuning = tuning
         self.sample = 1.0  # visitors of the counted list to one of the room's
-        self.flow = 0.0  # visitors a second of the counted list who pass the front; 0: nobody is admitted
+        self.flow = 0.0  # visitors a second of the counted list who pass the front, or will when a standstill is over
         self.lead_s = 0.0  # a called visitor is admitted within it
         self.doubt_s = DOUBT_S
         #: For a first_seen up to it, `ahead` is the rank in the book and P90 is eta + DOUBT_SHARE * eta + doubt_s.
@@ -82,10 +82,10 @@ class LineView(ABC):
         """
         self.shared_eta_s = self.zone_eta_s(longest_s)
         flow = self.measure(s)
-        if vacancies_per_s < inf and flow > 0.0:
+        if vacancies_per_s < inf:
             flow = min(flow, max(vacancies_per_s * flow / s.admissions_per_second, LEAST_FLOW * flow))
-        self.flow = flow if s.admissions_per_second > 0.0 else 0.0
-        self.doubt_s = max(DOUBT_S, DOUBT_TURNS * self.sample / flow) if flow > 0.0 else DOUBT_S
+        self.flow = flow
+        self.doubt_s = max(DOUBT_S, DOUBT_TURNS * self.sample / flow)
         self.lead_s = self.tuning.lead_s(late_s)
 
     def zone_eta_s(self, longest_s: float) -> float:  # noqa: ARG002
@@ -99,10 +99,6 @@ class LineView(ABC):
     def nth(self, count: float) -> float | None:
         """Return the first_seen with `count` expected visitors before it, or None beyond the end."""
         return self.line.nth(count)
-
-    def position(self, first_seen: float) -> int:
-        """Return the position in the whole line, while nobody is admitted."""
-        return int(self.ahead(first_seen) / self.sample) + 1
 
     def estimate(self, first_seen: float, calls: Thresholds) -> tuple[int, float]:
         """Return the position in the whole line and the ETA, which is negative for visitors called long ago."""
@@ -132,9 +128,12 @@ class LineView(ABC):
     def tell(self, first_seen: float, due: float, is_first: bool) -> None:  # noqa: B027 (most modes tell nobody)
         """Tell other nodes of a lease near the front."""
 
-    def watch(self, guard: StallGuard, dt: float, polls: int, clock: float) -> bool:
-        """Return whether nothing can be learnt from the polls of this control step."""
-        return guard.step(dt, polls, self.line.book, clock)
+    def watch(self, guard: StallGuard, dt: float, polls: int, clock: float, is_silent: bool) -> bool:
+        """Return whether nothing can be learnt from the polls of this control step.
+
+        is_silent: other nodes are silent whose visitors may be in the line.
+        """
+        return guard.step(dt, polls, self.line.book, clock, is_silent)
 
     def delayed_s(self, guard: StallGuard) -> float:
         """Return how much later this node's own leases end, because nobody could poll."""

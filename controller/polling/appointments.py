@@ -26,7 +26,6 @@ PARKED_BELOW: Final = 0.9  # of it: the rest is for the error of the estimate
 SAMPLED_PARKED_BELOW: Final = 1.8
 FROM_FAR: Final = 3  # power of `want`: how far back a node looks that few visitors poll
 PARKED_MOST_S: Final = 5.0  # every client, and every proxy in between, waits for ten seconds at least
-CALM_POLL_S: Final = 5.0  # while the room is closed
 
 
 def exact_appointment(eta_s: float, min_s: float, far_s: float) -> float:
@@ -98,9 +97,3 @@ def parking(s: GateSettings, below: float = PARKED_BELOW, want: float = 1.0) -> 
     usual_s = min(PARKED * s.poll_min_s, PARKED_MOST_S)
     below_s = below * usual_s
     return Parking(min(usual_s * want, PARKED_MOST_S), below_s, below_s * want**FROM_FAR)
-
-
-def calm(s: GateSettings, stretch: float, u: float) -> float:
-    """Return the appointment of any visitor while nobody can be admitted. stretch: of the longest interval."""
-    stretched_by_s = s.poll_max_s * (stretch - 1.0)
-    return (min(max(CALM_POLL_S, s.poll_min_s), s.poll_max_s) + stretched_by_s) * (0.8 + 0.4 * u)

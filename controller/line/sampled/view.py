@@ -64,7 +64,7 @@ class SampledView(LineView):
     def measure(self, s: GateSettings) -> float:
         self.sample = self.line.traffic.share
         flow = self.sample * s.room_rate
-        self._want = max(1.0, s.admissions_per_second / flow) if flow > 0.0 else 1.0
+        self._want = max(1.0, s.admissions_per_second / flow)
         return flow
 
     def estimate(self, first_seen: float, calls: Thresholds) -> tuple[int, float]:
@@ -103,14 +103,14 @@ class SampledView(LineView):
     def parking(self, s: GateSettings) -> Parking:
         return parking(s, SAMPLED_PARKED_BELOW, self._want)
 
-    def watch(self, guard: StallGuard, dt: float, polls: int, clock: float) -> bool:  # noqa: ARG002
+    def watch(self, guard: StallGuard, dt: float, polls: int, clock: float, is_silent: bool) -> bool:  # noqa: ARG002
         """A silence here says nothing: the visitors may poll other nodes."""
         guard.clear()
         return False
 
     def survey(self, s: GateSettings, threshold: float, longest_s: float, now: float, age_s: float) -> None:
         """Bring the estimator up to date. A node that has just joined does not know the line yet."""
-        if self.flow <= 0.0 or age_s <= longest_s + SETTLE_S:
+        if age_s <= longest_s + SETTLE_S:
             return
         line, front = self.line, min(threshold, now)
         youngest = now - SETTLE_S

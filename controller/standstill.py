@@ -1,0 +1,64 @@
+"""Standstill: the line freezes, and goes on in order. One mechanism, whatever the reason.
+
+    reasons     the capacity is 0; the shell holds the gate (a dependency is missing, no unit is free, an operator says
+                so); other joined nodes are silent or stand still (`Membership.is_awaiting`)
+
+    frozen      nobody is called; the bucket gains no token; the law and the rates of admissions stand still
+    goes on     visitors poll, and leases end as was promised; appointments, places and margins are those of a line that
+                goes on in this moment, so that every visitor is back by their turn; newcomers stand behind
+    thaw        the law calls as it did before. The bucket holds what it held, and at most HALF of its depth: then
+                nothing is about to overflow, and the law does not call visitors from further back to prevent it. The
+                burst of a quiet time before is gone
+
+While the capacity is 0 the gate plans with the last one, or with GUESSED_PER_S of the room if it had none.
+"""
+
+from dataclasses import replace
+from math import inf
+from typing import Final
+
+from controller.law.bucket import LeakyBucket
+from controller.law.sample import Thresholds
+from controller.settings import GateSettings
+
+__all__ = ["STILL", "Standstill"]
+
+HALF: Final = 0.5
+GUESSED_PER_S: Final = 20.0
+#: While frozen.
+STILL: Final = Thresholds(-inf, -inf)
+
+
+class Standstill:
+    """Of one gate. settings: those that it begins with."""
+
+    __slots__ = ("is_frozen", "is_held", "plan")
+
+    def __init__(self, settings: GateSettings) -> None:
+        guessed = GUESSED_PER_S / settings.nodes
+        self.plan = replace(settings, admissions_per_second=guessed, room_admissions_per_second=GUESSED_PER_S)
+        """The settings, with the capacity that holds when the line goes on."""
+        self.use(settings)
+        self.is_held = False
+        """The shell holds the gate."""
+        self.is_frozen = False
+
+    def __repr__(self) -> str:
+        return f"<Standstill {'frozen' if self.is_frozen else 'over'}>"
+
+    def use(self, settings: GateSettings) -> None:
+        """Plan with these settings from now on."""
+        room = settings.room_rate
+        if settings.admissions_per_second > 0.0:
+            self.plan = settings
+        elif room > 0.0:
+            self.plan = replace(settings, admissions_per_second=room / settings.nodes)
+        else:
+            part = self.plan.room_rate / settings.nodes
+            self.plan = replace(settings, admissions_per_second=part, room_admissions_per_second=self.plan.room_rate)
+
+    def most_tokens(self, bucket: LeakyBucket, *, is_joined: bool, is_open: bool) -> float:
+        """Return how many tokens the bucket may hold when the line goes on. is_open: nobody waited when it froze."""
+        if not is_open:
+            return max(1.0, HALF * bucket.depth)
+        return 1.0 + (self.plan.cushion_at(bucket.rate) if is_joined else 0.0)
