@@ -93,8 +93,8 @@ class GateControl:
 
     @property
     def threshold(self) -> float:
-        """Visitors with a first_seen up to it may try the bucket. Infinite while nobody waits, -inf while frozen."""
-        return self._thresholds.threshold
+        """Visitors with a first_seen up to it may try the bucket, unless frozen. Infinite while nobody waits."""
+        return self._calls.threshold
 
     def tick(self, now: float) -> None:
         """Take the control step. Any interval works, also 0 and a negative one."""
@@ -201,10 +201,11 @@ class GateControl:
                 bucket.stop(now)
                 still.is_frozen, self._thresholds = True, STILL
         elif still.is_frozen:
-            bucket.go(now, still.most_tokens(bucket, is_joined=self._fleet.view is not None, is_open=self._calls is OPEN))
+            is_open = self._calls is OPEN  # nobody waited when the line froze
+            bucket.go(now, still.most_tokens(bucket, is_joined=self._fleet.view is not None, is_open=is_open))
             still.is_frozen, self._thresholds = False, self._calls
             self._renew()
-            if self._clock.now >= self._cold_until:
+            if is_open:
                 self._call(now, 0.0, True)
 
     def _call(self, now: float, dt: float, is_blocked: bool) -> None:

@@ -68,7 +68,9 @@ class Gate(GateControl):
         forecast = self._forecast
         below_s = forecast.page_below_s if is_page else forecast.poll_below_s
         eta_s = verdict.eta_p50_s
-        if eta_s is None:  # frozen
+        if eta_s is None:  # frozen: nobody can say when a page load would be answered
+            if is_page:
+                return False
             eta_s = self._view.estimate(first_seen, self._calls)[1]
         if eta_s > below_s:
             return False

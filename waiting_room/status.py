@@ -17,6 +17,11 @@
 A visitor near the front is answered when they are admitted: such a poll may take some seconds (at most 5) and saves the
 next one. `poll_after_seconds` counts from the response and may be as small as 0.01.
 
+While the line stands still, responses have `paused` with the reason, and `eta_seconds` is null. Nobody is admitted, and
+nobody loses their place: `operator` (somebody holds the room), `capacity` (it is 0), `upstream` (the shop is down),
+`redis` (the other machines cannot be heard), `stock` (no unit is free, or it is unknown), `nodes` (another node is
+silent for a moment).
+
 After a long absence, one response has `moved_back_seconds`: how far the place was moved back (`ticket.away_seconds`).
 """
 
@@ -59,13 +64,16 @@ class SharedFields:
         stock: int | None = None,
         held: int | None = None,
         opens_at: float | None = None,
+        paused: str | None = None,
     ) -> None:
         self.state = state
         self.before = f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '.encode()
         held_json = "" if held is None else f', "held": {held}'
         opens_json = "" if opens_at is None else f', "opens_at": {moment(opens_at)}'
+        paused_json = "" if paused is None else f', "paused": {json.dumps(paused)}'
         message_json = json.dumps(message, ensure_ascii=False)
-        self.after = f', "message": {message_json}, "stock": {json.dumps(stock)}{held_json}{opens_json}'.encode()
+        tail = f"{held_json}{opens_json}{paused_json}"
+        self.after = f', "message": {message_json}, "stock": {json.dumps(stock)}{tail}'.encode()
 
 
 #: There are few rooms, messages and stocks, so the JSON can be cached.
@@ -97,6 +105,8 @@ class Status:
     """The join challenge as JSON; empty if there is none."""
     moved_back_s: float
     """The seconds by which the place was just moved back after a long absence."""
+    paused: str | None
+    """Why the line stands still, None if it does not."""
 
     def __init__(
         self,
@@ -127,6 +137,7 @@ class Status:
         self.opens_at = opens_at
         self.challenge = challenge
         self.moved_back_s = moved_back_s
+        self.paused = None
 
     @property
     def retry_after_s(self) -> int | None:
@@ -135,7 +146,7 @@ class Status:
 
     def to_json(self) -> bytes:
         """Return the document as one line of UTF-8."""
-        shared = _shared_fields(self.state, self.room, self.message, self.stock, self.held, self.opens_at)
+        shared = _shared_fields(self.state, self.room, self.message, self.stock, self.held, self.opens_at, self.paused)
         first_seen_json = b"null" if self.first_seen is None else moment(self.first_seen).encode()
         extra = self._extra().encode() if self.challenge or self.moved_back_s else b""
         return document(

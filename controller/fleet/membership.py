@@ -177,11 +177,13 @@ class Membership:
         return away / polls if polls > 0.0 else 0.0
 
     def _slept(self, asleep_s: float) -> None:
-        """Do not count a time in which nothing could be heard."""
+        """Forget nobody for a time in which nothing could be heard. The others count as just silent until they are."""
         if asleep_s > 0.0:
             self.heard_at += asleep_s
+            recent = self._awake_at - SILENT_S
             for name, heard in self._heard.items():
-                self._heard[name] = deque(((summary, at + asleep_s) for summary, at in heard), maxlen=KEPT)
+                shifted = ((summary, max(at, min(at + asleep_s, recent))) for summary, at in heard)
+                self._heard[name] = deque(shifted, maxlen=KEPT)
 
     def leave(self) -> bool:
         """Go on without the other nodes. Return whether this node was joined."""

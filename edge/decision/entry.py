@@ -57,8 +57,6 @@ class Entry:
         self._metrics = metrics
         self._bindings = bindings
         self._redemption = redemption
-        self.upstream_is_down = False
-        """The circuit breaker is open. Rooms with `when_upstream_down: hold` hold meanwhile."""
 
     def first_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor without a place."""
@@ -111,14 +109,13 @@ class Entry:
             return self._by_mode(attempt)
         if room.stock.is_sold_out:
             return self._responses.sold_out(attempt)
-        is_shut = is_barred or bool(room.missing) or (self.upstream_is_down and room.holds_when_down)
         verdict: Admit | Wait | Park
         if parked_s is None:
-            may_park = attempt.given is None and not room.stock.is_paused
+            may_park = attempt.given is None
             is_page = not attempt.context.is_status_request
-            verdict = room.poll(attempt.place, now, attempt.u, is_shut=is_shut, may_park=may_park, is_page=is_page)
+            verdict = room.poll(attempt.place, now, attempt.u, is_shut=is_barred, may_park=may_park, is_page=is_page)
         else:
-            verdict = room.settle(attempt.place, now, attempt.u, parked_s, is_shut=is_shut)
+            verdict = room.settle(attempt.place, now, attempt.u, parked_s, is_shut=is_barred)
         match verdict:
             case Wait():
                 return self._responses.wait(attempt, verdict)

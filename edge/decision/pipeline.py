@@ -73,6 +73,7 @@ class Pipeline(Decider):
         """
         self.rooms = rooms
         self.shield = shield
+        self.upstream_is_down = False
         self._responses = responses
         self._metrics = metrics
         self._clock_steps = clock_steps
@@ -151,19 +152,17 @@ class Pipeline(Decider):
     ) -> Headers:
         return self._commands.apply(cast(DecisionContext, context), forward, headers, now)
 
-    @property
-    def upstream_is_down(self) -> bool:
-        return self._entry.upstream_is_down
-
-    def set_upstream_down(self, is_down: bool) -> None:
-        self._entry.upstream_is_down = is_down
+    def set_upstream_down(self, is_down: bool, now: float) -> None:
+        self.upstream_is_down = is_down
+        for room in self.rooms.rooms:
+            room.set_upstream_down(is_down, now)
 
     def apply(self, event: RoomEvent, now: float) -> None:
         """Take in what an upstream stated at another node."""
         room = self.rooms.by_name.get(event.room)
         if room is None:
             return
-        room.stock.update(event, now)
+        room.learn_stock(event, now)
         if event.tried is not None:
             room.vacancies.note_tried(event.tried, now)
 

@@ -58,7 +58,7 @@ class UpstreamCommands:
         if event is not None:
             if context.head.method not in SAFE and room.vacancies.end_claim(visitor_pass, now):
                 event = replace(event, tried=visitor_pass.id)
-            if room.stock.update(event, now) or event.tried is not None:
+            if room.learn_stock(event, now) or event.tried is not None:
                 self._on_room_event(event)
         added: Headers = ()
         for name, value in stated:

@@ -100,10 +100,7 @@ class VisitorResponses:
         is_own = ticket is context.credential
         first_seen_json = context.first_seen_json if is_own else moment(ticket.first_seen).encode()
         shared, after_s = room.shared_fields(), verdict.poll_after_s
-        p50_s, p90_s = verdict.eta_p50_s, verdict.eta_p90_s
-        if room.stock.is_paused:
-            p50_s = p90_s = None
-        body = document(shared, verdict.position, p50_s, p90_s, after_s, first_seen_json)
+        body = document(shared, verdict.position, verdict.eta_p50_s, verdict.eta_p90_s, after_s, first_seen_json)
         return self._responses.of_document(shared.state, retry_after(after_s), body, 200, ())
 
     def _keep_waiting(self, attempt: Attempt, status: Status) -> Answer:
@@ -124,19 +121,21 @@ def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
     """Return the status of a visitor who waits for admission or, while every unit is held, for a unit that is released.
     The position is the same."""
     stock = room.stock
-    is_paused = stock.is_paused
-    return Status(  # in the order of its fields: keyword arguments would cost as much as all the rest
-        _SOLD_OUT if is_paused else _WAITING,
+    status = Status(  # in the order of its fields: keyword arguments would cost as much as all the rest
+        _SOLD_OUT if stock.is_paused else _WAITING,
         room.name,
         verdict.position,
-        None if is_paused else verdict.eta_p50_s,
-        None if is_paused else verdict.eta_p90_s,
+        verdict.eta_p50_s,
+        verdict.eta_p90_s,
         verdict.poll_after_s,
         ticket.first_seen,
         room.message,
         stock.free,
         stock.held,
     )
+    if room.paused is not None:
+        status.paused = room.paused
+    return status
 
 
 def sold_out(room: Room, ticket: Ticket) -> Status:

@@ -74,6 +74,8 @@ class NodeSummary(Struct, frozen=True, tag=True):
     admitted: tuple[float, ...]
     profile: tuple[float, ...] = ()
     integral: float = 0.0
+    is_still: bool = False
+    is_last: bool = False
 
     @classmethod
     def of(cls, room: str, summary: Summary) -> "NodeSummary":

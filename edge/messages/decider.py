@@ -54,5 +54,5 @@ class Decider(metaclass=ABCMeta):
         """Take in what the upstream's response says to the edge; return the fields to add for the visitor."""
 
     @abstractmethod
-    def set_upstream_down(self, is_down: bool) -> None:
-        """Take note of whether the circuit breaker is open."""
+    def set_upstream_down(self, is_down: bool, now: float) -> None:
+        """Take note of whether no server of the upstream answers. now: wall clock, seconds."""

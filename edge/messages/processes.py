@@ -148,6 +148,8 @@ class RoomReport(Struct, frozen=True):
     sold_out: bool
     missing: tuple[str, ...]
     """Dependencies without which the room admits nobody: 'operator', 'redis', 'stock', 'upstream'."""
+    paused: str | None
+    """Why the line stands still, None if it does not."""
     checkpoint: dict[str, float]
     shadow: dict[str, float] | None = None
     """`edge.rooms.shadow_line.ShadowFigures`; None unless the room is in shadow mode."""

@@ -91,12 +91,12 @@ class ProxyState:
         self.head_cache = _head_cache(settings, decider)
         self.upstreams.use(settings.upstream)
         if self.upstreams.down_since is not None:
-            decider.set_upstream_down(True)
+            decider.set_upstream_down(True, clock())
 
     def use_servers_state(self, state: ServersState) -> None:
         """Take in which servers of the upstream are down; let the decider know if none is left."""
         self.upstreams.use_state(state)
-        self.decider.set_upstream_down(self.upstreams.down_since is not None)
+        self.decider.set_upstream_down(self.upstreams.down_since is not None, self.clock())
 
     def start(self, loop_time: float) -> None:
         """Begin to count the time of the event loop."""

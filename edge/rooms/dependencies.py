@@ -1,12 +1,12 @@
 """What a room may depend on: while a dependency is missing, the room holds if its settings say so.
 
-    upstream   when_upstream_down   the circuit breaker is open (the proxy says so: `Pipeline.set_upstream_down`)
+    upstream   when_upstream_down   no server of the upstream answers (the proxy says so: `Room.set_upstream_down`)
     redis      when_redis_down      the other machines cannot be heard
     operator   mode                 an operator lets the room hold, or closed it
     stock      when_stock_unknown   the shop did not state its stock when it was last asked, or was never asked
 
-'hold': nobody is admitted; everybody keeps their place and appointments (fail closed). 'admit': go on with what is
-known (fail open). Admitted visitors stay admitted either way.
+'hold': the line stands still, and later goes on in order (fail closed). 'admit': go on with what is known (fail open).
+Admitted visitors stay admitted either way.
 """
 
 from collections.abc import Mapping

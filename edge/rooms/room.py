@@ -8,6 +8,7 @@ from dataclasses import replace
 from zlib import crc32
 
 from controller import Admit, Door, DoorVerdict, FairnessRecorder, Gate, Wait
+from edge.messages.cluster import RoomEvent
 from edge.rooms.mode_rules import ModeRules
 from edge.rooms.redeemed_tickets import RedeemedTickets
 from edge.rooms.shadow_line import ShadowLine
@@ -24,14 +25,17 @@ __all__ = ["Room", "RoomHistory", "place_of"]
 
 #: A pass is renewed when this share of its time has passed, not at every request.
 PASS_RENEWAL_SHARE = 0.1
+#: Why the line of a room stands still, the one that visitors are told first.
+REASONS = ("operator", "upstream", "redis", "stock")
 
 
 class RoomHistory:
     """What a room keeps when the settings are reloaded, beside its gate."""
 
-    __slots__ = ("fairness", "redeemed", "shadow", "stock", "tried")
+    __slots__ = ("fairness", "is_upstream_down", "redeemed", "shadow", "stock", "tried")
 
     def __init__(self, room: str) -> None:
+        self.is_upstream_down = False
         self.stock = StockView(room)
         self.fairness = FairnessRecorder()
         self.redeemed = RedeemedTickets()
@@ -73,11 +77,14 @@ class Room:
         """Observes the responses of the upstream; None unless the capacity adapts to them."""
         self.missing: tuple[str, ...] = ()
         """The dependencies without which the room holds, and which are missing (`edge/rooms/dependencies.py`)."""
+        self.paused: str | None = None
+        """Why the line stands still: operator, capacity, upstream, redis, stock or nodes. None if it does not."""
         self.history = kept = RoomHistory(settings.name) if history is None else history
         self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
         self.mode = ModeRules(settings.mode)
         self.shadow: ShadowLine | None = None  # in mode 'shadow' everybody passes, and is counted here
-        self._shared_of = self.stock.latest
+        if gate.is_frozen and gate.settings.room_rate <= 0.0:
+            self.paused = "capacity"
         self._shared = self._new_shared()
         self.vacancies = Vacancies(
             kept.stock,
@@ -99,15 +106,12 @@ class Room:
 
     def shared_fields(self) -> SharedFields:
         """Return what the status documents of all waiting visitors share."""
-        if self.stock.latest is not self._shared_of:
-            self._shared_of = self.stock.latest
-            self._shared = self._new_shared()
         return self._shared
 
     def _new_shared(self) -> SharedFields:
         stock = self.stock
         state = State.SOLD_OUT if stock.is_paused else State.WAITING
-        return SharedFields(state, self.name, self.message, stock.free, stock.held)
+        return SharedFields(state, self.name, self.message, stock.free, stock.held, paused=self.paused)
 
     def use_shadow(self, now: float) -> None:
         """Count in a shadow line from now on, if the settings say so; what was counted before goes on."""
@@ -127,9 +131,52 @@ class Room:
         self.vacancies.take(now)
         return 0.0 if self.shadow is None else self.shadow.arrive(now)
 
-    def set_missing(self, missing: tuple[str, ...]) -> None:
-        """Set which dependencies are missing. While any is, the room admits nobody."""
+    def set_missing(self, missing: tuple[str, ...], now: float) -> None:
+        """Set which dependencies are missing. While any is, the line stands still."""
         self.missing = missing
+        self._look(now)
+
+    def set_upstream_down(self, is_down: bool, now: float) -> None:
+        """Set whether the upstream is down. Meanwhile the line stands still if the settings say so."""
+        if is_down != self.history.is_upstream_down:
+            self.history.is_upstream_down = is_down
+            self._look(now)
+
+    def learn_stock(self, event: RoomEvent, now: float) -> bool:
+        """Take in news of the stock: without a free unit the line stands still. Return whether it changed anything."""
+        is_news = self.stock.update(event, now)
+        if is_news:
+            self._look(now)
+            self._shared = self._new_shared()
+        return is_news
+
+    def tick(self, now: float) -> None:
+        """Take one control step."""
+        self.door.tick(now)
+        if self.gate.is_frozen != (self.paused is not None):
+            self._look(now)
+
+    def reasons(self) -> tuple[str, ...]:
+        """Return the reasons for which the line stands still, the first for visitors; empty if it does not."""
+        reasons = set(self.missing)
+        if self.history.is_upstream_down and self.holds_when_down:
+            reasons.add("upstream")
+        if self.stock.is_paused:
+            reasons.add("stock")
+        return tuple(reason for reason in REASONS if reason in reasons)
+
+    def _look(self, now: float) -> None:
+        """Let the line stand still or go on, as the reasons say now."""
+        reasons = self.reasons()
+        self.gate.hold(bool(reasons), now)
+        paused = None
+        if reasons:
+            paused = reasons[0]
+        elif self.gate.is_frozen:
+            paused = "capacity" if self.gate.settings.room_rate <= 0.0 else "nodes"
+        if paused != self.paused:
+            self.paused = paused
+            self._shared = self._new_shared()
 
     def poll(
         self,
@@ -212,6 +259,7 @@ class Room:
         if wanted.nodes != nodes:
             even = wanted.room_rate / nodes
             self.gate.reconfigure(replace(wanted, nodes=nodes, admissions_per_second=even), now)
+            self._look(now)
 
     def scale(self, factor: float, now: float) -> None:
         """Use this part of the configured capacity from now on, 0 to 1. Threshold, bucket and line stay."""
@@ -221,6 +269,7 @@ class Room:
             part = rate / wanted.nodes
             fresh = replace(wanted, admissions_per_second=part, room_admissions_per_second=rate)
             self.gate.reconfigure(fresh, now)
+            self._look(now)
 
 
 def place_of(ticket: Ticket) -> float:

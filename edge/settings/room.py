@@ -44,7 +44,7 @@ class AdaptiveCapacitySettings(Section):
 
 
 class CapacitySettings(Section):
-    admissions_per_second: Rate
+    admissions_per_second: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
     burst_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 1.0
     burst_floor: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 3.0
     total_active_users: Annotated[int, Field(ge=1, le=100_000_000)] | None = None

@@ -1,7 +1,7 @@
 """The status that operators read: each room over all nodes of this machine, and each node's own view of it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +46,13 @@ class StatusSources:
             **total,
             "active": sum(report.active for report in reports.values()),
             "lag_s": max((report.gate["lag_s"] for report in reports.values()), default=0.0),
-            "eta_last_s": total["waiting"] / capacity if capacity > 0 else None,
+            "eta_last_s": _eta_s(total["waiting"], capacity, reports.values()),
             "stock": stock.free,
             "held": stock.held,
             "sold_out": stock.is_sold_out,
             "missing": sorted({each for report in reports.values() for each in report.missing}),
             "shadow": _shadow([report.shadow for report in reports.values() if report.shadow is not None]),
+            "paused": sorted({report.paused for report in reports.values() if report.paused is not None}),
             "stock_watch": self.stock_watch.status(name),
             "adaptive": self.adaptation.status(name, time.monotonic()),
             "nodes": [_node_view(index, report) for index, report in reports.items()],
@@ -66,6 +67,12 @@ def _shadow(figures: Sequence[Mapping[str, float]]) -> dict[str, float] | None:
     return {**summed, "longest_s": max(each["longest_s"] for each in figures)}
 
 
+def _eta_s(waiting: float, capacity: float, reports: Iterable[RoomReport]) -> float | None:
+    """Return the time in which the whole line is admitted. None while it stands still at any node."""
+    is_still = capacity <= 0.0 or any(report.paused is not None for report in reports)
+    return None if is_still else waiting / capacity
+
+
 def _node_view(index: int, report: RoomReport) -> dict[str, Any]:
     """Return one node's view of a room as JSON values."""
     return {
@@ -77,4 +84,5 @@ def _node_view(index: int, report: RoomReport) -> dict[str, Any]:
         "held": report.held,
         "sold_out": report.sold_out,
         "missing": list(report.missing),
+        "paused": report.paused,
     }

@@ -5,10 +5,14 @@
 
 The gate decides what a summary says and what follows from it (`controller/fleet/summary.py`). Summaries are soft state:
 one that is lost or late makes the line less exact, never wrong, and a node that receives none for `TTL_S` goes on
-alone.
+alone. A node that ends says so, so that the others do not wait for it. A machine that notices that it is cut off goes
+on alone at once, before the others take its share; rooms that hold meanwhile stay joined, to go on where they stood.
 """
 
 from collections.abc import Callable, Mapping
+from math import inf
+
+from msgspec.structs import replace
 
 from controller import HEARTBEAT_S, TTL_S, Summary
 from edge.messages.cluster import NodeSummary
@@ -71,8 +75,16 @@ class Heartbeat:
             self._publish(NodeSummary.of(room.name, own))
             if not is_cut_off:
                 room.gate.observe(self._node, [*received.get(room.name, ()), own], now)
+            elif room.settings.when_redis_down != "hold":
+                room.gate.leave_fleet(now)
         if self._needs_bus:
             self._count_nodes(rooms, received, now, is_cut_off=is_cut_off)
+
+    def end(self, rooms: RoomTable, now: float) -> None:
+        """Tell the other nodes that this one ends. now: wall time, seconds."""
+        for room in rooms.rooms:
+            last = NodeSummary.of(room.name, room.gate.summary(self._node, int(now / HEARTBEAT_S), now))
+            self._publish(replace(last, is_last=True))
 
     def _count_nodes(
         self, rooms: RoomTable, received: Mapping[str, list[Summary]], now: float, *, is_cut_off: bool
@@ -86,7 +98,7 @@ class Heartbeat:
             # Nobody could be heard until now, so silence meant nothing.
             self._heard_at = dict.fromkeys(self._heard_at, now)
         for summaries in received.values():
-            self._heard_at.update((summary.node, now) for summary in summaries)
+            self._heard_at.update((summary.node, -inf if summary.is_last else now) for summary in summaries)
         self._heard_at[self._node] = now
         self._heard_at = {node: at for node, at in self._heard_at.items() if 0 <= now - at < TTL_S}
         if now - self._connected_since >= TTL_S:

@@ -123,7 +123,10 @@ class Node:
             await self._process.proxy.drain(self._grace_s, self._last_word_s)
             for helper in helpers:
                 helper.cancel()
-        self._report(time.time())
+        now = time.time()
+        if self._serving.heartbeat is not None:
+            self._serving.heartbeat.end(self._serving.rooms, now)
+        self._report(now)
 
     async def _receive_all(self, messages: AsyncIterator[ToWorker]) -> None:
         """Act on every message; drain when the supervisor is gone."""
@@ -198,7 +201,7 @@ class Node:
             serving, now = self._serving, time.time()
             step += 1
             for room in due_at(serving.rooms.rooms, step):
-                room.door.tick(now)
+                room.tick(now)
             if serving.heartbeat is not None:
                 serving.heartbeat.beat(serving.rooms, now)
             if time.monotonic() >= next_report:
@@ -226,7 +229,7 @@ class Node:
 def note_missing(rooms: RoomTable, dependencies: Dependencies) -> None:
     """Let every room know without which dependencies it admits nobody now."""
     for room in rooms.rooms:
-        room.set_missing(dependencies.missing(room.settings))
+        room.set_missing(dependencies.missing(room.settings), time.time())
 
 
 def scale(rooms: RoomTable, factors: Mapping[str, float]) -> None:

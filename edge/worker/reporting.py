@@ -37,18 +37,16 @@ class Reporter:
         self._reports += 1
         loop_time = time.monotonic()
         return Report(
-            rooms={room.name: self._room(room, now, upstream_is_down) for room in due},
+            rooms={room.name: self._room(room, now) for room in due},
             upstream_is_down=upstream_is_down,
             # For rooms whose capacity follows the upstream.
             upstream={room.name: _sample(room.health, loop_time) for room in rooms if room.health is not None},
         )
 
-    def _room(self, room: Room, now: float, upstream_is_down: bool) -> RoomReport:
+    def _room(self, room: Room, now: float) -> RoomReport:
         room.occupancy.advance(now)
         gate, fairness = room.gate.snapshot(now), room.fairness.snapshot()
-        missing = room.missing
-        if room.holds_when_down and upstream_is_down:
-            missing = (*missing, "upstream")
+        missing = (*room.missing, "upstream") if "upstream" in room.reasons() else room.missing
         self._set_gauges(room, gate, fairness, missing, now)
         return RoomReport(
             gate=asdict(gate),
@@ -58,6 +56,7 @@ class Reporter:
             held=room.stock.held,
             sold_out=room.stock.is_sold_out,
             missing=missing,
+            paused=room.paused,
             checkpoint=room.gate.checkpoint(now),
             shadow=None if room.shadow is None else asdict(room.shadow.figures(now)),
         )

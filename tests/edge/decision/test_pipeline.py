@@ -498,7 +498,7 @@ def test_a_reload_keeps_the_line() -> None:
     edge = Edge()
     edge.fill()
     before = edge.pipeline.rooms.by_name["checkout"]
-    before.stock.update(RoomEvent("checkout", 4), edge.now)
+    before.learn_stock(RoomEvent("checkout", 4), edge.now)
     changed = parse_settings(YAML.replace("admissions_per_second: 2,", "admissions_per_second: 20,"))
     after = build_rooms(changed, ASSETS, lambda name: [[0] * 69], 0, edge.now, 0.0, edge.pipeline.rooms)
     room = after.by_name["checkout"]

@@ -46,7 +46,7 @@ class ScriptedDecider(Decider):
     ) -> Headers:
         raise NotImplementedError
 
-    def set_upstream_down(self, is_down: bool) -> None:
+    def set_upstream_down(self, is_down: bool, now: float) -> None:
         raise NotImplementedError
 
     def refused(self, code: int, detail: str, *, wants_page: bool = False) -> Answer:
