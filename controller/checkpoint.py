@@ -5,6 +5,9 @@
     threshold   of the gate; open: 1 while nobody waits, and then the threshold does not count
     integral    of the law
     stretch     of the longest interval
+    near        a first_seen some NEAR_S behind the front, and
+    near_count  how many visitors of the counted list were expected between the threshold and `near`
+    returning   1 if the whole edge was away, so that the visitors have to come back first
 
 A mapping without entries stands for a node that joins a running sale: an empty bucket, and nobody is called.
 """
@@ -19,6 +22,7 @@ from controller.law.sample import OPEN, Thresholds
 __all__ = ["Checkpoint"]
 
 AWAY_S: Final = 3600.0  # a restart that took longer counts as this
+NEAR_S: Final = 2.0  # of the flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,9 @@ class Checkpoint:
     thresholds: Thresholds
     integral: float
     stretch: float
+    near: float = -inf
+    near_count: float = 0.0
+    is_returning: bool = False
 
     def mapping(self) -> dict[str, float]:
         """Return the checkpoint as it is stored."""
@@ -41,6 +48,8 @@ class Checkpoint:
             "open": float(threshold == inf),
             "integral": self.integral,
             "stretch": self.stretch,
+            "near": self.near if isfinite(self.near) else 0.0,
+            "near_count": self.near_count,
         }
 
     def level_at(self, now: float, rate: float, depth: float) -> float:
@@ -58,4 +67,7 @@ def read(saved: Mapping[str, float], now: float) -> Checkpoint:
         thresholds=OPEN if saved.get("open", 0.0) > 0.0 else Thresholds(threshold, threshold),
         integral=saved.get("integral", 0.0),
         stretch=max(1.0, saved.get("stretch", 1.0)),
+        near=saved.get("near", -inf),
+        near_count=saved.get("near_count", 0.0),
+        is_returning=saved.get("returning", 0.0) > 0.0,
     )

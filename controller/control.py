@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final
 
-from controller.checkpoint import Checkpoint, read
+from controller.checkpoint import NEAR_S, Checkpoint, read
 from controller.clock import MonotoneClock
 from controller.fleet.membership import Membership
 from controller.fleet.summary import TTL_S, Summary
@@ -107,7 +107,7 @@ class GateControl:
         s, line, view, forecast, guard = self._settings, self._line, self._view, self._forecast, self._guard
         is_stalled = view.watch(guard, dt, self._polls.count, clock, self._fleet.is_silent(clock))
         line.tick(clock, now, view.delayed_s(guard), forecast.late_s, forecast.is_latency_known)
-        view.tick(clock, guard.behind_s, self._calls.threshold)
+        view.tick(clock, max(guard.behind_s, self._fleet.lag_s(clock)), self._calls.threshold)
         self._budget.tick(s, line.return_rate.share, dt)
         line.lengthen(s.poll_max_s * self._budget.stretch)
         self._latency.tick(clock, forecast.far_s)
@@ -169,7 +169,12 @@ class GateControl:
     def checkpoint(self, now: float) -> dict[str, float]:
         """Return what a restarted worker needs to go on: a small mapping of finite floats."""
         level, integral = self._bucket.level(now), self._law.integral
-        return Checkpoint(now, level, self._calls, integral, self._budget.stretch).mapping()
+        calls, view = self._calls, self._view
+        near, count = -inf, 0.0
+        if calls.threshold < inf:
+            near = view.nth(calls.called + NEAR_S * view.flow) or now
+            count = max(0.0, view.ahead(near) - view.ahead(calls.threshold))
+        return Checkpoint(now, level, calls, integral, self._budget.stretch, near, count).mapping()
 
     def snapshot(self, now: float) -> GateSnapshot:
         """Return an immutable picture of the gate."""
@@ -196,7 +201,9 @@ class GateControl:
     def _look(self, now: float) -> None:
         """Freeze or thaw the line as its reasons say now."""
         still, bucket = self._standstill, self._bucket
-        if self._is_still or (not self._view.is_empty and self._fleet.is_awaiting(self._clock.now)):
+        clock = self._clock.now
+        is_waiting = not self._view.is_empty and self._fleet.is_awaiting(clock)
+        if self._is_still or is_waiting or still.is_returning(self._view, clock):
             if not still.is_frozen:
                 bucket.stop(now)
                 still.is_frozen, self._thresholds = True, STILL
@@ -251,5 +258,7 @@ class GateControl:
         self._budget.stretch = then.stretch
         if then.thresholds is not OPEN:
             self._born = now
+            if then.is_returning:
+                self._standstill.await_return(then.near, then.near_count, now)
             self._cold_until = now + COLD_INTERVALS * s.poll_min_s
         self._renew()

@@ -1,7 +1,8 @@
 """Standstill: the line freezes, and goes on in order. One mechanism, whatever the reason.
 
     reasons     the capacity is 0; the shell holds the gate (a dependency is missing, no unit is free, an operator says
-                so); other joined nodes are silent or stand still (`Membership.is_awaiting`)
+                so); other joined nodes are silent or stand still (`Membership.is_awaiting`); the whole edge was away
+                and the visitors next to the front are not back yet
 
     frozen      nobody is called; the bucket gains no token; the law and the rates of admissions stand still
     goes on     visitors poll, and leases end as was promised; appointments, places and margins are those of a line that
@@ -9,6 +10,9 @@
     thaw        the law calls as it did before. The bucket holds what it held, and at most HALF of its depth: then
                 nothing is about to overflow, and the law does not call visitors from further back to prevent it. The
                 burst of a quiet time before is gone
+
+After a restart of everything BACK of the visitors near the front must have come back, or RETURN_MOST_S have passed:
+without it those who return first would be admitted first.
 
 While the capacity is 0 the gate plans with the last one, or with GUESSED_PER_S of the room if it had none.
 """
@@ -19,11 +23,14 @@ from typing import Final
 
 from controller.law.bucket import LeakyBucket
 from controller.law.sample import Thresholds
+from controller.line.view import LineView
 from controller.settings import GateSettings
 
 __all__ = ["STILL", "Standstill"]
 
 HALF: Final = 0.5
+BACK: Final = 0.9
+RETURN_MOST_S: Final = 2.5
 GUESSED_PER_S: Final = 20.0
 #: While frozen.
 STILL: Final = Thresholds(-inf, -inf)
@@ -32,7 +39,7 @@ STILL: Final = Thresholds(-inf, -inf)
 class Standstill:
     """Of one gate. settings: those that it begins with."""
 
-    __slots__ = ("is_frozen", "is_held", "plan")
+    __slots__ = ("_awaited", "_near", "_return_by", "is_frozen", "is_held", "plan")
 
     def __init__(self, settings: GateSettings) -> None:
         guessed = GUESSED_PER_S / settings.nodes
@@ -42,6 +49,7 @@ class Standstill:
         self.is_held = False
         """The shell holds the gate."""
         self.is_frozen = False
+        self._near, self._awaited, self._return_by = -inf, 0.0, -inf
 
     def __repr__(self) -> str:
         return f"<Standstill {'frozen' if self.is_frozen else 'over'}>"
@@ -62,3 +70,15 @@ class Standstill:
         if not is_open:
             return max(1.0, HALF * bucket.depth)
         return 1.0 + (self.plan.cushion_at(bucket.rate) if is_joined else 0.0)
+
+    def await_return(self, near: float, visitors: float, clock: float) -> None:
+        """Stand still until this many visitors up to `near` are back."""
+        self._near, self._awaited, self._return_by = near, BACK * visitors, clock + RETURN_MOST_S
+
+    def is_returning(self, view: LineView, clock: float) -> bool:
+        """Return whether visitors next to the front are still to come back."""
+        if clock >= self._return_by:
+            return False
+        if view.ahead(self._near) >= self._awaited:
+            self._return_by = -inf
+        return clock < self._return_by

@@ -20,7 +20,17 @@ from typing import Final
 from controller.fleet.far_line import FarLine
 from controller.fleet.joined import JoinedView
 from controller.fleet.shared_bucket import SharedBucket
-from controller.fleet.summary import HEARTBEAT_S, MAX_LEASES, PROFILE_BEATS, SILENT_S, TTL_S, Share, Summary, shares
+from controller.fleet.summary import (
+    HEARTBEAT_S,
+    MAX_LEASES,
+    NEWS_S,
+    PROFILE_BEATS,
+    SILENT_S,
+    TTL_S,
+    Share,
+    Summary,
+    shares,
+)
 from controller.line.leases import BIN_S
 from controller.line.line import Line
 from controller.line.stall_guard import LATE_S
@@ -152,6 +162,18 @@ class Membership:
     def is_silent(self, clock: float) -> bool:
         """Return whether nodes are silent whose visitors are a part of the line that counts."""
         return self.view is not None and self._away(clock, is_still=False) >= AWAITED
+
+    def lag_s(self, clock: float) -> float:
+        """Return how much later than usual the leases near the front end, because news of other nodes is late.
+
+        A lease that another node gave is over when the news after its end has come and does not renew it.
+        """
+        lag_s = 0.0
+        if self.view is not None:
+            for name, heard in self._heard.items():
+                if name != self._node:
+                    lag_s = max(lag_s, clock - heard[-1][1] - NEWS_S)
+        return lag_s
 
     def is_awaiting(self, clock: float) -> bool:
         """Return whether this node waits for nodes that are silent or stand still."""

@@ -58,7 +58,7 @@ class StallGuard:
             self.behind_s = min(self.behind_s + dt, MOST_S)
         else:
             self.behind_s = max(0.0, self.behind_s - CATCH_UP * dt)
-        return is_stalled and self._silent_s > LATE_S
+        return is_stalled and (self._silent_s > LATE_S or dt > LATE_S)
 
     def clear(self) -> None:
         """Forget everything: the line is no longer seen whole."""

@@ -1,6 +1,6 @@
 """The bus between joined nodes: each publishes a summary once a heartbeat and reads those of the others.
 
-publish at t  --DELAY_S-->  readable from t + DELAY_S on; forgotten after KEPT heartbeats
+publish at t  --DELAY_S-->  readable from t + DELAY_S on; kept for a node that stands still until it reads
 """
 
 from collections import deque
@@ -40,7 +40,8 @@ class Heartbeats:
             node.observe(name, [*(s for s in fresh if s.node != name), own], at)
             self._published.append((now + DELAY_S, own))
 
-    def forget(self, now: float) -> None:
+    def forget(self, now: float, nodes: int) -> None:
         """Drop summaries that every node has read."""
-        while self._published and self._published[0][0] < now - KEPT * self._interval_s:
+        read_by_all = min(now - KEPT * self._interval_s, *self._read_until_s[:nodes])
+        while self._published and self._published[0][0] < read_by_all:
             self._published.popleft()

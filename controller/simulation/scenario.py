@@ -1,13 +1,26 @@
 """A scenario: a crowd, a fleet of nodes, and events at given moments. Times are seconds from the opening."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from controller.settings import GateSettings
 from controller.simulation.crowd import Maker
 from controller.simulation.ideal import Capacity
 
-__all__ = ["Client", "Cut", "Event", "Kill", "Scenario", "SetCapacity", "SetNodes", "Stall"]
+__all__ = [
+    "Client",
+    "Crash",
+    "Cut",
+    "Event",
+    "Hold",
+    "Kill",
+    "Scenario",
+    "SetCapacity",
+    "SetNodes",
+    "Stall",
+    "standstills",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,29 @@ class Cut:
     seconds: float
 
 
-Event = SetCapacity | SetNodes | Kill | Stall | Cut
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """All nodes hold: their lines stand still, for a reason outside of the gates.
+
+    spread_s: each node learns the beginning and the end up to this much later. is_cut_off: the nodes do not hear each
+    other meanwhile.
+    """
+
+    at_s: float
+    seconds: float
+    spread_s: float = 0.25
+    is_cut_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """All nodes die, and start again `seconds` later from what the state file had, which is up to 1 s old."""
+
+    at_s: float
+    seconds: float = 3.0
+
+
+Event = SetCapacity | SetNodes | Kill | Stall | Cut | Hold | Crash
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +139,7 @@ class Scenario:
     max_leases: int = 2_097_152  # of a node
     poll_budget_per_s: float | None = None
     kind: Literal["measured", "stress"] = "measured"
+    stops_all: bool = False  # the central line stands still while a node does
 
     def settings(self, nodes: int | None = None, capacity: float | None = None) -> GateSettings:
         """Return the settings of each node."""
@@ -125,7 +161,10 @@ class Scenario:
         """Return the capacity over time, as the central line has it."""
         steps = [(0.0, self.capacity)]
         steps += [(e.at_s, e.admissions_per_second) for e in self.events if isinstance(e, SetCapacity)]
-        return Capacity(tuple(steps), self.burst_s)
+        for event in self.events:
+            if isinstance(event, Hold | Crash) or (isinstance(event, Stall) and self.stops_all):
+                steps += [(event.at_s, 0.0), (event.at_s + event.seconds, self.capacity)]
+        return Capacity(tuple(sorted(steps)), self.burst_s)
 
     def available(self) -> Capacity:
         """Return the capacity over time without what nobody can hand out while nodes are away.
@@ -147,3 +186,10 @@ class Scenario:
                 if away_s > kept_s:
                     steps += [(event.at_s + kept_s, rate - share), (event.at_s + away_s, rate)]
         return Capacity(tuple(sorted(steps)), self.burst_s)
+
+
+def standstills(scenario: Scenario) -> tuple[tuple[float, float], ...]:
+    """Return from when to when the central line of a scenario admits nobody."""
+    rates = scenario.plan().rates
+    ends = [*(since for since, _ in rates[1:]), inf]
+    return tuple((since, end) for (since, rate), end in zip(rates, ends, strict=True) if rate <= 0.0)

@@ -1,12 +1,12 @@
 """The named scenarios, of which the published table is made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from controller.simulation.crowd import COLLECTOR, FAST, GHOST, PLAIN, Crowd, asleep, crowd, impatient, surge
-from controller.simulation.scenario import Client, Cut, Kill, Scenario, SetCapacity, SetNodes, Stall
+from controller.simulation.scenario import Client, Crash, Cut, Event, Hold, Kill, Scenario, SetCapacity, SetNodes, Stall
 
 __all__ = ["SCENARIOS"]
 
@@ -93,6 +93,38 @@ _BOTS = replace(
     description="5 % of the visitors poll ten times a second; 20 people hold fifty tickets each",
     people=bot_crowd,
 )
+
+
+def thousand_crowd(rng: np.random.Generator) -> Crowd:
+    return crowd(rng.uniform(0.0, 10.0, 1000))
+
+
+def standstill_scenarios() -> Iterator[Scenario]:
+    """Make the standstills: each on one node, and on two joined nodes."""
+    whole = Scenario(
+        "", "1,000 visitors within 10 s, 40 admissions/s", thousand_crowd, capacity=40.0, nodes=1, sticky=True
+    )
+    at = 8.0
+    stopped = replace(whole, stops_all=True)
+    kinds: tuple[tuple[str, str, Scenario, tuple[Event, ...]], ...] = (
+        *((f"pause-{s:g}", f"capacity 0 for {s:g} s", whole, _pause(at, s)) for s in (1.0, 60.0, 600.0)),
+        *((f"outage-{s:g}", f"the upstream is down for {s:g} s", whole, (Hold(at, s),)) for s in (5.0, 20.0, 60.0)),
+        ("stopped-5", "one node is stopped for 5 s", stopped, (Stall(at, 0, 5.0),)),
+        ("crash-3", "all nodes are killed and start again after 3 s", whole, (Crash(at),)),
+    )
+    for name, description, scenario, events in kinds:
+        said = f"{whole.description}; {description}"
+        yield replace(scenario, name=f"{name}-1", description=f"{said}; one node", events=events)
+        joined = replace(scenario, nodes=2, joined=True, events=events)
+        yield replace(joined, name=f"{name}-joined", description=f"{said}; two joined nodes")
+    said = f"{whole.description}; two joined nodes do not hear each other for 8 s, and hold"
+    away = (Hold(at, 8.0, spread_s=1.0, is_cut_off=True),)
+    yield replace(whole, name="redis-8-joined", description=said, nodes=2, joined=True, events=away)
+
+
+def _pause(at_s: float, seconds: float) -> tuple[SetCapacity, SetCapacity]:
+    return SetCapacity(at_s, 0.0), SetCapacity(at_s + seconds, 40.0)
+
 
 SCENARIOS: Mapping[str, Scenario] = {
     s.name: s
@@ -248,5 +280,6 @@ SCENARIOS: Mapping[str, Scenario] = {
             nodes=100,
             kind="stress",
         ),
+        *standstill_scenarios(),
     )
 }

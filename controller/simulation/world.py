@@ -8,21 +8,21 @@ when its time comes, so the order is exact, and cheaper than a heap. Every rando
 generator, so a run can be repeated to the last bit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
 import numpy as np
 
 from controller.door import Door
-from controller.gate import Gate
-from controller.settings import GateSettings
 from controller.simulation.clients import BACK_OFF_S, STEP_S, Clients, retry_at
 from controller.simulation.crowd import FAST, Crowd
 from controller.simulation.heartbeats import Heartbeats
-from controller.simulation.policy import Policy, PolicyMaker, Unparked
+from controller.simulation.nodes import door_of, real_gate
+from controller.simulation.outages import Holds, StateFile
+from controller.simulation.policy import Policy, PolicyMaker
 from controller.simulation.run import NodeState, Run, Sample
-from controller.simulation.scenario import Cut, Event, Kill, Scenario, SetCapacity, SetNodes, Stall
+from controller.simulation.scenario import Crash, Cut, Event, Kill, Scenario, SetCapacity, SetNodes, Stall
 from controller.verdicts import Admit, Park, Wait
 
 __all__ = ["play", "real_gate"]
@@ -36,11 +36,6 @@ WARM_S: Final = 2.0
 SPARE_NODES: Final = 64
 #: Nodes of which the pictures show the state.
 SHOWN_NODES: Final = 8
-
-
-def real_gate(settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> Policy:
-    """Make the product's own policy: the class that the edge imports."""
-    return Gate(settings, now, resume)
 
 
 def play(
@@ -58,11 +53,6 @@ def play(
     return _World(scenario, people, rng, policy).run(progress)
 
 
-def _door(node: Policy) -> Door | Unparked:
-    """Return the door at which visitors poll this node."""
-    return Door(node) if isinstance(node, Gate) else Unparked(node)
-
-
 class _World:
     """The state of one sale. Lists over nodes are in the order of the nodes, lists over visitors in that of the crowd.
 
@@ -76,7 +66,7 @@ class _World:
         self.rng = rng
         self.policy = policy
         self.capacity = scenario.capacity
-        self.doors = [_door(policy(scenario.settings(), -WARM_S)) for _ in range(scenario.nodes)]
+        self.doors = [door_of(policy(scenario.settings(), -WARM_S)) for _ in range(scenario.nodes)]
         most_nodes = scenario.nodes + SPARE_NODES
         self.clock_off_s = [float(x) for x in rng.uniform(-1, 1, most_nodes) * scenario.clock_off_s]
         self.next_tick = [float(x) for x in rng.random(most_nodes) * 0.1 - WARM_S]
@@ -85,6 +75,8 @@ class _World:
         self.stalled_until: dict[int, float] = {}
         self.down_until: dict[int, float] = {}
         self.cut_until = -WARM_S
+        self.holds = Holds(scenario, len(self.doors), rng)
+        self.saved = StateFile(scenario)
         n = len(people)
         self.admitted_s = [float("nan")] * n
         self.admitted_by = [-1] * n
@@ -150,11 +142,15 @@ class _World:
         while self.events and self.events[0].at_s <= now:
             self._apply(self.events.pop(0), now)
         next_tick = self.next_tick
+        self.holds.apply(self.doors, now, self.clock_off_s)
+        self.saved.keep(self.doors, now, self.clock_off_s)
+        if now < self.saved.down_until:
+            return
         if self.scenario.joined:
             for i, door in enumerate(self.doors):
-                if self.stalled_until.get(i, -WARM_S) <= now:
+                if self.stalled_until.get(i, -WARM_S) <= now and not self.holds.is_cut_off(i, now):
                     self.heartbeats.beat(i, door.gate, now, self.clock_off_s[i])
-            self.heartbeats.forget(now)
+            self.heartbeats.forget(now, len(self.doors))
         for i, door in enumerate(self.doors):
             if next_tick[i] <= now and self.stalled_until.get(i, -WARM_S) <= now:
                 door.tick(now + self.clock_off_s[i])
@@ -167,7 +163,7 @@ class _World:
             self.capacity = event.admissions_per_second
         elif isinstance(event, SetNodes):
             for i in range(len(self.doors), event.nodes):
-                self.doors.append(_door(self._join(i, event.nodes, now)))
+                self.doors.append(door_of(self._join(i, event.nodes, now)))
                 self.next_tick[i] = now
             for i in range(event.nodes, len(self.doors)):
                 self.doors[i].answer_all(now + self.clock_off_s[i])
@@ -175,12 +171,13 @@ class _World:
             self._refill()
         elif isinstance(event, Stall):
             self.stalled_until[event.node] = event.at_s + event.seconds
-            return
         elif isinstance(event, Cut):
             self.cut_until = event.at_s + event.seconds
-            return
-        else:
+        elif isinstance(event, Crash):
+            self._crash(event, now)
+        elif isinstance(event, Kill):
             self._kill(event, now)
+        if not isinstance(event, SetCapacity | SetNodes):
             return
         for i, door in enumerate(self.doors):
             door.gate.reconfigure(self.scenario.settings(len(self.doors), self.capacity), now + self.clock_off_s[i])
@@ -193,9 +190,20 @@ class _World:
         at = now + self.clock_off_s[event.node]
         killed = self.doors[event.node]
         saved = killed.gate.checkpoint(at)
-        self.doors[event.node] = _door(self.policy(settings, at, resume=saved | {"level": 0.0}))
+        self.doors[event.node] = door_of(self.policy(settings, at, resume=saved | {"level": 0.0}))
         self.down_until[event.node] = event.at_s + event.down_s
         killed.answer_all(at)
+
+    def _crash(self, event: Crash, now: float) -> None:
+        """Let all nodes die. They start again when `down_until` has passed."""
+        back = event.at_s + event.seconds
+        self.cut_until = self.saved.down_until = back
+        settings = self.scenario.settings(len(self.doors), self.capacity)
+        before, off = self.doors, self.clock_off_s
+        resumed = [self.policy(settings, back + off[i], resume=self.saved.of(i)) for i in range(len(before))]
+        self.doors = [door_of(node) for node in resumed]
+        for i, door in enumerate(before):
+            door.answer_all(now + off[i])
 
     def _poll(self, t: float, visitor: int) -> None:
         """Let one request arrive: at a node, or at nobody while the network is cut or the node stands still."""
@@ -289,6 +297,8 @@ class _World:
 
     def _record_states(self, now: float) -> None:
         for i, door in enumerate(self.doors[:SHOWN_NODES]):
+            if self.stalled_until.get(i, -WARM_S) > now:
+                continue
             s = door.gate.snapshot(now + self.clock_off_s[i])
             if s is not None:
                 self.states.append(NodeState(now, i, s.lag_s, s.threshold, s.bucket_level, s.waiting))

@@ -91,7 +91,7 @@ class ProxyState:
         self.head_cache = _head_cache(settings, decider)
         self.upstreams.use(settings.upstream)
         if self.upstreams.down_since is not None:
-            decider.set_upstream_down(True, clock())
+            decider.set_upstream_down(True, self.clock())
 
     def use_servers_state(self, state: ServersState) -> None:
         """Take in which servers of the upstream are down; let the decider know if none is left."""

@@ -2,7 +2,7 @@
 
 pydantic parses the file rather than msgspec: pydantic collects all faults of a file, msgspec stops at the first.
 
-    rooms[0].capacity.admissions_per_second: must be > 0, got -3
+    rooms[0].capacity.admissions_per_second: must be >= 0, got -3
     rooms[0].capcity: unknown key (did you mean 'capacity'?)
 
 `configs/reference.yaml` documents every key with its unit, default and danger; a test holds it complete. The names of

@@ -14,13 +14,12 @@ Every machine measures the delay of the bus for itself. A `Echo` that it sends c
 so no clocks are compared, and a network that is open in one direction only looks like one that is broken.
 
     0 s                 the last news of the other machines
-    MAX_DELAY_S  1.5 s  no echo came back: the machine counts as cut off. Its nodes observe no more summaries, and rooms
-                        with `when_redis_down: hold` admit nobody
-    TTL_S        3 s    the other machines forget its nodes and take over their shares
-    about        4.5 s  its gates go on alone, with even shares: no summary was observed for TTL_S
+    SILENT_S     1 s    the line stands still on both sides, to wait for the others
+    MAX_DELAY_S  1.5 s  no echo came back: the machine counts as cut off. In rooms with `when_redis_down: hold` the line
+                        goes on standing still. In all other rooms its gates go on alone, with even shares
+    TTL_S        6 s    the other machines forget its nodes and take over their shares
 
-So a machine notices that it is cut off before the others forget it. A room that holds admits
-nobody by then. A room that admits without Redis uses its last share for about 1.5 s after the others took it over.
+So a machine that is cut off has stopped, or is back at its even share, before the others take over what it had.
 """
 
 import asyncio
@@ -51,7 +50,7 @@ log = logging.getLogger("edge.cluster")
 #: A Redis that takes longer than this for anything counts as gone.
 TIMEOUT_S = 1.0
 #: Pause before the next attempt to connect, at first and at most; jittered, so that machines do not come all at once.
-RETRY_S, MAX_RETRY_S = 0.2, 5.0
+RETRY_S, MAX_RETRY_S = 0.2, 1.0
 #: Seconds between two echoes.
 ECHO_S = 0.25
 #: With messages later than this a machine is better off alone.

@@ -35,6 +35,7 @@ from edge.operations.logs import facts
 from edge.rooms.clock_steps import ClockSteps
 from edge.settings.model import Settings
 from edge.supervisor.adaptation import Adaptation
+from edge.supervisor.line_state import LineState
 from edge.supervisor.list_sync import ListSync
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
@@ -97,7 +98,10 @@ class Supervisor:
 
         bus, redemption = self._cluster_parts()
         self.lists = ListSync(self._configure_all, bus.send, self.registry)
-        self.rooms = RoomControl(self._follow_operators, bus.send, state or StateFolder())
+        folder = state or StateFolder()
+        self.rooms = RoomControl(self._follow_operators, bus.send, folder)
+        self._line_state = LineState(folder, self._handles, lambda: [room.name for room in self.settings.rooms])
+        self._line_state.resume(time.time())
         self._relay = Relay(self._handles, bus, redemption, self.lists.receive, self.rooms.receive, self._receive_news)
         self._upstream_watch = UpstreamWatch(self._relay.publish, bus.send, self.registry)
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
@@ -156,7 +160,8 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGUSR2, self._workers.ask_replace)
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as self.metrics_folder:
             async with asyncio.TaskGroup() as group:
-                parts = (self._stock_watch, self._upstream_watch, self._adaptation, self._relay, self.lists, self.rooms)
+                watches = (self._stock_watch, self._upstream_watch, self._adaptation)
+                parts = (*watches, self._relay, self.lists, self.rooms, self._line_state)
                 helpers = [group.create_task(part.run()) for part in parts]
                 await self._workers.run(
                     self.metrics_folder,

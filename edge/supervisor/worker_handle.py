@@ -1,7 +1,7 @@
 """The supervisor's side of one worker: what outlives the processes that serve there, one after the other.
 
 Its sockets, so that a visitor in the backlog is not refused when a worker dies; its last report, from which the next
-process resumes and which operators see; how often it was restarted.
+process resumes and which operators see; what the state folder had of it; how often it was restarted.
 """
 
 import asyncio
@@ -39,6 +39,8 @@ class WorkerHandle:
     restarts: int = 0
     reports: dict[str, RoomReport] = field(default_factory=dict)
     """The last report of each room, by its name."""
+    kept: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Checkpoints of each room from before this supervisor started (`edge/supervisor/line_state.py`)."""
     reported_at: float = 0.0
     _channel: Channel[ToSupervisor, ToWorker] | None = None
 
@@ -123,7 +125,9 @@ class WorkerHandle:
         found = {}
         for room in rooms:
             report = self.reports.get(room)
-            if self.restarts or report is not None:
+            if report is None and room in self.kept:
+                found[room] = {**self.kept[room], "level": 0.0, "at": now, "returning": 1.0}
+            elif self.restarts or report is not None:
                 checkpoint = {} if report is None else report.checkpoint
                 found[room] = {"open": 1.0, **checkpoint, "level": 0.0, "at": now}
         return found

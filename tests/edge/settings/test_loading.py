@@ -55,7 +55,7 @@ def test_all_faults_come_in_one_report():
         "logs: unknown key (did you mean 'log'?)",
         "rooms[0].match.paths: is required",
         "rooms[0].match.path: unknown key (did you mean 'paths'?)",
-        "rooms[0].capacity.admissions_per_second: must be > 0, got -3",
+        "rooms[0].capacity.admissions_per_second: must be >= 0, got -3",
         "rooms[1].capacity.admissions_per_second: is required",
         "rooms[1].name: 'a' is already the name of rooms[0]",
     ):
