@@ -178,7 +178,7 @@ class Scenario:
         for event in sorted(self.events, key=lambda e: e.at_s):
             if isinstance(event, SetNodes):
                 nodes = event.nodes
-            elif isinstance(event, Kill | Stall | Cut):
+            elif isinstance(event, Kill | Stall | Cut) and not self.stops_all:
                 away_s = event.down_s if isinstance(event, Kill) else event.seconds
                 rate = plan.at(event.at_s)
                 kept_s = self.settings(nodes, rate).depth_at(rate / nodes) / (rate / nodes)

@@ -3,6 +3,9 @@
 Besides the measures and the errors of the estimates, some scenarios have figures of their own:
 
     calm_*        outages: visitors whose turn in the central line is not within AFTER_S after an event
+    still_*       standstills: what is admitted meanwhile (after STILL_S, in which all nodes learn of it), when the
+                  first is admitted after the end, after how long a second has FULL of the capacity, and the most
+                  admissions of a second from then on, as a share of capacity and burst
     others_*      sleepers: the visitors who never sleep
     overdue_*     sleepers: visitors who slept when their turn came
     fast_gain_s, collector_gain_s
@@ -23,13 +26,15 @@ from controller.simulation.estimates import estimate_errors
 from controller.simulation.measures import measure
 from controller.simulation.policies import POLICIES
 from controller.simulation.run import Run
-from controller.simulation.scenario import Cut, Kill, SetNodes, Stall
+from controller.simulation.scenario import Cut, Kill, SetNodes, Stall, standstills
 from controller.simulation.scenarios import SCENARIOS
 from controller.simulation.world import play
 
 __all__ = ["Row", "figures"]
 
 AFTER_S = 15.0
+STILL_S = 1.0
+FULL = 0.8
 
 Row = dict[str, Any]
 
@@ -47,13 +52,35 @@ def figures(job: tuple[str, str, int]) -> tuple[str, str, int, Row]:
     row["ideal_p99_s"] = float(np.nanpercentile(gap, 99))
     row["ideal_polls"] = float(np.mean(ideal.polls_needed(run.people, best, scenario.poll_max_s)))
     row |= asdict(estimate_errors(run)) | {"seconds": perf_counter() - start}
-    row |= _outage_figures(run, plan) | _sleeper_figures(run, plan) | _bot_figures(run, plan)
+    row |= _standstill_figures(run) | _outage_figures(run, plan) | _sleeper_figures(run, plan) | _bot_figures(run, plan)
     return name, policy, seed, row | _traffic_figures(run, plan)
+
+
+def _standstill_figures(run: Run) -> dict[str, float]:
+    spans = standstills(run.scenario)
+    if not spans:
+        return {}
+    times = np.sort(run.admitted_s[~np.isnan(run.admitted_s)])
+    capacity = run.scenario.capacity
+    meanwhile, first, full, most = 0, 0.0, 0.0, 0
+    for since, until in spans:
+        meanwhile += int(np.sum((times >= since + STILL_S) & (times < until)))
+        after = times[times >= until]
+        within = np.searchsorted(after, after + 1.0) - np.arange(len(after))
+        first = max(first, float(after[0]) - until)
+        full = max(full, float(after[np.argmax(within >= FULL * capacity)]) - until)
+        most = max(most, int(np.max(within)))
+    return {
+        "still_admitted": float(meanwhile),
+        "still_first_s": first,
+        "still_full_s": full,
+        "still_most": most / (capacity * (1.0 + run.scenario.burst_s)),
+    }
 
 
 def _outage_figures(run: Run, plan: Floats) -> dict[str, float]:
     moments = [e.at_s for e in run.scenario.events if isinstance(e, SetNodes | Kill | Stall | Cut)]
-    if not moments:
+    if not moments or standstills(run.scenario):
         return {}
     calm = np.ones(len(plan), dtype=bool)
     for at in moments:

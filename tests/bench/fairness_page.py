@@ -62,6 +62,13 @@ OUTAGES: Sequence[Cell] = (
     ("less outage: P99", _seconds("calm_less_outage_p99_s")),
     ("most passed by", _plain("calm_most_passed_by")),
 )
+STANDSTILLS: Sequence[Cell] = (
+    ("admitted meanwhile", _plain("still_admitted", ".1f")),
+    ("first after the end", _seconds("still_first_s")),
+    ("80 % of the rate after", _seconds("still_full_s")),
+    ("most in a second, of capacity and burst", _percent("still_most", 0)),
+    ("Kendall", _percent("kendall", 3)),
+)
 SLEEPERS: Sequence[Cell] = (
     ("others: median", _seconds("others_median_s")),
     ("others: P99", _seconds("others_p99_s")),
@@ -121,6 +128,8 @@ def _tables(table: Mapping[str, Row]) -> str:
         *_table(rows, POLLS),
         "\n### Outages, sleepers, bots and uneven traffic\n",
         *_table({n: r for n, r in rows.items() if "calm_median_s" in r}, OUTAGES),
+        "",
+        *_table({n: r for n, r in rows.items() if "still_admitted" in r}, STANDSTILLS),
         "",
         *_table({n: r for n, r in rows.items() if "others_median_s" in r}, SLEEPERS),
         "",

@@ -286,3 +286,45 @@ def test_the_older_of_two_is_never_left_waiting_while_the_younger_passes(
                 gate.decide(now - age, now, 0.5)
     if isinstance(one.decide(now - min(ages), now, 0.5), Admit):
         assert isinstance(other.decide(now - max(ages), now, 0.5), Admit)
+
+
+def crashed(sale: Sale, down_s: float) -> Sale:
+    """Return the sale after a restart of everything: its visitors keep their appointments, or try again."""
+    saved = sale.gate.checkpoint(sale.now) | {"level": 0.0, "returning": 1.0}
+    back = sale.now + down_s
+    after = Sale(0, Gate(CONFIG, back, resume=saved))
+    waiting = {place for _, place in sale.due}
+    parked = [0.001 * i for i in range(400)]
+    inside = {place for _, place in sale.admitted}
+    late = [(max(at, back + 0.3 + 0.5 * (place * 7 % 1.0)), place) for at, place in sale.due]
+    late += [(back + 0.3 + (place * 977) % 1.0, place) for place in parked if place not in waiting | inside]
+    after.due, after.now = late, back
+    heapify(after.due)
+    return after
+
+
+def test_after_a_crash_the_first_who_return_wait_for_those_who_were_next() -> None:
+    """Then the line goes on in order, without a burst."""
+    before = Sale(400)
+    before.until(8.0)
+    sale = crashed(before, 3.0)
+    end = sale.now
+    sale.until(end + 40.0)
+    assert len(sale.admitted) + len(before.admitted) == 400
+    assert sale.admitted[0][0] <= end + 2.0
+    for second in range(10):
+        assert sale.admitted_within(end + second, end + second + 1.0) <= 20 + 11
+    places = [place for _, place in (*before.admitted, *sale.admitted)]
+    swapped = sum(places[i] > places[j] for i in range(400) for j in range(i + 1, 400))
+    assert swapped <= 0.005 * 400 * 399 / 2
+
+
+def test_after_a_crash_nobody_waits_long_for_visitors_who_are_gone() -> None:
+    before = Sale(400)
+    before.until(8.0)
+    gate = Gate(CONFIG, 11.0, resume=before.gate.checkpoint(8.0) | {"level": 0.0, "returning": 1.0})
+    now, oldest = 11.0, min(place for _, place in before.due)
+    while isinstance(gate.decide(oldest, now, 0.5), Wait):
+        now += 0.1
+        gate.tick(now)
+        assert now < 15.0
