@@ -123,6 +123,7 @@ class Status:
         opens_at: float | None = None,
         challenge: str = "",
         moved_back_s: float = 0.0,
+        paused: str | None = None,
     ) -> None:
         self.state = state
         self.room = room
@@ -137,7 +138,7 @@ class Status:
         self.opens_at = opens_at
         self.challenge = challenge
         self.moved_back_s = moved_back_s
-        self.paused = None
+        self.paused = paused
 
     @property
     def retry_after_s(self) -> int | None:
