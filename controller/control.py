@@ -202,7 +202,7 @@ class GateControl:
         """Freeze or thaw the line as its reasons say now."""
         still, bucket = self._standstill, self._bucket
         clock = self._clock.now
-        is_waiting = not self._view.is_empty and self._fleet.is_awaiting(clock)
+        is_waiting = self._fleet.is_awaiting(clock) and not self._view.is_empty
         if self._is_still or is_waiting or still.is_returning(self._view, clock):
             if not still.is_frozen:
                 bucket.stop(now)
