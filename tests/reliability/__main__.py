@@ -8,6 +8,7 @@ tampered     a million tampered tickets and passes                              
 crowd        5,000 slow connections, and their effect on other visitors                 a minute
 tools        slowhttptest in its four modes                                             two minutes
 partition    a machine whose way to Redis is slow or loses a direction                  two minutes
+standstill   faults in the middle of a sale of 1,000 visitors                           some fifteen minutes
 """
 
 import argparse
@@ -24,6 +25,7 @@ from tests.reliability.fuzz_sockets import fuzz_sockets
 from tests.reliability.partition import CAPACITY, WINDOW_S, partitions
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
+from tests.reliability.standstill import FAULTS, play
 from tests.reliability.tampered import tamper
 
 SEED = 20_261_121
@@ -105,6 +107,21 @@ def partitioned() -> str:
     return "\n".join(rows)
 
 
+def standstills() -> str:
+    rows = [
+        "| fault | machines | admitted | wrong order | met errors | most in a second | meanwhile | 80 % after | use |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, fault in FAULTS.items():
+        for machines in fault.machines:
+            seen = asyncio.run(play(name, machines))
+            print(seen, file=sys.stderr, flush=True)
+            after = "-" if name == "none" else f"{seen.full_s:.1f} s"
+            counts = f"{seen.admitted:,} | {seen.kendall:.2%} | {seen.errors} | {seen.most} | {seen.meanwhile}"
+            rows.append(f"| {seen.title} | {machines} | {counts} | {after} | {seen.use:.1%} |")
+    return "\n".join(rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "smuggling": smuggling,
@@ -114,6 +131,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "crowd": crowded,
     "tools": tools,
     "partition": partitioned,
+    "standstill": standstills,
 }
 #: The document of a part's table. Parts that are not named here belong to the last one.
 DOCUMENTS = {"conformance": "conformance.md", "": "reliability.md"}
