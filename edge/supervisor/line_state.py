@@ -1,4 +1,4 @@
-"""What the line of a machine needs to go on in order after a crash of every process: the file `line` of the state folder.
+"""What the line of a machine needs to go on in order after a crash of every process: the state folder's file `line`.
 
     reports of the workers --> checkpoints of each room and worker --once a second--> the file
     start: a file that is at most MOST_AGE_S old --> the gates wait until the visitors next to the front are back, and

@@ -112,6 +112,4 @@ def _status_line(room: dict[str, Any], shop: dict[str, Any]) -> str:
 def _settings(port: int, shop_url: str) -> Settings:
     settings = parse_settings((files("configs") / "demo.yaml").read_text("utf-8"), "configs/demo.yaml")
     upstream = settings.upstream.model_copy(update={"url": shop_url})
-    return settings.model_copy(
-        update={"listen": (f"tcp://127.0.0.1:{port}",), "upstream": upstream}
-    )
+    return settings.model_copy(update={"listen": (f"tcp://127.0.0.1:{port}",), "upstream": upstream})

@@ -103,24 +103,22 @@ def test_a_visitor_parked_in_vain_is_asked_back_at_once() -> None:
     assert header(parked.said[0], "Retry-After") == "1"
 
 
-@pytest.mark.parametrize("why", ["missing", "upstream", "stock", "operator"])
+@pytest.mark.parametrize("why", ["redis", "upstream", "stock", "operator"])
 def test_while_the_line_stands_still_polls_near_the_front_are_parked_and_page_loads_are_answered(why: str) -> None:
     """So the oldest are there when the line goes on; a visitor who loads the page sees it at once."""
     edge, (mine,) = full(1)
     room = edge.pipeline.rooms.by_name["checkout"]
-    if why == "missing":
-        room.set_missing(("redis",), edge.now)
+    if why in ("redis", "operator"):
+        room.set_missing((why,), edge.now)
     elif why == "upstream":
         edge.pipeline.set_upstream_down(True, edge.now)
-    elif why == "operator":
-        room.hold(True, edge.now)
     else:
         edge.pipeline.apply(RoomEvent("checkout", 0, False, 3, 7), edge.now)
     parked = ParkedPoll(edge.ask(STATUS, mine))
     assert isinstance(edge.ask(cookie=mine, accept=HTML), Answer)
     edge.pass_time(5.0)
     told = status(parked.said[0])
-    assert told["paused"] == ("redis" if why == "missing" else why)
+    assert told["paused"] == why
     assert told["eta_seconds"] is None
     assert told["position"] == 1
 
