@@ -25,7 +25,7 @@ from controller.law.threshold import ThresholdLaw
 from controller.line.forecast import Forecast
 from controller.line.line import YOUNG_S, Line
 from controller.line.poll_latency import PollLatency
-from controller.line.stall_guard import StallGuard
+from controller.line.stall_guard import LATE_S, StallGuard
 from controller.line.view import ZONE_S
 from controller.meter import RateMeter
 from controller.modes import Modes
@@ -125,6 +125,8 @@ class GateControl:
         self._renew()
         if clock >= self._cold_until:
             self._call(now, dt, is_blocked or is_stalled)
+        if dt > LATE_S:
+            self._law.calm()
 
     def hold(self, is_held: bool, now: float) -> None:
         """Let the line stand still, or go on, for reasons that are not the gate's."""
@@ -211,6 +213,7 @@ class GateControl:
             is_open = self._calls is OPEN  # nobody waited when the line froze
             bucket.go(now, still.most_tokens(bucket, is_joined=self._fleet.view is not None, is_open=is_open))
             still.is_frozen, self._thresholds = False, self._calls
+            self._law.calm()
             self._renew()
             if is_open:
                 self._call(now, 0.0, True)
@@ -218,7 +221,6 @@ class GateControl:
     def _call(self, now: float, dt: float, is_blocked: bool) -> None:
         """Let the law call visitors."""
         view, bucket = self._view, self._bucket
-        bucket.watch(is_watched=not view.is_empty)
         if view.is_empty:
             view.rest(self._standstill.plan, bucket, now)
             self._law.rest()

@@ -6,8 +6,7 @@
 The promise holds because every admission removes a whole token, and tokens come into being nowhere else. A new rate
 or depth never adds a token; it may only remove some.
 
-`stop` and `go` bound a standstill: no time in between is credited. While somebody waits, no more than `LONGEST_S` is
-credited at once, because a bucket that nobody has looked at for longer belongs to a node that stood still.
+`stop` and `go` bound a standstill: no time in between is credited.
 
 The clock may do anything. Time is credited once. After a backward step nothing is credited until the clock is past
 the point that was credited last, or until one bucket's worth of time has gone by, whichever is first. So a jump ahead
@@ -15,24 +14,17 @@ and back cannot mint tokens: the jump granted one bucket at most, and the freeze
 back for good stalls the bucket for `depth / rate` seconds only. `w` is the forward movement of the clock.
 """
 
-from math import inf
-from typing import Final
-
-LONGEST_S: Final = 0.4  # four control steps
-
 
 class LeakyBucket:
     """Tokens arrive at `rate` per second, up to `depth`."""
 
     __slots__ = (
-        "_capacity", "_credited_until", "_depth", "_inflow", "_is_stopped", "_level", "_longest_s", "_rate",
-        "overflowed",
+        "_capacity", "_credited_until", "_depth", "_inflow", "_is_stopped", "_level", "_rate", "overflowed",
     )  # fmt: skip
 
     def __init__(self, rate: float, depth: float, now: float, level: float | None = None) -> None:
         self._rate = self._inflow = rate
         self._is_stopped = False
-        self._longest_s = inf  # that is credited at once
         self._depth = self._capacity = depth
         self._level = depth if level is None else min(max(level, 0.0), depth)
         self._credited_until = now
@@ -54,7 +46,7 @@ class LeakyBucket:
         elapsed = now - self._credited_until
         if elapsed > 0.0:
             self._credited_until = now
-            level = self._level + self._inflow * (elapsed if elapsed < self._longest_s else self._longest_s)
+            level = self._level + self._inflow * elapsed
             if level > self._capacity:
                 self.overflowed += level - self._capacity
                 level = self._capacity
@@ -81,10 +73,6 @@ class LeakyBucket:
         self.level(now)
         self._capacity = min(capacity, self._depth)
         self._level = min(self._level, self._capacity)
-
-    def watch(self, *, is_watched: bool) -> None:
-        """Note whether somebody waits, so that the level is asked for at every control step."""
-        self._longest_s = LONGEST_S if is_watched else inf
 
     def stop(self, now: float) -> None:
         """Credit no time from now on."""

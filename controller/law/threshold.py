@@ -23,6 +23,9 @@ mode (`LawTuning`).
 `boost` works against waste. A bucket more than half full is about to lose capacity for good, which makes *every*
 visitor late, so the call grows with the square of the excess, up to BOOST_S.
 
+After a standstill the called visitors need some seconds to be back, and an unused bucket is no sign that more must be
+called: there is no boost for CALM_S.
+
 No information is no error: while nobody waits, the room is closed or there is no vacancy, nothing is integrated.
 """
 
@@ -34,6 +37,7 @@ from controller.meter import RateMeter
 
 REFUSED_S: Final = 0.5  # a refused visitor is on the way back for half an interval, on average
 BOOST_S: Final = 6.0
+CALM_S: Final = 2.0
 OVERDUE_S: Final = 0.25
 FULL: Final = 0.999  # of a bucket: a full one always gives
 AGREE: Final = 0.25  # of the difference, each heartbeat; news of it is two heartbeats old at most
@@ -70,6 +74,10 @@ class ThresholdLaw:
         """
         self._pi.shift(AGREE * dissent_s)
 
+    def calm(self) -> None:
+        """Note that this node stood still until now."""
+        self._idle_s = -CALM_S
+
     def rest(self) -> None:
         """Take a step without information: nobody waits."""
         self._pi.freeze()
@@ -81,7 +89,7 @@ class ThresholdLaw:
         self._refused.count += sample.refused
         refused = self._refused.tick(dt)
         excess = max(0.0, 2.0 * supply.level / capacity - 1.0)
-        self._idle_s = self._idle_s + dt if excess > 0.0 else 0.0
+        self._idle_s = self._idle_s + dt if excess > 0.0 else min(self._idle_s + dt, 0.0)
         if sample.is_blocked:
             u = self._pi.freeze()
         else:

@@ -100,7 +100,10 @@ def thousand_crowd(rng: np.random.Generator) -> Crowd:
 
 
 def standstill_scenarios() -> Iterator[Scenario]:
-    """Make the standstills: each on one node, and on two joined nodes."""
+    """Make the standstills: each on one node, and on two joined nodes.
+
+    Visitors arrive meanwhile, but not at nodes that are stopped or killed: nobody could note when they came.
+    """
     whole = Scenario(
         "", "1,000 visitors within 10 s, 40 admissions/s", thousand_crowd, capacity=40.0, nodes=1, sticky=True
     )
@@ -109,8 +112,8 @@ def standstill_scenarios() -> Iterator[Scenario]:
     kinds: tuple[tuple[str, str, Scenario, tuple[Event, ...]], ...] = (
         *((f"pause-{s:g}", f"capacity 0 for {s:g} s", whole, _pause(at, s)) for s in (1.0, 60.0, 600.0)),
         *((f"outage-{s:g}", f"the upstream is down for {s:g} s", whole, (Hold(at, s),)) for s in (5.0, 20.0, 60.0)),
-        ("stopped-5", "one node is stopped for 5 s", stopped, (Stall(at, 0, 5.0),)),
-        ("crash-3", "all nodes are killed and start again after 3 s", whole, (Crash(at),)),
+        ("stopped-5", "one node is stopped for 5 s", stopped, (Stall(12.0, 0, 5.0),)),
+        ("crash-3", "all nodes are killed and start again after 3 s", whole, (Crash(12.0),)),
     )
     for name, description, scenario, events in kinds:
         said = f"{whole.description}; {description}"
