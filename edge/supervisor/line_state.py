@@ -51,10 +51,9 @@ class LineState:
 
     def write(self, now: float) -> None:
         """Write the file once."""
-        rooms = {
-            name: [handle.reports[name].checkpoint for handle in self._handles if name in handle.reports]
-            for name in self._rooms()
-        }
+        rooms: dict[str, list[dict[str, float]]] = {}
+        for name in self._rooms():
+            rooms[name] = [known for handle in self._handles if (known := handle.known(name)) is not None]
         self._folder.write(NAME, {"at": now, "rooms": rooms})
 
     async def run(self) -> None:

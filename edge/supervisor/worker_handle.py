@@ -117,6 +117,11 @@ class WorkerHandle:
         self.reports |= report.rooms
         self.reported_at = time.time()
 
+    def known(self, room: str) -> dict[str, float] | None:
+        """Return the last checkpoint of a room, from before this supervisor started if there is none since."""
+        report = self.reports.get(room)
+        return self.kept.get(room) if report is None else report.checkpoint
+
     def checkpoints(self, rooms: Iterable[str], now: float) -> dict[str, dict[str, float]]:
         """Return what a worker resumes from, by room.
 

@@ -53,6 +53,16 @@ def test_a_worker_that_is_restarted_later_resumes_from_its_report(tmp_path: Path
     assert "returning" not in found
 
 
+def test_a_second_crash_before_the_first_report_loses_nothing(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path)
+    LineState(folder, workers(10.0), lambda: ["checkout"]).write(NOW)
+    between = [WorkerHandle(0, [])]
+    state = LineState(folder, between, lambda: ["checkout"])
+    state.resume(NOW + 3.0)
+    state.write(NOW + 4.0)
+    assert resumed(folder, 1, NOW + 7.0)[0].kept["checkout"]["threshold"] == 10.0
+
+
 @pytest.mark.parametrize("age_s", [MOST_AGE_S + 1.0, -60.0])
 def test_an_old_file_and_one_from_the_future_are_ignored(tmp_path: Path, age_s: float) -> None:
     folder = StateFolder(tmp_path)
