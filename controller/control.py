@@ -32,7 +32,7 @@ from controller.modes import Modes
 from controller.polling.budget import PollBudget
 from controller.settings import GateSettings
 from controller.snapshot import GateSnapshot, snapshot_of
-from controller.standstill import STILL, Standstill
+from controller.standstill import STILL, Freeze
 
 __all__ = ["GateControl"]
 
@@ -53,7 +53,7 @@ class GateControl:
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
         """Start empty, or from a checkpoint. `resume={}`: join a running sale: an empty bucket, and listen first."""
-        self._settings, self._standstill = settings, Standstill(settings)
+        self._settings, self._standstill = settings, Freeze(settings)
         s = self._standstill.plan
         rate = s.admissions_per_second
         self._bucket = LeakyBucket(rate, s.depth_at(rate), now, s.idle_depth_at(rate))

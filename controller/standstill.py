@@ -1,4 +1,4 @@
-"""Standstill: the line freezes, and goes on in order. One mechanism, whatever the reason.
+"""While nobody can be admitted, the line freezes, and goes on in order: one mechanism, whatever the reason.
 
     reasons     the capacity is 0; the shell holds the gate (a dependency is missing, no unit is free, an operator says
                 so); other joined nodes are silent or stand still (`Membership.is_awaiting`); the whole edge was away
@@ -26,7 +26,7 @@ from controller.law.sample import Thresholds
 from controller.line.view import LineView
 from controller.settings import GateSettings
 
-__all__ = ["STILL", "Standstill"]
+__all__ = ["STILL", "Freeze"]
 
 HALF: Final = 0.5
 BACK: Final = 0.9
@@ -36,7 +36,7 @@ GUESSED_PER_S: Final = 20.0
 STILL: Final = Thresholds(-inf, -inf)
 
 
-class Standstill:
+class Freeze:
     """Of one gate. settings: those that it begins with."""
 
     __slots__ = ("_awaited", "_near", "_return_by", "is_frozen", "is_held", "plan")
@@ -52,7 +52,7 @@ class Standstill:
         self._near, self._awaited, self._return_by = -inf, 0.0, -inf
 
     def __repr__(self) -> str:
-        return f"<Standstill {'frozen' if self.is_frozen else 'over'}>"
+        return f"<Freeze {'frozen' if self.is_frozen else 'over'}>"
 
     def use(self, settings: GateSettings) -> None:
         """Plan with these settings from now on."""

@@ -199,9 +199,8 @@ class _World:
         back = event.at_s + event.seconds
         self.cut_until = self.saved.down_until = back
         settings = self.scenario.settings(len(self.doors), self.capacity)
-        before, off = self.doors, self.clock_off_s
-        resumed = [self.policy(settings, back + off[i], resume=self.saved.of(i)) for i in range(len(before))]
-        self.doors = [door_of(node) for node in resumed]
+        before, off, of = self.doors, self.clock_off_s, self.saved.of
+        self.doors = [door_of(self.policy(settings, back + off[i], resume=of(i))) for i in range(len(before))]
         for i, door in enumerate(before):
             door.answer_all(now + off[i])
 

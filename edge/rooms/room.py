@@ -62,8 +62,7 @@ class Room:
         machines: int = 1,
     ) -> None:
         """history: of the room before a reload; None for a new room."""
-        self.settings = settings
-        self.name = settings.name
+        self.settings, self.name = settings, settings.name
         self.gate = gate
         self.page = page
         self.message = settings.page.message
@@ -77,14 +76,12 @@ class Room:
         """Observes the responses of the upstream; None unless the capacity adapts to them."""
         self.missing: tuple[str, ...] = ()
         """The dependencies without which the room holds, and which are missing (`edge/rooms/dependencies.py`)."""
-        self.paused: str | None = None
+        self.paused: str | None = "capacity" if gate.settings.room_rate <= 0.0 else None
         """Why the line stands still: operator, capacity, upstream, redis, stock or nodes. None if it does not."""
         self.history = kept = RoomHistory(settings.name) if history is None else history
         self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
         self.mode = ModeRules(settings.mode)
         self.shadow: ShadowLine | None = None  # in mode 'shadow' everybody passes, and is counted here
-        if gate.is_frozen and gate.settings.room_rate <= 0.0:
-            self.paused = "capacity"
         self._shared = self._new_shared()
         self.vacancies = Vacancies(
             kept.stock,
