@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python
 # Processes that run tests side by side. Three on two cores, because many tests wait for a timer.
 JOBS ?= 3
 
-.PHONY: help run test compiled test-compiled check fuzz fairness reliability bench soak soak-shop bench-shop format clean
+.PHONY: help run test compiled test-compiled check fuzz fairness reliability bench million soak soak-shop bench-shop format clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
@@ -26,6 +26,9 @@ test: check ## run every check and test (some 10 minutes; as root it first insta
 bench: $(VENV)/.test-ready ## measure the edge, nginx with Lua, HAProxy and aiohttp on two cores (some 10 minutes)
 	@tests/system-packages.sh
 	@$(BIN)/python -m tests.bench --write docs/performance.md $(ARGS)
+
+million: $(VENV)/.test-ready compiled ## send a million visitors to one worker (10 minutes; ARGS="--visitors 250000 --leaving 0.3")
+	@$(BIN)/python -m tests.bench.million --compiled $(ARGS)
 
 # The compiled form is a separate copy. The sources stay pure Python, so an edit never meets an older compiled module.
 compiled: $(VENV)/.test-ready ## compile the modules on a request's path by mypyc, into build/compiled (2 minutes)

@@ -129,6 +129,16 @@ def _pause(at_s: float, seconds: float) -> tuple[SetCapacity, SetCapacity]:
     return SetCapacity(at_s, 0.0), SetCapacity(at_s + seconds, 40.0)
 
 
+_MILLION = replace(
+    _FLASH,
+    name="million-1",
+    description="1,000,000 visitors, one node that admits 2,000/s and asks for 10,000 polls/s at most",
+    people=million_crowd,
+    capacity=2000.0,
+    nodes=1,
+    poll_budget_per_s=10_000.0,
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
     s.name: s
     for s in (
@@ -284,5 +294,13 @@ SCENARIOS: Mapping[str, Scenario] = {
             kind="stress",
         ),
         *standstill_scenarios(),
+        _MILLION,
+        replace(
+            _MILLION,
+            name="million-joined-2",
+            description="million-1; two joined nodes that admit 1,000/s each",
+            nodes=2,
+            joined=True,
+        ),
     )
 }

@@ -47,9 +47,17 @@ class Server:
     """One server. CPU time and memory of its processes come from /proc."""
 
     def __init__(
-        self, name: str, command: Sequence[str], port: int, core: int, folder: Path, children: int, root: Path = ROOT
+        self,
+        name: str,
+        command: Sequence[str],
+        port: int,
+        core: int | str,
+        folder: Path,
+        children: int,
+        root: Path = ROOT,
     ) -> None:
-        """children: number of child processes that do the work; 0: the process itself. root: the code of the edge."""
+        """core: where it runs, as taskset has it. children: number of child processes that do the work; 0: the process
+        itself. root: the code of the edge."""
         self.name, self.port = name, port
         self._children = children
         self._log = (folder / f"{name}.log").open("wb")
@@ -85,6 +93,11 @@ class Server:
 
     def resident_bytes(self) -> int:
         return sum(int(_stat(pid)[21]) * PAGE_SIZE for pid in self._working())
+
+    def peak_bytes(self) -> list[int]:
+        """Return the most memory that each working process has had."""
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in self._working()]
+        return [int(text.partition("VmHWM:")[2].split()[0]) * 1024 for text in status]
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
