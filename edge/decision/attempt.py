@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from edge.decision.context import DecisionContext
-from edge.rooms.room import Room, place_of
+from edge.rooms.room import Room
+from waiting_room.places import place_of
 from waiting_room.ticket import Ticket
 
 __all__ = ["Attempt"]
@@ -29,7 +30,7 @@ class Attempt:
     parked_s: float | None
     """How long the poll was parked, in seconds; None if it was not. A parked poll is not counted again, nor parked
     again. `again` drops this: a poll that a redemption check did not admit is counted and may be parked once more."""
-    place: float
+    place: int
 
     def __init__(
         self,

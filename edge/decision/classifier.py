@@ -11,7 +11,6 @@ room admits anybody, `Pipeline.decide` works out for each request.
 
 import logging
 from collections.abc import Mapping
-from math import inf
 
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
@@ -26,11 +25,12 @@ from edge.messages.verdict import Answer
 from edge.operations import logs
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
-from edge.rooms.room import Room, place_of
+from edge.rooms.room import Room
 from edge.rooms.table import RoomTable
 from edge.shield.shield import Limits, Shield, Watched
 from waiting_room.assets import STATIC_PATH
 from waiting_room.page import STATUS_PATH
+from waiting_room.places import NO_PLACE, place_of
 from waiting_room.status import moment
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Rejection, Ticket
 
@@ -136,7 +136,7 @@ class Classifier:
     ) -> DecisionContext:
         """Read the room's cookie and build the context. like: what to watch in a head that gives the same reasons."""
         credential: Credential | Rejected | None = None
-        place, first_seen_json, is_mismatch, entered = inf, b"", False, None
+        place, first_seen_json, is_mismatch, entered = NO_PLACE, b"", False, None
         if room is not None:
             credential = self._credential(room, head)
             if isinstance(credential, Ticket):

@@ -1,13 +1,13 @@
 """The decision's own request context: what a head means to the decision, whenever it arrives."""
 
 from dataclasses import dataclass
-from math import inf
 
 from edge.messages.context import RequestContext
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Forward
 from edge.rooms.room import Room
 from edge.shield.shield import Limits, Watched
+from waiting_room.places import NO_PLACE
 from waiting_room.ticket import JoinToken, Pass, Rejected, Ticket
 
 __all__ = ["Credential", "DecisionContext"]
@@ -27,8 +27,8 @@ class DecisionContext(RequestContext):
     """The room that covers the request; None if no room does."""
     credential: Credential | Rejected | None
     """What the room's cookie holds: a credential, or why it is none. None without a cookie."""
-    place: float
-    """The ticket's place in line (`edge.rooms.room.place_of`); infinite without a ticket, which is behind everybody."""
+    place: int
+    """The ticket's place in line (`waiting_room.places.place_of`); NO_PLACE, behind everybody, without a ticket."""
     is_status_request: bool
     """The status address is requested: an admission is answered with a document, not forwarded."""
     solution: str
@@ -54,7 +54,7 @@ class DecisionContext(RequestContext):
         answer: Answer | None = None,
         room: Room | None = None,
         credential: Credential | Rejected | None = None,
-        place: float = inf,
+        place: int = NO_PLACE,
         wants_page: bool = False,
         is_status_request: bool = False,
         solution: str = "",

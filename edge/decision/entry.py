@@ -145,14 +145,14 @@ class Entry:
 
     def _park(self, attempt: Attempt, park: Park) -> Deferred:
         """Park the poll at the door: it is answered when the visitor is admitted, or when its time is over."""
-        door, place = attempt.room.door, attempt.place
+        room, place = attempt.room, attempt.place
 
         def ask(then: Callable[[Verdict], None]) -> Callable[[], None]:
             def answer(now: float) -> None:
-                then(self.in_line(attempt.after_parking(now, max(0.0, now - park.since))))
+                then(self.in_line(attempt.after_parking(now, max(0.0, now - attempt.now))))
 
-            number = door.park(place, park, answer)
-            return lambda: door.hang_up(place, number)
+            number = room.park(place, park, answer)
+            return lambda: room.hang_up(place, number)
 
         return Deferred(ask)
 

@@ -6,7 +6,7 @@ no credential that counts -> room takes no more visitors     -> Answer: closed
                           -> otherwise                          -> Answer: the challenge, and a join token
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
@@ -18,14 +18,15 @@ from edge.rooms.join_challenge import JoinChallenges
 from edge.rooms.room import Room
 from edge.rooms.table import RoomTable
 from edge.shield.shield import Shield
+from waiting_room.places import TicketIds
 from waiting_room.status import State, Status
-from waiting_room.ticket import ID_BYTES, JoinToken, Keyring, new_join_token, new_ticket
+from waiting_room.ticket import JoinToken, Keyring, new_join_token, new_ticket
 
 __all__ = ["FirstVisits"]
 
 
 class FirstVisits:
-    """One node's. entropy(n): n random bytes, for the ids of tickets."""
+    """One node's. ids: for the tickets."""
 
     def __init__(
         self,
@@ -34,13 +35,13 @@ class FirstVisits:
         responses: VisitorResponses,
         metrics: Metrics,
         bindings: Mapping[str, Binding],
-        entropy: Callable[[int], bytes],
+        ids: TicketIds,
         shield: Shield | None,
     ) -> None:
         self._responses = responses
         self._metrics = metrics
         self._bindings = bindings
-        self._entropy = entropy
+        self._ids = ids
         self._shield = shield
         self._challenges = {
             room.name: JoinChallenges(room.name, room.settings.join, keys.challenge_keys)
@@ -58,7 +59,7 @@ class FirstVisits:
             points = 0 if shield is None else shield.points(context.watched)
             if challenges.settings.proof == "all" or (shield is not None and points >= shield.suspect_threshold):
                 return self._challenged(context, room, challenges, points, now, u)
-        ticket = new_ticket(room.name, now, self._entropy(ID_BYTES))
+        ticket = new_ticket(room.name, now, self._ids(now))
         return Attempt(context, room, ticket, ticket, now, u, is_new=True)
 
     def _challenged(
@@ -73,7 +74,7 @@ class FirstVisits:
                 self._metrics.join_challenges.count(room.name, result)
             if ticket is not None:
                 return Attempt(context, room, ticket, ticket, now, u)
-        made = join_token or new_join_token(room.name, now, self._entropy(ID_BYTES))
+        made = join_token or new_join_token(room.name, now, self._ids(now))
         status = Status(
             State.JOINING,
             room.name,

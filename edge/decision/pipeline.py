@@ -45,6 +45,7 @@ from edge.rooms.room import Room
 from edge.rooms.table import RoomTable
 from edge.settings.model import CookieSettings
 from edge.shield.shield import Shield
+from waiting_room.places import TicketIds
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Rejection, Ticket, judge
 
 __all__ = ["Pipeline"]
@@ -65,11 +66,12 @@ class Pipeline(Decider):
         shield: Shield | None = None,
         clock_steps: ClockSteps | None = None,
         redemption: RedemptionClient | None = None,
+        lane: int = 0,
     ) -> None:
         """entropy(n): n random bytes, for the ids of tickets. on_room_event: for news that other nodes need.
 
         shield: None if nobody is denied or limited. clock_steps: None if the clock is never set. redemption: None if
-        there are no other nodes to ask.
+        there are no other nodes to ask. lane: of the ids of tickets (`waiting_room/places.py`).
         """
         self.rooms = rooms
         self.shield = shield
@@ -82,7 +84,8 @@ class Pipeline(Decider):
         premium = None if premium_s is None else Premium(keys, named, premium_s)
         bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
         waiting = VisitorResponses(responses, named, keys)
-        first_visits = FirstVisits(rooms, keys, waiting, metrics, bindings, entropy, shield)
+        ids = TicketIds(entropy, lane)
+        first_visits = FirstVisits(rooms, keys, waiting, metrics, bindings, ids, shield)
         self._classifier = Classifier(rooms, keys, responses, metrics, named, bindings, shield, premium)
         self._limits = LimitResponses(responses, metrics, shield)
         self._waiting = waiting
@@ -108,7 +111,7 @@ class Pipeline(Decider):
         if room is None:
             return STRAIGHT_ON
         # Before the credential is judged: one of the parked polls may be this visitor's, on another connection.
-        room.door.answer_older(request.place, now)
+        room.answer_older(request.place, now)
         credential = self._current(room, request.credential, now)
         if credential is None:
             return self._entry.first_visit(request, room, now, u)
@@ -175,4 +178,4 @@ class Pipeline(Decider):
     def answer_parked(self, now: float) -> None:
         """Answer every parked poll, because another pipeline replaces this one."""
         for room in self.rooms.rooms:
-            room.door.answer_all(now)
+            room.answer_all(now)

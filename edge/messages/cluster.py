@@ -60,7 +60,7 @@ class RoomEvent(Struct, frozen=True, tag=True):
 
 
 class NodeSummary(Struct, frozen=True, tag=True):
-    """The heartbeat of one node for one room: `controller.Summary`, field by field."""
+    """The heartbeat of one node for one room: `controller.Summary`, field by field, with places of visitors."""
 
     room: str
     node: str
@@ -70,9 +70,9 @@ class NodeSummary(Struct, frozen=True, tag=True):
     level: float
     rate: float
     waiting: float
-    leases: tuple[tuple[float, float, bool], ...]
-    admitted: tuple[float, ...]
-    profile: tuple[float, ...] = ()
+    leases: tuple[tuple[int, float, bool], ...]
+    admitted: tuple[int, ...]
+    profile: tuple[int, ...] = ()
     integral: float = 0.0
     is_still: bool = False
     is_last: bool = False

@@ -3,14 +3,14 @@
 Only synchronous code changes a room, between two awaits, so no request sees half of another request's effect.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import replace
-from zlib import crc32
 
-from controller import Admit, Door, DoorVerdict, FairnessRecorder, Gate, Wait
+from controller import Admit, Door, DoorVerdict, FairnessRecorder, Park, Wait
 from edge.messages.cluster import RoomEvent
 from edge.rooms.mode_rules import ModeRules
 from edge.rooms.redeemed_tickets import RedeemedTickets
+from edge.rooms.room_gate import MOVE_AFTER_S, UNIT_S, RoomGate
 from edge.rooms.shadow_line import ShadowLine
 from edge.rooms.stock import StockView
 from edge.rooms.upstream_health import UpstreamHealth
@@ -18,6 +18,7 @@ from edge.rooms.vacancies import TriedTickets, Vacancies
 from edge.settings.room import RoomSettings
 from waiting_room.cookie_field import cookie_name
 from waiting_room.page import WaitingPage
+from waiting_room.places import place_of
 from waiting_room.status import SharedFields, State
 from waiting_room.ticket import Pass, Ticket
 
@@ -50,7 +51,7 @@ class Room:
     def __init__(
         self,
         settings: RoomSettings,
-        gate: Gate,
+        gate: RoomGate,
         page: WaitingPage,
         *,
         history: RoomHistory | None = None,
@@ -96,10 +97,18 @@ class Room:
             machines=machines,
         )
         self.occupancy = self.vacancies.occupancy
-        self.door = Door(gate, self.vacancies.has_vacancy)
+        self._use(gate)
 
     def __repr__(self) -> str:
         return f"<Room {self.name} {self.door!r}>"
+
+    def _use(self, gate: RoomGate) -> None:
+        self.gate = gate
+        origin_s = self._origin_s = gate.origin_s
+        self._origin = gate.origin
+        has_vacancy = self.vacancies.has_vacancy
+        self.door = Door(gate.inner, lambda now: has_vacancy(now + origin_s))
+        """Counts time and visitors as the inner gate does. Use the methods of this class."""
 
     def shared_fields(self) -> SharedFields:
         """Return what the status documents of all waiting visitors share."""
@@ -149,7 +158,9 @@ class Room:
 
     def tick(self, now: float) -> None:
         """Take one control step."""
-        self.door.tick(now)
+        if now - self._origin_s > MOVE_AFTER_S and not self.door.parked_count:
+            self._use(self.gate.moved(now))
+        self.door.tick(now - self._origin_s)
         if self.gate.is_frozen != (self.paused is not None):
             self._look(now)
 
@@ -177,7 +188,7 @@ class Room:
 
     def poll(
         self,
-        place: float,
+        place: int,
         now: float,
         u: float,
         *,
@@ -190,26 +201,45 @@ class Room:
         place: `place_of` the visitor's ticket. is_shut: admit nobody; the visitor is counted and gets an appointment.
         """
         door, vacancies = self.door, self.vacancies
+        number, time = (place - self._origin) * UNIT_S, now - self._origin_s
         if is_shut:
-            return door.poll(place, now, u, 0, may_park=False)
+            return door.poll(number, time, u, 0, may_park=False)
         if not vacancies.is_limited:
-            verdict = door.poll(place, now, u, None, may_park=may_park, is_page=is_page)
+            verdict = door.poll(number, time, u, None, may_park=may_park, is_page=is_page)
             if isinstance(verdict, Admit):
                 vacancies.take(now)
             return verdict
         vacancies.take(now)
-        verdict = door.poll(place, now, u, vacancies.count(), may_park=may_park, is_page=is_page)
+        verdict = door.poll(number, time, u, vacancies.count(), may_park=may_park, is_page=is_page)
         if not isinstance(verdict, Admit):
             vacancies.give_back(now)
         return verdict
 
-    def settle(self, place: float, now: float, u: float, parked_s: float, *, is_shut: bool = False) -> Admit | Wait:
+    def park(self, place: int, park: Park, answer: Callable[[float], object]) -> int:
+        """Park a poll for which `poll` returned `park`. answer(now) is called once, later (`Door.park`)."""
+        origin_s = self._origin_s
+        return self.door.park((place - self._origin) * UNIT_S, park, lambda time: answer(time + origin_s))
+
+    def hang_up(self, place: int, number: int) -> None:
+        """Drop a parked poll whose visitor closed the connection. number: of `park`."""
+        self.door.hang_up((place - self._origin) * UNIT_S, number)
+
+    def answer_older(self, place: int, now: float) -> None:
+        """Answer parked visitors who are admitted before this place if a token is free. Call it before each `poll`."""
+        self.door.answer_older((place - self._origin) * UNIT_S, now - self._origin_s)
+
+    def answer_all(self, now: float) -> None:
+        """Answer every parked poll now: the gate or the settings are being replaced."""
+        self.door.answer_all(now - self._origin_s)
+
+    def settle(self, place: int, now: float, u: float, parked_s: float, *, is_shut: bool = False) -> Admit | Wait:
         """Decide a poll that was parked for `parked_s` seconds. An `Admit` has taken a vacancy and a claim."""
         door, vacancies = self.door, self.vacancies
+        number, time = (place - self._origin) * UNIT_S, now - self._origin_s
         if is_shut:
-            return door.settle(place, now, u, parked_s, 0)
+            return door.settle(number, time, u, parked_s, 0)
         vacancies.take(now)
-        verdict = door.settle(place, now, u, parked_s, vacancies.count() if vacancies.is_limited else None)
+        verdict = door.settle(number, time, u, parked_s, vacancies.count() if vacancies.is_limited else None)
         if not isinstance(verdict, Admit):
             vacancies.give_back(now)
         return verdict
@@ -267,11 +297,3 @@ class Room:
             fresh = replace(wanted, admissions_per_second=part, room_admissions_per_second=rate)
             self.gate.reconfigure(fresh, now)
             self._look(now)
-
-
-def place_of(ticket: Ticket) -> float:
-    """Return a ticket's place in line: the first arrival, and within its millisecond an order drawn from the id.
-
-    The gate knows a visitor by this number alone, and in a rush several visitors arrive in the same millisecond.
-    """
-    return ticket.first_seen + crc32(ticket.id.encode()) / 2**32 * 0.001

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 
-from controller import CELLS, Gate, GateSettings
+from controller import CELLS, GateSettings
 from edge.rooms.room import Room
+from edge.rooms.room_gate import RoomGate
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.support.path_readings import readings
@@ -151,8 +152,8 @@ def _page(room: RoomSettings, assets: Assets) -> WaitingPage:
     return WaitingPage(assets, room.name, room.page.title, away_s=away_s, join_s=wait_s)
 
 
-def _gate(wanted: GateSettings, now: float, old: Room | None, checkpoint: Mapping[str, float] | None) -> Gate:
+def _gate(wanted: GateSettings, now: float, old: Room | None, checkpoint: Mapping[str, float] | None) -> RoomGate:
     if old is None:
-        return Gate(wanted, now, resume=checkpoint)
+        return RoomGate(wanted, now, checkpoint)
     old.gate.reconfigure(wanted, now)
     return old.gate

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from zlib import crc32
 
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
@@ -107,6 +108,7 @@ class Composition:
             shield,
             self._clock_steps,
             redemption,
+            lane=crc32(message.machine.encode()) + self._index,
         )
         heartbeat = self._heartbeat(settings, message.machine, None if before is None else before.heartbeat)
         return Serving(settings, rooms, pipeline, shield, heartbeat, redemption)
