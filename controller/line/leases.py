@@ -26,6 +26,8 @@ from itertools import accumulate, filterfalse
 from math import nan
 from typing import Final
 
+from controller.line.search import left_of
+
 BIN_S: Final = 0.1  # resolution of due times
 #: A poll this much before its lease ends is too early: a page's jitter is 0.25 s at most, grace and rounding 0.2 s.
 EARLY_S: Final = 0.7
@@ -145,11 +147,9 @@ class LeaseBook(Leases):
         return f"<LeaseBook of {self._count}>"
 
     def find(self, first_seen: float) -> int:
-        maxes, c = self._maxes, 0
-        if maxes:
-            c = _left(maxes, first_seen)
+        c = left_of(self._maxes, first_seen)
         keys = self._keys[c]
-        i = _left(keys, first_seen)
+        i = left_of(keys, first_seen) if isinstance(keys, list) else _left(keys, first_seen)
         self._found, self._found_chunk, self._found_index = first_seen, c, i
         if i < len(keys) and keys[i] == first_seen:
             return self._bins[c][i]
@@ -164,7 +164,7 @@ class LeaseBook(Leases):
     def rank(self, first_seen: float) -> int:
         if first_seen == self._found:
             return self._prefix[self._found_chunk] + self._found_index
-        c = _left(self._maxes, first_seen)
+        c = left_of(self._maxes, first_seen)
         return self._prefix[c] + _left(self._keys[c], first_seen)
 
     def nth(self, count: int) -> float | None:

@@ -2,9 +2,9 @@
 
     number = (place - origin) * 2^-30          seconds since the origin, a double
 
-A place is an integer of 61 bits (`waiting_room/places.py`), a double has 53. So the gate counts time from an origin: the
-last multiple of 30 days before it was made. Within 97 days of the origin every place is a number of its own, and the
-same place is the same number again. The rest of the edge counts Unix time; here and in `Room` the two meet. News of
+A place is an integer of 61 bits (`waiting_room/places.py`), a double has 53. So the gate counts time from an origin:
+the last multiple of 30 days before it was made. Within 97 days of the origin every place is a number of its own, and
+the same place is the same number again. The rest of the edge counts Unix time; here and in `Room` the two meet. News of
 other nodes carries places, because their origin may be another one.
 
 `moved` gives an older gate a new origin while nobody waits. A line is never as old as the rest of the 97 days.

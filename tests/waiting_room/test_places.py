@@ -72,9 +72,10 @@ def test_a_gate_knows_each_place_by_a_number_of_its_own(age_s: float, slot: int)
 
 def test_gates_with_other_origins_tell_each_other_places() -> None:
     """What one gate says of its visitors, another one finds again, although it counts from another origin."""
-    gates = [RoomGate(SETTINGS, NOW - 40 * 86_400), RoomGate(SETTINGS, NOW)]
+    settings = GateSettings(admissions_per_second=1.0, burst_seconds=1.0, poll_min_s=1.0, poll_max_s=15.0, nodes=2)
+    gates = [RoomGate(settings, NOW - 40 * 86_400), RoomGate(settings, NOW)]
     ids = TicketIds(os.urandom, 1)
-    places = [place_of(new_ticket("a", NOW, ids(NOW))) for _ in range(60)]
+    places = [place_of(new_ticket("a", NOW, ids(NOW))) for _ in range(30)]
     for at in range(3):
         now = NOW + 0.2 * at
         said = [gate.summary(f"n{k}", at, now) for k, gate in enumerate(gates)]
@@ -86,7 +87,7 @@ def test_gates_with_other_origins_tell_each_other_places() -> None:
         first.inner.decide((place - first.origin) * UNIT_S, NOW + 0.7 - first.origin_s, 0.5)
     said = [gate.summary(f"n{k}", 4, NOW + 0.8) for k, gate in enumerate(gates)]
     told = [place for place, _, _ in said[0].leases]
-    assert len(told) > 40
+    assert len(told) > 20
     assert set(told) <= set(places)
     second.observe("n1", said, NOW + 0.8)
     front = second.inner._fleet.view.front.book  # type: ignore[union-attr]

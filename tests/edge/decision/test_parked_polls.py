@@ -123,6 +123,12 @@ def test_while_the_line_stands_still_polls_near_the_front_are_parked_and_page_lo
     assert told["position"] == 1
 
 
+def spend_tokens(edge: Edge) -> None:
+    gate = edge.pipeline.rooms.by_name["checkout"].gate
+    while gate.inner._bucket.take(edge.now - gate.origin_s):
+        pass
+
+
 def test_a_visitor_who_polls_early_is_not_parked_where_there_are_other_nodes() -> None:
     """They would be parked at each node. A visitor whom another node asked to come is parked."""
     one, (mine,) = full(1)
@@ -130,8 +136,7 @@ def test_a_visitor_who_polls_early_is_not_parked_where_there_are_other_nodes() -
     of_four, (hasty, patient) = full(2, FOUR)
     assert status(of_four.ask(STATUS, hasty))["state"] == "waiting"
     of_four.pass_time(1.1)
-    while of_four.pipeline.rooms.by_name["checkout"].gate._bucket.take(of_four.now):
-        pass
+    spend_tokens(of_four)
     assert isinstance(of_four.ask(STATUS, patient), Deferred)
     assert isinstance(of_four.ask(STATUS, hasty), Answer)
 
@@ -139,10 +144,9 @@ def test_a_visitor_who_polls_early_is_not_parked_where_there_are_other_nodes() -
 def test_a_node_with_few_visitors_parks_polls_from_far_back_but_no_page_load() -> None:
     edge, cookies = full(30, FOUR)
     assert status(edge.ask(STATUS, cookies[29]))["state"] == "waiting"
-    edge.pipeline.rooms.by_name["checkout"].gate._line.traffic._believed = 0.05
+    edge.pipeline.rooms.by_name["checkout"].gate.inner._line.traffic._believed = 0.05
     edge.pass_time(1.3)
-    while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
-        pass
+    spend_tokens(edge)
     page = edge.ask(cookie=cookies[28], accept=HTML)
     assert isinstance(page, Answer)
     assert isinstance(edge.ask(STATUS, cookies[27]), Deferred)
@@ -167,8 +171,7 @@ def test_an_older_visitor_who_polls_is_admitted_before_a_younger_parked_one() ->
         new_ticket("checkout", NOW - 100.0, bytes(16))
     )  # another node knows this visitor
     edge.pass_time(1.1)
-    while edge.pipeline.rooms.by_name["checkout"].gate._bucket.take(edge.now):
-        pass
+    spend_tokens(edge)
     parked = ParkedPoll(edge.ask(STATUS, mine))
     edge.pass_time(0.3)
     edge.now += 0.13

@@ -91,7 +91,7 @@ class Edge:
         for _ in range(steps):
             self.now += seconds / steps
             for room in self.pipeline.rooms.rooms:
-                room.door.tick(self.now)
+                room.tick(self.now)
 
     def counted(self, name: str, **labels: str) -> float:
         self.metrics.flush()
