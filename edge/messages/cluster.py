@@ -60,7 +60,10 @@ class RoomEvent(Struct, frozen=True, tag=True):
 
 
 class NodeSummary(Struct, frozen=True, tag=True):
-    """The heartbeat of one node for one room: `controller.Summary`, field by field, with places of visitors."""
+    """The heartbeat of one node for one room: `controller.Summary`, field by field.
+
+    Visitors are places, which are integers. Older versions send seconds of Unix time, which are floats.
+    """
 
     room: str
     node: str
@@ -70,9 +73,9 @@ class NodeSummary(Struct, frozen=True, tag=True):
     level: float
     rate: float
     waiting: float
-    leases: tuple[tuple[int, float, bool], ...]
-    admitted: tuple[int, ...]
-    profile: tuple[int, ...] = ()
+    leases: tuple[tuple[int | float, float, bool], ...]
+    admitted: tuple[int | float, ...]
+    profile: tuple[int | float, ...] = ()
     integral: float = 0.0
     is_still: bool = False
     is_last: bool = False

@@ -13,7 +13,7 @@ other nodes carries places, because their origin may be another one.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import floor
-from typing import Final
+from typing import Any, Final
 
 from controller import Gate, GateSettings, GateSnapshot, Summary
 from waiting_room.places import UNITS_PER_S
@@ -98,16 +98,23 @@ class RoomGate:
 
     def _here(self, summary: Summary) -> Summary:
         number = self._number
+        # Compiled code would take the integers for the floats of the type, and round them.
+        leases: Any = summary.leases
+        admitted: Any = summary.admitted
+        profile: Any = summary.profile
         return replace(
             summary,
             at=summary.at - self.origin_s,
-            leases=tuple([(number(int(place)), due_s, is_first) for place, due_s, is_first in summary.leases]),
-            admitted=tuple([number(int(place)) for place in summary.admitted]),
-            profile=tuple([number(int(place)) for place in summary.profile]),
+            leases=tuple([(number(place), due_s, is_first) for place, due_s, is_first in leases]),
+            admitted=tuple([number(place) for place in admitted]),
+            profile=tuple([number(place) for place in profile]),
         )
 
-    def _number(self, place: int) -> float:
-        return (place - self.origin) * UNIT_S
+    def _number(self, place: object) -> float:
+        """Return the number of a place or, from an older version, of a moment."""
+        if isinstance(place, int):
+            return (place - self.origin) * UNIT_S
+        return float(place) - self.origin_s if isinstance(place, float) else 0.0
 
     def _place(self, number: float) -> int:
         return self.origin + int(number * UNITS_PER_S)

@@ -4,9 +4,9 @@
     python tests/bench/fairness_table.py --page                          write docs/fairness.md again, play nothing
     python tests/bench/fairness_table.py --check [--seed N] [NAME ...]   play one seed, compare with the .json file
 
-Without names: every scenario with seeds 0 to 4 (`million` with seed 0 only), then the other policies with seed 0.
-The name `policies` stands for the latter. The figures are kept in docs/fairness.json, so a run with names updates
-only theirs. A check without names leaves out the three longest scenarios and the other policies. It compares every
+Without names: every scenario with seeds 0 to 4 (of a million visitors with seed 0 only), then the other policies with
+seed 0. The name `policies` stands for the latter. The figures are kept in docs/fairness.json, so a run with names
+updates only theirs. A check without names leaves out the longest scenarios and the other policies. It compares every
 figure except `seconds`, exactly as written (six decimals), and exits with 1 if one differs.
 """
 
@@ -27,12 +27,13 @@ from tests.bench.fairness_page import POLICY_SCENARIOS, write_page
 DOCS = Path(__file__).parents[2] / "docs"
 FIGURES, PAGE = DOCS / "fairness.json", DOCS / "fairness.md"
 SEEDS = range(5)
-LONGEST = ("million", "many-joined", "many-strict-joined")
+MILLIONS = ("million", "million-1", "million-joined-2")
+LONGEST = (*MILLIONS, "many-joined", "many-strict-joined")
 
 
 def jobs(names: list[str], seeds: Sequence[int] = SEEDS) -> list[tuple[str, str, int]]:
     """List the runs: (scenario, policy, seed)."""
-    out = [(n, "stanchion", s) for n in names if n in SCENARIOS for s in (seeds if n != "million" else [0])]
+    out = [(n, "stanchion", s) for n in names if n in SCENARIOS for s in ([0] if n in MILLIONS else seeds)]
     if "policies" in names:
         out += [(n, p, 0) for n in POLICY_SCENARIOS for p in BASELINES]
     return out
