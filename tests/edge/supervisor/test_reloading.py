@@ -175,7 +175,7 @@ async def test_a_faulty_file_changes_nothing(tmp_path: Path):
         edge.rewrite(tree)
         message = await reload(edge)
         assert message.startswith("reload refused, the settings stay as they were")
-        assert "rooms[0].capacity.admissions_per_second: must be > 0, got -1" in message
+        assert "rooms[0].capacity.admissions_per_second: must be >= 0, got -1" in message
         assert "wrokers: unknown key (did you mean 'workers'?)" in message
         edge.running.file.unlink()
         assert "cannot be read" in await reload(edge)
