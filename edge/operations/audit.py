@@ -9,6 +9,8 @@ A line holds no secret. Keys and tokens appear as digests of 32 bits, which are 
 """
 
 import logging
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -16,16 +18,25 @@ from typing import Any
 from edge.operations.logs import facts
 from edge.settings.model import Settings
 
-__all__ = ["audit", "changes", "digest"]
+__all__ = ["audit", "changes", "digest", "recent"]
 
 log = logging.getLogger("edge.audit")
 
 #: A list of more entries than this is logged as its length.
 LONG = 10
+#: The last changes of this process, for the dashboard.
+_recent: deque[dict[str, Any]] = deque(maxlen=200)
 
 
 def audit(actor: str, action: str, result: str, before: object = None, after: object = None) -> None:
-    log.info("audit", extra=facts(actor=actor, action=action, before=before, after=after, result=result))
+    entry = {"actor": actor, "action": action, "before": before, "after": after, "result": result}
+    _recent.append({"time": time.time(), **entry})
+    log.info("audit", extra=facts(**entry))
+
+
+def recent() -> list[dict[str, Any]]:
+    """Return the last changes, oldest first. time: wall clock, seconds."""
+    return list(_recent)
 
 
 def digest(secret: bytes) -> str:

@@ -8,6 +8,7 @@
 /lists      GET: the networks that operators have put on a list. POST {"list": "deny", "networks": ["192.0.2.0/24"],
             "seconds": 3600}: put them there, on all machines of the cluster; 'none' takes them off
 /v1/...     rooms: `edge/supervisor/room_api.py`
+/           the dashboard: `edge/supervisor/dashboard.py`
 
 The first two answer yes or no and are for probes that cannot send a secret. The others ask for a token, if there are
 any: `Authorization: Bearer TOKEN` (`edge/supervisor/admin_tokens.py`). A change must be sent as JSON.
@@ -33,6 +34,7 @@ from edge.operations.audit import audit
 from edge.operations.logs import facts
 from edge.shield.shared_lists import MOST
 from edge.supervisor.admin_tokens import AdminTokens
+from edge.supervisor.dashboard import OPEN_PATHS, Dashboard
 from edge.supervisor.problems import explained, problem
 from edge.supervisor.room_api import CALLER, RoomApi
 from edge.supervisor.sockets import address_of, open_sockets
@@ -48,8 +50,8 @@ HARDENING = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-#: Paths that probes ask for.
-WITHOUT_TOKEN = ("/livez", "/readyz")
+#: Paths that probes ask for, and those by which an operator gets a session.
+WITHOUT_TOKEN = ("/livez", "/readyz", *OPEN_PATHS)
 READING = ("GET", "HEAD")
 
 
@@ -64,6 +66,8 @@ class AdminListener:
         admin = supervisor.settings.admin
         listening = urlsplit(admin.listen).hostname or ""
         self._hosts = frozenset(("localhost", _name_of(listening), *(_name_of(each) for each in admin.hosts)))
+        self._api = RoomApi(supervisor, self.address)
+        self._dashboard = Dashboard(supervisor, tokens, self._api)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "AdminListener":
@@ -76,7 +80,8 @@ class AdminListener:
                 web.get("/status", self._status),
                 web.get("/lists", self._lists),
                 web.post("/lists", self._change_lists),
-                *RoomApi(self._supervisor, self.address).routes(),
+                *self._api.routes(),
+                *self._dashboard.routes(),
             ]
         )
         app.on_response_prepare.append(_harden)
@@ -116,7 +121,7 @@ class AdminListener:
     async def _ask_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in WITHOUT_TOKEN:
             return await handler(request)
-        caller = self._tokens.caller(request.headers.get("Authorization", ""))
+        caller = self._tokens.caller(request.headers.get("Authorization", "")) or self._dashboard.caller(request)
         if caller is None:
             log.warning(
                 "a request without the admin token was refused",
@@ -178,7 +183,8 @@ class Change(BaseModel):
 
 async def _harden(_: web.Request, response: web.StreamResponse) -> None:
     """Let no response be stored, sniffed, framed or run, and do not name the server software."""
-    response.headers.update(HARDENING)
+    for name, value in HARDENING.items():
+        response.headers.setdefault(name, value)
     response.headers.popall("Server", None)
 
 

@@ -28,6 +28,7 @@ from edge.messages.cluster import (
 from edge.messages.processes import BusState, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
 from edge.messages.upstream import ServerNews
 from edge.rooms.stock import StockView
+from edge.supervisor.other_nodes import OtherNodes
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus
 from edge.supervisor.worker_handle import WorkerHandle
@@ -55,6 +56,7 @@ class Relay:
         self._receive_rooms = receive_rooms
         self._receive_news = receive_news
         self._stock: dict[str, StockView] = {}
+        self.other_nodes = OtherNodes()
 
     def __repr__(self) -> str:
         return f"<Relay to {len(self._handles)} workers over {self._bus!r}>"
@@ -64,6 +66,11 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._redemption.run())
             group.create_task(self._bus.run(self._receive_machine, self._receive_bus_state))
+
+    @property
+    def hears_machines(self) -> bool:
+        """Whether this machine hears the others."""
+        return self._bus.is_up
 
     def stock(self, room: str) -> StockView:
         """Return what is known of a room's stock."""
@@ -134,7 +141,10 @@ class Relay:
             case TicketRedeemedAgain():
                 self._redemption.receive_redeemed_again(message.room, message.ticket, message.record)
                 self.publish(message)
-            case NodeSummary() | LimitsSpent():
+            case NodeSummary():
+                self.other_nodes.receive(message)
+                self.publish(message)
+            case LimitsSpent():
                 self.publish(message)
             case _:
                 assert_never(message)

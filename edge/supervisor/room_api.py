@@ -32,7 +32,7 @@ from edge.supervisor.supervisor import Supervisor
 from edge.support.errors import ClientError
 from waiting_room.status import timestamp
 
-__all__ = ["CALLER", "RoomApi", "RoomPatch"]
+__all__ = ["CALLER", "RoomApi", "RoomPatch", "json_response"]
 
 CALLER = web.RequestKey("caller", Caller)
 """The caller of a request, set by the admin listener once the token is known."""
@@ -104,7 +104,7 @@ class RoomApi:
 
     async def _rooms(self, _: web.Request) -> web.Response:
         names = [room.name for room in self._supervisor.settings.rooms]
-        return _json({"rooms": [self._shown(name) for name in names]})
+        return json_response({"rooms": [self.shown(name) for name in names]})
 
     async def _room(self, request: web.Request) -> web.Response:
         return self._current(request.match_info["room"])
@@ -127,23 +127,23 @@ class RoomApi:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         room = request.match_info["room"]
-        self._shown(room)
+        self.shown(room)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         while not self._supervisor.is_stopping:
-            await response.write(b"data: %b\n\n" % json.dumps(self._shown(room)).encode())
+            await response.write(b"data: %b\n\n" % json.dumps(self.shown(room)).encode())
             await asyncio.sleep(STREAM_S)
         return response
 
     async def _openapi(self, _: web.Request) -> web.Response:
-        return _json(openapi(self._address, RoomPatch, [room.name for room in self._supervisor.settings.rooms]))
+        return json_response(openapi(self._address, RoomPatch, [room.name for room in self._supervisor.settings.rooms]))
 
     def _current(self, room: str) -> web.Response:
-        response = _json(self._shown(room))
+        response = json_response(self.shown(room))
         response.headers["ETag"] = f'"{self._supervisor.rooms.version(room)}"'
         return response
 
-    def _shown(self, room: str) -> dict[str, Any]:
+    def shown(self, room: str) -> dict[str, Any]:
         """Return a room's state and figures. Raises NoSuchRoom."""
         supervisor = self._supervisor
         state = supervisor.rooms.status(supervisor.settings, room)
@@ -183,5 +183,5 @@ def _wanted(request: web.Request) -> str | None:
     return tag[1:-1]
 
 
-def _json(value: object) -> web.Response:
+def json_response(value: object) -> web.Response:
     return web.json_response(value, dumps=lambda each: json.dumps(each, indent=2) + "\n")

@@ -31,6 +31,7 @@ from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.supervisor.state_folder import StateFolder
 from edge.support.errors import ClientError
+from waiting_room.status import timestamp
 
 __all__ = ["CHANGEABLE", "ChangedMeanwhile", "NoSuchRoom", "RoomControl"]
 
@@ -138,8 +139,7 @@ class RoomControl:
         self._apply()
         self._publish()
         after = self.status(settings, name)
-        keys = (*CHANGEABLE, "until", "reason")
-        audit(actor, f"change room {name}", "done", {k: before[k] for k in keys}, {k: after[k] for k in keys})
+        audit(actor, f"change room {name}", "done", _audited(before), _audited(after))
         return after
 
     def reset(self, actor: str, settings: Settings, name: str, version: str | None = None) -> dict[str, Any]:
@@ -207,6 +207,13 @@ def _kept(value: Mapping[str, Any] | None) -> list[RoomState]:
         with suppress(msgspec.ValidationError):
             found.append(msgspec.convert(entry, RoomState))
     return found
+
+
+def _audited(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the audit trail shows of a state."""
+    until = state["until"]
+    shown = {key: state[key] for key in (*CHANGEABLE, "reason")}
+    return {**shown, "until": None if until is None else timestamp(until)}
 
 
 def _room(settings: Settings, name: str) -> RoomSettings:

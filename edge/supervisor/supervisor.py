@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from prometheus_client import CollectorRegistry
 
@@ -35,8 +35,10 @@ from edge.operations.logs import facts
 from edge.rooms.clock_steps import ClockSteps
 from edge.settings.model import Settings
 from edge.supervisor.adaptation import Adaptation
+from edge.supervisor.history import History
 from edge.supervisor.line_state import LineState
 from edge.supervisor.list_sync import ListSync
+from edge.supervisor.other_nodes import OtherNodes
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
 from edge.supervisor.relay import Relay
@@ -107,6 +109,7 @@ class Supervisor:
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
+        self.history = History(lambda: {name: self.room_status(name) for name in self._room_names})
         self._watchdog = Watchdog(self.settings.worker_stall_seconds)
         counters = create_counters_file(self.settings.workers)
         self._workers = Workers(self._handles, counters, self._stop, self._watchdog, self._configure, self._receive)
@@ -161,7 +164,7 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as self.metrics_folder:
             async with asyncio.TaskGroup() as group:
                 watches = (self._stock_watch, self._upstream_watch, self._adaptation)
-                parts = (*watches, self._relay, self.lists, self.rooms, self._line_state)
+                parts = (*watches, self._relay, self.lists, self.rooms, self._line_state, self.history)
                 helpers = [group.create_task(part.run()) for part in parts]
                 await self._workers.run(
                     self.metrics_folder,
@@ -205,9 +208,28 @@ class Supervisor:
             "ready": self.is_ready,
             "time": now,
             "upstream": self._upstream_watch.status(),
-            "nodes": [handle.status(now) for handle in self._handles],
+            "nodes": self.workers_status(),
             "rooms": [self._status.room(room.name, in_force) for room in in_force.rooms],
         }
+
+    def workers_status(self) -> list[dict[str, Any]]:
+        """Return the processes of this machine as JSON values."""
+        now = time.time()
+        return [handle.status(now) for handle in self._handles]
+
+    @property
+    def redis_state(self) -> Literal["up", "down", "unused"]:
+        if self.settings.cluster.redis_url is None:
+            return "unused"
+        return "up" if self._relay.hears_machines else "down"
+
+    @property
+    def other_nodes(self) -> OtherNodes:
+        return self._relay.other_nodes
+
+    @property
+    def _room_names(self) -> list[str]:
+        return [room.name for room in self.settings.rooms]
 
     def room_status(self, name: str) -> dict[str, Any]:
         """Return one room over all nodes of this machine, as JSON values. name: of a room of the settings."""

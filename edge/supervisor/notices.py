@@ -1,0 +1,85 @@
+"""What an operator should look at now, in plain words. Each notice is a state, not an event: it goes when it is over.
+
+error     visitors are hurt now
+warning   something is missing or not as the settings want it
+info      somebody chose it, and should not forget it
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+__all__ = ["machine_notices", "room_notices"]
+
+Level = Literal["error", "warning", "info"]
+
+#: An operator is told that capacity is not used after so many seconds below this part of it.
+UNUSED_S = 20
+UNUSED_SHARE = 0.8
+#: A worker that has not reported for this time may hang.
+LATE_REPORT_S = 5.0
+
+_MISSING = {
+    "upstream": ("error", "The shop does not answer. Nobody is admitted; visitors keep their places."),
+    "redis": ("error", "Redis cannot be reached. Nobody is admitted, as when_redis_down asks."),
+    "stock": ("error", "The shop does not report its stock. Nobody is admitted, as when_stock_unknown asks."),
+}
+_MODES = {
+    "hold": "The room is on hold: nobody is admitted; visitors keep their places.",
+    "drain": "The room is drained: it gives out no more places.",
+    "closed": "The room is closed.",
+    "shadow": "Shadow mode: everybody passes, and nothing protects the shop.",
+}
+
+
+def machine_notices(workers: Sequence[Mapping[str, Any]], redis: str) -> list[dict[str, str]]:
+    """Return the notices on workers and Redis. redis: 'up', 'down' or 'unused'."""
+    found = []
+    for worker in workers:
+        if not worker["ready"]:
+            found.append(_notice("error", f"Worker {worker['node']} does not serve."))
+        elif (worker["report_age_seconds"] or 0.0) > LATE_REPORT_S:
+            found.append(
+                _notice(
+                    "warning", f"Worker {worker['node']} has not reported for {worker['report_age_seconds']:.0f} s."
+                )
+            )
+    if redis == "down":
+        found.append(_notice("warning", "Redis cannot be reached: this machine goes on alone."))
+    return found
+
+
+def room_notices(room: Mapping[str, Any], admitted_per_s: float | None) -> list[dict[str, str]]:
+    """Return the notices on a room. room: as the API shows it. admitted_per_s: the mean of the last UNUSED_S."""
+    figures, mode = room["figures"], room["mode"]
+    found = []
+    if mode in _MODES:
+        why = f" Reason: {room['reason']}." if room["reason"] else ""
+        found.append(_notice("info", _MODES[mode] + why))
+    found += [_notice(*_MISSING[each]) for each in figures["missing"] if each in _MISSING]
+    if figures["sold_out"]:
+        found.append(_notice("info", "Sold out."))
+    adaptive = figures["adaptive"]
+    if adaptive is not None and adaptive["factor"] < 0.999:
+        found.append(
+            _notice("warning", f"The shop is slow: the room uses {adaptive['factor']:.0%} of its configured capacity.")
+        )
+    capacity = figures["admissions_per_second"]
+    is_open = mode in ("open", "drain") and not figures["missing"] and not figures["sold_out"]
+    if is_open and admitted_per_s is not None and figures["waiting"] > capacity * UNUSED_S:
+        limit = room["total_active_users"]
+        if limit is not None and figures["active"] >= 0.98 * limit:
+            found.append(_notice("info", f"All {limit:,} places in the room are taken."))
+        elif admitted_per_s < UNUSED_SHARE * capacity:
+            found.append(
+                _notice(
+                    "warning",
+                    f"Visitors wait, but only {admitted_per_s:.1f} of {capacity:g} admissions a second happen.",
+                )
+            )
+    if capacity == 0 and mode == "open":
+        found.append(_notice("warning", "The capacity is 0: nobody is admitted."))
+    return found
+
+
+def _notice(level: str, text: str) -> dict[str, str]:
+    return {"level": level, "text": text}

@@ -1,0 +1,86 @@
+"""An operator runs a sale from the dashboard alone, in a real browser, before a real edge."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.edge.running import wait_until
+from tests.edge.whole import Edge, Visitor, whole_edge
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TOKEN = "operate-token-for-tests"
+
+
+async def change_mode(page: Page, button: str, reason: str = "") -> None:
+    await page.get_by_role("button", name=button, exact=True).click()
+    dialog = page.get_by_role("dialog")
+    if reason:
+        await dialog.get_by_label("Reason").fill(reason)
+    await dialog.get_by_role("button", name="Set to").click()
+
+
+async def told(edge: Edge, visitor: Visitor, state: str) -> None:
+    async def is_so() -> bool:
+        return (await visitor.ask())[0] == state
+
+    await wait_until(is_so, f"the visitor is told: {state}")
+
+
+async def test_an_operator_runs_a_room_from_the_dashboard(chromium: Browser, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(f"operate ann {TOKEN}\n")
+    admin = {"listen": "tcp://127.0.0.1:0", "tokens_file": "tokens"}
+    async with whole_edge(tmp_path, admin=admin) as edge:
+        context = await chromium.new_context()
+        page = await context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        page.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
+        await page.goto(edge.running.admin + "/")
+        await page.get_by_label("Admin token").fill("not-the-token-at-all")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_have_text("This token does not count.")
+        await page.get_by_label("Admin token").fill(TOKEN)
+        await page.keyboard.press("Enter")
+        room = page.get_by_role("article", name="checkout")
+        await expect(room.locator(".mode")).to_have_text("Open")
+
+        await change_mode(page, "Hold", "bank is down")
+        await expect(room.locator(".mode")).to_have_text("On hold")
+        await expect(room.locator(".notices")).to_contain_text("Reason: bank is down.")
+        visitor = Visitor(edge)
+        await told(edge, visitor, "waiting")
+        await expect(room.locator(".waiting")).to_have_text("1")
+
+        await room.get_by_label("Capacity, a second").fill("40")
+        await room.locator(".capacity button").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Change").click()
+        await expect(room.locator(".of-capacity")).to_have_text("of 40")
+        await change_mode(page, "Open")
+        await told(edge, visitor, "admitted")
+        await expect(page.locator("#audit")).to_contain_text("ann: change room checkout (mode: hold → open")
+
+        await room.get_by_role("button", name="Back to the settings file").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        await expect(room.locator(".of-capacity")).to_have_text("of 40")
+        await room.get_by_role("button", name="Back to the settings file").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Take all changes back").click()
+        await expect(room.locator(".of-capacity")).to_have_text("of 100")
+        await expect(room.locator(".plot-line")).to_have_attribute("aria-label", "In line: 0 now, at most 1")
+
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Admin token")).to_be_focused()
+        assert faults == []
+        await context.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+async def test_nothing_is_wider_than_the_screen(chromium: Browser, tmp_path: Path, width: int) -> None:
+    async with whole_edge(tmp_path, workers=1) as edge:
+        context = await chromium.new_context(viewport={"width": width, "height": 800})
+        page = await context.new_page()
+        await page.goto(edge.running.admin + "/")
+        await expect(page.locator(".mode")).to_have_text("Open")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await context.close()
