@@ -34,6 +34,7 @@
   const ANNOUNCE_EVERY_MS = 60000;
   const LEAST_WAIT_S = 45; // as in texts.py
   const SOLUTIONS_TRIED = 3; // after this many the page explains cookies instead
+  const PAUSED_VIEWS = { upstream: "shop_down", nodes: "waiting" }; // as in page.py
   const STATES = ["joining", "waiting", "admitted", "early", "sold_out", "closed"];
 
   const by = (id) => document.getElementById(id);
@@ -204,7 +205,9 @@
   const viewOf = (status) => {
     const isFinal = ["sold_out", "closed"].includes(status.state) && status.poll_after_seconds === null;
     if (isFinal) return `${status.state}_final`;
-    return status.state === "sold_out" && status.held > 0 ? "all_held" : status.state;
+    if (status.state === "sold_out" && status.held > 0) return "all_held";
+    if (status.state === "waiting" && status.paused) return PAUSED_VIEWS[status.paused] || "paused";
+    return status.state;
   };
 
   const showView = (view, place) => {
@@ -250,21 +253,23 @@
       movedBack = fill(texts.notices.moved, { wait: waitText(nearestStep(status.moved_back_seconds)) });
       say(announced.view, movedBack);
     }
-    const isInLine = status.state === "waiting";
-    const isAllHeld = viewOf(status) === "all_held";
+    const view = viewOf(status);
+    const isInLine = view === "waiting";
+    const isAllHeld = view === "all_held";
+    const isPaused = view === "shop_down" || view === "paused";
     if (!shown || shown.firstSeen !== status.first_seen) shown = freshShown(status.first_seen);
     for (const id of ["place-box", "progress-box"]) show(id, false);
     show("wait-box", isInLine);
     show("held-box", isAllHeld);
     if (isAllHeld) put("held", number(status.held));
     show("stock-box", isInLine && status.stock !== null);
-    show("since", isInLine && status.first_seen !== null);
+    show("since", (isInLine || isPaused) && status.first_seen !== null);
     if (status.first_seen) put("since", fill(texts.labels.since, { time: clock(new Date(status.first_seen)) }));
     notice("");
     let place = null;
     if (isInLine) place = showLine(status);
-    else if (isAllHeld) place = showPlace(status);
-    showView(viewOf(status), place);
+    else if (isAllHeld || isPaused) place = showPlace(status);
+    showView(view, place);
     put("message", status.message || "");
     show("message-box", Boolean(status.message));
     showOpening(status.state === "early" && status.opens_at ? Date.parse(status.opens_at) : null);

@@ -1,4 +1,9 @@
-"""The error page as bytes. Its placeholders are filled when it is served."""
+"""The error page as bytes. Its placeholders are filled when it is served.
+
+A page that answers a navigation which the shop failed tries again by itself: its script loads the address after growing
+pauses (`static/retry.js`), and tags do it without scripts. A page that answers a form never does; it says whether the
+form reached the shop.
+"""
 
 from waiting_room.assets import Assets
 from waiting_room.frame import page_frame
@@ -6,6 +11,11 @@ from waiting_room.template import Template, hidden_unless, html
 from waiting_room.texts import Texts
 
 __all__ = ["ErrorPage"]
+
+#: The first pause before the next try, unless the caller knows better; without scripts, every pause.
+FIRST_S = 5
+#: The time until the page is loaded again if scripts are on but ours did not load. The script cancels it.
+RESCUE_S = 60
 
 
 class ErrorPage:
@@ -15,6 +25,8 @@ class ErrorPage:
         self._texts = texts or Texts.load()
         labels = {"label_try_again": html(self._texts.get("labels", "try_again"))}
         self._template = Template.load("error.html").fill(labels | page_frame(assets, self._texts))
+        self._script = b'<script src="%b" defer></script>\n' % html(assets.url("retry.js"))
+        self._probe = html(assets.url("icon.svg"))
 
     def render(
         self,
@@ -25,12 +37,71 @@ class ErrorPage:
     ) -> bytes:
         """Return the page of a status code. Title and explanation come from the language file unless given."""
         texts = self._texts
+        return self._join(
+            status_code,
+            title or texts.error(status_code, "title"),
+            explanation or texts.error(status_code, "explanation"),
+            texts.retry(retry_after_s),
+            is_retry_shown=retry_after_s is not None or status_code >= 500,
+        )
+
+    def render_trying(self, status_code: int, retry_after_s: int | None = None) -> bytes:
+        """Return the page of a navigation that the shop failed. It loads the address again by itself."""
+        texts, after_s = self._texts, retry_after_s or FIRST_S
+        refresh = (
+            b'<noscript><meta http-equiv="refresh" content="%d"></noscript>\n'
+            b'<meta http-equiv="refresh" content="%d">\n' % (after_s, max(RESCUE_S, after_s))
+        )
+        data = b' data-after="%d" data-probe="%b" data-countdown="%b" data-trying="%b"' % (
+            after_s,
+            self._probe,
+            html(texts.data["errors"]["countdown"]),
+            html(texts.get("errors", "trying")),
+        )
+        return self._join(
+            status_code,
+            texts.error(status_code, "title"),
+            texts.error(status_code, "explanation"),
+            texts.get("errors", "again"),
+            refresh=refresh,
+            script=self._script,
+            data=data,
+        )
+
+    def render_form(self, status_code: int, *, is_sent: bool) -> bytes:
+        """Return the page of a form that the shop did not answer. Nothing is sent again.
+
+        is_sent: it may have reached the shop.
+        """
+        kind = "form_sent" if is_sent else "form_not_sent"
+        explanation = self._texts.error_of(kind, "explanation")
+        return self._join(
+            status_code, self._texts.error_of(kind, "title"), explanation, "", is_retry_shown=False, has_link=False
+        )
+
+    def _join(
+        self,
+        status_code: int,
+        title: str,
+        explanation: str,
+        retry: str,
+        *,
+        is_retry_shown: bool = True,
+        has_link: bool = True,
+        refresh: bytes = b"",
+        script: bytes = b"",
+        data: bytes = b"",
+    ) -> bytes:
         return self._template.join(
             {
-                "title": html(title or texts.error(status_code, "title")),
-                "explanation": html(explanation or texts.error(status_code, "explanation")),
-                "no_retry": hidden_unless(retry_after_s is not None or status_code >= 500),
-                "retry": html(texts.retry(retry_after_s)),
-                "code": html(texts.get("errors", "code", code=str(status_code))),
+                "title": html(title),
+                "explanation": html(explanation),
+                "no_retry": hidden_unless(is_retry_shown),
+                "retry": html(retry),
+                "no_again": hidden_unless(has_link),
+                "code": html(self._texts.get("errors", "code", code=str(status_code))),
+                "refresh": refresh,
+                "script": script,
+                "data": data,
             }
         )

@@ -22,6 +22,7 @@ from waiting_room.placeholders import Coding, PreparedDocument, trailer
 from waiting_room.status import State, Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
 from waiting_room.texts import Texts, fill
+from waiting_room.views import PLACE_ONLY, view_of
 
 __all__ = ["STATUS_PATH", "WaitingPage"]
 
@@ -141,12 +142,13 @@ class WaitingPage:
         in_line = view == "waiting"
         all_held = view == "all_held"
         progress = progress_percent(status, now) if in_line else None
+        is_dated = in_line or view in ("shop_down", "paused")
         shared = (
             view,
             self._texts.steps(status.eta_p50_s, status.eta_p90_s),
             status.retry_after_s,
             None if now is None or view == "cookies" else int(now) // 60,
-            int(status.first_seen) // 60 if in_line and status.first_seen is not None else None,
+            int(status.first_seen) // 60 if status.first_seen is not None and is_dated else None,
             progress,
             len(own[1]),
             len(own[2]),
@@ -170,11 +172,12 @@ class WaitingPage:
         """Return the variant of the page for this status, with the shared values inserted."""
         texts = self._texts
         in_line, all_held = view == "waiting", view == "all_held"
+        has_place = in_line or view in PLACE_ONLY
         within = texts.within(status.eta_p50_s, status.eta_p90_s)
-        since = status.first_seen if in_line else None
+        since = status.first_seen if has_place and not all_held else None
         moved = texts.get("notices", "moved", wait=texts.wait(status.moved_back_s)) if status.moved_back_s else ""
         fixed = {
-            "no_place": hidden_unless((in_line or all_held) and status.position is not None),
+            "no_place": hidden_unless(has_place and status.position is not None),
             "long_place": b' class="long"' if len(own[2]) > LONG_PLACE else b"",
             "no_opens": hidden_unless(view == "early" and status.opens_at is not None),
             "opens": b"" if status.opens_at is None else html(texts.day_and_clock(status.opens_at)),
@@ -256,21 +259,6 @@ class MinutePage:
             joined += [b"".join(parts[begin : 2 * at + 1]), b""]
             begin = 2 * at + 2
         return [*joined, b"".join(parts[begin:])]
-
-
-def view_of(status: Status) -> str:
-    """Return the view that shows this state. Final, temporary, and "not all units are paid" have different views."""
-    state = status.state
-    if state is State.SOLD_OUT or state is State.CLOSED:
-        if status.poll_after_s is None:
-            return f"{state.value}_final"
-        if state is State.SOLD_OUT and status.held:
-            return "all_held"
-    return _VIEWS[state]
-
-
-#: The `value` of an enumeration is computed by interpreted code, so it is read once.
-_VIEWS: Final = {state: state.value for state in State}
 
 
 def grouped(n: int, separator: bytes) -> bytes:

@@ -78,6 +78,10 @@ class Texts:
         errors = self.data["errors"]
         return str(errors.get(str(status_code), errors["other"])[key])
 
+    def error_of(self, kind: str, key: str) -> str:
+        """Return the `title` or `explanation` of a kind of error that is not told by its status code."""
+        return str(self.data["errors"][kind][key])
+
     def number(self, value: int) -> str:
         return f"{value:,}".replace(",", self.data["thousands"])
 

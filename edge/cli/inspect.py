@@ -88,7 +88,19 @@ def _table(status: dict[str, Any]) -> str:
     rows = [COLUMNS, *(_row(room) for room in status["rooms"])]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([f"{ready} of {len(status['nodes'])} nodes ready", "", *lines])
+    return "\n".join([f"{ready} of {len(status['nodes'])} nodes ready", *_upstream(status["upstream"]), "", *lines])
+
+
+def _upstream(upstream: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each server that is down, and what follows if none is left."""
+    for server in upstream["servers"]:
+        if not server["up"]:
+            yield f"upstream {server['server']} is down for {server['seconds']:.0f} s: {server['reason']}"
+    if upstream["is_down"]:
+        yield (
+            "No server of the upstream is up. Visitors keep their places, and nobody is let in for the moment"
+            " (rooms with when_upstream_down: hold)."
+        )
 
 
 def _row(room: dict[str, Any]) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ from edge.decision.entry import Entry
 from edge.decision.first_visits import FirstVisits
 from edge.decision.forwarding import STRAIGHT_ON
 from edge.decision.limit_responses import LimitResponses
-from edge.decision.negotiation import wants_page
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.upstream_commands import UpstreamCommands
@@ -141,10 +140,8 @@ class Pipeline(Decider):
         self._metrics.rejected.count(room.name, rejected.reason.value)
         return None
 
-    def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None) -> Answer:
-        """Return the response to a request that the upstream failed: 502, 503 or 504."""
-        page = wants_page(head.accept, head.fetch_mode)
-        return self._responses.problem(code, wants_page=page, retry_after_s=retry_after_s)
+    def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None, *, is_sent: bool = True) -> Answer:
+        return self._responses.failed(head, code, retry_after_s, is_sent=is_sent)
 
     def refused(self, code: int, detail: str, *, wants_page: bool = False) -> Answer:
         """Return the response to a request that cannot be served: 4xx, 501 or 505."""

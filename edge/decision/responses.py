@@ -9,7 +9,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from edge.decision.negotiation import accepts_gzip
+from edge.decision.negotiation import accepts_gzip, wants_page
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Headers
 from waiting_room.assets import ASSET_HEADERS, Assets
@@ -80,6 +80,18 @@ class Responses:
             return Answer(200, (*headers, ("Content-Encoding", "gzip")), asset.gzipped, "static")
         return Answer(200, headers, asset.body, "static")
 
+    def failed(self, head: RequestHead, code: int, retry_after_s: int | None, *, is_sent: bool) -> Answer:
+        """Return the response to a request that the upstream failed. A page tries again by itself if it answers a
+        navigation. is_sent: the request may have reached the upstream."""
+        if not wants_page(head.accept, head.fetch_mode):
+            return self.problem(code, wants_page=False, detail=_FAILED[is_sent], retry_after_s=retry_after_s)
+        retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
+        if head.method in _SAFE:
+            body = self._errors.render_trying(code, retry_after_s)
+        else:
+            body = self._errors.render_form(code, is_sent=is_sent)
+        return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, "failed")
+
     def problem(
         self, code: int, *, wants_page: bool, detail: str | None = None, retry_after_s: int | None = None
     ) -> Answer:
@@ -97,6 +109,13 @@ class Responses:
         headers = (("Content-Type", "application/problem+json"), *_FOR_MACHINES)
         return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
 
+
+#: What a program reads about a request that the upstream failed, by whether the request may have reached it.
+_FAILED: Final = {
+    True: "the upstream did not answer; it may have received the request",
+    False: "the upstream is not available; the request was not sent to it",
+}
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 #: Of every document that is not a page: not stored, not indexed, of no other type than stated.
 _FOR_MACHINES: Headers = (

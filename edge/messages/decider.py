@@ -40,8 +40,11 @@ class Decider(metaclass=ABCMeta):
         """Say what becomes of a request. `now` is wall time in seconds, `u` is uniform in [0, 1)."""
 
     @abstractmethod
-    def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None) -> Answer:
-        """Return the response to a request that the upstream failed: 502, 503 or 504."""
+    def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None, *, is_sent: bool = True) -> Answer:
+        """Return the response to a request that the upstream failed: 502, 503 or 504.
+
+        is_sent: the request may have reached the upstream.
+        """
 
     @abstractmethod
     def refused(self, code: int, detail: str, *, wants_page: bool = False) -> Answer:

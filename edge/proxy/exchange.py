@@ -262,11 +262,10 @@ class Exchange(UpstreamUser):
 
     def unanswered(self, *, nothing_came: bool) -> None:
         upstream, self._upstream = self._upstream, None
-        if nothing_came and self._parsed.is_safe:
-            was_used = upstream is not None and upstream.responses > 0
-            if (was_used and self._route.repeat(self)) or self._route.move(self, "broken"):
-                return
-        self.fail(502, "broken")
+        was_used = upstream is not None and upstream.responses > 0
+        may_repeat = nothing_came and self._parsed.is_safe
+        if not (may_repeat and ((was_used and self._route.repeat(self)) or self._route.move(self, "broken"))):
+            self.fail(502, "broken")
 
     def unconnected(self, status: int, kind: str, reason: str) -> None:
         if not self._route.move(self, kind, reason):
@@ -290,7 +289,8 @@ class Exchange(UpstreamUser):
         state, parsed = self._state, self._parsed
         self._route.failed(kind, reason)
         retry_after_s = state.upstreams.retry_after_s() if kind == "shunned" else None
-        answer = state.decider.failed(parsed.context.head, status, retry_after_s)
+        is_sent = kind != "shunned" and not reason  # a reason says why there was no connection
+        answer = state.decider.failed(parsed.context.head, status, retry_after_s, is_sent=is_sent)
         keep_alive = parsed.framing.keep_alive and self.is_request_done
         self._end(kind, status)
         self._connection.answer_instead(answer, parsed, keep_alive=keep_alive)

@@ -1,13 +1,14 @@
 """Where a server of the upstream is, and how a connection to it is opened: TCP, TLS over TCP, or a unix socket."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from edge.settings.upstream import UpstreamTls
-from edge.support.errors import ConfigurationError, SettingFault
+from edge.support.client_tls import client_context
 
 __all__ = ["ServerAddress", "failure_text", "tls_context"]
 
@@ -39,6 +40,11 @@ class ServerAddress:
             self._tls = tls or tls_context(tls_settings)
             self._server_name = tls_settings.server_name or self._host
 
+    def use_tls(self, tls: ssl.SSLContext) -> None:
+        """Open the next connections with this TLS client, if the server has https."""
+        if self._tls is not None:
+            self._tls = tls
+
     def __repr__(self) -> str:
         return f"<ServerAddress {self.url}>"
 
@@ -57,20 +63,9 @@ class ServerAddress:
 def tls_context(settings: UpstreamTls) -> ssl.SSLContext:
     """Return the TLS client that these settings ask for.
 
-    Raises ConfigurationError if a file cannot be read, or if the key does not belong to the certificate.
+    Raises ConfigurationError if a file cannot be used. `load_settings` has tried them before.
     """
-    name, file = "ca_file", settings.ca_file
-    try:
-        context = ssl.create_default_context(cafile=file)
-        if settings.client_certificate is not None:
-            name, file = "client_certificate", settings.client_certificate
-            context.load_cert_chain(settings.client_certificate, settings.client_key)
-    except (OSError, ssl.SSLError) as fault:
-        reason = fault.strerror or getattr(fault, "reason", None) or str(fault)
-        raise ConfigurationError(
-            "settings", [SettingFault(f"upstream.tls.{name}", f"cannot be used: {reason} ({file})")]
-        ) from None
-    return context
+    return client_context(settings.ca_file, settings.client_certificate, settings.client_key)
 
 
 def failure_text(fault: BaseException) -> str:
@@ -81,6 +76,8 @@ def failure_text(fault: BaseException) -> str:
         return f"TLS: {fault.verify_message}"
     if isinstance(fault, ssl.SSLError):
         return f"TLS: {(fault.reason or 'handshake failed').lower().replace('_', ' ')}"
+    if isinstance(fault, OSError) and fault.errno is not None and fault.errno > 0:
+        return os.strerror(fault.errno).lower()  # asyncio's own text names the address once more
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror.lower()
     return str(fault) or type(fault).__name__

@@ -48,7 +48,12 @@ class UpstreamPool(UpstreamOwner):
         return len(self._open) - len(self._idle) + self._connecting + len(self._waiting)
 
     def empty(self) -> None:
-        """The server went down: let the requests go that can be sent to another one."""
+        """The server went down: let the requests go that can be sent to another one, and keep no connection.
+
+        If its machine was lost, nothing tells that its old connections are dead.
+        """
+        while self._idle:
+            self._idle.popleft().transport.close()
         for upstream in list(self._open):
             if upstream.user is not None:
                 upstream.user.leave_server()

@@ -27,6 +27,7 @@ class UpstreamServer:
         "_is_silent",
         "_reason",
         "_unconnected",
+        "address",
         "avoided_until",
         "awaited",
         "has_answered",
@@ -40,6 +41,7 @@ class UpstreamServer:
 
     def __init__(self, address: ServerAddress, settings: UpstreamSettings, salt: int) -> None:
         """salt: orders the servers for the balance 'ticket'."""
+        self.address = address
         self.url = address.url
         self.salt = salt
         self.pool = UpstreamPool(address, settings)

@@ -10,6 +10,7 @@ passed over for a second after a failure, and by a part of the requests during i
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -21,8 +22,11 @@ from edge.proxy.parsed_head import ParsedHead
 from edge.proxy.server_address import ServerAddress, tls_context
 from edge.proxy.upstream_server import UpstreamServer
 from edge.settings.upstream import UpstreamSettings
+from edge.support.errors import ConfigurationError
 
 __all__ = ["Upstreams"]
+
+log = logging.getLogger("edge.upstream")
 
 #: Between two messages about failures.
 REPORT_S: Final = 0.03
@@ -73,7 +77,9 @@ class Upstreams:
 
     def use(self, settings: UpstreamSettings) -> None:
         """Follow these settings. A server that is named no more finishes its requests and gets no others."""
-        if settings != self._settings:
+        if settings == self._settings:
+            self._read_tls_again()
+        else:
             keeps = _connects_alike(settings, self._settings)
             before = {server.url: server for server in self.servers}
             self._settings = settings
@@ -83,6 +89,17 @@ class Upstreams:
                     server.pool.close()
                     self._leaving.append(server)
             self._leaving = [server for server in self._leaving if not server.pool.is_unused]
+
+    def _read_tls_again(self) -> None:
+        """Open the next connections by what the files of `tls` hold now."""
+        if any(server.url.startswith("https:") for server in self.servers):
+            try:
+                tls = tls_context(self._settings.tls)
+            except ConfigurationError as fault:  # a file is gone since the supervisor checked the settings
+                log.error("the files of upstream.tls stay as they were read before: %s", fault)
+                return
+            for server in self.servers:
+                server.address.use_tls(tls)
 
     def _follow(self, settings: UpstreamSettings, before: dict[str, UpstreamServer] | None = None) -> None:
         self._balance = settings.balance

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from edge.settings.model import Settings
 from edge.settings.yaml_text import read_yaml
+from edge.support.client_tls import client_context
 from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.networks import networks_in
 
@@ -68,9 +69,22 @@ def _with_lists(settings: Settings, path: Path) -> Settings:
             networks += found
             faults += [SettingFault(where, f"{file}, {each}") for each in problems]
         read[name] = tuple(networks)
+    faults += _tls_faults(settings)
     if faults:
         raise ConfigurationError(str(path), faults)
     return settings.model_copy(update={"abuse": settings.abuse.model_copy(update=read)})
+
+
+def _tls_faults(settings: Settings) -> list[SettingFault]:
+    """Return what is wrong with the files that `upstream.tls` names."""
+    tls = settings.upstream.tls
+    if tls.ca_file is None and tls.client_certificate is None:
+        return []
+    try:
+        client_context(tls.ca_file, tls.client_certificate, tls.client_key)
+    except ConfigurationError as error:
+        return error.faults
+    return []
 
 
 def parse_settings(text: str, source: str = "settings") -> Settings:

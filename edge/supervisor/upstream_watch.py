@@ -13,6 +13,7 @@ itself out and nobody else, and all others learn of a real outage, and of its en
 import asyncio
 import logging
 import random
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from edge.settings.model import Settings
 from edge.settings.upstream import UpstreamSettings
 from edge.supervisor.probe import probe
 from edge.supervisor.server_health import HealthRules, Probe, ServerHealth
+from edge.support.errors import ConfigurationError
 
 __all__ = ["UpstreamWatch"]
 
@@ -47,6 +49,7 @@ class UpstreamWatch:
         self._publish = publish
         self._tell = tell
         self._settings: UpstreamSettings | None = None
+        self._tls: ssl.SSLContext | None = None
         self._servers: dict[str, ServerHealth] = {}
         self._wakes: dict[str, asyncio.Event] = {}
         self._published = ServersState({})
@@ -76,13 +79,14 @@ class UpstreamWatch:
     def use(self, settings: Settings) -> None:
         """Follow these settings from now on. Servers that stay keep their state."""
         upstream = settings.upstream
-        if upstream == self._settings:
-            return
+        if upstream == self._settings and not any(server.startswith("https:") for server in upstream.addresses):
+            return  # the files of `tls` may have changed
         self._settings = upstream
         rules = _rules(upstream)
         before, self._servers = self._servers, {}
         for server in upstream.addresses:
-            health = before.get(server) or ServerHealth(rules)
+            health = before.get(server) if upstream.is_watched else None
+            health = health or ServerHealth(rules)
             health.rules = rules
             self._servers[server] = health
             self._up.labels(server).set(health.is_up)
@@ -129,8 +133,9 @@ class UpstreamWatch:
             if settings is None or not settings.is_watched:
                 self._send()
                 continue
-            is_tls = any(server.startswith("https:") for server in settings.addresses)
-            tls = tls_context(settings.tls) if is_tls else None
+            if any(server.startswith("https:") for server in settings.addresses):
+                self._read_tls(settings)
+            tls = self._tls
             async with asyncio.TaskGroup() as group:
                 watches = [
                     group.create_task(self._watch(ServerAddress(server, settings.tls, tls), settings))
@@ -140,6 +145,14 @@ class UpstreamWatch:
                 await self._changed.wait()
                 for watch in watches:
                     watch.cancel()
+
+    def _read_tls(self, settings: UpstreamSettings) -> None:
+        """Read the files of `tls`; keep what was read before if one is gone since the settings were checked."""
+        try:
+            self._tls = tls_context(settings.tls)
+        except ConfigurationError as fault:
+            log.error("the files of upstream.tls stay as they were read before: %s", fault)
+            self._tls = self._tls or ssl.create_default_context()
 
     async def _watch(self, address: ServerAddress, settings: UpstreamSettings) -> None:
         server, health = address.url, self._servers[address.url]

@@ -107,6 +107,12 @@ class ScriptedEdge:
         """Each load of the protected address takes one. While there is none, the browser shows the page before it."""
         self.cookies_missing = False
         """True: the page explains cookies."""
+        self.is_failing = True
+        """The shop fails every request for `/failing`."""
+        self.failed: list[str] = []
+        """The method of every request for `/failing`."""
+        self.failed_at: list[float] = []
+        """When each of them came, seconds."""
         self._new_visitors = count(1)
         self._assets = Assets.load()
         self._page = WaitingPage(self._assets, ROOM, "Lumen Records")
@@ -129,6 +135,7 @@ class ScriptedEdge:
         app.router.add_get(STATIC_PATH + "{name}", self._static)
         app.router.add_get("/cart", self._cart)
         app.router.add_get("/broken/{code}", self._broken)
+        app.router.add_route("*", "/failing", self._failing)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -152,6 +159,15 @@ class ScriptedEdge:
             replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time()
         )
         return self._identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
+
+    async def _failing(self, request: web.Request) -> web.Response:
+        self.failed.append(request.method)
+        self.failed_at.append(time())
+        if not self.is_failing:
+            return await self._protected(request)
+        is_form = request.method == "POST"
+        body = self._errors.render_form(502, is_sent=True) if is_form else self._errors.render_trying(503, 1)
+        return web.Response(status=503, body=body, headers=PAGE_HEADERS)
 
     async def _protected(self, request: web.Request) -> web.Response:
         size = (await request.post()).get("size", "nothing")

@@ -174,3 +174,17 @@ async def test_the_countdown_uses_the_servers_clock(arrive: Arrive, edge: Script
     await expect(page.locator("#countdown")).to_have_text(re.compile(r"in 12:3[0-4]"))
     await page.clock.fast_forward(4000)
     await expect(page.locator("#countdown")).to_have_text(re.compile(r"in 12:(2\d|30)"))
+
+
+async def test_a_line_that_stands_still_says_so_and_keeps_the_place(arrive: Arrive, edge: ScriptedEdge) -> None:
+    down = replace(waiting(1240, None), paused="upstream")
+    edge.answers = [down, waiting(1239, 95)]
+    page = await arrive()
+    await poll(page, 6)
+    await expect(page.locator("#headline")).to_have_text("The shop is not available right now")
+    await expect(page.locator("#place")).to_have_text("1,240")
+    await expect(page.locator("#wait-box")).to_be_hidden()
+    await expect(page.locator("#live")).to_contain_text("nobody overtakes you")
+    await poll(page, 6)
+    await expect(page.locator("#headline")).to_have_text("You are in line")
+    await expect(page.locator("#wait-box")).to_be_visible()

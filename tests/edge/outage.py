@@ -65,7 +65,7 @@ class StoppableShop:
 
 
 class ErrorCrowd(Crowd):
-    """errors: when (seconds of the event loop) a visitor got a 5xx, and which. They try again after a second."""
+    """errors: when (seconds of the event loop) a visitor met a 5xx, and their number. They try again after a second."""
 
     def __init__(self, base_urls: str, path: str, plan: CrowdPlan, chance: random.Random) -> None:
         super().__init__(base_urls, path, plan, chance)
@@ -76,5 +76,5 @@ class ErrorCrowd(Crowd):
             return await super()._poll(visit, session)
         except KeyError:  # a problem document has no appointment
             now = asyncio.get_running_loop().time()
-            self.errors.append((now, max(int(state.split()[0]) for state in visit.states)))
+            self.errors.append((now, visit.number))
             return RETRY_S

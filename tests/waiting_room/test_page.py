@@ -36,6 +36,7 @@ statuses = st.builds(
     stock=st.none() | st.integers(0, 10**9),
     held=st.none() | st.integers(0, 10**9),
     opens_at=st.none() | st.floats(0, 4e9),
+    paused=st.none() | st.sampled_from(["upstream", "operator", "nodes"]),
 )
 
 
@@ -147,3 +148,25 @@ def test_progress_is_between_0_and_99_percent(status: Status, now: float) -> Non
 @given(st.integers(0, 10**10))
 def test_thousands_have_the_separator_of_the_texts(n: int) -> None:
     assert grouped(n, b",").decode() == ENGLISH.number(n)
+
+
+@pytest.mark.parametrize(
+    ("paused", "headline"),
+    [
+        ("upstream", "The shop is not available right now"),
+        ("operator", "The line is paused"),
+        ("capacity", "The line is paused"),
+        ("redis", "The line is paused"),
+        ("stock", "The line is paused"),
+        ("nodes", "You are in line"),
+        (None, "You are in line"),
+    ],
+)
+def test_a_line_that_stands_still_says_so_and_keeps_the_place(paused: str | None, headline: str) -> None:
+    status = Status(State.WAITING, "checkout", 1240, poll_after_s=5.0, first_seen=NOW - 60, paused=paused)
+    page = PAGE.render(status, now=NOW).decode()
+    assert f'<h1 id="headline">{headline}</h1>' in page
+    assert re.search(r'<dd id="place">1,240 *</dd>', page)
+    if headline != "You are in line":
+        assert '<div id="wait-box" hidden>' in page
+        assert "Your place in line is kept" in page

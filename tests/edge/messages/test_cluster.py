@@ -23,6 +23,7 @@ from edge.messages.cluster import (
     open_payload,
     seal_payload,
 )
+from edge.messages.upstream import ServerNews
 
 SUMMARY = Summary("a/0", 7, 1.5, 2.0, 3.0, 4.0, 5.0, ((6.0, 7.0, True), (8.0, 9.0, False)), (10.0,), (11.0,), 12.0)
 RECORD = "1795000000123.1795000600.1794999940123.bAAAAnBBBB"
@@ -32,6 +33,7 @@ MESSAGES: list[ClusterMessage] = [
     TicketRedeemedAgain("checkout", "ticket", RECORD),
     LimitsSpent({"reads": {"192.0.2.1": 3}}),
     Lists((("192.0.2.0/24", "deny", 2.0, 1.0),)),
+    ServerNews("http://shop:9000", is_up=False),
 ]
 
 

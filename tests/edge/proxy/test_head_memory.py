@@ -38,7 +38,7 @@ class ScriptedDecider(Decider):
         self.decided.append((context.head.cookie, now))
         return Answer(200, (("X", context.head.client_ip),), repr((context.head, now)).encode(), "waiting")
 
-    def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None) -> Answer:
+    def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None, *, is_sent: bool = True) -> Answer:
         raise NotImplementedError
 
     def observe(

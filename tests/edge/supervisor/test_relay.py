@@ -134,7 +134,9 @@ async def test_lists_and_rooms_of_other_machines_reach_no_worker_directly(machin
     rooms = RoomStates((RoomState("checkout", 1.0, mode="hold"),))
     machine.bus.receive(LISTS)
     machine.bus.receive(rooms)
+    machine.bus.receive(ServerNews("http://shop:9000", is_up=False))
     assert (machine.lists, machine.rooms) == ([LISTS], [rooms])
+    assert machine.news == [ServerNews("http://shop:9000", is_up=False)]
     assert machine.sent == ([], [], [])
 
 
