@@ -113,7 +113,7 @@ def _row(room: dict[str, Any]) -> tuple[str, ...]:
         f"{room['admissions_per_second']:g}",
         f"{room['lag_s']:.1f} s",
         f"{room['bucket_level']:.1f}/{room['bucket_depth']:.1f}",
-        "-" if wait is None else f"{wait:.0f} s",
+        f"paused: {', '.join(room['paused'])}" if room["paused"] else "-" if wait is None else f"{wait:.0f} s",
         f"{overtaken:.2%}",
         _stock(room),
     )
