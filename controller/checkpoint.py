@@ -5,8 +5,9 @@
     threshold   of the gate; open: 1 while nobody waits, and then the threshold does not count
     integral    of the law
     stretch     of the longest interval
-    near        a first_seen some NEAR_S behind the front, and
-    near_count  how many visitors of the counted list were expected between the threshold and `near`
+    near_from, near   two first_seen, GONE_S and NEAR_S behind the front: visitors who were not admitted since, and who
+                      poll every few seconds
+    near_count        how many visitors of the counted list were expected between the two
     returning   1 if the whole edge was away, so that the visitors have to come back first
 
 A mapping without entries stands for a node that joins a running sale: an empty bucket, and nobody is called.
@@ -22,7 +23,8 @@ from controller.law.sample import OPEN, Thresholds
 __all__ = ["Checkpoint"]
 
 AWAY_S: Final = 3600.0  # a restart that took longer counts as this
-NEAR_S: Final = 2.0  # of the flow
+GONE_S: Final = 2.0  # of the flow; more than the age of a checkpoint in the state folder
+NEAR_S: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Checkpoint:
     thresholds: Thresholds
     integral: float
     stretch: float
+    near_from: float = -inf
     near: float = -inf
     near_count: float = 0.0
     is_returning: bool = False
@@ -48,6 +51,7 @@ class Checkpoint:
             "open": float(threshold == inf),
             "integral": self.integral,
             "stretch": self.stretch,
+            "near_from": self.near_from if isfinite(self.near_from) else 0.0,
             "near": self.near if isfinite(self.near) else 0.0,
             "near_count": self.near_count,
         }
@@ -67,6 +71,7 @@ def read(saved: Mapping[str, float], now: float) -> Checkpoint:
         thresholds=OPEN if saved.get("open", 0.0) > 0.0 else Thresholds(threshold, threshold),
         integral=saved.get("integral", 0.0),
         stretch=max(1.0, saved.get("stretch", 1.0)),
+        near_from=saved.get("near_from", -inf),
         near=saved.get("near", -inf),
         near_count=saved.get("near_count", 0.0),
         is_returning=saved.get("returning", 0.0) > 0.0,

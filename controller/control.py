@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final
 
-from controller.checkpoint import NEAR_S, Checkpoint, read
+from controller.checkpoint import GONE_S, NEAR_S, Checkpoint, read
 from controller.clock import MonotoneClock
 from controller.fleet.membership import Membership
 from controller.fleet.summary import TTL_S, Summary
@@ -90,6 +90,11 @@ class GateControl:
     def is_frozen(self) -> bool:
         """Whether the line stands still: nobody is admitted, and verdicts have no ETA."""
         return self._standstill.is_frozen
+
+    @property
+    def is_returning(self) -> bool:
+        """Whether visitors next to the front are still to come back after a restart of everything."""
+        return self._standstill.is_returning(self._view, self._clock.now)
 
     @property
     def threshold(self) -> float:
@@ -172,11 +177,11 @@ class GateControl:
         """Return what a restarted worker needs to go on: a small mapping of finite floats."""
         level, integral = self._bucket.level(now), self._law.integral
         calls, view = self._calls, self._view
-        near, count = -inf, 0.0
+        near_from = near = -inf
         if calls.threshold < inf:
-            near = view.nth(calls.called + NEAR_S * view.flow) or now
-            count = max(0.0, view.ahead(near) - view.ahead(calls.threshold))
-        return Checkpoint(now, level, calls, integral, self._budget.stretch, near, count).mapping()
+            near_from, near = ((view.nth(calls.called + s * view.flow) or now) for s in (GONE_S, NEAR_S))
+        count = max(0.0, view.ahead(near) - view.ahead(near_from))
+        return Checkpoint(now, level, calls, integral, self._budget.stretch, near_from, near, count).mapping()
 
     def snapshot(self, now: float) -> GateSnapshot:
         """Return an immutable picture of the gate."""
@@ -261,6 +266,6 @@ class GateControl:
         if then.thresholds is not OPEN:
             self._born = now
             if then.is_returning:
-                self._standstill.await_return(then.near, then.near_count, now)
+                self._standstill.await_return(then, now)
             self._cold_until = now + COLD_INTERVALS * s.poll_min_s
         self._renew()

@@ -21,6 +21,7 @@ from dataclasses import replace
 from math import inf
 from typing import Final
 
+from controller.checkpoint import Checkpoint
 from controller.law.bucket import LeakyBucket
 from controller.law.sample import Thresholds
 from controller.line.view import LineView
@@ -39,7 +40,7 @@ STILL: Final = Thresholds(-inf, -inf)
 class Freeze:
     """Of one gate. settings: those that it begins with."""
 
-    __slots__ = ("_awaited", "_near", "_return_by", "is_frozen", "is_held", "plan")
+    __slots__ = ("_awaited", "_near", "_near_from", "_return_by", "is_frozen", "is_held", "plan")
 
     def __init__(self, settings: GateSettings) -> None:
         guessed = GUESSED_PER_S / settings.nodes
@@ -49,7 +50,8 @@ class Freeze:
         self.is_held = False
         """The shell holds the gate."""
         self.is_frozen = False
-        self._near, self._awaited, self._return_by = -inf, 0.0, -inf
+        self._near_from = self._near = self._return_by = -inf
+        self._awaited = 0.0
 
     def __repr__(self) -> str:
         return f"<Freeze {'frozen' if self.is_frozen else 'over'}>"
@@ -71,14 +73,15 @@ class Freeze:
             return max(1.0, HALF * bucket.depth)
         return 1.0 + (self.plan.cushion_at(bucket.rate) if is_joined else 0.0)
 
-    def await_return(self, near: float, visitors: float, clock: float) -> None:
-        """Stand still until this many visitors up to `near` are back."""
-        self._near, self._awaited, self._return_by = near, BACK * visitors, clock + RETURN_MOST_S
+    def await_return(self, then: Checkpoint, clock: float) -> None:
+        """Stand still until the visitors near the front of that time are back."""
+        self._near_from, self._near, self._awaited = then.near_from, then.near, BACK * then.near_count
+        self._return_by = clock + RETURN_MOST_S
 
     def is_returning(self, view: LineView, clock: float) -> bool:
         """Return whether visitors next to the front are still to come back."""
         if clock >= self._return_by:
             return False
-        if view.ahead(self._near) >= self._awaited:
+        if view.ahead(self._near) - view.ahead(self._near_from) >= self._awaited:
             self._return_by = -inf
         return clock < self._return_by

@@ -19,8 +19,8 @@ next one. `poll_after_seconds` counts from the response and may be as small as 0
 
 While the line stands still, responses have `paused` with the reason, and `eta_seconds` is null. Nobody is admitted, and
 nobody loses their place: `operator` (somebody holds the room), `capacity` (it is 0), `upstream` (the shop is down),
-`redis` (the other machines cannot be heard), `stock` (no unit is free, or it is unknown), `nodes` (another node is
-silent for a moment).
+`redis` (the other machines cannot be heard), `stock` (no unit is free, or it is unknown), `restart` (visitors next to
+the front are still to come back), `nodes` (another node is silent for a moment).
 
 After a long absence, one response has `moved_back_seconds`: how far the place was moved back (`ticket.away_seconds`).
 """

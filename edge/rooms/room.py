@@ -78,7 +78,7 @@ class Room:
         self.missing: tuple[str, ...] = ()
         """The dependencies without which the room holds, and which are missing (`edge/rooms/dependencies.py`)."""
         self.paused: str | None = "capacity" if gate.settings.room_rate <= 0.0 else None
-        """Why the line stands still: operator, capacity, upstream, redis, stock or nodes. None if it does not."""
+        """Why the line stands still (`waiting_room/status.py`); None if it does not."""
         self.history = kept = RoomHistory(settings.name) if history is None else history
         self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
         self.mode = ModeRules(settings.mode)
@@ -181,7 +181,8 @@ class Room:
         if reasons:
             paused = reasons[0]
         elif self.gate.is_frozen:
-            paused = "capacity" if self.gate.settings.room_rate <= 0.0 else "nodes"
+            is_closed = self.gate.settings.room_rate <= 0.0
+            paused = "capacity" if is_closed else "restart" if self.gate.is_returning else "nodes"
         if paused != self.paused:
             self.paused = paused
             self._shared = self._new_shared()
