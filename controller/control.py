@@ -116,7 +116,9 @@ class GateControl:
         self._budget.tick(s, line.return_rate.share, dt)
         line.lengthen(s.poll_max_s * self._budget.stretch)
         self._latency.tick(clock, forecast.far_s)
-        if not self._standstill.is_held and clock - self._fleet.heard_at > TTL_S:
+        if self._standstill.is_held:  # perhaps because the others cannot be heard
+            self._fleet.heard_at = clock
+        elif clock - self._fleet.heard_at > TTL_S:
             self.leave_fleet(now)
         if not self._is_still:
             self._fleet.wait(dt)

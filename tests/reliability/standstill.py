@@ -47,6 +47,7 @@ class Shop:
     def __init__(self) -> None:
         self.port = free_port()
         self.came: dict[str, float] = {}
+        self.admitted_at: list[float] = []
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -65,6 +66,8 @@ class Shop:
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         ticket = request.headers.get("X-Stanchion-Ticket")
+        if ticket is not None and ticket not in self.came:
+            self.admitted_at.append(float(request.headers["X-Stanchion-Admitted-At"]))
         if ticket is not None:
             self.came.setdefault(ticket, asyncio.get_running_loop().time())
         return web.Response(text="the shop")
@@ -314,7 +317,7 @@ def _observed(
         admitted=len(admitted),
         kendall=_inversions(admitted) / max(1, len(admitted) * (len(admitted) - 1) / 2),
         errors=sum(v.errors > 0 for v in crowd),
-        most=most_in_a_window(came, 1.0),
+        most=most_in_a_window(shop.admitted_at, 1.0),
         meanwhile=sum(since + fault.settle_s <= at < until for at in came) if fault.is_still else 0,
         full_s=max(full, first) - until,
         use=len(came) / (CAPACITY * (BURST_S + came[-1] - came[0] - still_s)),
