@@ -24,7 +24,7 @@ UNIT_S: Final = 1.0 / UNITS_PER_S
 GRID_S: Final = 30 * 86_400
 MOVE_AFTER_S: Final = 2.0 * GRID_S
 #: Entries of a checkpoint that are moments.
-_MOMENTS: Final = ("at", "threshold", "near")
+_MOMENTS: Final = ("at", "threshold", "near", "near_from")
 
 
 class RoomGate:
@@ -56,6 +56,10 @@ class RoomGate:
     @property
     def is_frozen(self) -> bool:
         return self.inner.is_frozen
+
+    @property
+    def is_returning(self) -> bool:
+        return self.inner.is_returning
 
     def moved(self, now: float) -> "RoomGate":
         """Return this gate or, if it is old and nobody waits, one that goes on from a new origin."""
