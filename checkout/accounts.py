@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from checkout import responses
+from checkout import bodies, responses
 from checkout.errors import BadRequest
 
 BLOCK, LANES = 8, 3
@@ -125,7 +125,7 @@ class Accounts:
 
 
 async def _credentials(request: web.Request) -> tuple[str, str]:
-    body = await responses.json_object(request)
+    body = await bodies.json_object(request)
     email, password = body.get("email"), body.get("password")
     if not isinstance(email, str) or not 3 <= len(email) <= 254 or "@" not in email or not email.isprintable():
         raise BadRequest("email: expected an address of 3 to 254 characters")

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from checkout import responses
+from checkout import bodies, responses
 from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.cashier import Cashier
@@ -87,7 +87,7 @@ class Api(Handlers):
     async def create_sale(self, request: web.Request) -> web.Response:
         if not is_operator(request, self._operator_token):
             return responses.unauthorized()
-        sale = _terms(await responses.json_object(request))
+        sale = _terms(await bodies.json_object(request))
         outcome = await self._inventory.open(sale)
         if isinstance(outcome, Refused):
             return responses.refusal(request, outcome.reason)
@@ -109,11 +109,11 @@ class Api(Handlers):
     async def reserve(self, request: web.Request) -> web.Response:
         visitor, sale_id = Visitor(request), request.match_info["sale"]
         key = visitor.scope_key(_key(request))
-        await responses.json_object(request)
+        await bodies.json_object(request)
         digest = fingerprint("reserve", sale_id)
         outcome = await self._inventory.reserve(sale_id, visitor.user, secrets.token_hex(8), key, digest)
         if isinstance(outcome, Refused):
-            response = responses.refusal(request, outcome.reason)
+            response = responses.refusal(request, outcome.reason, outcome.hold)
         else:
             response = responses.document(_hold(outcome), 201)
         responses.add_stock_headers(response, outcome.stock)
@@ -125,7 +125,7 @@ class Api(Handlers):
 
     async def pay(self, request: web.Request) -> web.Response:
         key = Visitor(request).scope_key(_key(request))
-        body = await responses.json_object(request)
+        body = await bodies.json_object(request)
         card = body.get("card")
         if not isinstance(card, str) or not 1 <= len(card) <= 100:
             raise BadRequest("card: expected a text of 1 to 100 characters")
@@ -179,9 +179,6 @@ class Api(Handlers):
     def _sold(self, _request: web.Request, hold: Hold) -> web.Response:
         body = {"order": hold.id, "sale": hold.sale, "state": State.SOLD, "url": f"/orders/{hold.id}"}
         return responses.document(body, 201)
-
-    def _refusal(self, request: web.Request, refused: Refused) -> web.Response:
-        return responses.refusal(request, refused.reason)
 
 
 def _key(request: web.Request) -> str:

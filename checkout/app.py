@@ -27,7 +27,7 @@ from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.engines.engine import Engine
 from checkout.engines.sqlite import SqliteEngine
-from checkout.errors import BadRequest, StoreError
+from checkout.errors import BadRequest, StockUnknown, StoreError
 from checkout.expiry import expiry_services, repeat
 from checkout.gateway import Gateway
 from checkout.inventory import Inventory
@@ -38,6 +38,8 @@ from checkout.tasks import background
 from checkout.values import Sale
 from checkout.writer import Writer
 
+Services = list[Coroutine[None, None, None]]
+WaitReady = Callable[[], Awaitable[None]]
 LOG = logging.getLogger(__name__)
 SETTLE_EVERY_S = 2.0
 WATCH_AGAIN_S = 1.0
@@ -57,8 +59,10 @@ class RunningShop:
 async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
     """Serve a shop until the block ends. Requests in progress are finished first."""
     async with AsyncExitStack() as stack:
-        engine, services = await _engine(settings, stack)
+        engine, services, wait_ready = await _engine(settings, stack)
         availability = Availability(engine.stock)
+        if gate := getattr(engine, "gate", None):
+            gate.on_close(availability.forget)
         if watch := getattr(engine, "watch", None):
             services.append(repeat(partial(watch, availability.update), WATCH_AGAIN_S))
         writer = Writer(engine)
@@ -68,6 +72,7 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         if "sweeper" not in settings.without:
             services += expiry_services(inventory)
         await stack.enter_async_context(background(*services))
+        await wait_ready()
         await check_sales(engine)
         sale = await _sale(settings, engine)
         await inventory.open(sale)
@@ -104,6 +109,9 @@ async def errors_to_responses(request: web.Request, handler: Handler) -> web.Str
         return await handler(request)
     except BadRequest as error:
         return responses.problem(400, "bad-request", "Bad request", str(error))
+    except StockUnknown as error:
+        LOG.warning("%s %s: %s", request.method, request.path, error)
+        return responses.stock_unknown(request)
     except StoreError as error:
         LOG.warning("%s %s: %s", request.method, request.path, error)
         return responses.store_unavailable(request)
@@ -116,25 +124,33 @@ async def errors_to_responses(request: web.Request, handler: Handler) -> web.Str
         return response
 
 
-async def _engine(settings: ShopSettings, stack: AsyncExitStack) -> tuple[Engine, list[Coroutine[None, None, None]]]:
-    """Open the store and return it with its services. A driver is imported only if the settings choose it."""
+async def _engine(settings: ShopSettings, stack: AsyncExitStack) -> tuple[Engine, Services, WaitReady]:
+    """Open the store and return it with its services, and with a function that waits until it may be used.
+
+    A driver is imported only if the settings choose it.
+    """
     chosen = settings.engine
     match chosen.kind:
         case "sqlite":
             lite = await SqliteEngine.open(chosen.path)
             stack.push_async_callback(lite.close)
-            return lite, []
+            return lite, [], _at_once
         case "postgres":
             from checkout.engines.postgres import PostgresEngine
 
             sql = await PostgresEngine.open(chosen.url, standby=chosen.standby)
             stack.push_async_callback(sql.close)
-            return sql, []
+            return sql, [], _at_once
         case "redis":
-            from checkout.parts import open_stock, order_services
+            from checkout.parts import open_stock, stock_services
 
-            stock = await open_stock(chosen, stack)
-            return stock, await order_services(settings, stock, stack)
+            stock, watch = await open_stock(chosen, stack)
+            services = await stock_services(settings, stock, watch, stack)
+            return stock, services, partial(watch.wait_ready, stock.gate)
+
+
+async def _at_once() -> None:
+    """A store that only this process writes to may be used as soon as it is open."""
 
 
 async def _gateway(settings: ShopSettings, stack: AsyncExitStack) -> Gateway:

@@ -67,6 +67,10 @@ class Availability:
         """Store numbers that were true a moment ago."""
         self._keep_newer(sale, stock, self._monotonic())
 
+    def forget(self) -> None:
+        """Drop all numbers, because the store is in doubt. The next reader asks the store."""
+        self._cache.clear()
+
     def snapshot(self) -> AvailabilitySnapshot:
         return AvailabilitySnapshot(self._hits, self._reads, self._shared)
 

@@ -116,7 +116,7 @@ class Cashier:
     async def _refund(self, hold: Hold) -> Receipt:
         await self._gateway.refund(hold.id)
         await self._inventory.settle(hold.id, Money.REFUNDED)
-        return TooLate(hold)
+        return TooLate(hold._replace(money=Money.REFUNDED))
 
 
 def _receipt_of(outcome: Done) -> Receipt:

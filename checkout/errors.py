@@ -17,5 +17,9 @@ class StoreError(CheckoutError):
     """The store did not confirm a batch. Nothing of the batch happened, or nobody knows until it is sent again."""
 
 
+class StockUnknown(StoreError):
+    """The store is not in the state in which it was, so its stock counts for nothing until it has been checked."""
+
+
 class NotLeader(StoreError):
     """Another process is the single writer."""

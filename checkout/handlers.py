@@ -19,7 +19,7 @@ from checkout.values import Done, Hold, Reason, Refused, Sale
 
 
 class Handlers(ABC):
-    """Base of the two sets of handlers. Subclasses say what a cancellation, an order and a refusal look like."""
+    """Base of the two sets of handlers. Subclasses say what a cancellation and an order look like."""
 
     def __init__(
         self, inventory: Inventory, cashier: Cashier, availability: Availability, limit: ConcurrencyLimit
@@ -35,7 +35,7 @@ class Handlers(ABC):
             return responses.refusal(request, Reason.UNKNOWN_HOLD)
         outcome = await self._inventory.cancel(hold.id)
         if isinstance(outcome, Refused):
-            response = responses.refusal(request, outcome.reason)
+            response = responses.refusal(request, outcome.reason, outcome.hold)
         else:
             response = self._cancelled(outcome)
         responses.add_stock_headers(response, outcome.stock)
@@ -63,10 +63,10 @@ class Handlers(ABC):
                 return response
             case NotPaid():
                 return responses.declined(request)
-            case TooLate():
-                return responses.refusal(request, Reason.ENDED)
-            case Refused():
-                return self._refusal(request, receipt)
+            case TooLate(hold=hold):
+                return responses.refusal(request, Reason.ENDED, hold)
+            case Refused(reason=reason, hold=refused_hold):
+                return responses.refusal(request, reason, refused_hold)
             case _:
                 assert_never(receipt)
 
@@ -77,7 +77,3 @@ class Handlers(ABC):
     @abstractmethod
     def _sold(self, request: web.Request, hold: Hold) -> web.Response:
         """Return the response to a payment that sold the unit."""
-
-    @abstractmethod
-    def _refusal(self, request: web.Request, refused: Refused) -> web.Response:
-        """Return the response to a refused reservation or payment."""

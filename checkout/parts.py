@@ -4,21 +4,18 @@ Redis decides for any number of processes. So the forwarder, and the sweeper wit
 beside the shops instead of inside them.
 """
 
-import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from checkout.engines.redis import RedisEngine
 from checkout.errors import ConfigurationError
-from checkout.expiry import expiry_services, repeat
+from checkout.expiry import expiry_services
 from checkout.forwarder import Forwarder
 from checkout.inventory import Inventory
+from checkout.orders_watch import OrdersWatch
 from checkout.settings import EngineSettings, ShopSettings
 from checkout.tasks import background
 from checkout.writer import Writer
-
-LOG = logging.getLogger(__name__)
-FORWARD_EVERY_S = 0.1
 
 
 @asynccontextmanager
@@ -26,7 +23,7 @@ async def running_forwarder(settings: ShopSettings) -> AsyncIterator[None]:
     """Run the forwarder until the block ends. Raises `StoreError` if a store is unavailable or another one runs."""
     _require_redis(settings)
     async with AsyncExitStack() as stack:
-        stock = await open_stock(settings.engine, stack)
+        stock, _ = await open_stock(settings.engine, stack)
         await stack.enter_async_context(background(await forwarder_service(settings.engine, stock, stack)))
         yield
 
@@ -36,29 +33,29 @@ async def running_sweeper(settings: ShopSettings) -> AsyncIterator[None]:
     """Run the worker of the delay queue and the sweep until the block ends. Raises `StoreError`."""
     _require_redis(settings)
     async with AsyncExitStack() as stack:
-        stock = await open_stock(settings.engine, stack)
+        stock, watch = await open_stock(settings.engine, stack)
         writer = Writer(stock)
-        await stack.enter_async_context(background(writer.run(), *expiry_services(Inventory(stock, writer))))
+        services = [watch.run(stock.gate), writer.run(), *expiry_services(Inventory(stock, writer))]
+        await stack.enter_async_context(background(*services))
         yield
 
 
-async def open_stock(settings: EngineSettings, stack: AsyncExitStack) -> RedisEngine:
-    stock = await RedisEngine.open(settings.url)
+async def open_stock(settings: EngineSettings, stack: AsyncExitStack) -> tuple[RedisEngine, OrdersWatch]:
+    """Connect to Redis. The watch must run: it says when this process may decide and what is durable."""
+    watch = OrdersWatch(settings.orders_url)
+    stock = await RedisEngine.open(settings.url, copy=watch)
     stack.push_async_callback(stock.close)
-    return stock
+    return stock, watch
 
 
-async def order_services(
-    settings: ShopSettings, stock: RedisEngine, stack: AsyncExitStack
+async def stock_services(
+    settings: ShopSettings, stock: RedisEngine, watch: OrdersWatch, stack: AsyncExitStack
 ) -> list[Coroutine[None, None, None]]:
-    """Return what must run inside the shop for its orders: the forwarder, unless it is a separate process."""
-    engine = settings.engine
-    if not engine.orders_url:
-        return []
+    """Return what must run inside the shop: the watch, and the forwarder unless it is a separate process."""
+    services = [watch.run(stock.gate)]
     if "forwarder" not in settings.without:
-        return [await forwarder_service(engine, stock, stack)]
-    await Forwarder.require_complete(stock, engine.orders_url)
-    return []
+        services.append(await forwarder_service(settings.engine, stock, stack))
+    return services
 
 
 async def forwarder_service(
@@ -67,9 +64,8 @@ async def forwarder_service(
     """Bring both stores to the same state, and return the service that keeps them so."""
     forwarder = await Forwarder.open(stock, settings.orders_url)
     stack.push_async_callback(forwarder.close)
-    for repair in await forwarder.reconcile():
-        LOG.error("%s", repair)
-    return repeat(forwarder.catch_up, FORWARD_EVERY_S)
+    await forwarder.reconcile()
+    return forwarder.run()
 
 
 def _require_redis(settings: ShopSettings) -> None:

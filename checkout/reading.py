@@ -40,9 +40,10 @@ def _from_sqlite(path: str, sale: str) -> Evidence | None:
 
 
 async def _from_redis(url: str, sale: str) -> Evidence | None:
+    from checkout.engines.durable import Unconfirmed
     from checkout.engines.redis import RedisEngine
 
-    stock = await RedisEngine.open(url)
+    stock = await RedisEngine.open(url, copy=Unconfirmed())
     try:
         return await stock.evidence(sale)
     finally:

@@ -2,43 +2,25 @@
 
 Every response of checkout carries the stock for the edge in front:
 
-    Stanchion-Stock     number of free units
+    Stanchion-Stock     number of free units; `unknown` while the store is being checked
     Stanchion-Held      number of units whose buyers are paying
     Stanchion-Version   of two responses, the one with the higher version is newer
     Stanchion-Command   `complete` when this visitor has finished; `sold-out` when no unit is free or held
 """
 
-import json
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from checkout import pages
-from checkout.errors import BadRequest
-from checkout.values import Reason, Stock
+from checkout.refusals import explain
+from checkout.values import Hold, Reason, Stock
 
+UNKNOWN = "unknown"
 STATUS = {
     Reason.UNKNOWN_SALE: 404,
     Reason.UNKNOWN_HOLD: 404,
     Reason.KEY_REUSED: 422,
-}
-TEXT = {
-    Reason.UNKNOWN_SALE: ("No such sale", "There is no sale with this name."),
-    Reason.SALE_EXISTS: ("The sale already exists", "A sale with this name exists with other terms."),
-    Reason.NOT_OPEN: ("Not open yet", "The sale has not started."),
-    Reason.CLOSED: ("The sale is over", "The sale has ended."),
-    Reason.SOLD_OUT: ("Sold out", "No unit is free. If a payment fails, its unit becomes available again."),
-    Reason.PER_USER: ("You already have yours", "You already have as many units as one visitor may take."),
-    Reason.UNKNOWN_HOLD: ("No such reservation", "There is no reservation with this number."),
-    Reason.ENDED: (
-        "The reservation has ended",
-        "Its unit is on sale again. You were not charged, or you were refunded.",
-    ),
-    Reason.PAYING: ("Payment in progress", "A payment for this reservation is in progress."),
-    Reason.NOT_PAYING: ("No payment", "No payment has begun for this reservation."),
-    Reason.NOT_DUE: ("Not over yet", "The reservation is still valid."),
-    Reason.KEY_REUSED: ("Key already used", "This Idempotency-Key was used with another request."),
-    Reason.KEY_RUNNING: ("Still in progress", "The first request with this Idempotency-Key is still in progress."),
 }
 
 
@@ -49,33 +31,6 @@ def wants_page(request: web.Request) -> bool:
     accept = request.headers.get(hdrs.ACCEPT, "")
     script, html = accept.find("json"), accept.find("html")
     return script < 0 or 0 <= html < script
-
-
-async def fields(request: web.Request) -> dict[str, str]:
-    """Return the fields of a form or of a flat JSON object. Any other body has no fields."""
-    if request.content_type == "application/json":
-        try:
-            body = await request.json()
-        except (ValueError, RecursionError):
-            return {}
-        return {str(k): str(v) for k, v in body.items()} if isinstance(body, dict) else {}
-    try:
-        return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-    except ValueError:
-        return {}
-
-
-async def json_object(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object of a request; without a body, an empty one. Raises `BadRequest`."""
-    if not request.body_exists:
-        return {}
-    try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("expected a JSON object") from error
-    if not isinstance(body, dict):
-        raise BadRequest("expected a JSON object")
-    return body
 
 
 def page(html: str, status: int = 200) -> web.Response:
@@ -105,12 +60,13 @@ def problem(status: int, kind: str, title: str, detail: str, **more: Any) -> web
     return response
 
 
-def refusal(request: web.Request, reason: Reason, href: str = "/", link: str = "Back to the product") -> web.Response:
-    title, detail = TEXT[reason]
+def refusal(request: web.Request, reason: Reason, hold: Hold | None = None, **more: str) -> web.Response:
+    """Return the response to a refused request. hold: the visitor's hold that is the reason. more: `href`, `link`."""
+    told = explain(reason, hold, **more)
     status = STATUS.get(reason, 409)
     if not wants_page(request):
-        return problem(status, reason.value.replace("_", "-"), title, detail)
-    return page(pages.notice(title, detail, href, link), status)
+        return problem(status, told.kind, told.title, told.detail, **told.links)
+    return page(pages.notice(told.title, told.detail, told.href, told.link), status)
 
 
 def unauthorized() -> web.Response:
@@ -142,6 +98,23 @@ def store_unavailable(request: web.Request) -> web.Response:
     else:
         response = problem(503, "store-unavailable", title, detail)
     response.headers["Retry-After"] = "1"
+    return response
+
+
+def stock_unknown(request: web.Request) -> web.Response:
+    """Tell a buyer to wait, and the edge that the stock is not known, while the store is being checked."""
+    title = "Please wait a moment"
+    detail = (
+        "The shop is checking its stock after a fault of its database. Nothing is sold meanwhile, and nothing that you "
+        "were told is lost. Try again in a few seconds with the same key: nothing happens twice."
+    )
+    if wants_page(request):
+        again = request.path if request.method == "GET" else "/checkout"
+        response = page(pages.notice(title, detail, again, "Try again"), 503)
+    else:
+        response = problem(503, "stock-unknown", title, detail)
+    response.headers["Retry-After"] = "2"
+    response.headers["Stanchion-Stock"] = UNKNOWN
     return response
 
 

@@ -110,6 +110,11 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
     Address.parse(settings.listen)
     if settings.engine.kind != "sqlite" and not settings.engine.url:
         raise ConfigurationError(f"engine.url: required by the {settings.engine.kind} engine")
+    if settings.engine.kind == "redis" and not settings.engine.orders_url:
+        raise ConfigurationError(
+            "engine.orders_url: required by the redis engine; a Redis alone can lose orders that buyers were told "
+            "(a torn file, a failover to a replica that lags), and the shop would sell their units again"
+        )
     if settings.without and settings.engine.kind != "redis":
         raise ConfigurationError(
             f"without: the {settings.engine.kind} engine has one writer; it needs no other process"

@@ -14,11 +14,12 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from checkout import pages, responses
+from checkout import bodies, pages, responses
 from checkout.availability import Availability
 from checkout.cashier import Cashier
 from checkout.clock import ClockMs
 from checkout.concurrency_limit import ConcurrencyLimit, Overloaded
+from checkout.errors import StockUnknown
 from checkout.handlers import Handlers
 from checkout.identity import Visitor, fingerprint
 from checkout.inventory import Inventory
@@ -81,7 +82,7 @@ class Shop(Handlers):
         """Reserve and pay in one step, as one purchase of the concurrency limit."""
         visitor = Visitor(request)
         try:
-            form = await responses.fields(request)
+            form = await bodies.fields(request)
             async with self._limit.enter():
                 response = await self._buy(request, visitor, form)
         except Overloaded:
@@ -90,9 +91,9 @@ class Shop(Handlers):
 
     async def reserve(self, request: web.Request) -> web.Response:
         visitor = Visitor(request)
-        outcome = await self._take(request, visitor, await responses.fields(request))
+        outcome = await self._take(request, visitor, await bodies.fields(request))
         if isinstance(outcome, Refused):
-            response = self._refusal(request, outcome)
+            response = responses.refusal(request, outcome.reason, outcome.hold)
         else:
             response = web.Response(status=303, headers={"Location": f"/checkout/holds/{outcome.id}"})
         return visitor.with_cookie(await self._with_stock(response))
@@ -105,11 +106,11 @@ class Shop(Handlers):
             return web.Response(status=303, headers={"Location": f"/orders/{hold.id}"})
         left_ms = hold.ends_ms - self._clock()
         if hold.state not in LIVE or left_ms <= 0:
-            return responses.refusal(request, Reason.ENDED, "/checkout", "Try again")
+            return responses.refusal(request, Reason.ENDED, hold, href="/checkout", link="Try again")
         return responses.page(pages.hold(self._sale, hold, left_ms))
 
     async def pay(self, request: web.Request) -> web.Response:
-        form = await responses.fields(request)
+        form = await bodies.fields(request)
         hold = await self._own_hold(request)
         if hold is None:
             return responses.refusal(request, Reason.UNKNOWN_HOLD)
@@ -167,7 +168,10 @@ class Shop(Handlers):
     # -- steps of the handlers ------------------------------------------------------------------------------------
 
     async def _stock(self) -> Stock:
-        return await self._availability.get(self._sale.id) or NOTHING
+        stock = await self._availability.get(self._sale.id)
+        if stock is None:
+            raise StockUnknown(f"the store does not have the sale {self._sale.id!r} any more")
+        return stock
 
     async def _take(self, request: web.Request, visitor: Visitor, form: dict[str, str]) -> Hold | Refused:
         key = visitor.scope_key(request.headers.get("Idempotency-Key") or form.get("key", ""))
@@ -181,7 +185,7 @@ class Shop(Handlers):
     async def _buy(self, request: web.Request, visitor: Visitor, form: dict[str, str]) -> web.Response:
         taken = await self._take(request, visitor, form)
         if isinstance(taken, Refused):
-            return self._refusal(request, taken)
+            return responses.refusal(request, taken.reason, taken.hold)
         key = request.headers.get("Idempotency-Key") or form.get("key", "")
         scoped = f"{visitor.scope_key(key)}/pay" if key else ""
         card = form.get("card", "")
@@ -198,15 +202,6 @@ class Shop(Handlers):
             response = responses.document({"order": hold.id, "state": hold.state, "url": url}, 201)
         response.headers["Location"] = url
         return response
-
-    def _refusal(self, request: web.Request, refused: Refused) -> web.Response:
-        """If the visitor already has a unit, the page links to it."""
-        hold = refused.hold
-        if refused.reason is Reason.PER_USER and hold:
-            if hold.state is State.SOLD:
-                return responses.refusal(request, refused.reason, f"/orders/{hold.id}", "Show my order")
-            return responses.refusal(request, refused.reason, f"/checkout/holds/{hold.id}", "Show my reservation")
-        return responses.refusal(request, refused.reason)
 
     async def _with_stock(self, response: web.Response) -> web.Response:
         if "Stanchion-Stock" not in response.headers:

@@ -77,7 +77,9 @@ if #changed_keys > 0 then
   call('UNLINK', P .. 'keys:' .. string.format('%.0f', today - 2)) -- all of its keys are older than their lifetime
 end
 if #events > 0 then
-  call('XADD', P .. 'events', string.format('%.0f', seq) .. '-0', 'e', encode(events))
-  call('SET', P .. 'seq', string.format('%.0f', seq))
+  local digits = string.format('%.0f', seq)
+  last_batch = ARGV[7]
+  call('XADD', P .. 'events', digits .. '-0', 'e', encode(events), 'b', last_batch)
+  call('MSET', P .. 'seq', digits, P .. 'batch', last_batch)
 end
-return encode(outcomes)
+return encode({outcomes, seq, last_batch})

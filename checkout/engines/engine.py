@@ -5,8 +5,9 @@ After an error the caller may not know which, and sends the commands again with 
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from checkout.engines.epoch import Position
 from checkout.evidence import Evidence
 from checkout.values import Command, Event, Hold, Outcome, Sale, Stock
 
@@ -49,3 +50,18 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Close files and connections."""
+
+
+@runtime_checkable
+class CopiedEngine(Protocol):
+    """A store whose outcomes may be told only when a second copy of them is durable: `apply` in two steps."""
+
+    @property
+    def has_copy(self) -> bool:
+        """Whether outcomes wait for a copy at all."""
+
+    async def decide(self, batch: Sequence[Command]) -> tuple[list[Outcome], Position]:
+        """Decide a batch, and return its outcomes with the position that must be copied. Raises `StoreError`."""
+
+    async def copied(self, position: Position) -> None:
+        """Return when everything up to this position is durable elsewhere. Raises `StoreError`."""

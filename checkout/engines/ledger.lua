@@ -2,8 +2,11 @@
 -- to one model. apply.lua follows in the same script and applies a batch of commands.
 --
 --   KEYS[1]  prefix of all keys, with the hash tag that keeps them on one node
---   ARGV     now_ms, '1' if due holds are ended before a decision about their sale, lifetime of a key (ms), the batch
---   returns  JSON: for each command [reason or '', free, held, sold, version, hold or false, repeated]
+--   ARGV     now_ms, '1' if due holds are ended before a decision about their sale, lifetime of a key (ms), the batch,
+--            the epoch that the caller knows, the highest event number that it has seen, a new batch id
+--   returns  JSON: [outcomes, number of the last event, id of its batch]
+--            outcomes: for each command [reason or '', free, held, sold, version, hold or false, repeated]
+--            or a text that begins with '!': the store is not the one that the caller knows, and nothing was decided
 --
 --   sale:ID    hash     the terms, and free, held, sold, version
 --   stock      channel  JSON [sale, free, held, sold, version] of every sale that a batch has changed
@@ -16,12 +19,17 @@
 --   orders     hash     the sold holds
 --   events     stream   id: the batch's last event number; field e: JSON of all its events
 --   seq        string   the number of the last event
+--   batch      string   the id of the batch of the last event; also in field b of its stream entry
+--   epoch      string   'number token', new at every rebuild (checkout/engines/epoch.py)
 --
 local P, now, lazy, keep = KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
 local call, encode, decode = redis.call, cjson.encode, cjson.decode
 local ID, SALE, USER, STATE, MONEY, MADE, ENDS, CHARGE = 1, 2, 3, 4, 5, 6, 7, 8
 local MAX_ARGS = 4000 -- arguments of one call; Lua's stack holds 8,000
-local seq = tonumber(call('GET', P .. 'seq') or '0')
+local known = call('MGET', P .. 'epoch', P .. 'seq', P .. 'batch')
+if known[1] ~= ARGV[5] then return '!has epoch ' .. (known[1] or 'none') .. ', expected ' .. ARGV[5] end
+local seq, last_batch = tonumber(known[2] or '0'), known[3] or ''
+if seq < tonumber(ARGV[6]) then return '!ends at event ' .. (known[2] or '0') .. ', but had event ' .. ARGV[6] end
 local today = math.floor(now / keep)
 local batch = decode(ARGV[4])
 

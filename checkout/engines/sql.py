@@ -57,7 +57,7 @@ class SqlReads(ABC):
         """Read the store's clock."""
 
     async def sales(self) -> list[tuple[Sale, Stock]]:
-        return [_sale_of(row) for row in await self._rows(f"{SALES} ORDER BY {self.OLDEST_FIRST}")]
+        return [sale_of(row) for row in await self._rows(f"{SALES} ORDER BY {self.OLDEST_FIRST}")]
 
     async def stock(self, sale_id: str) -> Stock | None:
         rows = await self._rows("SELECT free, held, sold, version FROM stock WHERE sale = $1", sale_id)
@@ -93,7 +93,7 @@ class SqlReads(ABC):
 def ledger_of(ledger: Ledger, sales: Iterable[Any], holds: Iterable[Any], keys: Iterable[Any], last_seq: int) -> Ledger:
     """Load the rows of a store, of any driver, into a ledger. The keys are put in order of arrival."""
     records = [(row[0], KeyRecord(*row[1:])) for row in sorted(keys, key=itemgetter(4))]
-    versions = [(sale, stock.version) for sale, stock in map(_sale_of, sales)]
+    versions = [(sale, stock.version) for sale, stock in map(sale_of, sales)]
     ledger.load(versions, [hold_of(row) for row in holds], records, last_seq)
     return ledger
 
@@ -104,7 +104,7 @@ def evidence_of(
     """Return the evidence from the rows of the queries `EVIDENCE`, or None if there is no such sale."""
     if not sales:
         return None
-    sale, stock = _sale_of(sales[0])
+    sale, stock = sale_of(sales[0])
     return Evidence(
         sale=sale,
         now_ms=now_ms,
@@ -132,5 +132,5 @@ def changed_sales(changes: Changes) -> set[str]:
     return {event.sale for event in changes.events}
 
 
-def _sale_of(row: Sequence[Any]) -> tuple[Sale, Stock]:
+def sale_of(row: Sequence[Any]) -> tuple[Sale, Stock]:
     return Sale(*row[:9]), Stock(*row[9:])
