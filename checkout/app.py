@@ -138,7 +138,7 @@ async def _engine(settings: ShopSettings, stack: AsyncExitStack) -> tuple[Engine
         case "postgres":
             from checkout.engines.postgres import PostgresEngine
 
-            sql = await PostgresEngine.open(chosen.url, standby=chosen.standby)
+            sql = await PostgresEngine.open(chosen.url, standby=chosen.standby, journal=chosen.journal)
             stack.push_async_callback(sql.close)
             return sql, [], _at_once
         case "redis":

@@ -21,19 +21,18 @@ from checkout.engines.postgres import CONNECTION_ERRORS, LOCK_TIMEOUT_MS, read_e
 from checkout.engines.redis import RedisEngine
 from checkout.engines.redis_codec import Entry
 from checkout.engines.redis_stream import ENTRIES
-from checkout.engines.rows import hold_of
+from checkout.engines.rows import hold_after, hold_of
 from checkout.engines.sql import HOLD, schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence
 from checkout.orders_store import EPOCHS, Connection, EpochRow, add_batches, orders_schema, read_cursor, write_epoch
 from checkout.recovery import StoresFound, difference, find_stores, go_on, rebuild
-from checkout.values import Event, Hold, Money, Sale, State, Stock
+from checkout.values import Event, Hold, Sale, Stock
 
 LOG = logging.getLogger(__name__)
 LOCK = 0x466F7277  # "Forw": the advisory lock of the one forwarder
 LOOK_EVERY_MS = 100  # how often the server is checked while nothing is sold
 AGAIN_S = 0.2
-MONEY_AT = {"paying": Money.STARTED, "sold": Money.CHARGED, "payment_failed": Money.DECLINED}
 
 
 class Forwarder:
@@ -209,25 +208,8 @@ class Forwarder:
             if event.kind == "opened":
                 sales += [sale for sale, _ in await self._stock.stored_sales() if sale.id == event.sale]
             elif event.hold:
-                holds[event.hold] = _after(holds.get(event.hold), event)
+                holds[event.hold] = hold_after(holds.get(event.hold), event)
         return Changes(sales, {event.hold: holds[event.hold] for event in events if event.hold}, events, {})
-
-
-def _after(hold: Hold | None, event: Event) -> Hold:
-    if hold is None:
-        return Hold(
-            event.hold,
-            event.sale,
-            event.user,
-            State.HELD,
-            Money.NONE,
-            event.at_ms,
-            event.ends_ms,
-            event.charge,
-        )
-    if event.kind in (Money.REFUNDED, Money.DECLINED):
-        return hold._replace(money=Money(event.kind), charge=event.charge)
-    return hold._replace(state=State(event.kind), money=MONEY_AT.get(event.kind, hold.money), charge=event.charge)
 
 
 def _numbers(events: list[Event]) -> dict[str, Stock]:

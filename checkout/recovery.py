@@ -13,13 +13,13 @@ was told an outcome that is not in PostgreSQL, so a rebuilt stock contradicts no
 nobody was told is undone; the clients of these batches repeat their requests.
 """
 
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from checkout.changes import Changes
 from checkout.clock import wall_ms
 from checkout.engines.epoch import Epoch, Position
 from checkout.engines.postgres import read_evidence, write
+from checkout.engines.recovery_note import note_of, now_text
 from checkout.engines.redis import RedisEngine
 from checkout.engines.redis_codec import Entry
 from checkout.engines.sql import SALES, sale_of
@@ -33,7 +33,7 @@ from checkout.orders_store import (
     read_event,
     write_epoch,
 )
-from checkout.values import Event, Sale, Stock
+from checkout.values import Event, Stock
 
 
 class StoresFound(NamedTuple):
@@ -97,7 +97,7 @@ async def _gap(db: Connection, found: StoresFound) -> str:
 
 async def rebuild(db: Connection, stock: RedisEngine, found: StoresFound, why: str) -> tuple[Epoch, str]:
     """Begin a new epoch and write the orders into Redis. If this is cut short, the next check does it again."""
-    cause = f"rebuilt from orders at {_now()}: redis {why}"
+    cause = f"rebuilt from orders at {now_text()}: redis {why}"
     epoch, last, _ = await _begin(db, found, "rebuilt", cause)
     names = [row[0] for row in await db.fetch("SELECT id FROM sales ORDER BY id")]
     sales: list[Evidence] = [evidence for name in names if (evidence := await read_evidence(db, name, wall_ms()))]
@@ -110,7 +110,7 @@ async def go_on(db: Connection, stock: RedisEngine, found: StoresFound, cursor: 
     why = "the server restarted or another one took over" if found.row else "first check"
     if found.row and found.row.server == found.server:
         why = found.row.cause or "the stock was in doubt"
-    cause = f"checked at {_now()}: {why}; no durable event was lost"
+    cause = f"checked at {now_text()}: {why}; no durable event was lost"
     epoch, last, events = await _begin(db, found._replace(cursor=cursor), "checked", cause)
     await stock.begin_epoch(epoch, last, events)
     return epoch, cause
@@ -120,7 +120,10 @@ async def _begin(db: Connection, found: StoresFound, kind: str, cause: str) -> t
     """Store a new epoch in PostgreSQL, with an event for each sale. Return its last event and the events."""
     epoch = found.next_epoch
     sales = [sale_of(list(row)) for row in await db.fetch(f"{SALES} ORDER BY sales.id")]
-    events = [_note(sale, stock, epoch.first_seq + at, kind, cause) for at, (sale, stock) in enumerate(sales, 1)]
+    events = [
+        note_of(sale.id, stock, epoch.first_seq + at, kind, cause, "forwarder")
+        for at, (sale, stock) in enumerate(sales, 1)
+    ]
     last = Position(epoch.first_seq + len(events), epoch.token)
     async with db.transaction():
         numbers = {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in events}
@@ -128,16 +131,3 @@ async def _begin(db: Connection, found: StoresFound, kind: str, cause: str) -> t
         await add_batches(db, [last])
         await write_epoch(db, EpochRow(*epoch, found.server, False, cause, found.cursor.seq))
     return epoch, last, events
-
-
-def _note(sale: Sale, stock: Stock, seq: int, kind: str, cause: str) -> Event:
-    """Return an event that changes no number and says in the trail what happened to the stock."""
-    free, held, sold, _ = stock
-    return Event(
-        seq, sale.id, "", "", kind, "forwarder", cause, wall_ms(),
-        free, held, sold, free, held, sold, 0, "", "", "",
-    )  # fmt: skip
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

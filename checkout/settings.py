@@ -60,13 +60,17 @@ class CapacitySettings(_Section):
 
 
 class EngineSettings(_Section):
-    """The store of stock and orders. `orders_url`: PostgreSQL for the orders, if the stock is in Redis."""
+    """The store of stock and orders. `orders_url`: PostgreSQL for the orders, if the stock is in Redis.
+
+    `journal`: a file beside a leader of PostgreSQL that gets every batch as well. SQLite always has one.
+    """
 
     kind: Literal["sqlite", "redis", "postgres"] = "sqlite"
     path: str = ":memory:"
     url: str = ""
     orders_url: str = ""
     standby: bool = False
+    journal: str = ""
 
 
 class PaymentSettings(_Section):
@@ -114,6 +118,10 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
         raise ConfigurationError(
             "engine.orders_url: required by the redis engine; a Redis alone can lose orders that buyers were told "
             "(a torn file, a failover to a replica that lags), and the shop would sell their units again"
+        )
+    if settings.engine.journal and settings.engine.kind != "postgres":
+        raise ConfigurationError(
+            f"engine.journal: only for postgres; {settings.engine.kind} needs none (docs/shop.md, What can be lost)"
         )
     if settings.without and settings.engine.kind != "redis":
         raise ConfigurationError(

@@ -4,19 +4,23 @@
     standby   waits for the same lock; PostgreSQL grants it at the moment when the leader's session ends
 
 The lock and the batches share one session. A leader that has lost its lock cannot commit, so neither epochs nor fencing
-tokens are needed. Commits are synchronous, no matter what the server's default is. The clock is the server's clock,
+tokens are needed. Commits are synchronous, no matter what the server's default is. A store that was restored to an older state is
+noticed at the next connect (`postgres_journal.py`). The clock is the server's clock,
 read at every connect.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from checkout.changes import Changes
 from checkout.clock import AnchoredClock, ClockMs
+from checkout.engines.journal import Journal
+from checkout.engines.postgres_journal import missing_changes, numbers_of, require_event
 from checkout.engines.rows import hold_of
 from checkout.engines.sql import (
     EVIDENCE,
@@ -34,7 +38,7 @@ from checkout.engines.sql import (
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence
 from checkout.ledger import KEEP_KEYS_MS, Ledger
-from checkout.values import Command, Hold, Outcome, Stock
+from checkout.values import Command, Event, Hold, Outcome, Stock
 
 LOCK = 0x5374616E  # "Stan": the advisory lock of the one writer
 LOCK_TIMEOUT_MS = 1_000  # a session that was just cut off may keep the lock for a moment
@@ -78,7 +82,13 @@ class PostgresEngine(SqlReads):
     SKIP_LOCKED = "FOR UPDATE SKIP LOCKED"
 
     def __init__(
-        self, url: str, readers: "asyncpg.Pool[Any]", clock: ClockMs | None, lazy: bool, durable: bool
+        self,
+        url: str,
+        readers: "asyncpg.Pool[Any]",
+        clock: ClockMs | None,
+        lazy: bool,
+        durable: bool,
+        journal: Journal | None,
     ) -> None:
         self._url = url
         self._readers = readers
@@ -89,6 +99,8 @@ class PostgresEngine(SqlReads):
         self._db: asyncpg.Connection[Any] | None = None
         self._ledger: Ledger | None = None
         self._clock: ClockMs = clock or AnchoredClock()
+        self._journal = journal
+        self._seen: Event | None = None
 
     @classmethod
     async def open(
@@ -99,16 +111,18 @@ class PostgresEngine(SqlReads):
         lazy_expiry: bool = True,
         standby: bool = False,
         durable: bool = True,
+        journal: str = "",
     ) -> "PostgresEngine":
         """Connect and become the leader. Raises `NotLeader` if there is another leader, unless `standby`.
 
+        journal: a file that gets every batch as well, so that a PostgreSQL restored from a backup can be repaired.
         durable: False returns outcomes before the commit is on disk. It exists to test that the checker finds the loss.
         """
         try:
             readers = await asyncpg.create_pool(url, min_size=0, max_size=4)
         except CONNECTION_ERRORS as error:
             raise StoreError(f"postgres: {error}") from error
-        engine = cls(url, readers, clock, lazy_expiry, durable)
+        engine = cls(url, readers, clock, lazy_expiry, durable, Journal(Path(journal)) if journal else None)
         try:
             async with engine._writing:
                 await engine._become_leader(standby)
@@ -123,6 +137,8 @@ class PostgresEngine(SqlReads):
                 await self._db.execute("SELECT pg_advisory_unlock_all()")
         await self._step_down()
         await self._readers.close()
+        if self._journal is not None:
+            self._journal.close()
 
     async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
         async with self._writing:
@@ -135,6 +151,7 @@ class PostgresEngine(SqlReads):
                 if changes := ledger.take_changes():
                     stock = {sale: ledger.stock(sale) for sale in changed_sales(changes)}
                     await write(db, changes, stock)
+                    self._note(changes)
             except BaseException as error:
                 await self._step_down()  # the image may be ahead of the store, so it is read again
                 if isinstance(error, CONNECTION_ERRORS):
@@ -173,6 +190,7 @@ class PostgresEngine(SqlReads):
         except asyncpg.LockNotAvailableError as error:
             raise NotLeader("postgres: another process is the writer") from error
         await db.execute(schema())
+        await self._match(db)
         last = await db.fetchrow("SELECT coalesce(max(seq), 0), coalesce(max(at_ms), 0) FROM events")
         now_ms = max(await db.fetchval(CLOCK), last[1]) if last else 0
         self._clock = self._given_clock or AnchoredClock(now_ms)
@@ -185,6 +203,24 @@ class PostgresEngine(SqlReads):
             last[0] if last else 0,
         )
         return db, self._ledger
+
+    async def _match(self, db: "asyncpg.Connection[Any]") -> None:
+        """Compare the store with what this process has committed, and repair it from the journal if there is one."""
+        if self._journal is None:
+            await require_event(db, self._seen)
+            return
+        self._journal.require_intact()
+        if (changes := await missing_changes(db, self._journal)) is not None:
+            await write(db, changes, numbers_of(changes))
+            notes = [event for event in changes.events if event.seq > self._journal.last_seq]
+            self._note(Changes([], {}, notes, {}))
+
+    def _note(self, changes: Changes) -> None:
+        """Remember what was committed. If the journal cannot be written, the next connect adds what it lacks."""
+        if changes.events:
+            self._seen = changes.events[-1]
+        if self._journal is not None:
+            self._journal.append(changes)
 
     async def _step_down(self) -> None:
         db, self._db, self._ledger = self._db, None, None

@@ -1,7 +1,9 @@
 """The embedded store: one SQLite file (or memory), one writer thread, one transaction for each batch.
 
 In WAL mode readers are not blocked. `synchronous=FULL` syncs the log once a batch, so every outcome that was returned
-survives a power cut. The file is locked against other writers, so a second shop on the same file fails at once.
+survives a power cut. The file is locked against other writers, so a second shop on the same file fails at once. If the
+file is replaced by an older copy, under a running shop or while none runs, it is written anew from its journal
+(`sqlite_file.py`).
 """
 
 import asyncio
@@ -9,10 +11,12 @@ import fcntl
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from checkout.changes import Changes
 from checkout.clock import AnchoredClock, ClockMs, wall_ms
+from checkout.engines.journal import Journal
 from checkout.engines.sql import (
     EVIDENCE,
     HOLD,
@@ -23,21 +27,15 @@ from checkout.engines.sql import (
     evidence_of,
     for_sqlite,
     ledger_of,
-    order_rows,
-    refusal_rows,
-    schema,
 )
+from checkout.engines.sqlite_file import FileMark, connect, is_behind, is_whole, write_anew, write_changes
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence
 from checkout.ledger import KEEP_KEYS_MS, Ledger
-from checkout.values import Command, Hold, Outcome
+from checkout.values import Command, Hold, Outcome, Stock
 
 T = TypeVar("T")
 
-UPSERT_HOLD = (
-    f"INSERT INTO holds ({HOLD}) VALUES (?,?,?,?,?,?,?,?) "
-    "ON CONFLICT (id) DO UPDATE SET state=excluded.state, money=excluded.money, charge=excluded.charge"
-)
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events"
 
 
@@ -48,14 +46,12 @@ class SqliteEngine(SqlReads):
 
     def __init__(
         self,
-        db: sqlite3.Connection,
-        lock: IO[str] | None,
+        store: "_Store",
         thread: ThreadPoolExecutor,
         clock: ClockMs,
         lazy_expiry: bool,
     ) -> None:
-        self._db = db
-        self._lock = lock
+        self._store = store
         self._thread = thread
         self._clock = clock
         self._lazy_expiry = lazy_expiry
@@ -63,35 +59,21 @@ class SqliteEngine(SqlReads):
 
     @classmethod
     async def open(cls, path: str, *, clock: ClockMs | None = None, lazy_expiry: bool = True) -> "SqliteEngine":
-        """Open the store, and create it if needed. Raises `NotLeader` if another process writes to the file."""
+        """Open the store, and create it if needed. Raises `NotLeader` if another process writes to the file.
+
+        A file that lacks batches of its journal is written anew first.
+        """
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-
-        def connect() -> tuple[sqlite3.Connection, IO[str] | None, int]:
-            lock = _lock(path)
-            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
-            try:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute("PRAGMA synchronous=FULL")
-                db.execute("PRAGMA foreign_keys=ON")
-                db.executescript(schema())
-                (last_ms,) = db.execute("SELECT coalesce(max(at_ms), 0) FROM events").fetchone()
-            except sqlite3.Error as error:
-                db.close()
-                raise StoreError(f"{path}: {error}") from error
-            return db, lock, last_ms
-
         try:
-            db, lock, last_ms = await asyncio.get_running_loop().run_in_executor(thread, connect)
+            store = await asyncio.get_running_loop().run_in_executor(thread, _Store, path)
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(db, lock, thread, clock or AnchoredClock(max(wall_ms(), last_ms)), lazy_expiry)
+        return cls(store, thread, clock or AnchoredClock(max(wall_ms(), store.last_ms)), lazy_expiry)
 
     async def close(self) -> None:
-        await self._run(self._db.close)
+        await self._run(self._store.close)
         self._thread.shutdown()
-        if self._lock is not None:
-            self._lock.close()
 
     async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
         return await self._run(lambda: self._apply(batch))
@@ -100,7 +82,7 @@ class SqliteEngine(SqlReads):
         return await self._run(lambda: self._image().hold(hold_id))
 
     async def evidence(self, sale_id: str) -> Evidence | None:
-        return await self._run(lambda: read_evidence(self._db, sale_id, self._clock()))
+        return await self._run(lambda: read_evidence(self._db(), sale_id, self._clock()))
 
     # -- in the writer thread --------------------------------------------------------------------------------
 
@@ -108,14 +90,27 @@ class SqliteEngine(SqlReads):
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _rows(self, sql: str, *args: Any) -> list[Any]:
-        return await self._run(lambda: self._db.execute(for_sqlite(sql), args).fetchall())
+        def read() -> list[Any]:
+            rows = self._db().execute(for_sqlite(sql), args).fetchall()
+            self._store.touched()
+            return rows
+
+        return await self._run(read)
 
     def _now_ms(self) -> int:
         return self._clock()
 
+    def _db(self) -> sqlite3.Connection:
+        """Return the connection to the store, after a look whether the file is still what this process wrote."""
+        before = self._store.db
+        db = self._store.checked()
+        if db is not before:
+            self._ledger = None  # the store was written anew
+        return db
+
     def _image(self) -> Ledger:
+        db = self._db()
         if self._ledger is None:
-            db = self._db
             since_ms = self._clock() - KEEP_KEYS_MS
             self._ledger = ledger_of(
                 Ledger(lazy_expiry=self._lazy_expiry),
@@ -127,12 +122,11 @@ class SqliteEngine(SqlReads):
         return self._ledger
 
     def _apply(self, batch: Sequence[Command]) -> list[Outcome]:
-        ledger = self._image()
-        now_ms = self._clock()
         try:
-            outcomes = ledger.decide_batch(batch, now_ms)
+            ledger = self._image()
+            outcomes = ledger.decide_batch(batch, self._clock())
             if changes := ledger.take_changes():
-                self._write(changes, ledger)
+                self._store.write(changes, {sale: ledger.stock(sale) for sale in changed_sales(changes)})
         except BaseException as error:
             self._ledger = None  # the image may be ahead of the store, so it is read again
             if isinstance(error, sqlite3.Error):
@@ -140,26 +134,68 @@ class SqliteEngine(SqlReads):
             raise
         return outcomes
 
-    def _write(self, changes: Changes, ledger: Ledger) -> None:
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
+
+class _Store:
+    """One file with its lock, its connection and its journal; in memory there is only the connection."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = _lock(path)
+        self._journal: Journal | None = None
+        self._mark: FileMark | None = None
+        self._lags = False  # whether the journal lacks a committed batch, because it could not be written
         try:
-            db.executemany("INSERT INTO sales VALUES (?,?,?,?,?,?,?,?,?)", changes.sales)
-            db.executemany(UPSERT_HOLD, changes.holds.values())
-            db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", changes.events)
-            db.executemany("INSERT OR REPLACE INTO refusals VALUES (?,?,?,?,?)", refusal_rows(changes))
-            db.executemany("INSERT INTO orders VALUES (?,?,?,?,?)", order_rows(changes))
-            db.executemany(
-                "INSERT INTO stock VALUES (?,?,?,?,?) "
-                "ON CONFLICT (sale) DO UPDATE SET "
-                "free=excluded.free, held=excluded.held, sold=excluded.sold, version=excluded.version",
-                [(sale, *ledger.stock(sale)) for sale in changed_sales(changes)],
-            )
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+            self.db = connect(path)
+            if self._lock is not None:
+                self._journal = Journal(Path(f"{path}.journal"))
+                if is_behind(self.db, self._journal):
+                    self._write_anew("lacks batches that were answered")
+                self._mark = FileMark.of(path)
+            (self.last_ms,) = self.db.execute("SELECT coalesce(max(at_ms), 0) FROM events").fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: {error}") from error
+
+    def checked(self) -> sqlite3.Connection:
+        """Return the connection to a file that is what this process wrote. Raises `StockUnknown`."""
+        if self._journal is not None:
+            self._journal.require_intact()
+            if self._lags:
+                is_behind(self.db, self._journal)
+                self._lags = False
+            if self._found_mark() != self._mark:
+                if not is_whole(self._path, self._journal):
+                    self._write_anew("was replaced or damaged under a running shop")
+                self._mark = self._found_mark()
+        return self.db
+
+    def write(self, changes: Changes, stock: dict[str, Stock]) -> None:
+        """Commit a batch, and then add it to the journal."""
+        write_changes(self.db, changes, stock)
+        if self._journal is not None:
+            self._mark, self._lags = self._found_mark(), True
+            self._journal.append(changes)
+            self._lags = False
+
+    def touched(self) -> None:
+        """Take the file as it is now as the work of this process."""
+        self._mark = self._found_mark()
+
+    def close(self) -> None:
+        self.db.close()
+        if self._journal is not None:
+            self._journal.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _found_mark(self) -> FileMark | None:
+        try:
+            return FileMark.of(self._path)
+        except OSError:
+            return None
+
+    def _write_anew(self, cause: str) -> None:
+        assert self._journal is not None  # only a store with a file can differ from its journal
+        self.db = write_anew(self._path, self._journal, cause, self.db)
 
 
 def read_evidence(db: sqlite3.Connection, sale_id: str, now_ms: int) -> Evidence | None:

@@ -1,0 +1,84 @@
+"""PostgreSQL against what this process has committed: notice that it was restored to an older state, and repair it.
+
+A leader remembers the last event that it committed, and with `engine.journal` every batch (`journal.py`). At each
+connect both are compared with the store.
+"""
+
+import logging
+
+import asyncpg
+
+from checkout.changes import Changes
+from checkout.engines.journal import Journal, joined
+from checkout.engines.recovery_note import note_of
+from checkout.engines.rows import hold_of
+from checkout.engines.sql import HOLD, SALES, sale_of
+from checkout.errors import StockUnknown
+from checkout.values import Event, Hold, Stock
+
+LOG = logging.getLogger(__name__)
+EVENTS = "SELECT * FROM events WHERE seq > $1 ORDER BY seq"
+LAST_EVENT = "SELECT * FROM events ORDER BY seq DESC LIMIT 1"
+Connection = asyncpg.Connection[asyncpg.Record]
+
+
+async def require_event(db: Connection, seen: Event | None) -> None:
+    """Raise `StockUnknown` unless the store has the last event that this process has committed."""
+    if seen is None:
+        return
+    row = await db.fetchrow("SELECT * FROM events WHERE seq = $1", seen.seq)
+    if row is None or tuple(row) != tuple(seen):
+        last_seq = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
+        raise StockUnknown(
+            f"postgres ends at event {last_seq}, but had event {seen.seq}: it was restored to an older state. Restore a "
+            "newer one, or set engine.journal and start the shop where its journal is; to sell on with the older state, "
+            "start the shop again"
+        )
+
+
+async def missing_changes(db: Connection, journal: Journal) -> Changes | None:
+    """Return what the store lacks of its journal, with a note for each sale, or None if it lacks nothing.
+
+    A store that is ahead, because other leaders wrote to it, is copied into the journal. Raises `StockUnknown` if store
+    and journal have different histories.
+    """
+    row = await db.fetchrow(LAST_EVENT)
+    stored, told = Event(*row) if row else None, journal.last
+    if stored == told:
+        return None
+    if stored is not None and (told is None or stored.seq > told.seq):
+        after_seq = told.seq - 1 if told else 0
+        events = [Event(*found) for found in await db.fetch(EVENTS, after_seq)]
+        if told is not None and events[0] != told:
+            raise _different()
+        events = [event for event in events if told is None or event.seq > told.seq]
+        opened = {event.sale for event in events if event.kind == "opened"}
+        sales = [sale_of(list(found))[0] for found in await db.fetch(SALES)]
+        journal.append(Changes([sale for sale in sales if sale.id in opened], {}, events, {}))
+        return None
+    batches = journal.read(stored.seq - 1 if stored else 0)
+    if stored is not None and stored not in batches[0].events:
+        raise _different()
+    holds: dict[str, Hold] = {found[0]: hold_of(found) for found in await db.fetch(f"SELECT {HOLD} FROM holds")}
+    after_seq = stored.seq if stored else 0
+    fresh = [batch._replace(events=[event for event in batch.events if event.seq > after_seq]) for batch in batches]
+    if stored is not None:
+        fresh[0] = fresh[0]._replace(sales=[], refusals={})
+    return _with_notes(joined(fresh, holds), journal.last_seq, after_seq)
+
+
+def numbers_of(changes: Changes) -> dict[str, Stock]:
+    """Return the numbers of every sale after its last event."""
+    return {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in changes.events}
+
+
+def _with_notes(changes: Changes, last_seq: int, stored_seq: int) -> Changes:
+    cause = f"postgres had lost the events after {stored_seq}: rebuilt from the journal"
+    LOG.error("%s, with %d events", cause, len(changes.events))
+    numbers = sorted(numbers_of(changes).items())
+    notes = [note_of(sale, stock, last_seq + at, "rebuilt", cause) for at, (sale, stock) in enumerate(numbers, 1)]
+    return changes._replace(events=changes.events + notes)
+
+
+def _different() -> StockUnknown:
+    return StockUnknown("postgres and the journal have different histories; move the wrong one of the two away")

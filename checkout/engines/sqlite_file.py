@@ -1,0 +1,155 @@
+"""The file of a SQLite store and its journal: notice that the file is not what this shop wrote, and write it anew.
+
+    shop.db           the store                      shop.db.journal       every batch again (`journal.py`)
+    shop.db.lock      held by the one writer         shop.db.found-TIME    a file that somebody put in its place
+
+In WAL mode SQLite changes the main file in checkpoints only, and only the writer makes these. So if inode, size or time
+of the file are not those after the last batch, somebody else has changed it. Then its content is compared with the
+journal: a reader's checkpoint changes nothing that counts, an older copy does. A damaged or older file is kept under
+another name, and the store is written anew from the journal, with a note in the trail.
+"""
+
+import logging
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from checkout.changes import Changes
+from checkout.clock import wall_ms
+from checkout.engines.journal import Journal, joined
+from checkout.engines.recovery_note import note_of
+from checkout.engines.sql import HOLD, SALES, order_rows, refusal_rows, sale_of, schema
+from checkout.errors import StockUnknown
+from checkout.values import Event, Hold, Stock
+
+LOG = logging.getLogger(__name__)
+UPSERT_HOLD = (
+    f"INSERT INTO holds ({HOLD}) VALUES (?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (id) DO UPDATE SET state=excluded.state, money=excluded.money, charge=excluded.charge"
+)
+EVENTS = "SELECT * FROM events WHERE seq > ?1 ORDER BY seq"
+LAST_EVENT = "SELECT * FROM events ORDER BY seq DESC LIMIT 1"
+
+
+class FileMark(NamedTuple):
+    """What shows that somebody else has written to a file."""
+
+    inode: int
+    size: int
+    time_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> "FileMark":
+        """Raises `OSError` if there is no such file."""
+        found = os.stat(path)
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open the store, and create its tables if needed. Raises `sqlite3.Error`."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA foreign_keys=ON")
+        db.executescript(schema())
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def write_changes(db: sqlite3.Connection, changes: Changes, stock: dict[str, Stock]) -> None:
+    """Store changes, and the numbers of their sales, in one transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.executemany("INSERT INTO sales VALUES (?,?,?,?,?,?,?,?,?)", changes.sales)
+        db.executemany(UPSERT_HOLD, changes.holds.values())
+        db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", changes.events)
+        db.executemany("INSERT OR REPLACE INTO refusals VALUES (?,?,?,?,?)", refusal_rows(changes))
+        db.executemany("INSERT INTO orders VALUES (?,?,?,?,?)", order_rows(changes))
+        db.executemany(
+            "INSERT INTO stock VALUES (?,?,?,?,?) "
+            "ON CONFLICT (sale) DO UPDATE SET "
+            "free=excluded.free, held=excluded.held, sold=excluded.sold, version=excluded.version",
+            [(sale, *numbers) for sale, numbers in stock.items()],
+        )
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def last_event(db: sqlite3.Connection) -> Event | None:
+    row = db.execute(LAST_EVENT).fetchone()
+    return Event(*row) if row else None
+
+
+def is_behind(db: sqlite3.Connection, journal: Journal) -> bool:
+    """Return whether the store lacks events of its journal. A store that is ahead is copied into the journal.
+
+    Raises `StockUnknown` if store and journal have different histories.
+    """
+    stored = last_event(db)
+    if stored == journal.last:
+        return False
+    if stored is None or stored.seq <= journal.last_seq:
+        return True
+    told = journal.last
+    if told is not None and db.execute(EVENTS, (told.seq - 1,)).fetchone() != tuple(told):
+        raise StockUnknown("the store and its journal have different histories; move the wrong one of the two away")
+    events = [Event(*row) for row in db.execute(EVENTS, (journal.last_seq,))]
+    opened = {event.sale for event in events if event.kind == "opened"}
+    sales = [sale_of(row)[0] for row in db.execute(SALES)]
+    journal.append(Changes([sale for sale in sales if sale.id in opened], {}, events, {}))
+    return False
+
+
+def is_whole(path: str, journal: Journal) -> bool:
+    """Return whether the file as it is now has exactly the events of its journal, and no damage."""
+    try:
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    except sqlite3.Error:
+        return False
+    try:
+        if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            return False
+        stored = [Event(*row) for row in db.execute(EVENTS, (0,))]
+        told = joined(journal.read(), {})
+        holds = {row[0]: row for row in db.execute(f"SELECT {HOLD} FROM holds")}
+        return stored == told.events and holds == {hold.id: tuple(hold) for hold in told.holds.values()}
+    except sqlite3.Error:
+        return False
+    finally:
+        db.close()
+
+
+def write_anew(path: str, journal: Journal, cause: str, old: sqlite3.Connection) -> sqlite3.Connection:
+    """Keep what is at the path under another name, and write the store from its journal. Return a new connection.
+
+    old: the present connection. It is closed; what it then writes goes into files that are deleted.
+    """
+    if os.path.exists(path):
+        shutil.copyfile(path, f"{path}.found-{wall_ms()}")
+    old.close()
+    for name in (path, f"{path}-wal", f"{path}-shm"):
+        Path(name).unlink(missing_ok=True)
+    db = connect(path)
+    holds: dict[str, Hold] = {}
+    told = joined(journal.read(), holds)
+    numbers = {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in told.events}
+    write_changes(db, told, numbers)
+    cause = f"{cause}: rebuilt from its journal"
+    notes = [note_of(sale, stock, journal.last_seq + at, "rebuilt", cause) for at, (sale, stock) in _numbered(numbers)]
+    changes = Changes([], {}, notes, {})
+    write_changes(db, changes, {note.sale: Stock(note.free, note.held, note.sold, note.seq) for note in notes})
+    journal.append(changes)
+    LOG.error("%s: %s, with %d events", path, cause, len(told.events))
+    return db
+
+
+def _numbered(numbers: dict[str, Stock]) -> list[tuple[int, tuple[str, Stock]]]:
+    return list(enumerate(sorted(numbers.items()), 1))
