@@ -4,9 +4,8 @@
     standby   waits for the same lock; PostgreSQL grants it at the moment when the leader's session ends
 
 The lock and the batches share one session. A leader that has lost its lock cannot commit, so neither epochs nor fencing
-tokens are needed. Commits are synchronous, no matter what the server's default is. A store that was restored to an older state is
-noticed at the next connect (`postgres_journal.py`). The clock is the server's clock,
-read at every connect.
+tokens are needed. Commits are synchronous, no matter what the server's default is. The clock is the server's clock,
+read at every connect. A store that was restored to an older state is noticed then, too (`postgres_journal.py`).
 """
 
 import asyncio
@@ -99,7 +98,8 @@ class PostgresEngine(SqlReads):
         self._db: asyncpg.Connection[Any] | None = None
         self._ledger: Ledger | None = None
         self._clock: ClockMs = clock or AnchoredClock()
-        self._journal = journal
+        self._journal_path = journal
+        self._journal: Journal | None = None
         self._seen: Event | None = None
 
     @classmethod
@@ -122,7 +122,7 @@ class PostgresEngine(SqlReads):
             readers = await asyncpg.create_pool(url, min_size=0, max_size=4)
         except CONNECTION_ERRORS as error:
             raise StoreError(f"postgres: {error}") from error
-        engine = cls(url, readers, clock, lazy_expiry, durable, Journal(Path(journal)) if journal else None)
+        engine = cls(url, readers, clock, lazy=lazy_expiry, durable=durable, journal=journal)
         try:
             async with engine._writing:
                 await engine._become_leader(standby)
@@ -137,8 +137,6 @@ class PostgresEngine(SqlReads):
                 await self._db.execute("SELECT pg_advisory_unlock_all()")
         await self._step_down()
         await self._readers.close()
-        if self._journal is not None:
-            self._journal.close()
 
     async def apply(self, batch: Sequence[Command]) -> list[Outcome]:
         async with self._writing:
@@ -206,13 +204,14 @@ class PostgresEngine(SqlReads):
 
     async def _match(self, db: "asyncpg.Connection[Any]") -> None:
         """Compare the store with what this process has committed, and repair it from the journal if there is one."""
-        if self._journal is None:
+        if not self._journal_path:
             await require_event(db, self._seen)
             return
-        self._journal.require_intact()
-        if (changes := await missing_changes(db, self._journal)) is not None:
+        # Opened only by the leader: on one machine a standby may have the same file.
+        journal = self._journal = Journal(Path(self._journal_path))
+        if (changes := await missing_changes(db, journal)) is not None:
             await write(db, changes, numbers_of(changes))
-            notes = [event for event in changes.events if event.seq > self._journal.last_seq]
+            notes = [event for event in changes.events if event.seq > journal.last_seq]
             self._note(Changes([], {}, notes, {}))
 
     def _note(self, changes: Changes) -> None:
@@ -224,6 +223,9 @@ class PostgresEngine(SqlReads):
 
     async def _step_down(self) -> None:
         db, self._db, self._ledger = self._db, None, None
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.close()
         if db is not None:
             db.terminate()
 

@@ -30,9 +30,9 @@ async def require_event(db: Connection, seen: Event | None) -> None:
     if row is None or tuple(row) != tuple(seen):
         last_seq = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
         raise StockUnknown(
-            f"postgres ends at event {last_seq}, but had event {seen.seq}: it was restored to an older state. Restore a "
-            "newer one, or set engine.journal and start the shop where its journal is; to sell on with the older state, "
-            "start the shop again"
+            f"postgres ends at event {last_seq}, but had event {seen.seq}: it was restored to an older state. Restore "
+            "a newer one, or start the shop with engine.journal where its journal is. A shop that is started again "
+            "without a journal sells on with the older state"
         )
 
 
