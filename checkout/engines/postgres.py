@@ -87,7 +87,7 @@ class PostgresEngine(SqlReads):
         clock: ClockMs | None,
         lazy: bool,
         durable: bool,
-        journal: Journal | None,
+        journal: str,
     ) -> None:
         self._url = url
         self._readers = readers

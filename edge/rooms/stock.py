@@ -1,6 +1,6 @@
 """The stock view: what a node knows of the units behind a room. The shop states it on its responses.
 
-    Stanchion-Stock: 0         units that are free
+    Stanchion-Stock: 0         units that are free; `unknown` while the shop is checking its own database
     Stanchion-Held: 37         units on hold for buyers who are paying
     Stanchion-Version: 1042    grows with every change of the two, so that news that arrives late is recognised
 
@@ -24,10 +24,11 @@ from msgspec.structs import replace
 
 from edge.messages.cluster import RoomEvent
 
-__all__ = ["STALE_S", "StockView", "news_in"]
+__all__ = ["STALE_S", "StockView", "is_unknown", "news_in"]
 
 #: News with a lower version counts again when nothing newer came for this long, in seconds: the shop has started anew.
 STALE_S = 5.0
+UNKNOWN = "unknown"
 
 
 def news_in(room: str, headers: Iterable[tuple[str, str]]) -> RoomEvent | None:
@@ -52,6 +53,11 @@ def news_in(room: str, headers: Iterable[tuple[str, str]]) -> RoomEvent | None:
     if free is None and sold_out is None:
         return None
     return RoomEvent(room, free, sold_out, held, numbers.get("stanchion-version"))
+
+
+def is_unknown(headers: Iterable[tuple[str, str]]) -> bool:
+    """Return whether an upstream's response says that the shop does not know its stock at present."""
+    return any(name.lower() == "stanchion-stock" and value.strip().lower() == UNKNOWN for name, value in headers)
 
 
 def _is_count(text: str) -> bool:

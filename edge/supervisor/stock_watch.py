@@ -4,8 +4,9 @@
                                                           (`edge/rooms/stock.py`)
 
 The supervisor asks, once for all workers; each machine of a cluster asks for itself. Of several servers it asks the one
-that answered last, and the next one if that fails. A shop that does not answer changes nothing: the line goes on with
-what was last known. The log says so once, and again when it is over.
+that answered last, and the next one if that fails. A shop that does not answer, or answers that it does not know its
+stock itself, changes nothing: the line goes on with what was last known, unless the room's `when_stock_unknown` is
+'hold'. The log says so once, and again when it is over.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from edge.messages.cluster import RoomEvent
 from edge.operations.logs import facts
 from edge.proxy.server_address import tls_context
-from edge.rooms.stock import news_in
+from edge.rooms.stock import is_unknown, news_in
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.settings.upstream import UpstreamSettings
@@ -123,6 +124,8 @@ class StockWatch:
                 status, headers = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as fault:
             return f"{type(fault).__name__}: {fault}".rstrip(": ")
+        if is_unknown(headers.items()):
+            return "the shop does not know its stock at present (Stanchion-Stock: unknown)"
         event = news_in(room.name, headers.items())
         if not 200 <= status < 300:
             return f"answered {status}"

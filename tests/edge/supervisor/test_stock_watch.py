@@ -154,3 +154,30 @@ async def test_an_unknown_stock_pauses_the_rooms_whose_settings_say_so(tmp_path:
         assert {(await Visitor(edge).ask("/admit"))[0] for _ in range(6)} == {"admitted"}
         assert (await closed.ask("/hold"))[0] == "admitted", "an active visitor stays"
         assert document["first_seen"]
+
+
+async def test_a_shop_that_says_unknown_is_believed(tmp_path: Path):
+    """`Stanchion-Stock: unknown` is no stock of 0: a closed room holds its line and is not over, also with status 200.
+
+    Held units in the same response count for nothing."""
+    shop = Shop(100, 0)
+    room = {**WATCHED, "when_stock_unknown": "hold", "polling": {"min_seconds": 0.2, "max_seconds": 1.0}}
+    async with whole_edge(tmp_path, shop, room=room) as edge:
+        await wait_states(edge, {"admitted"})
+        shop.numbers = {"Stanchion-Stock": "unknown", "Stanchion-Held": "0"}
+
+        async def is_missing() -> bool:
+            return (await edge.room())["missing"] == ["stock"]
+
+        await wait_until(is_missing, "the stock is missing")
+        waiting = Visitor(edge)
+        assert (await waiting.ask())[0] == "waiting"
+        found = await edge.room()
+        assert (found["stock"], found["sold_out"]) == (100, False)
+        assert "does not know its stock" in found["stock_watch"]["fault"]
+        shop.set_stock(100, 0)
+
+        async def is_in() -> bool:
+            return (await waiting.ask())[0] == "admitted"
+
+        await wait_until(is_in, "the shop knows its stock again")
