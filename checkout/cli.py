@@ -10,13 +10,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from checkout.app import running_shop
 from checkout.audit import audit
 from checkout.errors import CheckoutError, ConfigurationError
+from checkout.evidence import read_movements
 from checkout.reading import read_stores
 from checkout.settings import CapacitySettings, EngineSettings, ProductSettings, ShopSettings, parse, read
 
@@ -78,12 +79,20 @@ def _parser() -> argparse.ArgumentParser:
         part = commands.add_parser(name, help=text)
         part.set_defaults(run=_run_part)
         part.add_argument("--config", type=Path, required=True, metavar="FILE", help="the shop's YAML settings")
-    checker = commands.add_parser("audit", help="check a sale: its audit trail against its orders and its stock")
+    checker = commands.add_parser(
+        "audit", help="check a sale: all its stores, its journal and the bank against each other"
+    )
     checker.set_defaults(run=_audit)
     checker.add_argument("sale", help="name of the sale")
     stores = checker.add_mutually_exclusive_group(required=True)
     stores.add_argument("--database", metavar="FILE", help="SQLite file; the shop may be running")
     stores.add_argument("--config", type=Path, metavar="FILE", help="the shop's YAML settings, which name its stores")
+    checker.add_argument(
+        "--bank",
+        type=Path,
+        metavar="FILE",
+        help="the bank's journal of this sale: one JSON array a line, [intent, order, kind, charge, cents]",
+    )
     checker.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
 
@@ -132,12 +141,14 @@ async def _until_signal(running: AbstractAsyncContextManager[T], ready: Callable
 
 def _audit(args: argparse.Namespace) -> int:
     engine = parse(read(args.config)).engine if args.config else EngineSettings(path=args.database)
-    stores = asyncio.run(read_stores(engine, args.sale))
-    if not stores:
+    stores, differences = asyncio.run(read_stores(engine, args.sale))
+    if not stores and not differences:
         raise ConfigurationError(f"no sale {args.sale!r} in {args.config or args.database}")
-    findings = {store: audit(evidence) for store, evidence in stores.items()}
+    movements = read_movements(args.bank) if args.bank else None
+    findings = {name: audit(replace(evidence, movements=movements)) for name, evidence in stores.items()}
     if args.json:
-        rows = [{"store": store, **asdict(finding)} for store, found in findings.items() for finding in found]
+        found_in = {**findings, "all": differences}
+        rows = [{"store": store, **asdict(finding)} for store, found in found_in.items() for finding in found]
         print(json.dumps(rows))
         return 1 if rows else 0
     for store, evidence in stores.items():
@@ -147,4 +158,6 @@ def _audit(args: argparse.Namespace) -> int:
         result = f"{len(findings[store])} findings" if findings[store] else "clean"
         where = f"{args.sale} in {store}"
         print(f"{where}: {len(evidence.events)} events, {free} free, {held} held, {sold} sold: {result}")
-    return 1 if any(findings.values()) else 0
+    for finding in differences:
+        print(f"{finding.rule}: {finding.text}")
+    return 1 if differences or any(findings.values()) else 0

@@ -120,20 +120,23 @@ class Forwarder:
         if not why and (found.is_as_checked or found.row is None):
             epoch, repair = found.epoch or Epoch(0, new_token()), ""
             await stock.begin(epoch)
-            base_seq = found.row.base_seq if found.row else found.cursor.seq
-            self._cursor = found.cursor
+            self._cursor, base_seq = found.cursor, found.cursor.seq
         else:
-            epoch, repair = await self._repair(db, found)
-            base_seq = found.cursor.seq
+            epoch, repair, base_seq = await self._repair(db, found)
             LOG.error("%s", repair)
             self._cursor = await read_cursor(db)
-        self._armed = Armed(epoch, found.server)
-        await stock.arm(self._armed)
-        await write_epoch(db, EpochRow(*epoch, found.server, True, repair, base_seq))
+        armed = Armed(epoch, found.server)
+        if not found.is_as_checked or repair:
+            await stock.arm(armed)
+            await write_epoch(db, EpochRow(*epoch, found.server, True, repair, base_seq))
+        self._armed = armed
         return repair
 
-    async def _repair(self, db: Connection, found: StoresFound) -> tuple[Epoch, str]:
-        """Stop the shops and begin a new epoch, with the stock as it is or rebuilt. Return it and what was done."""
+    async def _repair(self, db: Connection, found: StoresFound) -> tuple[Epoch, str, int]:
+        """Stop the shops and begin a new epoch, with the stock as it is or rebuilt.
+
+        Return it, what was done, and the last event before it.
+        """
         stock = self._stock
         stock.gate.close("the stock is being checked")
         if found.row is not None and found.row.is_armed:
@@ -148,14 +151,14 @@ class Forwarder:
                 "copy of one of the two"
             )
         if why:
-            return await rebuild(db, stock, found, why)
+            return *await rebuild(db, stock, found, why), found.cursor.seq
         self._cursor = found.cursor
         while await self._carry(db, (await stock.look(max(self._cursor.seq, 1), ENTRIES + 1))[3]):
             pass
         epoch, repair = await go_on(db, stock, found, self._cursor)
         if found.cursor.seq < told:
             repair = f"postgres had {found.cursor.seq} of {told} events: the rest was taken from redis; {repair}"
-        return epoch, repair
+        return epoch, repair, self._cursor.seq
 
     async def _connected(self) -> Connection:
         """Return the connection that holds the forwarder's lock. Raises `NotLeader`."""

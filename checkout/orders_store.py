@@ -5,7 +5,7 @@ epochs    the newest row says whether the shops may decide, and on which server;
 """
 
 from importlib.resources import files
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -20,7 +20,7 @@ ADD_BATCHES = "INSERT INTO batches SELECT * FROM unnest($1::bigint[], $2::text[]
 LAST_BATCH = "SELECT seq, batch FROM batches ORDER BY seq DESC LIMIT 1"
 KNOWN = "SELECT batch FROM batches WHERE batch = ANY($1)"
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class EpochRow(NamedTuple):

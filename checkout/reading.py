@@ -3,28 +3,81 @@
 import sqlite3
 from pathlib import Path
 
+from checkout.audit import Finding
+from checkout.audit_stores import RedisAndOrders, compare_journal, compare_redis
 from checkout.clock import wall_ms
+from checkout.engines.journal import read_journal
 from checkout.engines.sqlite import read_evidence as read_sqlite
 from checkout.errors import ConfigurationError, StoreError
 from checkout.evidence import Evidence
 from checkout.settings import EngineSettings
 
 
-async def read_stores(engine: EngineSettings, sale: str) -> dict[str, Evidence]:
-    """Return the evidence of a sale by the name of the store. Stores without this sale are left out.
+async def read_stores(engine: EngineSettings, sale: str) -> tuple[dict[str, Evidence], list[Finding]]:
+    """Return the evidence of a sale by the name of the store, and what differs between the copies of its history.
 
-    If the stock is in Redis, the stores are Redis and PostgreSQL. Each must be right by itself; PostgreSQL may be a
-    moment behind. Raises `ConfigurationError` and `StoreError`.
+    Stores without this sale are left out. If the stock is in Redis, the stores are Redis and PostgreSQL. Each must be
+    right by itself; PostgreSQL may be a moment behind. Raises `ConfigurationError` and `StoreError`.
     """
     found: dict[str, Evidence | None] = {}
+    differences: list[Finding] = []
     if engine.kind == "sqlite":
         found["sqlite"] = _from_sqlite(engine.path, sale)
-    if engine.kind == "redis":
-        found["redis"] = await _from_redis(engine.url, sale)
-    url = engine.url if engine.kind == "postgres" else engine.orders_url
-    if url:
-        found["postgres"] = await _from_postgres(url, sale)
-    return {name: evidence for name, evidence in found.items() if evidence is not None}
+        differences = _journal_differences("sqlite", found["sqlite"], f"{engine.path}.journal", sale)
+    elif engine.kind == "postgres":
+        found["postgres"] = await _from_postgres(engine.url, sale)
+        if engine.journal:
+            differences = _journal_differences("postgres", found["postgres"], engine.journal, sale)
+    else:
+        both = await _both(engine, sale)
+        found = {"redis": both.redis, "postgres": both.orders}
+        differences = list(compare_redis(both, wall_ms()))
+    return {name: evidence for name, evidence in found.items() if evidence is not None}, differences
+
+
+def _journal_differences(store: str, evidence: Evidence | None, journal: str, sale: str) -> list[Finding]:
+    batches = read_journal(Path(journal))
+    told = [event for batch in batches for event in batch.events if event.sale == sale]
+    return list(compare_journal(store, evidence.events if evidence else [], told))
+
+
+async def _both(engine: EngineSettings, sale: str) -> RedisAndOrders:
+    """Read PostgreSQL first: what it has, Redis had before."""
+    import asyncpg
+
+    from checkout.engines.durable import Unconfirmed
+    from checkout.engines.epoch import Position
+    from checkout.engines.postgres import CONNECTION_ERRORS, read_evidence
+    from checkout.engines.redis import RedisEngine
+    from checkout.orders_store import read_cursor, read_epoch
+
+    try:
+        db = await asyncpg.connect(engine.orders_url)
+        try:
+            has_tables = await db.fetchval(
+                "SELECT to_regclass('epochs') IS NOT NULL AND to_regclass('sales') IS NOT NULL"
+            )
+            orders = await read_evidence(db, sale, wall_ms()) if has_tables else None
+            cursor = await read_cursor(db) if has_tables else Position(0, "")
+            row = await read_epoch(db) if has_tables else None
+        finally:
+            await db.close()
+    except CONNECTION_ERRORS as error:
+        raise StoreError(f"postgres: {error}") from error
+    stock = await RedisEngine.open(engine.url, copy=Unconfirmed())
+    try:
+        _, epoch, _, _ = await stock.look()
+        return RedisAndOrders(
+            redis=await stock.evidence(sale),
+            orders=orders,
+            epoch=str(epoch) if epoch else "",
+            orders_epoch=str(row.epoch) if row else "",
+            forwarded=await stock.forwarded() if epoch else 0,
+            last_seq=cursor.seq,
+            stopped=row.cause if row is not None and not row.is_armed else "",
+        )
+    finally:
+        await stock.close()
 
 
 def _from_sqlite(path: str, sale: str) -> Evidence | None:
@@ -37,17 +90,6 @@ def _from_sqlite(path: str, sale: str) -> Evidence | None:
         raise ConfigurationError(f"{path}: {error}") from error
     finally:
         db.close()
-
-
-async def _from_redis(url: str, sale: str) -> Evidence | None:
-    from checkout.engines.durable import Unconfirmed
-    from checkout.engines.redis import RedisEngine
-
-    stock = await RedisEngine.open(url, copy=Unconfirmed())
-    try:
-        return await stock.evidence(sale)
-    finally:
-        await stock.close()
 
 
 async def _from_postgres(url: str, sale: str) -> Evidence | None:

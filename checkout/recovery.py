@@ -112,7 +112,7 @@ async def go_on(db: Connection, stock: RedisEngine, found: StoresFound, cursor: 
         why = found.row.cause or "the stock was in doubt"
     cause = f"checked at {now_text()}: {why}; no durable event was lost"
     epoch, last, events = await _begin(db, found._replace(cursor=cursor), "checked", cause)
-    await stock.begin_epoch(epoch, last, events)
+    await stock.begin_epoch(found.server, cursor, epoch, last, events)
     return epoch, cause
 
 

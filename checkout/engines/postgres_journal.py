@@ -5,6 +5,7 @@ connect both are compared with the store.
 """
 
 import logging
+from typing import TypeAlias
 
 import asyncpg
 
@@ -19,7 +20,7 @@ from checkout.values import Event, Hold, Stock
 LOG = logging.getLogger(__name__)
 EVENTS = "SELECT * FROM events WHERE seq > $1 ORDER BY seq"
 LAST_EVENT = "SELECT * FROM events ORDER BY seq DESC LIMIT 1"
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 async def require_event(db: Connection, seen: Event | None) -> None:

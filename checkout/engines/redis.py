@@ -106,8 +106,9 @@ class RedisEngine(RedisStream):
         args += [str(armed.epoch), self.gate.seen, new_token()]
         result = await self._decide(armed, args)
         if result.startswith("!"):
-            self.gate.doubt(f"the store {result[1:]}")
-            self.gate.require()
+            if self.gate.armed == armed:
+                self.gate.doubt(f"the store {result[1:]}")
+            raise StockUnknown(f"redis: the store {result[1:]}")
         rows, seq, batch_id = json.loads(result)
         self.gate.note(armed, seq)
         return [outcome_of(row) for row in rows], Position(seq, batch_id)
@@ -125,11 +126,9 @@ class RedisEngine(RedisStream):
         digest = sha1(self._script(armed).encode(), usedforsecurity=False).hexdigest()
         try:
             return str(await self._client.evalsha(digest, 1, self._prefix, *args))
-        except NoScriptError as error:
-            self.gate.doubt("the server has restarted or another one has taken over")
-            raise StockUnknown(f"redis: {error}") from error
-        except ReadOnlyError as error:
-            self.gate.doubt("the server has become a replica")
+        except (NoScriptError, ReadOnlyError) as error:
+            if self.gate.armed == armed:
+                self.gate.doubt("the server has restarted, or another one has taken over")
             raise StockUnknown(f"redis: {error}") from error
         except (RedisError, OSError) as error:
             raise StoreError(f"redis: {error}") from error
@@ -142,8 +141,12 @@ class RedisEngine(RedisStream):
     # -- the epoch -------------------------------------------------------------------------------------------
 
     async def arm(self, armed: Armed) -> None:
-        """Load the script on the server that was checked, so that the processes which know `armed` may decide."""
-        await self._reply(self._client.script_load(self._script(armed)))
+        """Load the script on the server that was checked, so that the processes which know `armed` may decide.
+
+        Raises `StoreError` if another server has taken its place since.
+        """
+        async with self.pinned(armed.server) as connected:
+            await self._reply(connected.script_load(self._script(armed)))
 
     async def arm_alone(self) -> None:
         """Use the store as it is. Raises `StockUnknown` if it has lost events that this process has seen."""
@@ -170,15 +173,15 @@ class RedisEngine(RedisStream):
 
         wait: return what was read only when it is durable elsewhere, because a client will be told.
         """
-        armed = self.gate.require()
+        armed, seen = self.gate.require(), self.gate.seen
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.mget([self._prefix + name for name in ("epoch", "seq", "batch")])
             for read in reads:
                 read(pipe)
             replies: list[Any] = await self._reply(pipe.execute())
         (epoch, seq, batch), *found = replies
-        if epoch != str(armed.epoch) or int(seq or 0) < self.gate.seen:
-            self.gate.doubt(f"the store has epoch {epoch} and event {seq}, expected {armed.epoch} and {self.gate.seen}")
+        if self.gate.armed == armed and (epoch != str(armed.epoch) or int(seq or 0) < seen):
+            self.gate.doubt(f"the store has epoch {epoch} and event {seq}, expected {armed.epoch} and {seen}")
         self.gate.note(armed, int(seq or 0))
         if wait:
             await self._copy.wait(Position(int(seq or 0), batch or ""))

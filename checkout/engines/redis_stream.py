@@ -3,10 +3,12 @@
 Nothing here needs an open gate: the forwarder reads a store in order to say whether the shops may decide on it.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -18,6 +20,7 @@ from checkout.errors import StoreError
 from checkout.evidence import Evidence
 from checkout.values import Event, Sale, Stock
 
+CONNECTIONS = 64  # of one process
 ENTRIES = 8  # stream entries in one read; each has up to 250 events, and more after many expiries
 
 
@@ -44,7 +47,7 @@ class RedisStream:
             if limit:
                 reads.xrange(self._prefix + "events", f"{seq}-0", "+", limit)
             facts, (epoch, last, batch), *rows = await self._reply(reads.execute())
-        server = f"{facts['run_id']} {facts['master_replid']} {facts['role']}"
+        server = _name_of(facts)
         entries = [Entry.parse(row) for row in rows[0]] if rows else []
         return server, Epoch.parse(epoch) if epoch else None, Position(int(last or 0), batch or ""), entries
 
@@ -56,11 +59,38 @@ class RedisStream:
         """Take the epoch from the store, so that no process decides on it any more."""
         await self._reply(self._client.delete(self._prefix + "epoch"))
 
-    async def begin_epoch(self, epoch: Epoch, last: Position, events: Sequence[Event]) -> None:
-        """Begin an epoch on the stock as it is, in one step. events: one for each sale; the last one is `last`."""
-        async with self._client.pipeline(transaction=True) as writes:
-            continue_store(writes, self._prefix, epoch, last, events)
-            await self._reply(writes.execute())
+    @asynccontextmanager
+    async def pinned(self, server: str) -> AsyncIterator["Pipeline"]:
+        """Yield a connection to this run of the server. It breaks if the server ends. Raises `StoreError`.
+
+        The connection watches the position of the store: a transaction on it fails if anybody decides meanwhile.
+        """
+        try:
+            async with self._client.pipeline(transaction=True) as connected:
+                await connected.watch(self._prefix + "epoch", self._prefix + "seq")
+                facts = await connected.info("server", "replication")
+                if _name_of(facts) != server:
+                    raise StoreError("redis: another server has taken over meanwhile")
+                yield connected
+        except (RedisError, OSError) as error:
+            raise StoreError(f"redis: {error}") from error
+
+    async def begin_epoch(
+        self, server: str, before: Position, epoch: Epoch, last: Position, events: Sequence[Event]
+    ) -> None:
+        """Begin an epoch on the stock as it is, in one step, on a store that ends at `before`.
+
+        events: one for each sale; the last one is `last`. Raises `StoreError` if the server or its last event is
+        another one.
+        """
+        async with self.pinned(server) as connected:
+            names = [self._prefix + "seq", self._prefix + "batch"]
+            seq, batch = await cast(Awaitable[list[str | None]], connected.mget(names))
+            if (int(seq or 0), batch or "") != before:
+                raise StoreError(f"redis: the store ends at event {seq}, expected {before.seq}")
+            cast(Any, connected).multi()
+            continue_store(connected, self._prefix, epoch, last, events)
+            await connected.execute()
 
     async def stored_sales(self) -> list[tuple[Sale, Stock]]:
         """Return the sales as this server has them, even if its stock is in doubt."""
@@ -107,5 +137,21 @@ class RedisStream:
 
 
 def connection(url: str, timeout_s: float) -> "Redis":
-    """Return a client that connects when needed. It never repeats a command; callers repeat with the same key."""
-    return Redis.from_url(url, decode_responses=True, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s)
+    """Return a client that connects when needed. It never repeats a command; callers repeat with the same key.
+
+    If all connections are in use, a command waits for one.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        decode_responses=True,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout_s,
+        max_connections=CONNECTIONS,
+        timeout=timeout_s,
+    )
+    return Redis.from_pool(pool)
+
+
+def _name_of(facts: dict[str, Any]) -> str:
+    """Return the name of this run of a server. A restart, a failover and a change of its role change it."""
+    return f"{facts['run_id']} {facts['master_replid']} {facts['role']}"

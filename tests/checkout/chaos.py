@@ -35,6 +35,7 @@ from checkout.audit import Finding, audit
 from checkout.bank import Bank
 from checkout.bank_client import bank_app
 from checkout.clock import wall_ms
+from checkout.engines.durable import Unconfirmed
 from checkout.engines.postgres import read_evidence as read_postgres
 from checkout.engines.redis import RedisEngine
 from checkout.engines.sqlite import read_evidence as read_sqlite
@@ -145,7 +146,7 @@ async def run(plan: Plan) -> Result:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bank = Bank(0.01)
         bank_url = await stack.enter_async_context(serving_app(bank_app(bank)))
-        engine, servers = stack.enter_context(_stores(plan.engine, folder))
+        engine, servers = stack.enter_context(running_stores(plan.engine, folder))
         count = 1 if plan.engine == "sqlite" else 2
         shops = [
             ShopProcess(folder, free_port(), engine, bank_url, stock=plan.stock, hold_s=plan.hold_s)
@@ -156,7 +157,7 @@ async def run(plan: Plan) -> Result:
             parts = {name: Process(name, shops[0].file) for name in ("forwarder", "sweeper")}
         processes = [*shops, *parts.values()]
         stack.callback(end_all, processes)
-        await stack.enter_async_context(background(_keep_running(processes)))
+        await stack.enter_async_context(background(keep_running(processes)))
         ended = asyncio.Event()
         connector = TCPConnector(limit=BUYERS_AT_ONCE, force_close=True)
         client = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(10), connector=connector))
@@ -165,23 +166,23 @@ async def run(plan: Plan) -> Result:
             urls = [shop.url for shop in shops]
             numbers = iter(range(result.buyers))
             crowd = [
-                tasks.create_task(_buyers(numbers, client, urls, plan.seed, result, ended))
+                tasks.create_task(buyers(numbers, client, urls, plan.seed, result, ended))
                 for _ in range(BUYERS_AT_ONCE)
             ]
             await asyncio.wait(crowd)
             ended.set()
-        evidence = await _quiet(engine, bank)
+        evidence = await wait_quiet(engine, bank)
         evidence = replace(evidence, client_records=result.client_records, movements=bank.movements)
         result.findings = audit(evidence, is_quiet=True)
         if engine["kind"] == "redis":
-            in_redis = replace(await _redis_evidence(engine), client_records=result.client_records)
+            in_redis = replace(await redis_evidence(engine), client_records=result.client_records)
             result.findings += audit(in_redis, is_quiet=True)
         result.sold = evidence.stock.sold
     result.seconds = time.monotonic() - started
     return result
 
 
-async def _buyers(
+async def buyers(
     numbers: Iterator[int],
     client: ClientSession,
     urls: list[str],
@@ -204,7 +205,7 @@ async def _killer(
     result: Result,
     ended: asyncio.Event,
 ) -> None:
-    """Kill one victim a round at a random moment. `_keep_running` starts it again."""
+    """Kill one victim a round at a random moment. `keep_running` starts it again."""
     for _ in range(plan.rounds):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), chance.uniform(*plan.kill_every_s))
@@ -221,7 +222,7 @@ async def _killer(
         result.kills[name] += 1
 
 
-async def _keep_running(processes: Sequence[Process]) -> None:
+async def keep_running(processes: Sequence[Process]) -> None:
     """Start every process that has ended, as systemd would."""
     while True:
         for process in processes:
@@ -230,7 +231,7 @@ async def _keep_running(processes: Sequence[Process]) -> None:
 
 
 @contextlib.contextmanager
-def _stores(kind: str, folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def running_stores(kind: str, folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     with ExitStack() as stack:
         if kind == "sqlite":
             yield {"kind": kind, "path": str(folder / "shop.db")}, {}
@@ -243,13 +244,13 @@ def _stores(kind: str, folder: Path) -> Iterator[tuple[dict[str, Any], dict[str,
             yield engine, {"redis": redis, "postgres": postgres}
 
 
-async def _quiet(engine: dict[str, Any], bank: Bank) -> Evidence:
+async def wait_quiet(engine: dict[str, Any], bank: Bank) -> Evidence:
     """Return the durable evidence when nothing is in progress any more, or after `MAX_QUIET_S`."""
     until = time.monotonic() + MAX_QUIET_S
     while True:
         evidence = await _read(engine)
         open_holds = [hold for hold in evidence.holds if hold.state in ("held", "paying") or hold.money == "started"]
-        behind = engine["kind"] == "redis" and (await _redis_evidence(engine)).events != evidence.events
+        behind = engine["kind"] == "redis" and (await redis_evidence(engine)).events != evidence.events
         if (not open_holds and not behind) or time.monotonic() > until:
             return evidence
         await asyncio.sleep(0.5)
@@ -268,8 +269,8 @@ async def _read(engine: dict[str, Any]) -> Evidence:
     return evidence
 
 
-async def _redis_evidence(engine: dict[str, Any]) -> Evidence:
-    stock = await RedisEngine.open(engine["url"])
+async def redis_evidence(engine: dict[str, Any]) -> Evidence:
+    stock = await RedisEngine.open(engine["url"], copy=Unconfirmed())
     evidence = await stock.evidence(SALE)
     await stock.close()
     assert evidence is not None, "the sale itself is gone"

@@ -67,6 +67,14 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    def cut(self, percent: float) -> int:
+        """Cut a part of the append-only file from its end, as a torn disk does. The server must not run."""
+        [file] = Path(self.folder, "appendonlydir").glob("*.incr.aof")
+        size = file.stat().st_size
+        lost = round(size * percent / 100)
+        os.truncate(file, size - lost)
+        return lost
+
     def remove(self) -> None:
         self.kill()
         shutil.rmtree(self.folder)
@@ -126,6 +134,18 @@ class PostgresServer:
             self._process.wait()
             self._process = None
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Keep a copy of the data. The server must not run."""
+        self._copy("data", "saved")
+
+    def restore(self) -> None:
+        """Put the copy of the data in place of the data, as an operator restores a backup. The server must not run."""
+        self._copy("saved", "data")
+
+    def _copy(self, source: str, target: str) -> None:
+        shutil.rmtree(self.folder / target, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(self.folder / source), str(self.folder / target)], check=True)
 
     def remove(self) -> None:
         if self._process is not None:

@@ -34,6 +34,14 @@ class Process:
             self._process.send_signal(number)
             self._process.wait()
 
+    def pause(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def terminate(self) -> None:
         if self._process is not None:
             self._process.terminate()
@@ -43,8 +51,17 @@ class ShopProcess(Process):
     """A `checkout serve` that always uses the same port."""
 
     def __init__(
-        self, folder: Path, port: int, engine: dict[str, Any], bank_url: str, *, stock: int, hold_s: float
+        self,
+        folder: Path,
+        port: int,
+        engine: dict[str, Any],
+        bank_url: str,
+        *,
+        stock: int,
+        hold_s: float,
+        is_alone: bool = False,
     ) -> None:
+        """is_alone: forwarder and sweeper run inside this shop."""
         self.url = f"http://127.0.0.1:{port}"
         self.port = port
         self.file = folder / f"shop-{port}.yaml"
@@ -52,7 +69,7 @@ class ShopProcess(Process):
             "listen": f"127.0.0.1:{port}",
             "sale": SALE,
             "engine": engine,
-            "without": ["forwarder", "sweeper"] if engine["kind"] == "redis" else [],
+            "without": ["forwarder", "sweeper"] if engine["kind"] == "redis" and not is_alone else [],
             "product": {"stock": stock, "hold_seconds": hold_s},
             "capacity": {"checkouts_per_second": 1e6, "seconds_per_checkout": 0.01},
             "payment": {"url": bank_url, "timeout_seconds": 2.0},

@@ -86,7 +86,7 @@ async def test_a_death_before_the_acknowledgement_repeats_nothing(servers: tuple
         evidence = await both.forwarder.evidence("s")
         assert evidence is not None
         assert [order.id for order in sorted(evidence.orders)] == ["h1", "h2"]
-        assert await (await both.stock.look())[2].seq == evidence.events[-1].seq
+        assert (await both.stock.look())[2].seq == evidence.events[-1].seq
 
 
 async def test_the_forwarder_reconnects(servers: tuple[RedisServer, PostgresServer]) -> None:
