@@ -51,9 +51,10 @@ check: $(VENV)/.test-ready ## check format, lint, types, import rules and known 
 soak: $(VENV)/.test-ready ## run at half load for half an hour: flat memory, no error, line in order (MINUTES=30)
 	@$(BIN)/python -m tests.reliability.soak --minutes $(or $(MINUTES),30) --write docs/reliability.md $(ARGS)
 
-soak-shop: $(VENV)/.test-ready ## kill -9 each of the shop's stores in 50 rounds (some 10 minutes; ARGS="--seed 2")
+soak-shop: $(VENV)/.test-ready ## 50 rounds of kill -9 a store, then stores that lie (some 40 minutes; ARGS="--seed 2")
 	@tests/system-packages.sh
 	@for engine in sqlite redis postgres; do $(BIN)/python -m tests.checkout.chaos --engine $$engine $(ARGS) || exit 1; done
+	@$(BIN)/python -m tests.checkout.store_lies --all $(ARGS)
 
 bench-shop: $(VENV)/.test-ready ## measure decisions a second of the shop's stores, and the shop over HTTP
 	@tests/system-packages.sh

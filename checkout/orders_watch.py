@@ -39,10 +39,12 @@ RECENT = 10_000
 class OrdersWatch(DurableCopy):
     """`run(gate)` is a service. It opens and closes the gate, and finishes `wait`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, wait_s: float = WAIT_S) -> None:
+        """wait_s: how long an outcome may wait for its copy."""
         self._url = url
+        self._wait_s = wait_s
         self._is_connected = False
-        self._is_stuck = False
+        self.is_stuck = False
         self._wake = asyncio.Event()
         self._recent: dict[str, None] = {}
         self._waiting: dict[str, tuple[asyncio.Future[None], float]] = {}
@@ -52,7 +54,7 @@ class OrdersWatch(DurableCopy):
     def require(self) -> None:
         if not self._is_connected:
             raise StoreError("postgres: no connection, so no order can be confirmed")
-        if self._is_stuck:
+        if self.is_stuck:
             raise StoreError("postgres: the forwarder confirms nothing at present")
 
     async def wait(self, position: Position, /) -> None:
@@ -61,10 +63,10 @@ class OrdersWatch(DurableCopy):
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiting[position.batch] = future, time.monotonic()
             try:
-                async with asyncio.timeout(WAIT_S):
+                async with asyncio.timeout(self._wait_s):
                     await asyncio.shield(self._waiting[position.batch][0])
             except TimeoutError as error:
-                self._is_stuck = True
+                self.is_stuck = True
                 raise StoreError(f"postgres: the forwarder has not confirmed event {position.seq}") from error
         self._confirmed = max(self._confirmed, position.seq)
 
@@ -118,7 +120,7 @@ class OrdersWatch(DurableCopy):
         self._confirm(str(payload).split())
 
     def _confirm(self, batches: list[str]) -> None:
-        self._is_stuck = False
+        self.is_stuck = False
         for batch in batches:
             self._recent[batch] = None
             if (waiting := self._waiting.pop(batch, None)) and not waiting[0].done():
@@ -147,7 +149,7 @@ class OrdersWatch(DurableCopy):
         oldest_s = time.monotonic() - FORGET_S
         for batch in [batch for batch, (_, since_s) in self._waiting.items() if since_s < oldest_s]:
             del self._waiting[batch]
-            self._is_stuck = self._is_stuck and bool(self._waiting)
+            self.is_stuck = self.is_stuck and bool(self._waiting)
 
     def _use(self, row: EpochRow | None, last_seq: int, gate: EpochGate) -> None:
         """Open or close the gate as the newest epoch says."""

@@ -22,7 +22,12 @@ async def read_stores(engine: EngineSettings, sale: str) -> tuple[dict[str, Evid
     found: dict[str, Evidence | None] = {}
     differences: list[Finding] = []
     if engine.kind == "sqlite":
-        found["sqlite"] = _from_sqlite(engine.path, sale)
+        try:
+            found["sqlite"] = _from_sqlite(engine.path, sale)
+        except sqlite3.Error as error:
+            if not Path(f"{engine.path}.journal").exists():
+                raise ConfigurationError(f"{engine.path}: {error}") from error
+            return {}, [Finding("damaged", f"{engine.path}: {error}")]
         differences = _journal_differences("sqlite", found["sqlite"], f"{engine.path}.journal", sale)
     elif engine.kind == "postgres":
         found["postgres"] = await _from_postgres(engine.url, sale)
@@ -86,8 +91,6 @@ def _from_sqlite(path: str, sale: str) -> Evidence | None:
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
     try:
         return read_sqlite(db, sale, wall_ms())
-    except sqlite3.Error as error:
-        raise ConfigurationError(f"{path}: {error}") from error
     finally:
         db.close()
 
