@@ -84,3 +84,17 @@ def test_options_override_the_file(tmp_path: Path, capsys: pytest.CaptureFixture
     path.write_text("product: {stock: 5}\n")
     assert main(["serve", "--config", str(path), "--stock", "-7"]) == 2
     assert "got -7" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("engine", "fault"),
+    [
+        ({"kind": "redis", "url": "redis://h"}, "engine.orders_url: required by the redis engine"),
+        ({"kind": "redis", "url": "redis://h", "orders_url": "postgresql://h", "journal": "j"}, "only for postgres"),
+        ({"kind": "sqlite", "journal": "j"}, "only for postgres"),
+    ],
+)
+def test_a_combination_that_cannot_promise_is_refused(engine: dict[str, str], fault: str) -> None:
+    """The shop does not start, and the error gives the reason."""
+    with pytest.raises(ConfigurationError, match=fault):
+        parse({"engine": engine})

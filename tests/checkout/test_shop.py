@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -241,3 +242,72 @@ def samples_of(text: str) -> dict[str, float]:
     """Return Prometheus' text as values by name and labels."""
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
+
+
+async def test_a_buyer_who_has_paid_is_told_so(serve: Serve) -> None:
+    """To pay again with another key, or to cancel, changes nothing: page and API say it and link to the order."""
+    async with serve(stock=1) as visit:
+        async with visit.client.post("/checkout/holds", data={"key": "k"}) as answer:
+            where = answer.url.path
+        hold = where.rpartition("/")[2]
+        async with visit.client.post(f"{where}/pay", data={"card": "1", "key": "p"}) as answer:
+            assert answer.url.path == f"/orders/{hold}"
+        for step, form in (("pay", {"card": "1", "key": "other"}), ("cancel", {})):
+            async with visit.client.post(f"{where}/{step}", data=form) as answer:
+                page = await answer.text()
+                assert answer.status == 409
+                assert "already paid" in page
+                assert "charged once" in page
+                assert f'href="/orders/{hold}"' in page
+                assert "on sale again" not in page
+        for step in ("payment", "cancellation"):
+            headers = {**JSON, "Idempotency-Key": "another"}
+            async with visit.client.post(f"/api/holds/{hold}/{step}", json={"card": "1"}, headers=headers) as answer:
+                body = await answer.json()
+                assert (answer.status, body["type"]) == (409, "urn:checkout:problem:already-paid")
+                assert (body["order"], body["url"]) == (hold, f"/orders/{hold}")
+        stock = await visit.shop.inventory.stock("launch")
+        assert stock is not None
+        assert stock[:3] == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("card", "end", "told"),
+    [("", "cancelled", "Nothing was charged."), ("decline", "declined", "declined and nothing was charged")],
+)
+async def test_a_reservation_that_has_ended_says_what_happened_to_the_money(
+    serve: Serve, card: str, end: str, told: str
+) -> None:
+    """The text depends on the money of the reservation."""
+    async with serve(stock=1) as visit:
+        async with visit.client.post("/checkout/holds", data={"key": "k"}) as answer:
+            where = answer.url.path
+        step, form = ("pay", {"card": card, "key": "p"}) if card else ("cancel", {})
+        async with visit.client.post(f"{where}/{step}", data=form) as answer:
+            assert answer.status == (402 if card else 200), end
+        async with visit.client.post(f"{where}/pay", data={"card": "1", "key": "late"}) as answer:
+            page = await answer.text()
+            assert answer.status == 409
+            assert "on sale again" in page
+            assert told in page
+
+
+async def test_a_stock_in_doubt_is_unknown_and_not_over(serve: Serve, tmp_path: Path) -> None:
+    """While the store is in doubt, the edge hears "unknown" and buyers are asked to wait; nobody hears "sold out"."""
+    path = tmp_path / "shop.db"
+    async with serve(stock=5, engine={"path": str(path)}) as visit:
+        (tmp_path / "shop.db.journal").write_bytes(b"")  # somebody has replaced the evidence
+        async with visit.client.post("/checkout/holds", data={"key": "k"}, headers={"Accept": "text/html"}) as answer:
+            assert answer.status == 503
+            assert "Please wait" in await answer.text()
+            assert answer.headers["Retry-After"]
+        async with asyncio.timeout(20):
+            while True:
+                async with visit.client.get("/stock", headers=JSON) as answer:
+                    if answer.headers["Stanchion-Stock"] == "unknown":
+                        break
+        assert answer.status == 503
+        assert "Stanchion-Held" not in answer.headers
+        assert "Stanchion-Command" not in answer.headers
+        async with visit.client.post("/checkout", json={}, headers=ticket(1)) as answer:
+            assert (answer.status, (await answer.json())["type"]) == (503, "urn:checkout:problem:stock-unknown")
