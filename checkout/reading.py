@@ -25,9 +25,7 @@ async def read_stores(engine: EngineSettings, sale: str) -> tuple[dict[str, Evid
         try:
             found["sqlite"] = _from_sqlite(engine.path, sale)
         except sqlite3.Error as error:
-            if not Path(f"{engine.path}.journal").exists():
-                raise ConfigurationError(f"{engine.path}: {error}") from error
-            return {}, [Finding("damaged", f"{engine.path}: {error}")]
+            return {}, [_damaged(engine.path, error)]
         differences = _journal_differences("sqlite", found["sqlite"], f"{engine.path}.journal", sale)
     elif engine.kind == "postgres":
         found["postgres"] = await _from_postgres(engine.url, sale)
@@ -38,6 +36,13 @@ async def read_stores(engine: EngineSettings, sale: str) -> tuple[dict[str, Evid
         found = {"redis": both.redis, "postgres": both.orders}
         differences = list(compare_redis(both, wall_ms()))
     return {name: evidence for name, evidence in found.items() if evidence is not None}, differences
+
+
+def _damaged(path: str, error: sqlite3.Error) -> Finding:
+    """Return the finding of a file that cannot be read. Raises `ConfigurationError` if no shop has written it."""
+    if not Path(f"{path}.journal").exists():
+        raise ConfigurationError(f"{path}: {error}") from error
+    return Finding("damaged", f"{path}: {error}")
 
 
 def _journal_differences(store: str, evidence: Evidence | None, journal: str, sale: str) -> list[Finding]:

@@ -24,15 +24,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
+import yaml
 
 from checkout.engines.engine import Engine
 from checkout.engines.postgres import PostgresEngine
 from checkout.engines.redis import RedisEngine
 from checkout.engines.sqlite import SqliteEngine
+from checkout.orders_watch import OrdersWatch
 from checkout.tasks import background
 from checkout.values import Done, OpenSale, Reserve, Sale
 from checkout.writer import Writer
-from tests.checkout.servers import cpu_s, postgres_server, redis_server
+from tests.checkout.servers import PostgresServer, RedisServer, cpu_s, postgres_server, redis_server
+from tests.checkout.shop_processes import Process
 
 CLIENTS = 32  # of the naive ways; more clients only make their queue longer
 IN_FLIGHT = 500  # decisions in progress at once with a batching engine: two batches
@@ -85,6 +88,30 @@ async def pipelined(engine: RedisEngine, buyers: list[int], name: str) -> tuple[
     started = time.perf_counter()
     await asyncio.gather(*(sender() for _ in range(4)))
     return len(buyers) / (time.perf_counter() - started), percentile(took, 0.95) * 1000, taken
+
+
+async def answered_by_orders(
+    redis: RedisServer, postgres: PostgresServer, folder: Path, buyers: list[int], name: str
+) -> tuple[float, float, int]:
+    """Return the same for Redis as a shop uses it: an answer counts when PostgreSQL has committed the batch.
+
+    The forwarder is a process of its own, as beside several shops.
+    """
+    file = folder / "forwarder.yaml"
+    settings = {"engine": {"kind": "redis", "url": redis.url, "orders_url": postgres.url}}
+    file.write_text(yaml.safe_dump(settings))
+    forwarder = Process("forwarder", file)
+    forwarder.start()
+    watch = OrdersWatch(postgres.url)
+    engine = await RedisEngine.open(redis.url, copy=watch)
+    try:
+        async with background(watch.run(engine.gate)):
+            await watch.wait_ready(engine.gate)
+            return await batched(engine, buyers, name)
+    finally:
+        forwarder.terminate()
+        forwarder.kill()
+        await engine.close()
 
 
 ROW_LOCK = "SELECT free, version FROM naive WHERE sale = $1 FOR UPDATE"
@@ -155,6 +182,10 @@ async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
                 "sqlite": (buyers, lambda b, n, e=lite: batched(e, b, n)),  # type: ignore[misc]
                 "redis": (buyers, lambda b, n, e=kv: batched(e, b, n)),  # type: ignore[misc]
                 "redis, four batches on the wire": (buyers, lambda b, n, e=kv: pipelined(e, b, n)),  # type: ignore[misc]
+                "redis, answered by postgres": (
+                    buyers,
+                    lambda b, n: answered_by_orders(redis, postgres, Path(folder), b, n),
+                ),
                 "postgres": (buyers, lambda b, n, e=sql: batched(e, b, n)),  # type: ignore[misc]
                 "naive row lock": (few, lambda b, n: naive(postgres.url, b, n, is_optimistic=False)),
                 "naive optimistic": (few, lambda b, n: naive(postgres.url, b, n, is_optimistic=True)),

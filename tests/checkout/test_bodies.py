@@ -27,24 +27,20 @@ async def test_an_unknown_charset_is_refused(serve: Serve, kind: str, charset: s
                 assert answer.status != 500
 
 
+def part(name: str, header: str) -> bytes:
+    """Return a form of one part with a header of its own."""
+    return f"--b\r\nContent-Disposition: form-data; {name}\r\n{header}\r\n\r\nx\r\n--b--\r\n".encode()
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
         ({"Content-Type": MULTIPART}, b"x"),
         ({"Content-Type": f"{MULTIPART}; boundary=b"}, b"--b\r\n\r\nx"),
         ({"Content-Type": f"{MULTIPART}; boundary=b"}, b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"),
-        (
-            {"Content-Type": f"{MULTIPART}; boundary=b"},
-            b'--b\r\nContent-Disposition: form-data; name="card"\r\nContent-Type: text/plain; charset=foo\r\n\r\nx\r\n--b--\r\n',
-        ),
-        (
-            {"Content-Type": f"{MULTIPART}; boundary=b"},
-            b'--b\r\nContent-Disposition: form-data; name="card"\r\nContent-Transfer-Encoding: foo\r\n\r\nx\r\n--b--\r\n',
-        ),
-        (
-            {"Content-Type": f"{MULTIPART}; boundary=b"},
-            b'--b\r\nContent-Disposition: form-data; name="c"; filename="f"\r\nContent-Encoding: gzip\r\n\r\nx\r\n--b--\r\n',
-        ),
+        ({"Content-Type": f"{MULTIPART}; boundary=b"}, part('name="card"', "Content-Type: text/plain; charset=foo")),
+        ({"Content-Type": f"{MULTIPART}; boundary=b"}, part('name="card"', "Content-Transfer-Encoding: foo")),
+        ({"Content-Type": f"{MULTIPART}; boundary=b"}, part('name="c"; filename="f"', "Content-Encoding: gzip")),
         ({"Content-Type": FORM, "Content-Encoding": "gzip"}, b"not gzip"),
         ({"Content-Type": JSON, "Content-Encoding": "deflate"}, zlib.compress(b"{}")[:-3]),
         ({"Content-Type": FORM}, b"card=%ff%fe&a=%"),
