@@ -117,7 +117,8 @@ class Forwarder:
         if not found.server.endswith("master"):
             raise StoreError("redis: the server is a replica; waiting for a master")
         why = await difference(db, found)
-        if not why and (found.is_as_checked or found.row is None):
+        is_older = found.cursor.seq < max(self._forwarded, await stock.forwarded())
+        if not why and (found.row is None or (found.is_as_checked and not is_older)):
             epoch, repair = found.epoch or Epoch(0, new_token()), ""
             await stock.begin(epoch)
             self._cursor, base_seq = found.cursor, found.cursor.seq

@@ -109,7 +109,7 @@ async def go_on(db: Connection, stock: RedisEngine, found: StoresFound, cursor: 
     """Begin a new epoch with the stock as it is, after every event up to `cursor` was carried over."""
     why = "the server restarted or another one took over" if found.row else "first check"
     if found.row and found.row.server == found.server:
-        why = found.row.cause or "the stock was in doubt"
+        why = "postgres was restored" if found.row.is_armed else found.row.cause
     cause = f"checked at {now_text()}: {why}; no durable event was lost"
     epoch, last, events = await _begin(db, found._replace(cursor=cursor), "checked", cause)
     await stock.begin_epoch(found.server, cursor, epoch, last, events)

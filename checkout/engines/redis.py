@@ -49,7 +49,7 @@ class RedisEngine(RedisStream):
         self._clock = clock
         self._lazy = "1" if lazy_expiry else "0"
         self._copy = copy
-        self._scripts: dict[str, str] = {}
+        self._scripts: dict[str, tuple[str, str]] = {}
         self._claim = client.register_script(_lua("claim"))
         self.gate = EpochGate()
 
@@ -123,7 +123,7 @@ class RedisEngine(RedisStream):
 
     async def _decide(self, armed: Armed, args: list[str | int]) -> str:
         """Call the script under the name of the checked server. No other server knows it (`epoch.py`)."""
-        digest = sha1(self._script(armed).encode(), usedforsecurity=False).hexdigest()
+        _, digest = self._script(armed.server)
         try:
             return str(await self._client.evalsha(digest, 1, self._prefix, *args))
         except (NoScriptError, ReadOnlyError) as error:
@@ -133,10 +133,12 @@ class RedisEngine(RedisStream):
         except (RedisError, OSError) as error:
             raise StoreError(f"redis: {error}") from error
 
-    def _script(self, armed: Armed) -> str:
-        if armed.server not in self._scripts:
-            self._scripts = {armed.server: f"-- checked: {armed.server}\n{_lua('ledger')}{_lua('apply')}"}
-        return self._scripts[armed.server]
+    def _script(self, server: str) -> tuple[str, str]:
+        """Return the script for this run of a server, and the digest by which it is called."""
+        if server not in self._scripts:
+            text = f"-- checked: {server}\n{_lua('ledger')}{_lua('apply')}"
+            self._scripts = {server: (text, sha1(text.encode(), usedforsecurity=False).hexdigest())}
+        return self._scripts[server]
 
     # -- the epoch -------------------------------------------------------------------------------------------
 
@@ -146,7 +148,7 @@ class RedisEngine(RedisStream):
         Raises `StoreError` if another server has taken its place since.
         """
         async with self.pinned(armed.server) as connected:
-            await self._reply(connected.script_load(self._script(armed)))
+            await self._reply(connected.script_load(self._script(armed.server)[0]))
 
     async def arm_alone(self) -> None:
         """Use the store as it is. Raises `StockUnknown` if it has lost events that this process has seen."""
