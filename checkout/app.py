@@ -27,7 +27,7 @@ from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.engines.engine import Engine
 from checkout.engines.sqlite import SqliteEngine
-from checkout.errors import BadRequest, StockUnknown, StoreError
+from checkout.errors import BadRequest, StockUnknown, StoreError, UnknownCharset
 from checkout.expiry import expiry_services, repeat
 from checkout.gateway import Gateway
 from checkout.inventory import Inventory
@@ -107,6 +107,8 @@ async def errors_to_responses(request: web.Request, handler: Handler) -> web.Str
     """Turn an error of a handler into a response that says whose fault it is."""
     try:
         return await handler(request)
+    except UnknownCharset as error:
+        return responses.problem(415, "unknown-charset", "Unknown charset", str(error))
     except BadRequest as error:
         return responses.problem(400, "bad-request", "Bad request", str(error))
     except StockUnknown as error:

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from checkout.errors import BadRequest
+from checkout.errors import BadRequest, UnknownCharset
 
 #: aiohttp raises these for bodies that do not match their headers: a wrong charset, length, encoding or boundary.
 FAULTY = (web.RequestPayloadError, HttpProcessingError, RuntimeError, AssertionError)
@@ -16,7 +16,7 @@ UNREADABLE = (*FAULTY, ValueError, LookupError, RecursionError)
 async def fields(request: web.Request) -> dict[str, str]:
     """Return the fields of a form or of a flat JSON object. Any other body has no fields.
 
-    Raises 415 if the charset is unknown, and `BadRequest` if the body does not match its own headers.
+    Raises `BadRequest` if the body does not match its own headers, and `UnknownCharset`.
     """
     _check_charset(request)
     try:
@@ -31,7 +31,7 @@ async def fields(request: web.Request) -> dict[str, str]:
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object of a request; without a body, an empty one. Raises `BadRequest` and 415."""
+    """Return the JSON object of a request; without a body, an empty one. Raises `BadRequest`."""
     if not request.body_exists:
         return {}
     _check_charset(request)
@@ -49,12 +49,11 @@ async def _json(request: web.Request) -> Any:
 
 
 def _check_charset(request: web.Request) -> None:
-    """Raise 415 unless the charset of the request names a text encoding."""
+    """Raise `UnknownCharset` unless the charset of the request names a text encoding."""
     charset = request.charset
     try:
         if charset is not None:
             b"".decode(charset)
             "".encode(charset)
     except (LookupError, ValueError) as error:
-        text = f"{hdrs.CONTENT_TYPE}: unknown charset; send utf-8"
-        raise web.HTTPUnsupportedMediaType(text=text, reason="Unsupported Media Type") from error
+        raise UnknownCharset("Content-Type: the charset is not known; send utf-8") from error

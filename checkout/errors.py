@@ -13,6 +13,10 @@ class BadRequest(CheckoutError):
     """A client sent a request that the shop cannot read. The message says which part is wrong."""
 
 
+class UnknownCharset(BadRequest):
+    """A client sent a body in a charset that the shop does not know."""
+
+
 class StoreError(CheckoutError):
     """The store did not confirm a batch. Nothing of the batch happened, or nobody knows until it is sent again."""
 
