@@ -28,7 +28,7 @@ from checkout.engines.sql import (
     for_sqlite,
     ledger_of,
 )
-from checkout.engines.sqlite_file import FileMark, connect, is_behind, is_whole, write_anew, write_changes
+from checkout.engines.sqlite_file import FileMark, connect, is_behind, is_whole, open_whole, write_anew, write_changes
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence
 from checkout.ledger import KEEP_KEYS_MS, Ledger
@@ -145,11 +145,11 @@ class _Store:
         self._mark: FileMark | None = None
         self._lags = False  # whether the journal lacks a committed batch, because it could not be written
         try:
-            self.db = connect(path)
-            if self._lock is not None:
+            if self._lock is None:
+                self.db = connect(path)
+            else:
                 self._journal = Journal(Path(f"{path}.journal"))
-                if is_behind(self.db, self._journal):
-                    self._write_anew("lacks batches that were answered")
+                self.db = open_whole(path, self._journal)
                 self._mark = FileMark.of(path)
             (self.last_ms,) = self.db.execute("SELECT coalesce(max(at_ms), 0) FROM events").fetchone()
         except sqlite3.Error as error:
@@ -164,7 +164,7 @@ class _Store:
                 self._lags = False
             if self._found_mark() != self._mark:
                 if not is_whole(self._path, self._journal):
-                    self._write_anew("was replaced or damaged under a running shop")
+                    self.db = write_anew(self._path, self._journal, "replaced or damaged under a running shop", self.db)
                 self._mark = self._found_mark()
         return self.db
 
@@ -192,10 +192,6 @@ class _Store:
             return FileMark.of(self._path)
         except OSError:
             return None
-
-    def _write_anew(self, cause: str) -> None:
-        assert self._journal is not None  # only a store with a file can differ from its journal
-        self.db = write_anew(self._path, self._journal, cause, self.db)
 
 
 def read_evidence(db: sqlite3.Connection, sale_id: str, now_ms: int) -> Evidence | None:

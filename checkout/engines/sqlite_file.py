@@ -19,7 +19,7 @@ from typing import NamedTuple
 from checkout.changes import Changes
 from checkout.clock import wall_ms
 from checkout.engines.journal import Journal, joined
-from checkout.engines.recovery_note import note_of
+from checkout.engines.recovery_note import note_of, now_text
 from checkout.engines.sql import HOLD, SALES, order_rows, refusal_rows, sale_of, schema
 from checkout.errors import StockUnknown
 from checkout.values import Event, Hold, Stock
@@ -127,14 +127,28 @@ def is_whole(path: str, journal: Journal) -> bool:
         db.close()
 
 
-def write_anew(path: str, journal: Journal, cause: str, old: sqlite3.Connection) -> sqlite3.Connection:
+def open_whole(path: str, journal: Journal) -> sqlite3.Connection:
+    """Open the store at a start. If it is older than its journal, or damaged, write it anew. Raises `StockUnknown`."""
+    db: sqlite3.Connection | None = None
+    try:
+        db = connect(path)
+        if not is_behind(db, journal) and is_whole(path, journal):
+            return db
+    except sqlite3.DatabaseError:
+        if journal.last is None:
+            raise  # no file of a shop
+    return write_anew(path, journal, "older than what was answered, or damaged", db)
+
+
+def write_anew(path: str, journal: Journal, cause: str, old: sqlite3.Connection | None) -> sqlite3.Connection:
     """Keep what is at the path under another name, and write the store from its journal. Return a new connection.
 
-    old: the present connection. It is closed; what it then writes goes into files that are deleted.
+    old: the present connection, if there is one. It is closed; what it then writes goes into files that are deleted.
     """
     if os.path.exists(path):
         shutil.copyfile(path, f"{path}.found-{wall_ms()}")
-    old.close()
+    if old is not None:
+        old.close()
     for name in (path, f"{path}-wal", f"{path}-shm"):
         Path(name).unlink(missing_ok=True)
     db = connect(path)
@@ -142,7 +156,7 @@ def write_anew(path: str, journal: Journal, cause: str, old: sqlite3.Connection)
     told = joined(journal.read(), holds)
     numbers = {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in told.events}
     write_changes(db, told, numbers)
-    cause = f"{cause}: rebuilt from its journal"
+    cause = f"rebuilt from its journal at {now_text()}: the file was {cause}"
     notes = [note_of(sale, stock, journal.last_seq + at, "rebuilt", cause) for at, (sale, stock) in _numbered(numbers)]
     changes = Changes([], {}, notes, {})
     write_changes(db, changes, {note.sale: Stock(note.free, note.held, note.sold, note.seq) for note in notes})
