@@ -87,7 +87,10 @@ class SqliteEngine(SqlReads):
     # -- in the writer thread --------------------------------------------------------------------------------
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
 
     async def _rows(self, sql: str, *args: Any) -> list[Any]:
         def read() -> list[Any]:
@@ -127,10 +130,8 @@ class SqliteEngine(SqlReads):
             outcomes = ledger.decide_batch(batch, self._clock())
             if changes := ledger.take_changes():
                 self._store.write(changes, {sale: ledger.stock(sale) for sale in changed_sales(changes)})
-        except BaseException as error:
+        except BaseException:
             self._ledger = None  # the image may be ahead of the store, so it is read again
-            if isinstance(error, sqlite3.Error):
-                raise StoreError(str(error)) from error
             raise
         return outcomes
 
