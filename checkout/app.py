@@ -31,6 +31,7 @@ from checkout.errors import BadRequest, StockUnknown, StoreError, UnknownCharset
 from checkout.expiry import expiry_services, repeat
 from checkout.gateway import Gateway
 from checkout.inventory import Inventory
+from checkout.leaderboard import COUNT_EVERY_S, Leaderboard
 from checkout.metrics import Metrics
 from checkout.settings import Address, PaymentSettings, ShopSettings
 from checkout.shop import Shop
@@ -80,7 +81,11 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         limit = ConcurrencyLimit.for_capacity(settings.capacity)
         token = os.environ.get(settings.operator_token_env, "")
         Shop(inventory, cashier, availability, limit, sale, wall_ms).add_to(app)
-        Api(inventory, cashier, availability, limit, Catalogue(engine), token).add_to(app)
+        catalogue = Catalogue(engine)
+        Api(inventory, cashier, availability, limit, catalogue, token).add_to(app)
+        leaderboard = Leaderboard(engine, catalogue, wall_ms)
+        leaderboard.add_to(app)
+        await stack.enter_async_context(background(repeat(leaderboard.step, COUNT_EVERY_S)))
         Metrics(engine, writer, limit, availability).add_to(app)
         account_settings = settings.accounts
         hasher = Hasher(account_settings.workers, account_settings.backlog, account_settings.scrypt_cost)

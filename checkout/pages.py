@@ -3,6 +3,7 @@
 Every page works without scripts and loads nothing from other hosts.
 """
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from html import escape
 from importlib.resources import files
@@ -100,6 +101,13 @@ def hold(sale: Sale, hold: Hold, left_ms: int) -> str:
 
 def order(sale: Sale, hold: Hold) -> str:
     return _page("Your order", "order", product=sale.title, price=price(sale), order=hold.id)
+
+
+def best_sellers(rows: Sequence[tuple[Sale, int]]) -> str:
+    """Return the page of the best sellers. rows: each sale with its units, most first."""
+    lines = [f"<li>{escape(sale.title)}, {escape(price(sale))}: {units} sold</li>" for sale, units in rows]
+    listed = f"<ol>{''.join(lines)}</ol>" if lines else "<p>Nothing was sold yet.</p>"
+    return _page("Best sellers", "best-sellers", rows_html=listed)
 
 
 def notice(heading: str, text: str, href: str = "/", link: str = "Back to the product") -> str:
