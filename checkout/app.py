@@ -153,7 +153,7 @@ async def _engine(settings: ShopSettings, stack: AsyncExitStack) -> tuple[Engine
 
             stock, watch = await open_stock(chosen, stack)
             services = await stock_services(settings, stock, watch, stack)
-            return stock, services, partial(watch.wait_ready, stock.gate)
+            return stock, services, partial(watch.wait_ready, stock)
 
 
 async def _at_once() -> None:

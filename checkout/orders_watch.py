@@ -16,6 +16,7 @@ import asyncpg
 from checkout.engines.durable import DurableCopy
 from checkout.engines.epoch import EpochGate, Position
 from checkout.engines.postgres import CONNECTION_ERRORS
+from checkout.engines.redis import RedisEngine
 from checkout.errors import StockUnknown, StoreError
 from checkout.orders_store import (
     BATCHES,
@@ -70,19 +71,20 @@ class OrdersWatch(DurableCopy):
                 raise StoreError(f"postgres: the forwarder has not confirmed event {position.seq}") from error
         self._confirmed = max(self._confirmed, position.seq)
 
-    async def wait_ready(self, gate: EpochGate, timeout_s: float = 10.0) -> None:
+    async def wait_ready(self, stock: RedisEngine, timeout_s: float = 10.0) -> None:
         """Return when the stock has been checked. Raises `StoreError` with the cause if that takes too long."""
         until = time.monotonic() + timeout_s
-        while not self._is_connected or gate.armed is None:
-            if time.monotonic() > until:
+        while True:
+            try:
                 self.require()
-                try:
-                    gate.require()
-                except StockUnknown as error:
-                    raise StoreError(
-                        f"{error}: start the forwarder first, it checks the stock and rebuilds it"
-                    ) from None
-            await asyncio.sleep(0.02)
+                await stock.decide([])
+            except StoreError as error:
+                if time.monotonic() > until:
+                    text = ": start the forwarder first, it checks the stock and rebuilds it"
+                    raise StoreError(f"{error}{text * isinstance(error, StockUnknown)}") from error
+                await asyncio.sleep(0.05)
+            else:
+                return
 
     async def run(self, gate: EpochGate) -> None:
         """Follow PostgreSQL for ever."""

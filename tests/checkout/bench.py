@@ -106,7 +106,7 @@ async def answered_by_orders(
     engine = await RedisEngine.open(redis.url, copy=watch)
     try:
         async with background(watch.run(engine.gate)):
-            await watch.wait_ready(engine.gate)
+            await watch.wait_ready(engine)
             return await batched(engine, buyers, name)
     finally:
         forwarder.terminate()

@@ -93,7 +93,7 @@ async def test_the_leaderboard_counts_paid_orders(serve: Serve, tmp_path: Path) 
                 async with visit.client.post("/checkout", json={"card": "1"}, headers=headers) as answer:
                     assert answer.status == 201
             async with visit.client.post("/checkout/holds", data={}, headers={"X-Stanchion-Ticket": "c"}) as answer:
-                assert answer.status == 200
+                assert answer.status == (200 if is_first else 409)
             async with asyncio.timeout(20):
                 while True:
                     async with visit.client.get("/api/best-sellers") as answer:

@@ -1,7 +1,9 @@
 """A Redis that has lost its end sells nothing until it is rebuilt; the audit finds each fault before and none after."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,26 @@ from tests.checkout.selling import audit_rules, sell
 from tests.checkout.servers import NO_SYNC, RedisServer, postgres_server, redis_server
 
 
-async def forwarder_of(redis_url: str, orders_url: str) -> Forwarder:
-    return await Forwarder.open(await RedisEngine.open(redis_url, copy=Unconfirmed()), orders_url)
+@asynccontextmanager
+async def shop_of(
+    redis_url: str, orders_url: str, wait_s: float
+) -> AsyncIterator[tuple[RedisEngine, OrdersWatch, Forwarder]]:
+    """Yield the stock as a shop sees it, its watch, which runs, and a forwarder, which has checked the stock once."""
+    async with AsyncExitStack() as stack:
+        watch = OrdersWatch(orders_url, wait_s=wait_s)
+        shop = await RedisEngine.open(redis_url, copy=watch)
+        stack.push_async_callback(shop.close)
+        seen_by_forwarder = await RedisEngine.open(redis_url, copy=Unconfirmed())
+        stack.push_async_callback(seen_by_forwarder.close)
+        forwarder = await Forwarder.open(seen_by_forwarder, orders_url)
+        stack.push_async_callback(forwarder.close)
+        await forwarder.reconcile()
+        await stack.enter_async_context(background(watch.run(shop.gate)))
+        await watch.wait_ready(shop)
+        yield shop, watch, forwarder
 
 
-def cut(redis: RedisServer, percent: float) -> None:
+def cut(percent: float, redis: RedisServer) -> None:
     redis.kill()
     redis.cut(percent)
     redis.start()
@@ -38,7 +55,7 @@ def flush(redis: RedisServer) -> None:
 
 REDIS_FAULTS: dict[str, Callable[[RedisServer], None]] = {
     "flushed": flush,
-    **{f"cut {percent} %": lambda redis, percent=percent: cut(redis, percent) for percent in (25, 60, 100)},  # type: ignore[misc]
+    **{f"cut {percent} %": partial(cut, percent) for percent in (25, 60, 100)},
 }
 
 
@@ -49,15 +66,8 @@ async def test_a_redis_that_has_lost_its_end_is_rebuilt(
     """No process decides on it, the audit finds it, and the forwarder rebuilds it once: after that all is clean."""
     with redis_server() as redis, postgres_server(*NO_SYNC) as postgres:
         settings = {"kind": "redis", "url": redis.url, "orders_url": postgres.url}
-        watch = OrdersWatch(postgres.url)
-        shop = await RedisEngine.open(redis.url, copy=watch)
-        forwarder = await Forwarder.open(
-            await RedisEngine.open(redis.url, copy=OrdersWatch(postgres.url)), postgres.url
-        )
-        await forwarder.reconcile()
-        async with background(watch.run(shop.gate)):
+        async with shop_of(redis.url, postgres.url, wait_s=5.0) as (shop, watch, forwarder):
             async with background(forwarder.run()):
-                await watch.wait_ready(shop.gate)
                 await shop.apply([OpenSale(sale_of(9, 9, "launch", LONG_MS))])
                 await sell(shop, 0, 5)
                 assert await audit_rules(settings, tmp_path, capsys) == set()
@@ -68,7 +78,7 @@ async def test_a_redis_that_has_lost_its_end_is_rebuilt(
                 await shop.stock("launch")
             assert await audit_rules(settings, tmp_path, capsys) & {"rolled-back", "epoch"}
             async with background(forwarder.run()):
-                await watch.wait_ready(shop.gate)
+                await watch.wait_ready(shop)
                 assert (await shop.apply([ReadStock("launch")]))[0].stock[:3] == (4, 0, 5)
                 [again, other] = await shop.apply(
                     [Reserve("launch", "u4", "new", "k4", "f"), Reserve("launch", "u4", "new", "k4", "g")]
@@ -76,13 +86,10 @@ async def test_a_redis_that_has_lost_its_end_is_rebuilt(
                 assert isinstance(again, Done)
                 assert again.repeated
                 assert isinstance(other, Refused)
-        trail = await shop.events("launch")
-        assert [event.cause.startswith("rebuilt from orders at ") for event in trail if event.kind == "rebuilt"] == [
-            True
-        ]
-        assert await audit_rules(settings, tmp_path, capsys) == set()
-        await forwarder.close()
-        await shop.close()
+            trail = await shop.events("launch")
+            causes = [event.cause for event in trail if event.kind == "rebuilt"]
+            assert [cause[:22] for cause in causes] == ["rebuilt from orders at"]
+            assert await audit_rules(settings, tmp_path, capsys) == set()
 
 
 async def until_answered(shop: RedisEngine) -> None:
@@ -127,14 +134,7 @@ async def test_orders_that_were_restored_get_the_rest_from_redis(
 async def test_a_paused_forwarder_delays_answers_and_loses_none(tmp_path: Path) -> None:
     """Without a forwarder no outcome is told. When it is back, the same key gets the same outcome."""
     with redis_server() as redis, postgres_server(*NO_SYNC) as postgres:
-        watch = OrdersWatch(postgres.url, wait_s=0.2)
-        shop = await RedisEngine.open(redis.url, copy=watch)
-        forwarder = await Forwarder.open(
-            await RedisEngine.open(redis.url, copy=OrdersWatch(postgres.url)), postgres.url
-        )
-        await forwarder.reconcile()
-        async with background(watch.run(shop.gate)):
-            await watch.wait_ready(shop.gate)
+        async with shop_of(redis.url, postgres.url, wait_s=0.2) as (shop, watch, forwarder):
             first = Reserve("launch", "u", "h1", "k", "f")
             with pytest.raises(StoreError, match="the forwarder has not confirmed"):
                 await shop.apply([OpenSale(sale_of(1, 1, "launch", LONG_MS)), first])
@@ -148,5 +148,3 @@ async def test_a_paused_forwarder_delays_answers_and_loses_none(tmp_path: Path) 
         assert isinstance(outcome, Done)
         assert outcome.hold is not None
         assert (outcome.hold.id, outcome.repeated) == ("h1", True)
-        await forwarder.close()
-        await shop.close()

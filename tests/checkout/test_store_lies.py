@@ -78,10 +78,10 @@ async def test_an_older_file_is_rebuilt_from_the_journal(
     await sell(engine, 0, 2)
     source, target = sqlite3.connect(path), sqlite3.connect(copy)
     source.backup(target)
-    source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    source.close()
     target.close()
     await sell(engine, 2, 3)
+    source.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # otherwise the newer pages would be in the log, beside the file
+    source.close()
     settings = {"kind": "sqlite", "path": str(path)}
     assert await audit_rules(settings, tmp_path, capsys) == set()
     if not is_running:
