@@ -134,6 +134,7 @@ class OrdersWatch(DurableCopy):
         if not await db.fetchval("SELECT to_regclass('epochs') IS NOT NULL"):
             gate.close("no forwarder has ever checked this store")
             return
+        confirmed = self._confirmed  # before the read, because batches are confirmed meanwhile
         last = await db.fetchrow(LAST_BATCH)
         row = await read_epoch(db)
         known = [found[0] for found in await db.fetch(KNOWN, list(self._waiting))] if self._waiting else []
@@ -144,7 +145,11 @@ class OrdersWatch(DurableCopy):
         else:
             self._recent.update(dict.fromkeys(known))
         self._forget()
-        self._use(row, last[0] if last else 0, gate)
+        last_seq = last[0] if last else 0
+        if last_seq < confirmed:
+            gate.close(f"postgres ends at event {last_seq}, but had event {confirmed}: it was restored too old")
+        else:
+            self._use(row, last_seq, gate)
 
     def _forget(self) -> None:
         """Drop what nobody waits for any more. After that the next batch may try again."""
@@ -157,9 +162,6 @@ class OrdersWatch(DurableCopy):
         """Open or close the gate as the newest epoch says."""
         if row is None or not row.is_armed:
             gate.close(row.cause if row else "no forwarder has ever checked this store")
-            return
-        if last_seq < self._confirmed:
-            gate.close(f"postgres ends at event {last_seq}, but had event {self._confirmed}: it was restored too old")
             return
         before, self._epoch = self._epoch, row
         if before is not None and before.epoch != row.epoch:
