@@ -7,13 +7,14 @@ import pytest
 from tests.checkout.conftest import Serve
 
 FORM, JSON, MULTIPART = "application/x-www-form-urlencoded", "application/json", "multipart/form-data"
-CHARSETS = ["foo", "base64", "hex", "undefined", "\\x00", "utf-8\\", "idna", "ütf", "x" * 200]
+UNKNOWN = ["foo", "base64", "hex", "undefined", "ütf", "x" * 200]
+ODD = ["\\x00", "utf-8\\", "idna", '"', "utf-8; charset=foo"]  # libraries take some of these for a known one
 
 
-@pytest.mark.parametrize("charset", CHARSETS)
+@pytest.mark.parametrize("charset", UNKNOWN + ODD)
 @pytest.mark.parametrize("kind", [FORM, JSON])
 async def test_an_unknown_charset_is_refused(serve: Serve, kind: str, charset: str) -> None:
-    """On pages and in the API. The unit is still free, so nothing was bought by accident."""
+    """On pages and in the API."""
     async with serve(stock=1) as visit:
         for path in ("/checkout", "/checkout/holds", "/api/sales/launch/holds", "/api/accounts"):
             headers = {
@@ -21,10 +22,10 @@ async def test_an_unknown_charset_is_refused(serve: Serve, kind: str, charset: s
                 "X-Stanchion-Ticket": "t",
                 "Idempotency-Key": f"k{path}",
                 "Accept": "application/json",
+                "Connection": "close",
             }
             async with visit.client.post(path, data=b"{}", headers=headers, allow_redirects=False) as answer:
-                assert 400 <= answer.status < 500 or charset in ("idna", "hex"), (path, await answer.text())
-                assert answer.status != 500
+                assert answer.status == 415 or (charset in ODD and answer.status < 500), await answer.text()
 
 
 def part(name: str, header: str) -> bytes:
@@ -54,5 +55,6 @@ async def test_a_broken_body_is_the_clients_fault(serve: Serve, headers: dict[st
     async with serve(stock=9) as visit:
         for path in ("/checkout", "/api/sales/launch/holds"):
             more = {"X-Stanchion-Ticket": path, "Idempotency-Key": "k", "Accept": "application/json"}
+            more["Connection"] = "close"  # after a broken body the shop closes the connection
             async with visit.client.post(path, data=body, headers={**headers, **more}) as answer:
                 assert answer.status < 500, await answer.text()
