@@ -90,7 +90,7 @@ class Classifier:
         else:
             answer, room, is_status_request, solution = (
                 None,
-                self._rooms.match(head.method, head.host, head.target),
+                self._rooms.match(head.method, self._rooms.asked_host(head.host, head.forwarded_host), head.target),
                 False,
                 "",
             )

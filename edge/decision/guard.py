@@ -15,7 +15,7 @@ MAX_CACHED_CHARS: Final = 512
 #: A token (RFC 9110, 5.6.2).
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 #: A host with an optional port: a name, an IPv4 address or a bracketed IPv6 address; no user, no list, no space.
-_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{0,5})?")
 #: A request target (RFC 9112, 3.2): ASCII without white space, control characters and fragment.
 _TARGET = re.compile(r"/[!\"$-~]*")
 

@@ -157,4 +157,5 @@ def came_from_itself(head: RequestHead) -> bool:
     A link from a page to itself looks the same. A first visit by such a link gets the hint about cookies needlessly,
     which is harmless.
     """
-    return bool(head.referer) and head.referer.partition("://")[2] == head.host + head.target
+    came_from = head.referer.partition("://")[2]
+    return bool(came_from) and came_from in (head.host + head.target, head.forwarded_host + head.target)

@@ -32,6 +32,8 @@ class RequestHead:
     accept_encoding: str
     user_agent: str
     accept_language: str
+    forwarded_host: str
+    """The host that the visitor asked for, as a trusted proxy says (`X-Forwarded-Host`); '' if none does."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class RequestHead:
         accept_encoding: str = "",
         user_agent: str = "",
         accept_language: str = "",
+        forwarded_host: str = "",
     ) -> None:
         self.method = method
         self.target = target
@@ -62,3 +65,4 @@ class RequestHead:
         self.accept_encoding = accept_encoding
         self.user_agent = user_agent
         self.accept_language = accept_language
+        self.forwarded_host = forwarded_host

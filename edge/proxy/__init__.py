@@ -20,6 +20,9 @@ upstream_pool.py       all connections to one server, and the requests that wait
 upstream_server.py     one server: its connections, whether it is up, what its requests met
 upstreams.py           all servers of the upstream: which one a request goes to
 state.py               what all connections share
+server_tls.py          TLS of a listener: certificates by name, read again when their files change
+listener.py            one listening socket: what a connection to it begins with
+proxy_header.py        the PROXY protocol: which visitor a proxy's connection is for
 connection.py          a visitor's connection as bytes; abstract: what a pending request may ask of it
 tunnel.py              an upgraded connection: bytes both ways
 upload.py              a request's body on its way to the upstream
@@ -27,5 +30,6 @@ route.py               the way of an exchange to a server, and what it reports
 exchange.py            one forwarded request: both directions, coupled
 deferred.py            a request whose verdict comes later
 client.py              a visitor's connection as requests: heads in, responses out, in order
+greeting.py            a connection before HTTP: PROXY header, TLS handshake
 server.py              listens, sweeps deadlines, drains
 """

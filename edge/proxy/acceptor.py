@@ -12,7 +12,9 @@ each server works on a duplicate of the socket's descriptor, and the queue belon
 import asyncio
 import resource
 import socket
+import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from edge.settings.model import Settings
 from edge.support.tasks import TaskOwner
@@ -26,6 +28,8 @@ OWN_DESCRIPTORS = 40
 BACKLOG = 4096
 #: An accepted connection reaches its protocol this many turns of the loop later at most (uvloop: 1, asyncio: 3).
 ACCEPT_TURNS = 5
+#: Connections that are accepted as sockets in one turn of the loop.
+ACCEPTS_AT_ONCE = 100
 
 
 def most_connections(settings: Settings) -> int:
@@ -50,12 +54,20 @@ def raise_descriptor_limit() -> None:
 
 
 class Acceptor:
-    """Accepts connections on bound sockets and serves each by a protocol that `make` returns."""
+    """Accepts connections on bound sockets.
 
-    def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
+    make(): return a protocol for a connection. greet(n, connection): take a connection to the n-th socket that begins
+    with something else than HTTP.
+    """
+
+    def __init__(
+        self, make: Callable[[], asyncio.Protocol], greet: Callable[[int, socket.socket], None] | None = None
+    ) -> None:
         self._make = make
+        self._greet = greet
+        self._greeted: frozenset[int] = frozenset()
         self._sockets: list[socket.socket] = []
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | _SocketServer] = []
         # These accept no more, but may not be closed yet.
         self._stopped: list[asyncio.Server] = []
         self._tasks = TaskOwner()
@@ -67,9 +79,13 @@ class Acceptor:
         state = "paused" if self.is_paused else "open"
         return f"<Acceptor {state}, {len(self._sockets)} sockets, {self.pauses} pauses>"
 
-    async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these bound sockets, which the acceptor owns from now on."""
+    async def listen(self, sockets: Iterable[socket.socket], greeted: Iterable[int] = ()) -> None:
+        """Accept connections on these bound sockets, which the acceptor owns from now on.
+
+        greeted: the numbers of those whose connections are given to `greet`.
+        """
         self._sockets = list(sockets)
+        self._greeted = frozenset(greeted)
         await self._open()
 
     def pause(self) -> None:
@@ -100,8 +116,12 @@ class Acceptor:
         self.is_paused = False
         self._close_stopped()
         loop = asyncio.get_running_loop()
-        for listening in self._sockets:
-            server = await loop.create_server(self._make, sock=listening.dup(), backlog=BACKLOG)
+        for at, listening in enumerate(self._sockets):
+            server: asyncio.Server | _SocketServer
+            if at in self._greeted and self._greet is not None:
+                server = _SocketServer(loop, listening.dup(), partial(self._greet, at), self.pause)
+            else:
+                server = await _serve(loop, self._make, listening.dup())
             # Paused again, or closed, while the server started.
             if self.is_paused:
                 server.close()
@@ -112,6 +132,9 @@ class Acceptor:
         self.is_paused = True
         loop = asyncio.get_running_loop()
         for server in self._servers:
+            if isinstance(server, _SocketServer):
+                server.close()
+                continue
             # asyncio's own loop attaches a connection to its server some turns after accepting it, and a closed server
             # takes none: there, only accepting ends for now. uvloop attaches at once, and has no such reader.
             accepted_by_reader = [loop.remove_reader(listening.fileno()) for listening in server.sockets]
@@ -125,3 +148,51 @@ class Acceptor:
         for server in self._stopped:
             server.close()
         self._stopped = []
+
+
+class _SocketServer:
+    """Accepts connections as sockets. An event loop's server would read from them at once."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        accepted: Callable[[socket.socket], None],
+        pause: Callable[[], None],
+    ) -> None:
+        """pause(): there is no descriptor or memory left, although the acceptor pauses before that."""
+        self._loop = loop
+        self._listening = listening
+        self._accepted = accepted
+        self._pause = pause
+        loop.add_reader(listening.fileno(), self._accept)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._listening.fileno())
+        self._listening.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_AT_ONCE):
+            # Closed, or paused, by the connection before.
+            if self._listening.fileno() < 0:
+                return
+            try:
+                connection, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                self._pause()
+                return
+            connection.setblocking(False)
+            self._accepted(connection)
+
+
+async def _serve(
+    loop: asyncio.AbstractEventLoop, make: Callable[[], asyncio.Protocol], listening: socket.socket
+) -> asyncio.Server:
+    if listening.family != socket.AF_UNIX:
+        return await loop.create_server(make, sock=listening, backlog=BACKLOG)
+    # The file stays when a server pauses or ends, because other workers accept on it. Python 3.13 would remove it.
+    if sys.version_info >= (3, 13):
+        return await loop.create_unix_server(make, sock=listening, backlog=BACKLOG, cleanup_socket=False)
+    return await loop.create_unix_server(make, sock=listening, backlog=BACKLOG)

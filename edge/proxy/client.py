@@ -13,7 +13,7 @@ the connection, gently.
 
 from edge.messages.refusal import Refusal
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
-from edge.proxy.connection import Connection
+from edge.proxy.connection import Connection, Predecessor
 from edge.proxy.deferred import DeferredRequest
 from edge.proxy.exchange import Exchange
 from edge.proxy.parsed_head import ParsedHead
@@ -35,8 +35,8 @@ VERDICT_S = 10.0
 class Client(Connection):
     __slots__ = ("_pending", "_requests_left", "_skip", "_stage")
 
-    def __init__(self, state: ProxyState) -> None:
-        super().__init__(state)
+    def __init__(self, state: ProxyState, *, is_secure: bool = False, greeting: Predecessor | None = None) -> None:
+        super().__init__(state, is_secure=is_secure, greeting=greeting)
         self._pending: Pending | None = None
         self._skip = 0
         """How many bytes of an unwanted body are still to come."""
@@ -187,7 +187,7 @@ class Client(Connection):
     def _serve(self, data: bytes) -> None:
         """Serve the heads in `data`, in order, until one has to wait."""
         state, peer = self._state, self.peer
-        head_cache, decider = state.head_cache, state.decider
+        head_cache, decider = self._head_cache, state.decider
         now = state.clock()
         while data:
             # Only a packet that is one head is looked for as it is: hashing one with a body behind it would be in vain.
@@ -230,9 +230,9 @@ class Client(Connection):
             raw, data = data, b""
         else:
             raw, data = data[:end], data[end:]
-            parsed = state.head_cache.heads.get(raw)
+            parsed = self._head_cache.heads.get(raw)
         if parsed is None or parsed.peer != self.peer:
-            found = state.head_cache.read(raw, self.peer)
+            found = self._head_cache.read(raw, self.peer)
             if isinstance(found, Refusal):
                 self.refuse(found.status, found.detail, is_head=raw.startswith(b"HEAD "))
                 return None
@@ -256,7 +256,7 @@ class Client(Connection):
 
     def _forward(self, parsed: ParsedHead, forward: Forward, raw: bytes, data: bytes) -> None:
         state = self._state
-        memo = parsed.memo or state.head_cache.forward_memo(parsed, raw)
+        memo = parsed.memo or self._head_cache.forward_memo(parsed, raw)
         if memo.forward is not forward:
             memo.render(forward)
         self._pending = exchange = Exchange(self, state, parsed, forward, memo)

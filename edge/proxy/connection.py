@@ -12,10 +12,12 @@ from abc import abstractmethod
 
 from edge.messages.verdict import Answer, Verdict
 from edge.proxy.connection_table import Endpoint
+from edge.proxy.head_cache import HeadCache
 from edge.proxy.parsed_head import ParsedHead
 from edge.proxy.state import ProxyState
+from edge.support.client_address import plain_address
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "Predecessor", "peer_of"]
 
 #: How long and how much is read after the last response (nginx: 5 s between reads, 30 s in all; Go: 256 KiB).
 LINGER_S = 2.0
@@ -24,23 +26,41 @@ LINGER_BYTES = 262_144
 MAX_PIPELINED = 65_536
 
 
+class Predecessor(Endpoint):
+    """What a connection was before it came to HTTP (`Greeting`)."""
+
+    __slots__ = ("peer",)
+
+    peer: str
+    """The visitor's address, as far as it is known by now."""
+
+    @abstractmethod
+    def succeeded_by(self, client: Endpoint) -> None:
+        """The client has the connection."""
+
+
 class Connection(Endpoint, asyncio.Protocol):
     __slots__ = (
         "_dropped_bytes",
+        "_greeting",
         "_has_eof",
         "_is_ending",
         "_is_paused",
         "_pipelined",
         "_state",
         "is_full",
+        "is_secure",
         "peer",
         "transport",
     )
 
     transport: asyncio.Transport
 
-    def __init__(self, state: ProxyState) -> None:
+    def __init__(self, state: ProxyState, *, is_secure: bool = False, greeting: Predecessor | None = None) -> None:
+        """`is_secure`: the visitor's bytes are encrypted on their way. `greeting`: what the connection began with."""
         self._state = state
+        self._greeting = greeting
+        self.is_secure = is_secure
         self._pipelined = b""
         """Received bytes that are not served yet: the next requests, or the beginning of one."""
         self._dropped_bytes = 0
@@ -52,6 +72,10 @@ class Connection(Endpoint, asyncio.Protocol):
         self.peer = ""
         self.network = ""
         self.deadline = state.now + state.limits.head_s
+
+    @property
+    def _head_cache(self) -> HeadCache:
+        return self._state.secure_head_cache if self.is_secure else self._state.head_cache
 
     # What a pending request may ask
 
@@ -86,9 +110,15 @@ class Connection(Endpoint, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        address = transport.get_extra_info("peername")
-        self.peer = address[0] if isinstance(address, tuple) else "127.0.0.1"
-        self._state.connections.opened(self, self.peer)
+        greeting, self._greeting = self._greeting, None
+        if greeting is None:
+            self.peer = peer_of(transport.get_extra_info("peername"))
+            self._state.connections.opened(self, self.peer)
+            return
+        self.peer = greeting.peer
+        greeting.succeeded_by(self)
+        if self._state.is_draining:
+            self.drain()
 
     @property
     def has_eof(self) -> bool:
@@ -140,6 +170,13 @@ class Connection(Endpoint, asyncio.Protocol):
             self.deadline = state.now + LINGER_S
             self.transport.write_eof()
             self.resume_reading()
-        else:
-            self.deadline = state.now + state.limits.write_s
-            self.transport.close()
+            return
+        # TLS has no half-closed connections. Closing reads on by itself, until the visitor has closed too.
+        is_written = gently and not self.transport.get_write_buffer_size()
+        self.deadline = state.now + (LINGER_S if is_written else state.limits.write_s)
+        self.transport.close()
+
+
+def peer_of(address: object) -> str:
+    """Return the IP address of the other end's socket address. One on a unix socket is on this machine."""
+    return plain_address(address[0]) if isinstance(address, tuple) else "127.0.0.1"

@@ -83,6 +83,18 @@ class ConnectionTable:
         self._open.discard(connection)
         self._open.add(successor)
 
+    def hand_over(self, connection: Endpoint, successor: Endpoint, peer: str) -> None:
+        """A connection has come to HTTP: count its successor in its place, as one from `peer`."""
+        self._open.discard(connection)
+        if connection.network:
+            self._counter.remove(connection.network)
+            connection.network = ""
+        self.opened(successor, peer)
+
+    def trusts(self, peer: str) -> bool:
+        """Return whether the address is a trusted proxy's."""
+        return self._trusted.trusts(peer)
+
     def closed(self, connection: Endpoint) -> None:
         self._open.discard(connection)
         if connection.network:

@@ -25,7 +25,7 @@ from edge.proxy.head_memory import HeadMemory
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.proxy.parsed_head import ForwardMemo, Framing, HeadTemplate, ParsedHead
 from edge.proxy.request import CHUNKED, Request, RequestParser
-from edge.support.client_address import Origin, TrustedProxies
+from edge.support.client_address import NO_FIELDS, Origin, TrustedProxies
 from edge.support.errors import InternalError
 from edge.support.recent_set import RecentSet
 
@@ -60,13 +60,16 @@ class HeadCache:
         upstream_host: bytes | None,
         via: bytes | None = None,
         passed: frozenset[bytes] = frozenset(),
+        scheme: str = "http",
     ) -> None:
+        """`scheme`: 'https' for connections that begin with TLS."""
         self._decider = decider
         self._trusted = trusted
         self._parser = RequestParser(max_fields, max_target)
         self._upstream_host = upstream_host
         self._via = via
         self._passed = passed
+        self._scheme = scheme
         self._met: RecentSet[int] = RecentSet(MOST_MET)
         self.heads: HeadMemory[ParsedHead] = HeadMemory()
         self.templates: HeadMemory[HeadTemplate] = HeadMemory(MOST_TEMPLATES)
@@ -115,7 +118,7 @@ class HeadCache:
             before, behind = template.upstream
             at, end = _cookie_at(raw)
             # No proxy is trusted, so no field of the request says where it came from.
-            origin = self._trusted.origin(parsed.peer, "http", "", "", "")
+            origin = self._trusted.origin(parsed.peer, self._scheme, NO_FIELDS)
             forwarding = forwarded(origin, parsed.context.head.host.encode("latin-1"))
             return b"".join((before, raw[at:end], behind, forwarding))
         request = parsed.request
@@ -134,13 +137,12 @@ class HeadCache:
         origin = self._origin(request, peer)
         get = request.values.get
         texts = [value.decode("latin-1") if (value := get(name)) else "" for name in _HEAD_FIELDS]
-        return RequestHead(request.method, request.target, texts[0], origin.scheme, origin.ip, *texts[1:])
+        head = RequestHead(request.method, request.target, texts[0], origin.scheme, origin.ip, *texts[1:])
+        head.forwarded_host = origin.host or ""
+        return head
 
     def _origin(self, request: Request, peer: str) -> Origin:
-        text = request.text
-        return self._trusted.origin(
-            peer, "http", text(b"x-forwarded-for"), text(b"x-forwarded-proto"), text(b"x-forwarded-host")
-        )
+        return self._trusted.origin(peer, self._scheme, request.values)
 
 
 def _head_like(template: HeadTemplate, cookie: bytes, peer: str) -> RequestHead:
@@ -160,6 +162,7 @@ def _head_like(template: HeadTemplate, cookie: bytes, peer: str) -> RequestHead:
         first.accept_encoding,
         first.user_agent,
         first.accept_language,
+        first.forwarded_host,
     )
 
 

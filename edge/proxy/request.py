@@ -27,6 +27,7 @@ from typing import Final
 import httptools
 
 from edge.messages.refusal import Refusal
+from edge.support.host import is_host
 
 __all__ = ["CHUNKED", "Request", "RequestParser", "end_of_head"]
 
@@ -36,7 +37,6 @@ CHUNKED: Final = -1
 _REQUEST_LINE = re.compile(rb'([!#$%&\'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!"$-~]+) HTTP/1\.([01])\r\n')
 _ANY_VERSION = re.compile(rb"[^\r\n]* HTTP/\d+(\.\d+)?\r\n")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
-_HOST = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?")
 #: Options of a `Connection` field, and bytes of a value that is remembered: no attacker can fill memory with more.
 MOST_OPTIONS: Final = 50
 MOST_CACHED: Final = 256
@@ -308,13 +308,3 @@ def connection_options(value: bytes) -> frozenset[bytes]:
 @lru_cache(maxsize=512)
 def _connection_options(value: bytes) -> frozenset[bytes]:
     return frozenset(option.strip(b" \t").lower() for option in value.split(b",")) - {b""}
-
-
-def is_host(value: bytes) -> bool:
-    """Return whether the value is a name or an address, with or without a port: no user, no list, no path."""
-    return len(value) <= MOST_CACHED + 8 and _is_host(value)
-
-
-@lru_cache(maxsize=512)
-def _is_host(value: bytes) -> bool:
-    return (found := _HOST.fullmatch(value)) is not None and int(found[1] or 0) <= 65_535

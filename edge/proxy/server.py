@@ -14,10 +14,15 @@ from edge.messages.watcher import Watcher
 from edge.proxy.acceptor import Acceptor
 from edge.proxy.client import Client
 from edge.proxy.connection_table import ConnectionTable
+from edge.proxy.greeting import Greeting
+from edge.proxy.listener import Listener
 from edge.proxy.state import LAST_WORD_S, SWEEP_S, ProxyState
 from edge.settings.model import Settings
 
 __all__ = ["LAST_WORD_S", "ProxyServer"]
+
+#: Certificate files are looked at once a second.
+LOOK_SWEEPS = round(1 / SWEEP_S)
 
 
 class ProxyServer:
@@ -37,7 +42,10 @@ class ProxyServer:
         report(message): called with what requests to the upstream's servers met, for the supervisor, which answers with
         their state (`use_servers_state`). Without one, every server counts as up.
         """
-        self._acceptor = Acceptor(lambda: Client(self.state))
+        self._listen = settings.listen
+        self._listeners: list[Listener] = []
+        self._acceptor = Acceptor(lambda: Client(self.state), self._greet)
+        self._sweeps = 0
         self._sweep_timer: asyncio.TimerHandle | None = None
         connections = ConnectionTable(self._acceptor, settings)
         self.state = ProxyState(settings, decider, watcher, clock, uniform, connections, report)
@@ -58,16 +66,27 @@ class ProxyServer:
     def use(self, settings: Settings, decider: Decider) -> None:
         """Serve the next requests by these. Requests under way end as they began."""
         self.state.use(settings, decider)
+        self._listen = settings.listen
+        for listener, changed in zip(self._listeners, settings.listen, strict=False):
+            listener.use(changed)
 
     def use_servers_state(self, state: ServersState) -> None:
         """Take in which servers of the upstream are down."""
         self.state.use_servers_state(state)
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Serve visitors who connect to these bound sockets."""
+        """Serve visitors who connect to these bound sockets: those of `listen`, in its order."""
+        self._listeners = [
+            Listener(listening, settings, f"listen[{at}]")
+            for at, (listening, settings) in enumerate(zip(sockets, self._listen, strict=True))
+        ]
         self.state.start(asyncio.get_running_loop().time())
         self._sweep()
-        await self._acceptor.listen(sockets)
+        greeted = [at for at, listener in enumerate(self._listeners) if not listener.is_plain]
+        await self._acceptor.listen([listener.socket for listener in self._listeners], greeted)
+
+    def _greet(self, at: int, connection: socket.socket) -> None:
+        Greeting(self.state, self._listeners[at], connection).start()
 
     async def drain(self, grace_s: float, last_word_s: float = LAST_WORD_S) -> None:
         """Accept no more connections, let requests under way end within `grace_s`, and close.
@@ -93,6 +112,8 @@ class ProxyServer:
         state.is_draining = True
         await self._acceptor.close()
         state.connections.abort()
+        for listener in self._listeners:
+            await listener.greetings.close()
         await state.upstreams.close()
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
@@ -106,4 +127,8 @@ class ProxyServer:
         now = state.advance(loop.time())
         state.connections.sweep(now)
         state.upstreams.sweep(now)
+        self._sweeps += 1
+        if self._sweeps % LOOK_SWEEPS == 0:
+            for listener in self._listeners:
+                listener.look()
         self._sweep_timer = loop.call_later(SWEEP_S, self._sweep)

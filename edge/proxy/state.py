@@ -49,6 +49,7 @@ class ProxyState:
         "last_word_s",
         "limits",
         "now",
+        "secure_head_cache",
         "uniform",
         "upstreams",
         "watcher",
@@ -58,6 +59,8 @@ class ProxyState:
     decider: Decider
     limits: ProxyLimits
     head_cache: HeadCache
+    secure_head_cache: HeadCache
+    """The same for encrypted connections, because a head says different things on them."""
 
     def __init__(
         self,
@@ -88,7 +91,8 @@ class ProxyState:
         self.limits = ProxyLimits(settings)
         self.connections.use(settings)
         # What is cached depends on the settings, so a reload begins with an empty cache.
-        self.head_cache = _head_cache(settings, decider)
+        self.head_cache = _head_cache(settings, decider, "http")
+        self.secure_head_cache = _head_cache(settings, decider, "https")
         self.upstreams.use(settings.upstream)
         if self.upstreams.down_since is not None:
             decider.set_upstream_down(True, self.clock())
@@ -110,7 +114,7 @@ class ProxyState:
         return self.now
 
 
-def _head_cache(settings: Settings, decider: Decider) -> HeadCache:
+def _head_cache(settings: Settings, decider: Decider, scheme: str) -> HeadCache:
     limits, upstream = settings.limits, settings.upstream
     return HeadCache(
         decider,
@@ -122,4 +126,5 @@ def _head_cache(settings: Settings, decider: Decider) -> HeadCache:
         else None,
         via=None if upstream.via is None else upstream.via.encode(),
         passed=frozenset(name.lower().encode() for name in upstream.pass_client_fields),
+        scheme=scheme,
     )

@@ -36,9 +36,21 @@ class RoomTable:
             for match in [room.settings.match]
         )
         self._index = PrefixIndex([room.settings.match.paths for room in rooms])
+        self._named_hosts = tuple({room.settings.match.host.casefold() for room in rooms} - {"*"})
 
     def __repr__(self) -> str:
         return f"<RoomTable {', '.join(self.by_name)}>"
+
+    def asked_host(self, host: str, forwarded_host: str) -> str:
+        """Return the host that chooses the room: `Host`, or what a trusted proxy said (`X-Forwarded-Host`).
+
+        A `Host` that a room names counts before it: many proxies pass on a client's own `X-Forwarded-Host`, and that
+        must not take a request out of its room.
+        """
+        if not forwarded_host:
+            return host
+        name = host_name(host)
+        return host if any(covers_text(named, name) for named in self._named_hosts) else forwarded_host
 
     def match(self, method: str, host: str, target: str) -> Room | None:
         """Return the room that covers a request by any reading of its path, or None.

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from edge.settings.certificates import with_certificates
 from edge.settings.model import Settings
 from edge.settings.yaml_text import read_yaml
 from edge.support.client_tls import client_context
@@ -50,7 +51,7 @@ def load_settings(path: Path) -> Settings:
         raise ConfigurationError(str(path), [SettingFault("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {error}")]) from None
-    return _with_lists(parse_settings(text, str(path)), path)
+    return with_certificates(_with_lists(parse_settings(text, str(path)), path), path)
 
 
 def _with_lists(settings: Settings, path: Path) -> Settings:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from edge.settings.listener import Listener, ListenerSettings
 from edge.settings.room import RoomSettings
 from edge.settings.upstream import UpstreamSettings
 from edge.settings.values import (
@@ -170,7 +171,9 @@ class AbuseSettings(Section):
 class Settings(Section):
     """The whole file."""
 
-    listen: Annotated[tuple[ListenAddress, ...], Field(min_length=1, strict=False)] = ("tcp://0.0.0.0:8080",)
+    listen: Annotated[tuple[Listener, ...], Field(min_length=1, max_length=64, strict=False)] = (
+        ListenerSettings(url="tcp://0.0.0.0:8080"),
+    )
     admin: AdminSettings = AdminSettings()
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     state_folder: Annotated[str, Field(min_length=1)] = "auto"
@@ -208,10 +211,9 @@ class Settings(Section):
             target = urlsplit(address)
             port = target.port or (443 if target.scheme == "https" else 80)
             for listen in self.listen:
-                own = urlsplit(listen)
-                if own.port == port and _reaches(target.hostname or "", own.hostname or ""):
+                if listen.port == port and _reaches(target.hostname or "", listen.host):
                     raise ValueError(
-                        f"upstream {address} must be the shop's address: the edge itself listens ({listen})"
+                        f"upstream {address} must be the shop's address: the edge itself listens ({listen.url})"
                     )
         return self
 

@@ -29,6 +29,7 @@ __all__ = [
     "Text",
     "UpstreamUrl",
     "VariableName",
+    "is_port",
 ]
 
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 30, allow_inf_nan=False)]
@@ -40,10 +41,14 @@ HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_]([A-Za-z0-9._-]{0,253})?
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
+def is_port(text: str) -> bool:
+    """Return whether the text is the number of a TCP port, 0 included."""
+    return re.fullmatch(r"\d{1,5}", text) is not None and int(text) <= 65_535
+
+
 def _listen_address(text: str) -> str:
-    if (
-        not re.fullmatch(r"tcp://(\[[0-9a-fA-F:.]+\]|[^\[\]/:@\s]+):\d{1,5}", text)
-        or int(text.rsplit(":", 1)[1]) > 65_535
+    if not re.fullmatch(r"tcp://(\[[0-9a-fA-F:.]+\]|[^\[\]/:@\s]+):\d{1,5}", text) or not is_port(
+        text.rsplit(":", 1)[1]
     ):
         raise ValueError(f"must look like tcp://HOST:PORT (for IPv6 tcp://[::1]:8080), got {text!r}")
     return text

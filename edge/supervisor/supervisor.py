@@ -43,7 +43,7 @@ from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
 from edge.supervisor.relay import Relay
 from edge.supervisor.room_control import RoomControl
-from edge.supervisor.sockets import address_of, open_sockets
+from edge.supervisor.sockets import address_of, open_sockets, remove_socket_files, socket_files, systemd_sockets
 from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.status import StatusSources
 from edge.supervisor.stock_watch import StockWatch
@@ -84,9 +84,14 @@ class Supervisor:
     def __init__(self, source: Source, state: StateFolder | None = None) -> None:
         self._source = source
         self.settings, self._keys = source()
-        sockets = open_sockets(self.settings.listen, self.settings.workers)
+        listeners, self.passed_sockets = self.settings.listen, systemd_sockets(os.environ)
+        sockets = open_sockets(listeners, self.settings.workers, passed=self.passed_sockets)
+        self._socket_files = socket_files(listeners)
         self._handles = [WorkerHandle(index, listening) for index, listening in enumerate(sockets)]
-        self.addresses = [address_of(listening) for listening in sockets[0]]
+        self.addresses = [
+            address_of(listening, is_secure=listener.is_secure)
+            for listening, listener in zip(sockets[0], listeners, strict=True)
+        ]
         self.registry = CollectorRegistry()
         self.metrics_folder = ""
         """Where the workers keep their metrics; '' until `serve`."""
@@ -173,6 +178,7 @@ class Supervisor:
                 )
                 for helper in helpers:
                     helper.cancel()
+        remove_socket_files(self._socket_files)
 
     def reload(self, actor: str = "signal HUP") -> bool:
         """Read the settings again and send them to the workers. Return False if they have a fault: nothing changed."""
@@ -182,7 +188,7 @@ class Supervisor:
             log.error("reload refused, the settings stay as they were: %s", fault)
             audit(actor, "reload", f"refused: {fault}")
             return False
-        changed = [path for path in NEEDS_RESTART if attrgetter(path)(fresh) != attrgetter(path)(self.settings)]
+        changed = [path for path in NEEDS_RESTART if _fixed(path, fresh) != _fixed(path, self.settings)]
         # A section is kept as a whole: `cluster.machines` without the Redis that was to come with it is another share.
         keep = {name: getattr(self.settings, name) for name in {path.partition(".")[0] for path in changed}}
         if changed:
@@ -302,3 +308,9 @@ class Supervisor:
                 self._relay.receive_question(message, handle)
             case _:
                 assert_never(message)
+
+
+def _fixed(path: str, settings: Settings) -> object:
+    """Return the part of a setting that a reload cannot change. Of a listener that is all but its certificates."""
+    value = attrgetter(path)(settings)
+    return [listener.bound for listener in value] if path == "listen" else value

@@ -1,7 +1,7 @@
 """Which fields of a client end at the edge, because they would say what only the edge, or nobody, may say.
 
-    the edge's own    Forwarded, X-Forwarded-For, -Proto, -Host, X-Stanchion-*       never a client's
-    forwarding        X-Forwarded-Prefix, -Server, -Port, ..., X-Real-IP             unless the settings pass them on
+    the edge's own    Forwarded, X-Forwarded-For, -Proto, -Host, -Port, X-Stanchion-*   never a client's
+    forwarding        X-Forwarded-Prefix, -Server, ..., X-Real-IP                    unless the settings pass them on
     another address   X-Original-URL, X-Rewrite-URL, ...                             unless the settings pass them on
     another method    X-HTTP-Method-Override, ...                                    unless the settings pass them on
 
@@ -20,7 +20,7 @@ __all__ = ["ends_here", "is_passable", "plain_name"]
 _OURS: Final = frozenset(
     (
         *(b"host", b"expect", b"content-length", b"proxy-authorization", b"forwarded"),
-        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"),
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"),
     )
 )
 _OUR_PREFIX: Final = b"x-stanchion-"
@@ -28,7 +28,7 @@ _OUR_PREFIX: Final = b"x-stanchion-"
 _ENDING: Final = frozenset(
     (
         b"x-real-ip",
-        *(b"x-forwarded-prefix", b"x-forwarded-server", b"x-forwarded-port", b"x-forwarded-path", b"x-forwarded-by"),
+        *(b"x-forwarded-prefix", b"x-forwarded-server", b"x-forwarded-path", b"x-forwarded-by"),
         *(b"x-forwarded-uri", b"x-forwarded-url", b"x-forwarded-method", b"x-forwarded-scheme", b"x-forwarded-ssl"),
         *(b"x-forwarded-protocol", b"x-forwarded-context", b"x-forwarded-pathbase"),
         # Another address: IIS and ASP.NET, Symfony, Zend, Envoy, Django's and WSGI's mount points.

@@ -8,7 +8,7 @@ An IPv4-mapped IPv6 address counts as its IPv4 address. A text that is not an ad
 import ipaddress
 from collections.abc import Iterable
 
-from edge.support.client_address import parse_address
+from edge.support.client_address import parse_address, parse_network
 
 __all__ = ["NetworkSet", "networks_in"]
 
@@ -19,7 +19,7 @@ class NetworkSet:
     def __init__(self, networks: Iterable[str]) -> None:
         self._by_version: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
         for text in networks:
-            network = ipaddress.ip_network(text)
+            network = parse_network(text)
             shift = network.max_prefixlen - network.prefixlen
             prefixes = self._by_version[network.version].setdefault(shift, set())
             prefixes.add(int(network.network_address) >> shift)

@@ -27,11 +27,12 @@ class TaskOwner:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, coroutine: Coroutine[None, None, None], name: str) -> None:
-        """Run the coroutine as a task of this name."""
+    def start(self, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Run the coroutine as a task of this name. The caller may cancel it, and need not keep it."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def wait(self) -> None:
         """Wait until every task has ended, those included that are started meanwhile."""

@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -192,15 +193,25 @@ class Edge:
     """stop(grace_s) drains the edge."""
     outcomes: list[str]
     stack: AsyncExitStack
+    server: ProxyServer
+    recorder: "Recorder"
     queue: socket.socket
     """A duplicate of the listener, so that connections in the queue survive the server, as under a supervisor."""
     use_servers_state: Callable[[ServersState], None]
     reload: Callable[[str], None]
     """reload(upstream_settings)"""
 
-    async def connect(self) -> Visitor:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**22)
+    async def connect(self, tls: ssl.SSLContext | None = None, server_name: str = "", first: bytes = b"") -> Visitor:
+        """first: bytes that are sent before all else, before the TLS handshake too."""
+        where = self.queue.getsockname()
+        if self.queue.family == socket.AF_UNIX:
+            reader, writer = await asyncio.open_unix_connection(where, limit=2**22)
+        else:
+            reader, writer = await asyncio.open_connection(*where[:2], limit=2**22)
         self.stack.callback(writer.close)
+        writer.write(first)
+        if tls is not None:
+            await writer.start_tls(tls, server_hostname=server_name or None)
         return Visitor(reader, writer)
 
     async def get(self, target: str = "/", *fields: str, method: str = "GET") -> Response:
@@ -260,12 +271,16 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
             rate: float = 1e5,
             room: str = "",
             redemption: RedemptionClient | None = None,
+            listen: str = '"tcp://127.0.0.1:0"',
             is_watched: bool = False,
         ) -> Edge:
             def parse(upstream_settings: str) -> Settings:
                 has_address = upstream_settings.startswith(("url:", "servers:"))
                 address = "" if has_address else f'url: "{upstream.url}", '
                 text = SETTINGS % (address + upstream_settings, settings, rate)
+                text = text.replace('"tcp://127.0.0.1:0"', listen)
+                if room.startswith("match:"):
+                    return parse_settings(text.replace('match: {paths: ["/checkout*"]}', room))
                 return parse_settings(text + (f"    {room}\n" if room else ""))
 
             parsed = parse(upstream_settings)
@@ -298,10 +313,12 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
             await server.listen([listener])
             stack.push_async_callback(server.close)
             return Edge(
-                queue.getsockname()[1],
+                0 if queue.family == socket.AF_UNIX else queue.getsockname()[1],
                 server.drain,
                 recorder.outcomes,
                 stack,
+                server,
+                recorder,
                 queue,
                 server.use_servers_state,
                 lambda text: server.use(parse(text), pipeline),

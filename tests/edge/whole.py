@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -135,12 +135,18 @@ class Visitor:
 
 @asynccontextmanager
 async def whole_edge(
-    folder: Path, shop: Upstream | None = None, environment: dict[str, str] | None = None, **changes: Any
+    folder: Path,
+    shop: Upstream | None = None,
+    environment: dict[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    **changes: Any,
 ) -> AsyncIterator[Edge]:
+    """prefix: as for `running_edge`."""
     upstream = shop or Upstream()
     async with running_upstream(upstream.handle) as address:
         tree = settings(address, **changes)
-        async with running_edge(yaml.safe_dump(tree), folder, TMPDIR=str(folder), **(environment or {})) as running:
+        more = {"TMPDIR": str(folder), **(environment or {})}
+        async with running_edge(yaml.safe_dump(tree), folder, prefix=prefix, **more) as running:
             try:
                 yield Edge(running, upstream, tree)
             finally:

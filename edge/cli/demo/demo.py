@@ -19,6 +19,7 @@ import aiohttp
 from edge.cli.demo.crowd import Crowd, CrowdPlan
 from edge.cli.demo.shop import running_shop
 from edge.operations.logs import configure_logging
+from edge.settings.listener import ListenerSettings
 from edge.settings.loading import parse_settings
 from edge.settings.model import Settings
 from edge.supervisor.supervisor import Supervisor
@@ -112,4 +113,6 @@ def _status_line(room: dict[str, Any], shop: dict[str, Any]) -> str:
 def _settings(port: int, shop_url: str) -> Settings:
     settings = parse_settings((files("configs") / "demo.yaml").read_text("utf-8"), "configs/demo.yaml")
     upstream = settings.upstream.model_copy(update={"url": shop_url})
-    return settings.model_copy(update={"listen": (f"tcp://127.0.0.1:{port}",), "upstream": upstream})
+    return settings.model_copy(
+        update={"listen": (ListenerSettings(url=f"tcp://127.0.0.1:{port}"),), "upstream": upstream}
+    )

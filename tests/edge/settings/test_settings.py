@@ -29,10 +29,11 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def leaves(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every key of the settings that holds a value rather than a section."""
+    """Yield every key of the settings that holds a value rather than a section. A list of sections that is empty by
+    default is a value: its comment tells what may stand in it."""
     for name, field in model.model_fields.items():
         path, section = f"{at}{name}", section_of(field.annotation)
-        if section is None:
+        if section is None or field.default == ():
             yield path, field
         else:
             yield from leaves(section, f"{path}.")
@@ -149,10 +150,10 @@ def test_the_smallest_settings_have_no_faults():
         ({"workers": True}, "workers", "must be a whole number, got True"),
         ({"listen": []}, "listen", "at least 1"),
         ({"listen": "tcp://0.0.0.0:80"}, "listen", "must be a list"),
-        ({"listen": ["0.0.0.0:80"]}, "listen[0]", "must look like tcp://HOST:PORT"),
-        ({"listen": ["tcp://0.0.0.0:65536"]}, "listen[0]", "must look like tcp://HOST:PORT"),
-        ({"listen": ["tcp://::1:80"]}, "listen[0]", "for IPv6 tcp://[::1]:8080"),
-        ({"listen": ["tcp://a:1", "udp://a:1"]}, "listen[1]", "udp"),
+        ({"listen": ["0.0.0.0:80"]}, "listen[0].url", "must look like tcp://HOST:PORT"),
+        ({"listen": ["tcp://0.0.0.0:65536"]}, "listen[0].url", "must look like tcp://HOST:PORT"),
+        ({"listen": ["tcp://::1:80"]}, "listen[0].url", "for IPv6 tcp://[::1]:8080"),
+        ({"listen": ["tcp://a:1", "udp://a:1"]}, "listen[1].url", "udp"),
         ({"admin": {"listen": 9090}}, "admin.listen", "must be text, got 9090"),
         ({"admin": None}, "admin", "must be a mapping"),
         ({"upstream": {"url": "shop:9000"}}, "upstream.url", "must look like http://HOST:PORT"),

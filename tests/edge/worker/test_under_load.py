@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -21,6 +22,9 @@ from tests.ports import free_port
 class Load:
     """Visitors who keep their connections, and as many who open a new one for each request."""
 
+    #: What the visitors verify the edge by, if its address begins with https.
+    tls: ssl.SSLContext | bool = True
+
     def __init__(self, url: str) -> None:
         self._url = url
         self.seen: Counter[str] = Counter()
@@ -31,7 +35,7 @@ class Load:
         return "/"
 
     async def visit(self, *, keeps: bool) -> None:
-        connector = aiohttp.TCPConnector(force_close=not keeps)
+        connector = aiohttp.TCPConnector(force_close=not keeps, ssl=self.tls)
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
             while True:
                 try:
