@@ -20,7 +20,7 @@ TICKETS = [KEYS.seal(new_ticket("checkout", time.time(), bytes([at]) * 16)).enco
 HEADS = (
     b"GET /checkout HTTP/1.1\r\nHost: shop.test\r\nCookie: %b\r\nAccept: text/html\r\nUser-Agent: u\r\n"
     b"Accept-Language: de\r\nAccept-Encoding: br\r\nReferer: http://r/\r\nIf-None-Match: x\r\n"
-    b"Sec-Fetch-Mode: cors\r\n\r\n",
+    b"Sec-Fetch-Mode: cors\r\nX-Forwarded-Host: www.shop.test\r\n\r\n",
     b"GET /_stanchion/status?room=checkout HTTP/1.1\r\ncookie: %b\r\nHost: shop.test\r\nX: y\r\n\r\n",
     b"POST /checkout HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 3\r\nCookie: %b\r\n\r\n",
     b"GET /elsewhere HTTP/1.0\r\nHost: shop.test\r\nCookie: %b\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
@@ -104,7 +104,7 @@ def test_a_head_with_a_known_template_is_not_parsed(head: bytes) -> None:
 
 
 def test_a_head_read_by_its_template_has_every_field() -> None:
-    one = head_cache()
+    one = head_cache(("10.0.0.1",))
     for cookie in COOKIES[1:3]:
         parsed = one.read(HEADS[0] % cookie, "10.0.0.1")
         assert isinstance(parsed, ParsedHead)
