@@ -46,13 +46,14 @@ def run(
     seconds: int = 4,
     connections: int = 64,
     new: bool = False,
+    tls: bool = False,
 ) -> Measured:
-    """Measure the capacity. new: every head is new."""
+    """Measure the capacity. new: every head is new. tls: over TLS."""
     file = folder / "heads"
     file.write_bytes(b"\0".join(heads))
     command = [
         *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"),
-        *("-s", str(SCRIPT), f"http://127.0.0.1:{server.port}/"),
+        *("-s", str(SCRIPT), f"https://127.0.0.1:{server.tls_port}/" if tls else f"http://127.0.0.1:{server.port}/"),
     ]
     return _measured(server, command, core, os.environ | {"HEADS": str(file), "FRESH": "1" if new else "0"})
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from itsdangerous import Signer
 
 from tests.bench.heads import ACCEPT_ENCODING, KEY
+from tests.certificates import certificate
 from tests.ports import free_port
 
 PEERS = Path(__file__).parent / "peers"
@@ -26,7 +27,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 EDGE = """
-listen: ["tcp://127.0.0.1:{port}"]
+listen:
+  - "tcp://127.0.0.1:{port}"
+  - {{url: "tls://127.0.0.1:{tls_port}", {certificate}}}
 admin: {{listen: "tcp://127.0.0.1:0"}}
 workers: {workers}
 secret_keys_env: STANCHION_KEYS
@@ -59,6 +62,8 @@ class Server:
         """core: where it runs, as taskset has it. children: number of child processes that do the work; 0: the process
         itself. root: the code of the edge."""
         self.name, self.port = name, port
+        self.tls_port = 0
+        """Where it serves the same over TLS; 0 if it does not."""
         self._children = children
         self._log = (folder / f"{name}.log").open("wb")
         environment = os.environ | {"STANCHION_KEYS": KEY, "BENCH_PAGE": str(folder / "page"), "PYTHONPATH": str(root)}
@@ -124,6 +129,7 @@ class Servers:
         files = folder / "files" / "checkout"
         files.mkdir(parents=True, exist_ok=True)
         (files / "100k").write_bytes(b"y" * 102_400)
+        self._certificate = certificate(folder, "bench", "localhost")
         self.origin_port = free_port()
 
     def __enter__(self) -> "Servers":
@@ -145,14 +151,22 @@ class Servers:
         self, *, workers: int = 1, rate: float = 0.01, rooms: int = 1, name: str = "stanchion", root: Path = ROOT
     ) -> Server:
         """Start the edge as an operator would. rooms: number of rooms, of which the last is used."""
-        port = free_port()
+        port, tls_port = free_port(), free_port()
         others = [ROOM.format(name=f"other-{at}", path=f"/other-{at}/*", rate=1) for at in range(rooms - 1)]
         used = ROOM.format(name="checkout", path="/checkout*", rate=rate)
         file = self._folder / f"{name}.yaml"
-        text = EDGE.format(port=port, workers=workers, origin=self.origin_port, rooms="".join([*others, used]))
+        text = EDGE.format(
+            port=port,
+            tls_port=tls_port,
+            certificate=self._certificate.setting,
+            workers=workers,
+            origin=self.origin_port,
+            rooms="".join([*others, used]),
+        )
         file.write_text(text)
         command = [self._python, "-m", "edge.cli", "run", str(file)]
         server = self._start(name, command, port, self._core, workers, root)
+        server.tls_port = tls_port
         # The peers send the same page, with the same compression.
         accepts = {"Accept": "text/html", "Accept-Encoding": ACCEPT_ENCODING}
         page = urllib.request.Request(f"http://127.0.0.1:{port}/checkout", headers=accepts)
@@ -163,8 +177,14 @@ class Servers:
         return server
 
     def nginx_lua(self) -> Server:
-        port = free_port()
-        return self._start("nginx+lua", self._nginx("nginx.conf", PORT=port), port, self._core, 1)
+        port, tls_port = free_port(), free_port()
+        pair = self._certificate
+        command = self._nginx(
+            "nginx.conf", TLS_PORT=tls_port, PORT=port, CERTIFICATE=pair.certificate, CERTIFICATE_KEY=pair.key
+        )
+        server = self._start("nginx+lua", command, port, self._core, 1)
+        server.tls_port = tls_port
+        return server
 
     def idle_python(self) -> Server:
         """Start a Python server that decides nothing."""
