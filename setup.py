@@ -29,6 +29,7 @@ PURE = frozenset(
         *("edge/messages/upstream.py", "edge/proxy/server_address.py"),
         *("edge/operations/audit.py", "edge/operations/logs.py"),
         *("edge/decision/premium.py", "edge/proxy/acceptor.py"),
+        *("edge/proxy/dial.py", "edge/proxy/listener.py", "edge/proxy/server_tls.py", "edge/support/certificates.py"),
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
         *("edge/shield/shared_lists.py", "edge/support/event_loop.py", "edge/support/shared_counters.py"),
         "edge/support/tasks.py",

@@ -1,5 +1,6 @@
 """The proxy: HTTP/1.1 from the visitor's socket to the upstream's and back. Imports go one way, upwards in this list.
 
+dial.py                connects to a host with several addresses
 server_address.py      where a server is, and how a connection to it is opened
 minimum_rate.py        the minimum rate of a body
 body.py                how a body is cut and passed on

@@ -7,8 +7,11 @@
 `feed` takes received bytes and returns the bytes to pass on. `is_done` tells that the body has ended; `rest` then holds
 the bytes behind it. Nothing is kept but an unfinished line of at most MAX_LINE bytes.
 
-Chunks are read strictly and written anew: sizes are plain hexadecimal digits, every line ends in CRLF, extensions are
-dropped, a trailer section has the grammar of a head and holds no field that routes or frames.
+A visitor's chunks are read strictly and written anew: sizes are plain hexadecimal digits, every line ends in CRLF,
+extensions are dropped, a trailer section has the grammar of a head and holds no field that routes or frames.
+
+The upstream's are read as nginx and HAProxy read them (`is_lenient`): blanks behind a size (old Tomcats pad it),
+leading zeros, and lines that end in LF alone. No other reading of such a chunk exists, and it is written anew too.
 """
 
 import re
@@ -26,6 +29,7 @@ MAX_LINE: Final = 256
 MAX_TRAILERS: Final = 8192
 
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t !-~\x80-\xff]*)?")
+_LENIENT_SIZE_LINE: Final = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t !-~\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t !-~\x80-\xff]*)")
 #: Never allowed in trailers (RFC 9110, 6.5.1): framing, routing, authentication, cookies, the edge's commands.
 _NOT_TRAILERS: Final = re.compile(
@@ -113,10 +117,12 @@ class EndlessBody(Body):
 class ChunkedBody(Body):
     """`chunked`: pass the body on in chunks. `most`: the largest content in bytes. `keeps_trailers`: pass on the fields
     behind the last chunk. It is False if `Connection` names fields, because they may be among the trailers.
+    `is_lenient`: the sender is the upstream.
     """
 
     __slots__ = (
         "_is_chunked",
+        "_is_lenient",
         "_keeps_trailers",
         "_left",
         "_most",
@@ -126,8 +132,11 @@ class ChunkedBody(Body):
         "_unread_line",
     )
 
-    def __init__(self, *, chunked: bool, most: int | None = None, keeps_trailers: bool = True) -> None:
+    def __init__(
+        self, *, chunked: bool, most: int | None = None, keeps_trailers: bool = True, is_lenient: bool = False
+    ) -> None:
         self._is_chunked = chunked
+        self._is_lenient = is_lenient
         self._keeps_trailers = keeps_trailers
         self._most = most
         self._state = _IN_SIZE
@@ -159,9 +168,12 @@ class ChunkedBody(Body):
                     raise BodyFault("a line of the chunked body is too long")
                 self._unread_line = data[at:]
                 break
-            if end == at or data[end - 1] != 13:
+            if end > at and data[end - 1] == 13:
+                self._line(data[at : end - 1])
+            elif self._is_lenient:
+                self._line(data[at:end])
+            else:
                 raise BodyFault("a line of the chunked body does not end in CRLF")
-            self._line(data[at : end - 1])
             at = end + 1
         if self.is_done:
             self.rest = data[at:]
@@ -172,7 +184,7 @@ class ChunkedBody(Body):
 
     def _line(self, line: bytes) -> None:
         if self._state == _IN_SIZE:
-            size = _SIZE_LINE.fullmatch(line)
+            size = (_LENIENT_SIZE_LINE if self._is_lenient else _SIZE_LINE).fullmatch(line)
             if size is None:
                 raise BodyFault("a chunk's size is malformed")
             self._left = int(size[1], 16)

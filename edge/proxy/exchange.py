@@ -10,18 +10,16 @@ What can go wrong, and what the visitor gets:
     the connection ends without a byte of a response       502; the request is sent once more only if that is safe: GET,
                                                            HEAD or OPTIONS, no body; to another server, or to the
                                                            same one if the connection was used before
-    the response is cut short                              the connection is aborted, so that the response is not taken
-                                                           for whole
+    the response is cut short                              an abort, so that it is not taken for whole; 502 if none of
+                                                           it was passed on
     the visitor leaves                                     the upstream's connection is aborted, so that it may stop
     the visitor's body breaks its framing                  400; 408 if it is too slow, 413 if it is too large
     the response comes before the body's end               the response, then the connection ends
     no server of the upstream is up                        503 with `Retry-After`, at once (`upstreams.py`)
 
-A request that got no connection was not sent, so it goes to another server, whatever its method.
-
-A connection to the upstream is taken when the request's body was received whole, or when more than `body_buffer_bytes`
-of it have come (`upload.py`). So the edge itself answers `Expect: 100-continue`, as nginx does: the upstream would need
-a connection to say so.
+A request that got no connection was not sent, so it goes to another server, whatever its method. A connection is taken
+when the request's body was received whole, or when more than `body_buffer_bytes` of it have come (`upload.py`). So the
+edge itself answers `Expect: 100-continue`, as nginx does: the upstream would need a connection to say so.
 """
 
 from edge.messages.verdict import Forward
@@ -76,6 +74,7 @@ class Exchange(UpstreamUser):
         self._status = 0
         self._sent = 0
         self.is_request_done = parsed.framing.length == 0
+        self.may_repeat = parsed.is_safe
         self.is_over = False
 
     def __repr__(self) -> str:
@@ -162,9 +161,7 @@ class Exchange(UpstreamUser):
         elif self.is_request_done or self._upload is None or self._upload.is_pausing:
             self.fail(504, "timeout")
         else:
-            self._end("slow", 408)
-            is_head = self._parsed.method == "HEAD"
-            self._connection.refuse(408, "the request took too long to arrive", is_recorded=True, is_head=is_head)
+            self._blame_client(408, "the request took too long to arrive", "slow")
 
     # From the pool and the upstream
 
@@ -262,10 +259,11 @@ class Exchange(UpstreamUser):
 
     def unanswered(self, *, nothing_came: bool) -> None:
         upstream, self._upstream = self._upstream, None
-        was_used = upstream is not None and upstream.responses > 0
-        may_repeat = nothing_came and self._parsed.is_safe
-        if not (may_repeat and ((was_used and self._route.repeat(self)) or self._route.move(self, "broken"))):
-            self.fail(502, "broken")
+        if nothing_came and self.may_repeat:
+            was_used = upstream is not None and upstream.responses > 0
+            if (was_used and self._route.repeat(self)) or self._route.move(self, "broken"):
+                return
+        self.fail(502, "broken")
 
     def unconnected(self, status: int, kind: str, reason: str) -> None:
         if not self._route.move(self, kind, reason):
@@ -273,7 +271,7 @@ class Exchange(UpstreamUser):
 
     def leave_server(self) -> bool:
         upstream = self._upstream
-        if self.is_over or self._has_answered or not (upstream is None or self._parsed.is_safe):
+        if self.is_over or self._has_answered or not (upstream is None or self.may_repeat):
             return False
         self._upstream = None
         if self._route.move(self, "timeout"):
@@ -297,14 +295,18 @@ class Exchange(UpstreamUser):
 
     def cut(self) -> None:
         """The response ends before its end: only broken connections on both sides say so."""
-        if not self.is_over:
+        if not self._sent:
+            # Its head was not passed on yet.
+            self._has_answered = False
+            self.fail(502, "broken")
+        elif not self.is_over:
             self._state.watcher.upstream_failed("cut")
             self._end("cut", self._status)
             self._connection.transport.abort()
 
-    def _blame_client(self, status: int, detail: str) -> None:
+    def _blame_client(self, status: int, detail: str, outcome: str = "refused") -> None:
         has_answered, parsed = self._has_answered, self._parsed
-        self._end("refused", status)
+        self._end(outcome, status)
         if has_answered:
             self._connection.transport.abort()
             return

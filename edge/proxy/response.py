@@ -1,8 +1,8 @@
 r"""What the head of an upstream's response means. Pure: bytes -> value.
 
 The upstream is trusted with the content but not with the connection: a head with two readings (a length beside a
-coding, two lengths, a coding other than 'chunked', a bare LF) becomes a 502 and is not passed on. How the body ends
-(RFC 9112, 6.3):
+coding, two lengths, a coding other than 'chunked') becomes a 502 and is not passed on. A line may end in LF alone (RFC
+9112, 2.2; CGI programs and old devices write it): the head goes on with CRLF. How the body ends (RFC 9112, 6.3):
 
     HEAD, 1xx, 204, 304       no body, whatever the fields say
     Transfer-Encoding         chunked
@@ -10,6 +10,7 @@ coding, two lengths, a coding other than 'chunked', a bare LF) becomes a 502 and
     neither                   all bytes until the connection ends
 """
 
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,12 +23,14 @@ from edge.proxy.body import Body, ChunkedBody, EndlessBody, SizedBody
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, NOT_FORWARDED, connection_options
 from edge.support.errors import UpstreamError
 
-__all__ = ["CHUNKED", "UNTIL_CLOSE", "BadResponse", "ResponseHead", "body_of", "parse_response"]
+__all__ = ["CHUNKED", "UNTIL_CLOSE", "BadResponse", "ResponseHead", "body_of", "end_of_response_head", "parse_response"]
 
 #: `ResponseHead.length` of bodies whose end is told by their bytes.
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?\r\n")
+_TIMEOUT: Final = re.compile(rb"(?:^|[,; \t])timeout[ \t]*=[ \t]*\"?(\d{1,9})(?!\d)", re.IGNORECASE)
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 #: Spellings of field names that are remembered; more than that is an attack.
 MOST_NAMES: Final = 512
 LONGEST_NAME: Final = 64
@@ -57,6 +60,8 @@ class ResponseHead:
     """The `Upgrade` field of a 101."""
     names_fields: bool
     """`Connection` names fields of this response, which end here."""
+    idle_s: float
+    """How long the upstream keeps the idle connection (`Keep-Alive: timeout=`), infinite if it does not say."""
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class ResponseHead:
         has_date: bool,
         upgrade: bytes,
         names_fields: bool,
+        idle_s: float,
     ) -> None:
         self.status = status
         self.line = line
@@ -79,6 +85,7 @@ class ResponseHead:
         self.has_date = has_date
         self.upgrade = upgrade
         self.names_fields = names_fields
+        self.idle_s = idle_s
 
 
 class _Collector:
@@ -91,8 +98,19 @@ class _Collector:
         self.fields.append((name, value))
 
 
+def end_of_response_head(data: bytes) -> int:
+    """Return where the first head in `data` ends, empty line included, or 0 if it may end later."""
+    end = data.find(b"\n\r\n")
+    bare = data.find(b"\n\n", 0, end + 1 if end >= 0 else len(data))
+    if bare >= 0:
+        return bare + 2
+    return end + 3 if end >= 0 else 0
+
+
 def parse_response(raw: bytes) -> ResponseHead:
     """Read a head, from the first byte of the status line to the empty line. Raises BadResponse."""
+    if raw.count(b"\n") != raw.count(b"\r\n"):
+        raw = _BARE_LF.sub(b"\r\n", raw)
     line, status, is_http10 = _status(raw[: raw.find(b"\n") + 1])
     collector = _Collector()
     llhttp = httptools.HttpResponseParser(collector)
@@ -132,12 +150,14 @@ _CODING: Final = 4
 _UPGRADE: Final = 5
 _TO_EDGE: Final = 6
 _DROPPED: Final = 7
+_KEEP_ALIVE: Final = 8
 _BY_NAME: Final[dict[bytes, int]] = {
     b"date": _DATE,
     b"content-length": _SIZED,
     b"connection": _CONNECTION,
     b"transfer-encoding": _CODING,
     b"upgrade": _UPGRADE,
+    b"keep-alive": _KEEP_ALIVE,
 }
 _uses: Final[dict[bytes, int]] = {}
 
@@ -161,6 +181,7 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     sized: bytes | None = None
     coding: bytes | None = None
     connection = upgrade = b""
+    idle_s = math.inf
     has_date = False
     for name, value in fields:
         use = _uses.get(name)
@@ -179,6 +200,8 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
             coding = value if coding is None else b""
         elif use == _UPGRADE:
             upgrade = value
+        elif use == _KEEP_ALIVE:
+            idle_s = min(idle_s, _idle_s(value))
         elif use == _TO_EDGE:
             to_edge.append((name.decode(), value.decode("latin-1")))
     options = connection_options(connection) if connection else _NO_OPTIONS
@@ -195,7 +218,16 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
         has_date,
         upgrade,
         names_fields,
+        idle_s,
     )
+
+
+#: Upstreams say the same again and again.
+@lru_cache(maxsize=64)
+def _idle_s(value: bytes) -> float:
+    """Return the seconds of `Keep-Alive: timeout=5, max=100` (RFC 2068, 19.7.1.1), infinite if there are none."""
+    found = _TIMEOUT.search(value)
+    return math.inf if found is None else float(found[1])
 
 
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
@@ -241,5 +273,5 @@ def body_of(response: ResponseHead, method: str, *, is_http10: bool) -> tuple[Bo
     if method == "HEAD" or status == 304:
         return SizedBody(0), sized or (chunked if length == CHUNKED else b"")
     if length == CHUNKED:
-        return ChunkedBody(chunked=not is_http10, keeps_trailers=not response.names_fields), chunked
+        return ChunkedBody(chunked=not is_http10, keeps_trailers=not response.names_fields, is_lenient=True), chunked
     return EndlessBody(chunked=not is_http10), chunked

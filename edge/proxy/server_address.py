@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from edge.proxy.dial import Dialer
 from edge.settings.upstream import UpstreamTls
 from edge.support.client_tls import client_context
 
@@ -18,27 +19,27 @@ Made = TypeVar("Made", bound=asyncio.BaseProtocol)
 class ServerAddress:
     """url: http://HOST:PORT, https://HOST:PORT or unix:///PATH. tls: for https, made by `tls_context`."""
 
-    __slots__ = ("_host", "_path", "_port", "_server_name", "_tls", "host_field", "url")
+    __slots__ = ("_dialer", "_path", "_server_name", "_tls", "host_field", "url")
 
     def __init__(self, url: str, tls_settings: UpstreamTls, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
         self._path: str | None = None
         self._tls: ssl.SSLContext | None = None
         self._server_name: str | None = None
-        self._host = ""
-        self._port = 0
+        self._dialer: Dialer | None = None
         self.host_field = "localhost"
         """The `Host` of a request that no visitor sent."""
         if url.startswith("unix://"):
             self._path = url.removeprefix("unix://")
             return
         parts = urlsplit(url)
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._dialer = Dialer(host, port)
         self.host_field = parts.netloc
         if parts.scheme == "https":
             self._tls = tls or tls_context(tls_settings)
-            self._server_name = tls_settings.server_name or self._host
+            self._server_name = tls_settings.server_name or host
 
     def use_tls(self, tls: ssl.SSLContext) -> None:
         """Open the next connections with this TLS client, if the server has https."""
@@ -48,15 +49,16 @@ class ServerAddress:
     def __repr__(self) -> str:
         return f"<ServerAddress {self.url}>"
 
+    @property
+    def is_name(self) -> bool:
+        """Whether the server's address may change, because a name stands for it."""
+        return self._dialer is not None and self._dialer.is_name
+
     async def connect(self, factory: Callable[[], Made]) -> Made:
         """Open a connection; return its protocol. Raises OSError, which ssl.SSLError is too."""
-        loop = asyncio.get_running_loop()
-        if self._path is not None:
-            _, made = await loop.create_unix_connection(factory, self._path)
-        else:
-            _, made = await loop.create_connection(
-                factory, self._host, self._port, ssl=self._tls, server_hostname=self._server_name
-            )
+        if self._dialer is not None:
+            return await self._dialer.connect(factory, ssl=self._tls, server_hostname=self._server_name)
+        _, made = await asyncio.get_running_loop().create_unix_connection(factory, self._path)
         return made
 
 

@@ -5,24 +5,33 @@ request and a whole response with no byte left over.
 """
 
 import asyncio
+import math
+import os
+import select
+import socket
+import ssl
 from abc import ABCMeta, abstractmethod
+from time import monotonic
 
 from edge.proxy.body import Body, BodyFault
 from edge.proxy.pending import Pending
-from edge.proxy.response import BadResponse, ResponseHead, parse_response
+from edge.proxy.response import BadResponse, ResponseHead, end_of_response_head, parse_response
 
 __all__ = ["Upstream", "UpstreamOwner", "UpstreamUser"]
 
 #: The largest head of a response: nginx 4-8 KiB a buffer, HAProxy 16 KiB, Envoy 60 KiB.
 MAX_HEAD = 65_536
-#: The most interim responses before the final one; more is an attack (Go allows 5, Envoy 1).
-MAX_INTERIM = 8
+#: The most bytes of interim responses before the final one. Their number is not limited (nginx, HAProxy).
+MAX_INTERIM = 65_536
 
 
 class UpstreamUser(Pending):
     """A request that uses a connection to the upstream. `Exchange` implements it."""
 
-    __slots__ = ()
+    __slots__ = ("may_repeat",)
+
+    may_repeat: bool
+    """Whether the request may be sent once more if the connection breaks under it."""
 
     @property
     @abstractmethod
@@ -107,7 +116,20 @@ class UpstreamOwner(metaclass=ABCMeta):
 class Upstream(asyncio.Protocol):
     """It serves one user at a time."""
 
-    __slots__ = ("_body", "_buffer", "_interim", "_owner", "idle_since", "is_closed", "responses", "transport", "user")
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_has_eof",
+        "_interim",
+        "_owner",
+        "born",
+        "idle_since",
+        "is_closed",
+        "kept_s",
+        "responses",
+        "transport",
+        "user",
+    )
 
     transport: asyncio.Transport
 
@@ -119,7 +141,11 @@ class Upstream(asyncio.Protocol):
         self.user: UpstreamUser | None = None
         self.responses = 0
         """How many responses it gave. If it gave some, the upstream may have closed it since."""
-        self.idle_since = 0.0
+        self.born = self.idle_since = monotonic()
+        """Both in monotonic seconds."""
+        self.kept_s = math.inf
+        """How long the upstream keeps the connection when it is idle, as its last response says."""
+        self._has_eof = False
         self.is_closed = False
 
     def __repr__(self) -> str:
@@ -160,26 +186,26 @@ class Upstream(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
         while True:
-            end = data.find(b"\r\n\r\n")
-            if end < 0 or end > MAX_HEAD:
+            end = end_of_response_head(data)
+            if not end or end > MAX_HEAD:
                 if len(data) > MAX_HEAD:
                     raise BadResponse("the head is too large")
                 self._buffer = data
                 return None
-            end += 4
             response = parse_response(data[:end])
             data = data[end:]
             if response.status >= 200:
                 break
-            self._interim += 1
+            self._interim += end
             if response.status == 101:
                 self._buffer = b""
                 user.upgrade(response, data)
                 return None
             if self._interim > MAX_INTERIM:
-                raise BadResponse("too many interim responses")
+                raise BadResponse("the interim responses are too large")
             user.interim(response)
         self._buffer = b""
+        self.kept_s = response.idle_s
         head, body = user.answer(response)
         self._body = body
         if body.is_done:
@@ -194,14 +220,27 @@ class Upstream(asyncio.Protocol):
         self._interim = 0
         self.responses += 1
         self.user = None
-        if user.may_reuse and not rest:
+        if user.may_reuse and not rest and not self.is_closed:
             self._owner.release(self)
         else:
             self.abort()
         user.complete()
 
+    def eof_received(self) -> bool:
+        """The upstream has ended the connection as it should; over TLS this is its close_notify.
+
+        Of a response without a length only this tells the end: a TLS connection that ends without it was cut, perhaps
+        by an attacker (RFC 9112, 9.8).
+        """
+        tls = self.transport.get_extra_info("ssl_object")
+        # asyncio's own event loop calls this in both cases.
+        self._has_eof = tls is None or _has_close_notify(tls)
+        return False
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
+        if exc is not None and self.user is not None:
+            self._read_rest()
         self._owner.lost(self)
         user, self.user = self.user, None
         if user is None:
@@ -210,12 +249,39 @@ class Upstream(asyncio.Protocol):
         if body is None:
             user.unanswered(nothing_came=not self._buffer and not self._interim)
             return
-        last = body.end() if exc is None else None
+        last = body.end() if exc is None and self._has_eof else None
         if last is None:
             user.cut()
         else:
             user.send(last)
             user.complete()
+
+    def _read_rest(self) -> None:
+        """Read what came before the connection broke under a write.
+
+        An upstream that answers early and does not read the rest of the body resets the connection. Its answer, such
+        as a 413, then waits in the socket.
+        """
+        opened = self.transport.get_extra_info("socket")
+        if opened is None or self.transport.get_extra_info("ssl_object") is not None:
+            return
+        try:
+            with socket.socket(fileno=os.dup(opened.fileno())) as connection:
+                connection.setblocking(False)
+                while self.user is not None and (data := connection.recv(65_536)):
+                    self.data_received(data)
+        # Nothing waits, or the socket is closed already.
+        except OSError:
+            return
+
+    def has_news(self) -> bool:
+        """Return whether the idle connection has an end or bytes to read that the event loop has not seen yet."""
+        opened = self.transport.get_extra_info("socket")
+        if opened is None:
+            return True
+        poll = select.poll()
+        poll.register(opened.fileno(), select.POLLIN | select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def pause_writing(self) -> None:
         if self.user is not None:
@@ -235,3 +301,12 @@ class Upstream(asyncio.Protocol):
         """End the connection now. Its user is not told."""
         self.user = None
         self.transport.abort()
+
+
+def _has_close_notify(tls: ssl.SSLObject) -> bool:
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:  # more is expected
+        return False

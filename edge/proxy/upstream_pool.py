@@ -1,12 +1,20 @@
 """The connections of one worker to one server, `max_connections` at most. The most recently used idle one goes first.
 
-A request that finds none waits; the one that has waited longest gets the next. An idle connection is closed after
-`keepalive_seconds`: sooner than the upstream would close it, so that it is not closed under a request.
+A request that finds none waits, `connect_timeout_seconds` at most; the one that has waited longest gets the next.
+
+Which idle connection may be used. The upstream may have closed it while the request is on its way:
+
+    keepalive_seconds                       for any request. Less if the upstream says `Keep-Alive: timeout=`
+    SURELY_OPEN_S, or half of that timeout  for one that cannot be sent twice (POST), which else gets a new connection
+    dns_refresh_seconds since it was made   for any, if a name stands for the server: connections follow the name
 """
 
 import asyncio
+import logging
+import math
 from collections import deque
 from contextlib import suppress
+from time import monotonic
 
 from edge.proxy.server_address import ServerAddress, failure_text
 from edge.proxy.upstream import Upstream, UpstreamOwner, UpstreamUser
@@ -15,8 +23,16 @@ from edge.support.tasks import TaskOwner
 
 __all__ = ["UpstreamPool"]
 
+log = logging.getLogger("edge.upstream")
+
 #: A visitor who has not read for this long loses their connection if others wait for one (Envoy shortens timers too).
 STALLED_S = 2.0
+#: An idle connection is surely open for this long if the upstream does not say how long it keeps it.
+SURELY_OPEN_S = 0.005
+#: An idle connection is closed this much before the upstream closes it.
+KEPT_MARGIN_S = 1.0
+#: For connecting, if the time was spent on waiting for a free connection.
+LEAST_CONNECT_S = 0.05
 
 
 class UpstreamPool(UpstreamOwner):
@@ -27,8 +43,11 @@ class UpstreamPool(UpstreamOwner):
         self._open: set[Upstream] = set()
         self._connecting = 0
         self._tasks = TaskOwner()
-        self._waiting: deque[UpstreamUser] = deque()
-        self._now = 0.0
+        self._waiting: deque[tuple[UpstreamUser, float]] = deque()
+        """Requests that wait for a connection, and since when."""
+        self._fault = ""
+        """Why no connection could be made; '' if the last one was made."""
+        self._most_age_s = settings.dns_refresh_seconds if address.is_name else math.inf
         self.is_closed = False
 
     def __repr__(self) -> str:
@@ -58,39 +77,52 @@ class UpstreamPool(UpstreamOwner):
             if upstream.user is not None:
                 upstream.user.leave_server()
         for _ in range(len(self._waiting)):
-            user = self._waiting.popleft()
-            if not user.leave_server():
-                self._waiting.append(user)
+            waiting = self._waiting.popleft()
+            if not waiting[0].leave_server():
+                self._waiting.append(waiting)
 
     def acquire(self, user: UpstreamUser, *, fresh: bool = False) -> None:
         """Give the user a connection: now if one is idle, else as soon as one is free or made.
 
         `fresh`: not a connection that was used before.
         """
+        now = monotonic()
         while self._idle and not fresh:
-            upstream = self._idle.pop()
-            if not upstream.is_closed and not upstream.transport.is_closing():
-                upstream.user = user
-                user.connected(upstream)
-                return
+            upstream = self._idle[-1]
+            idle_s = now - upstream.idle_since
+            if upstream.is_closed or upstream.transport.is_closing() or idle_s >= self._idle_limit_s(upstream):
+                self._idle.pop().transport.close()
+                continue
+            if not user.may_repeat and (idle_s >= _surely_open_s(upstream) or upstream.has_news()):
+                break
+            self._idle.pop()
+            upstream.user = user
+            user.connected(upstream)
+            return
         if len(self._open) + self._connecting < self._settings.max_connections:
-            self._connect(user)
-        elif fresh and self._idle:
+            self._connect(user, now)
+        elif self._idle:
             self._idle.popleft().abort()
-            self._connect(user)
+            self._connect(user, now)
         else:
-            self._waiting.append(user)
+            self._waiting.append((user, now))
 
     def release(self, upstream: Upstream) -> None:
-        if self.is_closed or not self._settings.keepalive_seconds:
+        now = monotonic()
+        if self.is_closed or now - upstream.born >= self._most_age_s or not self._idle_limit_s(upstream):
             upstream.abort()
             return
-        user = self._next()
-        if user is not None:
+        waiting = self._next()
+        if waiting is not None:
+            user = waiting[0]
+            if not user.may_repeat and upstream.has_news():
+                self._waiting.appendleft(waiting)
+                upstream.abort()
+                return
             upstream.user = user
             user.connected(upstream)
         else:
-            upstream.idle_since = self._now
+            upstream.idle_since = now
             self._idle.append(upstream)
 
     def lost(self, upstream: Upstream) -> None:
@@ -103,19 +135,39 @@ class UpstreamPool(UpstreamOwner):
         self._fill()
 
     def sweep(self, now: float) -> None:
-        """Close connections that were idle for too long. `now` is `ProxyState.now`.
+        """Close connections that are too old or were idle for too long, and let no request wait for too long.
+
+        `now` is `ProxyState.now`, the clock of visitors' deadlines.
 
         While a request waits for a connection, those of visitors who do not read are cut long before their time.
         """
-        self._now = now
+        clock = monotonic()
         if self._waiting:
+            self._end_waits(clock)
             users = [upstream.user for upstream in self._open if upstream.user is not None]
             for user in users:
                 if user.stalled_s(now) > STALLED_S:
                     user.abandon("unread")
                     user.break_client()
-        while self._idle and now - self._idle[0].idle_since >= self._settings.keepalive_seconds:
-            self._idle.popleft().transport.close()
+        for upstream in [each for each in self._idle if self._is_over(each, clock)]:
+            self._idle.remove(upstream)
+            upstream.transport.close()
+
+    def _is_over(self, idle: Upstream, now: float) -> bool:
+        return now - idle.idle_since >= self._idle_limit_s(idle) or now - idle.born >= self._most_age_s
+
+    def _idle_limit_s(self, upstream: Upstream) -> float:
+        """Return how long the connection may be idle: less than the upstream itself allows."""
+        kept_s = upstream.kept_s
+        return min(self._settings.keepalive_seconds, max(kept_s / 2, kept_s - KEPT_MARGIN_S))
+
+    def _end_waits(self, now: float) -> None:
+        """Let go the requests that have waited for a connection as long as making one may take."""
+        most_s = self._settings.connect_timeout_seconds
+        while self._waiting and now - self._waiting[0][1] >= most_s:
+            user, _ = self._waiting.popleft()
+            if not user.is_over:
+                user.unconnected(504, "timeout", "no connection became free in time")
 
     def close(self) -> None:
         """Close the idle connections and keep none from now on. Those in use end with their exchanges."""
@@ -126,28 +178,31 @@ class UpstreamPool(UpstreamOwner):
     async def wait_closed(self) -> None:
         await self._tasks.close()
 
-    def _next(self) -> UpstreamUser | None:
+    def _next(self) -> tuple[UpstreamUser, float] | None:
+        """Return the request that has waited longest, and since when."""
         while self._waiting:
-            user = self._waiting.popleft()
+            user, since = self._waiting.popleft()
             if not user.is_over:
-                return user
+                return user, since
         return None
 
     def _fill(self) -> None:
         if len(self._open) + self._connecting < self._settings.max_connections:
-            user = self._next()
-            if user is not None:
-                self._connect(user)
+            waiting = self._next()
+            if waiting is not None:
+                self._connect(*waiting)
 
-    def _connect(self, user: UpstreamUser) -> None:
+    def _connect(self, user: UpstreamUser, since: float) -> None:
         self._connecting += 1
-        self._tasks.start(self._make(user), "upstream connect")
+        self._tasks.start(self._make(user, since), "upstream connect")
 
-    async def _make(self, user: UpstreamUser) -> None:
+    async def _make(self, user: UpstreamUser, since: float) -> None:
+        """Make a connection for a request that waits since then."""
         upstream: Upstream | None = None
-        failure: tuple[int, str, str] | None = None
+        failure = (502, "connect", "the connection was closed at once")
+        left_s = self._settings.connect_timeout_seconds - (monotonic() - since)
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+            async with asyncio.timeout(max(left_s, LEAST_CONNECT_S)):
                 upstream = await self._address.connect(lambda: Upstream(self))
         except TimeoutError as fault:
             failure = (504, "timeout", failure_text(fault))
@@ -155,17 +210,28 @@ class UpstreamPool(UpstreamOwner):
             failure = (502, "connect", failure_text(fault))
         finally:
             self._connecting -= 1
-        if upstream is None:
-            if failure is not None and not user.is_over:
+        if upstream is None or upstream.is_closed:
+            self._note_fault(failure[2])
+            # Nothing was sent.
+            if not user.is_over:
                 user.unconnected(*failure)
             self._fill()
-        elif upstream.is_closed:
-            user.fail(502, "broken")
-            self._fill()
+            return
+        self._fault = ""
+        self._open.add(upstream)
+        if user.is_over:
+            self.release(upstream)
         else:
-            self._open.add(upstream)
-            if user.is_over:
-                self.release(upstream)
-            else:
-                upstream.user = user
-                user.connected(upstream)
+            upstream.user = user
+            user.connected(upstream)
+
+    def _note_fault(self, reason: str) -> None:
+        """Log why no connection can be made, once for each reason until one can be made again."""
+        if reason != self._fault:
+            self._fault = reason
+            log.warning("cannot connect to %s: %s", self._address.url, reason)
+
+
+def _surely_open_s(upstream: Upstream) -> float:
+    """Return how long an idle connection surely stays open, so that a request may go there that is sent only once."""
+    return SURELY_OPEN_S if upstream.kept_s == math.inf else upstream.kept_s / 2

@@ -205,6 +205,15 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _trusts_the_senders_of_proxy_headers(self) -> Self:
+        for at, listener in enumerate(self.listen):
+            if listener.proxy_protocol and not self.trusted_proxies:
+                raise ValueError(
+                    f"listen[{at}].proxy_protocol needs trusted_proxies: only peers named there may send a header"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _not_its_own_upstream(self) -> Self:
         """Refuse a loop: an intermediary must not forward to itself (RFC 9110, 7.6)."""
         for address in self.upstream.addresses:

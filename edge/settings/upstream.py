@@ -57,6 +57,7 @@ class UpstreamSettings(Section):
     response_timeout_seconds: PositiveSeconds = 60.0
     idle_timeout_seconds: PositiveSeconds = 60.0
     keepalive_seconds: Seconds = 15.0
+    dns_refresh_seconds: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = 10.0
     max_connections: Annotated[int, Field(ge=1, le=65_536)] = 512
     breaker_failures: Annotated[int, Field(ge=1, le=1_000_000)] | None = 20
     breaker_seconds: PositiveSeconds = 2.0

@@ -8,7 +8,7 @@ The response is read up to the end of its head.
 
 import asyncio
 
-from edge.proxy.response import BadResponse, parse_response
+from edge.proxy.response import BadResponse, end_of_response_head, parse_response
 from edge.proxy.server_address import ServerAddress, failure_text
 from edge.settings.upstream import HealthSettings
 from edge.supervisor.server_health import Found, Probe
@@ -66,7 +66,7 @@ async def _ask(connection: _Connection, address: ServerAddress, health: HealthSe
     connection.transport.write(request.encode())
     try:
         while True:
-            response = parse_response(await connection.reader.readuntil(b"\r\n\r\n"))
+            response = parse_response(await _head(connection.reader))
             if response.status >= 200:
                 break
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, BadResponse) as fault:
@@ -77,3 +77,13 @@ async def _ask(connection: _Connection, address: ServerAddress, health: HealthSe
     else:
         is_good = 200 <= response.status < 400
     return Probe(Found.GOOD if is_good else Found.BAD, f"{line.rpartition(' ')[0]} was answered {response.status}")
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    """Return the next head, whose lines may end in LF alone. Raises IncompleteReadError, LimitOverrunError."""
+    head = b""
+    while not end_of_response_head(head):
+        if len(head) > MAX_HEAD:
+            raise asyncio.LimitOverrunError("the head is too large", len(head))
+        head += await reader.readuntil(b"\n")
+    return head

@@ -57,13 +57,14 @@ def test_settings_survive_the_way_to_a_worker() -> None:
         ('{url: "tcp://a:1", proxy_protocl: true}', "did you mean 'proxy_protocol'?"),
         ('{url: "tls://a:1", certificate: c, key: k, more_certificates: [{certificat: d}]}', "'certificate'?"),
         ("5", "must be a mapping"),
+        ('{url: "tcp://a:1", proxy_protocol: true}', "listen[0].proxy_protocol needs trusted_proxies"),
     ],
 )
 def test_a_faulty_listener_is_explained(listen: str, says: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parsed(listen)
     assert says in str(raised.value)
-    assert all(fault.path.startswith("listen[0]") for fault in raised.value.faults)
+    assert all(fault.path.startswith("listen[0]") or not fault.path for fault in raised.value.faults)
 
 
 def written(folder: Path, listen: str) -> Path:
