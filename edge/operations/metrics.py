@@ -233,6 +233,19 @@ class Metrics:
 
     def _gauge_process(self) -> None:
         self.connections = self._gauge("stanchion_connections", "Open connections of visitors.")
+        self.certificate_ends = self._gauge(
+            "stanchion_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a listener expires, in seconds since 1970.",
+            "listener",
+            mode="livemin",
+        )
+        self.greeting_faults = Total(
+            Counter(
+                "stanchion_greeting_faults",
+                "Connections that failed in the TLS handshake or at the PROXY header.",
+                registry=self.registry,
+            )
+        )
         self.accept_pauses = Total(
             Counter(
                 "stanchion_accept_pauses",

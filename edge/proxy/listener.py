@@ -27,7 +27,8 @@ class Listener:
         self.reads_proxy_header = settings.proxy_protocol
         self.greetings = TaskOwner()
         """The connections that have not come to HTTP yet."""
-        self._faults = 0
+        self.faults = 0
+        """How many connections failed before they came to HTTP."""
 
     def __repr__(self) -> str:
         begins = [*(["PROXY"] if self.reads_proxy_header else []), *(["TLS"] if self.tls else []), "HTTP"]
@@ -50,6 +51,6 @@ class Listener:
 
     def note_fault(self, peer: str, fault: Exception) -> None:
         """A connection did not come to HTTP. Anybody can cause this, so only the first of many is a warning."""
-        self._faults += 1
-        level = logging.WARNING if self._faults.bit_count() == 1 else logging.DEBUG
-        log.log(level, "a connection to %s from %s failed (%d so far): %s", self.url, peer, self._faults, fault)
+        self.faults += 1
+        level = logging.WARNING if self.faults.bit_count() == 1 else logging.DEBUG
+        log.log(level, "a connection to %s from %s failed (%d so far): %s", self.url, peer, self.faults, fault)

@@ -63,6 +63,16 @@ class ProxyServer:
         """How often there was no space for more connections."""
         return self._acceptor.pauses
 
+    @property
+    def greeting_faults(self) -> int:
+        """How many connections failed before they came to HTTP."""
+        return sum(listener.faults for listener in self._listeners)
+
+    @property
+    def certificate_ends(self) -> dict[str, float]:
+        """By the URL of the listener: when its first certificate expires, in seconds since 1970."""
+        return {listener.url: listener.tls.ends_at for listener in self._listeners if listener.tls is not None}
+
     def use(self, settings: Settings, decider: Decider) -> None:
         """Serve the next requests by these. Requests under way end as they began."""
         self.state.use(settings, decider)

@@ -38,9 +38,9 @@ class ServerTls:
         return f"<ServerTls {self._where}: {[facts.names for _, facts in self._loaded]}>"
 
     @property
-    def facts(self) -> tuple[CertificateFacts, ...]:
-        """What the certificates say, the one for unknown names first."""
-        return tuple(facts for _, facts in self._loaded)
+    def ends_at(self) -> float:
+        """When the first of the certificates expires, in seconds since 1970."""
+        return min(facts.ends_at for _, facts in self._loaded)
 
     def use(self, pairs: Sequence[CertificateFiles]) -> None:
         """Read these files now. If they cannot be used, log it and keep what was read before."""

@@ -219,6 +219,9 @@ class Node:
     def _report(self, now: float) -> None:
         self._process.metrics.connections.set(self._process.proxy.connection_count)
         self._process.metrics.accept_pauses.follow(self._process.proxy.accept_pauses)
+        self._process.metrics.greeting_faults.follow(self._process.proxy.greeting_faults)
+        for url, ends_at in self._process.proxy.certificate_ends.items():
+            self._process.metrics.certificate_ends.labels(url).set(ends_at)
         self._process.metrics.flush()
         serving = self._serving
         self._process.channel.send(

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import aiohttp
@@ -79,6 +80,9 @@ async def test_certificates_change_and_workers_are_replaced_without_a_failed_req
             await wait_more(load)
         assert set(load.seen) == {"200"}, load.seen
         assert await is_shown(fresh[10])
+        name = f'stanchion_certificate_expiry_timestamp_seconds{{listener="{listen[0]["url"]}"}}'
+        left_s = (await edge.metrics())[name] - time.time()
+        assert 0 < left_s < 4 * 86_400
 
 
 async def ask(connector: aiohttp.BaseConnector, url: str) -> tuple[int, str]:
