@@ -174,7 +174,7 @@ class Client(Connection):
             # The last response was not taken.
             self.transport.abort()
         elif self._stage != IDLE or self._skip or self._state.is_draining or not self._extend_idle():
-            self._end(gently=False)
+            self._end(gently=False, is_idle=True)
         else:
             self._stage = LONG_IDLE
 

@@ -161,8 +161,10 @@ class Connection(Endpoint, asyncio.Protocol):
         self.deadline += state.limits.keepalive_s - state.limits.first_look_s
         return self.deadline > state.now
 
-    def _end(self, *, gently: bool) -> None:
-        """End the connection after what is written. `gently`: read on for a moment, so that no reset overtakes it."""
+    def _end(self, *, gently: bool, is_idle: bool = False) -> None:
+        """End the connection after what is written. `gently`: read on for a moment, so that no reset overtakes it.
+        `is_idle`: nothing was written for a while.
+        """
         state = self._state
         self._is_ending = True
         self._pipelined = b""
@@ -171,9 +173,9 @@ class Connection(Endpoint, asyncio.Protocol):
             self.transport.write_eof()
             self.resume_reading()
             return
-        # TLS has no half-closed connections. Closing reads on by itself, until the visitor has closed too.
-        is_written = gently and not self.transport.get_write_buffer_size()
-        self.deadline = state.now + (LINGER_S if is_written else state.limits.write_s)
+        # TLS has no half-closed connections. Closing reads on by itself, until the visitor has closed too. How much of
+        # the last response is still on its way cannot be seen.
+        self.deadline = state.now + (LINGER_S if is_idle else state.limits.write_s)
         self.transport.close()
 
 

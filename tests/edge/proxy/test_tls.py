@@ -225,6 +225,18 @@ async def test_a_drain_finishes_what_is_under_way_over_tls(edge_in_front_of, sho
         await stopping
 
 
+async def test_a_drain_does_not_wait_for_a_visitor_who_reads_no_more(upstream, edge_in_front_of, shop) -> None:
+    """A client that keeps idle connections in a pool answers the end of TLS when it uses one again."""
+    edge = await edge_in_front_of(upstream, listen=tls_listener(shop))
+    visitor = await edge.connect(client_context(shop), "shop.example")
+    assert (await visitor.get("/")).status == 200
+    visitor.writer.transport.pause_reading()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await edge.stop(25)
+    assert loop.time() - began < 15
+
+
 async def test_a_reset_in_the_handshake_is_forgotten(upstream, edge_in_front_of, shop) -> None:
     edge = await edge_in_front_of(upstream, listen=tls_listener(shop))
     for first in (b"", b"\x16\x03\x01\x02\x00\x01"):
