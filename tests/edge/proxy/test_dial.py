@@ -221,7 +221,7 @@ async def test_a_running_edge_follows_a_name_under_load(tmp_path: Path):
     with answering("127.0.0.5", 0, b"old") as port, answering("127.0.0.6", port, b"new"):
         hosts = own_hosts(tmp_path, "127.0.0.5")
         prefix = ["unshare", "-m", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$0" "$@"']
-        settings = one_room(f"http://moving.test:{port}").replace(
+        settings = one_room(f"http://moving.test:{port}", capacity={"admissions_per_second": 100.0}).replace(
             "upstream:\n", "upstream:\n  dns_refresh_seconds: 1.0\n"
         )
         async with running_edge(settings, tmp_path, prefix=prefix) as edge:
