@@ -5,8 +5,7 @@ A request that finds none waits, `connect_timeout_seconds` at most; the one that
 Which idle connection may be used. The upstream may have closed it while the request is on its way:
 
     keepalive_seconds                       for any request. Less if the upstream says `Keep-Alive: timeout=`
-    half of what is known to be safe        for one that cannot be sent twice (POST), which else gets a new connection.
-                                            Safe is that timeout, or how long idle connections were seen to stay open
+    SURELY_OPEN_S, or half of that timeout  for one that cannot be sent twice (POST), which else gets a new connection
     dns_refresh_seconds since it was made   for any, if a name stands for the server: connections follow the name
 """
 
@@ -27,8 +26,8 @@ log = logging.getLogger("edge.upstream")
 
 #: A visitor who has not read for this long loses their connection if others wait for one (Envoy shortens timers too).
 STALLED_S = 2.0
-#: The longest time for which an idle connection is taken to be open, however long others stayed open.
-MOST_SURE_S = 2.0
+#: An idle connection is taken to be open for this long if the upstream does not say how long it keeps it.
+SURELY_OPEN_S = 0.005
 #: An idle connection is closed this much before the upstream closes it.
 KEPT_MARGIN_S = 1.0
 #: For connecting, if the time was spent on waiting for a free connection.
@@ -47,8 +46,8 @@ class UpstreamPool(UpstreamOwner):
         """Requests that wait for a connection, and since when."""
         self._fault = ""
         """Why no connection could be made; '' if the last one was made."""
-        self._stayed_open_s = 0.0
-        """How long an idle connection was seen to stay open. A connection that the upstream closes sooner lowers it."""
+        self._surely_open_s = SURELY_OPEN_S
+        """For how long an idle connection is open. The upstream lowers it if it closes one sooner."""
         self._most_age_s = settings.dns_refresh_seconds if address.is_name else math.inf
         self.is_closed = False
 
@@ -95,7 +94,7 @@ class UpstreamPool(UpstreamOwner):
             if upstream.is_closed or upstream.transport.is_closing() or idle_s >= self._idle_limit_s(upstream):
                 self._idle.pop().transport.close()
                 continue
-            if not user.may_repeat and (idle_s >= self._surely_open_s(upstream) or upstream.has_news()):
+            if not user.may_repeat and (idle_s >= self._safe_s(upstream) or upstream.has_news()):
                 break
             self._idle.pop()
             upstream.user = user
@@ -134,7 +133,7 @@ class UpstreamPool(UpstreamOwner):
         self._open.discard(upstream)
         if upstream in self._idle:
             self._idle.remove(upstream)
-            self._stayed_open_s = min(self._stayed_open_s, monotonic() - upstream.idle_since)
+            self._surely_open_s = min(self._surely_open_s, (monotonic() - upstream.idle_since) / 2)
         self._fill()
 
     def sweep(self, now: float) -> None:
@@ -152,8 +151,6 @@ class UpstreamPool(UpstreamOwner):
                 if user.stalled_s(now) > STALLED_S:
                     user.abandon("unread")
                     user.break_client()
-        if self._idle and not self._idle[0].has_news():
-            self._stayed_open_s = max(self._stayed_open_s, clock - self._idle[0].idle_since)
         for upstream in [each for each in self._idle if self._is_over(each, clock)]:
             self._idle.remove(upstream)
             upstream.transport.close()
@@ -236,7 +233,6 @@ class UpstreamPool(UpstreamOwner):
             self._fault = reason
             log.warning("cannot connect to %s: %s", self._address.url, reason)
 
-    def _surely_open_s(self, upstream: Upstream) -> float:
+    def _safe_s(self, upstream: Upstream) -> float:
         """Return for how long an idle connection may be used for a request that is sent only once."""
-        kept_s = upstream.kept_s
-        return min((self._stayed_open_s if kept_s == math.inf else kept_s) / 2, MOST_SURE_S)
+        return self._surely_open_s if upstream.kept_s == math.inf else upstream.kept_s / 2

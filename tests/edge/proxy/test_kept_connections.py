@@ -20,7 +20,7 @@ def closing(upstream: Upstream, pause_s: float, fields: str = ""):
     return handler
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.002, 0.01, 0.03])
+@pytest.mark.parametrize("pause_s", [0.0, 0.01, 0.03])
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 async def test_a_request_that_is_sent_once_meets_no_closing_connection(edge_in_front_of, upstream, method, pause_s):
     upstream.handler = closing(upstream, pause_s)
@@ -39,7 +39,9 @@ async def test_a_request_that_is_sent_once_meets_no_closing_connection(edge_in_f
         ("Keep-Alive: timeout=60\r\n", 0.2, True),
         ("keep-alive: max=100, timeout=60\r\n", 0.2, True),
         ('Keep-Alive: timeout="60"\r\n', 0.2, True),
+        ("", 0.05, False),
         ("Keep-Alive: timeout=0\r\n", 0.05, False),
+        ("Keep-Alive: max=5\r\n", 0.05, False),
     ],
 )
 async def test_a_post_uses_a_connection_that_the_upstream_says_it_keeps(
@@ -68,25 +70,6 @@ async def test_an_idle_connection_is_left_before_the_upstream_closes_it(
     assert response.status == 200
     assert "Keep-Alive" not in response
     assert upstream.connections == connections
-
-
-async def test_a_post_uses_a_kept_connection_once_others_were_seen_to_stay_open(edge_in_front_of, upstream):
-    edge = await edge_in_front_of(upstream)
-    visitor = await edge.connect()
-    visitor.send(POST)
-    await visitor.response()
-    # Nothing is known of this upstream yet.
-    visitor.send(POST)
-    await visitor.response()
-    assert upstream.connections == 2
-    async with asyncio.timeout(10):
-        while True:
-            before = upstream.connections
-            visitor.send(POST)
-            await visitor.response()
-            if upstream.connections == before:
-                break
-            await asyncio.sleep(0.1)
 
 
 async def test_a_get_uses_any_kept_connection(edge_in_front_of, upstream):
