@@ -30,18 +30,18 @@ class Leaderboard:
         self._engine = engine
         self._catalogue = catalogue
         self._clock = clock
-        self._board = BestSellers()
+        self._counts = BestSellers()
 
     async def step(self) -> None:
         """Count the events that have come since the last step, and let the time pass. Raises `StoreError`."""
         durable = getattr(self._engine, "forwarded", None)
         last_seq = await durable() if durable else None
-        while events := await self._engine.events("", self._board.seq, AT_ONCE):
+        while events := await self._engine.events("", self._counts.seq, AT_ONCE):
             counted = events if last_seq is None else [event for event in events if event.seq <= last_seq]
-            self._board.take(counted)
+            self._counts.take(counted)
             if len(counted) < AT_ONCE:
                 break
-        self._board.advance(self._clock() // HOUR_MS)
+        self._counts.advance(self._clock() // HOUR_MS)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/best-sellers", self.show_page)
@@ -67,5 +67,5 @@ class Leaderboard:
         return responses.document(rows)
 
     async def _top(self, limit: int) -> list[tuple[Sale, int]]:
-        found = [(await self._catalogue.find(name), units) for name, units in self._board.top(limit)]
+        found = [(await self._catalogue.find(name), units) for name, units in self._counts.top(limit)]
         return [(sale, units) for sale, units in found if sale is not None]

@@ -46,41 +46,41 @@ STEPS = st.lists(
 @given(STEPS)
 def test_the_window_equals_a_recount(steps: list[tuple[str, str, str, int]]) -> None:
     """Late events, clock jumps both ways, replays from any event and rebuilds give the numbers of the recount."""
-    board, trail, now = BestSellers(), list[Event](), 0
+    best, trail, now = BestSellers(), list[Event](), 0
     for kind, sale, what, number in steps:
         if kind == "event":
             trail.append(event(len(trail) + 1, sale, what, START + number))
-            board.take(trail[-1:])
+            best.take(trail[-1:])
             now = max(now, START + number)
         elif kind == "clock":
-            board.advance(START + number)
+            best.advance(START + number)
             now = max(now, START + number)
         elif kind == "replay":
-            board.take(trail[-number:] if number else trail)
+            best.take(trail[-number:] if number else trail)
         else:
-            board = BestSellers()
-            board.take(trail)
-            board.advance(now)
-        assert dict(board.top(10)) == recount(trail, now)
-        assert board.units("none") == 0
-    assert [units for _, units in board.top(10)] == sorted((u for _, u in board.top(10)), reverse=True)
+            best = BestSellers()
+            best.take(trail)
+            best.advance(now)
+        assert dict(best.top(10)) == recount(trail, now)
+        assert best.units("none") == 0
+    assert [units for _, units in best.top(10)] == sorted((u for _, u in best.top(10)), reverse=True)
 
 
 def test_a_window_ends_after_seven_days() -> None:
     """A unit counts for 168 hours, and then no more, even if nothing else is sold."""
-    board = BestSellers()
-    board.take([event(1, "a", "sold", START)])
-    board.advance(START + HOURS - 1)
-    assert board.top(1) == [("a", 1)]
-    board.advance(START + HOURS)
-    assert board.top(1) == []
+    best = BestSellers()
+    best.take([event(1, "a", "sold", START)])
+    best.advance(START + HOURS - 1)
+    assert best.top(1) == [("a", 1)]
+    best.advance(START + HOURS)
+    assert best.top(1) == []
 
 
 def test_the_order_is_by_units_then_by_name() -> None:
-    board = BestSellers()
+    best = BestSellers()
     sales = ["b", "a", "c", "c"]
-    board.take([event(seq, sale, "sold", START) for seq, sale in enumerate(sales, 1)])
-    assert board.top(2) == [("c", 2), ("a", 1)]
+    best.take([event(seq, sale, "sold", START) for seq, sale in enumerate(sales, 1)])
+    assert best.top(2) == [("c", 2), ("a", 1)]
 
 
 async def test_the_leaderboard_counts_paid_orders(serve: Serve, tmp_path: Path) -> None:
