@@ -22,12 +22,7 @@ from tests.checkout.selling import audit_rules, sell
 from tests.checkout.servers import NO_SYNC, postgres_server
 from tests.checkout.store_lies import Plan, report, run
 
-SHORT: list[tuple[str, str, int]] = [
-    ("redis", "aof-cut-25", 1),
-    ("redis", "failover", 3),
-    ("postgres", "orders-older", 1),
-    ("sqlite", "file-replaced", 1),
-]
+SHORT: list[tuple[str, str, int]] = [("redis", "aof-cut-25", 1)]
 
 
 @pytest.mark.serial
