@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python
 # Processes that run tests side by side. Three on two cores, because many tests wait for a timer.
 JOBS ?= 3
 
-.PHONY: help run test compiled test-compiled check fuzz fairness reliability bench million soak soak-shop bench-shop format clean
+.PHONY: help packages deploy-tools deploy-test run test compiled test-compiled check fuzz fairness reliability bench million soak soak-shop bench-shop format clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
@@ -19,7 +19,7 @@ run: $(VENV)/.run-ready ## start a demo on http://127.0.0.1:8080: a shop, the wa
 	@exec $(BIN)/stanchion demo $(ARGS)
 
 # Tests run in JOBS processes; those marked `serial` run alone (tests/conftest.py).
-test: check ## run every check and test (some 10 minutes; as root it first installs Debian packages by apt)
+test: check deploy-tools ## run every check and test (some 10 minutes; as root it first installs Debian packages by apt)
 	@tests/system-packages.sh
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
@@ -40,6 +40,16 @@ test-compiled: compiled ## run the tests of the compiled packages on the compile
 	@cp -r tests docs setup.cfg build/compiled/
 	@cd build/compiled && PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) --dist worksteal \
 	  tests/controller tests/waiting_room tests/edge $(ARGS)
+
+packages: $(VENV)/.test-ready ## build the compiled and the pure wheel, the sdist and an SBOM into dist/ (3 minutes)
+	@$(BIN)/python -m deploy.packages $(ARGS)
+
+deploy-tools: $(VENV)/.test-ready ## install the tools that validate deploy/; one that cannot be had is named
+	@tests/system-packages.sh tests/deploy/packages.txt || true
+	@$(BIN)/python -m tests.deploy.tools
+
+deploy-test: deploy-tools ## build the packages and the image, install and start them (10 minutes; as root, with apt)
+	@$(BIN)/python -m pytest -n 0 -m deploy --override-ini addopts="-ra --strict-markers --strict-config" tests/deploy $(ARGS)
 
 check: $(VENV)/.test-ready ## check format, lint, types, import rules and known vulnerabilities of dependencies
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
@@ -89,10 +99,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.run-ready: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing Stanchion into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@STANCHION_COMPILE=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.test-ready: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing Stanchion and the test tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@STANCHION_COMPILE=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@ $(VENV)/.run-ready

@@ -1,14 +1,20 @@
 """Compile the modules on a request's path with mypyc, from the same sources. Everything else is in setup.cfg.
 
-    STANCHION_COMPILE=1 pip install .
+    pip install .        compiled if a C compiler and Python's headers are there and compiling works, else pure Python
 
-The compiled form takes half the time for the same work and rejects values of wrong types. The build needs a C
-compiler and Python's headers. If it fails, the installation prints a warning and continues with the pure Python form.
-Without the variable nothing is compiled. The sources are installed beside the compiled modules.
+    STANCHION_COMPILE=1  compiled, or the installation fails
+    STANCHION_COMPILE=0  pure Python: nothing is compiled, and the wheel fits every platform
+
+The compiled form takes half the time for the same work and rejects values of wrong types. `stanchion version` says
+which form was installed. The sources are installed beside the compiled modules. An editable installation is always
+pure, because an edited source must not meet an older compiled module.
 """
 
 import os
+import shlex
+import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, errors, setup
@@ -32,7 +38,7 @@ PURE = frozenset(
         *("edge/proxy/dial.py", "edge/proxy/listener.py", "edge/proxy/server_tls.py", "edge/support/certificates.py"),
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
         *("edge/shield/shared_lists.py", "edge/support/event_loop.py", "edge/support/shared_counters.py"),
-        "edge/support/tasks.py",
+        *("edge/support/build.py", "edge/support/sizes.py", "edge/support/tasks.py"),
     )
 )
 MODULES = sorted(
@@ -43,6 +49,22 @@ MODULES = sorted(
 )
 
 
+#: STANCHION_COMPILE: "1", "0", or "" for what is possible.
+CHOICE = os.environ.get("STANCHION_COMPILE", "")
+#: The commands of a build that need compiled modules. `egg_info`, `sdist` and `editable_wheel` do not.
+BUILDING = {"bdist_wheel", "build", "build_ext", "install"}
+
+
+def can_compile() -> bool:
+    """Return whether a C compiler and Python's headers are there."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
+def wants_compiled() -> bool:
+    return CHOICE == "1" or (CHOICE == "" and can_compile())
+
+
 class CompileOrWarn(build_ext):
     """Compile all modules or none, because they call each other's C functions."""
 
@@ -50,6 +72,8 @@ class CompileOrWarn(build_ext):
         try:
             super().run()
         except (errors.BaseError, errors.CCompilerError, OSError) as fault:
+            if CHOICE == "1":
+                raise
             print(f"warning: Stanchion is installed as pure Python, because compiling failed: {fault}")
             for built in Path(self.build_lib).rglob("*.so"):
                 built.unlink()
@@ -57,7 +81,7 @@ class CompileOrWarn(build_ext):
 
 
 def extensions() -> list[Extension]:
-    if os.environ.get("STANCHION_COMPILE", "") in ("", "0"):
+    if not wants_compiled() or BUILDING.isdisjoint(sys.argv):
         return []
     try:
         from mypyc.build import mypycify
@@ -69,6 +93,8 @@ def extensions() -> list[Extension]:
             ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports", *MODULES], opt_level="3"
         )
     except SystemExit:
+        if CHOICE == "1":
+            raise
         print("warning: Stanchion is installed as pure Python, because mypyc rejects its sources", file=sys.stderr)
         return []
 
@@ -76,5 +102,5 @@ def extensions() -> list[Extension]:
 setup(
     ext_modules=extensions(),
     cmdclass={"build_ext": CompileOrWarn},
-    setup_requires=["mypy>=1.13"] if os.environ.get("STANCHION_COMPILE", "") not in ("", "0") else [],
+    setup_requires=["mypy>=1.13"] if wants_compiled() else [],
 )

@@ -32,7 +32,7 @@
   const WELL_KNOWN = 2; // after this many answers a far better place is shown only if the next answer confirms it
   const WAIT_GAIN = 0.4; // the part of an answer's difference from the expected wait that is followed
   const ANNOUNCE_EVERY_MS = 60000;
-  const LEAST_WAIT_S = 45; // as in texts.py
+  const LEAST_WAIT_S = 45; // as in texts.py: a shorter wait has one of the short wordings
   const SOLUTIONS_TRIED = 3; // after this many the page explains cookies instead
   const PAUSED_VIEWS = { upstream: "shop_down", nodes: "waiting" }; // as in page.py
   const STATES = ["joining", "waiting", "admitted", "early", "sold_out", "closed"];
@@ -58,9 +58,16 @@
     return steps.findIndex((s, i) => i + 1 === steps.length || seconds < (s + steps[i + 1]) / 2);
   };
 
-  const waitText = (step) => {
+  const shorts = texts.waits.short;
+  const shortStep = (seconds) => {
+    const index = shorts.findIndex(([below]) => seconds < below);
+    return index < 0 ? shorts.length - 1 : index;
+  };
+
+  /** Returns the wording of a step. short: the index of the short wording, for a step below the first. */
+  const waitText = (step, short) => {
     if (step === null) return texts.waits.unknown;
-    if (step < 0) return texts.waits.least;
+    if (step < 0) return shorts[short][1];
     if (step === steps.length) return texts.waits.most;
     return fill(texts.waits.about, { wait: texts.waits.steps[step][1] });
   };
@@ -110,7 +117,7 @@
 
   const freshShown = (firstSeen) => ({
     firstSeen, line: null, place: null, placeWorse: 0, waitS: null, waitAt: 0, step: null, stepWorse: 0, slower: false,
-    progress: 0,
+    short: null, shortWorse: 0, progress: 0,
   });
   const serverNow = () => Date.now() + serverAheadMs;
 
@@ -182,6 +189,18 @@
     return shown.step;
   };
 
+  /** Returns the short wording to show. Like the step it grows only if several answers agree, but without a notice. */
+  const steadyShort = () => {
+    const short = shown.step === null || shown.step >= 0 ? null : shortStep(shown.waitS);
+    const isWorse = short !== null && shown.short !== null && short > shown.short;
+    shown.shortWorse = isWorse ? shown.shortWorse + 1 : 0;
+    if (!isWorse || shown.shortWorse >= AGREEING_ANSWERS) {
+      shown.short = short;
+      shown.shortWorse = 0;
+    }
+    return shown.short;
+  };
+
   const steadyProgress = (status) => {
     if (!status.first_seen || shown.waitS === null) return null;
     const waited = Math.max(0, (serverNow() - Date.parse(status.first_seen)) / 1000);
@@ -235,7 +254,7 @@
     const step = steadyStep(eta ? eta.p50 : null);
     const within = eta && step !== null ? withinText(Math.max(eta.p90, shown.waitS), step) : "";
     const progress = steadyProgress(status);
-    put("wait", waitText(step));
+    put("wait", waitText(step, steadyShort()));
     put("within", within);
     if (progress !== null) by("progress").value = progress;
     if (status.stock !== null) put("stock", status.stock > 0 ? number(status.stock) : texts.labels.stock_none);
@@ -250,7 +269,8 @@
 
   const showStatus = (status) => {
     if (status.moved_back_seconds) {
-      movedBack = fill(texts.notices.moved, { wait: waitText(nearestStep(status.moved_back_seconds)) });
+      const seconds = status.moved_back_seconds;
+      movedBack = fill(texts.notices.moved, { wait: waitText(nearestStep(seconds), shortStep(seconds)) });
       say(announced.view, movedBack);
     }
     const view = viewOf(status);

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Install the Debian packages that the tests need (tests/packages.txt). As root: by apt. Otherwise: print what is missing.
+# Install the Debian packages that tests need: system-packages.sh [FILE], by default packages.txt beside this script.
+# As root: by apt. Otherwise: print what is missing.
 set -eu
-cd "$(dirname "$0")"
+list=$(realpath "${1:-$(dirname "$0")/packages.txt}")
 missing=()
 while read -r package; do
   [ -z "$package" ] && continue
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done < packages.txt
+done < "$list"
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing Debian packages for the tests: ${missing[*]} ..."

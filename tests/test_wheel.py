@@ -80,7 +80,7 @@ def test_the_installed_pages_and_settings_are_found(site: Path):
 
 def test_the_installed_command_works(site: Path):
     """`stanchion check` accepts the wheel's reference settings; the entry point names the command."""
-    checked = run_elsewhere(site, "-m", "edge.cli", "check", str(site / "configs" / "reference.yaml"))
-    assert (checked.returncode, checked.stderr) == (0, "")
+    checked = run_elsewhere(site, "-m", "edge.cli", "check", "--offline", str(site / "configs" / "reference.yaml"))
+    assert (checked.returncode, "no faults" in checked.stdout) == (0, True)
     [info] = site.glob("*.dist-info")
     assert "stanchion = edge.cli.main:main" in (info / "entry_points.txt").read_text("utf-8")

@@ -1,7 +1,8 @@
 """The static files of the pages, in the form in which they are served.
 
-Rule: the name of a file contains a digest of its content, so a browser may keep the file. Files are compressed once, at
-the start.
+Rule: the name of a file contains a digest of its content, so a browser may keep the file. A name with the digest of
+another version gives the present file, which nobody may keep: so pages work while versions are mixed. Files are
+compressed once, at the start.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,11 +23,19 @@ ASSET_HEADERS: Mapping[str, str] = {
 }
 """Fixed headers of a static file. The name changes with the content, so caches may keep a file for a year."""
 
+OTHER_VERSION_HEADERS: Mapping[str, str] = {**ASSET_HEADERS, "Cache-Control": "no-store"}
+"""Fixed headers of a file that is served under another version's name."""
+
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+
+
+DIGITS = 8
+"""Hexadecimal digits of the digest in a served name. Other versions must use as many."""
+HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Assets:
         for name, body in sources.items():
             stem, _, ending = name.rpartition(".")
             digest = sha256(body).hexdigest()
-            served = f"{stem}.{digest[:8]}.{ending}"
+            served = f"{stem}.{digest[:DIGITS]}.{ending}"
             asset = Asset(
                 STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', compress(body, mtime=0)
             )
@@ -67,6 +76,19 @@ class Assets:
     def get(self, name: str) -> Asset | None:
         """Return the file with this served name (the last part of its URL), or None if there is none."""
         return self._served.get(name)
+
+    def find(self, name: str) -> tuple[Asset | None, bool]:
+        """Return the file with this served name, and True. If another version gave the name, return the present file
+        with the same source name, and False. The file is None if there is none of either kind."""
+        exact = self._served.get(name)
+        if exact is not None:
+            return exact, True
+        rest, _, ending = name.rpartition(".")
+        stem, _, digest = rest.rpartition(".")
+        url = self._urls.get(f"{stem}.{ending}")
+        if url is None or len(digest) != DIGITS or not set(digest) <= HEX:
+            return None, False
+        return self._served[url.removeprefix(STATIC_PATH)], False
 
     def url(self, name: str) -> str:
         """Return the path under which the source file `name` is served. Raises `KeyError` if there is none."""

@@ -16,6 +16,8 @@ __all__ = ["ErrorPage"]
 FIRST_S = 5
 #: The time until the page is loaded again if scripts are on but ours did not load. The script cancels it.
 RESCUE_S = 60
+#: Status codes after which the same request may succeed. After others the button would repeat the error.
+RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 
 class ErrorPage:
@@ -34,15 +36,22 @@ class ErrorPage:
         title: str | None = None,
         explanation: str | None = None,
         retry_after_s: float | None = None,
+        detail: str | None = None,
     ) -> bytes:
-        """Return the page of a status code. Title and explanation come from the language file unless given."""
+        """Return the page of a status code. Title and explanation come from the language file unless given.
+
+        detail: what exactly was wrong, in technical words for the support desk; it stands beside the code.
+        """
         texts = self._texts
+        can_retry = retry_after_s is not None or status_code in RETRYABLE
         return self._join(
             status_code,
             title or texts.error(status_code, "title"),
             explanation or texts.error(status_code, "explanation"),
             texts.retry(retry_after_s),
-            is_retry_shown=retry_after_s is not None or status_code >= 500,
+            is_retry_shown=can_retry,
+            has_link=can_retry,
+            detail=detail,
         )
 
     def render_trying(self, status_code: int, retry_after_s: int | None = None) -> bytes:
@@ -91,7 +100,9 @@ class ErrorPage:
         refresh: bytes = b"",
         script: bytes = b"",
         data: bytes = b"",
+        detail: str | None = None,
     ) -> bytes:
+        code = self._texts.get("errors", "code", code=str(status_code))
         return self._template.join(
             {
                 "title": html(title),
@@ -99,7 +110,7 @@ class ErrorPage:
                 "no_retry": hidden_unless(is_retry_shown),
                 "retry": html(retry),
                 "no_again": hidden_unless(has_link),
-                "code": html(self._texts.get("errors", "code", code=str(status_code))),
+                "code": html(f"{code}: {detail}" if detail else code),
                 "refresh": refresh,
                 "script": script,
                 "data": data,

@@ -146,6 +146,7 @@ class WaitingPage:
         shared = (
             view,
             self._texts.steps(status.eta_p50_s, status.eta_p90_s),
+            self._texts.short_step(status.eta_p50_s),
             status.retry_after_s,
             None if now is None or view == "cookies" else int(now) // 60,
             int(status.first_seen) // 60 if status.first_seen is not None and is_dated else None,

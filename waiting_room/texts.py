@@ -4,9 +4,12 @@ The server writes the page with these texts, and the script gets the same object
 file. Waits are worded in steps: an estimate to the second would claim a precision that it does not have, and a finished
 phrase ("2 minutes") needs no plural rules in any language:
 
-    seconds  0 ......45.....90......150 ...          19,440 ...
-    wording  less than  about 1  about 2  ...  about  more than
-             a minute   minute   minutes       6 hours  6 hours
+    seconds  0 ... 8 ... 22 ... 45 ...... 90 ..... 150 ...          19,440 ...
+    wording  a few   about    about   about 1  about 2  ...  about  more than
+             seconds 15 s     half a  minute   minutes       6 hours  6 hours
+                              minute
+
+Waits below the first step, a minute, have finer wordings: the "short" ones.
 """
 
 import json
@@ -24,7 +27,7 @@ SCRIPT_PARTS = ("thousands", "views", "labels", "waits", "notices", "announcemen
 """The parts of the file that the page contains for the script."""
 
 LEAST_WAIT_S = 45.0
-"""A shorter wait is "less than a minute"."""
+"""A shorter wait is below the first step. The language files divide it further ("short")."""
 
 FEW_SECONDS_S = 20.0
 
@@ -89,14 +92,21 @@ class Texts:
         """Return the step of a wait: the nearest one, -1 below the first, `len(steps)` clearly above the last."""
         return None if seconds is None else nearest_step(self.steps_s, self.middles_s, seconds)
 
+    def short_step(self, seconds: float | None) -> int | None:
+        """Return the index of the short wording of a wait below the first step, else None."""
+        if seconds is None or seconds >= LEAST_WAIT_S:
+            return None
+        bounds_s = [below_s for below_s, _ in self.data["waits"]["short"]]
+        return min(bisect_right(bounds_s, seconds), len(bounds_s) - 1)
+
     def wait(self, seconds: float | None) -> str:
         """Return the wording of a wait, as in "about 2 minutes"."""
         waits = self.data["waits"]
         step = self.wait_step(seconds)
         if step is None:
             return str(waits["unknown"])
-        if step < 0:
-            return str(waits["least"])
+        if seconds is not None and step < 0:
+            return str(waits["short"][self.short_step(seconds)][1])
         if step == len(waits["steps"]):
             return str(waits["most"])
         return fill(waits["about"], {"wait": waits["steps"][step][1]})

@@ -1,6 +1,5 @@
 """Inspect a running edge and a visitor's cookie: `stanchion status`, `stanchion lists`, `stanchion ticket inspect`."""
 
-import asyncio
 import json
 import os
 import time
@@ -8,20 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
-import aiohttp
-
+from edge.cli.admin_client import AdminClient
 from edge.messages.head import RequestHead
 from edge.rooms.binding import Binding
-from edge.settings.loading import load_settings, read_keys
+from edge.settings.loading import load_settings, parse_keys, read_keys
 from edge.settings.model import Settings
 from edge.settings.room import SessionSettings
-from edge.support.errors import UpstreamError
 from waiting_room.status import timestamp
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Ticket
 
-__all__ = ["AdminError", "inspect_ticket", "lists", "show_status"]
+__all__ = ["inspect_ticket", "lists", "show_status"]
 
-TIMEOUT_S = 5.0
+#: The environment variable that holds the keys if no settings are named. The documents use it everywhere.
+KEYS_VARIABLE = "STANCHION_KEYS"
 #: The first field of each kind of cookie, and the names of the fields behind it.
 FIELDS = {
     "t1": ("room", "id", "first seen (ms)", "last signed (s)", "signature"),
@@ -31,56 +29,28 @@ FIELDS = {
 COLUMNS = ("room", "waiting", "admitted/s", "capacity/s", "lag", "bucket", "ETA last", "overtaken", "stock")
 
 
-class AdminError(UpstreamError):
-    """The admin listener did not answer, or it refused what it was asked."""
-
-
-def show_status(admin: str, token: str | None = None, *, as_json: bool) -> str:
-    """Return the status of every room. admin: URL of the admin listener. Raises AdminError."""
-    status = asyncio.run(_fetch_status(admin, token))
+def show_status(client: AdminClient, *, as_json: bool) -> str:
+    """Return the status of every room. Raises AdminError."""
+    reply = client.ask("GET", "/status")
+    status = reply.json()
+    if reply.status != 200 or not isinstance(status, dict) or not {"nodes", "rooms"} <= status.keys():
+        raise client.not_an_edge("/status", reply)
     return json.dumps(status, indent=2) if as_json else _table(status)
 
 
-def lists(admin: str, token: str | None = None, change: dict[str, Any] | None = None, *, as_json: bool) -> str:
+def lists(client: AdminClient, change: dict[str, Any] | None = None, *, as_json: bool) -> str:
     """Make a change if there is one, then return the networks on the lists. Raises AdminError."""
-    entries = asyncio.run(_change_lists(admin, token, change))
+    if change is not None:
+        client.post("/lists", change)
+    reply = client.ask("GET", "/lists")
+    answer = reply.json()
+    if reply.status != 200 or not isinstance(answer, dict) or "entries" not in answer:
+        raise client.refused("/lists", reply)
+    entries: list[dict[str, Any]] = answer["entries"]
     if as_json:
         return json.dumps(entries, indent=2)
     rows = [f"{each['list']:5}  {each['network']:<40}  {each['seconds_left']:8.0f} s left" for each in entries]
     return "\n".join(rows) or "no network is on a list, except by the settings"
-
-
-async def _fetch_status(admin: str, token: str | None) -> dict[str, Any]:
-    async with _session(token) as session:
-        status: dict[str, Any] = await _call(session, "GET", f"{admin}/status")
-    return status
-
-
-async def _change_lists(admin: str, token: str | None, change: dict[str, Any] | None) -> list[dict[str, Any]]:
-    async with _session(token) as session:
-        if change is not None:
-            await _call(session, "POST", f"{admin}/lists", change)
-        entries: list[dict[str, Any]] = (await _call(session, "GET", f"{admin}/lists"))["entries"]
-    return entries
-
-
-async def _call(session: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> Any:
-    """Return the answer's JSON. Raises AdminError if there is none."""
-    try:
-        async with session.request(method, url, json=body) as answer:
-            if answer.status != 200:
-                raise AdminError(f"{url}: {(await answer.text()).strip()}", status=answer.status)
-            return await answer.json()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise AdminError(
-            f"{url}: no edge answers ({str(error) or type(error).__name__}). Is the edge running, and does --admin name"
-            " its admin listener?"
-        ) from None
-
-
-def _session(token: str | None) -> aiohttp.ClientSession:
-    headers = {"Authorization": f"Bearer {token.strip()}"} if token else {}
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), headers=headers)
 
 
 def _table(status: dict[str, Any]) -> str:
@@ -131,23 +101,26 @@ def _stock(room: dict[str, Any]) -> str:
 def inspect_ticket(
     cookie: str, file: Path | None, user_agent: str | None = None, address: str | None = None
 ) -> tuple[str, bool]:
-    """Return what a cookie says and whether its signature is valid. file: the settings whose keys verify it.
+    """Return what a cookie says and whether its signature is valid.
 
+    file: the settings whose keys verify it; without it the keys are those in the environment variable STANCHION_KEYS.
     user_agent, address: of the visitor who shows it. For a pass the text says whether it was given to them.
     """
     value = cookie.rpartition("=")[2].strip().strip(";")
     fields = value.split(".")
     if len(fields) < 3 or fields[0] not in FIELDS:
         return "not a ticket, a pass or a join token: the value must start with t1., p1. or j1.", False
-    if file is None:
+    if file is None and KEYS_VARIABLE not in os.environ:
         lines = [f"{name}: {field}" for name, field in zip(("kind", *FIELDS[fields[0]]), fields, strict=False)]
-        return "\n".join([*lines, "signature not verified: name the settings with its keys (--config FILE)"]), False
-    settings = load_settings(file)
-    keys = Keyring(read_keys(settings, os.environ))
+        way = f"name the settings with its keys (--config FILE), or set {KEYS_VARIABLE}"
+        return "\n".join([*lines, f"signature not verified: {way}"]), False
+    settings = None if file is None else load_settings(file)
+    keys = Keyring(_keys(settings))
     opened = keys.read(value, fields[1])
     match opened:
         case Rejected():
-            return f"rejected: {opened.reason}", False
+            source = f"the keys in {KEYS_VARIABLE}" if file is None else f"the keys of {file}"
+            return f"rejected by {source}: {opened.reason}", False
         case Ticket():
             kind, moments = "ticket", {"first seen": opened.first_seen, "last signed": opened.seen}
         case Pass():
@@ -166,10 +139,11 @@ def inspect_ticket(
 
 
 def _compare_binding(
-    visitor_pass: Pass, settings: Settings, keys: Keyring, user_agent: str | None, address: str | None
+    visitor_pass: Pass, settings: Settings | None, keys: Keyring, user_agent: str | None, address: str | None
 ) -> Iterator[str]:
     """Yield a line for the browser and for the network, if given: does it match the one that the pass was given to?"""
-    session = next((room.session for room in settings.rooms if room.name == visitor_pass.room), SessionSettings())
+    rooms = () if settings is None else settings.rooms
+    session = next((room.session for room in rooms if room.name == visitor_pass.room), SessionSettings())
     head = RequestHead("GET", "/", "", "http", address or "", user_agent=user_agent or "")
     differing = Binding(keys, session).differing(visitor_pass, head)
     for what, shown in (("browser", user_agent), ("network", address)):
@@ -178,8 +152,15 @@ def _compare_binding(
         result = "differs" if what in differing else "matches"
         if not visitor_pass.binding_digest:
             result = "not recorded in the pass"
-        yield f"{what}: {result} ({'bound' if what in session.bind else 'not bound'})"
+        bound = "bound" if what in session.bind else "not bound"
+        yield f"{what}: {result} ({bound}{'' if rooms else ' by default'})"
 
 
 def _relative(seconds: float) -> str:
     return f"in {seconds:.0f} s" if seconds > 0 else f"{-seconds:.0f} s ago"
+
+
+def _keys(settings: Settings | None) -> tuple[bytes, ...]:
+    if settings is not None:
+        return read_keys(settings, os.environ)
+    return parse_keys(os.environ[KEYS_VARIABLE], KEYS_VARIABLE)

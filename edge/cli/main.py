@@ -1,36 +1,31 @@
 """The command line. Exit codes: 0 success, 1 the command failed, 2 wrong usage or settings.
 
+Commands that ask a running edge: also 3 nothing answers at its address, 4 something else answers there
+(`edge/cli/admin_client.py`).
+
 A command imports what it needs when it runs, so that `stanchion --help` starts no more than it must.
 """
 
 import argparse
-import asyncio
 import base64
-import json
-import logging
-import os
 import secrets
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge.cli.admin_errors import AdminError, add_admin_options
 from edge.cli.simulate.arguments import add_arguments as add_simulation_arguments
-from edge.operations.logs import configure_logging, facts
-from edge.settings.loading import load_settings, read_keys
-from edge.settings.model import Settings
-from edge.supervisor.admin_tokens import AdminTokens
-from edge.supervisor.state_folder import StateFolder
+from edge.support.build import FORM, VERSION
 from edge.support.errors import ConfigurationError, EdgeError
 
 __all__ = ["main"]
 
 SUCCESS, FAILED, BAD_USAGE = 0, 1, 2
 
-log = logging.getLogger("edge")
+VERSION_LINE = f"stanchion {VERSION} ({FORM})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return BAD_USAGE
+    except AdminError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     except EdgeError as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -53,8 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stanchion",
         description="A fair waiting room for flash sales: a reverse proxy whose visitors carry their place in line.",
-        epilog="Exit codes: 0 success, 1 the command failed, 2 wrong usage or settings.",
+        epilog="Exit codes: 0 success, 1 the command failed, 2 wrong usage, settings or address. Commands that ask a"
+        " running edge: 3 nothing answers at its address, 4 something else answers there.",
     )
+    parser.add_argument("--version", action="version", version=VERSION_LINE)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_starting(commands)
     _add_asking(commands)
@@ -74,8 +74,14 @@ def _add_starting(commands: Any) -> None:
     run.add_argument("file", type=Path, metavar="FILE", help="settings (YAML); see configs/reference.yaml")
 
     check = _add(commands, "check", _check, "Report every fault of a settings file. Nothing is started.")
+    check.description = (
+        "Report every fault of a settings file. Warn about secrets that are not set here, key files that others can "
+        "read, servers that do not answer, and rooms that cover a whole site. Nothing is started."
+    )
     check.add_argument("file", type=Path, metavar="FILE", help="settings (YAML)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument("--offline", action="store_true", help="do not ask the upstream and Redis whether they answer")
+    check.add_argument("--strict", action="store_true", help="exit with 2 if there are warnings")
 
     demo = _add(commands, "demo", _demo, "Run a shop, the edge in front of it, and a crowd on this machine.")
     demo.add_argument("--port", type=_port, default=8080, help="port of the edge; 0 takes a free one (default: 8080)")
@@ -92,7 +98,18 @@ def _add_starting(commands: Any) -> None:
 
 def _add_asking(commands: Any) -> None:
     status = _add(commands, "status", _status, "Show the state of every room of a running edge.")
-    _ask_admin(status)
+    add_admin_options(status)
+    _add_json(status)
+
+    reload = _add(commands, "reload", _reload, "Let a running edge read its settings again, and say what it accepted.")
+    add_admin_options(reload)
+    reload.add_argument(
+        "--pid-file", type=Path, default=None, metavar="FILE", help="send HUP to the edge with this pid file instead"
+    )
+
+    health = _add(commands, "healthcheck", _healthcheck, "Exit with 0 if a running edge is ready for visitors.")
+    add_admin_options(health)
+    health.add_argument("--live", action="store_true", help="ask whether it runs, not whether it is ready")
 
     lists = _add(commands, "lists", _lists, "Deny or allow networks for a time, on all machines of a running edge.")
     lists.description = (
@@ -105,7 +122,8 @@ def _add_asking(commands: Any) -> None:
     )
     lists.add_argument("networks", nargs="*", metavar="NETWORK", help="address or range, such as 192.0.2.0/24")
     lists.add_argument("--seconds", type=float, default=3600.0, help="how long the change lasts (default: %(default)g)")
-    _ask_admin(lists)
+    add_admin_options(lists)
+    _add_json(lists)
 
     ticket = commands.add_parser(
         "ticket", help="Inspect a visitor's cookie.", description="Inspect a visitor's cookie."
@@ -122,24 +140,11 @@ def _add_asking(commands: Any) -> None:
 
 def _add_keys(commands: Any) -> None:
     _add(commands, "keygen", _keygen, "Print a new secret key. Store it: a new key ends all places in line.")
-    _add(commands, "version", _version, "Print the version.")
+    _add(commands, "version", _version, "Print the version, and whether the hot path is compiled.")
 
 
-def _ask_admin(command: argparse.ArgumentParser) -> None:
-    """Add the arguments by which a command finds a running edge."""
-    command.add_argument(
-        "--admin",
-        default="http://127.0.0.1:9090",
-        metavar="URL",
-        help="admin listener of the edge (default: %(default)s)",
-    )
+def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the whole answer as JSON")
-    command.add_argument(
-        "--token-env",
-        default="STANCHION_ADMIN_TOKEN",
-        metavar="NAME",
-        help="environment variable that holds the admin token, if the edge asks for one (default: %(default)s)",
-    )
 
 
 def _port(text: str) -> int:
@@ -155,64 +160,23 @@ def _run(options: argparse.Namespace) -> int:
     # USR2 asks for fresh workers, which are about to start anyway.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
-    from edge.support.event_loop import run_loop
+    from edge.cli.run import run
 
-    tokens = AdminTokens()
-
-    def source() -> tuple[Settings, tuple[bytes, ...]]:
-        settings = load_settings(options.file)
-        keys = read_keys(settings, os.environ)
-        tokens.use(settings, options.file.parent, os.environ)
-        configure_logging(settings.log, "supervisor")
-        return settings, keys
-
-    # Report faults before an event loop is started.
-    settings, _ = source()
-    state = StateFolder.find(settings.state_folder, options.file, os.environ)
-    run_loop(_serve(source, tokens, state, early_hup))
+    run(options.file, early_hup)
     return SUCCESS
-
-
-async def _serve(
-    source: Callable[[], tuple[Settings, tuple[bytes, ...]]],
-    tokens: AdminTokens,
-    state: StateFolder,
-    early_hup: threading.Event,
-) -> None:
-    """early_hup: set if a HUP came before the supervisor could handle it."""
-    from edge.supervisor.admin import AdminListener
-    from edge.supervisor.supervisor import Supervisor
-
-    supervisor = Supervisor(source, state)
-    async with AdminListener(supervisor, tokens) as admin, asyncio.TaskGroup() as group:
-        serving = group.create_task(supervisor.serve())
-        ready = group.create_task(supervisor.wait_ready())
-        await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            named = facts(
-                listening=" ".join(supervisor.addresses), admin=admin.address, workers=len(supervisor.worker_pids)
-            )
-            log.info("ready", extra=named)
-            if early_hup.is_set():
-                supervisor.reload()
-        ready.cancel()
 
 
 def _check(options: argparse.Namespace) -> int:
-    try:
-        settings = load_settings(options.file)
-    except ConfigurationError as error:
-        if not options.json:
-            raise
-        faults = [{"path": fault.path, "message": fault.message} for fault in error.faults]
-        print(json.dumps({"file": str(options.file), "valid": False, "faults": faults}))
-        return BAD_USAGE
+    from edge.cli.check import check
+
+    report = check(options.file, asks_network=not options.offline)
     if options.json:
-        print(json.dumps({"file": str(options.file), "valid": True, "faults": []}))
-        return SUCCESS
-    rooms = ", ".join(room.name for room in settings.rooms)
-    print(f"{options.file}: no faults; {len(settings.rooms)} room{'s' if len(settings.rooms) > 1 else ''}: {rooms}")
-    return SUCCESS
+        print(report.as_json())
+    else:
+        print(report.as_text(), file=sys.stderr if report.faults else sys.stdout)
+        for warning in report.warnings:
+            print(f"  warning: {warning}", file=sys.stderr)
+    return BAD_USAGE if report.faults or (options.strict and report.warnings) else SUCCESS
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -228,13 +192,31 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from edge.cli.admin_client import AdminClient
     from edge.cli.inspect import show_status
 
-    print(show_status(options.admin.rstrip("/"), os.environ.get(options.token_env), as_json=options.json))
+    print(show_status(AdminClient.of(options), as_json=options.json))
+    return SUCCESS
+
+
+def _reload(options: argparse.Namespace) -> int:
+    from edge.cli.admin_client import AdminClient
+    from edge.cli.operate import reload, reload_by_pid_file
+
+    print(reload_by_pid_file(options.pid_file) if options.pid_file else reload(AdminClient.of(options)))
+    return SUCCESS
+
+
+def _healthcheck(options: argparse.Namespace) -> int:
+    from edge.cli.admin_client import AdminClient
+    from edge.cli.operate import healthcheck
+
+    print(healthcheck(AdminClient.of(options), live=options.live))
     return SUCCESS
 
 
 def _lists(options: argparse.Namespace) -> int:
+    from edge.cli.admin_client import AdminClient
     from edge.cli.inspect import lists
 
     if (options.which is None) != (not options.networks):
@@ -243,7 +225,7 @@ def _lists(options: argparse.Namespace) -> int:
     change = None
     if options.which is not None:
         change = {"list": options.which, "networks": options.networks, "seconds": options.seconds}
-    print(lists(options.admin.rstrip("/"), os.environ.get(options.token_env), change, as_json=options.json))
+    print(lists(AdminClient.of(options), change, as_json=options.json))
     return SUCCESS
 
 
@@ -261,7 +243,7 @@ def _keygen(_: argparse.Namespace) -> int:
 
 
 def _version(_: argparse.Namespace) -> int:
-    print(f"stanchion {version('stanchion')}")
+    print(VERSION_LINE)
     return SUCCESS
 
 

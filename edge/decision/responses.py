@@ -12,7 +12,7 @@ from typing import Final
 from edge.decision.negotiation import accepts_gzip, wants_page
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Headers
-from waiting_room.assets import ASSET_HEADERS, Assets
+from waiting_room.assets import ASSET_HEADERS, OTHER_VERSION_HEADERS, Assets
 from waiting_room.error_page import ErrorPage
 from waiting_room.frame import PAGE_HEADERS
 from waiting_room.page import WaitingPage
@@ -68,11 +68,15 @@ class Responses:
         return Answer(code, headers, body, state, cookie)
 
     def static(self, name: str, head: RequestHead) -> Answer:
-        """Return a file of the edge's own pages. Its name carries its hash."""
-        asset = self._assets.get(name)
+        """Return a file of the edge's own pages. Its name carries its hash.
+
+        During a rolling upgrade a page of one version may ask a node of another one. It gets the file of the same name
+        that this node has, and no cache keeps it under the other version's hash.
+        """
+        asset, is_exact = self._assets.find(name)
         if asset is None:
             return self.problem(404, wants_page=False)
-        headers = (*ASSET_HEADERS.items(), ("ETag", asset.etag))
+        headers = (*(ASSET_HEADERS if is_exact else OTHER_VERSION_HEADERS).items(), ("ETag", asset.etag))
         if asset.etag in head.if_none_match:
             return Answer(304, headers, b"", "static")
         headers = (("Content-Type", asset.content_type), *headers)
@@ -101,7 +105,7 @@ class Responses:
         if code == 405:
             retry += (("Allow", "GET, HEAD"),)  # the methods of the edge's own paths
         if wants_page:
-            body = self._errors.render(code, explanation=detail, retry_after_s=retry_after_s)
+            body = self._errors.render(code, retry_after_s=retry_after_s, detail=detail)
             return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, outcome)
         document: dict[str, object] = {"title": HTTPStatus(code).phrase, "status": code}
         if detail:

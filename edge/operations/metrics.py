@@ -11,9 +11,10 @@ second of counts with it.
 """
 
 from bisect import bisect_left
-from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from edge.support.build import FORM, VERSION
 
 __all__ = ["Count", "Metrics", "Tally", "Times", "Total"]
 
@@ -224,6 +225,9 @@ class Metrics:
             "Visitors who would be waiting if the room were not in shadow mode.",
             "room",
         )
+        self.sold_out = gauge(
+            "stanchion_room_sold_out", "1 while no unit is left, as far as the shop has said.", "room", mode="livemax"
+        )
         self.missing = gauge(
             "stanchion_room_missing_dependency",
             "1 while the room admits nobody because this dependency is missing.",
@@ -253,5 +257,10 @@ class Metrics:
                 registry=self.registry,
             )
         )
-        self.info = self._gauge("stanchion_build_info", "1, labelled with the version.", "version", mode="livemax")
-        self.info.labels(version("stanchion")).set(1)
+        self.info = self._gauge(
+            "stanchion_build_info",
+            "1, labelled with the version and the form: 'compiled' or 'pure'.",
+            *("version", "form"),
+            mode="livemax",
+        )
+        self.info.labels(VERSION, FORM).set(1)

@@ -32,7 +32,7 @@ from edge.proxy.response_writer import connection_field, render_again
 from edge.proxy.route import Route
 from edge.proxy.state import ProxyState
 from edge.proxy.tunnel import Tunnel
-from edge.proxy.upload import Upload
+from edge.proxy.upload import Upload, too_large
 from edge.proxy.upstream import Upstream, UpstreamUser
 
 __all__ = ["Exchange"]
@@ -91,7 +91,7 @@ class Exchange(UpstreamUser):
         if most is None:
             most = self._state.limits.body_bytes
         if framing.length > most:
-            self._blame_client(413, f"a body may have {most} bytes here")
+            self._blame_client(413, too_large(most))
             return b""
         self._upload = Upload(self._connection, self._state, framing, most)
         if data:

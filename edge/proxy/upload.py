@@ -13,8 +13,14 @@ from edge.proxy.connection import Connection
 from edge.proxy.minimum_rate import MinimumRate
 from edge.proxy.parsed_head import Framing
 from edge.proxy.state import ProxyState
+from edge.support.sizes import size_text
 
-__all__ = ["Upload"]
+__all__ = ["Upload", "too_large"]
+
+
+def too_large(most: int) -> str:
+    """Return what a visitor is told whose body has more than `most` bytes."""
+    return f"the body is larger than {size_text(most)}"
 
 
 class Upload:

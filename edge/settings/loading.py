@@ -20,10 +20,13 @@ from edge.support.client_tls import client_context
 from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.networks import networks_in
 
-__all__ = ["load_settings", "parse_settings", "read_admin_token", "read_keys"]
+__all__ = ["load_settings", "parse_keys", "parse_settings", "read_admin_token", "read_keys"]
 
 #: The shortest secret that is accepted: 128 bits if it is random.
 MIN_KEY_BYTES = 16
+#: Settings that name a file: at the top, and of `upstream.tls`.
+FILES = ("secret_keys_file", "pid_file")
+TLS_FILES = ("ca_file", "client_certificate", "client_key")
 #: pydantic's error types for limits: the limit's name in its context, and the sign that we print.
 _BOUNDS = {
     "greater_than": ("gt", ">"),
@@ -51,7 +54,21 @@ def load_settings(path: Path) -> Settings:
         raise ConfigurationError(str(path), [SettingFault("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {error}")]) from None
-    return with_certificates(_with_lists(parse_settings(text, str(path)), path), path)
+    settings = with_certificates(_with_lists(parse_settings(text, str(path)), path), path)
+    return _from_folder(settings, path.parent)
+
+
+def _from_folder(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with the paths of single files made absolute. A relative one starts at the settings file."""
+
+    def absolute(section: BaseModel, names: Sequence[str]) -> dict[str, str]:
+        files = {name: getattr(section, name) for name in names}
+        return {name: str((folder / file).absolute()) for name, file in files.items() if file is not None}
+
+    upstream = settings.upstream
+    tls = upstream.tls.model_copy(update=absolute(upstream.tls, TLS_FILES))
+    changed = {**absolute(settings, FILES), "upstream": upstream.model_copy(update={"tls": tls})}
+    return settings.model_copy(update=changed)
 
 
 def _with_lists(settings: Settings, path: Path) -> Settings:
@@ -136,7 +153,13 @@ def read_keys(settings: Settings, environment: Mapping[str, str]) -> tuple[bytes
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError("secret keys", [SettingFault(path, f"{file} cannot be read: {error}")]) from None
+            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+            raise ConfigurationError("secret keys", [SettingFault(path, f"{file} cannot be read: {reason}")]) from None
+    return parse_keys(text, path)
+
+
+def parse_keys(text: str, path: str) -> tuple[bytes, ...]:
+    """Return the secret keys of a text, newest first. path: where the text stands. Raises ConfigurationError."""
     try:
         keys = tuple(key.encode() for key in re.split(r"[\s,]+", text) if key)
     except UnicodeEncodeError:

@@ -175,6 +175,7 @@ class Settings(Section):
         ListenerSettings(url="tcp://0.0.0.0:8080"),
     )
     admin: AdminSettings = AdminSettings()
+    pid_file: Annotated[str, Field(min_length=1)] | None = None
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     state_folder: Annotated[str, Field(min_length=1)] = "auto"
     worker_stall_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0

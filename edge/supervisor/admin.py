@@ -8,6 +8,8 @@
 /lists      GET: the networks that operators have put on a list. POST {"list": "deny", "networks": ["192.0.2.0/24"],
             "seconds": 3600}: put them there, on all machines of the cluster; 'none' takes them off
 /v1/...     rooms: `edge/supervisor/room_api.py`
+/reload     POST {}: read the settings again. 200 {"restart": [...]} names what waits for the next start; 422
+            {"faults": [...]} if the settings have faults: then nothing changed
 /           the dashboard: `edge/supervisor/dashboard.py`
 
 The first two answer yes or no and are for probes that cannot send a secret. The others ask for a token, if there are
@@ -39,7 +41,7 @@ from edge.supervisor.problems import explained, problem
 from edge.supervisor.room_api import CALLER, RoomApi
 from edge.supervisor.sockets import address_of, open_sockets
 from edge.supervisor.supervisor import Supervisor
-from edge.support.errors import ClientError
+from edge.support.errors import ClientError, ConfigurationError
 
 __all__ = ["AdminListener"]
 
@@ -58,10 +60,11 @@ READING = ("GET", "HEAD")
 class AdminListener:
     """Serves one supervisor. Opens its socket when it is made, so that a taken port is a configuration error."""
 
-    def __init__(self, supervisor: Supervisor, tokens: AdminTokens) -> None:
+    def __init__(self, supervisor: Supervisor, tokens: AdminTokens, listen: str | None = None) -> None:
+        """listen: the address if not that of the settings."""
         self._supervisor = supervisor
         self._tokens = tokens
-        [[self._socket]] = open_sockets([supervisor.settings.admin.listen], 1, "admin.listen")
+        [[self._socket]] = open_sockets([listen or supervisor.settings.admin.listen], 1, "admin.listen")
         self.address = address_of(self._socket)
         admin = supervisor.settings.admin
         listening = urlsplit(admin.listen).hostname or ""
@@ -82,6 +85,7 @@ class AdminListener:
                 web.post("/lists", self._change_lists),
                 *self._api.routes(),
                 *self._dashboard.routes(),
+                web.post("/reload", self._reload),
             ]
         )
         app.on_response_prepare.append(_harden)
@@ -135,24 +139,28 @@ class AdminListener:
         return _json({"entries": self._supervisor.lists.status()})
 
     async def _change_lists(self, request: web.Request) -> web.Response:
-        caller = request[CALLER]
-        actor = f"{request.remote}, {caller.name}"
-
-        def refused(status: int, reason: str) -> web.Response:
-            audit(actor, "change lists", f"refused: {reason}")
-            return web.Response(status=status, text=f"{reason}\n")
-
-        if request.content_type != "application/json":
-            return refused(415, "a change must be sent as application/json")
-        if not caller.may("operate"):
-            return refused(403, f"the role {caller.role!r} may not change lists; it takes the role 'operate'")
+        actor = _actor(request)
+        refusal = _refusal(request, actor, "change lists")
+        if refusal is not None:
+            return refusal
         try:
             change = Change.model_validate_json(await request.read())
             return _json(self._supervisor.lists.change(actor, change.list, change.networks, change.seconds))
         except ValidationError as fault:
-            return refused(400, explained(fault))
+            return _refused(actor, "change lists", 400, explained(fault))
         except ClientError as error:
-            return refused(error.status, str(error))
+            return _refused(actor, "change lists", error.status, str(error))
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        actor = _actor(request)
+        refusal = _refusal(request, actor, "reload")
+        if refusal is not None:
+            return refusal
+        try:
+            return _json({"restart": self._supervisor.change_settings(actor)})
+        except ConfigurationError as error:
+            faults = [{"path": fault.path, "message": fault.message} for fault in error.faults]
+            return _json({"source": error.source, "faults": faults}, status=422)
 
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -188,8 +196,28 @@ async def _harden(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.popall("Server", None)
 
 
-def _json(value: object) -> web.Response:
-    return web.json_response(value, dumps=lambda each: json.dumps(each, indent=2) + "\n")
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.json_response(value, status=status, dumps=lambda each: json.dumps(each, indent=2) + "\n")
+
+
+def _actor(request: web.Request) -> str:
+    """Return the caller as the audit line names it."""
+    return f"{request.remote}, {request[CALLER].name}"
+
+
+def _refusal(request: web.Request, actor: str, action: str) -> web.Response | None:
+    """Return the refusal of a change that is no JSON, or that the caller's role may not make; else None."""
+    if request.content_type != "application/json":
+        return _refused(actor, action, 415, "a change must be sent as application/json")
+    caller = request[CALLER]
+    if not caller.may("operate"):
+        return _refused(actor, action, 403, f"the role {caller.role!r} may not {action}; it takes the role 'operate'")
+    return None
+
+
+def _refused(actor: str, action: str, status: int, reason: str) -> web.Response:
+    audit(actor, action, f"refused: {reason}")
+    return web.Response(status=status, text=f"{reason}\n")
 
 
 def _name_of(host: str) -> str:

@@ -1,7 +1,7 @@
 """Who may ask the admin listener for what: tokens with roles.
 
     view       read status, metrics and rooms
-    operate    also change rooms and lists
+    operate    also change rooms and lists, and let the settings be read again
     admin      everything
 
 `admin.token_env` names an environment variable with one token of the role `admin`. `admin.tokens_file` is a file with

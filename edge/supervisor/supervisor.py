@@ -22,7 +22,6 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, Literal, assert_never
 
 from prometheus_client import CollectorRegistry
@@ -42,6 +41,7 @@ from edge.supervisor.other_nodes import OtherNodes
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
 from edge.supervisor.relay import Relay
+from edge.supervisor.reloading import LastReload, keep_until_restart
 from edge.supervisor.room_control import RoomControl
 from edge.supervisor.sockets import address_of, open_sockets, remove_socket_files, socket_files, systemd_sockets
 from edge.supervisor.state_folder import StateFolder
@@ -51,26 +51,12 @@ from edge.supervisor.upstream_watch import UpstreamWatch
 from edge.supervisor.watchdog import Watchdog
 from edge.supervisor.worker_handle import WorkerHandle
 from edge.supervisor.workers import StopRequest, Workers
-from edge.support.errors import ConfigurationError
+from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.shared_counters import MAX_ROOMS, create_counters_file
 
-__all__ = ["NEEDS_RESTART", "Supervisor"]
+__all__ = ["Supervisor"]
 
 log = logging.getLogger("edge.supervisor")
-
-#: Settings that a reload cannot change, because sockets and processes are made at the start.
-#: `configs/reference.yaml` marks the same ones.
-NEEDS_RESTART = (
-    "listen",
-    "admin.listen",
-    "admin.token_env",
-    "admin.hosts",
-    "state_folder",
-    "workers",
-    "cluster.name",
-    "cluster.redis_url",
-    "cluster.redis_password_env",
-)
 
 Source = Callable[[], tuple[Settings, tuple[bytes, ...]]]
 
@@ -93,6 +79,7 @@ class Supervisor:
             for listening, listener in zip(sockets[0], listeners, strict=True)
         ]
         self.registry = CollectorRegistry()
+        self._last_reload = LastReload(self.registry)
         self.metrics_folder = ""
         """Where the workers keep their metrics; '' until `serve`."""
         self._counted_since = time.time()
@@ -117,7 +104,9 @@ class Supervisor:
         self.history = History(lambda: {name: self.room_status(name) for name in self._room_names})
         self._watchdog = Watchdog(self.settings.worker_stall_seconds)
         counters = create_counters_file(self.settings.workers)
-        self._workers = Workers(self._handles, counters, self._stop, self._watchdog, self._configure, self._receive)
+        self._workers = Workers(
+            self._handles, counters, self._stop, self._watchdog, self._configure, self._receive, self.registry
+        )
         self._use_settings()
 
     def _cluster_parts(self) -> tuple[Bus, RedemptionService]:
@@ -149,6 +138,10 @@ class Supervisor:
     async def wait_ready(self) -> None:
         """Wait until every worker serves for the first time."""
         await self._all_ready.wait()
+
+    async def wait_stop_asked(self) -> None:
+        """Wait until a stop is asked for."""
+        await self._stop.asked.wait()
 
     def stop(self, *, quick: bool = False) -> None:
         """End the edge: in order, or within a second if quick."""
@@ -183,29 +176,40 @@ class Supervisor:
     def reload(self, actor: str = "signal HUP") -> bool:
         """Read the settings again and send them to the workers. Return False if they have a fault: nothing changed."""
         try:
-            fresh, keys = self._source()
-        except ConfigurationError as fault:
-            log.error("reload refused, the settings stay as they were: %s", fault)
-            audit(actor, "reload", f"refused: {fault}")
+            self.change_settings(actor)
+        except ConfigurationError:
             return False
-        changed = [path for path in NEEDS_RESTART if _fixed(path, fresh) != _fixed(path, self.settings)]
-        # A section is kept as a whole: `cluster.machines` without the Redis that was to come with it is another share.
-        keep = {name: getattr(self.settings, name) for name in {path.partition(".")[0] for path in changed}}
+        return True
+
+    def change_settings(self, actor: str) -> list[str]:
+        """Read the settings again and send them to the workers.
+
+        Return the paths that changed but wait for the next start. Raises ConfigurationError: then nothing changed.
+        """
+        try:
+            waiting = self._change_settings(actor)
+        except ConfigurationError as fault:
+            self._last_reload.refused(actor, fault)
+            raise
+        self._last_reload.accepted()
+        return waiting
+
+    def _change_settings(self, actor: str) -> list[str]:
+        fresh, keys = self._source()
+        if len(self._counter_rows.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
+            fault = SettingFault("rooms", f"more than {MAX_ROOMS} rooms in the life of a process; restart it")
+            raise ConfigurationError("reload", [fault])
+        changed, fresh = keep_until_restart(self.settings, fresh)
         if changed:
             log.warning("changed, but takes effect at the next start only: %s", ", ".join(changed))
-        if len(self._counter_rows.keys() | {room.name for room in fresh.rooms}) > MAX_ROOMS:
-            log.error("reload refused: more than %d rooms in the life of a process; restart it", MAX_ROOMS)
-            audit(actor, "reload", f"refused: more than {MAX_ROOMS} rooms")
-            return False
         result = f"done, but for {', '.join(changed)}, until the next start" if changed else "done"
-        fresh = fresh.model_copy(update=keep)
         audit(actor, "reload", result, *changes(self.settings, fresh, self._keys, keys))
         self.settings, self._keys = fresh, keys
         self._assign_counter_rows()
         self._use_settings()
         self._configure_all()
         log.info("settings reloaded", extra=facts(rooms=[room.name for room in fresh.rooms]))
-        return True
+        return changed
 
     def status(self) -> dict[str, Any]:
         """Return every room over all nodes of this machine, and every node's own view, as JSON values."""
@@ -308,9 +312,3 @@ class Supervisor:
                 self._relay.receive_question(message, handle)
             case _:
                 assert_never(message)
-
-
-def _fixed(path: str, settings: Settings) -> object:
-    """Return the part of a setting that a reload cannot change. Of a listener that is all but its certificates."""
-    value = attrgetter(path)(settings)
-    return [listener.bound for listener in value] if path == "listen" else value

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from prometheus_client import multiprocess
+from prometheus_client import CollectorRegistry, Counter, multiprocess
 
 from edge.messages.processes import ToSupervisor
 from edge.operations.audit import audit
@@ -68,6 +68,7 @@ class Workers:
         watchdog: Watchdog,
         configure: Callable[[WorkerHandle], None],
         receive: Callable[[ToSupervisor, WorkerHandle], None],
+        registry: CollectorRegistry,
     ) -> None:
         self._handles = handles
         self._counters = counters
@@ -75,6 +76,9 @@ class Workers:
         self._watchdog = watchdog
         self._configure = configure
         self._receive = receive
+        self._restarts = Counter(
+            "stanchion_worker_restarts", "Workers that died or hung, and were started anew.", registry=registry
+        )
         self._is_draining = False
         self._replace_asked = asyncio.Event()
 
@@ -123,6 +127,7 @@ class Workers:
                 handle.is_replaced = False
                 continue
             handle.restarts += 1
+            self._restarts.inc()
             pause_s = 0.0 if time.monotonic() - began >= SETTLED_S else min(MAX_RESTART_PAUSE_S, pause_s * 2 + 0.1)
             log.error("worker %d %s; starting another", handle.index, how, extra=facts(pause_s=round(pause_s, 1)))
             with suppress(TimeoutError):

@@ -38,8 +38,10 @@ from edge.rooms.redemption import RedemptionClient
 from edge.rooms.table import RoomTable
 from edge.settings.model import Settings
 from edge.shield.shield import Shield
+from edge.support.build import FORM
 from edge.support.event_loop import calm_collector
 from edge.worker.heartbeat import Heartbeat
+from edge.worker.load_watch import LoadWatch
 from edge.worker.reporting import Reporter
 from edge.worker.schedule import due_at
 
@@ -193,6 +195,7 @@ class Node:
     async def _tick(self) -> None:
         """Take the control steps and report. A stalled loop makes a step late, never twice."""
         next_report = time.monotonic()
+        load = LoadWatch(is_pure=FORM == "pure", now_s=next_report, cpu_s=time.process_time())
         step = 0
         while True:
             # Nodes of a machine must not step together, or they would all read the same moment's noise.
@@ -207,6 +210,7 @@ class Node:
             if time.monotonic() >= next_report:
                 next_report = time.monotonic() + REPORT_S
                 self._report(now)
+                _warn_of_load(load)
                 # Shared limits hold over all nodes: the others charge what was let through here.
                 if serving.shield is not None and (spent := serving.shield.spent()):
                     self._process.channel.send(LimitsSpent(spent))
@@ -226,6 +230,16 @@ class Node:
         serving = self._serving
         self._process.channel.send(
             self._process.reporter.report(serving.rooms.rooms, now, upstream_is_down=serving.pipeline.upstream_is_down)
+        )
+
+
+def _warn_of_load(load: LoadWatch) -> None:
+    share = load.look(time.monotonic(), time.process_time())
+    if share is not None:
+        log.warning(
+            "this worker is under load in the pure form; install the compiled form, which serves about twice as many"
+            " requests a core (docs/deploying.md)",
+            extra=facts(cpu_share=round(share, 2)),
         )
 
 

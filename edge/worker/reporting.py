@@ -76,6 +76,7 @@ class Reporter:
         for mode in MODES:
             metrics.mode.labels(room.name, mode).set(mode == room.settings.mode)
         metrics.shadow_waiting.labels(room.name).set(0.0 if room.shadow is None else room.shadow.figures(now).waiting)
+        metrics.sold_out.labels(room.name).set(room.stock.is_sold_out)
         for name in DEPENDENCIES:
             metrics.missing.labels(room.name, name).set(name in missing)
 

@@ -4,9 +4,9 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 from aiohttp import web
 
+from edge.cli.demo.browser import Browser
 from edge.cli.demo.crowd import RETRY_S, Crowd, CrowdPlan, Visit
 
 __all__ = ["ErrorCrowd", "StoppableShop"]
@@ -71,9 +71,9 @@ class ErrorCrowd(Crowd):
         super().__init__(base_urls, path, plan, chance)
         self.errors: list[tuple[float, int]] = []
 
-    async def _poll(self, visit: Visit, session: aiohttp.ClientSession) -> float | None:
+    async def _poll(self, visit: Visit, browser: Browser) -> float | None:
         try:
-            return await super()._poll(visit, session)
+            return await super()._poll(visit, browser)
         except KeyError:  # a problem document has no appointment
             now = asyncio.get_running_loop().time()
             self.errors.append((now, visit.number))

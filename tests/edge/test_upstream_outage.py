@@ -14,6 +14,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from edge.cli.admin_client import AdminClient
 from edge.cli.demo.crowd import CrowdPlan
 from edge.cli.inspect import show_status
 from tests.edge.observed import overtaken_share
@@ -65,7 +66,7 @@ async def test_no_visitor_finds_out_that_the_upstream_is_down_and_the_line_goes_
         noticed, came = now(), len(shop.came)
         assert (said["level"], said["server"]) == ("warning", shop.url)
         assert said["reason"]
-        text = await asyncio.to_thread(show_status, edge.admin, as_json=False)
+        text = await asyncio.to_thread(show_status, AdminClient(edge.admin), as_json=False)
         assert "is down" in text
         assert "nobody is let in" in text
         await asyncio.sleep(2.0)

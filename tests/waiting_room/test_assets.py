@@ -19,3 +19,17 @@ def test_assets_are_small_and_named_by_content() -> None:
     page = [asset for asset in ASSETS if asset.url.startswith((STATIC_PATH + "waiting.", STATIC_PATH + "icon."))]
     assert len(page) == 3
     assert sum(len(asset.gzipped) for asset in page) <= 10_000
+
+
+def test_a_name_of_another_version_gives_the_present_file() -> None:
+    """Versions are mixed during a rolling upgrade. A file that never existed is not found."""
+    assets = Assets({"page.css": b"2", "page.js": b"3", "long.name.css": b"4"})
+    for name, body in (("page.00000000.css", b"2"), ("page.0123abcd.js", b"3"), ("long.name.ffffffff.css", b"4")):
+        found, is_exact = assets.find(name)
+        assert found is not None
+        assert (found.body, is_exact) == (body, False)
+        mine, is_exact = assets.find(found.url.removeprefix(STATIC_PATH))
+        assert (mine, is_exact) == (found, True)
+    for name in ("page.css", "page.0000000.css", "page.00000000x.css", "page.GGGGGGGG.css", "page.00000000.svg", "",
+                 "other.00000000.css", "..css", "00000000.css", "../page.00000000.css"):  # fmt: skip
+        assert assets.find(name) == (None, False), name

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiting_room.texts import Texts, fill
+from waiting_room.texts import LEAST_WAIT_S, Texts, fill
 
 LANGUAGES = [f.name.removesuffix(".json") for f in files("waiting_room.languages").iterdir() if f.name.endswith("json")]
 ENGLISH = Texts.load("en")
@@ -31,6 +31,9 @@ def test_every_language_has_every_text(language: str) -> None:
     assert shape(data) == shape(ENGLISH.data)
     assert data["language"] == language
     assert all(low < high for (low, _), (high, _) in pairwise(data["waits"]["steps"]))
+    shorts = data["waits"]["short"]
+    assert all(low < high for (low, _), (high, _) in pairwise(shorts))
+    assert shorts[-1][0] == LEAST_WAIT_S
 
 
 def test_english_exists() -> None:
@@ -41,8 +44,12 @@ def test_english_exists() -> None:
     ("seconds", "words"),
     [
         (None, "not known right now"),
-        (0, "less than a minute"),
-        (44.9, "less than a minute"),
+        (0, "a few seconds"),
+        (7.9, "a few seconds"),
+        (8, "about 15 seconds"),
+        (21.9, "about 15 seconds"),
+        (22, "about half a minute"),
+        (44.9, "about half a minute"),
         (45, "about 1 minute"),
         (95, "about 2 minutes"),
         (3500, "about 1 hour"),

@@ -2,7 +2,9 @@
 
     crowd, you  -->  edge (a supervisor and two workers)  -->  shop (its checkout has a real limit)
 
-The demo prints one status line a second.
+The demo prints one status line a second. Its line never runs dry: another wave of visitors comes whenever the line is
+short, so a browser that is opened at any time waits for more than a minute. `tests/edge/cli/test_demo_crowd.py` plays
+an hour of this crowd on a virtual clock.
 """
 
 import asyncio
@@ -22,14 +24,23 @@ from edge.operations.logs import configure_logging
 from edge.settings.listener import ListenerSettings
 from edge.settings.loading import parse_settings
 from edge.settings.model import Settings
+from edge.supervisor.admin import AdminListener
+from edge.supervisor.admin_tokens import AdminTokens
 from edge.supervisor.supervisor import Supervisor
 from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.event_loop import run_loop
 
 __all__ = ["demo"]
 
-#: Units for sale: at three admissions a second they last about eight minutes.
-STOCK = 1500
+#: Units for sale. At three admissions a second they last for nine hours, so the demo does not sell out.
+STOCK = 100_000
+#: With three admissions a second a visitor who arrives behind 300 others waits for 75 s or more, although a quarter of
+#: the 300 may lose patience. A wave comes about every two minutes.
+PLAN = CrowdPlan(rush=360, rush_s=5.0, then_per_second=2.0, wave=150, wave_below=300)
+#: So many visitors wait before the demo prints the address of its line.
+CROWDED = 320
+#: The admin listener, if the port is free: `stanchion status` asks there.
+ADMIN = "tcp://127.0.0.1:9090"
 #: A little more than the room admits a second, so that the room protects the checkout.
 CHECKOUTS_PER_SECOND = 4.0
 
@@ -53,29 +64,46 @@ async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
             other = port + 1 if port < 65_535 else 8081
             hint = SettingFault("", f"or choose another port: make run ARGS='--port {other}'")
             raise ConfigurationError(error.source, [*error.faults, hint]) from None
-        async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(_show(supervisor, shop_url, with_crowd, seed))]
+        async with _admin(supervisor) as admin, asyncio.TaskGroup() as group:
+            helpers = [group.create_task(_show(supervisor, admin.address, shop_url, with_crowd, seed))]
             await supervisor.serve()
             for helper in helpers:
                 helper.cancel()
     print("\nThe demo has ended. No process is left running.")
 
 
-async def _show(supervisor: Supervisor, shop_url: str, with_crowd: bool, seed: int | None) -> None:
+def _admin(supervisor: Supervisor) -> AdminListener:
+    """Return the admin listener: at the usual port, or at any free one if another edge has it."""
+    try:
+        return AdminListener(supervisor, AdminTokens(), ADMIN)
+    except ConfigurationError:
+        return AdminListener(supervisor, AdminTokens())
+
+
+async def _show(supervisor: Supervisor, admin: str, shop_url: str, with_crowd: bool, seed: int | None) -> None:
     await supervisor.wait_ready()
     [address] = supervisor.addresses
-    crowd = Crowd(address, "/checkout", CrowdPlan(), random.Random(seed)) if with_crowd else None
-    print(f"Shop   {address:32} the checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
-    print(f"Line   {address + '/checkout':32} the room admits {_capacity(supervisor):g} visitors/s")
-    print("Open the line in a browser. Ctrl-C ends the demo.", flush=True)
-    print("" if crowd else "There is no crowd: the line is empty.\n", flush=True)
+    crowd = Crowd(address, "/checkout", PLAN, random.Random(seed)) if with_crowd else None
     async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
         if crowd is not None:
             group.create_task(crowd.play())
+            print("The crowd arrives ...", flush=True)
+            # A visitor who comes before the crowd would not wait.
+            await crowd.wait_in_line(CROWDED)
+        _print_addresses(address, admin, _capacity(supervisor), has_crowd=crowd is not None)
         while True:
             await asyncio.sleep(1.0)
             shop = await _shop_stats(session, shop_url)
             _print_live(_status_line(supervisor.status()["rooms"][0], shop))
+
+
+def _print_addresses(address: str, admin: str, capacity: float, *, has_crowd: bool) -> None:
+    way = "" if admin.endswith(":9090") else f" --admin {admin}"
+    print(f"Shop   {address:32} the checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
+    print(f"Line   {address + '/checkout':32} the room admits {capacity:g} visitors/s")
+    print(f"State  stanchion status{way}")
+    print("Open the line in a browser. Ctrl-C ends the demo.", flush=True)
+    print("" if has_crowd else "There is no crowd: the line is empty.\n", flush=True)
 
 
 def _print_live(line: str) -> None:

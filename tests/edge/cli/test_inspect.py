@@ -53,14 +53,39 @@ def test_a_pass_is_compared_with_a_browser_and_a_network(
 
 
 @pytest.mark.parametrize("cookie", ["", "nonsense", "t1.checkout.x.1.2.forged", "p1.checkout.x"])
-def test_an_unverified_cookie_is_exit_code_1(cookie: str, settings_file: str) -> None:
+def test_an_unverified_cookie_is_exit_code_1(
+    cookie: str, settings_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Malformed or forged text, and any text without keys."""
     assert main(["ticket", "inspect", cookie, "--config", settings_file]) == 1
     assert main(["ticket", "inspect", cookie]) == 1
+    monkeypatch.delenv("STANCHION_KEYS")
+    capsys.readouterr()
+    assert main(["ticket", "inspect", cookie]) == 1
+    printed = capsys.readouterr().out
+    assert "--config" in printed if cookie.startswith(("t1.", "p1.")) else "not a ticket" in printed
+
+
+def test_without_settings_the_keys_come_from_the_usual_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """STANCHION_KEYS, with several keys too. A key that is not the edge's is named as the reason."""
+    cookie = Keyring([KEY.encode()]).seal(Pass("i" * 22, "checkout", 1e9, 1e9 + 5, 1e9 + 600))
+    monkeypatch.setenv("STANCHION_KEYS", f"{'n' * 43},{KEY}")
+    assert main(["ticket", "inspect", cookie, "--user-agent", "curl/8"]) == 0
+    printed = capsys.readouterr().out
+    assert "signature: valid" in printed
+    assert "browser: not recorded in the pass (bound by default)" in printed
+    monkeypatch.setenv("STANCHION_KEYS", "z" * 43)
+    assert main(["ticket", "inspect", cookie]) == 1
+    assert "rejected by the keys in STANCHION_KEYS: signature" in capsys.readouterr().out
+    monkeypatch.setenv("STANCHION_KEYS", "short")
+    assert main(["ticket", "inspect", cookie]) == 2
+    assert "shorter than 16" in capsys.readouterr().err
 
 
 async def test_status_and_lists_of_a_running_edge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table of every room. An edge that does not answer, or refuses, is exit code 1 with a reason."""
+    """A table of every room. A refused change is exit code 1, no edge is 3, each with a reason."""
     async with (
         running_upstream(Shop().handle) as upstream,
         running_edge(one_room(upstream, **ROOM), tmp_path) as edge,
@@ -75,5 +100,5 @@ async def test_status_and_lists_of_a_running_edge(tmp_path: Path, capsys: pytest
         assert await asyncio.to_thread(main, command) == 1
         assert f"{edge.admin}/lists: " in capsys.readouterr().err
         admin = edge.admin
-    assert await asyncio.to_thread(main, ["status", "--admin", admin]) == 1
-    assert "no edge answers" in capsys.readouterr().err
+    assert await asyncio.to_thread(main, ["status", "--admin", admin]) == 3
+    assert "nothing listens there" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_bad_usage_is_exit_code_2(arguments: tuple[str, ...], capsys: pytest.Cap
 
 def test_check_accepts_a_file_without_faults(capsys: pytest.CaptureFixture[str]):
     """Exit code 0 and one line. The check does not need the secret keys."""
-    assert run("check", str(CONFIGS / "reference.yaml")) == 0
+    assert run("check", "--offline", str(CONFIGS / "reference.yaml")) == 0
     assert capsys.readouterr().out.endswith("reference.yaml: no faults; 1 room: checkout\n")
 
 
@@ -74,14 +74,14 @@ def test_check_reports_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (report["file"], report["valid"]) == (str(file), False)
     assert {"path": "workers", "message": "must be >= 1, got 0"} in report["faults"]
     assert printed.err == ""
-    assert run("check", "--json", str(CONFIGS / "demo.yaml")) == 0
+    assert run("check", "--json", "--offline", str(CONFIGS / "demo.yaml")) == 0
     assert json.loads(capsys.readouterr().out)["faults"] == []
 
 
 @pytest.mark.parametrize("file", sorted({path.name for path in CONFIGS.glob("*.yaml")} - {"shop.yaml"}))
 def test_every_settings_file_in_configs_passes_check(file: str):
     """Operators copy these files. `shop.yaml` belongs to the shop, whose own tests check it."""
-    assert run("check", str(CONFIGS / file)) == 0
+    assert run("check", "--offline", str(CONFIGS / file)) == 0
 
 
 def test_run_refuses_what_check_refuses(
@@ -108,11 +108,13 @@ def test_keygen_prints_a_key_that_run_accepts(capsys: pytest.CaptureFixture[str]
     assert all(letter.isalnum() or letter in "-_" for letter in first)
 
 
-def test_version_prints_name_and_number(capsys: pytest.CaptureFixture[str]):
-    assert run("version") == 0
-    name, number = capsys.readouterr().out.split()
+@pytest.mark.parametrize("arguments", [("version",), ("--version",)])
+def test_version_prints_name_number_and_form(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    assert run(*arguments) == 0
+    name, number, form = capsys.readouterr().out.split()
     assert name == "stanchion"
     assert number[0].isdigit()
+    assert form in ("(pure)", "(compiled)")
 
 
 def test_the_module_runs_the_command():

@@ -68,3 +68,29 @@ async def test_a_response_of_the_upstream_gets_no_such_fields(edge_in_front_of, 
     assert response["Server"] == "shop"
     assert "X-Content-Type-Options" not in response
     assert "Cache-Control" not in response
+
+
+async def test_a_file_of_another_version_is_served_but_not_kept(edge_in_front_of, upstream):
+    """In a rolling upgrade a page of one version asks a node of another one for its files."""
+    edge = await edge_in_front_of(upstream, rate=0.001)
+    for file in ("waiting.00000000.css", "waiting.0123abcd.js", "proof.ffffffff.js", "icon.00000000.svg"):
+        response = await edge.get(f"/_stanchion/static/{file}")
+        assert (response.status, response["Cache-Control"]) == (200, "no-store"), file
+        assert response.body
+    for file in ("other.00000000.css", "waiting.css", "waiting.0000.css", "waiting.00000000.png"):
+        assert (await edge.get(f"/_stanchion/static/{file}")).status == 404
+
+
+@pytest.mark.parametrize(("limit", "words"), [(0, "0 bytes"), (1000, "1000 bytes"), (2_621_440, "2.5 MB")])
+async def test_a_body_that_is_too_large_gets_a_page_that_a_person_understands(edge_in_front_of, upstream, limit, words):
+    """Its size in the usual unit, and no button that would only load the address again."""
+    edge = await edge_in_front_of(upstream, settings=f"limits: {{body_bytes: {limit}}}")
+    visitor = await edge.connect()
+    head = f"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: {limit + 1}\r\nAccept: text/html\r\n\r\n"
+    visitor.send(head.encode())
+    response = await visitor.response()
+    page = response.body.decode()
+    assert response.status == 413
+    assert "larger than the shop accepts" in page
+    assert f"Error 413: the body is larger than {words}" in page
+    assert '<p hidden><a class="button"' in page

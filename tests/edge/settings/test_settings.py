@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from edge.settings.loading import load_settings, parse_settings
 from edge.settings.model import Settings
-from edge.supervisor.supervisor import NEEDS_RESTART
+from edge.supervisor.reloading import NEEDS_RESTART
 from edge.support.errors import ConfigurationError
 
 REFERENCE = Path(__file__).parents[3] / "configs" / "reference.yaml"

@@ -17,7 +17,7 @@ from tests.edge.running import wait_until
 from tests.edge.whole import Visitor, settings, whole_edge
 
 #: All labels that samples may have. None of them takes a value that a visitor chooses.
-LABELS = {"outcome", "room", "reason", "kind", "command", "version", "le", "dependency", "mode", "server"}
+LABELS = {"outcome", "room", "reason", "kind", "command", "version", "form", "le", "dependency", "mode", "server"}
 PLACES = Path(__file__).parents[3] / "docs" / "operating.md"
 
 

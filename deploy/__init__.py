@@ -1,0 +1,1 @@
+"""How the edge gets to where it runs: packages, image, charts, units, rules, dashboards. No product code."""

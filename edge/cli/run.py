@@ -1,0 +1,76 @@
+"""`stanchion run`: the supervisor, its admin listener, its pid file, and what the service manager is told."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.operations.logs import configure_logging, facts
+from edge.settings.loading import load_settings, read_keys
+from edge.settings.model import Settings
+from edge.supervisor.admin import AdminListener
+from edge.supervisor.admin_tokens import AdminTokens
+from edge.supervisor.pid_file import pid_file
+from edge.supervisor.service_manager import ServiceManager
+from edge.supervisor.state_folder import StateFolder
+from edge.supervisor.supervisor import Supervisor
+from edge.support.build import FORM, VERSION
+from edge.support.event_loop import run_loop
+
+__all__ = ["run"]
+
+log = logging.getLogger("edge")
+
+Source = Callable[[], tuple[Settings, tuple[bytes, ...]]]
+
+
+def run(file: Path, early_hup: threading.Event) -> None:
+    """Serve until a stop is asked for. early_hup: set if a HUP came before the supervisor could handle it.
+
+    Raises ConfigurationError before an event loop is started.
+    """
+    tokens = AdminTokens()
+
+    def source() -> tuple[Settings, tuple[bytes, ...]]:
+        settings = load_settings(file)
+        keys = read_keys(settings, os.environ)
+        tokens.use(settings, file.parent, os.environ)
+        configure_logging(settings.log, "supervisor")
+        return settings, keys
+
+    settings, _ = source()
+    state = StateFolder.find(settings.state_folder, file, os.environ)
+    with pid_file(settings.pid_file):
+        run_loop(_serve(source, tokens, state, early_hup))
+
+
+async def _serve(source: Source, tokens: AdminTokens, state: StateFolder, early_hup: threading.Event) -> None:
+    supervisor = Supervisor(source, state)
+    manager = ServiceManager(os.environ)
+    async with AdminListener(supervisor, tokens) as admin, asyncio.TaskGroup() as group:
+        serving = group.create_task(supervisor.serve())
+        ready = group.create_task(supervisor.wait_ready())
+        helpers = [group.create_task(manager.keep_alive()), group.create_task(_tell_stop(supervisor, manager))]
+        await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            _tell_ready(supervisor, admin, manager)
+            if early_hup.is_set():
+                supervisor.reload()
+        ready.cancel()
+        await asyncio.wait([serving])
+        for helper in helpers:
+            helper.cancel()
+
+
+def _tell_ready(supervisor: Supervisor, admin: AdminListener, manager: ServiceManager) -> None:
+    listening, workers = " ".join(supervisor.addresses), len(supervisor.worker_pids)
+    named = facts(listening=listening, admin=admin.address, workers=workers, version=VERSION, form=FORM)
+    log.info("ready", extra=named)
+    manager.ready(f"serving {listening} with {workers} workers ({VERSION}, {FORM})")
+
+
+async def _tell_stop(supervisor: Supervisor, manager: ServiceManager) -> None:
+    await supervisor.wait_stop_asked()
+    manager.stopping()
