@@ -111,7 +111,7 @@ class Node:
         if now - self._ticked > 0.1:
             self._ticked = now
             for room in self.rooms.rooms:
-                room.gate.tick(now)
+                room.tick(now)
         if now - self._flushed > 0.5:
             self._flushed = now
             self.metrics.flush()

@@ -172,7 +172,7 @@ def measured(
     return Outcome(
         admitted=int(is_in.sum()),
         left=int(said["left"]),
-        errors=int(said["errors"] + said["broken"] + said["bad_status"]),
+        errors=int(said["errors"]),
         kendall=kendall(real.arrival_s, ours),
         median_s=float(np.median(gap)),
         p99_s=float(np.percentile(gap, 99)),
