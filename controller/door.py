@@ -34,20 +34,20 @@ DoorVerdict: TypeAlias = Admit | Wait | Park
 class Door:
     """A gate and its parked polls. A place is the visitor's `first_seen`; times are wall clock, in seconds."""
 
-    __slots__ = ("_has_vacancy", "_parked", "gate")
+    __slots__ = ("_has_vacancy", "gate", "parked")
 
     def __init__(self, gate: Gate, has_vacancy: Callable[[float], bool] | None = None) -> None:
         """has_vacancy(now): whether the room has a vacancy for a parked visitor; None if nothing limits it."""
         self.gate = gate
         self._has_vacancy = has_vacancy
-        self._parked = ParkedPolls()
+        self.parked = ParkedPolls()
 
     def __repr__(self) -> str:
-        return f"<Door {self._parked!r} {self.gate!r}>"
+        return f"<Door {self.parked!r} {self.gate!r}>"
 
     @property
     def parked_count(self) -> int:
-        return len(self._parked)
+        return len(self.parked)
 
     def poll(
         self,
@@ -70,7 +70,7 @@ class Door:
             may_park
             and isinstance(verdict, Wait)
             and gate.may_park(place, verdict, is_page)
-            and not self._parked.is_full
+            and not self.parked.is_full
         ):
             return Park(verdict, now)
         return verdict
@@ -81,7 +81,7 @@ class Door:
         answer(now) is called once, later: it calls `settle` and sends the response. It is not called after `hang_up`.
         """
         until = self.gate.park(place, park.since)
-        return self._parked.park(place, park.since, until, answer)
+        return self.parked.park(place, park.since, until, answer)
 
     def settle(self, place: float, now: float, u: float, parked_s: float, vacancies: int | None = None) -> Admit | Wait:
         """Decide a poll that was parked for `parked_s` seconds. It was counted when it arrived."""
@@ -89,26 +89,26 @@ class Door:
 
     def hang_up(self, place: float, number: int) -> None:
         """Drop a parked poll whose visitor closed the connection. The gate expects the visitor no longer."""
-        if self._parked.remove(number):
+        if self.parked.remove(number):
             self.gate.abandon(place)
 
     def answer_older(self, place: float, now: float) -> None:
         """Answer parked visitors who are admitted before `place` if a token is free. Call it before each `poll`."""
-        if self._parked.is_due:
+        if self.parked.is_due:
             self._answer(now, place)
 
     def tick(self, now: float) -> None:
         """Make one control step: move the gate, then answer parked visitors it admits and polls whose time is over."""
         self.gate.tick(now)
-        if self._parked:
+        if self.parked:
             self._answer(now, inf)
 
     def answer_all(self, now: float) -> None:
         """Answer every parked poll now: the gate or the settings are being replaced."""
-        self._parked.answer_all(now)
+        self.parked.answer_all(now)
 
     def _answer(self, now: float, up_to: float) -> None:
-        self._parked.answer(now, self.gate.threshold, self._would_admit, up_to)
+        self.parked.answer(now, self.gate.threshold, self._would_admit, up_to)
 
     def _would_admit(self, place: float, now: float) -> bool:
         return self.gate.would_admit(place, now) and (self._has_vacancy is None or self._has_vacancy(now))

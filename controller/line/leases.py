@@ -26,7 +26,7 @@ from itertools import accumulate, filterfalse
 from math import nan
 from typing import Final
 
-from controller.line.search import left_of
+from controller.line.search import IS_COMPILED, left_of
 
 BIN_S: Final = 0.1  # resolution of due times
 #: A poll this much before its lease ends is too early: a page's jitter is 0.25 s at most, grace and rounding 0.2 s.
@@ -147,9 +147,9 @@ class LeaseBook(Leases):
         return f"<LeaseBook of {self._count}>"
 
     def find(self, first_seen: float) -> int:
-        c = left_of(self._maxes, first_seen)
+        c = left_of(self._maxes, first_seen) if IS_COMPILED else _left(self._maxes, first_seen)
         keys = self._keys[c]
-        i = left_of(keys, first_seen) if isinstance(keys, list) else _left(keys, first_seen)
+        i = left_of(keys, first_seen) if IS_COMPILED and isinstance(keys, list) else _left(keys, first_seen)
         self._found, self._found_chunk, self._found_index = first_seen, c, i
         if i < len(keys) and keys[i] == first_seen:
             return self._bins[c][i]

@@ -239,7 +239,9 @@ class Room:
         """
         if now - self._ticked_at > LATE_S:
             self.tick(now)
-        self.door.answer_older((place - self._origin) * UNIT_S, now - self._origin_s)
+        door = self.door
+        if door.parked.is_due:  # mostly not, and then nothing has to be worked out
+            door.answer_older((place - self._origin) * UNIT_S, now - self._origin_s)
 
     def answer_all(self, now: float) -> None:
         """Answer every parked poll now: the gate or the settings are being replaced."""
