@@ -259,11 +259,10 @@ class Exchange(UpstreamUser):
 
     def unanswered(self, *, nothing_came: bool) -> None:
         upstream, self._upstream = self._upstream, None
-        if nothing_came and self.may_repeat:
-            was_used = upstream is not None and upstream.responses > 0
-            if (was_used and self._route.repeat(self)) or self._route.move(self, "broken"):
-                return
-        self.fail(502, "broken")
+        was_used = upstream is not None and upstream.responses > 0
+        may_repeat = nothing_came and self.may_repeat
+        if not (may_repeat and ((was_used and self._route.repeat(self)) or self._route.move(self, "broken"))):
+            self.fail(502, "broken")
 
     def unconnected(self, status: int, kind: str, reason: str) -> None:
         if not self._route.move(self, kind, reason):
@@ -294,9 +293,8 @@ class Exchange(UpstreamUser):
         self._connection.answer_instead(answer, parsed, keep_alive=keep_alive)
 
     def cut(self) -> None:
-        """The response ends before its end: only broken connections on both sides say so."""
+        """The response ends before its end: only broken connections say so, once its head was passed on."""
         if not self._sent:
-            # Its head was not passed on yet.
             self._has_answered = False
             self.fail(502, "broken")
         elif not self.is_over:

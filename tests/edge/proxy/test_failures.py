@@ -61,7 +61,7 @@ async def test_a_response_that_stalls_is_cut(edge_in_front_of, upstream):
         b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\rContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/2 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\nContent-Length: 0\r\n\r\n",
