@@ -15,6 +15,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+from edge.support.tasks import start_awaited
+
 __all__ = ["Dialer"]
 
 Made = TypeVar("Made", bound=asyncio.BaseProtocol)
@@ -49,7 +51,7 @@ class Dialer:
         if not self.is_name or monotonic() - self._looked_up_at < LOOK_UP_S:
             return list(self._addresses)
         if self._look_up is None:
-            self._look_up = asyncio.get_running_loop().create_task(self._resolve())
+            self._look_up = start_awaited(self._resolve(), "look up")
             self._look_up.add_done_callback(self._looked_up)
         # Shielded: a visitor who leaves does not end the look-up of the others.
         return list(await asyncio.shield(self._look_up))
@@ -88,7 +90,7 @@ class Dialer:
             while waiting or running:
                 if waiting:
                     address = waiting.pop(0)
-                    attempt = asyncio.get_running_loop().create_task(self._attempt(factory, address, options))
+                    attempt = start_awaited(self._attempt(factory, address, options), "connect")
                     running[attempt] = address
                 delay_s = ATTEMPT_DELAY_S if waiting else None
                 done, _ = await asyncio.wait(running, timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)

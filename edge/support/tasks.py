@@ -11,8 +11,11 @@ any more. Where a scope awaits its tasks, use `asyncio.TaskGroup`. Use this clas
 
 import asyncio
 from collections.abc import Coroutine
+from typing import Any, TypeVar
 
-__all__ = ["TaskOwner", "run_together"]
+__all__ = ["TaskOwner", "run_together", "start_awaited"]
+
+Result = TypeVar("Result")
 
 
 class TaskOwner:
@@ -50,6 +53,11 @@ class TaskOwner:
         if not task.cancelled() and (fault := task.exception()) is not None:
             context = {"message": f"the task {task.get_name()!r} failed", "exception": fault, "task": task}
             task.get_loop().call_exception_handler(context)
+
+
+def start_awaited(coroutine: Coroutine[Any, Any, Result], name: str) -> asyncio.Task[Result]:
+    """Run the coroutine as a task that the caller keeps, and awaits or cancels. Its failure is the caller's."""
+    return asyncio.get_running_loop().create_task(coroutine, name=name)
 
 
 async def run_together(*coroutines: Coroutine[None, None, None]) -> None:
