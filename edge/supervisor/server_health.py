@@ -14,6 +14,9 @@ A server goes down when
     failing       `breaker_failures` requests of visitors failed in a row over all workers (no response, or 502-504)
     unhealthy     `health.path` is set and as many probes of it did not answer 2xx or 3xx
 
+The last server that is up is not taken down by silent probes while visitors are answered: it is overloaded, or this
+machine is, and to send everybody away would help nobody.
+
 It comes back after `healthy_after` good probes in a row. What is good depends on whether a path is set:
 
     health.path set    2xx or 3xx
@@ -96,6 +99,8 @@ class ServerHealth:
         self._silent = 0
         self._is_awaited = False
         """Visitors wait for responses, and none came for a while."""
+        self._is_answering = False
+        """A visitor was answered since the last silent probe."""
         self._unconnected = 0
         self._failures = 0
         self._pause_s = rules.breaker_s
@@ -164,14 +169,16 @@ class ServerHealth:
             self._is_contradicted = True
             self._go_down(f"{self._failures} requests in a row failed: {self.reason}", now)
 
-    def probed(self, probe: Probe, now: float) -> None:
-        """Take in the result of a probe."""
+    def probed(self, probe: Probe, now: float, *, is_last: bool = False) -> None:
+        """Take in the result of a probe. is_last: no other server is up."""
         self._is_wanted = False
         found = probe.found
         if found is Found.BAD and self._status_tells_nothing:
             found = Found.GOOD
         self._was_good = found is Found.GOOD
-        if self.is_up:
+        if self.is_up and found is Found.SILENT and is_last and self._is_answering:
+            self._bad, self._is_answering = 1, False  # it stays suspected, so that workers report the next response
+        elif self.is_up:
             self._probed_up(found, probe.reason, now)
         else:
             self._probed_down(found, probe.reason, now)
@@ -212,6 +219,7 @@ class ServerHealth:
     def _visitor_succeeded(self) -> None:
         self._failures = self._unconnected = 0
         self._is_awaited = False
+        self._is_answering = True
         if not self.is_up:
             return  # of a request that was sent before it went down
         if not self.rules.has_path:
@@ -224,7 +232,7 @@ class ServerHealth:
 
     def _go_down(self, reason: str, now: float) -> None:
         self.is_up, self.since, self.reason = False, now, reason
-        self.is_fragile = self._is_awaited = False
+        self.is_fragile = self._is_awaited = self._is_answering = False
         self._is_wanted = True
         self._bad = self._good = self._silent = 0
         self._reached_since = None

@@ -172,7 +172,8 @@ class UpstreamWatch:
     def _probed(self, server: str, health: ServerHealth, found: Probe) -> None:
         self._probes.labels(server, found.found.value).inc()
         was_up, since, now = health.is_up, health.since, time.monotonic()
-        health.probed(found, now)
+        is_last = not any(other.is_up for other in self._servers.values() if other is not health)
+        health.probed(found, now, is_last=is_last)
         self._note(server, health, was_up, now - since)
 
     def _note(self, server: str, health: ServerHealth, was_up: bool, seconds: float) -> None:

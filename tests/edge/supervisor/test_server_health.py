@@ -187,3 +187,22 @@ def test_news_of_another_machine_makes_it_look_and_changes_nothing_else() -> Non
     assert health.next_probe_s() == 0.0
     assert probe(health, Found.GOOD)
     assert health.next_probe_s() is None
+
+
+def test_the_last_server_stays_up_while_it_answers_visitors_though_its_health_path_is_too_slow() -> None:
+    """The shop is overloaded, or this machine is. Any other server that is slow is taken out."""
+    health, silent = ServerHealth(WITH_PATH), Probe(Found.SILENT, "no response within 1 s")
+    for _ in range(10):
+        health.met(ANSWERED, 0.0)
+        health.probed(silent, 0.0, is_last=True)
+        assert health.is_suspected, "the next response is news"
+    assert health.is_up
+    for _ in range(2):
+        health.probed(silent, 0.0, is_last=True)
+    assert not health.is_up, "no visitor is answered any more"
+
+    health = ServerHealth(WITH_PATH)
+    for _ in range(3):
+        health.met(ANSWERED, 0.0)
+        health.probed(silent, 0.0)
+    assert not health.is_up
