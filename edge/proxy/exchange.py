@@ -7,9 +7,8 @@ What can go wrong, and what the visitor gets:
 
     no connection, or garbage before the response's head   502
     no connection or no head in time                       504
-    the connection ends without a byte of a response       502; the request is sent once more only if that is safe: GET,
-                                                           HEAD or OPTIONS, no body; to another server, or to the
-                                                           same one if the connection was used before
+    the connection ends without a byte of a response       502; sent once more if safe (GET, HEAD, OPTIONS; no body): to
+                                                           another server, or the same if the connection was used
     the response is cut short                              an abort, so that it is not taken for whole; 502 if none of
                                                            it was passed on
     the visitor leaves                                     the upstream's connection is aborted, so that it may stop
@@ -17,9 +16,8 @@ What can go wrong, and what the visitor gets:
     the response comes before the body's end               the response, then the connection ends
     no server of the upstream is up                        503 with `Retry-After`, at once (`upstreams.py`)
 
-A request that got no connection was not sent, so it goes to another server, whatever its method. A connection is taken
-when the request's body was received whole, or when more than `body_buffer_bytes` of it have come (`upload.py`). So the
-edge itself answers `Expect: 100-continue`, as nginx does: the upstream would need a connection to say so.
+A request without a connection was not sent: it goes to another server, whatever its method. A connection is taken when
+the body came whole, or `body_buffer_bytes` of it (`upload.py`): so the edge itself answers `Expect: 100-continue`.
 """
 
 from edge.messages.verdict import Forward
