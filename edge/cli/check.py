@@ -93,6 +93,7 @@ def _about_files(settings: Settings, folder: Path) -> list[SettingFault]:
         ("secret_keys_file", settings.secret_keys_file),
         ("admin.tokens_file", settings.admin.tokens_file),
         ("upstream.tls.client_key", settings.upstream.tls.client_key),
+        *((f"listen[{at}].key", listener.key) for at, listener in enumerate(settings.listen)),
     )
     return [each for path, file in named if file is not None for each in private_file_warnings(path, folder / file)]
 

@@ -37,6 +37,20 @@ def test_systemd_finds_no_fault(installed: Path):
     assert (ended.returncode, about_us) == (0, []), ended.stderr
 
 
+def test_systemd_finds_no_fault_in_the_socket(installed: Path):
+    """It belongs to the service, and its name is the one that the documents use."""
+    analyze = need("systemd-analyze", "apt-get install systemd")
+    text = UNIT.with_suffix(".socket").read_text("utf-8")
+    installed.with_suffix(".socket").write_text(text)
+    ended = subprocess.run(
+        [analyze, "verify", "--man=no", "--recursive-errors=no", str(installed.with_suffix(".socket"))],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    about_us = [line for line in ended.stderr.splitlines() if "stanchion" in line]
+    assert (ended.returncode, about_us) == (0, []), ended.stderr
+    assert "FileDescriptorName=web\n" in text
+
+
 def test_systemd_would_find_a_fault(installed: Path):
     analyze = need("systemd-analyze", "apt-get install systemd")
     installed.write_text(installed.read_text("utf-8").replace("WatchdogSec=30", "WatchdogSeconds=30"))
