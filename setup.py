@@ -39,6 +39,7 @@ PURE = frozenset(
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
         *("edge/shield/shared_lists.py", "edge/support/event_loop.py", "edge/support/shared_counters.py"),
         *("edge/support/build.py", "edge/support/sizes.py", "edge/support/tasks.py"),
+        "edge/support/shared_forms.py",
     )
 )
 MODULES = sorted(

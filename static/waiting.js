@@ -41,6 +41,7 @@
   const texts = JSON.parse(by("texts").content.textContent);
   const firstStatus = JSON.parse(by("status").content.textContent);
   const statusUrl = document.body.dataset.statusUrl;
+  const formUrl = document.body.dataset.formUrl;
   const titleTail = by("title-tail").content.textContent;
   const language = document.documentElement.lang;
   const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language; // for 5:40 PM or 17:40
@@ -493,7 +494,12 @@
 
   const reload = () => {
     remember("reloads", [...(recall("reloads") || []).slice(-RELOADS_ALLOWED), Date.now()]);
-    location.reload();
+    // A form that was sent here is kept by the edge, which sends it when this address is opened: no browser has to ask.
+    if (formUrl) location.replace(formUrl);
+    else {
+      if (formUrl === "") notice(texts.notices.form_not_kept); // some browsers ask before they send a form again
+      location.reload();
+    }
   };
 
   const explainCookies = () => {

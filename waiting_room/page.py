@@ -19,7 +19,8 @@ from urllib.parse import quote
 from waiting_room.assets import Assets
 from waiting_room.frame import page_frame
 from waiting_room.placeholders import Coding, PreparedDocument, trailer
-from waiting_room.status import State, Status, timestamp
+from waiting_room.refresh import refresh, with_form
+from waiting_room.status import Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
 from waiting_room.texts import Texts, fill
 from waiting_room.views import PLACE_ONLY, view_of
@@ -50,12 +51,6 @@ SHARED: Final = {
     "updated": 16,
     "since": 16,
 }
-
-COOKIES_REFRESH_S: Final = 60
-"""The time until a page that explains cookies reloads without scripts, long enough that a loop does no harm."""
-
-RESCUE_REFRESH_S: Final = 60
-"""The time until the page reloads if its script did not load."""
 
 
 class WaitingPage:
@@ -108,16 +103,27 @@ class WaitingPage:
         return f"<WaitingPage {self.room} {self._texts.language}>"
 
     def render(
-        self, status: Status, *, cookies_missing: bool = False, now: float | None = None, coding: Coding = ""
+        self,
+        status: Status,
+        *,
+        cookies_missing: bool = False,
+        now: float | None = None,
+        coding: Coding = "",
+        form_url: str | None = None,
     ) -> bytes:
         """Return the page that shows `status`, in a content coding.
 
         now: Unix time in seconds, for the date of the page and the progress bar.
         cookies_missing: show the explanation that the place is kept in a cookie instead of all figures.
+        form_url: where the page goes on, because it answers a form that is kept; '' if the form is not kept. Not in a
+        coding.
         """
         view = "cookies" if cookies_missing else view_of(status)
         own = self._own_values(status, now)
-        return self._minute_page(view, status, now, own).render(own, coding)
+        page = self._minute_page(view, status, now, own).render(own, coding)
+        if form_url is None:
+            return page
+        return with_form(page, html(form_url), html(self._texts.get("notices", "form_not_kept")))
 
     def _view_texts(self, view: str) -> dict[str, bytes]:
         texts = {key: html(self._texts.view(view, key)) for key in ("headline", "next")}
@@ -284,23 +290,3 @@ def progress_percent(status: Status, now: float | None) -> int | None:
     waited_s = max(0.0, now - status.first_seen)
     whole_s = waited_s + max(0.0, status.eta_p50_s)
     return min(99, int(100 * waited_s / whole_s)) if whole_s > 0 else 99
-
-
-def refresh(view: str, status: Status) -> bytes:
-    """Return the tags that reload the page after the poll interval if scripts are off.
-
-    The second, slower refresh is for a browser that runs scripts but could not load or run ours; it would wait for ever
-    otherwise. The script cancels it.
-    """
-    if view == "cookies":
-        after_s: int | None = COOKIES_REFRESH_S
-    elif view == State.ADMITTED:
-        after_s = 1
-    else:
-        after_s = status.retry_after_s
-    if after_s is None:
-        return b""
-    return (
-        b'<noscript><meta http-equiv="refresh" content="%d"></noscript>\n'
-        b'<meta http-equiv="refresh" content="%d">\n' % (after_s, max(RESCUE_REFRESH_S, after_s))
-    )

@@ -7,15 +7,16 @@ front proxy that forwards one cookie forwards everything. Both are text that any
     |    |          |                        |               |            HMAC-SHA256, base64url, as itsdangerous does
     |    |          |                        |               time of the last signing, whole seconds
     |    |          |                        first_seen, milliseconds
-    |    |          id: 128 random bits, base64url; then ~a and whole seconds, if the server asked the visitor to
-    |    |          poll again only after that long time
+    |    |          id: 128 random bits, base64url; then ~p and the position that the visitor was told last; then ~a
+    |    |          and whole seconds, if the server asked the visitor to poll again only after that long time
     |    room
     kind and version: t1 a ticket, p1 a pass
 
     p1 . checkout . <id>~<binding digest> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
                          |
                          b and four letters, a keyed digest of the browser family, then n and four letters, one of the
-                         network. The digests differ from pass to pass, so they do not show which visitors are alike
+                         network. The digests differ from pass to pass, so they do not show which visitors are alike.
+                         Behind them ~u, until the pass is shown for the first time
 
     j1 . checkout . <id> . <arrived ms> . <signature>           a join token: its visitor has no place in line yet
 
@@ -91,17 +92,27 @@ class Ticket:
     seen: float
     return_after_s: int
     """The interval after `seen` at which the visitor was asked to poll again, if it is long, else 0."""
+    told: int
+    """The position that the visitor was told, so that no node tells them a higher one; 0 if none is known."""
     moved_back_s: float
     """The seconds by which `renewed` has just moved the place back. Not a part of the cookie."""
 
     def __init__(
-        self, id: str, room: str, first_seen: float, seen: float, return_after_s: int = 0, moved_back_s: float = 0.0
+        self,
+        id: str,
+        room: str,
+        first_seen: float,
+        seen: float,
+        return_after_s: int = 0,
+        moved_back_s: float = 0.0,
+        told: int = 0,
     ) -> None:
         self.id = id
         self.room = room
         self.first_seen = first_seen
         self.seen = seen
         self.return_after_s = return_after_s
+        self.told = told
         self.moved_back_s = moved_back_s
 
     def needs_renewal(self, now: float) -> bool:
@@ -117,7 +128,8 @@ class Ticket:
         """
         excess_s = 0.0 if away_s is None else max(0.0, now - self.seen - self.return_after_s - away_s)
         first_seen = min(self.first_seen + excess_s, now) if excess_s else self.first_seen
-        return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen)
+        told = 0 if excess_s else self.told
+        return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen, told=told)
 
 
 @dataclass(slots=True, init=False)
@@ -131,9 +143,18 @@ class Pass:
     expires: float
     binding_digest: str
     """The digest of the browser and network that it was given to, as in the cookie; '' if there is none."""
+    is_unshown: bool
+    """Nobody has shown it yet, as far as its cookie knows. The first request with it confirms that a visitor has it."""
 
     def __init__(
-        self, id: str, room: str, first_seen: float, admitted_at: float, expires: float, binding_digest: str = ""
+        self,
+        id: str,
+        room: str,
+        first_seen: float,
+        admitted_at: float,
+        expires: float,
+        binding_digest: str = "",
+        is_unshown: bool = False,
     ) -> None:
         self.id = id
         self.room = room
@@ -141,6 +162,7 @@ class Pass:
         self.admitted_at = admitted_at
         self.expires = expires
         self.binding_digest = binding_digest
+        self.is_unshown = is_unshown
 
 
 @dataclass(slots=True, init=False)
@@ -184,11 +206,15 @@ class Keyring:
                 f"j1.{credential.room}.{credential.id}.{_ms(credential.arrived)}".encode()
             ).decode()
         if isinstance(credential, Ticket):
-            ident = f"{credential.id}~a{credential.return_after_s}" if credential.return_after_s else credential.id
+            ident = f"{credential.id}~p{credential.told}" if credential.told else credential.id
+            if credential.return_after_s:
+                ident = f"{ident}~a{credential.return_after_s}"
             payload = f"t1.{credential.room}.{ident}.{_ms(credential.first_seen)}.{int(credential.seen)}"
             return self._tickets.sign(payload.encode()).decode()
         times = f"{_ms(credential.first_seen)}.{_ms(credential.admitted_at)}.{int(credential.expires)}"
         ident = f"{credential.id}~{credential.binding_digest}" if credential.binding_digest else credential.id
+        if credential.is_unshown:
+            ident += "~u"
         return self._passes.sign(f"p1.{credential.room}.{ident}.{times}".encode()).decode()
 
     def binding_digest(self, ident: str, browser: str, network: str) -> str:
@@ -248,14 +274,16 @@ def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float
 
 def _ticket(fields: list[str]) -> Ticket:
     _, room, name, first_seen_ms, seen = fields
-    ident, _, return_after = name.partition("~a")
-    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)), int(return_after or 0))
+    name, _, after = name.partition("~a")
+    ident, _, told = name.partition("~p")
+    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)), int(after or 0), told=int(told or 0))
 
 
 def _pass(fields: list[str]) -> Pass:
     _, room, name, first_seen_ms, admitted_ms, expires = fields
-    ident, _, binding_digest = name.partition("~")
-    return Pass(ident, room, int(first_seen_ms) / 1000, int(admitted_ms) / 1000, float(int(expires)), binding_digest)
+    first_seen, admitted_at, is_unshown = int(first_seen_ms) / 1000, int(admitted_ms) / 1000, name.endswith("~u")
+    ident, _, binding_digest = (name[:-2] if is_unshown else name).partition("~")
+    return Pass(ident, room, first_seen, admitted_at, float(int(expires)), binding_digest, is_unshown)
 
 
 def _join_token(fields: list[str]) -> JoinToken:

@@ -14,14 +14,17 @@ from collections.abc import Mapping
 
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
+from edge.decision.cors import fields_for, preflight_answer
+from edge.decision.forms import PARAMETER, key_in
 from edge.decision.forwarding import forward_admitted
 from edge.decision.guard import fault_in
 from edge.decision.negotiation import wants_page
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.status_query import room_in, solution_in
+from edge.decision.visits import PREFLIGHT, VISIT, kind_of
 from edge.messages.head import RequestHead
-from edge.messages.verdict import Answer
+from edge.messages.verdict import Answer, Headers
 from edge.operations import logs
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
@@ -62,8 +65,12 @@ class Classifier:
         bindings: Mapping[str, Binding],
         shield: Shield | None,
         premium: Premium | None,
+        *,
+        keeps_forms: bool,
     ) -> None:
-        """bindings: by room. shield: None if nobody is denied or limited. premium: None if no visitor is premium."""
+        """bindings: by room. shield: None if nobody is denied or limited. premium: None if no visitor is premium.
+        keeps_forms: the forms of visitors who wait are kept."""
+        self._keeps_forms = keeps_forms
         self._rooms = rooms
         self._keys = keys
         self._responses = responses
@@ -90,13 +97,31 @@ class Classifier:
         else:
             answer, room, is_status_request, solution = (
                 None,
-                self._rooms.match(head.method, self._rooms.asked_host(head.host, head.forwarded_host), head.target),
+                self._rooms.match(
+                    "POST" if self._has_form(head) else head.method,
+                    self._rooms.asked_host(head.host, head.forwarded_host),
+                    head.target,
+                ),
                 False,
                 "",
             )
+        kind = VISIT if room is None else kind_of(head, self._cookies.domain)
         if is_last_hop and answer is None:
             answer = _LAST_HOP
-        return self._context(head, answer, room, page and not own, is_status_request, solution, None)
+        if kind == PREFLIGHT and room is not None and answer is None:
+            answer, room = self._preflight(head, room, own)
+        return self._context(head, answer, room, page and not own, is_status_request, solution, None, kind)
+
+    def _has_form(self, head: RequestHead) -> bool:
+        """Return whether a request wants a form to be sent that was kept. It belongs to the room of the form."""
+        return PARAMETER in head.target and self._keeps_forms and head.method == "GET" and bool(key_in(head.target))
+
+    def _preflight(self, head: RequestHead, room: Room, own: bool) -> tuple[Answer | None, Room | None]:
+        """Answer a preflight by the room's policy, or let it go to the shop as if no room covered it."""
+        cors = room.settings.cors
+        if own or cors.origins:
+            return preflight_answer(cors, head, is_status=own), None
+        return None, None
 
     def classify_like(self, like: DecisionContext, head: RequestHead) -> DecisionContext:
         """Classify a head that differs from the one of `like` in its cookies and its sender's address only."""
@@ -104,14 +129,22 @@ class Classifier:
         if shield is not None and (like.answer is not None or shield.denies(head)):
             return self.classify(head)  # the shield looks at the sender: one may be denied where another is not
         return self._context(
-            head, like.answer, like.room, like.wants_page, like.is_status_request, like.solution, like.watched
+            head,
+            like.answer,
+            like.room,
+            like.wants_page,
+            like.is_status_request,
+            like.solution,
+            like.watched,
+            like.kind,
         )
 
     def _own_path(self, head: RequestHead) -> tuple[Answer | None, Room | None, bool, str]:
         """Classify a request for a path of the edge's own. Return (answer, room, is_status_request, solution): an
         answer, or a request for a room's status, perhaps with the solution of a join challenge."""
         path, _, query = head.target.partition("?")
-        if head.method not in ("GET", "HEAD"):
+        is_preflight = head.method == "OPTIONS" and path == STATUS_PATH and kind_of(head) == PREFLIGHT
+        if head.method not in ("GET", "HEAD") and not is_preflight:
             return self._responses.problem(405, wants_page=False), None, False, ""
         if path.startswith(STATIC_PATH):
             return self._responses.static(path.removeprefix(STATIC_PATH), head), None, False, ""
@@ -133,35 +166,86 @@ class Classifier:
         is_status_request: bool,
         solution: str,
         like: Watched | None,
+        kind: int,
     ) -> DecisionContext:
         """Read the room's cookie and build the context. like: what to watch in a head that gives the same reasons."""
         credential: Credential | Rejected | None = None
-        place, first_seen_json, is_mismatch, entered = NO_PLACE, b"", False, None
         if room is not None:
-            credential = self._credential(room, head)
+            values = self._cookies.read(room.cookie, head)
+            if len(values) == 1:
+                credential = self._keys.read(values[0], room.name)
+            elif values:
+                several = self._best_first(room, head, values)
+                return self._chain(head, answer, room, several, page, is_status_request, solution, like, kind)
+        return self._built(head, answer, room, credential, page, is_status_request, solution, like, kind)
+
+    def _chain(
+        self,
+        head: RequestHead,
+        answer: Answer | None,
+        room: Room,
+        several: list[Credential | Rejected],
+        page: bool,
+        is_status_request: bool,
+        solution: str,
+        like: Watched | None,
+        kind: int,
+    ) -> DecisionContext:
+        """Build the context of a head with several cookies of one name: a chain, the best credential first."""
+        context: DecisionContext | None = None
+        for each in reversed(several):
+            built = self._built(head, answer, room, each, page, is_status_request, solution, like, kind)
+            built.has_duplicates, built.entered, built.next_best = True, None, context
+            if each is not several[0]:  # the request is counted once
+                built.limits = built.later_limits = ()
+                built.watched = None
+            context = built
+        assert context is not None
+        return context
+
+    def _built(
+        self,
+        head: RequestHead,
+        answer: Answer | None,
+        room: Room | None,
+        credential: Credential | Rejected | None,
+        page: bool,
+        is_status_request: bool,
+        solution: str,
+        like: Watched | None,
+        kind: int,
+    ) -> DecisionContext:
+        """Build the context of a request with this credential."""
+        place, first_seen_json, is_mismatch, entered = NO_PLACE, b"", False, None
+        cors: Headers = ()
+        has_form = self._has_form(head)
+        if room is not None:
             if isinstance(credential, Ticket):
                 place = place_of(credential)
                 if is_status_request:
                     first_seen_json = moment(credential.first_seen).encode()
             elif isinstance(credential, Pass):
                 is_mismatch = self._is_mismatch(room, credential, head)
-                if not (is_status_request or is_mismatch):
+                if not (is_status_request or is_mismatch or credential.is_unshown or has_form):
                     entered = forward_admitted(room, credential)
+            if room.has_cors:
+                cors = fields_for(room.settings.cors, head)
         limits: Limits = ()
         later_limits: Limits = ()
         premium_until, watched, shield = 0.0, None, self._shield
         if shield is not None:
             ident = credential.id if isinstance(credential, (Ticket, Pass, JoinToken)) else None
-            limits = shield.limits(head, ident, is_room=room is not None)
+            makes_visitor = room is not None and kind == VISIT
+            limits = shield.limits(head, ident, is_room=makes_visitor)
             premium_token = None if self._premium is None else self._premium.read(head)
             if premium_token is not None:
                 premium_until, later_limits = premium_token.expires, limits
-                limits = shield.limits(head, ident, is_room=room is not None, premium_id=premium_token.id)
+                limits = shield.limits(head, ident, is_room=makes_visitor, premium_id=premium_token.id)
             if room is not None:
                 watched = shield.watched(head, ident, like)
         return DecisionContext(
             head, answer, room, credential, place, page, is_status_request, solution, is_mismatch, entered,
-            first_seen_json, limits, premium_until, later_limits, watched,
+            first_seen_json, limits, premium_until, later_limits, watched, kind, cors, has_form=has_form,
         )  # fmt: skip
 
     def _is_mismatch(self, room: Room, shown: Pass, head: RequestHead) -> bool:
@@ -180,8 +264,30 @@ class Classifier:
         log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=extra)
         return is_mismatch
 
-    def _credential(self, room: Room, head: RequestHead) -> Credential | Rejected | None:
-        values = self._cookies.read(room.cookie, head)
-        if not values:
-            return None
-        return self._keys.read(values[0], room.name) if len(values) == 1 else Rejected(Rejection.DUPLICATED)
+    def _best_first(self, room: Room, head: RequestHead, values: list[str]) -> list[Credential | Rejected]:
+        """Return what several cookies of one name hold, best first, or why none of them counts.
+
+        If none is authentic, the cookies of the other name are read (`cookies.py`)."""
+        found: list[Credential] = []
+        for each in (values, self._cookies.read_other(room.cookie, head)):
+            for value in each:
+                read = self._keys.read(value, room.name)
+                if not isinstance(read, Rejected):
+                    found.append(read)
+            if found:
+                break
+        if not found:
+            return [Rejected(Rejection.DUPLICATED)]
+        found.sort(key=lambda credential: self._rank(room, credential, head))
+        return list(found)
+
+    def _rank(self, room: Room, credential: Credential, head: RequestHead) -> tuple[int, float]:
+        """Return the rank of one of several cookies: passes for this browser first, the longest one leading, then
+        tickets by arrival. Whether one still counts is found out at each request."""
+        if isinstance(credential, Pass):
+            binding = self._bindings[room.name]
+            is_mismatch = binding.is_mismatch(binding.differing(credential, head))
+            return (2 if is_mismatch else 0), -credential.expires
+        if isinstance(credential, Ticket):
+            return 1, credential.first_seen
+        return 3, credential.arrived

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from edge.decision.visits import VISIT
 from edge.messages.context import RequestContext
 from edge.messages.head import RequestHead
-from edge.messages.verdict import Answer, Forward
+from edge.messages.verdict import Answer, Forward, Headers
 from edge.rooms.room import Room
 from edge.shield.shield import Limits, Watched
 from waiting_room.places import NO_PLACE
@@ -47,6 +48,16 @@ class DecisionContext(RequestContext):
     """What requests count for from `premium_until` on."""
     watched: Watched | None
     """What the shield watches in requests with this head."""
+    kind: int
+    """Whether the request is a visit (`visits.py`). Another kind counts only with a pass or ticket."""
+    cors: Headers
+    """The fields that let a page of another origin read the edge's answers (`cors.py`)."""
+    next_best: "DecisionContext | None"
+    """The same request with the next best of several cookies of one name. None if there is one cookie, or none."""
+    has_duplicates: bool
+    """There are several cookies of one name. The one that counts is set again, and the others are removed."""
+    has_form: bool
+    """The target names a form that was kept while the visitor waited (`forms.py`)."""
 
     def __init__(
         self,
@@ -65,6 +76,11 @@ class DecisionContext(RequestContext):
         premium_until: float = 0.0,
         later_limits: Limits = (),
         watched: Watched | None = None,
+        kind: int = VISIT,
+        cors: Headers = (),
+        next_best: "DecisionContext | None" = None,
+        has_duplicates: bool = False,
+        has_form: bool = False,
     ) -> None:
         self.head = head
         self.wants_page = wants_page
@@ -82,3 +98,8 @@ class DecisionContext(RequestContext):
         self.premium_until = premium_until
         self.later_limits = later_limits
         self.watched = watched
+        self.kind = kind
+        self.cors = cors
+        self.next_best = next_best
+        self.has_duplicates = has_duplicates
+        self.has_form = has_form

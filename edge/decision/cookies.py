@@ -6,6 +6,10 @@
 All are HttpOnly and SameSite=Lax. A trusted proxy says by `X-Forwarded-Proto` whether a request came over HTTPS, or the
 settings say so. A visitor with a cookie of the other name, from before a change of scheme, keeps their place: that
 cookie is read if the right one is missing, and removed when the right one is set. (RFC 6265bis, 4.1.3)
+
+A browser may hold several cookies of one name: `cookies.domain` was changed, or another host below the domain has set
+one. It sends all of them and does not say which is which. The best one counts (`classifier.py`). It is set again as the
+right cookie, and every other cookie that the browser could have is removed: by each domain and path of the request.
 """
 
 from edge.messages.head import RequestHead
@@ -17,19 +21,32 @@ __all__ = ["PREFIX", "Cookies"]
 
 #: Browsers accept a cookie with this prefix only from the host itself, over HTTPS.
 PREFIX = "__Host-"
+#: How many values of one name are read. Anybody can send more; a browser with more has them from an attacker.
+MOST_VALUES = 8
+#: How many segments of the path, and labels of the host, are tried when cookies are removed.
+MOST_VARIANTS = 4
 
 
 class Cookies:
     def __init__(self, settings: CookieSettings) -> None:
         self._secure = settings.secure
+        self.domain = settings.domain or ""
         self._domain = "" if settings.domain is None else f"; Domain={settings.domain}"
 
     def read(self, plain: str, head: RequestHead) -> list[str]:
-        """Return all values of a cookie. plain: its name without the prefix. More than one value is suspicious."""
+        """Return all values of a cookie; of the other name if there is none of the right one.
+
+        plain: its name without the prefix."""
         if plain not in head.cookie:  # the other name contains it too
             return []
         name, other = self._names(plain, self._is_secure(head))
-        return cookie_values(head.cookie, name) or cookie_values(head.cookie, other)
+        values = cookie_values(head.cookie, name)
+        return values[:MOST_VALUES] if values else cookie_values(head.cookie, other)[:MOST_VALUES]
+
+    def read_other(self, plain: str, head: RequestHead) -> list[str]:
+        """Return all values of the other name, for a visitor of whose right cookies none is valid."""
+        _, other = self._names(plain, self._is_secure(head))
+        return cookie_values(head.cookie, other)[:MOST_VALUES]
 
     def write(self, plain: str, value: str, max_age_s: int, head: RequestHead) -> Headers:
         """Return the `Set-Cookie` fields. max_age_s: 0 removes the cookie."""
@@ -37,11 +54,26 @@ class Cookies:
         name, other = self._names(plain, is_secure)
         domain, secure = self._domain, "; Secure" if is_secure else ""
         fields = f"; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{secure}"
-        written = (("Set-Cookie", f"{name}={value}{fields}"),)
-        if plain not in head.cookie or not cookie_values(head.cookie, other):
+        written: Headers = (("Set-Cookie", f"{name}={value}{fields}"),)
+        if plain not in head.cookie:
             return written
-        attributes = "; Secure" if other.startswith(PREFIX) else f"{domain}{secure}"
-        return (*written, ("Set-Cookie", f"{other}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{attributes}"))
+        if not name.startswith(PREFIX) and len(cookie_values(head.cookie, name)) > 1:
+            written = (*self._removed(name, head, secure, is_set=True), *written)
+        if not cookie_values(head.cookie, other):
+            return written
+        if other.startswith(PREFIX):
+            return (*written, ("Set-Cookie", f"{other}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"))
+        return (*written, *self._removed(other, head, secure, is_set=False))
+
+    def _removed(self, name: str, head: RequestHead, secure: str, *, is_set: bool) -> Headers:
+        """Return the fields that remove all cookies of a name without prefix that the request can have. is_set: but
+        for the one that is set now."""
+        own = f"; Path=/{self._domain.lower().replace('=.', '=')}" if is_set else ""
+        variants = [f"; Path={path}{domain}" for domain in _domains(head.host) for path in _paths(head.target)]
+        removed = [f"{variant}; Max-Age=0; HttpOnly; SameSite=Lax{secure}" for variant in variants if variant != own]
+        if secure:  # a partitioned cookie is another one, whatever its name, domain and path (CHIPS)
+            removed.append(f"; Path=/{self._domain}; Max-Age=0; HttpOnly; SameSite=Lax; Secure; Partitioned")
+        return tuple(("Set-Cookie", f"{name}={each}") for each in removed)
 
     def _is_secure(self, head: RequestHead) -> bool:
         return self._secure == "always" or (self._secure == "auto" and head.scheme == "https")
@@ -50,3 +82,23 @@ class Cookies:
         """Return the name to use, and the name that may be left from before."""
         prefixed = PREFIX + plain
         return (plain, prefixed) if self._domain or not is_secure else (prefixed, plain)
+
+
+def _domains(host: str) -> list[str]:
+    """Return the `Domain` attributes under which a cookie reaches this host: none, the host, and what it lies below."""
+    name = host.lower().partition(":")[0].rstrip(".")
+    if host.startswith("[") or name.replace(".", "").isdigit():
+        return [""]  # an address has no domain
+    labels = name.split(".")
+    parents = [".".join(labels[at:]) for at in range(len(labels) - 1)]
+    return ["", *(f"; Domain={parent}" for parent in (parents or [name])[:MOST_VARIANTS])]
+
+
+def _paths(target: str) -> list[str]:
+    """Return the paths under which a cookie reaches this target: `/`, `/checkout`, `/checkout/`, ..."""
+    path = target.partition("?")[0]
+    found = ["/"]
+    for segment in path.split("/")[1:MOST_VARIANTS]:
+        if segment and not set(segment) & set(";,\\"):
+            found += [f"{found[-1].rstrip('/')}/{segment}", f"{found[-1].rstrip('/')}/{segment}/"]
+    return found

@@ -25,7 +25,9 @@ from controller import Admit, Park, Wait
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
 from edge.decision.first_visits import FirstVisits
+from edge.decision.forwarding import forward_guest
 from edge.decision.visitor_responses import VisitorResponses
+from edge.decision.visits import SAFE, SPECULATIVE, VISIT, says_robot
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.operations.metrics import Metrics
@@ -33,6 +35,7 @@ from edge.rooms.binding import Binding
 from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S
 from edge.rooms.redemption import AlreadyRedeemed, CheckOutcome, Granted, RedemptionClient, Unverified
 from edge.rooms.room import Room
+from waiting_room.places import place_of
 from waiting_room.ticket import Pass, Rejection, Ticket
 
 __all__ = ["Entry"]
@@ -60,10 +63,62 @@ class Entry:
 
     def first_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor without a place."""
+        ticket = self._first_visits.sibling(context, room, now)
+        if ticket is not None:
+            return self.in_line(Attempt(context, room, ticket, ticket, now, u))
         joined = self._first_visits.join(context, room, now, u)
         if isinstance(joined, Answer):
             return joined
         return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
+
+    def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer:
+        """Decide on the request of an admitted visitor, whose pass counts."""
+        fresh = room.renew(shown, now) if shown is context.credential else shown
+        if shown.is_unshown:
+            shown = fresh = room.confirm(fresh or shown, now)
+        elif context.has_duplicates and fresh is None:
+            fresh = shown
+        if context.kind != VISIT:
+            fresh = None  # only a visit sets a cookie
+        return self._responses.enter(context, room, shown, now, fresh=fresh)
+
+    def counts(self, context: DecisionContext, room: Room, credential: Ticket | Pass | None) -> bool:
+        """Return whether a request that is no visit is served as one, because of the credential that it shows."""
+        if context.kind != SPECULATIVE:
+            return credential is not None
+        if not isinstance(credential, Pass) or context.is_mismatch:
+            return False
+        return not (room.redeemed.has_superseded and room.redeemed.is_superseded(credential))
+
+    def no_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Forward | Answer:
+        """Answer a request that is no visit (`visits.py`). It takes no place, no seat and no cookie.
+
+        While nobody waits, a guest reaches the shop. One that may change something takes a token like a visitor; the
+        others have a small budget of their own.
+        """
+        if context.kind == SPECULATIVE:
+            return self._responses.declined
+        ticket = self._first_visits.guest(room, now)
+        if not context.is_status_request and self._may_pass(context, room, ticket, now, u):
+            self._metrics.guests.count_one(room.name)
+            return forward_guest(room, ticket.id, now)
+        return self._responses.turn_away(context, room, now)
+
+    def _may_pass(self, context: DecisionContext, room: Room, ticket: Ticket, now: float, u: float) -> bool:
+        """Return whether a guest reaches the shop now: nobody waits, and the room is open."""
+        if room.shadow is not None:
+            return True
+        if room.paused is not None or room.stock.is_sold_out or not room.mode.takes_visitors:
+            return False
+        place = place_of(ticket)
+        if not room.would_admit(place, now):
+            return False
+        if context.head.method in SAFE:
+            return room.guests.spend(now)
+        if not isinstance(room.poll(place, now, u), Admit):
+            return False
+        room.take_back(now)
+        return True
 
     def requeue(self, context: DecisionContext, room: Room, shown: Pass, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor whose pass does not count where it is shown. They are requeued at their
@@ -160,7 +215,9 @@ class Entry:
         context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
         self._metrics.admissions.count(room.name)
         self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
-        visitor_pass = room.admit(ticket, now, self._bindings[room.name].binding_digest(ticket.id, context.head))
+        head = context.head
+        digest = self._bindings[room.name].binding_digest(ticket.id, head)
+        visitor_pass = room.admit(ticket, now, digest, is_robot=says_robot(head.user_agent))
         return self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
 
     def _check(self, attempt: Attempt, redemption: RedemptionClient) -> Deferred:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
+from edge.decision.siblings import Siblings
 from edge.decision.visitor_responses import VisitorResponses
 from edge.messages.verdict import Answer
 from edge.operations.metrics import Metrics
@@ -20,7 +21,7 @@ from edge.rooms.table import RoomTable
 from edge.shield.shield import Shield
 from waiting_room.places import TicketIds
 from waiting_room.status import State, Status
-from waiting_room.ticket import JoinToken, Keyring, new_join_token, new_ticket
+from waiting_room.ticket import JoinToken, Keyring, Ticket, new_join_token, new_ticket
 
 __all__ = ["FirstVisits"]
 
@@ -43,11 +44,22 @@ class FirstVisits:
         self._bindings = bindings
         self._ids = ids
         self._shield = shield
+        self._siblings = Siblings()
         self._challenges = {
             room.name: JoinChallenges(room.name, room.settings.join, keys.challenge_keys)
             for room in rooms.rooms
             if room.settings.join.proof != "none"
         }
+
+    def guest(self, room: Room, now: float) -> Ticket:
+        """Return the ticket of a request that makes no visitor: nobody gets it."""
+        return new_ticket(room.name, now, self._ids(now))
+
+    def sibling(self, context: DecisionContext, room: Room, now: float) -> Ticket | None:
+        """Return the ticket that another request of the same page has just got (`siblings.py`), or None."""
+        if room.name in self._challenges:
+            return None
+        return self._siblings.ticket(context.head, room.name, now)
 
     def join(self, context: DecisionContext, room: Room, now: float, u: float) -> Attempt | Answer:
         """Return the attempt of a visitor who gets a place now, or the answer to one who gets none yet or no more."""
@@ -60,6 +72,7 @@ class FirstVisits:
             if challenges.settings.proof == "all" or (shield is not None and points >= shield.suspect_threshold):
                 return self._challenged(context, room, challenges, points, now, u)
         ticket = new_ticket(room.name, now, self._ids(now))
+        self._siblings.add(context.head, ticket, now)
         return Attempt(context, room, ticket, ticket, now, u, is_new=True)
 
     def _challenged(

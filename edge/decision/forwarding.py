@@ -7,7 +7,7 @@ from edge.rooms.room import Room
 from waiting_room.status import State
 from waiting_room.ticket import Pass
 
-__all__ = ["STRAIGHT_ON", "forward_admitted"]
+__all__ = ["STRAIGHT_ON", "forward_admitted", "forward_guest"]
 
 #: No room covers the path: the request is forwarded as it came.
 STRAIGHT_ON: Final = Forward(None, (), ())
@@ -23,3 +23,15 @@ def forward_admitted(room: Room, shown: Pass, fresh: Pass | None = None, cookie:
     to_visitor = (("Stanchion-State", State.ADMITTED.value), *cookie)
     visitor_pass = fresh or shown
     return Forward(room.name, to_upstream, to_visitor, visitor_pass, "admitted", room.health, room.settings.body_bytes)
+
+
+def forward_guest(room: Room, ident: str, now: float) -> Forward:
+    """Forward a request that makes no visitor. The shop sees an id of its own; the client gets no pass and no cookie.
+
+    No command of the shop acts on it, because there is no session."""
+    to_upstream = (
+        ("X-Stanchion-Room", room.name),
+        ("X-Stanchion-Ticket", ident),
+        ("X-Stanchion-Admitted-At", f"{now:.3f}"),
+    )
+    return Forward(room.name, to_upstream, (), None, "guest", room.health, room.settings.body_bytes)

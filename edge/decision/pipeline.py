@@ -25,12 +25,14 @@ from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.entry import Entry
 from edge.decision.first_visits import FirstVisits
+from edge.decision.forms import Forms
 from edge.decision.forwarding import STRAIGHT_ON
 from edge.decision.limit_responses import LimitResponses
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.upstream_commands import UpstreamCommands
 from edge.decision.visitor_responses import VisitorResponses
+from edge.decision.visits import VISIT
 from edge.messages.cluster import RoomEvent
 from edge.messages.context import RequestContext
 from edge.messages.decider import Decider
@@ -66,11 +68,13 @@ class Pipeline(Decider):
         clock_steps: ClockSteps | None = None,
         redemption: RedemptionClient | None = None,
         lane: int = 0,
+        forms: Forms | None = None,
     ) -> None:
         """entropy(n): n random bytes, for the ids of tickets. on_room_event: for news that other nodes need.
 
         shield: None if nobody is denied or limited. clock_steps: None if the clock is never set. redemption: None if
-        there are no other nodes to ask. lane: of the ids of tickets (`waiting_room/places.py`).
+        there are no other nodes to ask. lane: of the ids of tickets (`waiting_room/places.py`). forms: None if forms of
+        visitors who wait are not kept.
         """
         self.rooms = rooms
         self.shield = shield
@@ -82,12 +86,13 @@ class Pipeline(Decider):
         premium_s = None if shield is None else shield.premium_s
         premium = None if premium_s is None else Premium(keys, named, premium_s)
         bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
-        waiting = VisitorResponses(responses, named, keys)
+        waiting = VisitorResponses(responses, named, keys, forms)
         ids = TicketIds(entropy, lane)
         first_visits = FirstVisits(rooms, keys, waiting, metrics, bindings, ids, shield)
-        self._classifier = Classifier(rooms, keys, responses, metrics, named, bindings, shield, premium)
+        self._classifier = Classifier(
+            rooms, keys, responses, metrics, named, bindings, shield, premium, keeps_forms=forms is not None
+        )
         self._limits = LimitResponses(responses, metrics, shield)
-        self._waiting = waiting
         self._entry = Entry(first_visits, waiting, metrics, bindings, redemption)
         self._commands = UpstreamCommands(metrics, named, entropy, on_room_event, premium)
 
@@ -112,14 +117,18 @@ class Pipeline(Decider):
         # Before the credential is judged: one of the parked polls may be this visitor's, on another connection.
         room.answer_older(request.place, now)
         credential = self._current(room, request.credential, now)
+        if credential is None and request.next_best is not None:
+            return self.decide(request.next_best, now, u)
+        if request.kind != VISIT and not self._entry.counts(request, room, credential):
+            return self._entry.no_visit(request, room, now, u)
         if credential is None:
             return self._entry.first_visit(request, room, now, u)
         if isinstance(credential, Ticket):
-            return self._entry.in_line(Attempt(request, room, credential, None, now, u))
+            given = credential if request.has_duplicates else None
+            return self._entry.in_line(Attempt(request, room, credential, given, now, u))
         if request.is_mismatch or (room.redeemed.has_superseded and room.redeemed.is_superseded(credential)):
             return self._entry.requeue(request, room, credential, now, u)
-        fresh = room.renew(credential, now) if credential is request.credential else credential
-        return self._waiting.enter(request, room, credential, now, fresh=fresh)
+        return self._entry.inside(request, room, credential, now)
 
     def _current(self, room: Room, credential: Credential | Rejected | None, now: float) -> Ticket | Pass | None:
         """Return the ticket or pass that counts now. Anything else is counted by its reason, and is a first visit."""

@@ -40,11 +40,15 @@ class Premium:
         self._lifetime_s = lifetime_s
 
     def read(self, head: RequestHead) -> PremiumToken | None:
-        """Return the premium token in a head, expired or not, or None if there is no authentic one."""
-        values = self._cookies.read(NAME, head)
-        if len(values) != 1 or len(values[0]) > MAX_BYTES or not values[0].isascii():
+        """Return the premium token in a head, expired or not, or None if there is no authentic one. Of several cookies
+        the one that lasts longest counts."""
+        tokens = [token for value in self._cookies.read(NAME, head) if (token := self._opened(value)) is not None]
+        return max(tokens, key=lambda token: token.expires, default=None)
+
+    def _opened(self, value: str) -> PremiumToken | None:
+        if len(value) > MAX_BYTES or not value.isascii():
             return None
-        payload = self._signatures.unsign(values[0].encode())
+        payload = self._signatures.unsign(value.encode())
         if payload is None:
             return None
         _, ident, expires = payload.decode().split(".")  # the signature vouches that `cookie` wrote it

@@ -15,6 +15,7 @@ from edge.messages.verdict import Answer, Headers
 from waiting_room.assets import ASSET_HEADERS, OTHER_VERSION_HEADERS, Assets
 from waiting_room.error_page import ErrorPage
 from waiting_room.frame import PAGE_HEADERS
+from waiting_room.interlude_page import InterludePage
 from waiting_room.page import WaitingPage
 from waiting_room.placeholders import Coding
 from waiting_room.status import State, Status
@@ -33,6 +34,13 @@ class Responses:
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
         self._errors = ErrorPage(assets)
+        self.declined: Final = _declined()
+        """To a speculative request without a pass: nothing that a cache or a browser keeps."""
+        self.again: Final = Answer(
+            200, tuple(PAGE_HEADERS.items()), InterludePage(assets, "again", loads_itself=True).render(""), "again"
+        )
+        """To a form of another site: a page that loads itself by GET, and no cookie."""
+        self._form_lost = InterludePage(assets, "form_lost", loads_itself=False)
         self._document_fields: dict[State, dict[int | None, Headers]] = {}
         """By state and `Retry-After`. The same objects are used again, so that they are rendered once."""
 
@@ -50,6 +58,18 @@ class Responses:
         """Return the waiting page. cookies_missing: the browser came back without the cookie that was set."""
         body = page.render(status, cookies_missing=cookies_missing, now=now, coding=coding)
         return Answer(code, _page_headers(status.state, status.retry_after_s, coding), body, status.state, cookie)
+
+    def form_page(self, page: WaitingPage, status: Status, like: Answer, now: float, url: str) -> Answer:
+        """Return a waiting page that opens `url` after the admission, because a form is kept there. '' if the form
+        could not be kept: the page says so."""
+        body = page.render(status, now=now, form_url=url)
+        return Answer(
+            like.status, _page_headers(status.state, status.retry_after_s, ""), body, status.state, like.cookies
+        )
+
+    def form_lost(self, target: str, cookie: Headers) -> Answer:
+        """Return the page that says that a form was not kept. target: the address to go on with."""
+        return Answer(410, tuple(PAGE_HEADERS.items()), self._form_lost.render(target), "form_lost", cookie)
 
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
         """Return the status document."""
@@ -127,6 +147,12 @@ _FOR_MACHINES: Headers = (
     ("X-Robots-Tag", "noindex"),
     ("X-Content-Type-Options", "nosniff"),
 )
+
+
+def _declined() -> Answer:
+    document = {"title": "Not prefetched", "status": 503, "detail": "there is a line here: ask when a visitor asks"}
+    headers = (("Content-Type", "application/problem+json"), *_FOR_MACHINES)
+    return Answer(503, headers, json.dumps(document).encode(), "speculative")
 
 
 @lru_cache(maxsize=1024)

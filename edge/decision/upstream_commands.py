@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from edge.decision.context import DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.premium import Premium
+from edge.decision.visits import SAFE, VISIT, kind_of
 from edge.messages.cluster import RoomEvent
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Forward, Headers
@@ -20,9 +21,6 @@ from edge.rooms.stock import news_in
 from waiting_room.ticket import ID_BYTES, Pass
 
 __all__ = ["UpstreamCommands"]
-
-#: Methods by which no visitor takes a unit.
-SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class UpstreamCommands:
@@ -56,7 +54,8 @@ class UpstreamCommands:
             return premium
         event = news_in(room.name, stated)
         if event is not None:
-            if context.head.method not in SAFE and room.vacancies.end_claim(visitor_pass, now):
+            method = context.head.method if forward.replay is None else forward.replay.method
+            if method not in SAFE and room.vacancies.end_claim(visitor_pass, now):
                 event = replace(event, tried=visitor_pass.id)
             if room.learn_stock(event, now) or event.tried is not None:
                 self._on_room_event(event)
@@ -68,10 +67,13 @@ class UpstreamCommands:
         return added + premium
 
     def _premium_cookie(self, head: RequestHead, stated: Iterable[tuple[str, str]], now: float) -> Headers:
-        """Return a premium cookie if the response makes the visitor premium."""
-        if self._premium is None or ("stanchion-command", "premium") not in {
-            (name.lower(), value.strip().lower()) for name, value in stated
-        }:
+        """Return a premium cookie if the response makes the visitor premium. A form of another site gets none: the shop
+        says so again with the visitor's next page."""
+        if (
+            self._premium is None
+            or kind_of(head, self._cookies.domain) != VISIT
+            or ("stanchion-command", "premium") not in {(name.lower(), value.strip().lower()) for name, value in stated}
+        ):
             return ()
         return self._premium.cookie(head, self._entropy(ID_BYTES).hex(), now)
 

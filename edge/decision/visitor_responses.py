@@ -8,28 +8,36 @@ from controller import Wait
 from edge.decision.attempt import Attempt
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
+from edge.decision.forms import Forms, without_key
 from edge.decision.forwarding import forward_admitted
 from edge.decision.negotiation import best_coding
 from edge.decision.responses import Responses
+from edge.decision.visits import CROSS_FORM, SAFE, VISIT, is_navigation
 from edge.messages.head import RequestHead
-from edge.messages.verdict import Answer, Forward, Headers
+from edge.messages.verdict import Answer, Forward, Headers, SentForm, TakeForm
 from edge.rooms.room import Room
 from waiting_room.status import State, Status, document, moment, retry_after
 from waiting_room.ticket import Keyring, Pass, Ticket
 
-__all__ = ["VisitorResponses"]
+__all__ = ["VisitorResponses", "keeps_told"]
 
 #: If absence counts (`ticket.away_seconds`), a longer appointment is written into the ticket.
 LONG_S: Final = 30.0
+#: A position is told again, and the ticket signed again, when it has fallen by more than this part of what was told. So
+#: a visitor far back gets a new cookie seldom, and one at the front sees every step.
+STEP: Final = 20
 
 _WAITING: Final = State.WAITING  # a look-up in an Enum costs more than all else in `waiting`
 _SOLD_OUT: Final = State.SOLD_OUT
+_CLOSED: Final = State.CLOSED
 
 
 class VisitorResponses:
     """One node's. keys: sign the cookies."""
 
-    def __init__(self, responses: Responses, cookies: Cookies, keys: Keyring) -> None:
+    def __init__(self, responses: Responses, cookies: Cookies, keys: Keyring, forms: Forms | None) -> None:
+        """forms: None if forms of visitors who wait are not kept."""
+        self._forms = forms
         self._responses = responses
         self._cookies = cookies
         self._keys = keys
@@ -43,25 +51,57 @@ class VisitorResponses:
         cookie = () if fresh is None else self.cookie(context, room, fresh, fresh.expires - now)
         if context.is_status_request:
             status = Status(State.ADMITTED, room.name, first_seen=shown.first_seen, stock=room.stock.free)
-            return self._responses.document(status, 200, cookie)
-        return forward_admitted(room, shown, fresh, cookie)
+            return self._responses.document(status, 200, cookie + context.cors)
+        forward = forward_admitted(room, shown, fresh, cookie)
+        if context.has_form and self._forms is not None:
+            forward.replay = self._forms.take(context.head.target, shown.id, now)
+            if forward.replay is None:
+                return self._responses.form_lost(without_key(context.head.target), cookie)
+        return forward
 
-    def wait(self, attempt: Attempt, verdict: Wait) -> Answer:
-        """Answer a visitor who waits."""
-        context, room = attempt.context, attempt.room
+    def wait(self, attempt: Attempt, verdict: Wait) -> Answer | TakeForm:
+        """Answer a visitor who waits. The position never grows: the ticket says which one was told."""
+        context, room, ticket, given = attempt.context, attempt.room, attempt.ticket, attempt.given
+        position, told = verdict.position, ticket.told
+        if position is None:
+            pass
+        elif told and (given is None or given.told):
+            if keeps_told(position, told):
+                position = told  # not a new cookie for a step that is this small
+            else:
+                given = replace(ticket if given is None else given, told=position)
+        elif given is not None:
+            given = replace(given, told=position)
         if (
-            attempt.given is None
+            given is None
             and context.is_status_request
             and not (room.away_s is not None and verdict.poll_after_s > LONG_S)
         ):
-            return self._document_only(context, room, verdict, attempt.ticket)
-        return self._keep_waiting(attempt, waiting(room, attempt.ticket, verdict))
+            return self._document_only(context, room, verdict, ticket, position)
+        return self._keep_waiting(attempt, waiting(room, ticket, verdict, position), given)
 
-    def sold_out(self, attempt: Attempt) -> Answer:
+    def sold_out(self, attempt: Attempt) -> Answer | TakeForm:
         """Answer a visitor of a room that is sold out."""
-        return self._keep_waiting(attempt, sold_out(attempt.room, attempt.ticket))
+        return self._keep_waiting(attempt, sold_out(attempt.room, attempt.ticket), attempt.given)
 
-    def closed(self, attempt: Attempt, poll_after_s: float) -> Answer:
+    @property
+    def declined(self) -> Answer:
+        """The answer to a speculative request without a pass."""
+        return self._responses.declined
+
+    def turn_away(self, context: DecisionContext, room: Room, now: float) -> Answer:
+        """Answer a guest while others wait: as a visitor in line is answered, but without a place and a cookie."""
+        if context.kind == CROSS_FORM:
+            return self._responses.again
+        head = context.head
+        state, after_s = (_WAITING, room.settings.polling.max_seconds) if room.mode.takes_visitors else (_CLOSED, None)
+        status = Status(state, room.name, poll_after_s=after_s, message=room.message)
+        is_shown = context.is_status_request or head.method in ("HEAD", "OPTIONS") or is_navigation(head)
+        if not is_shown:
+            return self._responses.document(status, 503, context.cors)  # a 2xx would pass for the image or the script
+        return self.respond(context, room, status, (), now, is_given=False)
+
+    def closed(self, attempt: Attempt, poll_after_s: float) -> Answer | TakeForm:
         """Answer a visitor in line of a room that is closed for the moment."""
         room, ticket = attempt.room, attempt.ticket
         status = Status(
@@ -71,7 +111,7 @@ class VisitorResponses:
             first_seen=ticket.first_seen,
             message=room.message,
         )
-        return self._keep_waiting(attempt, status)
+        return self._keep_waiting(attempt, status, attempt.given)
 
     def no_entry(self, context: DecisionContext, room: Room, now: float) -> Answer:
         """Answer a first visitor of a room that gives out no more places."""
@@ -85,7 +125,12 @@ class VisitorResponses:
         """Return the page or the document. is_given: a credential is sent, so if the page itself made this request the
         browser did not keep the one before."""
         code = 200 if context.is_status_request else room.settings.page.status_code
-        if not context.wants_page:
+        if context.cors:
+            cookie = cookie + context.cors
+        is_document = not context.wants_page
+        if context.head.method not in SAFE and not is_navigation(context.head):
+            code, is_document = 503, True  # to a script, a 2xx would say that its request was carried out
+        if is_document:
             return self._responses.document(status, code, cookie)
         cookies_missing = is_given and context.credential is None and came_from_itself(context.head)
         coding = best_coding(context.head.accept_encoding)
@@ -95,17 +140,19 @@ class VisitorResponses:
         """Return the `Set-Cookie` fields for a credential."""
         return self._cookies.write(room.cookie, self._keys.seal(credential), max(1, round(lifetime_s)), context.head)
 
-    def _document_only(self, context: DecisionContext, room: Room, verdict: Wait, ticket: Ticket) -> Answer:
+    def _document_only(
+        self, context: DecisionContext, room: Room, verdict: Wait, ticket: Ticket, position: int | None
+    ) -> Answer:
         """Answer a poll with nothing to send but the document. That is nearly every poll."""
         is_own = ticket is context.credential
         first_seen_json = context.first_seen_json if is_own else moment(ticket.first_seen).encode()
         shared, after_s = room.shared_fields(), verdict.poll_after_s
-        body = document(shared, verdict.position, verdict.eta_p50_s, verdict.eta_p90_s, after_s, first_seen_json)
-        return self._responses.of_document(shared.state, retry_after(after_s), body, 200, ())
+        body = document(shared, position, verdict.eta_p50_s, verdict.eta_p90_s, after_s, first_seen_json)
+        return self._responses.of_document(shared.state, retry_after(after_s), body, 200, context.cors)
 
-    def _keep_waiting(self, attempt: Attempt, status: Status) -> Answer:
+    def _keep_waiting(self, attempt: Attempt, status: Status, given: Ticket | None) -> Answer | TakeForm:
         """Return the response with this status, and with the ticket if it has to be sent."""
-        context, room, ticket, given, now = attempt.context, attempt.room, attempt.ticket, attempt.given, attempt.now
+        context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
         cookie: Headers = ()
         after_s = status.poll_after_s
         if room.away_s is not None and after_s is not None and after_s > LONG_S:
@@ -114,17 +161,34 @@ class VisitorResponses:
             status.moved_back_s = given.moved_back_s
             lifetime_s = room.lifetime_s - (now - ticket.first_seen)
             cookie = self.cookie(context, room, given, lifetime_s)
-        return self.respond(context, room, status, cookie, now, is_given=given is not None)
+        answer = self.respond(context, room, status, cookie, now, is_given=given is not None)
+        forms, head = self._forms, context.head
+        if forms is None or head.method != "POST" or context.kind != VISIT or not is_navigation(head):
+            return answer
+        if after_s is None:  # nobody is admitted any more
+            return answer
+
+        def then(sent: SentForm | None) -> Answer:
+            url = None if sent is None else forms.keep(head.target, ticket.id, sent, now)
+            return self._responses.form_page(room.page, status, answer, now, url or "")
+
+        most = room.settings.body_bytes
+        return TakeForm(forms.most if most is None else min(forms.most, most), then)
 
 
-def waiting(room: Room, ticket: Ticket, verdict: Wait) -> Status:
+def keeps_told(position: int, told: int) -> bool:
+    """Return whether the visitor is told the same position again: the estimate is higher, or hardly lower."""
+    return position >= told - told // STEP
+
+
+def waiting(room: Room, ticket: Ticket, verdict: Wait, position: int | None) -> Status:
     """Return the status of a visitor who waits for admission or, while every unit is held, for a unit that is released.
     The position is the same."""
     stock = room.stock
     status = Status(  # in the order of its fields: keyword arguments would cost as much as all the rest
         _SOLD_OUT if stock.is_paused else _WAITING,
         room.name,
-        verdict.position,
+        position,
         verdict.eta_p50_s,
         verdict.eta_p90_s,
         verdict.poll_after_s,

@@ -5,7 +5,46 @@ The proxy builds it from the bytes that it read. A decision depends on this valu
 
 from dataclasses import dataclass
 
-__all__ = ["RequestHead"]
+__all__ = ["NO_METADATA", "FetchMetadata", "RequestHead"]
+
+
+# Not changed after it is built, yet not `frozen`; `__init__` written out: docs/performance.md.
+@dataclass(slots=True, init=False)
+class FetchMetadata:
+    """What a client says of where a request comes from and what it is for. Heads of one template share one object."""
+
+    origin: str
+    """`Origin` (RFC 6454, 7): the origin of the page that sends the request, '' if it is not said."""
+    site: str
+    """`Sec-Fetch-Site`: 'same-origin', 'same-site', 'cross-site' or 'none'."""
+    dest: str
+    """`Sec-Fetch-Dest`: 'document', 'image', 'empty' (a script), ..."""
+    asked_method: str
+    """`Access-Control-Request-Method`: the method that a CORS preflight asks for."""
+    asked_fields: str
+    """`Access-Control-Request-Headers`: the fields that a CORS preflight asks for."""
+    purpose: str
+    """The fields by which browsers and frameworks mark a request that no visitor has made (`head_cache.py`)."""
+
+    def __init__(
+        self,
+        origin: str = "",
+        site: str = "",
+        dest: str = "",
+        asked_method: str = "",
+        asked_fields: str = "",
+        purpose: str = "",
+    ) -> None:
+        self.origin = origin
+        self.site = site
+        self.dest = dest
+        self.asked_method = asked_method
+        self.asked_fields = asked_fields
+        self.purpose = purpose
+
+
+NO_METADATA = FetchMetadata()
+"""Of a client that says nothing: most programs, and browsers over plain HTTP."""
 
 
 # Not changed after it is built, yet not `frozen`; `__init__` written out: docs/performance.md.
@@ -34,6 +73,7 @@ class RequestHead:
     accept_language: str
     forwarded_host: str
     """The host that the visitor asked for, as a trusted proxy says (`X-Forwarded-Host`); '' if none does."""
+    metadata: FetchMetadata
 
     def __init__(
         self,
@@ -51,6 +91,7 @@ class RequestHead:
         user_agent: str = "",
         accept_language: str = "",
         forwarded_host: str = "",
+        metadata: FetchMetadata = NO_METADATA,
     ) -> None:
         self.method = method
         self.target = target
@@ -66,3 +107,4 @@ class RequestHead:
         self.user_agent = user_agent
         self.accept_language = accept_language
         self.forwarded_host = forwarded_host
+        self.metadata = metadata

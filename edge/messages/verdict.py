@@ -3,6 +3,7 @@
     Answer     the edge answers itself: the waiting page, the status document, a refusal, a file of its own
     Forward    the request goes to the upstream, with fields to add for the upstream and for the visitor
     Deferred   the verdict comes later and the connection waits: other nodes are asked, or the poll is parked
+    TakeForm   the request's body is read first: the edge keeps the form of a visitor who waits
 
 A decision does no I/O. The proxy matches on these values in one place and carries them out.
 """
@@ -14,7 +15,18 @@ from typing import final
 
 from waiting_room.ticket import Pass
 
-__all__ = ["Answer", "Deferred", "Forward", "Headers", "UpstreamObserver", "Verdict"]
+__all__ = [
+    "Answer",
+    "Deferred",
+    "Fields",
+    "Forward",
+    "Headers",
+    "Replay",
+    "SentForm",
+    "TakeForm",
+    "UpstreamObserver",
+    "Verdict",
+]
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -57,6 +69,43 @@ class Answer:
         self.cookies = cookies
 
 
+#: Fields of a head, as bytes.
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The request that goes to the upstream in place of the visitor's own: a form that was kept, or another target."""
+
+    method: str
+    target: str
+    fields: Fields
+    """They replace the visitor's own fields that describe a body or a page."""
+    body: bytes
+    put_back: Callable[[], None]
+    """Called if not a byte of the request was sent: the form may be sent later."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SentForm:
+    """A form as a visitor has sent it: its body, and the fields that belong to it."""
+
+    fields: Fields
+    body: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TakeForm:
+    """Read the request's body before the answer. most: the longest body in bytes."""
+
+    most: int
+    then: "Callable[[SentForm | None], Answer]"
+    """Returns the answer. None: the body is too long and was not read."""
+
+
 @final
 @dataclass(slots=True, init=False)
 class Forward:
@@ -75,6 +124,8 @@ class Forward:
     """Hears how the upstream responds. None if nobody needs to know."""
     max_body_bytes: int | None
     """The longest request body. None if the edge's general limit applies."""
+    replay: Replay | None
+    """The request to send in place of the visitor's own; nearly always None."""
 
     def __init__(
         self,
@@ -85,6 +136,7 @@ class Forward:
         outcome: str = "forwarded",
         observer: UpstreamObserver | None = None,
         max_body_bytes: int | None = None,
+        replay: Replay | None = None,
     ) -> None:
         self.room = room
         self.request_headers = request_headers
@@ -93,6 +145,7 @@ class Forward:
         self.outcome = outcome
         self.observer = observer
         self.max_body_bytes = max_body_bytes
+        self.replay = replay
 
 
 @final
@@ -111,4 +164,4 @@ class Deferred:
         self.ask = ask
 
 
-Verdict = Answer | Forward | Deferred
+Verdict = Answer | Forward | Deferred | TakeForm

@@ -139,6 +139,11 @@ class Metrics:
         self.admissions = counter(
             "stanchion_admissions", "Visitors admitted, from the line or because nobody waited.", "room"
         )
+        self.guests = counter(
+            "stanchion_guests",
+            "Requests forwarded that make no visitor: HEAD, parts of a page without a cookie, forms of other sites.",
+            "room",
+        )
         self.upstream_failures = counter("stanchion_upstream_failures", "Requests that the upstream failed.", "kind")
         self.shielded = counter(
             "stanchion_shield_refusals", "Requests refused by a list, a limit or the bot score.", "reason"

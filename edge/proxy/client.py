@@ -6,16 +6,15 @@
 
 Where nothing has to be waited for, all of it happens in one call, without a task or future. While a request is pending,
 the bytes behind it are kept and served after it (`connection.py`).
-
-If the edge answers a request itself, nobody wants its body. A body of up to SKIP_BYTES is skipped; a longer one ends
-the connection, gently.
 """
 
 from edge.messages.refusal import Refusal
-from edge.messages.verdict import Answer, Deferred, Forward, Verdict
-from edge.proxy.connection import Connection, Predecessor
+from edge.messages.verdict import Answer, Deferred, Forward, SentForm, TakeForm, Verdict
+from edge.proxy.answering import Answering
+from edge.proxy.connection import Predecessor
 from edge.proxy.deferred import DeferredRequest
 from edge.proxy.exchange import Exchange
+from edge.proxy.form_reader import FormReader, fields_of_form
 from edge.proxy.parsed_head import ParsedHead
 from edge.proxy.pending import Pending
 from edge.proxy.request import end_of_head
@@ -26,22 +25,17 @@ __all__ = ["Client"]
 
 #: What a connection without a pending request does: idle since its last response, receiving a head, idle for longer.
 IDLE, IN_HEAD, LONG_IDLE = range(3)
-#: A body of this size is skipped, because a new connection costs more (HAProxy and Envoy: what is in the buffer).
-SKIP_BYTES = 65_536
 #: Parking (controller's `PARKED_MOST_S`) and a redemption check (`PATIENCE_S`) together take about half of this.
 VERDICT_S = 10.0
 
 
-class Client(Connection):
-    __slots__ = ("_pending", "_requests_left", "_skip", "_stage")
+class Client(Answering):
+    __slots__ = ("_pending", "_stage")
 
     def __init__(self, state: ProxyState, *, is_secure: bool = False, greeting: Predecessor | None = None) -> None:
         super().__init__(state, is_secure=is_secure, greeting=greeting)
         self._pending: Pending | None = None
-        self._skip = 0
-        """How many bytes of an unwanted body are still to come."""
         self._stage = LONG_IDLE
-        self._requests_left = state.limits.requests_per_connection
 
     def __repr__(self) -> str:
         step = "pending" if self._pending else "ending" if self._is_ending else "reading"
@@ -63,16 +57,19 @@ class Client(Connection):
                 data = pending.receive(data)
             if data:
                 self._keep(data)
+                if pending.is_over and not self._is_ending:
+                    self._continue()
         elif self._is_ending:
             self._drop(data)
         elif self.is_full:
             self._keep(data)
         else:
-            if self._skip:
-                skipped = min(self._skip, len(data))
-                self._skip -= skipped
-                data = data[skipped:]
-                if not self._skip:
+            unwanted = self._unwanted
+            if unwanted is not None:
+                data = unwanted.skip(data)
+                self.deadline = unwanted.due
+                if unwanted.is_over:
+                    self._unwanted = None
                     self._wait_for_next()
             elif self._pipelined:
                 data = self._pipelined + data
@@ -102,14 +99,11 @@ class Client(Connection):
 
     # From the pending request
 
-    @property
-    def may_continue(self) -> bool:
-        return self._requests_left > 0 and not self._state.is_draining
-
     def finished(self, *, keep_alive: bool) -> None:
         pending, self._pending = self._pending, None
         if not keep_alive:
-            self._end(gently=pending is None or not pending.is_request_done)
+            is_unread = pending is not None and not pending.is_request_done
+            self._end(gently=pending is None or is_unread, reads_body=is_unread)
         elif self._pipelined or self.is_full or self._is_paused or self._has_eof:
             self._continue()
         else:
@@ -135,7 +129,7 @@ class Client(Connection):
         self.transport.write(written)
         if not is_recorded:
             state.watcher.record(None, answer.outcome, status, len(written), 0.0, to_upstream=False)
-        self._end(gently=True)
+        self._end(gently=True, reads_body=status == 413)
 
     def detach(self) -> bytes:
         self._drop_pending()
@@ -150,6 +144,9 @@ class Client(Connection):
             self._forward(parsed, verdict, raw, data)
         elif isinstance(verdict, Deferred):
             self._defer(parsed, verdict, raw, data)
+        elif isinstance(verdict, TakeForm):
+            self.resume_reading()
+            self._take_form(parsed, verdict, raw, data)
         else:
             self._pipelined = self._answer(verdict, parsed, data)
             if not self._is_ending:
@@ -173,7 +170,7 @@ class Client(Connection):
         elif self.transport.get_write_buffer_size():
             # The last response was not taken.
             self.transport.abort()
-        elif self._stage != IDLE or self._skip or self._state.is_draining or not self._extend_idle():
+        elif self._stage != IDLE or self._unwanted is not None or self._state.is_draining or not self._extend_idle():
             self._end(gently=False, is_idle=True)
         else:
             self._stage = LONG_IDLE
@@ -207,6 +204,9 @@ class Client(Connection):
                 return
             if type(verdict) is Deferred:
                 self._defer(parsed, verdict, raw, data)
+                return
+            if type(verdict) is TakeForm:
+                self._take_form(parsed, verdict, raw, data)
                 return
             data = self._answer(verdict, parsed, data)
 
@@ -254,6 +254,23 @@ class Client(Connection):
         self.deadline = self._state.now + VERDICT_S
         deferred.start(verdict)
 
+    def _take_form(self, parsed: ParsedHead, verdict: TakeForm, raw: bytes, data: bytes) -> None:
+        """Read the form before the answer, unless it is empty or too long; `data` are the bytes behind the head."""
+        state, length = self._state, parsed.framing.length
+        memo = parsed.memo or self._head_cache.forward_memo(parsed, raw)
+        if length == 0 or length > verdict.most:
+            sent = None if length else SentForm(fields_of_form(memo.upstream_head), b"")
+            data = self._answer(verdict.then(sent), parsed, data)
+            if data and not self._is_ending:
+                self._serve(data)
+            return
+        self._pending = reader = FormReader(self, state, parsed, verdict, memo)
+        pipelined = reader.start(data)
+        if pipelined:
+            self._keep(pipelined)
+            if reader.is_over and not self._is_ending:
+                self._continue()
+
     def _forward(self, parsed: ParsedHead, forward: Forward, raw: bytes, data: bytes) -> None:
         state = self._state
         memo = parsed.memo or self._head_cache.forward_memo(parsed, raw)
@@ -263,47 +280,6 @@ class Client(Connection):
         pipelined = exchange.start(data)
         if pipelined:
             self._keep(pipelined)
-
-    def _answer(self, answer: Answer, parsed: ParsedHead, data: bytes) -> bytes:
-        """Write an answer; return what is left of `data`, the bytes behind the head."""
-        state = self._state
-        if parsed.framing.is_plain and self._requests_left > 0 and not state.is_draining:
-            written = state.writer.write(answer, state.date, b"")
-            head = parsed.context.head
-            state.watcher.record(head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
-            self.transport.write(written)
-            self.deadline = state.now + state.limits.first_look_s
-            return self._unless_full(data)
-        return self._answer_special(answer, parsed, data)
-
-    def _answer_special(self, answer: Answer, parsed: ParsedHead, data: bytes) -> bytes:
-        """The same if the connection may end here, or if the request has a body."""
-        state, framing = self._state, parsed.framing
-        is_awaited = framing.expects_continue and not data
-        fits = 0 <= framing.length <= SKIP_BYTES
-        keep_alive = framing.keep_alive and fits and not is_awaited and self.may_continue
-        written = self._rendered(answer, parsed, keep_alive=keep_alive)
-        state.watcher.record(parsed.context.head, answer.outcome, answer.status, len(written), 0.0, to_upstream=False)
-        self.transport.write(written)
-        if not keep_alive:
-            self._end(gently=bool(data) or framing.length != 0)
-            return b""
-        self._wait_for_next()
-        self._skip = max(0, framing.length - len(data))
-        if self._skip:
-            self.deadline = state.now + state.limits.body_s
-        return self._unless_full(data[framing.length :])
-
-    def _unless_full(self, data: bytes) -> bytes:
-        """Return the bytes to serve next. If the visitor does not take the answer, keep them and return none."""
-        if self.is_full and data:
-            self._pipelined, data = data, b""
-        return data
-
-    def _rendered(self, answer: Answer, parsed: ParsedHead, *, keep_alive: bool) -> bytes:
-        state = self._state
-        connection = connection_field(keep_alive=keep_alive, is_http10=parsed.framing.is_http10)
-        return state.writer.write(answer, state.date, connection, is_head=parsed.method == "HEAD")
 
     def _continue(self) -> None:
         """Serve the bytes that came meanwhile, and wait for more if more can come."""

@@ -2,7 +2,7 @@
 
     reading <-> paused             while received bytes cannot be passed on
     reading --> ending -> closed   gently: received bytes are read and dropped for LINGER_S, or a reset would overtake
-                                   the last response
+                                   the last response; those of a body while they keep coming, for BODY_LINGER_S
 
 `Client` says what the bytes mean. The abstract methods are what a pending request may ask of its connection.
 """
@@ -22,6 +22,9 @@ __all__ = ["Connection", "Predecessor", "peer_of"]
 #: How long and how much is read after the last response (nginx: 5 s between reads, 30 s in all; Go: 256 KiB).
 LINGER_S = 2.0
 LINGER_BYTES = 262_144
+#: The same for a body that nobody wants: browsers and programs read the response only after they have sent all of it.
+BODY_LINGER_S = 30.0
+BODY_LINGER_BYTES = 67_108_864
 #: The most bytes of pipelined requests that are kept while one request is pending.
 MAX_PIPELINED = 65_536
 
@@ -46,6 +49,7 @@ class Connection(Endpoint, asyncio.Protocol):
         "_has_eof",
         "_is_ending",
         "_is_paused",
+        "_lingers_until",
         "_pipelined",
         "_state",
         "is_full",
@@ -64,6 +68,8 @@ class Connection(Endpoint, asyncio.Protocol):
         self._pipelined = b""
         """Received bytes that are not served yet: the next requests, or the beginning of one."""
         self._dropped_bytes = 0
+        self._lingers_until = 0.0
+        """When a body is not read any longer, after the last response. 0: there is none."""
         self._is_ending = False
         self._has_eof = False
         self._is_paused = False
@@ -147,8 +153,10 @@ class Connection(Endpoint, asyncio.Protocol):
     def _drop(self, data: bytes) -> None:
         """Drop bytes that come after the end."""
         self._dropped_bytes += len(data)
-        if self._dropped_bytes > LINGER_BYTES:
+        if self._dropped_bytes > (BODY_LINGER_BYTES if self._lingers_until else LINGER_BYTES):
             self.transport.close()
+        elif self._lingers_until:
+            self.deadline = min(self._lingers_until, self._state.now + LINGER_S)
 
     def _wait_for_next(self) -> None:
         """Set the deadline of a connection that waits for another request."""
@@ -161,15 +169,17 @@ class Connection(Endpoint, asyncio.Protocol):
         self.deadline += state.limits.keepalive_s - state.limits.first_look_s
         return self.deadline > state.now
 
-    def _end(self, *, gently: bool, is_idle: bool = False) -> None:
+    def _end(self, *, gently: bool, is_idle: bool = False, reads_body: bool = False) -> None:
         """End the connection after what is written. `gently`: read on for a moment, so that no reset overtakes it.
-        `is_idle`: nothing was written for a while.
+        `is_idle`: nothing was written for a while. `reads_body`: a body is still coming.
         """
         state = self._state
         self._is_ending = True
         self._pipelined = b""
         if gently and self.transport.can_write_eof() and not self.transport.is_closing():
             self.deadline = state.now + LINGER_S
+            if reads_body:
+                self._lingers_until = state.now + BODY_LINGER_S
             self.transport.write_eof()
             self.resume_reading()
             return

@@ -5,12 +5,9 @@
 
 What can go wrong, and what the visitor gets:
 
-    no connection, or garbage before the response's head   502
-    no connection or no head in time                       504
-    the connection ends without a byte of a response       502; sent once more if safe (GET, HEAD, OPTIONS; no body): to
-                                                           another server, or the same if the connection was used
-    the response is cut short                              an abort, so that it is not taken for whole; 502 if none of
-                                                           it was passed on
+    no connection, or garbage before the response's head   502; 504 if there is neither in time
+    the connection ends without a byte of a response       502, unless it is safe to send once more (GET, HEAD, OPTIONS)
+    the response is cut short                              an abort; 502 if none of it was passed on
     the visitor leaves                                     the upstream's connection is aborted, so that it may stop
     the visitor's body breaks its framing                  400; 408 if it is too slow, 413 if it is too large
     the response comes before the body's end               the response, then the connection ends
@@ -25,6 +22,8 @@ from edge.proxy.body import Body, BodyFault, EndlessBody, SizedBody
 from edge.proxy.connection import Connection
 from edge.proxy.hop_by_hop import asked_for
 from edge.proxy.parsed_head import ForwardMemo, ParsedHead
+from edge.proxy.private import carries_cookie, made_private
+from edge.proxy.replayed import head_for
 from edge.proxy.response import ResponseHead, body_of
 from edge.proxy.response_writer import connection_field, render_again
 from edge.proxy.route import Route
@@ -62,17 +61,15 @@ class Exchange(UpstreamUser):
         self._state = state
         self._parsed = parsed
         self._forward = forward
-        self._head = b"%b%b\r\n" % (memo.upstream_head, memo.upstream_fields)
+        self._head = head_for(memo, forward, parsed.framing.length)
         self._visitor_fields = memo.visitor_fields
         self._route = Route(state, parsed, forward)
         self._upstream: Upstream | None = None
         self._upload: Upload | None = None
-        self._has_answered = False
-        self._keep_alive = self._response_keeps_alive = False
-        self._status = 0
-        self._sent = 0
+        self._has_answered = self._keep_alive = self._response_keeps_alive = False
+        self._status = self._sent = 0
         self.is_request_done = parsed.framing.length == 0
-        self.may_repeat = parsed.is_safe
+        self.may_repeat = parsed.is_safe and forward.replay is None
         self.is_over = False
 
     def __repr__(self) -> str:
@@ -172,6 +169,7 @@ class Exchange(UpstreamUser):
             # Before the write, which may find the upstream full and pause the visitor again.
             if upload.is_pausing:
                 upload.resume(is_timed=not self._has_answered)
+        self._route.is_sent = True
         upstream.transport.write(head)
 
     def upstream_is_full(self) -> None:
@@ -214,7 +212,8 @@ class Exchange(UpstreamUser):
         if not keep_alive or is_http10:
             field = connection_field(keep_alive=keep_alive, is_http10=is_http10)
         date = b"" if response.has_date else state.date
-        head = b"".join((response.line, response.kept, added, date, framing, field, b"\r\n"))
+        kept = made_private(response.kept) if carries_cookie(added) else response.kept
+        head = b"".join((response.line, kept, added, date, framing, field, b"\r\n"))
         return head, body
 
     def send(self, data: bytes) -> None:

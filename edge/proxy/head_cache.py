@@ -19,7 +19,7 @@ which is empty.
 from typing import Final
 
 from edge.messages.decider import Decider
-from edge.messages.head import RequestHead
+from edge.messages.head import NO_METADATA, FetchMetadata, RequestHead
 from edge.messages.refusal import Refusal
 from edge.proxy.head_memory import HeadMemory
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
@@ -36,6 +36,20 @@ _HEAD_FIELDS: Final = (
     *(b"host", b"cookie", b"accept", b"sec-fetch-mode", b"referer", b"if-none-match", b"accept-encoding"),
     *(b"user-agent", b"accept-language"),
 )
+#: Fields that say that no visitor has made a request: the browser or a framework fetches what one may want next.
+#: `_PURPOSES` say so by their value (Sec-Purpose, Turbo, Safari, Firefox), `_MARKS` by being there (Next.js, htmx,
+#: speculation rules).
+_PURPOSES: Final = (b"sec-purpose", b"x-sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+_MARKS: Final = (
+    *(b"next-router-prefetch", b"next-router-segment-prefetch", b"x-middleware-prefetch", b"hx-preloaded"),
+    b"sec-speculation-tags",
+)
+#: Fields of `FetchMetadata`, in its order, but for the purpose.
+_METADATA: Final = (
+    *(b"origin", b"sec-fetch-site", b"sec-fetch-dest", b"access-control-request-method"),
+    b"access-control-request-headers",
+)
+_OF_METADATA: Final = frozenset((*_METADATA, *_PURPOSES, *_MARKS))
 #: How browsers and proxies spell the field, but for the first letter. Other spellings are legal, and rare.
 _COOKIE: Final = b"ookie: "
 _BEFORE_COOKIE: Final = (b"\r\nC", b"\r\nc")
@@ -137,9 +151,12 @@ class HeadCache:
         origin = self._origin(request, peer)
         get = request.values.get
         texts = [value.decode("latin-1") if (value := get(name)) else "" for name in _HEAD_FIELDS]
-        head = RequestHead(request.method, request.target, texts[0], origin.scheme, origin.ip, *texts[1:])
-        head.forwarded_host = origin.host or ""
-        return head
+        host, cookie, accept, fetch_mode, referer, if_none_match, accept_encoding, user_agent, accept_language = texts
+        return RequestHead(
+            request.method, request.target, host, origin.scheme, origin.ip, cookie, accept, fetch_mode, referer,
+            if_none_match, accept_encoding, user_agent, accept_language, origin.host or "",
+            _metadata_of(request.values),
+        )  # fmt: skip
 
     def _origin(self, request: Request, peer: str) -> Origin:
         return self._trusted.origin(peer, self._scheme, request.values)
@@ -163,7 +180,20 @@ def _head_like(template: HeadTemplate, cookie: bytes, peer: str) -> RequestHead:
         first.user_agent,
         first.accept_language,
         first.forwarded_host,
+        first.metadata,
     )
+
+
+def _metadata_of(values: dict[bytes, bytes]) -> FetchMetadata:
+    if _OF_METADATA.isdisjoint(values):
+        return NO_METADATA
+    texts = [values.get(name, b"").decode("latin-1") for name in _METADATA]
+    metadata = FetchMetadata(*texts)
+    purpose = b";".join([values[name] for name in _PURPOSES if name in values])
+    if any(name in values for name in _MARKS):
+        purpose += b";prefetch"
+    metadata.purpose = purpose.decode("latin-1")
+    return metadata
 
 
 def _framing_of(request: Request) -> Framing:

@@ -55,7 +55,7 @@ class ResponseWriter:
         rendered = self._rendered.get(id(headers) * 1000 + status)
         head = self._render(status, headers) if rendered is None else rendered[1]
         cookies = render_fields(answer.cookies) if answer.cookies else b""
-        if status == 304:
+        if status == 304 or status == 204:  # neither has a length (RFC 9110, 8.6)
             return b"%b%b%b%b\r\n" % (head, cookies, date, connection)
         size = len(body)
         # mypyc compiles `%b` but leaves `%d`, and with it the whole line, to the interpreter.

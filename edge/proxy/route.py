@@ -39,6 +39,7 @@ class Route:
         "_state",
         "_tried",
         "_was_repeated",
+        "is_sent",
     )
 
     def __init__(self, state: ProxyState, parsed: ParsedHead, forward: Forward) -> None:
@@ -52,6 +53,8 @@ class Route:
         """The same while its response is awaited."""
         self._tried: tuple[UpstreamServer, ...] = ()
         self._was_repeated = False
+        self.is_sent = False
+        """Bytes of the request went to a server."""
         self._began = monotonic()
 
     def open(self, user: UpstreamUser) -> bool:
@@ -119,6 +122,9 @@ class Route:
 
     def failed(self, kind: str, reason: str = "") -> None:
         """No response will be passed on. 'shunned': the upstream is down, so it was not asked."""
+        replay = self._forward.replay
+        if replay is not None and not self.is_sent:
+            replay.put_back()
         self._state.watcher.upstream_failed(kind)
         if self._observer is not None:
             self._observer.answered(self, monotonic(), is_failure=True)

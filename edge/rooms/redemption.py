@@ -74,7 +74,8 @@ def admitted_in(record: str) -> float:
 def _pass_of(record: str, room: str, ticket_id: str) -> Pass:
     """Raises ValueError if it is not a record."""
     admitted, expires, first_seen, binding_digest = record.split(".", 3)
-    return Pass(ticket_id, room, int(first_seen) / 1000, int(admitted) / 1000, float(int(expires)), binding_digest)
+    admitted_at, ends = int(admitted) / 1000, float(int(expires))
+    return Pass(ticket_id, room, int(first_seen) / 1000, admitted_at, ends, binding_digest, is_unshown=True)
 
 
 class RedemptionClient:

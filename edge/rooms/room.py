@@ -8,15 +8,15 @@ from dataclasses import replace
 from math import inf
 from typing import Final
 
-from controller import Admit, Door, DoorVerdict, FairnessRecorder, Park, Wait
+from controller import Admit, Door, DoorVerdict, Park, Wait
 from edge.messages.cluster import RoomEvent
+from edge.rooms.guests import GuestBudget
 from edge.rooms.mode_rules import ModeRules
-from edge.rooms.redeemed_tickets import RedeemedTickets
 from edge.rooms.room_gate import MOVE_AFTER_S, UNIT_S, RoomGate
+from edge.rooms.room_history import RoomHistory
 from edge.rooms.shadow_line import ShadowLine
-from edge.rooms.stock import StockView
 from edge.rooms.upstream_health import UpstreamHealth
-from edge.rooms.vacancies import TriedTickets, Vacancies
+from edge.rooms.vacancies import Vacancies
 from edge.settings.room import RoomSettings
 from waiting_room.cookie_field import cookie_name
 from waiting_room.page import WaitingPage
@@ -24,7 +24,7 @@ from waiting_room.places import place_of
 from waiting_room.status import SharedFields, State
 from waiting_room.ticket import Pass, Ticket
 
-__all__ = ["Room", "RoomHistory", "place_of"]
+__all__ = ["Room", "place_of"]
 
 #: A pass is renewed when this share of its time has passed, not at every request.
 PASS_RENEWAL_SHARE = 0.1
@@ -32,21 +32,6 @@ PASS_RENEWAL_SHARE = 0.1
 LATE_S: Final = 0.2
 #: Why the line of a room stands still, the one that visitors are told first.
 REASONS = ("operator", "upstream", "redis", "stock")
-
-
-class RoomHistory:
-    """What a room keeps when the settings are reloaded, beside its gate."""
-
-    __slots__ = ("fairness", "is_upstream_down", "redeemed", "shadow", "stock", "tried")
-
-    def __init__(self, room: str) -> None:
-        self.is_upstream_down = False
-        self.stock = StockView(room)
-        self.fairness = FairnessRecorder()
-        self.redeemed = RedeemedTickets()
-        self.tried = TriedTickets()
-        self.shadow: ShadowLine | None = None
-        """While the room is in `mode: shadow`."""
 
 
 class Room:
@@ -68,22 +53,20 @@ class Room:
     ) -> None:
         """history: of the room before a reload; None for a new room."""
         self.settings, self.name = settings, settings.name
-        self.gate = gate
-        self.page = page
-        self.message = settings.page.message
-        self.cookie = cookie_name(settings.name)
+        self.gate, self.page = gate, page
+        self.message, self.cookie = settings.page.message, cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
-        self.away_s = settings.ticket.away_seconds
-        self.skew_s = settings.ticket.skew_allowance_seconds
-        self.lifetime_s = settings.ticket.lifetime_seconds
-        adaptive = settings.capacity.adaptive
+        ticket, adaptive = settings.ticket, settings.capacity.adaptive
+        self.away_s, self.lifetime_s = ticket.away_seconds, ticket.lifetime_seconds
+        self.skew_s = ticket.skew_allowance_seconds
         self.health = UpstreamHealth(adaptive.latency_target_seconds) if adaptive.enabled else None
         """Observes the responses of the upstream; None unless the capacity adapts to them."""
         self.missing: tuple[str, ...] = ()
         """The dependencies without which the room holds, and which are missing (`edge/rooms/dependencies.py`)."""
         self.paused: str | None = "capacity" if gate.settings.room_rate <= 0.0 else None
         """Why the line stands still (`waiting_room/status.py`); None if it does not."""
-        self.history = kept = RoomHistory(settings.name) if history is None else history
+        self.has_cors, self.guests = bool(settings.cors.origins), GuestBudget(gate.settings.admissions_per_second)
+        self.history = kept = history or RoomHistory(settings.name)
         self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
         self.mode = ModeRules(settings.mode)
         self.shadow: ShadowLine | None = None  # in mode 'shadow' everybody passes, and is counted here
@@ -99,6 +82,8 @@ class Room:
             own_row=own_row,
             counted_since=counted_since,
             machines=machines,
+            confirmations=kept.confirmations,
+            confirm_s=settings.session.confirm_seconds,
         )
         self.occupancy = self.vacancies.occupancy
         self._use(gate)
@@ -222,6 +207,13 @@ class Room:
             vacancies.give_back(now)
         return verdict
 
+    def would_admit(self, place: int, now: float) -> bool:
+        """Return whether a visitor with this place would be admitted now. Change nothing."""
+        gate = self.gate.inner
+        return gate.would_admit((place - self._origin) * UNIT_S, now - self._origin_s) and self.vacancies.has_vacancy(
+            now
+        )
+
     def park(self, place: int, park: Park, answer: Callable[[float], object]) -> int:
         """Park a poll for which `poll` returned `park`. answer(now) is called once, later (`Door.park`)."""
         origin_s = self._origin_s
@@ -261,11 +253,15 @@ class Room:
 
     def pass_for(self, ticket: Ticket, now: float, binding_digest: str) -> Pass:
         """Return the pass of a visitor who is admitted now."""
-        return Pass(ticket.id, self.name, ticket.first_seen, now, self.vacancies.expiry(now), binding_digest)
+        expires, is_unshown = self.vacancies.expiry(now), self.settings.session.confirm_seconds is not None
+        return Pass(ticket.id, self.name, ticket.first_seen, now, expires, binding_digest, is_unshown)
 
-    def admit(self, ticket: Ticket, now: float, binding_digest: str = "") -> Pass:
-        """Redeem the ticket of a visitor whom the gate admitted; return their pass."""
+    def admit(self, ticket: Ticket, now: float, binding_digest: str = "", *, is_robot: bool = False) -> Pass:
+        """Redeem the ticket of a visitor whom the gate admitted; return their pass.
+
+        is_robot: the program says that it is no visitor. It is not counted as active before it shows the pass."""
         visitor_pass = self.pass_for(ticket, now, binding_digest)
+        self.vacancies.expect(visitor_pass, now, is_robot=is_robot)
         superseded = self.redeemed.add(visitor_pass)
         if superseded is not None:
             self.vacancies.end_superseded(superseded, now)
@@ -275,6 +271,11 @@ class Room:
     def take_back(self, now: float) -> None:
         """Give back the vacancy and the claim of an `Admit` of the same `now`. The token of the bucket is spent."""
         self.vacancies.give_back(now)
+
+    def confirm(self, shown: Pass, now: float) -> Pass:
+        """Take note that a pass is shown for the first time; return the pass to send in its place."""
+        self.vacancies.show(shown, now)
+        return replace(shown, is_unshown=False)
 
     def renew(self, visitor_pass: Pass, now: float) -> Pass | None:
         """Return a longer pass, or None unless passes are renewed and enough of this one's time has passed."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from controller import CELLS, GateSettings
 from edge.rooms.room import Room
 from edge.rooms.room_gate import RoomGate
+from edge.rooms.room_history import RoomHistory
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.support.path_readings import readings
@@ -115,11 +116,13 @@ def build_rooms(
     before: RoomTable | None = None,
     resume: Mapping[str, Mapping[str, float]] | None = None,
     claims_of: Callable[[str], Rows] | None = None,
+    shown: MutableSequence[int] | None = None,
 ) -> RoomTable:
     """Build all rooms of a settings file. A room that was there before keeps its line, its gate and its history.
 
     rows_of(name), claims_of(name): the rows of all nodes of this machine for a room, zeroed if the room is new.
     Without claims_of this node counts its own claims alone. counted_since: when the rows began.
+    shown: the machine's table of shown passes (`confirmation.py`); None if this node is the only one.
     resume: the gates' checkpoints by room, of the worker that this one replaces.
     """
     built = []
@@ -129,6 +132,7 @@ def build_rooms(
         since = counted_since
         if old and old.settings.session.duration_seconds != room.session.duration_seconds:
             _clear(rows[own_row])
+            old.history.confirmations.clear()
             since = now
         if old and claims and old.settings.stock.claim_seconds != room.stock.claim_seconds:
             _clear(claims[own_row])
@@ -140,7 +144,7 @@ def build_rooms(
                 room,
                 _gate(gate_settings(settings, room), now, old, (resume or {}).get(room.name, joins_late)),
                 _page(room, assets),
-                history=None if old is None else old.history,
+                history=RoomHistory(room.name, shown) if old is None else old.history,
                 limit=None if active is None else max(1, active // settings.cluster.machines),
                 rows=rows,
                 claims=claims,

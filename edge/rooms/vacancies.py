@@ -1,6 +1,7 @@
 """How many more active visitors a room may have now.
 
     active      visitors whose pass has not ended, on this machine            (limit: `capacity.total_active_users`)
+                and was shown, or may still be shown in time                  (`edge/rooms/confirmation.py`)
     claims      admitted visitors who have not tried to take a unit yet       (`edge/rooms/stock.py`)
 
     vacancies = min(limit - active, units of this machine's part - claims)
@@ -17,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import MutableSequence, Sequence
 
 from controller import CELLS, Occupancy
+from edge.rooms.confirmation import Confirmations
 from edge.rooms.stock import StockView
 from waiting_room.ticket import Pass
 
@@ -52,6 +54,7 @@ class Vacancies:
     rows, claim_rows: a row of CELLS integers for every node of this machine; `own_row` is this node's.
     counted_since: when the rows began; sessions from before were never counted in them.
     limit: active visitors on this machine; None if there is no limit. machines: how many divide the free units.
+    confirmations, confirm_s: how long an admission counts until its pass is shown; None counts it to the pass's end.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class Vacancies:
         own_row: int,
         counted_since: float,
         machines: int,
+        confirmations: Confirmations,
+        confirm_s: float | None,
     ) -> None:
         self._stock = stock
         self._tried = tried
@@ -75,6 +80,8 @@ class Vacancies:
         self._limit = limit
         self._machines = machines
         self._counted_since = counted_since
+        self._confirmations = confirmations
+        self._confirm_s = confirm_s
         self._rows = rows or [[0] * CELLS for _ in range(own_row + 1)]
         self._claim_rows = claim_rows or [[0] * CELLS for _ in range(own_row + 1)]
         # A pass ends on a whole second, so a session may last one second longer than the setting says.
@@ -93,8 +100,16 @@ class Vacancies:
         """When a session that begins now ends: a whole second."""
         return float(math.ceil(now + self._session_s))
 
+    def active(self, now: float) -> int:
+        """Return the active visitors that this node has in its row. It may be negative: see `Occupancy`."""
+        self._lapse(now)
+        self.occupancy.advance(now)
+        return self.occupancy.total
+
     def take(self, now: float) -> None:
         """Count one more active visitor, and their claim."""
+        if len(self._confirmations):
+            self._lapse(now)
         self.occupancy.begin(self.expiry(now), now)
         self._claims.begin(now + self._claim_s, now)
 
@@ -130,14 +145,40 @@ class Vacancies:
             self.occupancy.end(ended, now)
         self.occupancy.begin(expires, now)
 
+    def expect(self, visitor_pass: Pass, now: float, *, is_robot: bool) -> None:
+        """Count a visitor who was admitted now only until the pass has to be shown. A robot is not counted before."""
+        if not visitor_pass.is_unshown:
+            return
+        if is_robot:
+            self.occupancy.end(visitor_pass.expires, now)
+        else:
+            self._confirmations.expect(visitor_pass, self._due(visitor_pass))
+
+    def show(self, visitor_pass: Pass, now: float) -> None:
+        """Take note that a pass is shown for the first time."""
+        if self._confirmations.show(visitor_pass, self._due(visitor_pass), now):
+            self.occupancy.begin(visitor_pass.expires, now)
+
+    def _due(self, visitor_pass: Pass) -> float:
+        """Return until when a pass counts without being shown."""
+        return visitor_pass.expires if self._confirm_s is None else visitor_pass.admitted_at + self._confirm_s
+
+    def _lapse(self, now: float) -> None:
+        for expires in self._confirmations.lapsed(now):
+            self.occupancy.end(expires, now)
+
+    def _ends_seat(self, visitor_pass: Pass, now: float) -> bool:
+        return self._confirmations.end(visitor_pass, self._due(visitor_pass), now)
+
     def end_superseded(self, earlier: Pass, now: float) -> None:
         """End the session of a pass that a later pass supersedes."""
-        if earlier.admitted_at >= self._counted_since:
+        if earlier.admitted_at >= self._counted_since and self._ends_seat(earlier, now):
             self.occupancy.end(earlier.expires, now)
 
     def end_session(self, visitor_pass: Pass, now: float) -> None:
         """End a session, and its claim, before the pass ends."""
-        self.occupancy.end(visitor_pass.expires, now)
+        if self._ends_seat(visitor_pass, now):
+            self.occupancy.end(visitor_pass.expires, now)
         self.end_claim(visitor_pass, now)
 
     def end_claim(self, visitor_pass: Pass, now: float) -> bool:

@@ -49,6 +49,8 @@ DEFAULT_BYPASS = (
     "/robots.txt",
     "/favicon.ico",
     "/.well-known/*",
+    "*.webmanifest",
+    "*/manifest.json",
     "*.css",
     "*.js",
     "*.mjs",
@@ -128,6 +130,8 @@ class LimitSettings(Section):
     target_bytes: Annotated[int, Field(ge=256, le=65_536)] = 8192
     body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 10_485_760
     body_buffer_bytes: Annotated[int, Field(ge=0, le=16_777_216)] = 65_536
+    form_bytes: Annotated[int, Field(ge=0, le=65_536)] = 65_536
+    form_seconds: Annotated[float, Field(ge=60, le=86_400, allow_inf_nan=False)] = 7200.0
     head_seconds: PositiveSeconds = 10.0
     body_seconds: PositiveSeconds = 20.0
     body_bytes_per_second: Rate = 4096.0

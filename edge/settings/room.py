@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.settings.values import PathText, PositiveSeconds, Rate, RequestPath, Section, Text
+from edge.settings.values import Origin, PathText, PositiveSeconds, Rate, RequestPath, Section, Text
 
 __all__ = [
     "AdaptiveCapacitySettings",
     "CapacitySettings",
+    "CorsSettings",
     "JoinSettings",
     "MatchSettings",
     "PageSettings",
@@ -54,6 +55,7 @@ class CapacitySettings(Section):
 class SessionSettings(Section):
     duration_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] = 600.0
     renew: bool = True
+    confirm_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = 15.0
     bind: Annotated[tuple[Literal["browser", "network"], ...], Field(strict=False)] = ("browser",)
     bind_ipv4_bits: Annotated[int, Field(ge=8, le=32)] = 24
     bind_ipv6_bits: Annotated[int, Field(ge=16, le=64)] = 48
@@ -93,6 +95,23 @@ class JoinSettings(Section):
     challenge_ttl_seconds: Annotated[float, Field(ge=10, le=3600, allow_inf_nan=False)] = 120.0
 
 
+class CorsSettings(Section):
+    origins: Annotated[tuple[Origin, ...], Field(strict=False)] = ()
+    credentials: bool = True
+    max_age_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 600.0
+
+    def covers(self, origin: str) -> bool:
+        """Return whether the list names an origin. `https://*.shop.example` names every host below."""
+        scheme, _, host = origin.lower().partition("://")
+        for named in self.origins:
+            named_scheme, _, named_host = named.lower().partition("://")
+            if named_scheme == scheme and (
+                named_host == host or (named_host.startswith("*.") and host.endswith(named_host[1:]))
+            ):
+                return True
+        return False
+
+
 class PageSettings(Section):
     title: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
     message: Annotated[Text, Field(max_length=500)] | None = None
@@ -119,6 +138,7 @@ class RoomSettings(Section):
     ticket: TicketSettings = TicketSettings()
     join: JoinSettings = JoinSettings()
     page: PageSettings = PageSettings()
+    cors: CorsSettings = CorsSettings()
     body_bytes: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
     when_upstream_down: Literal["hold", "admit"] = "hold"
     when_redis_down: Literal["hold", "admit"] = "admit"

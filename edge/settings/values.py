@@ -19,6 +19,7 @@ __all__ = [
     "HostName",
     "ListenAddress",
     "Network",
+    "Origin",
     "PathText",
     "PositiveSeconds",
     "Rate",
@@ -93,6 +94,17 @@ def _network(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    if not re.fullmatch(
+        r"[A-Za-z][A-Za-z0-9+.-]*://(\*\.)?([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", text
+    ):
+        raise ValueError(
+            f"must be an origin as browsers send it, such as https://app.shop.example or https://*.shop.example, got"
+            f" {text!r}"
+        )
+    return text
+
+
 def _path_pattern(text: str) -> str:
     PathPattern.parse(text)
     return text
@@ -129,6 +141,7 @@ ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Network = Annotated[str, AfterValidator(_network)]
+Origin = Annotated[str, AfterValidator(_origin)]
 PathText = Annotated[str, AfterValidator(_path_pattern)]
 RequestPath = Annotated[str, AfterValidator(_request_path)]
 

@@ -44,14 +44,14 @@ class Reporter:
         )
 
     def _room(self, room: Room, now: float) -> RoomReport:
-        room.occupancy.advance(now)
+        active = room.vacancies.active(now)
         gate, fairness = room.gate.snapshot(now), room.fairness.snapshot()
         missing = (*room.missing, "upstream") if "upstream" in room.reasons() else room.missing
-        self._set_gauges(room, gate, fairness, missing, now)
+        self._set_gauges(room, gate, fairness, missing, active, now)
         return RoomReport(
             gate=asdict(gate),
             fairness=asdict(fairness),
-            active=room.occupancy.total,
+            active=active,
             stock=room.stock.free,
             held=room.stock.held,
             sold_out=room.stock.is_sold_out,
@@ -62,11 +62,17 @@ class Reporter:
         )
 
     def _set_gauges(
-        self, room: Room, gate: GateSnapshot, fairness: FairnessSnapshot, missing: tuple[str, ...], now: float
+        self,
+        room: Room,
+        gate: GateSnapshot,
+        fairness: FairnessSnapshot,
+        missing: tuple[str, ...],
+        active: int,
+        now: float,
     ) -> None:
         metrics = self._metrics
         metrics.waiting.labels(room.name).set(gate.waiting)
-        metrics.active.labels(room.name).set(room.occupancy.total)
+        metrics.active.labels(room.name).set(active)
         metrics.capacity.labels(room.name).set(gate.admissions_per_second)
         metrics.bucket_level.labels(room.name).set(gate.bucket_level)
         metrics.parked_polls.labels(room.name).set(room.door.parked_count)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from zlib import crc32
 
+from edge.decision.forms import Forms
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
 from edge.messages.channel import Channel
@@ -65,6 +66,7 @@ class Composition:
     def __init__(self, index: int, counters: SharedCounters, channel: SupervisorChannel, first: Configure) -> None:
         self._index = index
         self._counters = counters
+        self._kept_forms = counters.forms()
         self._channel = channel
         self._metrics = Metrics()
         self._assets = Assets.load()
@@ -109,6 +111,7 @@ class Composition:
             self._clock_steps,
             redemption,
             lane=crc32(message.machine.encode()) + self._index,
+            forms=self._forms(settings),
         )
         heartbeat = self._heartbeat(settings, message.machine, None if before is None else before.heartbeat)
         return Serving(settings, rooms, pipeline, shield, heartbeat, redemption)
@@ -125,12 +128,19 @@ class Composition:
             before,
             message.checkpoints,
             lambda name: self._counters.claims(row_of[name]),
+            self._counters.shown(),
         )
         scale(rooms, message.factors)
         self._dependencies.use(needs_redis=settings.cluster.redis_url is not None)
         self._dependencies.note_stock(message.stock_known)
         note_missing(rooms, self._dependencies)
         return rooms
+
+    def _forms(self, settings: Settings) -> Forms | None:
+        limits = settings.limits
+        if not limits.form_bytes:
+            return None
+        return Forms(self._kept_forms, Entropy(os.urandom), limits.form_bytes, limits.form_seconds)
 
     def _redemption(self, settings: Settings, before: RedemptionClient | None) -> RedemptionClient | None:
         if settings.cluster.redis_url is None and settings.workers == 1:

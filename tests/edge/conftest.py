@@ -18,6 +18,7 @@ import pytest
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from edge.decision.forms import Forms
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
 from edge.messages.head import RequestHead
@@ -298,6 +299,7 @@ async def edge_in_front_of() -> AsyncIterator[EdgeInFrontOf]:
                 lambda event: None,
                 None if (shield := Shield(parsed.abuse)).is_off else shield,
                 redemption=redemption,
+                forms=Forms(counters.forms(), os.urandom, parsed.limits.form_bytes, parsed.limits.form_seconds),
             )
             recorder = Recorder()
             watch = UpstreamWatch(lambda state: server.use_servers_state(state), lambda _: None, CollectorRegistry())

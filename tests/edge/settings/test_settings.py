@@ -144,6 +144,11 @@ def test_the_smallest_settings_have_no_faults():
     ("changes", "path", "says"),
     [
         ({"workers": 0}, "workers", "must be >= 1, got 0"),
+        ({"rooms": [room(cors={"origins": ["*"]})]}, "rooms[0].cors.origins[0]", "must be an origin"),
+        ({"rooms": [room(cors={"origins": ["null"]})]}, "rooms[0].cors.origins[0]", "must be an origin"),
+        ({"rooms": [room(cors={"origins": ["https://a.b/"]})]}, "rooms[0].cors.origins[0]", "got 'https://a.b/'"),
+        ({"rooms": [room(session={"confirm_seconds": -1})]}, "rooms[0].session.confirm_seconds", ">= 0"),
+        ({"limits": {"form_bytes": 70_000}}, "limits.form_bytes", "<= 65536"),
         ({"workers": 257}, "workers", "must be <= 256, got 257"),
         ({"workers": 1.5}, "workers", "must be a whole number"),
         ({"workers": "2"}, "workers", "must be a whole number, got '2'"),

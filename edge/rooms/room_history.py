@@ -1,0 +1,29 @@
+"""What a room keeps when the settings are reloaded."""
+
+from collections.abc import MutableSequence
+
+from controller import FairnessRecorder
+from edge.rooms.confirmation import Confirmations
+from edge.rooms.redeemed_tickets import RedeemedTickets
+from edge.rooms.shadow_line import ShadowLine
+from edge.rooms.stock import StockView
+from edge.rooms.vacancies import TriedTickets
+
+__all__ = ["RoomHistory"]
+
+
+class RoomHistory:
+    """What a room keeps when the settings are reloaded, beside its gate."""
+
+    __slots__ = ("confirmations", "fairness", "is_upstream_down", "redeemed", "shadow", "stock", "tried")
+
+    def __init__(self, room: str, shown: MutableSequence[int] | None = None) -> None:
+        """shown: the table of shown passes that all workers of the machine share (`confirmation.py`)."""
+        self.confirmations = Confirmations(shown)
+        self.is_upstream_down = False
+        self.stock = StockView(room)
+        self.fairness = FairnessRecorder()
+        self.redeemed = RedeemedTickets()
+        self.tried = TriedTickets()
+        self.shadow: ShadowLine | None = None
+        """While the room is in `mode: shadow`."""
