@@ -111,6 +111,8 @@ def _add_asking(commands: Any) -> None:
     add_admin_options(health)
     health.add_argument("--live", action="store_true", help="ask whether it runs, not whether it is ready")
 
+    _add_room(commands)
+
     lists = _add(commands, "lists", _lists, "Deny or allow networks for a time, on all machines of a running edge.")
     lists.description = (
         "Without arguments, show the networks that operators have put on a list. With a list and networks, put the "
@@ -136,6 +138,29 @@ def _add_asking(commands: Any) -> None:
         "--user-agent", default=None, metavar="TEXT", help="say whether the pass was given to this browser"
     )
     inspect.add_argument("--address", default=None, metavar="IP", help="say whether the pass was given to this network")
+
+
+def _add_room(commands: Any) -> None:
+    room = _add(commands, "room", _room, "Hold, open, drain or close a room of a running edge, or change its capacity.")
+    room.description = (
+        "Without arguments, show every room; * marks one that differs from the settings file. A change is in force on "
+        "all workers at once and on all machines that share a Redis, and outlives a restart. It lasts until --until, "
+        "or until 'reset'."
+    )
+    actions = ("open", "hold", "drain", "close", "shadow", "set", "reset")
+    room.add_argument("action", nargs="?", choices=actions, help="what to do")
+    room.add_argument("room", nargs="?", metavar="ROOM", help="the room's name")
+    room.add_argument("--reason", help="why, for other operators and the audit trail; visitors do not see it")
+    room.add_argument("--until", metavar="TIME", help="20:15, 15m, 2h, or 2026-11-27T20:15; local time")
+    room.add_argument(
+        "--capacity", type=float, metavar="N", help="set: admissions a second; 0 lets the line stand still"
+    )
+    room.add_argument("--active-users", type=int, metavar="N", help="set: visitors in the room at most")
+    room.add_argument(
+        "--message", metavar="TEXT", help="set: what the waiting page shows from the shop; '' for nothing"
+    )
+    add_admin_options(room)
+    _add_json(room)
 
 
 def _add_keys(commands: Any) -> None:
@@ -212,6 +237,13 @@ def _healthcheck(options: argparse.Namespace) -> int:
     from edge.cli.operate import healthcheck
 
     print(healthcheck(AdminClient.of(options), live=options.live))
+    return SUCCESS
+
+
+def _room(options: argparse.Namespace) -> int:
+    from edge.cli.rooms import run_room
+
+    print(run_room(options))
     return SUCCESS
 
 
