@@ -132,8 +132,8 @@ async def test_of_three_servers_one_is_killed_and_one_hangs_and_no_get_fails(tmp
 
     shops = [StoppableShop(take_some_time) for _ in range(3)]
     now = asyncio.get_running_loop().time
-    health = {"path": "/healthz", "interval_seconds": 0.2, "timeout_seconds": 1.0}
-    async with edge_before(shops, tmp_path, health=health, response_timeout_seconds=3) as edge:
+    health = {"path": "/healthz", "interval_seconds": 0.2, "timeout_seconds": 0.6}
+    async with edge_before(shops, tmp_path, health=health, response_timeout_seconds=15) as edge:
         load = Load(edge.url + "/anything")
 
         async def shares(seconds: float) -> list[float]:
