@@ -8,8 +8,7 @@ What can go wrong, and what the visitor gets:
     no connection, or garbage before the response's head   502; 504 if there is neither in time
     the connection ends without a byte of a response       502, unless it is safe to send once more (GET, HEAD, OPTIONS)
     the response is cut short                              an abort; 502 if none of it was passed on
-    the visitor leaves                                     the upstream's connection is aborted, so that it may stop
-    the visitor's body breaks its framing                  400; 408 if it is too slow, 413 if it is too large
+    the visitor leaves, or their body is faulty            the upstream's connection is aborted; 400, 408, 413
     the response comes before the body's end               the response, then the connection ends
     no server of the upstream is up                        503 with `Retry-After`, at once (`upstreams.py`)
 
@@ -154,7 +153,8 @@ class Exchange(UpstreamUser):
         if self._has_answered:
             self.cut()
         elif self.is_request_done or self._upload is None or self._upload.is_pausing:
-            self.fail(504, "timeout")
+            if self._upstream is None or not self.leave_server():
+                self.fail(504, "timeout")
         else:
             self._blame_client(408, "the request took too long to arrive", "slow")
 
@@ -271,6 +271,7 @@ class Exchange(UpstreamUser):
             return False
         self._upstream = None
         if self._route.move(self, "timeout"):
+            self._connection.deadline = self._state.now + self._state.limits.response_s
             if upstream is not None:
                 upstream.abort()
             return True

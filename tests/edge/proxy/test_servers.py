@@ -185,6 +185,21 @@ async def test_requests_that_hang_at_a_server_go_to_another_one_when_it_goes_dow
     assert sorted([(await visitor.response()).status for visitor in posts]) == [200] * (4 - hung) + [504] * hung
 
 
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("DELETE", 504)])
+async def test_a_request_that_waits_too_long_at_one_server_is_sent_to_another_if_that_is_safe(
+    edge_with_servers, three, method, status
+):
+    async def hangs(reader, writer):
+        await three.servers[0].read(reader)
+        await reader.read()
+
+    three.servers[0].handler = hangs
+    edge = await edge_with_servers(Group(three.servers[:2]), "balance: round_robin, response_timeout_seconds: 0.4")
+    seen = [(await edge.get("/", method=method)).status for _ in range(2)]
+    assert sorted(seen) == sorted([200, status])
+    assert three.counts()[0] == 1
+
+
 async def test_when_no_server_is_left_requests_get_a_503_at_once(edge_with_servers, three):
     edge = await edge_with_servers(three)
     edge.use_servers_state(ServersState({server.url: "a test" for server in three.servers}))
