@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python
 # Processes that run tests side by side. Three on two cores, because many tests wait for a timer.
 JOBS ?= 3
 
-.PHONY: help packages deploy-tools deploy-test run test compiled test-compiled check fuzz fairness reliability bench million soak soak-shop bench-shop format clean
+.PHONY: help packages deploy-tools deploy-test run test plugins-test compiled test-compiled check fuzz fairness reliability bench million soak soak-shop bench-shop format clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
@@ -81,6 +81,10 @@ fairness: $(VENV)/.test-ready ## simulate every scenario; write the tables of do
 reliability: $(VENV)/.test-ready ## attack the edge; write docs/reliability.md and conformance.md (20 minutes; ARGS="smuggling crowd")
 	@tests/system-packages.sh
 	@$(BIN)/python -m tests.reliability --write docs $(ARGS)
+
+plugins-test: $(VENV)/.test-ready ## play every case behind every real load balancer; write the table of docs/plugins.md (6 minutes)
+	@tests/system-packages.sh
+	@$(BIN)/python -m tests.plugins --write docs/plugins.md $(ARGS)
 
 fuzz: $(VENV)/.test-ready ## fuzz by coverage with atheris, which it installs (ARGS="head -max_total_time=600")
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris

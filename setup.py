@@ -25,7 +25,7 @@ COMPILED_PACKAGES = (
     *("controller", "controller/law", "controller/line", "controller/line/sampled", "controller/fleet"),
     *("controller/polling", "waiting_room"),
     *("edge/messages", "edge/decision", "edge/rooms", "edge/proxy", "edge/shield", "edge/support"),
-    "edge/operations",
+    *("edge/operations", "edge/plugins"),
 )
 #: Not compiled: no request runs them, or mypyc does not make them faster (abstract classes, asyncio, memory maps).
 PURE = frozenset(
@@ -36,6 +36,8 @@ PURE = frozenset(
         *("edge/operations/audit.py", "edge/operations/logs.py"),
         *("edge/decision/premium.py", "edge/proxy/acceptor.py"),
         *("edge/proxy/dial.py", "edge/proxy/listener.py", "edge/proxy/server_tls.py", "edge/support/certificates.py"),
+        *("edge/plugins/ext_authz.py", "edge/plugins/ext_authz_messages.py"),
+        *("edge/plugins/report.py", "edge/plugins/report_datagrams.py"),
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
         *("edge/shield/shared_lists.py", "edge/support/event_loop.py", "edge/support/shared_counters.py"),
         *("edge/support/build.py", "edge/support/sizes.py", "edge/support/tasks.py"),

@@ -4,6 +4,7 @@
     park     keep a poll that may be parked, with what answers it later   -> a number
     settle   decide a parked poll when it is answered                     -> Admit or Wait
     hang_up  the visitor closed the connection of a parked poll
+    answer_one   the connection of a parked poll cannot wait any longer
     tick     one control step: the gate moves, then parked polls are answered
 
 The life of a parked poll:
@@ -102,6 +103,10 @@ class Door:
         self.gate.tick(now)
         if self.parked:
             self._answer(now, inf)
+
+    def answer_one(self, number: int, now: float) -> None:
+        """Answer one parked poll now, because its connection cannot wait any longer."""
+        self.parked.answer_one(number, now)
 
     def answer_all(self, now: float) -> None:
         """Answer every parked poll now: the gate or the settings are being replaced."""

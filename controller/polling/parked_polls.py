@@ -101,6 +101,11 @@ class ParkedPolls:
         finally:
             self._is_answering = False
 
+    def answer_one(self, number: int, now: float) -> None:
+        """Answer this poll before its time is over. Nothing happens if it was answered or removed before."""
+        if number in self._polls:
+            self._take(number)(now)
+
     def answer_all(self, now: float) -> None:
         """Answer every poll now: the gate or the settings that would decide on them are being replaced."""
         for number in list(self._polls):

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.cli.admin_errors import AdminError, add_admin_options
+from edge.cli.plugin.command import add_arguments as add_plugin_arguments
+from edge.cli.plugin.render import RENDERERS
 from edge.cli.simulate.arguments import add_arguments as add_simulation_arguments
 from edge.support.build import FORM, VERSION
 from edge.support.errors import ConfigurationError, EdgeError
@@ -86,7 +88,22 @@ def _add_starting(commands: Any) -> None:
     demo = _add(commands, "demo", _demo, "Run a shop, the edge in front of it, and a crowd on this machine.")
     demo.add_argument("--port", type=_port, default=8080, help="port of the edge; 0 takes a free one (default: 8080)")
     demo.add_argument("--no-crowd", dest="crowd", action="store_false", help="start without the crowd")
+    demo.add_argument(
+        "--behind",
+        default=None,
+        choices=tuple(RENDERERS),
+        help="put a real load balancer in front, over HTTPS with HTTP/2",
+    )
     demo.add_argument("--seed", type=int, default=None, help="seed of the crowd's behaviour, to repeat a run")
+
+    plugin = commands.add_parser(
+        "plugin",
+        help="Write the configuration of a load balancer that asks this edge.",
+        description="Write the configuration of a load balancer that asks this edge.",
+    )
+    configs = plugin.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    config = _add(configs, "config", _plugin_config, "Print a complete configuration: TLS, HTTP/2, the line, the shop.")
+    add_plugin_arguments(config)
 
     simulated = _add(commands, "simulate", _simulate, "Play a sale on a virtual clock and measure its fairness.")
     simulated.description = (
@@ -207,7 +224,14 @@ def _check(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from edge.cli.demo.demo import demo
 
-    return demo(options.port, crowd=options.crowd, seed=options.seed)
+    return demo(options.port, crowd=options.crowd, seed=options.seed, behind=options.behind)
+
+
+def _plugin_config(options: argparse.Namespace) -> int:
+    from edge.cli.plugin.command import print_config
+
+    print_config(options)
+    return SUCCESS
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -66,7 +66,8 @@ async def _serve(source: Source, tokens: AdminTokens, state: StateFolder, early_
 
 def _tell_ready(supervisor: Supervisor, admin: AdminListener, manager: ServiceManager) -> None:
     listening, workers = " ".join(supervisor.addresses), len(supervisor.worker_pids)
-    named = facts(listening=listening, admin=admin.address, workers=workers, version=VERSION, form=FORM)
+    asked = {"plugins": " ".join(supervisor.plugins.addresses)} if supervisor.plugins.addresses else {}
+    named = facts(listening=listening, admin=admin.address, workers=workers, version=VERSION, form=FORM, **asked)
     log.info("ready", extra=named)
     manager.ready(f"serving {listening} with {workers} workers ({VERSION}, {FORM})")
 

@@ -201,15 +201,21 @@ class Entry:
     def _park(self, attempt: Attempt, park: Park) -> Deferred:
         """Park the poll at the door: it is answered when the visitor is admitted, or when its time is over."""
         room, place = attempt.room, attempt.place
+        numbers: list[int] = []
 
         def ask(then: Callable[[Verdict], None]) -> Callable[[], None]:
             def answer(now: float) -> None:
                 then(self.in_line(attempt.after_parking(now, max(0.0, now - attempt.now))))
 
             number = room.park(place, park, answer)
+            numbers.append(number)
             return lambda: room.hang_up(place, number)
 
-        return Deferred(ask)
+        def hasten(now: float) -> None:
+            for number in numbers:
+                room.answer_one(number, now)
+
+        return Deferred(ask, hasten)
 
     def _admit(self, attempt: Attempt) -> Forward | Answer:
         context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now

@@ -37,6 +37,7 @@ from edge.messages.cluster import RoomEvent
 from edge.messages.context import RequestContext
 from edge.messages.decider import Decider
 from edge.messages.head import RequestHead
+from edge.messages.shop_response import ShopResponse
 from edge.messages.verdict import Answer, Forward, Headers, Verdict
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
@@ -46,7 +47,9 @@ from edge.rooms.room import Room
 from edge.rooms.table import RoomTable
 from edge.settings.model import CookieSettings
 from edge.shield.shield import Shield
+from edge.support.errors import InternalError
 from waiting_room.places import TicketIds
+from waiting_room.status import State, Status
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Rejection, Ticket, judge
 
 __all__ = ["Pipeline"]
@@ -130,24 +133,61 @@ class Pipeline(Decider):
             return self._entry.requeue(request, room, credential, now, u)
         return self._entry.inside(request, room, credential, now)
 
+    def admission(self, context: RequestContext, forward: Forward) -> Answer:
+        """Return the status document that tells an admitted visitor so, with their pass, in place of `forward`."""
+        request = cast(DecisionContext, context)
+        room, visitor_pass = request.room, forward.visitor_pass
+        if room is None or visitor_pass is None:
+            raise InternalError("only a visitor of a room is admitted")
+        status = Status(State.ADMITTED, room.name, first_seen=visitor_pass.first_seen, stock=room.stock.free)
+        cookies = tuple([field for field in forward.response_headers if field[0] == "Set-Cookie"])
+        return self._responses.document(status, 200, cookies)
+
     def _current(self, room: Room, credential: Credential | Rejected | None, now: float) -> Ticket | Pass | None:
         """Return the ticket or pass that counts now. Anything else is counted by its reason, and is a first visit."""
         if credential is None or isinstance(credential, JoinToken):
             return None
-        rejected: Rejected | None
-        if isinstance(credential, Rejected):
-            rejected = credential
-        else:
-            skew_s, lifetime_s = room.skew_s, room.lifetime_s
-            rejected = judge(credential, now, skew_s=skew_s, lifetime_s=lifetime_s)
-            if rejected is None:
-                return credential
-            if self._clock_steps is not None and rejected.reason in (Rejection.FUTURE, Rejection.EXPIRED):
-                carried = self._clock_steps.carried(credential, now, skew_s)
-                if carried is not None and judge(carried, now, skew_s=skew_s, lifetime_s=lifetime_s) is None:
-                    return carried
-        self._metrics.rejected.count(room.name, rejected.reason.value)
-        return None
+        judged = credential if isinstance(credential, Rejected) else self._judged(room, credential, now)
+        if isinstance(judged, Rejected):
+            self._metrics.rejected.count(room.name, judged.reason.value)
+            return None
+        return judged
+
+    def _judged(self, room: Room, credential: Ticket | Pass, now: float) -> Ticket | Pass | Rejected:
+        """Return the ticket or pass if it counts now, perhaps carried over a step of the clock, or why it does not."""
+        skew_s, lifetime_s = room.skew_s, room.lifetime_s
+        rejected = judge(credential, now, skew_s=skew_s, lifetime_s=lifetime_s)
+        if rejected is None:
+            return credential
+        if self._clock_steps is not None and rejected.reason in (Rejection.FUTURE, Rejection.EXPIRED):
+            carried = self._clock_steps.carried(credential, now, skew_s)
+            if carried is not None and judge(carried, now, skew_s=skew_s, lifetime_s=lifetime_s) is None:
+                return carried
+        return rejected
+
+    def check(self, context: RequestContext, now: float) -> Forward | None:
+        """Return the verdict if nobody has to wait: no room covers the request, or its pass counts. Otherwise None.
+
+        It asks no gate and gives no place in line, so a load balancer may check a request first and ask for the whole
+        decision if the check fails. Only a request that passes is counted for limits.
+        """
+        request = cast(DecisionContext, context)
+        room, shown = request.room, request.credential
+        if request.answer is not None:
+            return None
+        forward = STRAIGHT_ON
+        if room is not None:
+            if not isinstance(shown, Pass) or request.is_mismatch or room.redeemed.is_superseded(shown):
+                return None
+            judged = self._judged(room, shown, now)
+            if not isinstance(judged, Pass):
+                return None
+            entered = self._entry.inside(request, room, judged, now)
+            if not isinstance(entered, Forward):
+                return None
+            forward = entered
+        is_limited = bool(request.limits) or request.watched is not None
+        return None if is_limited and self._limits.refuse(request, now) is not None else forward
 
     def failed(self, head: RequestHead, code: int, retry_after_s: int | None = None, *, is_sent: bool = True) -> Answer:
         return self._responses.failed(head, code, retry_after_s, is_sent=is_sent)
@@ -174,6 +214,12 @@ class Pipeline(Decider):
         room.learn_stock(event, now)
         if event.tried is not None:
             room.vacancies.note_tried(event.tried, now)
+        if event.ended is not None:
+            room.redeemed.end_everywhere(event.ended, now)
+
+    def report(self, shop: ShopResponse, now: float) -> bool:
+        """Take in a response of the shop that did not pass the edge. Return whether its room exists."""
+        return self._commands.report(self.rooms.by_name.get(shop.room), shop, now)
 
     def supersede(self, room_name: str, ticket_id: str, record: str) -> None:
         """Take note that another node redeemed a ticket again. Raises ValueError if `record` is not a record."""

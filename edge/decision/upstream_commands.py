@@ -14,6 +14,7 @@ from edge.decision.premium import Premium
 from edge.decision.visits import SAFE, VISIT, kind_of
 from edge.messages.cluster import RoomEvent
 from edge.messages.head import RequestHead
+from edge.messages.shop_response import ShopResponse
 from edge.messages.verdict import Forward, Headers
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
@@ -52,19 +53,45 @@ class UpstreamCommands:
         premium = self._premium_cookie(context.head, stated, now)
         if room is None or visitor_pass is None:
             return premium
+        method = context.head.method if forward.replay is None else forward.replay.method
+        self._take_stock(room, visitor_pass, method, stated, now)
+        added: Headers = ()
+        for command in _endings(stated):
+            added = self._end_session(room, context, visitor_pass, command, now)
+        return added + premium
+
+    def report(self, room: Room | None, shop: ShopResponse, now: float) -> bool:
+        """Apply what a response states that did not pass the edge. Return False if there is no such room.
+
+        The visitor keeps the cookie, so an ended session is told to all nodes.
+        """
+        if room is None:
+            return shop.room == ""
+        if room.health is not None and shop.status:
+            room.health.reported(shop.seconds, is_failure=shop.status >= 500)
+        admitted_at = shop.admitted_at
+        # Another node may have given the pass: what can be told of it afterwards.
+        given = Pass(shop.ticket, room.name, admitted_at, admitted_at, room.vacancies.expiry(admitted_at))
+        visitor_pass = room.redeemed.get(shop.ticket) or given
+        self._take_stock(room, visitor_pass, shop.method, shop.stated, now)
+        # A report may come twice: from the load balancer, and from the shop.
+        is_ending = bool(shop.ticket) and not room.redeemed.has_ended(shop.ticket)
+        for command in _endings(shop.stated)[:1] if is_ending else ():
+            self._metrics.sessions_ended.count(room.name, command)
+            room.end_session(visitor_pass, now)
+            room.redeemed.end_everywhere(shop.ticket, now)
+            self._on_room_event(RoomEvent(room.name, ended=shop.ticket))
+        return True
+
+    def _take_stock(
+        self, room: Room, visitor_pass: Pass, method: str, stated: Iterable[tuple[str, str]], now: float
+    ) -> None:
         event = news_in(room.name, stated)
         if event is not None:
-            method = context.head.method if forward.replay is None else forward.replay.method
             if method not in SAFE and room.vacancies.end_claim(visitor_pass, now):
                 event = replace(event, tried=visitor_pass.id)
             if room.learn_stock(event, now) or event.tried is not None:
                 self._on_room_event(event)
-        added: Headers = ()
-        for name, value in stated:
-            command = value.strip().lower()
-            if name.lower() == "stanchion-command" and command in ("complete", "revoke"):
-                added = self._end_session(room, context, visitor_pass, command, now)
-        return added + premium
 
     def _premium_cookie(self, head: RequestHead, stated: Iterable[tuple[str, str]], now: float) -> Headers:
         """Return a premium cookie if the response makes the visitor premium. A form of another site gets none: the shop
@@ -83,3 +110,9 @@ class UpstreamCommands:
         self._metrics.sessions_ended.count(room.name, command)
         room.end_session(visitor_pass, now)
         return self._cookies.write(room.cookie, "", 0, context.head)
+
+
+def _endings(stated: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the commands that end the visitor's session."""
+    commands = [value.strip().lower() for name, value in stated if name.lower() == "stanchion-command"]
+    return [command for command in commands if command in ("complete", "revoke")]

@@ -5,7 +5,8 @@
     Deferred   the verdict comes later and the connection waits: other nodes are asked, or the poll is parked
     TakeForm   the request's body is read first: the edge keeps the form of a visitor who waits
 
-A decision does no I/O. The proxy matches on these values in one place and carries them out.
+A decision does no I/O. Each way that the line can be attached renders these values: the proxy carries them out
+(`edge/proxy/client.py`), a plugin endpoint tells them to a load balancer in its dialect (`edge/plugins/asking.py`).
 """
 
 from abc import ABC, abstractmethod
@@ -159,9 +160,17 @@ class Deferred:
 
     It returns a function to call if the visitor leaves before. If it returns None, `then` is called in any case.
     """
+    hasten: "Callable[[float], None] | None"
+    """hasten(now) ends the wait early with the verdict of that moment. None if the wait cannot be shortened. To be
+    called after `ask`; it does nothing if the wait is over."""
 
-    def __init__(self, ask: "Callable[[Callable[[Verdict], None]], Callable[[], None] | None]") -> None:
+    def __init__(
+        self,
+        ask: "Callable[[Callable[[Verdict], None]], Callable[[], None] | None]",
+        hasten: "Callable[[float], None] | None" = None,
+    ) -> None:
         self.ask = ask
+        self.hasten = hasten
 
 
 Verdict = Answer | Forward | Deferred | TakeForm

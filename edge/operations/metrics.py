@@ -134,7 +134,13 @@ class Metrics:
 
     def _count_requests(self) -> None:
         counter = self._counter
-        self.requests = counter("stanchion_requests", "Requests by outcome.", "outcome")
+        self.requests = counter(
+            "stanchion_requests", "Requests by outcome, and by the way the line is attached.", "outcome", "way"
+        )
+        self.asks = counter(
+            "stanchion_asks", "Decisions that load balancers asked for, by dialect.", "dialect", "decision"
+        )
+        self.reports = counter("stanchion_shop_reports", "Reports of the shop's answers by result.", "result")
         self.polls = counter("stanchion_polls", "Requests for admission by visitors without a pass.", "room")
         self.admissions = counter(
             "stanchion_admissions", "Visitors admitted, from the line or because nobody waited.", "room"

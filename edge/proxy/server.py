@@ -17,6 +17,7 @@ from edge.proxy.connection_table import ConnectionTable
 from edge.proxy.greeting import Greeting
 from edge.proxy.listener import Listener
 from edge.proxy.state import LAST_WORD_S, SWEEP_S, ProxyState
+from edge.settings.listener import ListenerSettings
 from edge.settings.model import Settings
 
 __all__ = ["LAST_WORD_S", "ProxyServer"]
@@ -42,17 +43,38 @@ class ProxyServer:
         report(message): called with what requests to the upstream's servers met, for the supervisor, which answers with
         their state (`use_servers_state`). Without one, every server counts as up.
         """
-        self._listen = settings.listen
+        self._listen = self.listeners_of(settings)
         self._listeners: list[Listener] = []
-        self._acceptor = Acceptor(lambda: Client(self.state), self._greet)
+        self._acceptor = Acceptor(self.make_client, self._greet)
         self._sweeps = 0
         self._sweep_timer: asyncio.TimerHandle | None = None
         connections = ConnectionTable(self._acceptor, settings)
-        self.state = ProxyState(settings, decider, watcher, clock, uniform, connections, report)
+        self.state = self.make_state(settings, decider, watcher, clock, uniform, connections, report)
 
     def __repr__(self) -> str:
         step = "draining" if self.state.is_draining else "serving"
         return f"<ProxyServer {step}, {self.state.connections!r}, {self.state.upstreams!r}>"
+
+    def make_state(
+        self,
+        settings: Settings,
+        decider: Decider,
+        watcher: Watcher,
+        clock: Callable[[], float],
+        uniform: Callable[[], float],
+        connections: ConnectionTable,
+        report: Callable[[ServerOutcomes], None],
+    ) -> ProxyState:
+        """Return what all connections share. A listener for others than visitors has another one."""
+        return ProxyState(settings, decider, watcher, clock, uniform, connections, report)
+
+    def listeners_of(self, settings: Settings) -> tuple[ListenerSettings, ...]:
+        """Return the listeners whose sockets are served here."""
+        return settings.listen
+
+    def make_client(self) -> Client:
+        """Return what serves a new connection."""
+        return Client(self.state)
 
     @property
     def connection_count(self) -> int:
@@ -76,8 +98,8 @@ class ProxyServer:
     def use(self, settings: Settings, decider: Decider) -> None:
         """Serve the next requests by these. Requests under way end as they began."""
         self.state.use(settings, decider)
-        self._listen = settings.listen
-        for listener, changed in zip(self._listeners, settings.listen, strict=False):
+        self._listen = self.listeners_of(settings)
+        for listener, changed in zip(self._listeners, self._listen, strict=False):
             listener.use(changed)
 
     def use_servers_state(self, state: ServersState) -> None:

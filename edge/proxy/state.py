@@ -91,8 +91,8 @@ class ProxyState:
         self.limits = ProxyLimits(settings)
         self.connections.use(settings)
         # What is cached depends on the settings, so a reload begins with an empty cache.
-        self.head_cache = _head_cache(settings, decider, "http")
-        self.secure_head_cache = _head_cache(settings, decider, "https")
+        self.head_cache = self.make_head_cache(settings, decider, "http")
+        self.secure_head_cache = self.make_head_cache(settings, decider, "https")
         self.upstreams.use(settings.upstream)
         if self.upstreams.down_since is not None:
             decider.set_upstream_down(True, self.clock())
@@ -113,18 +113,18 @@ class ProxyState:
         self.date = f"Date: {formatdate(self.clock(), usegmt=True)}\r\n".encode()
         return self.now
 
-
-def _head_cache(settings: Settings, decider: Decider, scheme: str) -> HeadCache:
-    limits, upstream = settings.limits, settings.upstream
-    return HeadCache(
-        decider,
-        TrustedProxies(settings.trusted_proxies),
-        max_fields=limits.headers,
-        max_target=limits.target_bytes,
-        upstream_host=upstream.addresses[0].partition("://")[2].encode()
-        if upstream.host_header == "upstream"
-        else None,
-        via=None if upstream.via is None else upstream.via.encode(),
-        passed=frozenset(name.lower().encode() for name in upstream.pass_client_fields),
-        scheme=scheme,
-    )
+    def make_head_cache(self, settings: Settings, decider: Decider, scheme: str) -> HeadCache:
+        """Return an empty cache for these settings. Another listener may read heads in another way."""
+        limits, upstream = settings.limits, settings.upstream
+        return HeadCache(
+            decider,
+            TrustedProxies(settings.trusted_proxies),
+            max_fields=limits.headers,
+            max_target=limits.target_bytes,
+            upstream_host=upstream.addresses[0].partition("://")[2].encode()
+            if upstream.host_header == "upstream"
+            else None,
+            via=None if upstream.via is None else upstream.via.encode(),
+            passed=frozenset(name.lower().encode() for name in upstream.pass_client_fields),
+            scheme=scheme,
+        )

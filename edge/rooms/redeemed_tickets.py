@@ -39,6 +39,7 @@ class RedeemedTickets:
         self._passes: OrderedDict[str, Pass] = OrderedDict()
         self._requeued: OrderedDict[str, float] = OrderedDict()
         self._superseded: OrderedDict[str, float] = OrderedDict()
+        self._ended: OrderedDict[str, float] = OrderedDict()
         self.has_superseded = False
         """Whether any pass was superseded. If not, no pass has to be looked up."""
 
@@ -91,10 +92,23 @@ class RedeemedTickets:
         if visitor_pass is not None:
             self._passes[ticket_id] = replace(visitor_pass, expires=_ENDED)
 
+    def has_ended(self, ticket_id: str) -> bool:
+        """Return whether `end_everywhere` was called for this ticket."""
+        return ticket_id in self._ended
+
+    def end_everywhere(self, ticket_id: str, now: float) -> None:
+        """Note that the session is over although the visitor keeps the cookie: no pass from before `now` counts."""
+        self.end(ticket_id)
+        _keep(self._ended, ticket_id, now)
+        _keep(self._superseded, ticket_id, now)
+        self.has_superseded = True
+
     def requeue(self, shown: Pass, now: float) -> bool:
         """Requeue the visitor who shows a pass that does not count where it is shown. Return False if the session
         was ended: then they are a first visitor."""
         remembered = self._passes.get(shown.id)
+        if shown.id in self._ended:
+            return False
         if remembered is None:
             _keep(self._passes, shown.id, shown)
         elif remembered.expires == _ENDED:

@@ -235,6 +235,10 @@ class Room:
         if door.parked.is_due:  # mostly not, and then nothing has to be worked out
             door.answer_older((place - self._origin) * UNIT_S, now - self._origin_s)
 
+    def answer_one(self, number: int, now: float) -> None:
+        """Answer one parked poll now, because its connection cannot wait any longer. number: of `park`."""
+        self.door.answer_one(number, now - self._origin_s)
+
     def answer_all(self, now: float) -> None:
         """Answer every parked poll now: the gate or the settings are being replaced."""
         self.door.answer_all(now - self._origin_s)

@@ -36,6 +36,12 @@ class UpstreamHealth(UpstreamObserver):
             self._slowness += self._slow(now - asked_at)
             self._failed += is_failure
 
+    def reported(self, seconds: float, *, is_failure: bool) -> None:
+        """Count a response that did not pass the edge: a load balancer or the shop reports it."""
+        self._count += 1
+        self._slowness += self._slow(seconds)
+        self._failed += is_failure
+
     def ended(self, key: object) -> None:
         """The exchange is over, answered or not."""
         self._under_way.pop(key, None)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from edge.settings.listener import Listener, ListenerSettings
+from edge.settings.plugins import PluginSettings
 from edge.settings.room import RoomSettings
 from edge.settings.upstream import UpstreamSettings
 from edge.settings.values import (
@@ -192,6 +193,7 @@ class Settings(Section):
     bypass: Annotated[tuple[PathText, ...], Field(strict=False)] = DEFAULT_BYPASS
     limits: LimitSettings = LimitSettings()
     abuse: AbuseSettings = AbuseSettings()
+    plugins: PluginSettings = PluginSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
     rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=512, strict=False)]
@@ -216,6 +218,17 @@ class Settings(Section):
                 raise ValueError(
                     f"listen[{at}].proxy_protocol needs trusted_proxies: only peers named there may send a header"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _sees_what_it_needs(self) -> Self:
+        """Refuse what needs the shop's responses if these do not pass the edge and nobody reports them."""
+        if not self.plugins.is_asked or self.plugins.report.enabled:
+            return self
+        why = "the shop's responses do not pass the edge where a load balancer asks: set plugins.report.enabled, or"
+        for at, room in enumerate(self.rooms):
+            if room.capacity.adaptive.enabled:
+                raise ValueError(f"rooms[{at}].capacity.adaptive: {why} switch it off")
         return self
 
     @model_validator(mode="after")

@@ -123,7 +123,7 @@ class Relay:
     def _publish_event(self, event: RoomEvent, origin: WorkerHandle | None = None) -> bool:
         """Publish what an upstream said of a room if it is news; return whether it is."""
         is_news = self._stock.setdefault(event.room, StockView(event.room)).update(event, time.time())
-        is_news |= event.tried is not None
+        is_news |= event.tried is not None or event.ended is not None
         if is_news:
             self.publish(event, origin)
         return is_news

@@ -38,12 +38,13 @@ from edge.supervisor.history import History
 from edge.supervisor.line_state import LineState
 from edge.supervisor.list_sync import ListSync
 from edge.supervisor.other_nodes import OtherNodes
+from edge.supervisor.plugin_listeners import PluginListeners
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
 from edge.supervisor.relay import Relay
 from edge.supervisor.reloading import LastReload, keep_until_restart
 from edge.supervisor.room_control import RoomControl
-from edge.supervisor.sockets import address_of, open_sockets, remove_socket_files, socket_files, systemd_sockets
+from edge.supervisor.sockets import address_of, open_sockets, remove_socket_files, systemd_sockets
 from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.status import StatusSources
 from edge.supervisor.stock_watch import StockWatch
@@ -72,8 +73,8 @@ class Supervisor:
         self.settings, self._keys = source()
         listeners, self.passed_sockets = self.settings.listen, systemd_sockets(os.environ)
         sockets = open_sockets(listeners, self.settings.workers, passed=self.passed_sockets)
-        self._socket_files = socket_files(listeners)
-        self._handles = [WorkerHandle(index, listening) for index, listening in enumerate(sockets)]
+        self.plugins = PluginListeners(self.settings)
+        self._socket_files, self._handles = self.plugins.files(listeners), self.plugins.handles(sockets)
         self.addresses = [
             address_of(listening, is_secure=listener.is_secure)
             for listening, listener in zip(sockets[0], listeners, strict=True)
@@ -276,7 +277,7 @@ class Supervisor:
         self._clock_steps.look()
         handle.send(
             Configure(
-                settings=self._in_force().model_dump(mode="json"),
+                settings=self.plugins.resolved(self._in_force()).model_dump(mode="json"),
                 keys=tuple(key.decode() for key in self._keys),
                 counter_rows=self._counter_rows,
                 counted_since=self._counted_since,

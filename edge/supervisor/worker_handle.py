@@ -30,6 +30,7 @@ REPLACE_LAST_WORD_S = 4.0
 class WorkerHandle:
     index: int
     sockets: list[socket.socket]
+    plugin_sockets: list[socket.socket] = field(default_factory=list)
     pid: int | None = None
     is_ready: bool = False
     is_replaced: bool = False
@@ -48,6 +49,11 @@ class WorkerHandle:
         state = "ready" if self.is_ready else "ended" if self.pid is None else "starting"
         return f"<WorkerHandle {self.index} {state}, pid {self.pid}, {self.restarts} restarts>"
 
+    @property
+    def all_sockets(self) -> list[socket.socket]:
+        """The sockets of visitors and those of load balancers."""
+        return [*self.sockets, *self.plugin_sockets]
+
     async def start(self, counters: int, workers: int, metrics_folder: str) -> asyncio.subprocess.Process:
         """Start a worker. counters: the descriptor of the shared counters.
 
@@ -55,12 +61,13 @@ class WorkerHandle:
         """
         ours, theirs = socket.socketpair()
         try:
-            descriptors = [theirs.fileno(), counters, *(listening.fileno() for listening in self.sockets)]
+            descriptors = [theirs.fileno(), counters, *(each.fileno() for each in self.all_sockets)]
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "edge.worker",
                 "--index", str(self.index), "--workers", str(workers),
                 "--channel", str(theirs.fileno()), "--counters", str(counters),
                 "--listen", *(str(listening.fileno()) for listening in self.sockets),
+                "--plugin-listen", *(str(listening.fileno()) for listening in self.plugin_sockets),
                 pass_fds=descriptors, env=_environment(metrics_folder),
                 # Only the supervisor gets the signals that a terminal or `kill -- -PID` sends to the whole group.
                 start_new_session=True,

@@ -181,7 +181,7 @@ class Workers:
         """Close the listening sockets and tell every worker to finish what is under way."""
         self._is_draining = True
         for handle in self._handles:
-            for listening in handle.sockets:
+            for listening in handle.all_sockets:
                 listening.close()
             handle.drain(quick=self._stop.quick.is_set())
 

@@ -14,7 +14,7 @@ CGI-like servers turn every character that is not a letter or digit into `_`, so
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["ends_here", "is_passable", "plain_name"]
+__all__ = ["ENDING", "ends_here", "is_passable", "plain_name"]
 
 #: Written by the edge, or never forwarded.
 _OURS: Final = frozenset(
@@ -24,8 +24,8 @@ _OURS: Final = frozenset(
     )
 )
 _OUR_PREFIX: Final = b"x-stanchion-"
-#: Passed on only if `upstream.pass_client_fields` names them.
-_ENDING: Final = frozenset(
+#: Passed on only if `upstream.pass_client_fields` names them. Load balancers that ask remove them themselves.
+ENDING: Final = frozenset(
     (
         b"x-real-ip",
         *(b"x-forwarded-prefix", b"x-forwarded-server", b"x-forwarded-path", b"x-forwarded-by"),
@@ -53,9 +53,9 @@ def plain_name(low: bytes) -> bytes:
 def ends_here(low: bytes) -> bool:
     """Return whether a client's field of this lower-case name ends at the edge, unless the settings pass it on."""
     plain = plain_name(low)
-    return plain in _OURS or plain in _ENDING or plain.startswith(_OUR_PREFIX)
+    return plain in _OURS or plain in ENDING or plain.startswith(_OUR_PREFIX)
 
 
 def is_passable(low: bytes) -> bool:
     """Return whether the settings may pass this field on."""
-    return low in _ENDING
+    return low in ENDING

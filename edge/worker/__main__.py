@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--counters", type=int, required=True)
     parser.add_argument("--listen", type=int, nargs="+", required=True)
+    parser.add_argument("--plugin-listen", type=int, nargs="*", default=[])
     options = parser.parse_args()
     # Metric files are named by worker index, not by process: a restarted worker goes on counting where the killed one
     # stopped, and a crash loop leaves no trail of files.
@@ -27,7 +28,9 @@ def main() -> None:
     async def serve() -> None:
         channel = await worker_end(socket.socket(fileno=options.channel))
         listening = [socket.socket(fileno=descriptor) for descriptor in options.listen]
-        await run_worker(options.index, listening, SharedCounters(options.counters, options.workers), channel)
+        asked = [socket.socket(fileno=descriptor) for descriptor in options.plugin_listen]
+        counters = SharedCounters(options.counters, options.workers)
+        await run_worker(options.index, listening, counters, channel, asked)
 
     raise_descriptor_limit()
     run_loop(serve())

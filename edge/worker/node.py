@@ -31,6 +31,7 @@ from edge.messages.upstream import ServersState
 from edge.operations.access_log import AccessLog
 from edge.operations.logs import facts
 from edge.operations.metrics import Metrics
+from edge.plugins.asking import AskDecider
 from edge.proxy.server import LAST_WORD_S, ProxyServer
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.dependencies import Dependencies
@@ -40,6 +41,7 @@ from edge.settings.model import Settings
 from edge.shield.shield import Shield
 from edge.support.build import FORM
 from edge.support.event_loop import calm_collector
+from edge.worker.ask_listeners import AskListeners
 from edge.worker.heartbeat import Heartbeat
 from edge.worker.load_watch import LoadWatch
 from edge.worker.reporting import Reporter
@@ -67,6 +69,8 @@ class Serving:
     """None if this node is the only one."""
     redemption: RedemptionClient | None
     """None if no other node could have redeemed a ticket."""
+    asked: AskDecider | None
+    """Decides for load balancers. None if none asks."""
 
     def receive_summary(self, message: NodeSummary) -> None:
         """Take in the heartbeat of another node."""
@@ -92,6 +96,8 @@ class Process:
     metrics: Metrics
     access: AccessLog
     proxy: ProxyServer
+    asked: AskListeners | None
+    """The listeners of load balancers. None if none asks."""
     clock_steps: ClockSteps
     dependencies: Dependencies
     reporter: Reporter
@@ -113,22 +119,36 @@ class Node:
         state = "draining" if self._draining.is_set() else "serving"
         return f"<Node {state}, {len(self._serving.rooms.rooms)} rooms, {self._process.proxy!r}>"
 
-    async def serve(self, listening: Sequence[socket.socket], messages: AsyncIterator[ToWorker]) -> None:
-        """Serve these sockets until the supervisor sends `Drain` or is gone."""
+    async def serve(
+        self,
+        listening: Sequence[socket.socket],
+        messages: AsyncIterator[ToWorker],
+        plugin_listening: Sequence[socket.socket] = (),
+    ) -> None:
+        """Serve these sockets until the supervisor sends `Drain` or is gone. plugin_listening: of load balancers."""
         await self._process.proxy.listen(listening)
+        if self._process.asked is not None:
+            await self._process.asked.listen(plugin_listening)
         calm_collector()
         self._process.channel.send(Ready())
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._receive_all(messages)), group.create_task(self._tick())]
             await self._draining.wait()
             log.info("draining", extra=facts(grace_s=self._grace_s))
-            await self._process.proxy.drain(self._grace_s, self._last_word_s)
+            async with asyncio.TaskGroup() as draining:
+                for server in self._servers:
+                    draining.create_task(server.drain(self._grace_s, self._last_word_s))
             for helper in helpers:
                 helper.cancel()
         now = time.time()
         if self._serving.heartbeat is not None:
             self._serving.heartbeat.end(self._serving.rooms, now)
         self._report(now)
+
+    @property
+    def _servers(self) -> list[ProxyServer | AskListeners]:
+        asked = self._process.asked
+        return [self._process.proxy] if asked is None else [self._process.proxy, asked]
 
     async def _receive_all(self, messages: AsyncIterator[ToWorker]) -> None:
         """Act on every message; drain when the supervisor is gone."""
@@ -165,6 +185,8 @@ class Node:
         self._grace_s = settings.shutdown.grace_seconds
         self._process.access.use(settings.log)
         self._process.proxy.use(settings, self._serving.pipeline)
+        if self._process.asked is not None:
+            self._process.asked.use(settings, self._serving.asked)
         before.pipeline.answer_parked(time.time())
 
     def _receive_dependency(self, message: BusState | StockKnown | ServersState) -> None:
@@ -190,7 +212,8 @@ class Node:
             self._draining.set()
         elif message.grace_s is not None:
             await asyncio.sleep(message.grace_s)
-            await self._process.proxy.close()
+            for server in self._servers:
+                await server.close()
 
     async def _tick(self) -> None:
         """Take the control steps and report. A stalled loop makes a step late, never twice."""

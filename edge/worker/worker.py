@@ -32,6 +32,7 @@ from edge.shield.shield import Shield
 from edge.support.entropy import Entropy
 from edge.support.errors import InternalError
 from edge.support.shared_counters import SharedCounters
+from edge.worker.ask_listeners import AskListeners, ask_decider
 from edge.worker.heartbeat import Heartbeat
 from edge.worker.node import Node, Process, Serving, note_missing, scale
 from edge.worker.reporting import Reporter
@@ -44,9 +45,16 @@ SupervisorChannel = Channel[ToWorker, ToSupervisor]
 
 
 async def run_worker(
-    index: int, listening: Sequence[socket.socket], counters: SharedCounters, channel: SupervisorChannel
+    index: int,
+    listening: Sequence[socket.socket],
+    counters: SharedCounters,
+    channel: SupervisorChannel,
+    plugin_listening: Sequence[socket.socket] = (),
 ) -> None:
-    """Wait for the settings, then serve until the supervisor sends `Drain` or is gone."""
+    """Wait for the settings, then serve until the supervisor sends `Drain` or is gone.
+
+    listening: where visitors connect. plugin_listening: where load balancers ask.
+    """
     for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2):
         # systemd sends them to every process of a service; the supervisor decides what they mean.
         signal.signal(ignored, signal.SIG_IGN)
@@ -54,7 +62,7 @@ async def run_worker(
     first = await anext(messages, None)
     if isinstance(first, Configure):
         node = Composition(index, counters, channel, first).node(first)
-        await node.serve(listening, messages)
+        await node.serve(listening, messages, plugin_listening)
     elif first is not None:
         raise InternalError(f"the first message must be Configure, got {first!r}")
     channel.close()
@@ -80,11 +88,15 @@ class Composition:
         serving = self._serving(first, None)
         settings, chance = serving.settings, random.Random()
         access = AccessLog(self._metrics, settings.log)
+        asked = None
+        if serving.asked is not None:
+            asked = AskListeners(settings, serving.asked, AccessLog(self._metrics, settings.log, "ask"), chance)
         process = Process(
             self._channel,
             self._metrics,
             access,
             ProxyServer(settings, serving.pipeline, access, time.time, chance.random, self._channel.send),
+            asked,
             self._clock_steps,
             self._dependencies,
             self._reporter,
@@ -114,7 +126,8 @@ class Composition:
             forms=self._forms(settings),
         )
         heartbeat = self._heartbeat(settings, message.machine, None if before is None else before.heartbeat)
-        return Serving(settings, rooms, pipeline, shield, heartbeat, redemption)
+        asked = ask_decider(settings, pipeline, self._metrics)
+        return Serving(settings, rooms, pipeline, shield, heartbeat, redemption, asked)
 
     def _rooms(self, settings: Settings, message: Configure, before: RoomTable | None) -> RoomTable:
         row_of = message.counter_rows

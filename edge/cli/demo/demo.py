@@ -8,6 +8,8 @@ an hour of this crowd on a virtual clock.
 """
 
 import asyncio
+import contextlib
+import json
 import logging
 import random
 import secrets
@@ -18,6 +20,8 @@ from typing import Any
 
 import aiohttp
 
+from edge.cli.demo.behind import plugins_for, running_behind
+from edge.cli.demo.browser import http_browser
 from edge.cli.demo.crowd import Crowd, CrowdPlan
 from edge.cli.demo.shop import running_shop
 from edge.operations.logs import configure_logging
@@ -45,15 +49,16 @@ ADMIN = "tcp://127.0.0.1:9090"
 CHECKOUTS_PER_SECOND = 4.0
 
 
-def demo(port: int, *, crowd: bool, seed: int | None) -> int:
-    """Run the demo until it is interrupted. Return the exit code."""
-    run_loop(_demo(port, crowd, seed))
+def demo(port: int, *, crowd: bool, seed: int | None, behind: str | None = None) -> int:
+    """Run the demo until it is interrupted. Return the exit code. behind: a load balancer in front; None for none."""
+    run_loop(_demo(port, crowd, seed, behind))
     return 0
 
 
-async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
+async def _demo(port: int, with_crowd: bool, seed: int | None, behind: str | None) -> None:
+    plugins = None if behind is None else plugins_for(behind)
     async with running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5) as shop_url:
-        settings = _settings(port, shop_url)
+        settings = _settings(port if behind is None else 0, shop_url, plugins)
         configure_logging(settings.log, "demo")
         # The end of a demo needs no line in the audit trail.
         logging.getLogger("edge.audit").setLevel(logging.WARNING)
@@ -65,7 +70,7 @@ async def _demo(port: int, with_crowd: bool, seed: int | None) -> None:
             hint = SettingFault("", f"or choose another port: make run ARGS='--port {other}'")
             raise ConfigurationError(error.source, [*error.faults, hint]) from None
         async with _admin(supervisor) as admin, asyncio.TaskGroup() as group:
-            helpers = [group.create_task(_show(supervisor, admin.address, shop_url, with_crowd, seed))]
+            helpers = [group.create_task(_show(supervisor, admin.address, shop_url, with_crowd, seed, behind, port))]
             await supervisor.serve()
             for helper in helpers:
                 helper.cancel()
@@ -80,10 +85,32 @@ def _admin(supervisor: Supervisor) -> AdminListener:
         return AdminListener(supervisor, AdminTokens())
 
 
-async def _show(supervisor: Supervisor, admin: str, shop_url: str, with_crowd: bool, seed: int | None) -> None:
+async def _show(
+    supervisor: Supervisor,
+    admin: str,
+    shop_url: str,
+    with_crowd: bool,
+    seed: int | None,
+    behind: str | None,
+    port: int,
+) -> None:
     await supervisor.wait_ready()
-    [address] = supervisor.addresses
-    crowd = Crowd(address, "/checkout", PLAN, random.Random(seed)) if with_crowd else None
+    async with contextlib.AsyncExitStack() as stack:
+        [address] = supervisor.addresses
+        if behind is not None:
+            asks = supervisor.plugins.addresses
+            address = await stack.enter_async_context(running_behind(behind, port, shop_url, asks))
+        await _show_at(address, supervisor, admin, shop_url, with_crowd, seed)
+
+
+async def _show_at(
+    address: str, supervisor: Supervisor, admin: str, shop_url: str, with_crowd: bool, seed: int | None
+) -> None:
+    crowd = None
+    if with_crowd:
+        line = f"{address}/checkout"
+        chance = random.Random(seed)
+        crowd = Crowd(address, "/checkout", PLAN, chance, lambda: http_browser(lambda: line, verifies=False))
     async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
         if crowd is not None:
             group.create_task(crowd.play())
@@ -138,8 +165,11 @@ def _status_line(room: dict[str, Any], shop: dict[str, Any]) -> str:
     return line
 
 
-def _settings(port: int, shop_url: str) -> Settings:
-    settings = parse_settings((files("configs") / "demo.yaml").read_text("utf-8"), "configs/demo.yaml")
+def _settings(port: int, shop_url: str, plugins: dict[str, Any] | None) -> Settings:
+    text = (files("configs") / "demo.yaml").read_text("utf-8")
+    if plugins is not None:
+        text += "\n" + json.dumps({"plugins": plugins})[1:-1] + "\n"
+    settings = parse_settings(text, "configs/demo.yaml")
     upstream = settings.upstream.model_copy(update={"url": shop_url})
     return settings.model_copy(
         update={"listen": (ListenerSettings(url=f"tcp://127.0.0.1:{port}"),), "upstream": upstream}

@@ -49,3 +49,33 @@ async def test_the_demo_forms_a_line_and_ends_cleanly() -> None:
     assert not children & {int(entry) for entry in os.listdir("/proc") if entry.isdecimal()}
     assert any(line.startswith("Line ") and "/checkout" in line for line in lines)
     assert all("refused 0" in line for line in lines if line.startswith("waiting"))
+
+
+async def test_the_demo_runs_behind_a_real_load_balancer() -> None:
+    """A line forms over HTTPS with HTTP/2. After Ctrl-C no process is left."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge.cli", "demo", "--port", "0", "--seed", "3", "--behind", "nginx"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    waiting, url = 0, ""
+    async with asyncio.timeout(2 * DEADLINE_S):
+        while waiting < 20:
+            line = (await process.stdout.readline()).decode()
+            assert line, (await process.stderr.read()).decode()
+            if line.startswith("Line "):
+                url = line.split()[1]
+            if line.startswith("waiting"):
+                waiting = max(waiting, int(line.split()[1]))
+        asked = await asyncio.create_subprocess_exec(
+            *("curl", "-sk", "-o", "/dev/null", "-w", "%{http_version}", url), stdout=asyncio.subprocess.PIPE
+        )
+        assert (await asked.communicate())[0] == b"2"
+        children = children_of(process.pid)
+        assert len(children) == 4, "the shop, two workers and nginx"
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert not children & {int(entry) for entry in os.listdir("/proc") if entry.isdecimal()}

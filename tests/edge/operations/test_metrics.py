@@ -17,10 +17,11 @@ MAKERS = {"Counter": "_total", "counter": "_total", "Gauge": "", "gauge": "", "_
 def test_counts_arrive_with_a_flush_and_only_once() -> None:
     metrics = Metrics()
     for _ in range(3):
-        metrics.requests.count("waiting")
+        metrics.requests.count("waiting", "path")
     metrics.flush()
     metrics.flush()
-    assert metrics.registry.get_sample_value("stanchion_requests_total", {"outcome": "waiting"}) == 3
+    labels = {"outcome": "waiting", "way": "path"}
+    assert metrics.registry.get_sample_value("stanchion_requests_total", labels) == 3
 
 
 def test_a_followed_total_is_a_counter() -> None:

@@ -1,0 +1,1 @@
+"""Real load balancers as child processes, with the configurations of `edge.cli.plugin`: for the demo and the tests."""

@@ -1,0 +1,1 @@
+"""`stanchion plugin`: complete configurations of load balancers that ask this edge."""

@@ -1,0 +1,104 @@
+"""HAProxy 2.6 or newer, the split way: HAProxy verifies the pass and sends its bearer straight to the shop.
+
+    a pass of the room, authentic, in the first half of its life, at a plain path of the room    -> the shop
+    everything else: visitors in line, polls, passes to renew, other paths                       -> the edge, in path
+
+By configuration alone: `hmac` and `secure_memcmp`, no Lua. The pass and its signature: `waiting_room/ticket.py`.
+
+    p1 . room . id~binding . first_seen ms . admitted ms . expires s . base64url(HMAC-SHA256(derived key, all before))
+
+A path with any unusual character goes to the edge, because HAProxy does not know the other readings of a path.
+"""
+
+from typing import Final
+
+from edge.cli.plugin.haproxy import HEAD, hostile_rule, server
+from edge.cli.plugin.site import Files, Site, SplitRoom, fill, refusal
+
+__all__ = ["render"]
+
+_START: Final = """
+    <HOSTILE_RULE>
+    http-request set-var(txn.now) date
+    acl plain_path path -m reg ^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?$
+"""
+
+_ROOM: Final = """
+    # Room <NAME>.
+    acl in_<ACL> path_beg <PREFIXES>
+    http-request set-var(txn.pass) req.cook(<COOKIE>) if in_<ACL> plain_path
+    acl pass_of_<ACL> var(txn.pass) -m beg p1.<NAME>.
+    http-request set-var(txn.signed) var(txn.pass),field(1,.,6) if pass_of_<ACL>
+    http-request set-var(txn.signature) var(txn.pass),field(7,.) if pass_of_<ACL>
+<VERIFIED>
+"""
+
+_IF_VERIFIED: Final = "if pass_of_<ACL> { var(txn.expected),secure_memcmp(txn.signature) }"
+_VERIFIED: Final = (
+    "    http-request set-var(txn.expected) "
+    "var(txn.signed),hmac(sha256,proc.stanchion_key<AT>),ub64enc if pass_of_<ACL>\n"
+    f"    http-request set-var(txn.room) str(<NAME>) {_IF_VERIFIED}"
+    " { var(txn.pass),field(6,.),sub(txn.now) -m int gt <HALF> }"
+)
+
+_END: Final = """
+    acl inside var(txn.room) -m found
+    http-request set-header X-Stanchion-Room %[var(txn.room)] if inside
+    http-request set-header X-Stanchion-Ticket %[var(txn.pass),field(3,.),field(1,~)] if inside
+    http-request set-var(txn.admitted_ms) var(txn.pass),field(5,.) if inside
+    http-request set-header X-Stanchion-Admitted-At %[var(txn.admitted_ms),div(1000)] if inside
+    use_backend shop if inside
+    default_backend stanchion
+
+backend shop
+    # What the shop says to Stanchion is not for visitors.
+    http-response del-header Stanchion- -m beg
+    http-response set-header Stanchion-State admitted
+    balance leastconn
+    <SHOP>
+
+backend stanchion
+    server stanchion <ASKS>
+"""
+
+_KEYS: Final = """
+# The keys that verify passes, derived from the secret keys of the edge. They can make passes: keep this file as secret
+# as those. It changes when the secret keys change. Start: haproxy -W -f stanchion-keys.cfg -f haproxy.cfg
+
+global
+<KEYS>
+"""
+
+
+def render(site: Site) -> Files:
+    """Return haproxy.cfg, and stanchion-keys.cfg with the derived keys."""
+    if site.fails_open:
+        raise refusal("--fail-open", "visitors without a pass go through the edge")
+    values: dict[str, object] = {
+        "WAY": site.way,
+        "LUA": "",
+        "REPORT_LOG": "",
+        "LISTEN": site.listen,
+        "TLS": f" ssl crt {site.certificate.removesuffix('.crt')}.pem alpn h2,http/1.1" if site.is_secure else "",
+        "HOSTILE_RULE": hostile_rule(),
+        "SHOP": "\n    ".join(f"server shop{at} {server(shop)}" for at, shop in enumerate(site.shops, 1)),
+        "ASKS": server(site.asks),
+        "KEYS": "\n".join(f"    set-var proc.stanchion_key{at} str({key})" for at, key in enumerate(site.pass_keys, 1)),
+    }
+    rooms = "".join(_room(room, site) for room in site.rooms)
+    return {
+        "haproxy.cfg": fill(HEAD + _START + rooms + _END, values),
+        "stanchion-keys.cfg": fill(_KEYS, values),
+    }
+
+
+def _room(room: SplitRoom, site: Site) -> str:
+    values: dict[str, object] = {
+        "NAME": room.name,
+        "ACL": room.name.replace("-", "_"),
+        "PREFIXES": " ".join(room.prefixes),
+        "COOKIE": room.cookie,
+        "HALF": round(room.session_s / 2),
+    }
+    verified = [fill(_VERIFIED, {**values, "AT": at}) for at in range(1, len(site.pass_keys) + 1)]
+    return "\n" + fill(_ROOM, {**values, "VERIFIED": "\n".join(verified)})

@@ -1,0 +1,32 @@
+"""The line behind real load balancers: every case, on some of them. `make plugins-test` plays all ways."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.attached import attached
+from tests.plugins.cases import CASES
+from tests.plugins.failures import LIMITS, fails_closed, fails_open
+from tests.plugins.played import play
+
+#: Three load balancers and three dialects. `make plugins-test` plays all load balancers and ways.
+BEST = (("nginx", "accel"), ("envoy", "ext-authz-grpc"), ("caddy", "forward-auth"))
+
+
+@pytest.mark.parametrize(("name", "way"), BEST)
+async def test_every_case_is_right(name: str, way: str, tmp_path: Path) -> None:
+    async with attached(name, way, tmp_path) as bench:
+        wrong = {case.__name__: fault for case in CASES if (fault := await play(case, bench, LIMITS))}
+        assert wrong == {}, bench.balancer.output[-2000:]
+
+
+@pytest.mark.parametrize(("name", "way"), BEST[:2])
+async def test_while_the_edge_is_down_the_shop_is_not_reached(name: str, way: str, tmp_path: Path) -> None:
+    async with asyncio.timeout(60):
+        await fails_closed(name, way, tmp_path)
+
+
+async def test_an_operator_may_let_requests_pass_while_the_edge_is_down(tmp_path: Path) -> None:
+    async with asyncio.timeout(60):
+        await fails_open("nginx", "accel", tmp_path)
