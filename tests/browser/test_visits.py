@@ -291,7 +291,7 @@ async def test_a_form_that_meets_the_line_reaches_the_shop_once(
 
 
 async def test_an_upload_that_meets_the_line_shows_the_page(chromium: Browser, tmp_path: Path) -> None:
-    """Nearly a megabyte, which the edge does not keep: the visitor sees the line, and the shop gets the file in the end."""
+    """Nearly a megabyte, which is not kept: the visitor sees the line, and the shop gets the file in the end."""
     shop = Shop()
     shop.pages["/cart"] = (
         '<form method="post" enctype="multipart/form-data" action="/checkout/upload">'
