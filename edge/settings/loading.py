@@ -54,8 +54,8 @@ def load_settings(path: Path) -> Settings:
         raise ConfigurationError(str(path), [SettingFault("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {error}")]) from None
-    settings = with_certificates(_with_lists(parse_settings(text, str(path)), path), path)
-    return _from_folder(settings, path.parent)
+    settings = _from_folder(parse_settings(text, str(path)), path.parent)
+    return with_certificates(_with_lists(settings, path), path)
 
 
 def _from_folder(settings: Settings, folder: Path) -> Settings:

@@ -5,8 +5,9 @@
 The state folder is `state_folder` of the settings, or the first of these that can be written:
 
     $STATE_DIRECTORY                          systemd sets it (`StateDirectory=`)
+    $XDG_STATE_HOME/stanchion                 if it is set
     /var/lib/stanchion                        if an administrator made it
-    $XDG_STATE_HOME/stanchion, ~/.local/state/stanchion
+    ~/.local/state/stanchion
 
 So two edges on one machine, which have two settings files, never share a file. Without a folder nothing is kept, and
 the edge works: a restart then begins with the settings file alone.
@@ -106,10 +107,10 @@ def _automatic(environment: Mapping[str, str]) -> Iterator[Path]:
     if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
         yield Path(given)
         return
+    if given := environment.get("XDG_STATE_HOME", ""):
+        yield Path(given) / "stanchion"
+        return
     shared = Path("/var/lib/stanchion")
     if shared.is_dir() and os.access(shared, os.W_OK):
         yield shared
-    home = environment.get("XDG_STATE_HOME") or (
-        str(Path(environment["HOME"]) / ".local" / "state") if "HOME" in environment else ""
-    )
-    yield Path(home or "/var/lib") / "stanchion"
+    yield Path(environment["HOME"]) / ".local" / "state" / "stanchion" if "HOME" in environment else shared

@@ -12,6 +12,7 @@ import argparse
 import itertools
 import os
 import random
+import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from waiting_room.ticket import Keyring
 CONNECTIONS = 64
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nContent-Type: text/plain\r\n"
-    b"Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n" + b"x" * 1024
+    b"Content-Length: 1024\r\nConnection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\n" + b"x" * 1024
 )
 
 
@@ -50,7 +51,7 @@ class Sink:
     def write(self, data: bytes) -> None:
         self.last = data
 
-    def get_extra_info(self, _: str) -> tuple[str, int]:
+    def get_extra_info(self, name: str) -> Any:
         return "127.0.0.1", 40_000
 
     def is_closing(self) -> bool:
@@ -64,6 +65,13 @@ class Shop(Sink):
     """The transport of a connection to an upstream that answers at once."""
 
     upstream: Upstream
+
+    def __init__(self) -> None:
+        self._socket, self._other_end = socket.socketpair()
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return an open socket in which nothing waits: the pool looks before it sends a POST."""
+        return self._socket if name == "socket" else super().get_extra_info(name)
 
     def write(self, data: bytes) -> None:
         self.upstream.data_received(ANSWER)
@@ -104,6 +112,7 @@ class Node:
         pool, transport = self.proxy.state.upstreams.servers[0].pool, Shop()
         transport.upstream = upstream = Upstream(pool)
         upstream.connection_made(transport)  # type: ignore[arg-type]
+        upstream.kept_s = 60.0  # as its answers say; else each POST would open a connection
         pool._open.add(upstream)
         pool._idle.append(upstream)
 

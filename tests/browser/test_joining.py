@@ -40,7 +40,7 @@ async def test_a_visitor_joins_and_gets_in(chromium: Browser, tmp_path: Path, wi
         await page.goto(f"{edge.url}/checkout")
         if not with_scripts:
             await expect(page.locator("#headline")).to_have_text("One moment")
-            await expect(page.locator("#next")).to_contain_text("If scripts are off, it takes about half a minute")
+            await expect(page.locator("#next")).to_contain_text("If scripts are off, it takes a few seconds")
         await expect(page.get_by_text("the shop", exact=True)).to_be_visible(timeout=TIMEOUT_MS)
         solutions = [url for url in requests if "altcha=" in url]
         assert len(solutions) == with_scripts

@@ -57,7 +57,7 @@ async def test_place_and_title_shrink(arrive: Arrive, edge: ScriptedEdge) -> Non
     await poll(page, 6)
     await expect(page.locator("#place")).to_have_text("40")
     await poll(page, 6)
-    await expect(page.locator("#wait")).to_have_text("about 15 seconds")
+    await expect(page.locator("#wait")).to_have_text("about half a minute")
     await expect(page).to_have_title("#28 in line – Lumen Records")
     assert all(edge.polls), "every poll carries the ticket"
 

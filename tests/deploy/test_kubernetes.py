@@ -124,7 +124,7 @@ def test_the_settings_in_the_config_map_pass_check(name: str):
     [pod] = [each["spec"]["template"]["spec"] for each in of_kind(objects, "Deployment")]
     [container] = pod["containers"]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
-    assert settings.listen == (f"tcp://0.0.0.0:{ports['http']}",)
+    assert [each.url for each in settings.listen] == [f"tcp://0.0.0.0:{ports['http']}"]
     assert settings.admin.listen == f"tcp://0.0.0.0:{ports['admin']}"
     assert (settings.secret_keys_env, settings.admin.token_env) == ("STANCHION_KEYS", "STANCHION_ADMIN_TOKEN")
     assert container["args"] == ["run", f"{container['volumeMounts'][0]['mountPath']}/edge.yaml"]

@@ -216,7 +216,7 @@ def _lines() -> Iterator[bytes]:
 def _hosts() -> Iterator[bytes]:
     hosts = [b"", b"Host:\r\n", b"Host: \r\n", b"Host : a\r\n", b" Host: a\r\n", b"Host\t: a\r\n", b"H ost: a\r\n"]
     values = _each(
-        "a,b|a, b|a b|a\tb|u@a|u:p@a|@a|a@|a/b|a/..|a/|/a|//a|http://a|a:b|a:|a:-1|a:+80|a:99999|a:80:80"
+        "a,b|a, b|a b|a\tb|u@a|u:p@a|@a|a@|a/b|a/..|a/|/a|//a|http://a|a:b|a:-1|a:+80|a:99999|a:80:80"
         "|a:8 0|a#|a#b|a?|a?b|a;b|[::1|::1]|[::1]x|[a|[]|[::g]|a\\b|a%41|a%00b|a%2fb|.|..|-|*|a*|(a)|<a>"
         "|\"a\"|'a'|a|b=c|=|a=b|a&b|a+b|a!|$a|~a|{a}|^a|`a`"
     )

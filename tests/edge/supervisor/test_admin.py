@@ -17,7 +17,20 @@ from tests.edge.running import wait_until
 from tests.edge.whole import Visitor, settings, whole_edge
 
 #: All labels that samples may have. None of them takes a value that a visitor chooses.
-LABELS = {"outcome", "room", "reason", "kind", "command", "version", "form", "le", "dependency", "mode", "server"}
+LABELS = {
+    "outcome",
+    "room",
+    "reason",
+    "kind",
+    "command",
+    "version",
+    "form",
+    "le",
+    "dependency",
+    "mode",
+    "server",
+    "way",
+}
 PLACES = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
@@ -40,7 +53,7 @@ async def test_the_admin_listener(tmp_path: Path):
     async with whole_edge(tmp_path, room=room) as edge:
         assert await edge.ask_admin("/livez") == (200, "alive\n")
         assert await edge.ask_admin("/readyz") == (200, "ready\n")
-        assert (await edge.ask_admin("/"))[0] == 404
+        assert (await edge.ask_admin("/nothing"))[0] == 404
 
         before = await edge.metrics()
         for at in range(20):

@@ -11,6 +11,7 @@ import pytest
 
 import controller
 import controller.simulation.world as world
+import edge.rooms.room_gate
 import edge.rooms.table
 from controller import Gate, GateSettings
 from edge.cli.main import main
@@ -68,12 +69,11 @@ def run(*arguments: str | Path) -> int:
 def test_the_simulator_plays_the_gate_of_the_edge():
     """One class: the gate that the edge builds for a room, the one the package exports, and the simulator's."""
     made = world.real_gate(GateSettings(admissions_per_second=1.0), 0.0)
-    assert type(made) is controller.Gate is edge.rooms.table.Gate is Gate
+    assert type(made) is controller.Gate is edge.rooms.room_gate.Gate is Gate
     assert POLICIES[OURS] is world.real_gate
     settings = parse_settings(config())
-    assert type(
-        edge.rooms.table._gate(edge.rooms.table.gate_settings(settings, settings.rooms[0]), 0.0, None, None)
-    ) is type(made)
+    built = edge.rooms.table._gate(edge.rooms.table.gate_settings(settings, settings.rooms[0]), 0.0, None, None)
+    assert type(built.inner) is type(made)
 
 
 @pytest.mark.parametrize(
