@@ -95,7 +95,7 @@ async def stand_in_line(edge: RunningEdge, count: int = 1) -> None:
 async def outcomes(edge: RunningEdge, outcome: str) -> float:
     async with aiohttp.ClientSession() as session, session.get(f"{edge.admin}/metrics") as answer:
         text = await answer.text()
-    label = f'stanchion_requests_total{{outcome="{outcome}"}} '
+    label = f'stanchion_requests_total{{outcome="{outcome}",'
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(label))
 
 

@@ -85,7 +85,7 @@ async def test_no_visitor_finds_out_that_the_upstream_is_down_and_the_line_goes_
         met.setdefault(visitor, at)
     assert max(met.values(), default=0.0) < noticed + ON_ITS_WAY_S, "nobody was let in to an error"
     admitted = [visit.admitted for visit in crowd.visits if visit.admitted is not None]
-    assert len(admitted) == 240
+    assert len(admitted) >= 240 - len(met), "only a visitor who met an error may have given up"
     assert not any(noticed + ON_ITS_WAY_S < moment < back for moment in admitted)
     after = sorted(moment - back for moment in admitted if moment > back)
     print(f"{how}: {len(met)} met an error, first admission {after[0]:.2f} s after the return, "
