@@ -163,8 +163,9 @@ class _Store:
             if self._lags:
                 is_behind(self.db, self._journal)
                 self._lags = False
-            if self._found_mark() != self._mark:
-                if not is_whole(self._path, self._journal):
+            found = self._found_mark()
+            if found != self._mark:
+                if not (self._is_open_file(found) and is_whole(self._path, self._journal)):
                     self.db = write_anew(self._path, self._journal, "replaced or damaged under a running shop", self.db)
                 self._mark = self._found_mark()
         return self.db
@@ -173,13 +174,16 @@ class _Store:
         """Commit a batch, and then add it to the journal."""
         write_changes(self.db, changes, stock)
         if self._journal is not None:
-            self._mark, self._lags = self._found_mark(), True
+            self._lags = True
+            self.touched()
             self._journal.append(changes)
             self._lags = False
 
     def touched(self) -> None:
-        """Take the file as it is now as the work of this process."""
-        self._mark = self._found_mark()
+        """Take the file as it is now as the work of this process, unless it is another file."""
+        found = self._found_mark() if self._mark is not None else None
+        if self._is_open_file(found):
+            self._mark = found
 
     def close(self) -> None:
         self.db.close()
@@ -187,6 +191,10 @@ class _Store:
             self._journal.close()
         if self._lock is not None:
             self._lock.close()
+
+    def _is_open_file(self, found: FileMark | None) -> bool:
+        """Return whether this is the file that SQLite has open, and writes to. Its content says nothing about that."""
+        return found is not None and self._mark is not None and found.inode == self._mark.inode
 
     def _found_mark(self) -> FileMark | None:
         try:

@@ -3,10 +3,11 @@
     shop.db           the store                      shop.db.journal       every batch again (`journal.py`)
     shop.db.lock      held by the one writer         shop.db.found-TIME    a file that somebody put in its place
 
-In WAL mode SQLite changes the main file in checkpoints only, and only the writer makes these. So if inode, size or time
-of the file are not those after the last batch, somebody else has changed it. Then its content is compared with the
-journal: a reader's checkpoint changes nothing that counts, an older copy does. A damaged or older file is kept under
-another name, and the store is written anew from the journal, with a note in the trail.
+In WAL mode SQLite changes the main file in checkpoints only, and only the writer makes these. So if size or time of the
+file are not those after the last batch, somebody else has changed it. Then its content is compared with the journal: a
+reader's checkpoint changes nothing that counts, an older copy does. Another inode is another file, whatever its content
+is: SQLite goes on with the file that it has open, and nobody else sees that one. A damaged, older or other file is kept
+under another name, and the store is written anew from the journal, with a note in the trail.
 """
 
 import logging

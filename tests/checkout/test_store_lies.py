@@ -8,6 +8,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,40 @@ async def test_an_older_file_is_rebuilt_from_the_journal(
     assert [event.cause for event in trail if event.kind == "rebuilt"]
     await engine.close()
     assert await audit_rules(settings, tmp_path, capsys) == set()
+
+
+@pytest.mark.parametrize("is_in_a_batch", [False, True])
+async def test_another_file_in_place_of_the_store_is_not_taken_for_it(
+    is_in_a_batch: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not if the log beside it makes it look whole, and not if it comes while the shop writes a batch."""
+    path, copy = tmp_path / "shop.db", tmp_path / "copy.db"
+    at_next_reading: list[Callable[[], object]] = []
+
+    def clock() -> int:
+        while at_next_reading:
+            at_next_reading.pop()()
+        return 1_000
+
+    engine = await SqliteEngine.open(str(path), clock=clock)
+    await engine.apply([OpenSale(sale_of(9, 9, "launch", LONG_MS))])
+    await sell(engine, 0, 2)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    await sell(engine, 2, 2)
+    if is_in_a_batch:
+        at_next_reading.append(lambda: copy.replace(path))
+    else:
+        copy.replace(path)
+    await sell(engine, 4, 1)
+    await sell(engine, 5, 1)
+    assert [event.kind for event in await engine.events("launch")].count("rebuilt") == 1
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await sell(engine, 6, 1)
+    assert (await engine.apply([ReadStock("launch")]))[0].stock[:3] == (2, 0, 7)
+    await engine.close()
+    assert await audit_rules({"kind": "sqlite", "path": str(path)}, tmp_path, capsys) == set()
 
 
 async def test_a_replaced_journal_stops_the_sale(tmp_path: Path) -> None:
