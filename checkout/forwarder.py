@@ -17,17 +17,18 @@ import asyncpg
 from checkout.changes import Changes
 from checkout.clock import wall_ms
 from checkout.engines.epoch import Armed, Epoch, Position, new_token
+from checkout.engines.journal import joined
 from checkout.engines.postgres import CONNECTION_ERRORS, LOCK_TIMEOUT_MS, read_evidence, write
 from checkout.engines.redis import RedisEngine
 from checkout.engines.redis_codec import Entry
 from checkout.engines.redis_stream import ENTRIES
-from checkout.engines.rows import hold_after, hold_of
+from checkout.engines.rows import hold_of, numbers_of
 from checkout.engines.sql import HOLD, schema
 from checkout.errors import NotLeader, StoreError
 from checkout.evidence import Evidence
 from checkout.orders_store import EPOCHS, Connection, EpochRow, add_batches, orders_schema, read_cursor, write_epoch
 from checkout.recovery import StoresFound, difference, find_stores, go_on, rebuild
-from checkout.values import Event, Hold, Sale, Stock
+from checkout.values import Event, Hold
 
 LOG = logging.getLogger(__name__)
 LOCK = 0x466F7277  # "Forw": the advisory lock of the one forwarder
@@ -196,7 +197,7 @@ class Forwarder:
             raise StoreError(f"the stream has lost events {self._cursor.seq + 1} to {events[0].seq - 1}")
         changes = await self._changes(db, events)
         async with db.transaction():
-            await write(db, changes, _numbers(events))
+            await write(db, changes, numbers_of(events))
             await add_batches(db, [entry.position for entry in entries])
         self._cursor = entries[-1].position
         self._forwarded = max(self._forwarded, self._cursor.seq)
@@ -207,14 +208,6 @@ class Forwarder:
         """Return the rows that the events change, with holds in their state after the last event."""
         stored = await db.fetch(f"SELECT {HOLD} FROM holds WHERE id = ANY($1)", list({event.hold for event in events}))
         holds: dict[str, Hold] = {row[0]: hold_of(row) for row in stored}
-        sales: list[Sale] = []
-        for event in events:
-            if event.kind == "opened":
-                sales += [sale for sale, _ in await self._stock.stored_sales() if sale.id == event.sale]
-            elif event.hold:
-                holds[event.hold] = hold_after(holds.get(event.hold), event)
-        return Changes(sales, {event.hold: holds[event.hold] for event in events if event.hold}, events, {})
-
-
-def _numbers(events: list[Event]) -> dict[str, Stock]:
-    return {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in events}
+        opened = {event.sale for event in events if event.kind == "opened"}
+        sales = [sale for sale, _ in await self._stock.stored_sales() if sale.id in opened] if opened else []
+        return joined([Changes(sales, {}, events, {})], holds)

@@ -11,6 +11,7 @@ import asyncpg
 
 from checkout.clock import wall_ms
 from checkout.engines.epoch import Armed, Epoch, Position
+from checkout.engines.sql import EVENT
 from checkout.values import Event
 
 BATCHES = "shop_batches"
@@ -91,5 +92,5 @@ async def add_batches(db: Connection, batches: list[Position]) -> None:
 
 
 async def read_event(db: Connection, seq: int) -> Event | None:
-    row = await db.fetchrow("SELECT * FROM events WHERE seq = $1", seq)
+    row = await db.fetchrow(EVENT, seq)
     return Event(*row) if row else None

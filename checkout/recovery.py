@@ -19,9 +19,10 @@ from checkout.changes import Changes
 from checkout.clock import wall_ms
 from checkout.engines.epoch import Epoch, Position
 from checkout.engines.postgres import read_evidence, write
-from checkout.engines.recovery_note import note_of, now_text
+from checkout.engines.recovery_note import notes_of, now_text
 from checkout.engines.redis import RedisEngine
 from checkout.engines.redis_codec import Entry
+from checkout.engines.rows import numbers_of
 from checkout.engines.sql import SALES, sale_of
 from checkout.evidence import Evidence
 from checkout.orders_store import (
@@ -33,7 +34,7 @@ from checkout.orders_store import (
     read_event,
     write_epoch,
 )
-from checkout.values import Event, Stock
+from checkout.values import Event
 
 
 class StoresFound(NamedTuple):
@@ -119,15 +120,11 @@ async def go_on(db: Connection, stock: RedisEngine, found: StoresFound, cursor: 
 async def _begin(db: Connection, found: StoresFound, kind: str, cause: str) -> tuple[Epoch, Position, list[Event]]:
     """Store a new epoch in PostgreSQL, with an event for each sale. Return its last event and the events."""
     epoch = found.next_epoch
-    sales = [sale_of(list(row)) for row in await db.fetch(f"{SALES} ORDER BY sales.id")]
-    events = [
-        note_of(sale.id, stock, epoch.first_seq + at, kind, cause, "forwarder")
-        for at, (sale, stock) in enumerate(sales, 1)
-    ]
+    numbers = {sale.id: stock for sale, stock in (sale_of(list(row)) for row in await db.fetch(SALES))}
+    events = notes_of(numbers, epoch.first_seq, kind, cause, "forwarder")
     last = Position(epoch.first_seq + len(events), epoch.token)
     async with db.transaction():
-        numbers = {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in events}
-        await write(db, Changes([], {}, events, {}), numbers)
+        await write(db, Changes([], {}, events, {}), numbers_of(events))
         await add_batches(db, [last])
         await write_epoch(db, EpochRow(*epoch, found.server, False, cause, found.cursor.seq))
     return epoch, last, events

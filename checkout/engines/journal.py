@@ -62,6 +62,11 @@ class Journal:
         if changes.events:
             self._last = changes.events[-1]
 
+    def append_events(self, events: list[Event], sales: Iterable[Sale]) -> None:
+        """Add events that only the store has, with those of its sales that they open. Raises `StoreError`."""
+        opened = {event.sale for event in events if event.kind == "opened"}
+        self.append(Changes([sale for sale in sales if sale.id in opened], {}, events, {}))
+
     def require_intact(self) -> None:
         """Raise `StockUnknown` if somebody has replaced or changed the file since this process wrote it."""
         try:

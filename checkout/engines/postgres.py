@@ -19,8 +19,8 @@ import asyncpg
 from checkout.changes import Changes
 from checkout.clock import AnchoredClock, ClockMs
 from checkout.engines.journal import Journal
-from checkout.engines.postgres_journal import missing_changes, numbers_of, require_event
-from checkout.engines.rows import hold_of
+from checkout.engines.postgres_journal import missing_changes, require_event
+from checkout.engines.rows import hold_of, numbers_of
 from checkout.engines.sql import (
     EVIDENCE,
     HOLD,
@@ -210,7 +210,7 @@ class PostgresEngine(SqlReads):
         # Opened only by the leader: on one machine a standby may have the same file.
         journal = self._journal = Journal(Path(self._journal_path))
         if (changes := await missing_changes(db, journal)) is not None:
-            await write(db, changes, numbers_of(changes))
+            await write(db, changes, numbers_of(changes.events))
             notes = [event for event in changes.events if event.seq > journal.last_seq]
             self._note(Changes([], {}, notes, {}))
 

@@ -11,15 +11,13 @@ import asyncpg
 
 from checkout.changes import Changes
 from checkout.engines.journal import Journal, joined
-from checkout.engines.recovery_note import note_of
-from checkout.engines.rows import hold_of
-from checkout.engines.sql import HOLD, SALES, sale_of
+from checkout.engines.recovery_note import notes_of
+from checkout.engines.rows import hold_of, numbers_of
+from checkout.engines.sql import EVENT, EVENTS_AFTER, HOLD, LAST_EVENT, SALES, sale_of
 from checkout.errors import StockUnknown
-from checkout.values import Event, Hold, Stock
+from checkout.values import Event, Hold
 
 LOG = logging.getLogger(__name__)
-EVENTS = "SELECT * FROM events WHERE seq > $1 ORDER BY seq"
-LAST_EVENT = "SELECT * FROM events ORDER BY seq DESC LIMIT 1"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
@@ -27,7 +25,7 @@ async def require_event(db: Connection, seen: Event | None) -> None:
     """Raise `StockUnknown` unless the store has the last event that this process has committed."""
     if seen is None:
         return
-    row = await db.fetchrow("SELECT * FROM events WHERE seq = $1", seen.seq)
+    row = await db.fetchrow(EVENT, seen.seq)
     if row is None or tuple(row) != tuple(seen):
         last_seq = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
         raise StockUnknown(
@@ -49,13 +47,11 @@ async def missing_changes(db: Connection, journal: Journal) -> Changes | None:
         return None
     if stored is not None and (told is None or stored.seq > told.seq):
         after_seq = told.seq - 1 if told else 0
-        events = [Event(*found) for found in await db.fetch(EVENTS, after_seq)]
+        events = [Event(*found) for found in await db.fetch(EVENTS_AFTER, after_seq)]
         if told is not None and events[0] != told:
             raise _different()
         events = [event for event in events if told is None or event.seq > told.seq]
-        opened = {event.sale for event in events if event.kind == "opened"}
-        sales = [sale_of(list(found))[0] for found in await db.fetch(SALES)]
-        journal.append(Changes([sale for sale in sales if sale.id in opened], {}, events, {}))
+        journal.append_events(events, [sale_of(list(found))[0] for found in await db.fetch(SALES)])
         return None
     batches = journal.read(stored.seq - 1 if stored else 0)
     if stored is not None and stored not in batches[0].events:
@@ -68,16 +64,10 @@ async def missing_changes(db: Connection, journal: Journal) -> Changes | None:
     return _with_notes(joined(fresh, holds), journal.last_seq, after_seq)
 
 
-def numbers_of(changes: Changes) -> dict[str, Stock]:
-    """Return the numbers of every sale after its last event."""
-    return {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in changes.events}
-
-
 def _with_notes(changes: Changes, last_seq: int, stored_seq: int) -> Changes:
     cause = f"postgres had lost the events after {stored_seq}: rebuilt from the journal"
     LOG.error("%s, with %d events", cause, len(changes.events))
-    numbers = sorted(numbers_of(changes).items())
-    notes = [note_of(sale, stock, last_seq + at, "rebuilt", cause) for at, (sale, stock) in enumerate(numbers, 1)]
+    notes = notes_of(numbers_of(changes.events), last_seq, "rebuilt", cause)
     return changes._replace(events=changes.events + notes)
 
 

@@ -1,18 +1,25 @@
 """The event in the trail of a sale that says what happened to its stock as a whole. It changes no number."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from checkout.clock import wall_ms
 from checkout.values import Event, Stock
 
 
-def note_of(sale: str, stock: Stock, seq: int, kind: str, cause: str, actor: str = "store") -> Event:
-    """Return the event. kind: `rebuilt`, or `checked` if the stock stayed as it was."""
-    free, held, sold, _ = stock
-    return Event(
-        seq, sale, "", "", kind, actor, cause, wall_ms(),
-        free, held, sold, free, held, sold, 0, "", "", "",
-    )  # fmt: skip
+def notes_of(numbers: Mapping[str, Stock], last_seq: int, kind: str, cause: str, actor: str = "store") -> list[Event]:
+    """Return one event for each sale, by name. last_seq: the number of the event before them.
+
+    kind: `rebuilt`, or `checked` if the stock stayed as it was.
+    """
+    at_ms = wall_ms()
+    return [
+        Event(
+            seq, sale, "", "", kind, actor, cause, at_ms,
+            stock.free, stock.held, stock.sold, stock.free, stock.held, stock.sold, 0, "", "", "",
+        )
+        for seq, (sale, stock) in enumerate(sorted(numbers.items()), last_seq + 1)
+    ]  # fmt: skip
 
 
 def now_text() -> str:

@@ -28,6 +28,9 @@ EVIDENCE = (
     f"SELECT {HOLD} FROM holds WHERE sale = $1",
     "SELECT * FROM orders WHERE sale = $1",
 )
+EVENT = "SELECT * FROM events WHERE seq = $1"
+EVENTS_AFTER = "SELECT * FROM events WHERE seq > $1 ORDER BY seq"
+LAST_EVENT = "SELECT * FROM events ORDER BY seq DESC LIMIT 1"
 DUE = "state IN ('held', 'paying') AND ends_ms <= $1"
 
 

@@ -20,18 +20,28 @@ from typing import NamedTuple
 from checkout.changes import Changes
 from checkout.clock import wall_ms
 from checkout.engines.journal import Journal, joined
-from checkout.engines.recovery_note import note_of, now_text
-from checkout.engines.sql import HOLD, SALES, order_rows, refusal_rows, sale_of, schema
+from checkout.engines.recovery_note import notes_of, now_text
+from checkout.engines.rows import numbers_of
+from checkout.engines.sql import (
+    EVENTS_AFTER,
+    HOLD,
+    LAST_EVENT,
+    SALES,
+    for_sqlite,
+    order_rows,
+    refusal_rows,
+    sale_of,
+    schema,
+)
 from checkout.errors import StockUnknown
-from checkout.values import Event, Hold, Stock
+from checkout.values import Event, Stock
 
 LOG = logging.getLogger(__name__)
 UPSERT_HOLD = (
     f"INSERT INTO holds ({HOLD}) VALUES (?,?,?,?,?,?,?,?) "
     "ON CONFLICT (id) DO UPDATE SET state=excluded.state, money=excluded.money, charge=excluded.charge"
 )
-EVENTS = "SELECT * FROM events WHERE seq > ?1 ORDER BY seq"
-LAST_EVENT = "SELECT * FROM events ORDER BY seq DESC LIMIT 1"
+EVENTS = for_sqlite(EVENTS_AFTER)
 
 
 class FileMark(NamedTuple):
@@ -103,9 +113,7 @@ def is_behind(db: sqlite3.Connection, journal: Journal) -> bool:
     if told is not None and db.execute(EVENTS, (told.seq - 1,)).fetchone() != tuple(told):
         raise StockUnknown("the store and its journal have different histories; move the wrong one of the two away")
     events = [Event(*row) for row in db.execute(EVENTS, (journal.last_seq,))]
-    opened = {event.sale for event in events if event.kind == "opened"}
-    sales = [sale_of(row)[0] for row in db.execute(SALES)]
-    journal.append(Changes([sale for sale in sales if sale.id in opened], {}, events, {}))
+    journal.append_events(events, [sale_of(row)[0] for row in db.execute(SALES)])
     return False
 
 
@@ -153,18 +161,13 @@ def write_anew(path: str, journal: Journal, cause: str, old: sqlite3.Connection 
     for name in (path, f"{path}-wal", f"{path}-shm"):
         Path(name).unlink(missing_ok=True)
     db = connect(path)
-    holds: dict[str, Hold] = {}
-    told = joined(journal.read(), holds)
-    numbers = {event.sale: Stock(event.free, event.held, event.sold, event.seq) for event in told.events}
+    told = joined(journal.read(), {})
+    numbers = numbers_of(told.events)
     write_changes(db, told, numbers)
     cause = f"rebuilt from its journal at {now_text()}: the file was {cause}"
-    notes = [note_of(sale, stock, journal.last_seq + at, "rebuilt", cause) for at, (sale, stock) in _numbered(numbers)]
+    notes = notes_of(numbers, journal.last_seq, "rebuilt", cause)
     changes = Changes([], {}, notes, {})
-    write_changes(db, changes, {note.sale: Stock(note.free, note.held, note.sold, note.seq) for note in notes})
+    write_changes(db, changes, numbers_of(notes))
     journal.append(changes)
     LOG.error("%s: %s, with %d events", path, cause, len(told.events))
     return db
-
-
-def _numbered(numbers: dict[str, Stock]) -> list[tuple[int, tuple[str, Stock]]]:
-    return list(enumerate(sorted(numbers.items()), 1))
