@@ -1,7 +1,7 @@
 """When an outcome of Redis may be told to a client: after a copy that survives the loss of this Redis.
 
 Unconfirmed       at once: Redis alone. For tests and measurements of the store; a shop does not start like this.
-ForwardedOrders   when the forwarder has committed the batch in PostgreSQL (`checkout/orders_watch.py`)
+OrdersWatch       when the forwarder has committed the batch in PostgreSQL (`checkout/orders_watch.py`)
 """
 
 from abc import ABC, abstractmethod

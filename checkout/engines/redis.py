@@ -38,8 +38,8 @@ LONG_TIMEOUT_S = 120.0  # to read a whole sale at the start: about 20 MB for 10,
 class RedisEngine(RedisStream):
     """`RedisEngine.open(url)`. Any number of processes may use the same server.
 
-    `gate` says whether this process may decide. Whoever opens the engine opens the gate: the forwarder and
-    `OrdersWatch` in a shop, `arm_alone` for a store that no other process uses.
+    `gate` says whether this process may decide. `OrdersWatch` opens it in a shop when the forwarder has checked the
+    store; `arm_alone` opens it for a store that no other process uses.
     """
 
     def __init__(
