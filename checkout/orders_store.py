@@ -11,8 +11,6 @@ import asyncpg
 
 from checkout.clock import wall_ms
 from checkout.engines.epoch import Armed, Epoch, Position
-from checkout.engines.sql import EVENT
-from checkout.values import Event
 
 BATCHES = "shop_batches"
 EPOCHS = "shop_epochs"
@@ -89,8 +87,3 @@ async def add_batches(db: Connection, batches: list[Position]) -> None:
     names = [batch.batch for batch in batches]
     for at in range(0, len(names), NAMES_AT_ONCE):
         await db.execute("SELECT pg_notify($1, $2)", BATCHES, " ".join(names[at : at + NAMES_AT_ONCE]))
-
-
-async def read_event(db: Connection, seq: int) -> Event | None:
-    row = await db.fetchrow(EVENT, seq)
-    return Event(*row) if row else None

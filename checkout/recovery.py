@@ -19,6 +19,7 @@ from checkout.changes import Changes
 from checkout.clock import wall_ms
 from checkout.engines.epoch import Epoch, Position
 from checkout.engines.postgres import read_evidence, write
+from checkout.engines.postgres_journal import read_event
 from checkout.engines.recovery_note import notes_of, now_text
 from checkout.engines.redis import RedisEngine
 from checkout.engines.redis_codec import Entry
@@ -31,7 +32,6 @@ from checkout.orders_store import (
     add_batches,
     read_cursor,
     read_epoch,
-    read_event,
     write_epoch,
 )
 from checkout.values import Event

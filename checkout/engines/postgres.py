@@ -5,21 +5,22 @@
 
 The lock and the batches share one session. A leader that has lost its lock cannot commit, so neither epochs nor fencing
 tokens are needed. Commits are synchronous, no matter what the server's default is. The clock is the server's clock,
-read at every connect. A store that was restored to an older state is noticed then, too (`postgres_journal.py`).
+read at every connect. A store that was restored to an older state is noticed then, too, by the writer and by every
+connection that reads (`postgres_journal.py`).
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from checkout.changes import Changes
 from checkout.clock import AnchoredClock, ClockMs
 from checkout.engines.journal import Journal
-from checkout.engines.postgres_journal import missing_changes, require_event
+from checkout.engines.postgres_journal import missing_changes, read_event, require_event
 from checkout.engines.rows import hold_of, numbers_of
 from checkout.engines.sql import (
     EVIDENCE,
@@ -34,10 +35,12 @@ from checkout.engines.sql import (
     refusal_rows,
     schema,
 )
-from checkout.errors import NotLeader, StoreError
+from checkout.errors import NotLeader, StockUnknown, StoreError
 from checkout.evidence import Evidence
 from checkout.ledger import KEEP_KEYS_MS, Ledger
 from checkout.values import Command, Event, Hold, Outcome, Stock
+
+T = TypeVar("T")
 
 LOCK = 0x5374616E  # "Stan": the advisory lock of the one writer
 LOCK_TIMEOUT_MS = 1_000  # a session that was just cut off may keep the lock for a moment
@@ -83,14 +86,13 @@ class PostgresEngine(SqlReads):
     def __init__(
         self,
         url: str,
-        readers: "asyncpg.Pool[Any]",
         clock: ClockMs | None,
         lazy: bool,
         durable: bool,
         journal: str,
     ) -> None:
         self._url = url
-        self._readers = readers
+        self._readers = asyncpg.create_pool(url, min_size=0, max_size=4, init=self._require_seen)
         self._given_clock = clock
         self._lazy_expiry = lazy
         self._durable = durable
@@ -118,12 +120,9 @@ class PostgresEngine(SqlReads):
         journal: a file that gets every batch as well, so that a PostgreSQL restored from a backup can be repaired.
         durable: False returns outcomes before the commit is on disk. It exists to test that the checker finds the loss.
         """
+        engine = cls(url, clock, lazy=lazy_expiry, durable=durable, journal=journal)
         try:
-            readers = await asyncpg.create_pool(url, min_size=0, max_size=4)
-        except CONNECTION_ERRORS as error:
-            raise StoreError(f"postgres: {error}") from error
-        engine = cls(url, readers, clock, lazy=lazy_expiry, durable=durable, journal=journal)
-        try:
+            await engine._readers
             async with engine._writing:
                 await engine._become_leader(standby)
         except BaseException:
@@ -162,17 +161,26 @@ class PostgresEngine(SqlReads):
         return hold_of(rows[0]) if rows else None
 
     async def evidence(self, sale_id: str) -> Evidence | None:
+        return await self._read(lambda db: read_evidence(db, sale_id, self._clock()))
+
+    async def _rows(self, sql: str, *args: Any) -> list[Any]:
+        return await self._read(lambda db: db.fetch(sql, *args))
+
+    async def _read(self, read: "Callable[[asyncpg.pool.PoolConnectionProxy[Any]], Awaitable[T]]") -> T:
+        """Read on a connection of its own. Raises `StockUnknown` if the store is older than what this process wrote."""
         try:
-            async with self._readers.acquire() as db:
-                return await read_evidence(db, sale_id, self._clock())
+            try:
+                async with self._readers.acquire() as db:
+                    return await read(db)
+            except StockUnknown:
+                await self.apply([])  # connect again, and repair the store if there is a journal
+                async with self._readers.acquire() as db:
+                    return await read(db)
         except CONNECTION_ERRORS as error:
             raise StoreError(f"postgres: {error}") from error
 
-    async def _rows(self, sql: str, *args: Any) -> list[Any]:
-        try:
-            return await self._readers.fetch(sql, *args)
-        except CONNECTION_ERRORS as error:
-            raise StoreError(f"postgres: {error}") from error
+    async def _require_seen(self, db: "asyncpg.Connection[Any]") -> None:
+        await require_event(db, self._seen)
 
     def _now_ms(self) -> int:
         return self._clock()
@@ -200,6 +208,7 @@ class PostgresEngine(SqlReads):
             [row for sql in KEYS for row in await db.fetch(sql, since_ms)],
             last[0] if last else 0,
         )
+        self._seen = await read_event(db, last[0]) if last else None
         return db, self._ledger
 
     async def _match(self, db: "asyncpg.Connection[Any]") -> None:
@@ -212,7 +221,7 @@ class PostgresEngine(SqlReads):
         if (changes := await missing_changes(db, journal)) is not None:
             await write(db, changes, numbers_of(changes.events))
             notes = [event for event in changes.events if event.seq > journal.last_seq]
-            self._note(Changes([], {}, notes, {}))
+            journal.append(Changes([], {}, notes, {}))
 
     def _note(self, changes: Changes) -> None:
         """Remember what was committed. If the journal cannot be written, the next connect adds what it lacks."""

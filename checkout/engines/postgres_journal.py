@@ -21,12 +21,16 @@ LOG = logging.getLogger(__name__)
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
+async def read_event(db: Connection, seq: int) -> Event | None:
+    row = await db.fetchrow(EVENT, seq)
+    return Event(*row) if row else None
+
+
 async def require_event(db: Connection, seen: Event | None) -> None:
     """Raise `StockUnknown` unless the store has the last event that this process has committed."""
     if seen is None:
         return
-    row = await db.fetchrow(EVENT, seen.seq)
-    if row is None or tuple(row) != tuple(seen):
+    if await read_event(db, seen.seq) != seen:
         last_seq = await db.fetchval("SELECT coalesce(max(seq), 0) FROM events")
         raise StockUnknown(
             f"postgres ends at event {last_seq}, but had event {seen.seq}: it was restored to an older state. Restore "

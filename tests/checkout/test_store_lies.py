@@ -7,23 +7,25 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
 from checkout.engines.postgres import PostgresEngine
 from checkout.engines.sqlite import SqliteEngine
 from checkout.errors import StockUnknown, StoreError
-from checkout.values import Done, OpenSale, ReadStock, Reserve
+from checkout.values import Done, OpenSale, ReadStock, Reserve, State
 from tests.checkout.engines.contract import LONG_MS, sale_of
 from tests.checkout.selling import audit_rules, sell
 from tests.checkout.servers import NO_SYNC, postgres_server
 from tests.checkout.store_lies import Plan, report, run
 
-SHORT: list[tuple[str, str, int]] = [("redis", "aof-cut-25", 1)]
+T = TypeVar("T")
+SHORT: list[tuple[str, str, int]] = [("redis", "aof-cut-25", 1), ("sqlite", "file-replaced", 1)]
 
 
 @pytest.mark.serial
@@ -163,7 +165,10 @@ async def test_a_journal_that_was_cut_short_continues(tmp_path: Path) -> None:
 async def test_a_restored_postgres_is_noticed(
     has_journal: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a journal the leader repairs it. Without one it sells nothing until it is started again."""
+    """With a journal the leader repairs it. Without one it sells nothing until it is started again.
+
+    Nobody is told meanwhile that an order does not exist.
+    """
     journal = str(tmp_path / "journal") if has_journal else ""
     with postgres_server(*NO_SYNC) as postgres:
         engine = await PostgresEngine.open(postgres.url, journal=journal)
@@ -173,25 +178,32 @@ async def test_a_restored_postgres_is_noticed(
             postgres.kill()
             await asyncio.to_thread(copy)
             await asyncio.to_thread(postgres.start)
-            await answered(engine) if copy == postgres.save else None
+            await answered(partial(engine.apply, [ReadStock("launch")])) if copy == postgres.save else None
             await sell(engine, 2, 3) if copy == postgres.save else None
         settings = {"kind": "postgres", "url": postgres.url, "journal": journal}
         if has_journal:
             assert await audit_rules(settings, tmp_path, capsys) == {"rolled-back"}
-            assert (await answered(engine))[:3] == (4, 0, 5)
+            hold = await answered(partial(engine.hold, "h4"))
+            assert (hold and hold.state) == State.SOLD
+            [outcome] = await engine.apply([ReadStock("launch")])
+            assert outcome.stock[:3] == (4, 0, 5)
             assert await audit_rules(settings, tmp_path, capsys) == set()
         else:
+            with pytest.raises(StockUnknown, match="restored to an older state"):
+                await answered(partial(engine.hold, "h4"))
+            with pytest.raises(StockUnknown, match="restored to an older state"):
+                await engine.stock("launch")
             with pytest.raises(StockUnknown, match="restored to an older state"):
                 await engine.apply([ReadStock("launch")])
         await engine.close()
 
 
-async def answered(engine: Any) -> Any:
-    """Return the stock when the store answers again."""
+async def answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Return what the store answers when it answers again."""
     async with asyncio.timeout(20):
         while True:
             try:
-                return (await engine.apply([ReadStock("launch")]))[0].stock
+                return await ask()
             except StockUnknown:
                 raise
             except StoreError:  # the server is still starting
