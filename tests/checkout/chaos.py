@@ -245,10 +245,19 @@ def running_stores(kind: str, folder: Path) -> Iterator[tuple[dict[str, Any], di
 
 
 async def wait_quiet(engine: dict[str, Any], bank: Bank) -> Evidence:
-    """Return the durable evidence when nothing is in progress any more, or after `MAX_QUIET_S`."""
+    """Return the durable evidence when nothing is in progress any more, or after `MAX_QUIET_S`.
+
+    A SQLite file that was overwritten is damaged until the shop notices it.
+    """
     until = time.monotonic() + MAX_QUIET_S
     while True:
-        evidence = await _read(engine)
+        try:
+            evidence = await _read(engine)
+        except sqlite3.DatabaseError:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.5)
+            continue
         open_holds = [hold for hold in evidence.holds if hold.state in ("held", "paying") or hold.money == "started"]
         behind = engine["kind"] == "redis" and (await redis_evidence(engine)).events != evidence.events
         if (not open_holds and not behind) or time.monotonic() > until:

@@ -135,13 +135,13 @@ class PostgresServer:
             self._process = None
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
-    def save(self) -> None:
+    def save(self, name: str = "saved") -> None:
         """Keep a copy of the data. The server must not run."""
-        self._copy("data", "saved")
+        self._copy("data", name)
 
-    def restore(self) -> None:
+    def restore(self, name: str = "saved") -> None:
         """Put the copy of the data in place of the data, as an operator restores a backup. The server must not run."""
-        self._copy("saved", "data")
+        self._copy(name, "data")
 
     def _copy(self, source: str, target: str) -> None:
         shutil.rmtree(self.folder / target, ignore_errors=True)
