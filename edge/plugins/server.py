@@ -8,19 +8,15 @@ request is never forwarded. Only peers may connect: everybody else gets a 403.
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
-from typing import cast
+from typing import ClassVar, cast
 
 from edge.messages.decider import Decider
-from edge.messages.upstream import ServerOutcomes
 from edge.messages.verdict import Answer, Forward
-from edge.messages.watcher import Watcher
 from edge.plugins.asked_heads import MORE_BYTES, AskedHeadCache
 from edge.plugins.asking import TAKE_REPORT, AskDecider
 from edge.plugins.endpoint import endpoints_of
 from edge.plugins.report_request import ReportRequest
 from edge.proxy.client import Client
-from edge.proxy.connection_table import ConnectionTable
 from edge.proxy.head_cache import HeadCache
 from edge.proxy.parsed_head import ParsedHead
 from edge.proxy.server import ProxyServer
@@ -119,21 +115,11 @@ class PluginClient(Client):
 class PluginServer(ProxyServer):
     """Serves load balancers."""
 
+    state_type: ClassVar[type[ProxyState]] = PluginState
+
     def __repr__(self) -> str:
         step = "draining" if self.state.is_draining else "serving"
         return f"<PluginServer {step}, {self.state.connections!r}>"
-
-    def make_state(
-        self,
-        settings: Settings,
-        decider: Decider,
-        watcher: Watcher,
-        clock: Callable[[], float],
-        uniform: Callable[[], float],
-        connections: ConnectionTable,
-        report: Callable[[ServerOutcomes], None],
-    ) -> PluginState:
-        return PluginState(settings, decider, watcher, clock, uniform, connections, report)
 
     def listeners_of(self, settings: Settings) -> tuple[ListenerSettings, ...]:
         address = settings.plugins.listen

@@ -7,6 +7,7 @@ idle connections cost a millisecond a sweep. A connection outlives its deadline 
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 from edge.messages.decider import Decider
 from edge.messages.upstream import ServerOutcomes, ServersState
@@ -29,6 +30,9 @@ LOOK_SWEEPS = round(1 / SWEEP_S)
 class ProxyServer:
     """Serves visitors. A reload (`use`) replaces settings and decider between two requests."""
 
+    state_type: ClassVar[type[ProxyState]] = ProxyState
+    """The class of what all connections share. A listener for others than visitors has another one."""
+
     def __init__(
         self,
         settings: Settings,
@@ -49,24 +53,11 @@ class ProxyServer:
         self._sweeps = 0
         self._sweep_timer: asyncio.TimerHandle | None = None
         connections = ConnectionTable(self._acceptor, settings)
-        self.state = self.make_state(settings, decider, watcher, clock, uniform, connections, report)
+        self.state = self.state_type(settings, decider, watcher, clock, uniform, connections, report)
 
     def __repr__(self) -> str:
         step = "draining" if self.state.is_draining else "serving"
         return f"<ProxyServer {step}, {self.state.connections!r}, {self.state.upstreams!r}>"
-
-    def make_state(
-        self,
-        settings: Settings,
-        decider: Decider,
-        watcher: Watcher,
-        clock: Callable[[], float],
-        uniform: Callable[[], float],
-        connections: ConnectionTable,
-        report: Callable[[ServerOutcomes], None],
-    ) -> ProxyState:
-        """Return what all connections share. A listener for others than visitors has another one."""
-        return ProxyState(settings, decider, watcher, clock, uniform, connections, report)
 
     def listeners_of(self, settings: Settings) -> tuple[ListenerSettings, ...]:
         """Return the listeners whose sockets are served here."""
