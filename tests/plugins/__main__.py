@@ -3,9 +3,7 @@
 python -m tests.plugins [--write docs/plugins.md] [--only nginx:accel,caddy:path]
 """
 
-import argparse
 import asyncio
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +15,7 @@ from tests.plugins.attached import attached
 from tests.plugins.cases import CASES, SLOW_CASES
 from tests.plugins.failures import FAILURES, LIMITS
 from tests.plugins.played import limit_of, play, told
+from tests.plugins.program import chosen, parser_of, write_table
 
 ALL = (*CASES, *SLOW_CASES)
 #: (load balancer, way) -> case -> '' if it was right, else the fault
@@ -70,21 +69,9 @@ def table(results: Results) -> str:
     return "\n".join([*lines, "", *(f"{at}. {note}." for at, note in enumerate(notes, 1))])
 
 
-def write(path: Path, text: str) -> None:
-    """Put the table between its markers."""
-    page = path.read_text("utf-8")
-    marked = re.compile(r"(<!-- conformance:begin -->\n).*(<!-- conformance:end -->)", re.S)
-    path.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page), "utf-8")
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.plugins", description=__doc__)
-    parser.add_argument("--write", type=Path, default=None, metavar="FILE")
-    parser.add_argument("--only", default="", metavar="NAME:WAY,...")
-    options = parser.parse_args()
-    pairs = [(name, way) for name, ways in WAYS.items() for way in ways]
-    if options.only:
-        pairs = [(name, way) for name, _, way in (each.partition(":") for each in options.only.split(","))]
+    options = parser_of("tests.plugins", __doc__).parse_args()
+    pairs = chosen(options.only, ((name, way) for name, ways in WAYS.items() for way in ways))
     for name in {name for name, _ in pairs}:
         try:
             find_program(name)
@@ -99,7 +86,7 @@ def main() -> int:
         for case, fault in wrong.items():
             print(f"    {case}: {fault}", flush=True)
     if options.write is not None:
-        write(options.write, table(results))
+        write_table(options.write, "conformance", table(results))
     return int(any(fault for found in results.values() for fault in found.values()))
 
 

@@ -199,7 +199,7 @@ async def attached(
     **changes: Any,
 ) -> AsyncIterator[Bench]:
     """Run a shop, an edge and a load balancer in front. shop_url: of another shop. changes: of the edge's settings."""
-    if name in ("traefik",) and way != "path":
+    if name == "traefik" and way != "path":
         changes.setdefault("plugins", {}).setdefault("cookie_on_allow", "redirect")
     async with running_shop() as shop:
         edge_port, other_port = free_port(), free_port()

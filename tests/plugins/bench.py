@@ -7,7 +7,6 @@ the shop without Stanchion. Requests come from wrk over 32 connections. CPU is w
 divided by the requests; the shop's own is left out. The edge has one worker.
 """
 
-import argparse
 import asyncio
 import re
 import sys
@@ -23,18 +22,13 @@ from edge.cli.behind.balancer import Balancer
 from edge.cli.plugin.render import render
 from edge.cli.plugin.site import Address, Site
 from tests.plugins.attached import PAGE, Bench, attached
+from tests.plugins.program import chosen, parser_of, write_table
 from tests.ports import free_port
 
 ROWS = (
-    *(("nginx", "accel"), ("nginx", "auth-request"), ("nginx", "split"), ("nginx", "path")),
-    *(
-        ("haproxy", "forward-auth"),
-        ("haproxy", "split"),
-        ("haproxy", "path"),
-        ("envoy", "ext-authz-grpc"),
-        ("envoy", "path"),
-    ),
-    *(("caddy", "forward-auth"), ("traefik", "forward-auth")),
+    *(("nginx", way) for way in ("accel", "auth-request", "split", "path")),
+    *(("haproxy", way) for way in ("forward-auth", "split", "path")),
+    *(("envoy", "ext-authz-grpc"), ("envoy", "path"), ("caddy", "forward-auth"), ("traefik", "forward-auth")),
 )
 SHOP = """
 worker_processes 1;
@@ -147,8 +141,8 @@ async def _alone(name: str, site: Site, shop_url: str, folder: Path) -> Balancer
     shop = Address.parse(shop_url)
     bare = replace(site, way="path", asks=shop, listen=Address("127.0.0.1", free_port()))
     balancer = Balancer(name, bare, render(name, bare), folder)
-    for left in ("stanchion-keys.cfg",):
-        (folder / left).unlink(missing_ok=True)
+    # The split way's, which HAProxy would load.
+    (folder / "stanchion-keys.cfg").unlink(missing_ok=True)
     await balancer.start(asks_edge=False)
     return balancer
 
@@ -162,26 +156,18 @@ def row(name: str, way: str, found: list[float]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.plugins.bench", description=__doc__)
-    parser.add_argument("--write", type=Path, default=None, metavar="FILE")
-    parser.add_argument("--only", default="", metavar="NAME:WAY,...")
+    parser = parser_of("tests.plugins.bench", __doc__)
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
-    pairs = ROWS
-    if options.only:
-        pairs = tuple((name, way) for name, _, way in (each.partition(":") for each in options.only.split(",")))
     rows = [
         "| way | poll | page | inside, 1 kB | inside, 100 kB | alone, 1 kB | alone, 100 kB |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, way in pairs:
+    for name, way in chosen(options.only, ROWS):
         rows.append(row(name, way, asyncio.run(measured(name, way, options.seconds))))
         print(rows[-1], flush=True)
     if options.write is not None:
-        page = options.write.read_text("utf-8")
-        marked = re.compile(r"(<!-- ways:begin -->\n).*(<!-- ways:end -->)", re.S)
-        text = "\n".join(rows)
-        options.write.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page), "utf-8")
+        write_table(options.write, "ways", "\n".join(rows))
     return 0
 
 

@@ -7,10 +7,8 @@ room's capacity. Every client has its own cookies and connections. Order and tim
 compared with a perfect central queue of the same arrivals. Run it on a quiet machine: one load balancer takes a minute.
 """
 
-import argparse
 import asyncio
 import random
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +19,7 @@ from tests.edge.observed import BURST_S, CAPACITY, Shop
 from tests.edge.running import running_upstream
 from tests.edge.test_fair_line import as_it_was
 from tests.plugins.attached import attached
+from tests.plugins.program import chosen, parser_of, write_table
 
 PLAN = CrowdPlan(rush=1500, rush_s=5.0, total=1500, impatient=0.5, patience_s=10.0, buy=False)
 ROOM = {
@@ -54,25 +53,16 @@ async def measured(name: str, way: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.plugins.fairness", description=__doc__)
-    parser.add_argument("--write", type=Path, default=None, metavar="FILE")
-    parser.add_argument("--only", default="", metavar="NAME:WAY,...")
-    options = parser.parse_args()
-    pairs = [(name, ways[0]) for name, ways in WAYS.items()]
-    if options.only:
-        pairs = [(name, way) for name, _, way in (each.partition(":") for each in options.only.split(","))]
+    options = parser_of("tests.plugins.fairness", __doc__).parse_args()
     rows = [
         "| load balancer | admitted | left | overtaken pairs | P99 displacement | capacity used | 429 | broken |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, way in pairs:
+    for name, way in chosen(options.only, ((name, ways[0]) for name, ways in WAYS.items())):
         rows.append(asyncio.run(measured(name, way)))
         print(rows[-1], flush=True)
     if options.write is not None:
-        page = options.write.read_text("utf-8")
-        marked = re.compile(r"(<!-- fairness:begin -->\n).*(<!-- fairness:end -->)", re.S)
-        text = "\n".join(rows)
-        options.write.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page), "utf-8")
+        write_table(options.write, "fairness", "\n".join(rows))
     return 0
 
 
