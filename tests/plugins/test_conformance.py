@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.attached import attached
-from tests.plugins.cases import CASES
+from tests.plugins.cases import CASES, other_room
 from tests.plugins.failures import LIMITS, fails_closed, fails_open
 from tests.plugins.played import play
 
@@ -25,6 +25,12 @@ async def test_every_case_is_right(name: str, way: str, tmp_path: Path) -> None:
 async def test_while_the_edge_is_down_the_shop_is_not_reached(name: str, way: str, tmp_path: Path) -> None:
     async with asyncio.timeout(60):
         await fails_closed(name, way, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nginx", "haproxy"])
+async def test_a_load_balancer_that_verifies_passes_opens_no_other_room(name: str, tmp_path: Path) -> None:
+    async with attached(name, "split", tmp_path) as bench:
+        assert await play(other_room, bench, LIMITS) == ""
 
 
 async def test_an_operator_may_let_requests_pass_while_the_edge_is_down(tmp_path: Path) -> None:

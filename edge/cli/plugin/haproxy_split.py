@@ -28,15 +28,16 @@ _ROOM: Final = """
     acl in_<ACL> path_beg <PREFIXES>
     http-request set-var(txn.pass) req.cook(<COOKIE>) if in_<ACL> plain_path
     acl pass_of_<ACL> var(txn.pass) -m beg p1.<NAME>.
-    http-request set-var(txn.signed) var(txn.pass),field(1,.,6) if pass_of_<ACL>
-    http-request set-var(txn.signature) var(txn.pass),field(7,.) if pass_of_<ACL>
+    http-request set-var(txn.signed) var(txn.pass),field(1,.,6) if in_<ACL> pass_of_<ACL>
+    http-request set-var(txn.signature) var(txn.pass),field(7,.) if in_<ACL> pass_of_<ACL>
 <VERIFIED>
 """
 
-_IF_VERIFIED: Final = "if pass_of_<ACL> { var(txn.expected),secure_memcmp(txn.signature) }"
+#: `in_<ACL>` again, because another room's rule may have set the pass: its pass counts in that room alone.
+_IF_VERIFIED: Final = "if in_<ACL> pass_of_<ACL> { var(txn.expected),secure_memcmp(txn.signature) }"
 _VERIFIED: Final = (
     "    http-request set-var(txn.expected) "
-    "var(txn.signed),hmac(sha256,proc.stanchion_key<AT>),ub64enc if pass_of_<ACL>\n"
+    "var(txn.signed),hmac(sha256,proc.stanchion_key<AT>),ub64enc if in_<ACL> pass_of_<ACL>\n"
     f"    http-request set-var(txn.room) str(<NAME>) {_IF_VERIFIED}"
     " { var(txn.pass),field(6,.),sub(txn.now) -m int gt <HALF> }"
 )
