@@ -75,6 +75,13 @@ _MIDDLEWARE: Final = """
       headers:
         customRequestHeaders:
           <HOSTILE>
+        # What the shop says to Stanchion is not for visitors.
+        customResponseHeaders:
+          Stanchion-State: ""
+          Stanchion-Command: ""
+          Stanchion-Stock: ""
+          Stanchion-Held: ""
+          Stanchion-Version: ""
 """
 
 
