@@ -104,9 +104,11 @@ class Balancer:
         await self._wait_open(asks_edge=asks_edge)
 
     def write(self) -> None:
-        """Write the files of the configuration."""
+        """Write the files of the configuration. A program that watches a file never sees half of it."""
         for name, text in self.files.items():
-            (self.folder / name).write_text(text)
+            made = self.folder / f"{name}.new"
+            made.write_text(text)
+            made.replace(self.folder / name)
 
     async def reload(self) -> None:
         """Let the program read its configuration again, without an interruption."""
@@ -120,7 +122,7 @@ class Balancer:
             case "caddy":
                 process.send_signal(signal.SIGUSR1)
             case "traefik":
-                (self.folder / "dynamic.yaml").touch()
+                pass  # It watches dynamic.yaml, which was replaced.
             case _:
                 raise EdgeError(f"{self.name} reads its configuration at its start only")
 
