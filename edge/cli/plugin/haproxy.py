@@ -43,6 +43,7 @@ _ASK: Final = """
     # The page's polls and files go straight to Stanchion; every other request is asked about.
     acl of_stanchion path_beg /_stanchion/
     http-request lua.stanchion_ask unless of_stanchion
+    http-request use-service lua.stanchion_answer if { var(txn.stanchion_status) -m found }
     acl in_room var(txn.stanchion_room) -m len gt 0
     http-request set-header X-Stanchion-Room %[var(txn.stanchion_room)] if in_room
     http-request set-header X-Stanchion-Ticket %[var(txn.stanchion_ticket)] if in_room
@@ -112,19 +113,45 @@ local function keep(txn, response, field, variable)
     end
 end
 
-local function answer(txn, response)
-    local reply = txn:reply({ status = response.status, reason = response.reason, body = response.body })
-    for name, values in pairs(response.headers) do
+-- Leaves the answer to the service below. A field is one line.
+local function answer(txn, status, fields, body)
+    txn:set_var("txn.stanchion_status", tostring(status))
+    txn:set_var("txn.stanchion_fields", fields)
+    txn:set_var("txn.stanchion_body", body)
+end
+
+local function lines_of(headers)
+    local lines = {}
+    for name, values in pairs(headers) do
         if name ~= "content-length" and name ~= "connection" and name ~= "date" then
             local at = 0
             while values[at] ~= nil do
-                reply:add_header(name, values[at])
+                lines[#lines + 1] = name .. ":" .. values[at] .. "\\n"
                 at = at + 1
             end
         end
     end
-    txn:done(reply)
+    return table.concat(lines)
 end
+
+-- A service can read the request's body to its end. Otherwise HAProxy would reset the connection of a long upload
+-- before the visitor has the answer. And `txn:reply` would end a compressed page at its first zero byte.
+core.register_service("stanchion_answer", "http", function(applet)
+    -- A connection that asks to be upgraded has no end of its own.
+    local has_body = applet.headers["content-length"] or applet.headers["transfer-encoding"]
+    while has_body and #applet:receive(65536) > 0 do
+    end
+    local body = applet:get_var("txn.stanchion_body")
+    applet:set_status(tonumber(applet:get_var("txn.stanchion_status")))
+    for name, value in applet:get_var("txn.stanchion_fields"):gmatch("([^:\\n]+):([^\\n]*)\\n") do
+        applet:add_header(name, value)
+    end
+    applet:add_header("content-length", tostring(#body))
+    applet:start_response()
+    if applet.method ~= "HEAD" then
+        applet:send(body)
+    end
+end)
 
 core.register_action("stanchion_ask", { "http-req" }, function(txn)
     local response = core.httpclient():get({
@@ -140,7 +167,7 @@ core.register_action("stanchion_ask", { "http-req" }, function(txn)
         keep(txn, response, "stanchion-state", "stanchion_state")
         keep(txn, response, "set-cookie", "stanchion_cookie")
     elseif headers["date"] then
-        answer(txn, response)
+        answer(txn, response.status, lines_of(headers), response.body)
     else
         -- HAProxy's own response: it has no Date.
         <ON_FAILURE>
@@ -148,12 +175,8 @@ core.register_action("stanchion_ask", { "http-req" }, function(txn)
 end, 0)
 """
 
-_FAIL_CLOSED: Final = """local text = "This page is not available for a moment. Please try again.\\n"
-        local reply = txn:reply({ status = 503, body = text })
-        reply:add_header("content-type", "text/plain")
-        reply:add_header("cache-control", "no-store")
-        reply:add_header("retry-after", "5")
-        txn:done(reply)"""
+_FAIL_CLOSED: Final = """answer(txn, 503, "content-type:text/plain\\ncache-control:no-store\\nretry-after:5\\n",
+            "This page is not available for a moment. Please try again.\\n")"""
 
 
 #: Kept before they are removed from the response.
