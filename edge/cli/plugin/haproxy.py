@@ -4,7 +4,7 @@ from typing import Final
 
 from edge.cli.plugin.site import HOSTILE, Address, Files, Site, fill
 
-__all__ = ["HEAD", "hostile_rule", "render", "server"]
+__all__ = ["HEAD", "base_values", "render"]
 
 HEAD: Final = """
 # HAProxy in front of a shop, with the line of Stanchion. Way: <WAY>.
@@ -199,20 +199,12 @@ _FORMAT: Final = (
 def render(site: Site) -> Files:
     """Return haproxy.cfg, and stanchion.lua if HAProxy asks."""
     is_asking = site.way != "path"
-    pem = site.certificate.removesuffix(".crt") + ".pem"
-    values: dict[str, object] = {
-        "WAY": site.way,
+    values = base_values(site) | {
         "LUA": "lua-load-per-thread stanchion.lua" if is_asking else "",
-        "LISTEN": site.listen,
-        # One file with the certificate and the key.
-        "TLS": f" ssl crt {pem} alpn h2,http/1.1" if site.is_secure else "",
-        "ASKS": server(site.asks),
-        "SHOP": "\n    ".join(f"server shop{at} {server(shop)}" for at, shop in enumerate(site.shops, 1)),
         "REPORT": _REPORT if site.reports is not None else "",
         "REPORT_LOG": _REPORT_LOG if site.reports is not None and is_asking else "",
         "REPORTS": site.reports,
         "FORMAT": _FORMAT,
-        "HOSTILE_RULE": hostile_rule(),
         "DOWN": "the request passes" if site.fails_open else "the visitor gets a 503",
         "ENDPOINT": f"http://{'stanchion' if site.asks.socket else site.asks}/api/authz/forward-auth",
         "DST": f'\n        dst = "unix@{site.asks.socket}",' if site.asks.socket else "",
@@ -224,7 +216,23 @@ def render(site: Site) -> Files:
     return files
 
 
-def hostile_rule() -> str:
+def base_values(site: Site) -> dict[str, object]:
+    """Return what the templates of every way need."""
+    pem = site.certificate.removesuffix(".crt") + ".pem"
+    return {
+        "WAY": site.way,
+        "LUA": "",
+        "LISTEN": site.listen,
+        # One file with the certificate and the key.
+        "TLS": f" ssl crt {pem} alpn h2,http/1.1" if site.is_secure else "",
+        "ASKS": _server(site.asks),
+        "SHOP": "\n    ".join(f"server shop{at} {_server(shop)}" for at, shop in enumerate(site.shops, 1)),
+        "REPORT_LOG": "",
+        "HOSTILE_RULE": _hostile_rule(),
+    }
+
+
+def _hostile_rule() -> str:
     """Return the rule that removes what a visitor may not say to the shop."""
     names = "|".join(name for name in HOSTILE if not name.startswith("x-forwarded-")).replace("-", "[-_]")
     return (
@@ -233,5 +241,5 @@ def hostile_rule() -> str:
     )
 
 
-def server(address: Address) -> str:
+def _server(address: Address) -> str:
     return f"unix@{address.socket}" if address.socket else str(address)

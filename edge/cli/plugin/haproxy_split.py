@@ -12,7 +12,7 @@ A path with any unusual character goes to the edge, because HAProxy does not kno
 
 from typing import Final
 
-from edge.cli.plugin.haproxy import HEAD, hostile_rule, server
+from edge.cli.plugin.haproxy import HEAD, base_values
 from edge.cli.plugin.site import Files, Site, SplitRoom, fill, refusal
 
 __all__ = ["render"]
@@ -75,15 +75,7 @@ def render(site: Site) -> Files:
     """Return haproxy.cfg, and stanchion-keys.cfg with the derived keys."""
     if site.fails_open:
         raise refusal("--fail-open", "visitors without a pass go through the edge")
-    values: dict[str, object] = {
-        "WAY": site.way,
-        "LUA": "",
-        "REPORT_LOG": "",
-        "LISTEN": site.listen,
-        "TLS": f" ssl crt {site.certificate.removesuffix('.crt')}.pem alpn h2,http/1.1" if site.is_secure else "",
-        "HOSTILE_RULE": hostile_rule(),
-        "SHOP": "\n    ".join(f"server shop{at} {server(shop)}" for at, shop in enumerate(site.shops, 1)),
-        "ASKS": server(site.asks),
+    values = base_values(site) | {
         "KEYS": "\n".join(f"    set-var proc.stanchion_key{at} str({key})" for at, key in enumerate(site.pass_keys, 1)),
     }
     rooms = "".join(_room(room, site) for room in site.rooms)
