@@ -20,6 +20,7 @@ Failure = Callable[[str, str, Path], Awaitable[None]]
 #: (load balancer, way, case) -> why the load balancer cannot do it. '' stands for every way.
 LIMITS: dict[tuple[str, str, str], str] = {
     ("traefik", "", "fails_open"): "forwardAuth answers 500 then, and has no setting for it",
+    ("traefik", "", "odd_targets"): "Traefik decodes and encodes a path anew, and writes `&` for a semicolon",
     ("envoy", "", "reloaded"): "a static file is read once; Envoy reloads by xDS or hot restart",
     **{(name, "path", "fails_open"): "everything goes through the edge" for name in WAYS},
     **{

@@ -10,8 +10,14 @@ from tests.plugins.cases import CASES, other_room
 from tests.plugins.failures import LIMITS, fails_closed, fails_open
 from tests.plugins.played import play
 
-#: Three load balancers and three dialects. `make plugins-test` plays all load balancers and ways.
-BEST = (("nginx", "accel"), ("envoy", "ext-authz-grpc"), ("caddy", "forward-auth"))
+#: Every load balancer in its best way. `make plugins-test` plays all ways.
+BEST = (
+    ("nginx", "accel"),
+    ("envoy", "ext-authz-grpc"),
+    ("caddy", "forward-auth"),
+    ("haproxy", "forward-auth"),
+    ("traefik", "forward-auth"),
+)
 
 
 @pytest.mark.parametrize(("name", "way"), BEST)
