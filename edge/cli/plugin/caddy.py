@@ -41,6 +41,10 @@ _ASK: Final = """
 			header_up X-Forwarded-Uri {http.request.orig_uri}
 			header_up -Upgrade
 			header_up -Connection
+			# A poll may be parked for 5 s.
+			transport http {
+				response_header_timeout 15s
+			}
 
 			@allowed_with_cookie {
 				status 200
