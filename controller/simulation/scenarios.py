@@ -113,14 +113,14 @@ def standstill_scenarios() -> Iterator[Scenario]:
         *((f"pause-{s:g}", f"capacity 0 for {s:g} s", whole, _pause(at, s)) for s in (1.0, 60.0, 600.0)),
         *((f"outage-{s:g}", f"the upstream is down for {s:g} s", whole, (Hold(at, s),)) for s in (5.0, 20.0, 60.0)),
         ("stopped-5", "one node is stopped for 5 s", stopped, (Stall(12.0, 0, 5.0),)),
-        ("crash-3", "all nodes are killed and start again after 3 s", whole, (Crash(12.0),)),
+        ("crash-3", "all nodes are killed, and start after 3 s", whole, (Crash(12.0),)),
     )
     for name, description, scenario, events in kinds:
         said = f"{whole.description}; {description}"
         yield replace(scenario, name=f"{name}-1", description=f"{said}; one node", events=events)
         joined = replace(scenario, nodes=2, joined=True, events=events)
         yield replace(joined, name=f"{name}-joined", description=f"{said}; two joined nodes")
-    said = f"{whole.description}; two joined nodes do not hear each other for 8 s, and hold"
+    said = f"{whole.description}; two joined nodes are apart for 8 s, and hold"
     away = (Hold(at, 8.0, spread_s=1.0, is_cut_off=True),)
     yield replace(whole, name="redis-8-joined", description=said, nodes=2, joined=True, events=away)
 
