@@ -176,4 +176,4 @@ class OrdersWatch(DurableCopy):
         for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(StockUnknown(f"redis: the stock was rebuilt: {row.cause}"))
-                future.exception()  # a batch that gave up before has nobody who waits for it
+                future.exception()  # nobody waits for a batch that gave up before

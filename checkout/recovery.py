@@ -8,9 +8,9 @@ the server or the epoch is not the one that it has checked, or a shop doubts its
     PostgreSQL is older, Redis has the rest     PostgreSQL was restored: the rest comes from the stream, then the same
     anything else                               rebuild Redis from the orders
 
-Both ends begin a new epoch, whose numbers are above all old ones, with an event in the trail that says so. No client
-was told an outcome that is not in PostgreSQL, so a rebuilt stock contradicts no answer. What Redis had decided and
-nobody was told is undone; the clients of these batches repeat their requests.
+Both ends begin a new epoch. Its numbers are above all old ones, and an event in the trail records it. No client was
+told an outcome that is not in PostgreSQL, so a rebuilt stock contradicts no answer. A decision of Redis that no client
+was told is undone; the clients of these batches repeat their requests.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """What a refused visitor is told: a stable name, a title, the truth about their money, and where to go on.
 
-The same reason may have several truths. "The hold has ended" means an order for a buyer who has paid, and a free unit
-for one who has cancelled. So the text depends on the hold as well.
+The same reason may have several truths. If the buyer has paid, "the hold has ended" means an order. If they have
+cancelled, it means a free unit. So the text depends on the hold as well.
 """
 
 from typing import NamedTuple

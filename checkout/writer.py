@@ -3,7 +3,7 @@
 No command waits for a batch to fill. While one batch is stored, the next one collects (group commit), so a single
 request costs one transaction and many requests share one. At most 250 commands a batch bound the delay of one commit.
 
-A store whose outcomes wait for a second copy (`CopiedEngine`) decides the next batch meanwhile.
+While the outcomes of a batch wait for the second copy (`CopiedEngine`), the store decides the next batch.
 """
 
 import asyncio

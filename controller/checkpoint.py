@@ -5,8 +5,8 @@
     threshold   of the gate; open: 1 while nobody waits, and then the threshold does not count
     integral    of the law
     stretch     of the longest interval
-    near_from, near   two first_seen, GONE_S and NEAR_S behind the front: visitors who were not admitted since, and who
-                      poll every few seconds
+    near_from, near   two first_seen, GONE_S and NEAR_S behind the front: the visitors between them were not admitted
+                      since, and poll every few seconds
     near_count        how many visitors of the counted list were expected between the two
     returning   1 if the whole edge was away, so that the visitors have to come back first
 

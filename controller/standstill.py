@@ -12,7 +12,7 @@
                 burst of a quiet time before is gone
 
 After a restart of everything BACK of the visitors near the front must have come back, or RETURN_MOST_S have passed:
-without it those who return first would be admitted first.
+otherwise visitors would be admitted in the order in which they return.
 
 While the capacity is 0 the gate plans with the last one, or with GUESSED_PER_S of the room if it had none.
 """

@@ -59,7 +59,7 @@ commonName = supplied
 
 
 def expired_certificate(folder: Path, name: str, names: str, signed_by: Pair) -> Pair:
-    """Make a certificate whose time is over. names: as `IP:127.0.0.1,DNS:shop.example`."""
+    """Make an expired certificate. names: as `IP:127.0.0.1,DNS:shop.example`."""
     pair = Pair(folder / f"{name}.crt", folder / f"{name}.key")
     request, settings = folder / f"{name}.csr", folder / f"{name}.cnf"
     settings.write_text(CA_SETTINGS.format(folder=folder))

@@ -54,7 +54,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class CopiedEngine(Protocol):
-    """A store whose outcomes may be told only when a second copy of them is durable: `apply` in two steps."""
+    """A store with a second copy. Its outcomes may be told only when their copy is durable: `apply` in two steps."""
 
     @property
     def has_copy(self) -> bool:

@@ -85,7 +85,7 @@ class Journal:
 
 
 def read_journal(path: Path, after_seq: int = 0) -> list[Changes]:
-    """Return the batches of a journal whose last event is after `after_seq`, and those without events after them."""
+    """Return the batches of a journal that end after the event `after_seq`, and those without events after them."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]

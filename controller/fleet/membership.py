@@ -160,7 +160,7 @@ class Membership:
             self._received_at += asleep_s
 
     def is_silent(self, clock: float) -> bool:
-        """Return whether nodes are silent whose visitors are a part of the line that counts."""
+        """Return whether nodes with visitors in the line that counts are silent."""
         return self.view is not None and self._away(clock, is_still=False) >= AWAITED
 
     def lag_s(self, clock: float) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-#: Visitors who poll later than usual by x seconds are called LATE * x seconds further ahead, and a refused visitor
+#: If visitors poll later than usual by x seconds, they are called LATE * x seconds further ahead, and a refused visitor
 #: counts as missing for LATE * x seconds longer. A half, as of the interval: a late poll is halfway here on average.
 LATE: Final = 0.5
 

@@ -2,7 +2,7 @@
 
     missing  = leases that have run out since the last poll
     stalled  : missing >= SURE, more than chance explains, until the next poll; or the control step is late; or joined
-               nodes are silent, whose visitors cannot poll either
+               nodes are silent, and their visitors cannot poll either
     behind  += dt                   while stalled and for as long again: clients try later and later; at most MOST_S
     behind  -= CATCH_UP * dt        otherwise
     leases run out at  clock - behind
@@ -35,7 +35,7 @@ class StallGuard:
     def __init__(self) -> None:
         self._missing = 0
         self._silent_s = 0.0  # since the last poll
-        self.owed_s = 0.0  # time still owed to visitors who were delayed
+        self.owed_s = 0.0  # time still owed to delayed visitors
         self.behind_s = 0.0
 
     def __repr__(self) -> str:

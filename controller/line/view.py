@@ -52,7 +52,7 @@ class LineView(ABC):
         self.line = line
         self.tuning = tuning
         self.sample = 1.0  # visitors of the counted list to one of the room's
-        self.flow = 0.0  # visitors a second of the counted list who pass the front, or will when a standstill is over
+        self.flow = 0.0  # visitors a second of the counted list that pass the front, or will after a standstill
         self.lead_s = 0.0  # a called visitor is admitted within it
         self.doubt_s = DOUBT_S
         #: For a first_seen up to it, `ahead` is the rank in the book and P90 is eta + DOUBT_SHARE * eta + doubt_s.
@@ -131,7 +131,7 @@ class LineView(ABC):
     def watch(self, guard: StallGuard, dt: float, polls: int, clock: float, is_silent: bool) -> bool:
         """Return whether nothing can be learnt from the polls of this control step.
 
-        is_silent: other nodes are silent whose visitors may be in the line.
+        is_silent: other nodes are silent, and their visitors may be in the line.
         """
         return guard.step(dt, polls, self.line.book, clock, is_silent)
 

@@ -64,7 +64,7 @@ OPERATOR = (
     Panel(
         "Inside now",
         ((f"sum by (room) (stanchion_active_visitors{ROOM})", "{{room}}"),),
-        "Visitors whose pass has not ended.",
+        "Visitors with a pass that has not ended.",
         kind="stat", width=6, height=5,
     ),
     Panel(
@@ -102,7 +102,7 @@ OPERATOR = (
         (
             (f"{WAITING} / {CAPACITY}", "{{room}}"),
         ),
-        "Visitors in line divided by the capacity. Visitors who give up make it shorter.",
+        "Visitors in line divided by the capacity. It gets shorter if visitors give up.",
         unit="s",
     ),
     Panel(
@@ -186,7 +186,7 @@ ENGINEER = (
     Panel(
         "Parked polls",
         ((f"sum by (room) (stanchion_parked_polls{ROOM})", "{{room}}"),),
-        "Polls near the front whose response waits until the visitor is admitted.",
+        "Polls near the front that are answered when their visitor is admitted.",
         width=8,
     ),
     Panel(
@@ -223,7 +223,7 @@ ENGINEER = (
     Panel(
         "Lag",
         ((f"max by (room) (stanchion_lag_seconds{ROOM})", "{{room}}"),),
-        "Visitors who arrived longer ago than this may try the bucket.",
+        "Visitors may try the bucket if they arrived longer ago than this.",
         unit="s", width=8,
     ),
     Panel(

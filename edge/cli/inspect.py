@@ -103,8 +103,8 @@ def inspect_ticket(
 ) -> tuple[str, bool]:
     """Return what a cookie says and whether its signature is valid.
 
-    file: the settings whose keys verify it; without it the keys are those in the environment variable STANCHION_KEYS.
-    user_agent, address: of the visitor who shows it. For a pass the text says whether it was given to them.
+    file: the settings with the keys; without it the keys are those in the environment variable STANCHION_KEYS.
+    user_agent, address: of the visitor that shows it. For a pass the text says whether it was given to them.
     """
     value = cookie.rpartition("=")[2].strip().strip(";")
     fields = value.split(".")

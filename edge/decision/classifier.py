@@ -69,7 +69,7 @@ class Classifier:
         keeps_forms: bool,
     ) -> None:
         """bindings: by room. shield: None if nobody is denied or limited. premium: None if no visitor is premium.
-        keeps_forms: the forms of visitors who wait are kept."""
+        keeps_forms: the forms of waiting visitors are kept."""
         self._keeps_forms = keeps_forms
         self._rooms = rooms
         self._keys = keys

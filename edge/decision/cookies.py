@@ -44,7 +44,7 @@ class Cookies:
         return values[:MOST_VALUES] if values else cookie_values(head.cookie, other)[:MOST_VALUES]
 
     def read_other(self, plain: str, head: RequestHead) -> list[str]:
-        """Return all values of the other name, for a visitor of whose right cookies none is valid."""
+        """Return all values of the other name. Read them if no cookie of the right name is valid."""
         _, other = self._names(plain, self._is_secure(head))
         return cookie_values(head.cookie, other)[:MOST_VALUES]
 

@@ -13,7 +13,7 @@
 
 A request for the status address gets an `Answer` where the drawing says `Forward`.
 
-A poll that was parked, or whose ticket was redeemed elsewhere, goes through `in_line` once more with a new `Attempt`:
+If a poll was parked, or its ticket was redeemed elsewhere, it goes through `in_line` once more with a new `Attempt`:
 another request of the same visitor may have redeemed the ticket meanwhile. So does a poll that waited for the check of
 another request.
 """
@@ -72,7 +72,7 @@ class Entry:
         return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
 
     def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer:
-        """Decide on the request of an admitted visitor, whose pass counts."""
+        """Decide on the request of an admitted visitor. Their pass counts."""
         fresh = room.renew(shown, now) if shown is context.credential else shown
         if shown.is_unshown:
             shown = fresh = room.confirm(fresh or shown, now)
@@ -91,7 +91,7 @@ class Entry:
         return not (room.redeemed.has_superseded and room.redeemed.is_superseded(credential))
 
     def no_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Forward | Answer:
-        """Answer a request that is no visit (`visits.py`). It takes no place, no seat and no cookie.
+        """Answer a request that is no visit (`visits.py`). It takes no place, no vacancy and no cookie.
 
         While nobody waits, a guest reaches the shop. One that may change something takes a token like a visitor; the
         others have a small budget of their own.
@@ -184,7 +184,7 @@ class Entry:
                 assert_never(verdict)
 
     def _by_mode(self, attempt: Attempt) -> Verdict:
-        """Decide in a room that is closed, or in which nobody waits because it only counts who would."""
+        """Decide in a room that is closed, or in which nobody waits because it only counts visitors (shadow)."""
         room, now = attempt.room, attempt.now
         if room.shadow is not None:
             self._metrics.shadow_wait_seconds.labels(room.name).observe(room.pass_in_shadow(now))

@@ -62,7 +62,7 @@ class FirstVisits:
         return self._siblings.ticket(context.head, room.name, now)
 
     def join(self, context: DecisionContext, room: Room, now: float, u: float) -> Attempt | Answer:
-        """Return the attempt of a visitor who gets a place now, or the answer to one who gets none yet or no more."""
+        """Return the attempt if the visitor gets a place now, or the answer if they get none yet or no more."""
         if not room.mode.takes_visitors:
             return self._responses.no_entry(context, room, now)
         challenges = self._challenges.get(room.name)

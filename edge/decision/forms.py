@@ -8,7 +8,7 @@
                         not kept here     a page that says so: nothing is lost in silence
 
 The page opens that address by itself after the admission, with scripts and without, so no browser asks whether to send
-a form again. Only the visitor who has the ticket can have the form sent: the key alone is not enough. A form that
+a form again. Only the visitor with the ticket can have the form sent: the key alone is not enough. A form that
 another site sends is not kept (`visits.py`). What is too large, or does not fit, is not kept: then the page reloads
 itself after the admission, and the browser sends the form again.
 """

@@ -77,7 +77,7 @@ class Pipeline(Decider):
 
         shield: None if nobody is denied or limited. clock_steps: None if the clock is never set. redemption: None if
         there are no other nodes to ask. lane: of the ids of tickets (`waiting_room/places.py`). forms: None if forms of
-        visitors who wait are not kept.
+        waiting visitors are not kept.
         """
         self.rooms = rooms
         self.shield = shield

@@ -5,8 +5,8 @@
 
 A premium visitor's requests count against a looser limit (`abuse.premium_per_minute`) and against no limit for
 newcomers. They do not wait less: the line has no ranks. Requests are counted by the id of the premium token
-rather than of the ticket, so all who share a copy share what it allows. The edge signs a premium token only when the
-upstream asks for it.
+rather than of the ticket, so all copies share what it allows. The edge signs a premium token only when the upstream
+asks for it.
 """
 
 from dataclasses import dataclass

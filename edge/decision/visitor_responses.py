@@ -1,4 +1,4 @@
-"""Responses to visitors who wait or are admitted: the status as page or document, and the cookie that goes with it."""
+"""Responses to waiting and admitted visitors: the status as page or document, and the cookie that goes with it."""
 
 import math
 from dataclasses import replace
@@ -36,7 +36,7 @@ class VisitorResponses:
     """One node's. keys: sign the cookies."""
 
     def __init__(self, responses: Responses, cookies: Cookies, keys: Keyring, forms: Forms | None) -> None:
-        """forms: None if forms of visitors who wait are not kept."""
+        """forms: None if forms of waiting visitors are not kept."""
         self._forms = forms
         self._responses = responses
         self._cookies = cookies
@@ -60,7 +60,7 @@ class VisitorResponses:
         return forward
 
     def wait(self, attempt: Attempt, verdict: Wait) -> Answer | TakeForm:
-        """Answer a visitor who waits. The position never grows: the ticket says which one was told."""
+        """Answer a waiting visitor. The position never grows: the ticket says which one was told."""
         context, room, ticket, given = attempt.context, attempt.room, attempt.ticket, attempt.given
         position, told = verdict.position, ticket.told
         if position is None:
@@ -182,7 +182,7 @@ def keeps_told(position: int, told: int) -> bool:
 
 
 def waiting(room: Room, ticket: Ticket, verdict: Wait, position: int | None) -> Status:
-    """Return the status of a visitor who waits for admission or, while every unit is held, for a unit that is released.
+    """Return the status of a waiting visitor. They wait for admission or, while every unit is held, for a free unit.
     The position is the same."""
     stock = room.stock
     status = Status(  # in the order of its fields: keyword arguments would cost as much as all the rest

@@ -58,7 +58,7 @@ class RoomEvent(Struct, frozen=True, tag=True):
     tried: str | None = None
     """The ticket whose claim this response has ended, so that no other node ends it again."""
     ended: str | None = None
-    """The ticket whose session the upstream has ended: its pass counts at no node."""
+    """The ticket of a session that the upstream has ended: its pass counts at no node."""
 
 
 class NodeSummary(Struct, frozen=True, tag=True):

@@ -3,7 +3,7 @@
     Answer     the edge answers itself: the waiting page, the status document, a refusal, a file of its own
     Forward    the request goes to the upstream, with fields to add for the upstream and for the visitor
     Deferred   the verdict comes later and the connection waits: other nodes are asked, or the poll is parked
-    TakeForm   the request's body is read first: the edge keeps the form of a visitor who waits
+    TakeForm   the request's body is read first: the edge keeps the form of a waiting visitor
 
 A decision does no I/O. Each way that the line can be attached renders these values: the proxy carries them out
 (`edge/proxy/client.py`), a plugin endpoint tells them to a load balancer in its dialect (`edge/plugins/asking.py`).

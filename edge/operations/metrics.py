@@ -178,7 +178,7 @@ class Metrics:
         self.pass_binding_mismatches = counter(
             "stanchion_pass_binding_mismatches",
             "Passes shown by another browser or network than the one they were given to. "
-            "Requests whose head is cached are not counted again.",
+            "Requests with a cached head are not counted again.",
             *("room", "differs", "honoured"),
         )
 
@@ -233,7 +233,7 @@ class Metrics:
         self.mode = gauge("stanchion_room_mode", "1 for the mode that the room is in.", "room", "mode", mode="livemax")
         self.shadow_waiting = gauge(
             "stanchion_shadow_waiting_visitors",
-            "Visitors who would be waiting if the room were not in shadow mode.",
+            "Visitors that would be waiting if the room were not in shadow mode.",
             "room",
         )
         self.sold_out = gauge(

@@ -32,7 +32,7 @@ Later = Callable[[float, Callable[[], None]], Callable[[], None]]
 _NOT_STORED: Final[Headers] = (("Cache-Control", "no-store"),)
 _NO_PASS: Final = Answer(403, _NOT_STORED, b"", "no_pass")
 _NO_TOKEN: Final = Answer(401, (*_NOT_STORED, ("WWW-Authenticate", "Bearer")), b"", "refused")
-#: The verdict on a report whose body is to be taken in.
+#: The verdict on a report: its body is to be taken in.
 TAKE_REPORT: Final = Answer(200, _NOT_STORED, b"", "reported")
 _OUTSIDE: Final[Headers] = tuple((name, "") for name in STANCHION_FIELDS)
 
@@ -70,7 +70,7 @@ class AskContext(RequestContext):
 
 @dataclass(slots=True, init=False)
 class FixedContext(RequestContext):
-    """A request to the plugin listener itself, whose answer follows from its head."""
+    """A request to the plugin listener itself. The answer follows from its head."""
 
     answer: Answer
     needs_cookie: bool

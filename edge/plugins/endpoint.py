@@ -1,6 +1,6 @@
 """The endpoints at which load balancers ask, and what each dialect can carry.
 
-    endpoint                        asks              a visitor who waits               cookies on an allowed request
+    endpoint                        asks              a waiting visitor                 cookies on an allowed request
     /api/authz/accel                nginx             any status                        all
     /api/authz/auth-request         nginx             403; nginx asks accel then        the first
     /api/authz/forward-auth         Traefik, Caddy,   400 to 599                        the first
@@ -57,7 +57,7 @@ class Endpoint:
         return AUTHZ_PATH + self.dialect
 
     def carried(self, status: int) -> int:
-        """Return the status of a response to a visitor who is not let through."""
+        """Return the status of a response to a visitor that is not let through."""
         return status if self.lowest <= status <= self.highest else self.status_code
 
 

@@ -1,8 +1,8 @@
 """Cookies by redirect: for load balancers that lose the `Set-Cookie` fields of an allowed request.
 
-    a visitor who showed a credential   303 to the same address; the cookie comes back with the next request
+    a visitor with a credential         303 to the same address; the cookie comes back with the next request
     an app, or a request that is no navigation   the status document `admitted` with the pass: it asks again
-    a newcomer who is let in at once    303 to /_stanchion/enter?room=ROOM&to=TARGET
+    a newcomer, admitted at once        303 to /_stanchion/enter?room=ROOM&to=TARGET
                                           with the cookie      303 to TARGET
                                           without it           a page: the browser keeps no cookies
 
@@ -29,7 +29,7 @@ _TARGET: Final = re.compile(r"/[!\"$-~]*")
 
 
 def redirect_with(context: DecisionContext, to_visitor: Headers) -> Answer | None:
-    """Return the redirect that sets the cookie of a visitor who is let through.
+    """Return the redirect that sets the cookie of an admitted visitor.
 
     Return None if the client would not follow it: it is no navigation by GET or HEAD.
     """

@@ -1,4 +1,4 @@
-"""A report whose body is still arriving: its connection collects it and answers when it is whole."""
+"""A report while its body arrives: its connection collects the body and answers when it is whole."""
 
 import asyncio
 from collections.abc import Callable

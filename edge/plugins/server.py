@@ -65,7 +65,7 @@ def _report_token(settings: Settings) -> bytes | None:
 
 
 def _for_peers(settings: Settings) -> Settings:
-    """Return the settings with the limits of a load balancer, whose connections serve many visitors."""
+    """Return the settings with the limits of a load balancer. Its connections serve many visitors."""
     limits = settings.limits
     head_bytes = limits.head_bytes + limits.target_bytes + MORE_BYTES
     of_peers = limits.model_copy(update={"connections_per_address": None, "head_bytes": head_bytes})

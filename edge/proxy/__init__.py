@@ -30,7 +30,7 @@ unwanted_body.py       the body of a request that the edge has answered itself
 connection.py          a visitor's connection as bytes; abstract: what a pending request may ask of it
 tunnel.py              an upgraded connection: bytes both ways
 upload.py              a request's body on its way to the upstream
-form_reader.py         a form whose visitor has to wait: its body is read before the answer
+form_reader.py         a form of a waiting visitor: its body is read before the answer
 route.py               the way of an exchange to a server, and what it reports
 exchange.py            one forwarded request: both directions, coupled
 deferred.py            a request whose verdict comes later

@@ -82,7 +82,7 @@ class Acceptor:
     async def listen(self, sockets: Iterable[socket.socket], greeted: Iterable[int] = ()) -> None:
         """Accept connections on these bound sockets, which the acceptor owns from now on.
 
-        greeted: the numbers of those whose connections are given to `greet`.
+        greeted: the numbers of those with connections that are given to `greet`.
         """
         self._sockets = list(sockets)
         self._greeted = frozenset(greeted)

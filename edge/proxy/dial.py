@@ -53,7 +53,7 @@ class Dialer:
         if self._look_up is None:
             self._look_up = start_awaited(self._resolve(), "look up")
             self._look_up.add_done_callback(self._looked_up)
-        # Shielded: a visitor who leaves does not end the look-up of the others.
+        # Shielded: if a visitor leaves, the look-up goes on for the others.
         return list(await asyncio.shield(self._look_up))
 
     async def _resolve(self) -> list[str]:

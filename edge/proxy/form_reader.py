@@ -1,4 +1,4 @@
-"""A form whose visitor has to wait: its body is read before the answer, so that the edge can keep it.
+"""A form of a waiting visitor: its body is read before the answer, so that the edge can keep it.
 
 POST, the visitor waits -> read the body, at its minimum rate -> SentForm -> the decision's answer
                             '-> too long: the answer without it; the rest is read and dropped

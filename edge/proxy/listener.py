@@ -45,7 +45,7 @@ class Listener:
             self.tls.use(settings.certificates)
 
     def look(self) -> None:
-        """Read certificates again whose files have changed."""
+        """Read certificates again if their files have changed."""
         if self.tls is not None:
             self.tls.look()
 

@@ -60,7 +60,7 @@ class ProxyServer:
         return f"<ProxyServer {step}, {self.state.connections!r}, {self.state.upstreams!r}>"
 
     def listeners_of(self, settings: Settings) -> tuple[ListenerSettings, ...]:
-        """Return the listeners whose sockets are served here."""
+        """Return the listeners with sockets that are served here."""
         return settings.listen
 
     def make_client(self) -> Client:
@@ -98,7 +98,7 @@ class ProxyServer:
         self.state.use_servers_state(state)
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Serve visitors who connect to these bound sockets: those of `listen`, in its order."""
+        """Serve connections to these bound sockets: those of `listen`, in its order."""
         self._listeners = [
             Listener(listening, settings, f"listen[{at}]")
             for at, (listening, settings) in enumerate(zip(sockets, self._listen, strict=True))

@@ -19,7 +19,7 @@ __all__ = ["Upload", "too_large"]
 
 
 def too_large(most: int) -> str:
-    """Return what a visitor is told whose body has more than `most` bytes."""
+    """Return the text for a visitor if the body has more than `most` bytes."""
     return f"the body is larger than {size_text(most)}"
 
 

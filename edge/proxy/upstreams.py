@@ -227,7 +227,7 @@ def _connects_alike(settings: UpstreamSettings, before: UpstreamSettings) -> boo
 
 
 def _mixed(number: int) -> int:
-    """Return a number of 32 bits whose bits all depend on all bits of another (Murmur3's last step)."""
+    """Return a number of 32 bits. Each bit depends on all bits of `number` (Murmur3's last step)."""
     number ^= number >> 16
     number = number * 0x85EBCA6B & 0xFFFFFFFF
     number ^= number >> 13

@@ -1,7 +1,7 @@
 """The budget of guests: requests without a place that are no visits (`edge/decision/visits.py`).
 
-While nobody waits, a guest reaches the shop like anybody else and takes nothing: no token, no seat, no place. So that a
-flood of them is no way around the capacity, a room lets through a tenth of its capacity, and at least one a second:
+While nobody waits, a guest reaches the shop like any visitor and takes nothing: no token, no vacancy, no place. So that
+a flood of them is no way around the capacity, a room lets through a tenth of its capacity, and at least one a second:
 
     allowance = min(depth, allowance + rate * dt)       rate = max(1, capacity / 10), depth = rate
 

@@ -106,8 +106,8 @@ class RedemptionClient:
     def ask(self, wanted: Pass, before: Pass | None, then: Then, *, holds_if_unverified: bool = False) -> None:
         """Ask whether this pass may be given. then(outcome) is called once, later.
 
-        before: the redemption that this one supersedes, if the visitor was requeued. holds_if_unverified: the room
-        holds rather than admit a visitor whose ticket could not be checked.
+        before: the redemption that this one supersedes, if the visitor was requeued. holds_if_unverified: if a
+        ticket cannot be checked, the room holds rather than admit its visitor.
         """
         key = (wanted.room, wanted.id)
         self._number += 1

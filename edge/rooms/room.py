@@ -123,7 +123,7 @@ class Room:
         self.shadow = kept.shadow
 
     def pass_in_shadow(self, now: float) -> float:
-        """Take a vacancy for a visitor who passes; return the seconds that they would have waited."""
+        """Take a vacancy for a passing visitor. Return the seconds that they would have waited."""
         self.vacancies.take(now)
         return 0.0 if self.shadow is None else self.shadow.arrive(now)
 
@@ -220,11 +220,11 @@ class Room:
         return self.door.park((place - self._origin) * UNIT_S, park, lambda time: answer(time + origin_s))
 
     def hang_up(self, place: int, number: int) -> None:
-        """Drop a parked poll whose visitor closed the connection. number: of `park`."""
+        """Drop a parked poll because its visitor closed the connection. number: of `park`."""
         self.door.hang_up((place - self._origin) * UNIT_S, number)
 
     def answer_older(self, place: int, now: float) -> None:
-        """Answer parked visitors who are admitted before this place if a token is free. Call it before each `poll`.
+        """If a token is free, answer the parked visitors admitted before this place. Call it before each `poll`.
 
         If the control step is late it is made up for here. While the worker has more requests than it can serve, its
         event loop reads sockets for seconds before it looks at a timer, and a gate without steps admits nobody.
@@ -261,7 +261,7 @@ class Room:
         return Pass(ticket.id, self.name, ticket.first_seen, now, expires, binding_digest, is_unshown)
 
     def admit(self, ticket: Ticket, now: float, binding_digest: str = "", *, is_robot: bool = False) -> Pass:
-        """Redeem the ticket of a visitor whom the gate admitted; return their pass.
+        """Redeem the ticket after the gate admitted its visitor. Return their pass.
 
         is_robot: the program says that it is no visitor. It is not counted as active before it shows the pass."""
         visitor_pass = self.pass_for(ticket, now, binding_digest)

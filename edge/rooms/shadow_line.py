@@ -1,4 +1,4 @@
-"""The line of a room in `mode: shadow`: nobody stands in it, but the room knows who would have.
+"""The line of a room in `mode: shadow`: nobody stands in it, but the room counts how many would have.
 
 Every visitor passes at once, so nobody polls, and the gate sees nothing. What a line in order of arrival would have
 been follows from arrivals and capacity alone, as the level of a bucket that drains at the capacity:
@@ -21,15 +21,15 @@ class ShadowFigures:
 
     visitors: int
     queued: int
-    """Visitors who would have waited."""
+    """Visitors that would have waited."""
     waiting: float
-    """Visitors who would be waiting now."""
+    """Visitors that would be waiting now."""
     longest_s: float
     """The longest wait so far."""
 
 
 class ShadowLine:
-    """One node's. rate: admissions a second. burst: visitors who would have passed at once after a quiet time."""
+    """One node's. rate: admissions a second. burst: visitors that would have passed at once after a quiet time."""
 
     __slots__ = ("_backlog", "_burst", "_longest_s", "_moved_at", "_queued", "_rate", "_visitors")
 

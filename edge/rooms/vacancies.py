@@ -146,7 +146,7 @@ class Vacancies:
         self.occupancy.begin(expires, now)
 
     def expect(self, visitor_pass: Pass, now: float, *, is_robot: bool) -> None:
-        """Count a visitor who was admitted now only until the pass has to be shown. A robot is not counted before."""
+        """Count a visitor admitted now only until the pass has to be shown. A robot is not counted before."""
         if not visitor_pass.is_unshown:
             return
         if is_robot:

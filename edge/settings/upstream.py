@@ -29,7 +29,7 @@ class HealthSettings(Section):
 
 
 class UpstreamTls(Section):
-    """How servers with `https` are verified, and how the edge shows who it is."""
+    """How the edge verifies servers with `https`, and the certificate that it shows them."""
 
     ca_file: FileName | None = None
     server_name: HostName | None = None

@@ -15,9 +15,9 @@
 The first two answer yes or no and are for probes that cannot send a secret. The others ask for a token, if there are
 any: `Authorization: Bearer TOKEN` (`edge/supervisor/admin_tokens.py`). A change must be sent as JSON.
 
-Without a token the listener answers only requests whose `Host` is its own: a loopback address, `localhost`, the host of
-`admin.listen` or one of `admin.hosts`. Otherwise a page in an operator's browser could read it, if the page's own name
-resolves to this machine (DNS rebinding).
+Without a token the listener answers a request only if the `Host` is its own: a loopback address, `localhost`, the host
+of `admin.listen` or one of `admin.hosts`. Otherwise a page in an operator's browser could read it, if the page's own
+name resolves to this machine (DNS rebinding).
 """
 
 import ipaddress

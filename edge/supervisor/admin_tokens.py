@@ -1,4 +1,4 @@
-"""Who may ask the admin listener for what: tokens with roles.
+"""Tokens of the admin listener: each has a role, and the role says what it may do.
 
     view       read status, metrics and rooms
     operate    also change rooms and lists, and let the settings be read again
@@ -8,7 +8,7 @@
 one token a line, `ROLE NAME TOKEN`; NAME stands in the audit trail. TOKEN may be `sha256:` and the token's digest in
 hexadecimal, so that the file holds no secret. Lines that begin with `#` are comments. The file is read again at HUP.
 
-Without both, a caller of a loopback address may do everything: whoever can reach it can also end the process.
+Without both, a caller of a loopback address may do everything, because such a caller can also end the process.
 """
 
 from collections.abc import Mapping

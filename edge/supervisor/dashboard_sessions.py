@@ -1,7 +1,7 @@
 """Sessions of the dashboard: an operator shows a token once, and the browser gets a cookie instead of the token.
 
     POST   /v1/session   {"token": "..."}    the cookie, and a CSRF token for changes
-    GET    /v1/session                       who this is: name, role, CSRF token
+    GET    /v1/session                       the operator: name, role, CSRF token
     DELETE /v1/session                       ends it
 
 The cookie is HttpOnly and SameSite=Strict, so no script reads it and no other site sends it. A change by cookie must
@@ -21,7 +21,7 @@ __all__ = ["COOKIE", "LIFETIME_S", "Session", "Sessions"]
 
 COOKIE = "stanchion_admin"
 LIFETIME_S = 12 * 3600.0
-#: Sessions at the same time; more would be an attack by somebody who has a token.
+#: Sessions at the same time; more would be an attack with a stolen token.
 MOST = 1000
 
 

@@ -4,8 +4,8 @@
     start: a file that is at most MOST_AGE_S old --> the gates wait until the visitors next to the front are back, and
                                                      go on from the threshold (`controller/standstill.py`)
 
-The line itself is in the visitors' cookies. Without the file an edge that was killed knows no front, and the first
-visitors who come back would be admitted first. The file holds a few numbers for each room and worker, and no personal
+The line itself is in the visitors' cookies. Without the file an edge that was killed knows no front, and would admit
+visitors in the order in which they come back. The file holds a few numbers for each room and worker, and no personal
 data.
 """
 

@@ -80,7 +80,7 @@ async def _ask(connection: _Connection, address: ServerAddress, health: HealthSe
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:
-    """Return the next head, whose lines may end in LF alone. Raises IncompleteReadError, LimitOverrunError."""
+    """Return the next head. Its lines may end in LF alone. Raises IncompleteReadError, LimitOverrunError."""
     head = b""
     while not end_of_response_head(head):
         if len(head) > MAX_HEAD:

@@ -10,7 +10,7 @@
     hold     get a place                    wait, and keep their order        stay
     drain    are told that it is closed     are admitted in order             stay
     closed   are told that it is closed     keep their place, and are told    stay until their pass ends
-    shadow   pass                           pass                              stay; it is counted who would wait
+    shadow   pass                           pass                              stay; the room counts the waits
 
 A change lasts until the operator takes it back (`reset`) or until its `until`; then the settings file decides again. Of
 two changes of one room the later one counts, so machines that were apart agree when they meet. Without Redis a change

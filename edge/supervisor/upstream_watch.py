@@ -6,8 +6,8 @@
                                            is set
 
 The rule between machines: a machine believes what it sees itself. News of another machine never takes a server down
-here and never brings one back; they make this machine look at once. So a machine whose own network is broken takes
-itself out and nobody else, and all others learn of a real outage, and of its end, within one probe.
+here and never brings one back; they make this machine look at once. So if only the network of one machine is
+broken, it takes itself out and no other machine. All machines learn of a real outage, and of its end, within one probe.
 """
 
 import asyncio

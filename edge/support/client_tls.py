@@ -1,4 +1,4 @@
-"""The TLS client for servers of the upstream: whom it trusts, and the certificate that it shows."""
+"""The TLS client for servers of the upstream: the authorities that it trusts, and the certificate that it shows."""
 
 import ssl
 

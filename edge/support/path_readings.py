@@ -158,7 +158,7 @@ def _without_authority(text: str) -> Iterator[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """The forms of a path whose slashes are known."""
+    """The forms of a path after its slashes are known."""
     segments = text.split("/")
     with_parameters = (True, False) if ";" in text else (True,)
     stripped = (True, False) if re.search(r"[. ](?:/|;|\Z)", text) else (True,)

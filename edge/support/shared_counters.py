@@ -5,7 +5,7 @@
     | room_row 0: worker 0 | worker 1 | ... | room_row 1: worker 0 | worker 1 | ...
 
 Behind the rows of active visitors lie as many rows of claims (`edge/rooms/stock.py`), in the same order. Behind those
-lie the table of shown passes (`edge/rooms/confirmation.py`) and the forms of visitors who wait (`shared_forms.py`),
+lie the table of shown passes (`edge/rooms/confirmation.py`) and the forms of waiting visitors (`shared_forms.py`),
 which all workers write.
 
 A room keeps its row for as long as the supervisor lives. The memory is an unnamed file that is passed on as a
@@ -75,7 +75,7 @@ class SharedCounters:
         return cast(MutableSequence[int], self._cells[first : first + TABLE_CELLS])
 
     def forms(self) -> SharedForms:
-        """Return the forms of visitors who wait."""
+        """Return the forms of waiting visitors."""
         return SharedForms(self._descriptor, _forms_at(self._workers))
 
     def _rows_at(self, row: int) -> list[MutableSequence[int]]:

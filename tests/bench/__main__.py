@@ -133,7 +133,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--only", default="", help="measure only works whose name contains this")
+    parser.add_argument("--only", default="", help="measure only works with this in their name")
     parser.add_argument("--idle", type=int, default=10_000, help="connections held for the memory figure")
     parser.add_argument("--write", type=Path, help="write the figures into this page, between its markers")
     options = parser.parse_args()

@@ -5,8 +5,8 @@
    CROWD: two doubles a visitor, sorted by the first: seconds of the arrival and of the leaving (inf: never).
    RESULT: a `struct result` a visitor, in the same order. ENTERS: 1 if each admitted visitor then loads the page.
 
-   Visitors share keep-alive connections; each has a cookie of its own. A visitor whose poll is parked holds a connection
-   until the response comes; a visitor who leaves meanwhile closes it, as a browser does. The rules of static/waiting.js:
+   Visitors share keep-alive connections; each has a cookie of its own. While a poll is parked, its visitor holds a
+   connection. If the visitor leaves meanwhile, they close it, as a browser does. The rules of static/waiting.js:
 
        next poll = response + left + random * min(3 % of after, 250 ms),  at the earliest 500 ms after the last was sent
        left      = after - min(0.8 * quickest round trip, after / 2, 2 s)
@@ -57,7 +57,7 @@ static double now(void) {
     return t.tv_sec + t.tv_nsec / 1e9 - began;
 }
 
-/* Entries 0 .. count-1 are polls, count .. 2 count - 1 are visitors who leave. */
+/* Entries 0 .. count-1 are polls, count .. 2 count - 1 are departures. */
 static void schedule(int entry, double at) {
     long slot = (long)(at * 1000);
     if (slot <= slot_now) slot = slot_now + 1;

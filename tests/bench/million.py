@@ -59,7 +59,7 @@ MOST_CONNECTIONS = 16_000
 class Options:
     """rate: admissions a second. within_s: in which 90 % of the visitors arrive. budget: polls a second of the room.
 
-    leaving: the share of visitors who give up, after an exponential time with a mean of a third of the sale.
+    leaving: the share of visitors that give up, after an exponential time with a mean of a third of the sale.
     entering: each admitted visitor loads the page of the shop.
     """
 
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--within", type=float, default=least.within_s, help="seconds in which 90 %% arrive")
     parser.add_argument("--budget", type=float, default=least.budget, help="polls a second that the room asks for")
     parser.add_argument("--workers", type=int, default=least.workers, help="joined, if more than one")
-    parser.add_argument("--leaving", type=float, default=least.leaving, help="the share of visitors who give up")
+    parser.add_argument("--leaving", type=float, default=least.leaving, help="the share of visitors that give up")
     parser.add_argument("--seed", type=int, default=least.seed)
     parser.add_argument("--compiled", action="store_true", help="the form in build/compiled (`make compiled`)")
     parser.add_argument("--entering", action="store_true", help="each admitted visitor then loads a page of the shop")

@@ -54,7 +54,7 @@ async def test_a_visitor_without_scripts_gets_in(arrive: Arrive, edge: ScriptedE
 
 
 async def shorten_rescue(route: Route) -> None:
-    """Shorten the slow refresh, for pages whose script does not load, from twenty seconds to one."""
+    """Shorten the slow refresh (if a page's script does not load) from twenty seconds to one."""
     response = await route.fetch()
     await route.fulfill(response=response, body=(await response.text()).replace('content="20"', 'content="1"'))
 

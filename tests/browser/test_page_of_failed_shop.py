@@ -1,4 +1,4 @@
-"""The page of a visitor inside whose shop fails: it tries again by itself, less and less often, and sends no form."""
+"""The page of an admitted visitor if the shop fails: it tries again by itself, less and less often, without a form."""
 
 import asyncio
 from itertools import pairwise

@@ -48,7 +48,7 @@ class Shop:
         return [(method, body) for method, target, body in self.asked if target == path]
 
 
-#: The visitors whom `stand_in_line` has sent to an edge.
+#: The visitors that `stand_in_line` has sent to an edge.
 OTHERS: WeakKeyDictionary[RunningEdge, list[asyncio.Task[None]]] = WeakKeyDictionary()
 
 
@@ -156,7 +156,7 @@ async def test_an_app_of_another_origin_follows_its_place(chromium: Browser, tmp
 
 @pytest.mark.parametrize("way", ["link", "prefetch", "prerender"])
 async def test_what_a_browser_fetches_ahead_takes_nothing(chromium: Browser, tmp_path: Path, way: str) -> None:
-    """The room admits one visitor: the one who clicks."""
+    """The room admits one visitor: the one that clicks."""
     rules = {way: [{"source": "list", "urls": ["/checkout"], "eagerness": "immediate"}]}
     ahead = f'<script type="speculationrules">{json.dumps(rules)}</script>'
     if way == "link":

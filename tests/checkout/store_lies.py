@@ -256,7 +256,7 @@ async def replace_file(path: Path, chance: random.Random, *, is_new: bool) -> No
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="a sale whose store lies")
+    parser = argparse.ArgumentParser(description="a sale with a store that lies")
     plan = Plan()
     parser.add_argument("--all", action="store_true", help="every engine, every fault, one and three shops")
     parser.add_argument("--engine", choices=list(FAULTS), default=plan.engine)

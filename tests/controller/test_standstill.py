@@ -31,7 +31,7 @@ def go(gate: Gate, reason: str, now: float) -> None:
 
 
 class Sale:
-    """One gate behind its door, and visitors who keep their appointments. Time goes on in steps of 0.1 s."""
+    """One gate behind its door, and visitors that keep their appointments. Time goes on in steps of 0.1 s."""
 
     def __init__(self, visitors: int, gate: Gate | None = None) -> None:
         self.gate = gate or Gate(CONFIG, 0.0)

@@ -16,7 +16,7 @@ from tests.deploy.tools import need, python
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CHART = DEPLOY / "helm" / "stanchion"
 REDIS = {"settings": {"cluster": {"redis_url": "redis://redis:6379/0"}}}
-#: Kubernetes versions whose schemas the manifests must pass: the chart's oldest one, and the newest that there is.
+#: The manifests must pass the schemas of these Kubernetes versions: from the chart's oldest to the newest.
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},

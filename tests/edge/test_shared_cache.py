@@ -106,7 +106,7 @@ async def test_a_shared_cache_gives_no_visitor_the_cookie_of_another(tmp_path: P
                     assert "HIT" not in answer.headers["X-Cache"]
                     passes += [line.partition(";")[0] for line in answer.headers.getall("Set-Cookie")]
             assert len(set(passes)) == 10, kind
-            # A visitor who has shown the pass gets no cookie, so the page is the shop's own again.
+            # After a visitor has shown the pass they get no cookie, so the page is the shop's own again.
             async with session.get(f"{cache}/checkout/{kind}", headers={"Cookie": passes[0]}) as answer:
                 assert all(line.partition("=")[2][:3] == "p1." for line in answer.headers.getall("Set-Cookie", []))
         asked.clear()

@@ -83,12 +83,12 @@ async def test_no_visitor_finds_out_that_the_upstream_is_down_and_the_line_goes_
     met: dict[int, float] = {}
     for at, visitor in crowd.errors:
         met.setdefault(visitor, at)
-    for visit in crowd.visits:  # whose admission itself met the error, which they take for the end
+    for visit in crowd.visits:  # the admission itself met the error, and the visitor takes it for the end
         if visit.admitted is None and visit.left is not None and any(each.startswith("50") for each in visit.states):
             met.setdefault(visit.number, visit.left)
     assert max(met.values(), default=0.0) < noticed + ON_ITS_WAY_S, "nobody was let in to an error"
     admitted = [visit.admitted for visit in crowd.visits if visit.admitted is not None]
-    assert len(admitted) >= 240 - len(met), "only a visitor who met an error may have given up"
+    assert len(admitted) >= 240 - len(met), "only visitors that met an error may have given up"
     assert not any(noticed + ON_ITS_WAY_S < moment < back for moment in admitted)
     after = sorted(moment - back for moment in admitted if moment > back)
     print(f"{how}: {len(met)} met an error, first admission {after[0]:.2f} s after the return, "

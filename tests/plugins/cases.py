@@ -348,7 +348,7 @@ async def ends_session(bench: Bench) -> None:
 
 
 async def no_cookies(bench: Bench) -> None:
-    """a visitor who refuses cookies is not sent round in circles"""
+    """a visitor that refuses cookies is not sent round in circles"""
     visitor = bench.browser()
     visitor.keep = lambda lines: None  # type: ignore[method-assign]
     reply = await visitor.ask("/fast")

@@ -202,7 +202,7 @@ FAULTS: dict[str, Fault] = {
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """kendall: share of pairs in the wrong order. errors: visitors who met a 5xx. most: admissions within a second.
+    """kendall: share of pairs in the wrong order. errors: visitors that met a 5xx. most: admissions within a second.
 
     meanwhile: admissions during the fault, after every process has noticed. full_s: from the end of the fault until a
     second has FULL of the capacity. use: admissions as a share of what the capacity allowed outside of the fault.

@@ -47,7 +47,7 @@ def find_program(name: str) -> str:
 def _command(name: str, program: str, folder: Path) -> list[str]:
     match name:
         case "nginx":
-            # Started by root, its workers would be another user, who may not use the folder.
+            # Started by root, its workers would run as another user, and that user may not use the folder.
             user = "user root; " if os.geteuid() == 0 else ""
             own = f"{user}daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log warn;"
             return [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", own]

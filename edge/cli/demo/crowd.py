@@ -86,7 +86,7 @@ class Arrivals:
         """How many more visitors of this rush or wave are to come."""
 
     def pause_s(self, waiting: int) -> float:
-        """Return the seconds until the next arrival. waiting: the visitors of the crowd who are in line now."""
+        """Return the seconds until the next arrival. waiting: the visitors of the crowd in line now."""
         plan = self._plan
         if self._hurried == 0 and plan.wave_below is not None and waiting < plan.wave_below:
             self._hurried = plan.wave
@@ -120,7 +120,7 @@ class Crowd:
         self._arrivals = Arrivals(plan, chance)
         self.visits: list[Visit] = []
         self.waiting = 0
-        """The visitors who are in line now."""
+        """The visitors in line now."""
         self._has_come = asyncio.Event()
 
     async def wait_in_line(self, count: int) -> None:

@@ -38,8 +38,8 @@ __all__ = ["demo"]
 
 #: Units for sale. At three admissions a second they last for nine hours, so the demo does not sell out.
 STOCK = 100_000
-#: With three admissions a second a visitor who arrives behind 300 others waits for 75 s or more, although a quarter of
-#: the 300 may lose patience. A wave comes about every two minutes.
+#: With three admissions a second a visitor behind 300 others waits for 75 s or more, although a quarter of the 300 may
+#: lose patience. A wave comes about every two minutes.
 PLAN = CrowdPlan(rush=360, rush_s=5.0, then_per_second=2.0, wave=150, wave_below=300)
 #: So many visitors wait before the demo prints the address of its line.
 CROWDED = 320
@@ -115,7 +115,7 @@ async def _show_at(
         if crowd is not None:
             group.create_task(crowd.play())
             print("The crowd arrives ...", flush=True)
-            # A visitor who comes before the crowd would not wait.
+            # If a visitor came before the crowd, they would not wait.
             await crowd.wait_in_line(CROWDED)
         _print_addresses(address, admin, _capacity(supervisor), has_crowd=crowd is not None)
         while True:

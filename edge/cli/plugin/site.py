@@ -42,7 +42,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class SplitRoom:
-    """A room whose passes the load balancer verifies."""
+    """A room with passes that the load balancer verifies."""
 
     name: str
     prefixes: tuple[str, ...]

@@ -25,7 +25,7 @@ def pass_keys_of(keys: tuple[bytes, ...]) -> tuple[str, ...]:
 
 
 def split_rooms_of(settings: Settings, *, is_secure: bool) -> tuple[SplitRoom, ...]:
-    """Return the rooms whose passes a load balancer can verify. Raises ConfigurationError for what it cannot do."""
+    """Return the rooms with passes that a load balancer can verify. Raises ConfigurationError for what it cannot do."""
     prefixes: dict[str, int] = {}
     rooms = []
     for at, room in enumerate(settings.rooms):

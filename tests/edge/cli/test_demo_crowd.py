@@ -27,7 +27,7 @@ CAPACITY = parse_settings((files("configs") / "demo.yaml").read_text("utf-8")).r
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock moves on only while it would wait."""
+    """An event loop with a clock that moves on only while it would wait."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -105,7 +105,7 @@ def test_a_visitor_parked_in_vain_is_asked_back_at_once() -> None:
 
 @pytest.mark.parametrize("why", ["redis", "upstream", "stock", "operator"])
 def test_while_the_line_stands_still_polls_near_the_front_are_parked_and_page_loads_are_answered(why: str) -> None:
-    """So the oldest are there when the line goes on; a visitor who loads the page sees it at once."""
+    """So the oldest are there when the line goes on; a visitor that loads the page sees it at once."""
     edge, (mine,) = full(1)
     room = edge.pipeline.rooms.by_name["checkout"]
     if why in ("redis", "operator"):

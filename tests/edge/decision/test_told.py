@@ -13,7 +13,7 @@ POLL = "/_stanchion/status?room=checkout"
 
 
 class Scattering(Edge):
-    """An edge whose estimates of the position scatter, as those of nodes that each see a part of the line."""
+    """An edge with scattered estimates of the position, as of nodes that each see a part of the line."""
 
     def __init__(self) -> None:
         super().__init__(YAML.replace("admissions_per_second: 2, burst_seconds: 1", "admissions_per_second: 0.0001"))

@@ -103,7 +103,7 @@ SPECULATIVE_BY = [
 @pytest.mark.parametrize("said", SPECULATIVE_BY)
 @pytest.mark.parametrize("is_full", [True, False])
 def test_a_speculative_request_without_a_pass_takes_nothing(said, is_full):
-    """A 503 that nothing keeps, whether there is a line or not. With a ticket too: it is not the visitor who asks."""
+    """A 503 that nothing keeps, whether there is a line or not. With a ticket too: the visitor has not asked."""
     edge = waiting_edge() if is_full else Edge()
     for cookie in ("", cookie_of(edge.ask()) if is_full else ""):
         answer = ask(edge, cookie=cookie, fetch_mode="navigate", **said)
@@ -143,7 +143,7 @@ def test_a_guest_takes_no_place_no_token_and_no_seat(how):
     assert isinstance(forwarded, Forward)
     assert forwarded.visitor_pass is None
     assert set_cookies(forwarded) == []
-    assert isinstance(edge.ask(), Forward), "the token and the seat are there for a visitor"
+    assert isinstance(edge.ask(), Forward), "the token and the vacancy are there for a visitor"
     for _ in range(10):
         answer = ask(edge, accept="*/*", **how)
         assert isinstance(answer, Answer)
@@ -314,7 +314,7 @@ def test_a_pass_that_is_shown_late_counts_again():
 def test_a_completed_session_gives_one_seat_back(shown_after_s, ends_after_s):
     """Whether its pass was shown in time, late or never, and whenever it ends."""
     edge = Edge(LIMITED)
-    other = edge.ask(cookie=cookie_of(edge.ask()))  # another visitor, who stays
+    other = edge.ask(cookie=cookie_of(edge.ask()))  # another visitor; they stay
     assert isinstance(other, Forward)
     first = edge.ask()
     assert isinstance(first, Forward)

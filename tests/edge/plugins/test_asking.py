@@ -23,7 +23,7 @@ SHOP_FIELDS = ("X-Stanchion-Room", "X-Stanchion-Ticket", "X-Stanchion-Admitted-A
 
 
 class AskedEdge:
-    """An edge whose load balancer is in hand."""
+    """An edge with a load balancer that the test plays."""
 
     def __init__(self, trusted: tuple[str, ...] = (), text: str = YAML, **plugins: Any) -> None:
         plugins = {

@@ -1,4 +1,4 @@
-"""The plugin listener of a real edge: who may connect, what is there, and what is not there for visitors."""
+"""The plugin listener of a real edge: the peers that may connect, what is there, and what is not there for visitors."""
 
 import asyncio
 import io

@@ -82,7 +82,7 @@ async def test_a_form_is_sent_once_in_its_turn(edge_in_front_of, upstream, size)
 
 
 async def test_nobody_else_can_have_a_form_sent(edge_in_front_of, upstream):
-    """A visitor who knows the address and is inside is told that there is no form."""
+    """If another admitted visitor knows the address, they are told that there is no form."""
     edge = await edge_in_front_of(upstream, rate=1.0)
     inside = cookie_of(await edge.get("/checkout"))
     await fill(edge)

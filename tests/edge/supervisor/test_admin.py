@@ -212,7 +212,7 @@ async def test_only_probes_need_no_token(tmp_path: Path):
 
 
 async def test_without_a_token_only_the_listeners_own_names_are_answered(tmp_path: Path):
-    """A page whose own name resolves to this machine (DNS rebinding) reads nothing, and learns the reason."""
+    """If a page's own name resolves to this machine (DNS rebinding), the page reads nothing and learns the reason."""
     admin = {"listen": "tcp://127.0.0.1:0", "hosts": ["edge.internal", "192.0.2.7"]}
     async with whole_edge(tmp_path, workers=1, admin=admin) as edge:
         port = edge.running.admin.rpartition(":")[2]

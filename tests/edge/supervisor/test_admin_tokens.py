@@ -1,4 +1,4 @@
-"""Tokens with roles: who may ask for what, and that a faulty file is named, not guessed."""
+"""Tokens with roles: what each role may do, and that a faulty file is named, not guessed."""
 
 import hashlib
 from pathlib import Path

@@ -22,7 +22,7 @@ SETTINGS = parse_settings(
 
 
 class Machine:
-    """A control whose calls are recorded."""
+    """A control that records its calls."""
 
     def __init__(self, folder: StateFolder | None = None) -> None:
         self.applied = 0
@@ -103,7 +103,7 @@ def test_a_change_ends_at_its_time(clock: list[float]):
     assert machine.room()[0] == "open"
     after = machine.control.status(SETTINGS, "a")
     assert (after["changed"], after["until"]) == ([], None)
-    assert after["version"] != shown["version"], "somebody who read it before must read it again"
+    assert after["version"] != shown["version"], "a client that read it before must read it again"
 
 
 @pytest.mark.parametrize("until", [1_000.0, 999.0, 0.0])
