@@ -70,7 +70,7 @@ class Forms:
         kept, fields, body = msgpack.decode(content, type=tuple[str, Fields, bytes])
 
         def put_back() -> None:
-            self._store.put_back(key, ticket_id, content, now, now + self._kept_s)
+            self._store.put(key, ticket_id, content, now, now + self._kept_s)
 
         return Replay("POST", kept, fields, body, put_back)
 

@@ -47,12 +47,18 @@ class SharedForms:
         self._memory = mmap.mmap(descriptor, FORMS_BYTES, offset=offset)
 
     def put(self, key: bytes, ticket_id: str, content: bytes, now: float, until: float) -> bool:
-        """Keep a form. Return False if there is no space for it. key: 16 bytes by which it is taken."""
+        """Keep a form, in place of what was kept or taken by the same key. Return False if there is no space for it.
+
+        key: 16 bytes by which it is taken.
+        """
         ticket = ticket_id.encode()
         if len(ticket) > 22 or len(key) != 16:
             return False
         with self._locked():
             slots = list(self._slots(ticket))
+            for at, _ in slots:
+                if self._read(at)[:2] == (key, ticket.ljust(22, b"\0")):
+                    self._memory[at : at + _HEAD.size] = bytes(_HEAD.size)
             kept = [at for at, _ in slots if self._is(at, _KEPT, now) and self._read(at)[1].rstrip(b"\0") == ticket]
             if len(kept) >= MOST_OF_A_VISITOR:
                 return False
@@ -82,15 +88,6 @@ class SharedForms:
                 _HEAD.pack_into(self._memory, at, key, ticket, _TAKEN, 0, now + _TAKEN_S)
                 return content
         return None
-
-    def put_back(self, key: bytes, ticket_id: str, content: bytes, now: float, until: float) -> bool:
-        """Keep a form again that was taken and not sent."""
-        ticket = ticket_id.encode()
-        with self._locked():
-            for at, _ in self._slots(ticket):
-                if self._read(at)[0] == key:
-                    self._memory[at : at + _HEAD.size] = bytes(_HEAD.size)
-        return self.put(key, ticket_id, content, now, until)
 
     def _slots(self, ticket: bytes) -> Iterator[tuple[int, int]]:
         """Yield offset and size of the slots that a ticket may use, small ones first."""

@@ -101,7 +101,7 @@ async def probe_the_line(plan: CrowdPlan, seconds: float, every_s: float, seed: 
     crowd = Crowd("", "", plan, chance, browser)
     ticking, playing = loop.create_task(tick()), loop.create_task(crowd.play())
     # The demo prints its addresses when the crowd has come.
-    await crowd.wait_in_line(min(CROWDED, plan.rush - 20))
+    await crowd.wait_in_line(CROWDED if plan.wave_below is not None else plan.rush // 2)
     began, under_way = loop.time(), []
     while loop.time() < began + seconds:
         probes.append(Crowd("", "", patient, chance, browser))
@@ -129,7 +129,7 @@ def test_a_browser_that_is_opened_at_any_time_waits_for_more_than_a_minute():
 
 def test_without_waves_the_line_runs_dry():
     """The check above can fail: a rush alone is over after some minutes."""
-    plan = CrowdPlan(rush=150, rush_s=5.0, then_per_second=2.0)
+    plan = CrowdPlan(rush=150, rush_s=1.0, then_per_second=2.0)
     assert min(waits_s(play(probe_the_line(plan, 360.0, 60.0, seed=1)))) < 10.0
 
 

@@ -17,15 +17,30 @@ NETWORKS = st.lists(st.ip_addresses().flatmap(
 
 @given(NETWORKS, st.ip_addresses())
 def test_an_address_is_in_a_set_when_it_is_in_one_of_its_networks(networks, address):
-    expected = any(address in ipaddress.ip_network(network) for network in networks)
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is None:
-        assert (str(address) in NetworkSet(networks)) is expected
+    assert (str(address) in NetworkSet(networks)) is any(
+        unmapped(address) in unmapped_network(ipaddress.ip_network(network)) for network in networks
+    )
 
 
+def unmapped(address):
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def unmapped_network(network):
+    """Return the IPv4 network of a network of mapped addresses. A wider one holds IPv6 addresses, and stays."""
+    if network.version == 6 and network.prefixlen >= 96 and network.network_address.ipv4_mapped is not None:
+        return ipaddress.ip_network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
+
+
+@pytest.mark.parametrize("network", ["192.0.2.0/24", "::ffff:192.0.2.0/120"])
 @pytest.mark.parametrize(("address", "is_in"), [("::ffff:192.0.2.9", True), ("192.0.2.9", True), ("no address", False)])
-def test_a_mapped_address_counts_as_its_ipv4_address(address, is_in):
-    assert (address in NetworkSet(["192.0.2.0/24"])) is is_in
+def test_a_mapped_address_counts_as_its_ipv4_address(network, address, is_in):
+    assert (address in NetworkSet([network])) is is_in
+
+
+def test_the_network_of_all_mapped_addresses_is_every_ipv4_address():
+    assert "0.0.0.0" in NetworkSet(["::ffff:0:0/96"])
 
 
 def test_a_file_has_one_network_a_line_and_each_fault_its_line():

@@ -38,8 +38,17 @@ def test_a_form_that_was_not_sent_is_put_back():
     forms.put(key(1), TICKET, b"note=1", NOW, NOW + 60.0)
     content = forms.take(key(1), TICKET, NOW)
     assert content == b"note=1"
-    assert forms.put_back(key(1), TICKET, content, NOW, NOW + 60.0)
+    assert forms.put(key(1), TICKET, content, NOW, NOW + 60.0)
     assert forms.take(key(1), TICKET, NOW) == b"note=1"
+    assert forms.take(key(1), TICKET, NOW) == b""
+
+
+def test_a_form_that_is_put_twice_is_kept_once():
+    forms = new_forms()
+    for content in (b"note=1", b"note=2"):
+        assert forms.put(key(1), TICKET, content, NOW, NOW + 60.0)
+    assert forms.take(key(1), TICKET, NOW) == b"note=2"
+    assert forms.take(key(1), TICKET, NOW) == b"", "the older one is not sent after it"
 
 
 def test_a_form_ends_in_time():
