@@ -131,6 +131,12 @@ class Ticket:
         told = 0 if excess_s else self.told
         return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen, told=told)
 
+    def telling(self, position: int) -> "Ticket":
+        """Return the ticket with the position that its visitor is told now. `replace` would take five times as long."""
+        return Ticket(
+            self.id, self.room, self.first_seen, self.seen, self.return_after_s, self.moved_back_s, position
+        )
+
 
 @dataclass(slots=True, init=False)
 class Pass:

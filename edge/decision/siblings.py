@@ -49,9 +49,11 @@ class Siblings:
 
     def ticket(self, head: RequestHead, room: str, now: float) -> Ticket | None:
         """Return the ticket that a first request joins, or None if it is a visitor of its own."""
-        self._forget(now)
         key = _key(head, room)
-        page = None if key is None else self._pages.get(key)
+        if key is None:
+            return None
+        self._forget(now)
+        page = self._pages.get(key)
         if page is None or page.is_ambiguous:
             return None
         if not _note(page, head):

@@ -69,9 +69,9 @@ class VisitorResponses:
             if keeps_told(position, told):
                 position = told  # not a new cookie for a step that is this small
             else:
-                given = replace(ticket if given is None else given, told=position)
+                given = (ticket if given is None else given).telling(position)
         elif given is not None:
-            given = replace(given, told=position)
+            given = given.telling(position)
         if (
             given is None
             and context.is_status_request

@@ -212,7 +212,7 @@ class Exchange(UpstreamUser):
         if not keep_alive or is_http10:
             field = connection_field(keep_alive=keep_alive, is_http10=is_http10)
         date = b"" if response.has_date else state.date
-        kept = made_private(response.kept) if carries_cookie(added) else response.kept
+        kept = made_private(response.kept) if added and carries_cookie(added) else response.kept
         head = b"".join((response.line, kept, added, date, framing, field, b"\r\n"))
         return head, body
 

@@ -21,14 +21,12 @@ def head_for(memo: ForwardMemo, forward: Forward, length: int) -> bytes:
     """Return the head for the upstream, and the body behind it if it is sent in place of the visitor's own request.
 
     A request with a body of its own (`length` is not 0) is sent as it is."""
-    head = b"%b%b" % (memo.upstream_head, memo.upstream_fields)
     replay = forward.replay
-    if replay is None:
-        return head + b"\r\n"
-    if length:
+    if replay is not None:
+        if not length:
+            return replayed(b"%b%b" % (memo.upstream_head, memo.upstream_fields), replay)
         replay.put_back()
-        return head + b"\r\n"
-    return replayed(head, replay)
+    return b"%b%b\r\n" % (memo.upstream_head, memo.upstream_fields)
 
 
 def replayed(head: bytes, replay: Replay) -> bytes:

@@ -109,7 +109,8 @@ def end_of_response_head(data: bytes) -> int:
 
 def parse_response(raw: bytes) -> ResponseHead:
     """Read a head, from the first byte of the status line to the empty line. Raises BadResponse."""
-    if raw.count(b"\n") != raw.count(b"\r\n"):
+    lines = raw.count(b"\n")
+    if lines != raw.count(b"\r\n"):
         raw = _BARE_LF.sub(b"\r\n", raw)
     line, status, is_http10 = _status(raw[: raw.find(b"\n") + 1])
     collector = _Collector()
@@ -121,7 +122,7 @@ def parse_response(raw: bytes) -> ResponseHead:
     except httptools.HttpParserError as fault:
         raise BadResponse(str(fault)) from None
     fields = collector.fields
-    if len(fields) != raw.count(b"\n") - 2:
+    if len(fields) != lines - 2:
         raise BadResponse("a header field is malformed")
     # White space behind a value is no part of it (RFC 9112, 5.1). `find`, because `in` first tries its left side as a
     # number and catches an exception.

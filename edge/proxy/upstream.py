@@ -124,6 +124,7 @@ class Upstream(asyncio.Protocol):
         "_owner",
         "born",
         "idle_since",
+        "idle_until",
         "is_closed",
         "kept_s",
         "responses",
@@ -142,7 +143,8 @@ class Upstream(asyncio.Protocol):
         self.responses = 0
         """How many responses it gave. If it gave some, the upstream may have closed it since."""
         self.born = self.idle_since = monotonic()
-        """Both in monotonic seconds."""
+        self.idle_until = math.inf
+        """Until when the idle connection may be used. All three in monotonic seconds."""
         self.kept_s = math.inf
         """How long the upstream keeps the connection when it is idle, as its last response says."""
         self._has_eof = False
