@@ -133,9 +133,7 @@ class Ticket:
 
     def telling(self, position: int) -> "Ticket":
         """Return the ticket with the position that its visitor is told now. `replace` would take five times as long."""
-        return Ticket(
-            self.id, self.room, self.first_seen, self.seen, self.return_after_s, self.moved_back_s, position
-        )
+        return Ticket(self.id, self.room, self.first_seen, self.seen, self.return_after_s, self.moved_back_s, position)
 
 
 @dataclass(slots=True, init=False)

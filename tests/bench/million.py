@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ import numpy as np
 from controller.simulation.crowd import Crowd, crowd, impatient
 from controller.simulation.ideal import Capacity, busy_until, fifo
 from controller.simulation.measures import kendall
+from controller.simulation.world import WARM_S
+from edge.cli.admin_client import AdminClient
 from tests.bench.servers import COMPILED, ROOT, Server
 from tests.ports import free_port
 
@@ -34,7 +37,7 @@ __all__ = ["Options", "Outcome", "run"]
 SOURCE = Path(__file__).parent / "million.c"
 EDGE = """
 listen: ["tcp://127.0.0.1:{port}"]
-admin: {{listen: "tcp://127.0.0.1:0"}}
+admin: {{listen: "tcp://127.0.0.1:{admin}"}}
 workers: {workers}
 secret_keys_env: STANCHION_KEYS
 upstream: {{url: "http://127.0.0.1:{shop}", max_connections: 64}}
@@ -124,16 +127,19 @@ def run(options: Options, folder: Path) -> Outcome:
     np.column_stack([people.arrival_s, people.leave_s]).tofile(folder / "crowd")
     program = folder / "million"
     subprocess.run(["cc", "-O2", "-o", str(program), str(SOURCE), "-lm"], check=True)
-    port, shop = free_port(), free_port()
+    port, admin, shop = free_port(), free_port(), free_port()
     file = folder / "edge.yaml"
     file.write_text(
-        EDGE.format(port=port, shop=shop, workers=options.workers, rate=options.rate, budget=options.budget)
+        EDGE.format(
+            port=port, admin=admin, shop=shop, workers=options.workers, rate=options.rate, budget=options.budget
+        )
     )
     edge_core, crowd_core = cores(options.workers)
     root = COMPILED if options.compiled else ROOT
     command = [sys.executable, "-m", "edge.cli", "run", str(file)]
     server = Server("edge", command, port, edge_core, folder, options.workers, root)
     try:
+        wait_serving(admin)
         before = server.cpu_s()
         arguments = [str(port), str(shop), str(folder / "crowd"), str(folder / "result"), str(MOST_CONNECTIONS)]
         load = ["taskset", "-c", crowd_core, str(program), *arguments, str(int(options.entering))]
@@ -143,6 +149,17 @@ def run(options: Options, folder: Path) -> Outcome:
     finally:
         server.stop()
     return measured(options, people, np.fromfile(folder / "result", RESULT), said, cpu_s, peak)
+
+
+def wait_serving(admin: int) -> None:
+    """Wait until every worker serves, and has done so for a while, as in the simulator.
+
+    A crowd that comes earlier waits in the backlogs of workers that still start, and meets nodes that have not joined.
+    """
+    client = AdminClient(f"http://127.0.0.1:{admin}")
+    while not all(node["ready"] for node in client.get("/status")["nodes"]):
+        time.sleep(0.1)
+    time.sleep(WARM_S)
 
 
 def cores(workers: int) -> tuple[str, str]:
