@@ -27,10 +27,10 @@ def test_everybody_gets_in_in_order(options: Options, tmp_path: Path) -> None:
     assert outcome.admitted + outcome.left == options.visitors
     assert (outcome.left > 100) == (options.leaving > 0)
     assert outcome.said["entered"] > 700 if options.entering else outcome.said["entered"] == 0
-    # The bars are for long lines on a quiet machine. A busy one holds up this short line for seconds. A
+    # Beside two other busy processes 5 % and 92 % were measured. Other tests hold up this short line for a second. A
     # line in no order has a Kendall distance of 50 %.
-    assert outcome.kendall < 0.2, outcome.lines()
-    assert outcome.use > 0.5, outcome.lines()
+    assert outcome.kendall < 0.12, outcome.lines()
+    assert outcome.use > 0.75, outcome.lines()
     assert outcome.over == 0, outcome.lines()
 
 
