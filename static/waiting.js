@@ -223,6 +223,8 @@
   };
 
   const viewOf = (status) => {
+    if (status.state === "early" && status.first_seen) return status.draw ? "draw" : "prequeue";
+    if (status.state === "closed" && status.paused === "over") return "sale_over";
     const isFinal = ["sold_out", "closed"].includes(status.state) && status.poll_after_seconds === null;
     if (isFinal) return `${status.state}_final`;
     if (status.state === "sold_out" && status.held > 0) return "all_held";
@@ -277,7 +279,7 @@
     const view = viewOf(status);
     const isInLine = view === "waiting";
     const isAllHeld = view === "all_held";
-    const isPaused = view === "shop_down" || view === "paused";
+    const isPaused = ["shop_down", "paused", "prequeue", "draw"].includes(view); // a place, and no wait
     if (!shown || shown.firstSeen !== status.first_seen) shown = freshShown(status.first_seen);
     for (const id of ["place-box", "progress-box"]) show(id, false);
     show("wait-box", isInLine);
@@ -294,7 +296,16 @@
     put("message", status.message || "");
     show("message-box", Boolean(status.message));
     showOpening(status.state === "early" && status.opens_at ? Date.parse(status.opens_at) : null);
+    showDraw(status);
     announce(status, place);
+  };
+
+  /** Shows the secret number of a draw once it is known. The page has the box only if it was loaded in a sale with one. */
+  const showDraw = ({ draw, ticket }) => {
+    for (const [id, text] of Object.entries({ ticket, seed: draw && draw.seed })) {
+      const element = document.getElementById(id);
+      if (element && text) element.textContent = text;
+    }
   };
 
   const showUpdatedAt = (milliseconds) => {

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from waiting_room.assets import Assets
 from waiting_room.frame import page_frame
+from waiting_room.opening import opening_values, seconds_left, with_draw
 from waiting_room.placeholders import Coding, PreparedDocument, trailer
 from waiting_room.refresh import refresh, with_form
 from waiting_room.status import Status, timestamp
@@ -40,7 +41,7 @@ MAX_VARIANTS: Final = 128
 
 #: The placeholders: first those of one visitor, then those that visitors of the same minute share. A placeholder is as
 #: wide as its value, rounded up to a multiple of these bytes: so the next visitor's value fits, and variants are few.
-OWN: Final = {"title": 32, "now": 8, "place": 12, "status": 64}
+OWN: Final = {"title": 32, "now": 8, "place": 12, "status": 64, "ticket": 24}
 SHARED: Final = {
     "refresh": 16,
     "progress": 2,
@@ -50,6 +51,7 @@ SHARED: Final = {
     "stock": 16,
     "updated": 16,
     "since": 16,
+    "countdown": 8,
 }
 
 
@@ -135,13 +137,14 @@ class WaitingPage:
         """Return the values of one visitor at one moment, in the order of OWN."""
         document = status.to_json()
         # Nothing else in it is free text, so in all other cases the search for `<` is saved.
-        if status.message or status.challenge or status.room != self.room or not self._is_plain:
+        if status.message or status.challenge or status.ticket or status.room != self.room or not self._is_plain:
             document = data(document.decode())
         moment = b"" if now is None else timestamp(now).encode()
+        ticket = html(status.ticket) if status.ticket else b""
         if status.position is None:
-            return self._title_unknown, moment, b"", document
+            return self._title_unknown, moment, b"", document, ticket
         place = grouped(status.position, self._thousands)
-        return b"%b%b%b" % (self._before_place, place, self._after_place), moment, place, document
+        return b"%b%b%b" % (self._before_place, place, self._after_place), moment, place, document, ticket
 
     def _minute_page(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "MinutePage":
         """Return the view with the values that visitors of the same minute share. Few of these are in use at once."""
@@ -164,6 +167,8 @@ class WaitingPage:
             status.stock,
             status.held if all_held else None,
             status.opens_at,
+            seconds_left(status, now),
+            status.draw,
             self._texts.wait_step(status.moved_back_s) if status.moved_back_s else None,
         )
         page = self._minute_pages.get(shared)
@@ -186,8 +191,7 @@ class WaitingPage:
         fixed = {
             "no_place": hidden_unless(has_place and status.position is not None),
             "long_place": b' class="long"' if len(own[2]) > LONG_PLACE else b"",
-            "no_opens": hidden_unless(view == "early" and status.opens_at is not None),
-            "opens": b"" if status.opens_at is None else html(texts.day_and_clock(status.opens_at)),
+            **opening_values(view, status, now, texts),
             "no_progress": hidden_unless(progress is not None),
             "no_wait": hidden_unless(in_line),
             "no_within": hidden_unless(in_line and within is not None),
@@ -200,7 +204,9 @@ class WaitingPage:
             "no_updated": hidden_unless(now is not None and view != "cookies"),
             "no_since": hidden_unless(since is not None),
         }
+        left_s = seconds_left(status, now)
         shared = {
+            "countdown": b"" if left_s is None else html(texts.countdown(left_s)),
             "refresh": refresh(view, status),
             "progress": b"%02d" % (progress or 0),
             "wait": html(texts.wait(status.eta_p50_s)),
@@ -212,12 +218,14 @@ class WaitingPage:
         }
         widths = {name: width(value, OWN[name]) for name, value in zip(OWN, own, strict=True)}
         widths |= {name: width(value, SHARED[name]) for name, value in shared.items()}
-        key = (view, *fixed.values(), *widths.values())
+        draw = "" if view == "cookies" else status.draw
+        key = (view, draw, *fixed.values(), *widths.values())
         variant = self._variants.get(key)
         if variant is None:
             if len(self._variants) >= MAX_VARIANTS:
                 self._variants.clear()
-            variant = self._variants[key] = Variant(self._views[view].fill(fixed), widths)
+            page = with_draw(self._views[view].fill(fixed), draw, texts)
+            variant = self._variants[key] = Variant(page, widths)
         return MinutePage(variant, shared)
 
 

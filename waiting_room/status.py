@@ -9,10 +9,11 @@
               the solution, or poll again after `poll_after_seconds`
     waiting   poll again after `poll_after_seconds`
     admitted  repeat the original request; this response has set the pass as a cookie
-    early     the sale is not open yet and opens at `opens_at`; poll again after `poll_after_seconds`
+    early     the sale is not open yet and opens at `opens_at`; poll again after `poll_after_seconds`. The visitor is in
+              line if `first_seen` is set; before the pre-queue nobody is
     sold_out  no unit is free; `poll_after_seconds` is null if that is final. If `held` is above 0, that many units are
               not paid yet; a unit that is not paid goes to the next visitor in line, so keep polling
-    closed    the room admits nobody; `poll_after_seconds` is null if that is final
+    closed    the room admits nobody; `poll_after_seconds` is null if that is final. `paused` is `over` after a sale
 
 A visitor near the front is answered when they are admitted: such a poll may take some seconds (at most 5) and saves the
 next one. `poll_after_seconds` counts from the response and may be as small as 0.01.
@@ -21,6 +22,9 @@ While the line stands still, responses have `paused` with the reason, and `eta_s
 nobody loses their place: `operator` (somebody holds the room), `capacity` (it is 0), `upstream` (the shop is down),
 `redis` (the other machines cannot be heard), `stock` (no unit is free, or it is unknown), `restart` (visitors next to
 the front are still to come back), `nodes` (another node is silent for a moment).
+
+In a sale with a draw, responses have `draw` with what verifies it (`waiting_room/draw.py`), and a visitor in line reads
+the id of their `ticket`.
 
 After a long absence, one response has `moved_back_seconds`: how far the place was moved back (`ticket.away_seconds`).
 """
@@ -33,7 +37,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Final
 
-__all__ = ["SharedFields", "State", "Status", "document", "moment", "retry_after"]
+__all__ = ["OVER", "SharedFields", "State", "Status", "document", "moment", "retry_after"]
 
 
 class State(StrEnum):
@@ -46,6 +50,10 @@ class State(StrEnum):
     EARLY = "early"
     SOLD_OUT = "sold_out"
     CLOSED = "closed"
+
+
+#: `paused` of a closed room whose sale is over.
+OVER: Final = "over"
 
 
 class SharedFields:
@@ -65,14 +73,17 @@ class SharedFields:
         held: int | None = None,
         opens_at: float | None = None,
         paused: str | None = None,
+        draw: str = "",
     ) -> None:
+        """draw: the member `draw` as JSON; empty if there is none."""
         self.state = state
         self.before = f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '.encode()
         held_json = "" if held is None else f', "held": {held}'
         opens_json = "" if opens_at is None else f', "opens_at": {moment(opens_at)}'
         paused_json = "" if paused is None else f', "paused": {json.dumps(paused)}'
         message_json = json.dumps(message, ensure_ascii=False)
-        tail = f"{held_json}{opens_json}{paused_json}"
+        draw_json = f', "draw": {draw}' if draw else ""
+        tail = f"{held_json}{opens_json}{paused_json}{draw_json}"
         self.after = f', "message": {message_json}, "stock": {json.dumps(stock)}{tail}'.encode()
 
 
@@ -107,6 +118,10 @@ class Status:
     """The seconds by which the place was just moved back after a long absence."""
     paused: str | None
     """Why the line stands still, None if it does not."""
+    draw: str
+    """What verifies the draw of the sale as JSON (`draw.py`); empty if there is none."""
+    ticket: str
+    """The id of the visitor's ticket, which only visitors of a draw are told; else empty."""
 
     def __init__(
         self,
@@ -124,6 +139,8 @@ class Status:
         challenge: str = "",
         moved_back_s: float = 0.0,
         paused: str | None = None,
+        draw: str = "",
+        ticket: str = "",
     ) -> None:
         self.state = state
         self.room = room
@@ -139,6 +156,8 @@ class Status:
         self.challenge = challenge
         self.moved_back_s = moved_back_s
         self.paused = paused
+        self.draw = draw
+        self.ticket = ticket
 
     @property
     def retry_after_s(self) -> int | None:
@@ -147,9 +166,11 @@ class Status:
 
     def to_json(self) -> bytes:
         """Return the document as one line of UTF-8."""
-        shared = _shared_fields(self.state, self.room, self.message, self.stock, self.held, self.opens_at, self.paused)
+        shared = _shared_fields(
+            self.state, self.room, self.message, self.stock, self.held, self.opens_at, self.paused, self.draw
+        )
         first_seen_json = b"null" if self.first_seen is None else moment(self.first_seen).encode()
-        extra = self._extra().encode() if self.challenge or self.moved_back_s else b""
+        extra = self._extra().encode() if self.challenge or self.moved_back_s or self.ticket else b""
         return document(
             shared, self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s, first_seen_json, extra
         )
@@ -157,7 +178,8 @@ class Status:
     def _extra(self) -> str:
         """Return the JSON of the fields that are rarely present."""
         challenge = f', "challenge": {self.challenge}' if self.challenge else ""
-        return challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
+        ticket = f', "ticket": {json.dumps(self.ticket)}' if self.ticket else ""
+        return ticket + challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
 
 
 def document(

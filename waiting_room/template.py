@@ -37,6 +37,15 @@ class Template:
                 fixed.append(after)
         return Template(fixed, remaining)
 
+    def insert(self, name: str, inner: "Template") -> "Template":
+        """Return a template with another one, and its placeholders, in the place of a placeholder."""
+        at = self.placeholders.index(name)
+        fixed = inner.fixed.copy()
+        fixed[0] = self.fixed[at] + fixed[0]
+        fixed[-1] += self.fixed[at + 1]
+        placeholders = [*self.placeholders[:at], *inner.placeholders, *self.placeholders[at + 1 :]]
+        return Template([*self.fixed[:at], *fixed, *self.fixed[at + 2 :]], placeholders)
+
     def join(self, values: Mapping[str, bytes]) -> bytes:
         """Return the finished page. Raises `KeyError` if a placeholder has no value."""
         parts = [self.fixed[0]]

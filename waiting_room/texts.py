@@ -139,6 +139,14 @@ class Texts:
             wait = next((text for s, text in steps if s >= seconds), steps[-1][1])
         return self.get("errors", "retry", wait=wait)
 
+    def countdown(self, seconds: int) -> str:
+        """Return the wording of the time until the opening, as in "in 4:05"."""
+        if seconds <= 0:
+            return str(self.data["labels"]["opens_now"])
+        hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
+        text = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        return self.get("labels", "opens_in", countdown=text)
+
     def clock(self, moment_s: float) -> str:
         """Return the time of day in UTC. Only the script knows the visitor's time zone."""
         return datetime.fromtimestamp(moment_s, UTC).strftime("%H:%M UTC")

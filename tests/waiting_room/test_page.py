@@ -170,3 +170,39 @@ def test_a_line_that_stands_still_says_so_and_keeps_the_place(paused: str | None
     if headline != "You are in line":
         assert '<div id="wait-box" hidden>' in page
         assert "Your place in line is kept" in page
+
+
+DRAW = json.dumps({"sale": "drop", "commitment": "ab" * 32, "seed": None, "opens_at": "x", "window_seconds": 2})
+EARLY = Status(State.EARLY, "checkout", 12, poll_after_s=9.0, first_seen=NOW - 60.0, opens_at=NOW + 245.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "headline", "shown"),
+    [
+        (EARLY, "The sale is not open yet", {"place-box", "opens-box", "countdown", "since"}),
+        (replace(EARLY, position=None, draw=DRAW, ticket="abc"), "The sale is not open yet", {"opens-box", "draw-box"}),
+        (replace(EARLY, first_seen=None, position=None), "Not open yet", {"opens-box", "countdown"}),
+        (Status(State.CLOSED, "checkout", paused="over"), "The sale is over", set()),
+    ],
+)
+def test_the_page_of_a_scheduled_sale_says_when_it_opens(status: Status, headline: str, shown: set[str]) -> None:
+    found = Outline(PAGE.render(status, now=NOW))
+    assert found.texts["headline"] == headline
+    hidden = {a["id"] for _, a in found.attributes if "hidden" in a and "id" in a}
+    boxes = {"place-box", "opens-box", "countdown", "since", "draw-box"}
+    assert shown <= boxes - hidden
+    assert {"wait-box", "progress-box", "stock-box"} <= hidden
+    if "opens-box" in shown:
+        assert found.texts["countdown"].strip() == "in 4:05"
+
+
+def test_the_page_shows_what_verifies_the_draw() -> None:
+    """The secret number is shown once it is known; before, the page says when that will be."""
+    before = Outline(PAGE.render(replace(EARLY, draw=DRAW, ticket="<b>"), now=NOW)).texts
+    assert (before["ticket"].strip(), before["commitment"]) == ("<b>", "ab" * 32)
+    assert before["seed"] == "shown after the opening"
+    opened = replace(PLAIN, draw=DRAW.replace("null", '"cd12"'), ticket="abc")
+    plain = PAGE.render(opened, now=NOW)
+    assert Outline(plain).texts["seed"] == "cd12"
+    assert gzip.decompress(PAGE.render(opened, now=NOW, coding="gzip")) == plain
+    assert brotli.decompress(PAGE.render(opened, now=NOW, coding="br")) == plain
