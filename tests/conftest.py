@@ -11,6 +11,7 @@ once, and then all work side by side to the end. In a single process (`make test
 
 import faulthandler
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -83,3 +84,10 @@ def pytest_configure(config: pytest.Config) -> None:
     elif config.getoption("numprocesses", None):
         folder = os.environ[FOLDER] = tempfile.mkdtemp(prefix="stanchion-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let a crowd's test itself report the sockets it left open, not a later test that collects them by chance."""
+    if _is_serial(item):
+        gc.collect()
