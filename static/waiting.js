@@ -44,12 +44,23 @@
   const formUrl = document.body.dataset.formUrl;
   const titleTail = by("title-tail").content.textContent;
   const language = document.documentElement.lang;
-  const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) || language; // for 5:40 PM or 17:40
+  const locale = navigator.languages.find((tag) => tag.split("-")[0] === language.split("-")[0]) || language; // 5:40 PM or 17:40
 
   // ---- texts --------------------------------------------------------------------------------------------------------
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-  const number = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, texts.thousands);
+  const [separator, firstGroup, otherGroups, digits] = texts.numbers;
+  const numberingSystem = digits ? undefined : "latn"; // times have the same digits as numbers
+  const native = (text) => (digits ? text.replace(/\d/g, (digit) => digits[digit]) : text);
+  const number = (n) => {
+    let head = String(n);
+    let tail = "";
+    for (let size = firstGroup; head.length > size; size = otherGroups) {
+      tail = separator + head.slice(-size) + tail;
+      head = head.slice(0, -size);
+    }
+    return native(head + tail);
+  };
   const steps = texts.waits.steps.map(([seconds]) => seconds);
 
   /** Returns the index of the step nearest to a wait: -1 below the first, steps.length clearly above the last. */
@@ -82,7 +93,7 @@
   const clock = (date) => {
     const sameDay = date.toDateString() === new Date().toDateString();
     const style = sameDay ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
-    return new Intl.DateTimeFormat(locale, style).format(date);
+    return new Intl.DateTimeFormat(locale, { ...style, numberingSystem }).format(date);
   };
 
   const placeClass = (text) => (text.length > 7 ? "long" : ""); // as in page.py
@@ -90,7 +101,7 @@
   const countdownText = (seconds) => {
     const two = (n) => String(n).padStart(2, "0");
     const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-    return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+    return native(h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`);
   };
 
   // ---- memory across reloads of this tab ----------------------------------------------------------------------------
@@ -239,7 +250,7 @@
     put("next", viewTexts.next);
     show("again", view === "cookies");
     const isPlaceUnknown = view === "waiting" && place === null;
-    const title = isPlaceUnknown ? texts.labels.place_unknown : viewTexts.title;
+    const title = isPlaceUnknown ? texts.labels.place_unknown : viewTexts.title || viewTexts.headline;
     document.title = fill(title, { place: place === null ? "" : number(place) }) + titleTail;
   };
 
@@ -309,7 +320,7 @@
   };
 
   const showUpdatedAt = (milliseconds) => {
-    const time = new Intl.DateTimeFormat(locale, { timeStyle: "medium" }).format(new Date(milliseconds));
+    const time = new Intl.DateTimeFormat(locale, { timeStyle: "medium", numberingSystem }).format(new Date(milliseconds));
     put("updated", fill(texts.labels.updated, { time }));
     show("updated", true);
   };
@@ -336,14 +347,17 @@
     put("live", text);
   };
 
+  /** Returns a figure with its label, as it is read out. */
+  const labelled = (id, text) => `${by(`${id}-box`).querySelector("dt").textContent}: ${text}.`;
+
   const announce = (status, place) => {
     const view = viewOf(status);
     if (view !== announced.view) {
-      const held = view === "all_held" ? ` ${fill(texts.announcements.held, { held: number(status.held) })}` : "";
+      const held = view === "all_held" ? ` ${labelled("held", number(status.held))}` : "";
       say(view, `${texts.views[view].headline}.${held} ${texts.views[view].next}`);
     } else if (view === "waiting" && Date.now() - announced.at >= ANNOUNCE_EVERY_MS) {
-      const template = place === null ? texts.announcements.wait : texts.announcements.place;
-      const text = fill(template, { place: place === null ? "" : number(place), wait: by("wait").textContent });
+      const wait = labelled("wait", by("wait").textContent);
+      const text = place === null ? wait : `${labelled("place", number(place))} ${wait}`;
       if (text !== announced.text) say(view, text);
     }
   };

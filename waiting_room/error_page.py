@@ -23,10 +23,13 @@ RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 class ErrorPage:
     """The page of a failed request: what happened, whose fault it is, when to try again."""
 
-    def __init__(self, assets: Assets, texts: Texts | None = None) -> None:
+    def __init__(self, assets: Assets, texts: Texts | None = None, *, has_choice: bool = False) -> None:
         self._texts = texts or Texts.load()
         labels = {"label_try_again": html(self._texts.get("labels", "try_again"))}
-        self._template = Template.load("error.html").fill(labels | page_frame(assets, self._texts))
+        frame = page_frame(assets, self._texts, has_choice=has_choice)
+        self._has_choice = has_choice
+        del frame["no_language"]  # only where the page can be loaded again
+        self._template = Template.load("error.html").fill(labels | frame)
         self._script = b'<script src="%b" defer></script>\n' % html(assets.url("retry.js"))
         self._probe = html(assets.url("icon.svg"))
 
@@ -64,17 +67,18 @@ class ErrorPage:
         data = b' data-after="%d" data-probe="%b" data-countdown="%b" data-trying="%b"' % (
             after_s,
             self._probe,
-            html(texts.data["errors"]["countdown"]),
-            html(texts.get("errors", "trying")),
+            html(texts.data["retries"]["countdown"]),
+            html(texts.get("retries", "trying")),
         )
         return self._join(
             status_code,
             texts.error(status_code, "title"),
             texts.error(status_code, "explanation"),
-            texts.get("errors", "again"),
+            texts.get("retries", "again"),
             refresh=refresh,
             script=self._script,
             data=data,
+            has_language=self._has_choice,
         )
 
     def render_form(self, status_code: int, *, is_sent: bool) -> bytes:
@@ -101,8 +105,9 @@ class ErrorPage:
         script: bytes = b"",
         data: bytes = b"",
         detail: str | None = None,
+        has_language: bool = False,
     ) -> bytes:
-        code = self._texts.get("errors", "code", code=str(status_code))
+        code = self._texts.get("retries", "code", code=str(status_code))
         return self._template.join(
             {
                 "title": html(title),
@@ -114,5 +119,6 @@ class ErrorPage:
                 "refresh": refresh,
                 "script": script,
                 "data": data,
+                "no_language": hidden_unless(has_language),
             }
         )

@@ -6,10 +6,13 @@ Rule: a page loads only files of the edge itself, and its headers make the brows
 from collections.abc import Mapping
 
 from waiting_room.assets import Assets
-from waiting_room.template import html
+from waiting_room.template import hidden_unless, html
 from waiting_room.texts import Texts
 
-__all__ = ["PAGE_HEADERS", "page_frame"]
+__all__ = ["LANGUAGE_PATH", "PAGE_HEADERS", "page_frame"]
+
+LANGUAGE_PATH = "/_stanchion/language"
+"""Where a visitor chooses a language (`language_page.py`)."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -27,11 +30,15 @@ PAGE_HEADERS: Mapping[str, str] = {
 """Fixed headers of the waiting page and of every error page."""
 
 
-def page_frame(assets: Assets, texts: Texts) -> dict[str, bytes]:
-    """Return the values that both templates need beside their texts."""
+def page_frame(assets: Assets, texts: Texts, *, has_choice: bool = False) -> dict[str, bytes]:
+    """Return the values that all templates need beside their texts. has_choice: link to the choice of a language."""
     return {
         "language": html(texts.language),
         "direction": html(texts.direction),
         "css": html(assets.url("waiting.css")),
         "icon": html(assets.url("icon.svg")),
+        "no_language": hidden_unless(has_choice),
+        "language_url": html(f"{LANGUAGE_PATH}?in={texts.language}"),
+        "language_name": html(texts.name),
+        "label_language": html(texts.get("labels", "language")),
     }

@@ -66,11 +66,14 @@ class WaitingPage:
         texts: Texts | None = None,
         away_s: float | None = None,
         join_s: float = 60.0,
+        *,
+        has_choice: bool = False,
     ) -> None:
         """Prepare the page of a room.
 
         away_s: the time for which an absent visitor keeps their place; None means as long as the ticket lasts.
         join_s: the time after which a visitor without scripts gets a place, if the room has a join challenge.
+        has_choice: the visitor may choose another language.
         """
         self.room = room
         self._texts = texts or Texts.load()
@@ -82,7 +85,7 @@ class WaitingPage:
         labels = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
         template = Template.load("waiting.html").fill(
             labels
-            | page_frame(assets, self._texts)
+            | page_frame(assets, self._texts, has_choice=has_choice)
             | {
                 "script": html(assets.url("waiting.js")),
                 "worker": html(assets.url("proof.js")),
@@ -95,7 +98,7 @@ class WaitingPage:
         )
         self._is_plain = data(room) == room.encode()
         self._before_place, _, self._after_place = html(self._texts.view("waiting", "title")).partition(b"{place}")
-        self._thousands = html(self._texts.data["thousands"])
+        self._numbers = self._texts.numbers
         self._title_unknown = html(self._texts.get("labels", "place_unknown"))
         self._minute_pages: dict[tuple[object, ...], MinutePage] = {}
         self._variants: dict[tuple[object, ...], Variant] = {}
@@ -143,7 +146,7 @@ class WaitingPage:
         ticket = html(status.ticket) if status.ticket else b""
         if status.position is None:
             return self._title_unknown, moment, b"", document, ticket
-        place = grouped(status.position, self._thousands)
+        place = self._numbers.encoded(status.position)
         return b"%b%b%b" % (self._before_place, place, self._after_place), moment, place, document, ticket
 
     def _minute_page(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "MinutePage":
@@ -274,16 +277,6 @@ class MinutePage:
             joined += [b"".join(parts[begin : 2 * at + 1]), b""]
             begin = 2 * at + 2
         return [*joined, b"".join(parts[begin:])]
-
-
-def grouped(n: int, separator: bytes) -> bytes:
-    """Return a number with a separator between its thousands."""
-    if n < 1000:
-        return str(n).encode()
-    return b"%b%b%b" % (grouped(n // 1000, separator), separator, _THREE_DIGITS[n % 1000])
-
-
-_THREE_DIGITS: Final = [b"%03d" % n for n in range(1000)]
 
 
 def width(value: bytes, step: int) -> int:

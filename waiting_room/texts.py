@@ -1,8 +1,8 @@
 """All texts that a visitor reads, and the wording of numbers and waits: one JSON file for each language.
 
 The server writes the page with these texts, and the script gets the same object inside the page, so a language is one
-file. Waits are worded in steps: an estimate to the second would claim a precision that it does not have, and a finished
-phrase ("2 minutes") needs no plural rules in any language:
+file. Waits are worded in steps: an estimate to the second would claim a precision that it does not have, and the script
+needs no plural rules, because every step is a finished phrase ("2 minutes"; `language_file.py`):
 
     seconds  0 ... 8 ... 22 ... 45 ...... 90 ..... 150 ...          19,440 ...
     wording  a few   about    about   about 1  about 2  ...  about  more than
@@ -16,15 +16,18 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["SCRIPT_PARTS", "Texts"]
+from waiting_room.language_file import ENGLISH, load
+from waiting_room.numbers import Numbers, formatted
 
-SCRIPT_PARTS = ("thousands", "views", "labels", "waits", "notices", "announcements")
-"""The parts of the file that the page contains for the script."""
+__all__ = ["Texts"]
+
+SCRIPT_PARTS = ("numbers", "labels", "waits", "notices")
+"""The parts of the file that the page contains for the script, beside the views."""
+PAGE_ONLY = ("progress", "message", "try_again", "language", "place", "wait", "stock", "held", "opens")
+"""The labels that the script leaves as they are in the page."""
 
 LEAST_WAIT_S = 45.0
 """A shorter wait is below the first step. The language files divide it further ("short")."""
@@ -40,20 +43,28 @@ class Texts:
     steps_s: tuple[int, ...] = field(init=False, repr=False, compare=False)
     middles_s: tuple[float, ...] = field(init=False, repr=False, compare=False)
     """The middles between one step and the next."""
+    numbers: Numbers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         steps = tuple(seconds for seconds, _ in self.data["waits"]["steps"])
         object.__setattr__(self, "steps_s", steps)
         object.__setattr__(self, "middles_s", tuple((low + high) / 2 for low, high in pairwise(steps)))
+        separator, first, rest, digits = self.data["numbers"]
+        object.__setattr__(self, "numbers", Numbers(separator, first, rest, digits))
 
     @classmethod
-    def load(cls, language: str = "en") -> "Texts":
-        """Read `languages/<language>.json`. Raises `FileNotFoundError` if there is none."""
-        return cls(json.loads((files("waiting_room.languages") / f"{language}.json").read_bytes()))
+    def load(cls, language: str = ENGLISH, replaced: Mapping[str, str] | None = None) -> "Texts":
+        """Read the files of a language. Raises `KeyError` if there is none. replaced: texts of the shop by name."""
+        return cls(load(language, replaced))
 
     @property
     def language(self) -> str:
         return str(self.data["language"])
+
+    @property
+    def name(self) -> str:
+        """The name of the language in the language itself."""
+        return str(self.data["cldr"]["name"])
 
     @property
     def direction(self) -> str:
@@ -86,7 +97,7 @@ class Texts:
         return str(self.data["errors"][kind][key])
 
     def number(self, value: int) -> str:
-        return f"{value:,}".replace(",", self.data["thousands"])
+        return self.numbers.text(value)
 
     def wait_step(self, seconds: float | None) -> int | None:
         """Return the step of a wait: the nearest one, -1 below the first, `len(steps)` clearly above the last."""
@@ -130,14 +141,12 @@ class Texts:
 
     def retry(self, seconds: float | None) -> str:
         """Return when to try again after an error. None means soon."""
-        errors, steps = self.data["errors"], self.data["waits"]["steps"]
+        steps = self.data["waits"]["steps"]
         if seconds is None:
-            wait = errors["moment"]
-        elif seconds <= FEW_SECONDS_S:
-            wait = errors["seconds"]
-        else:
-            wait = next((text for s, text in steps if s >= seconds), steps[-1][1])
-        return self.get("errors", "retry", wait=wait)
+            return self.get("retries", "moment")
+        if seconds <= FEW_SECONDS_S:
+            return self.get("retries", "seconds")
+        return self.get("retries", "later", wait=next((text for s, text in steps if s >= seconds), steps[-1][1]))
 
     def countdown(self, seconds: int) -> str:
         """Return the wording of the time until the opening, as in "in 4:05"."""
@@ -145,18 +154,31 @@ class Texts:
             return str(self.data["labels"]["opens_now"])
         hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
         text = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-        return self.get("labels", "opens_in", countdown=text)
+        return self.get("labels", "opens_in", countdown=self.numbers.native(text))
 
     def clock(self, moment_s: float) -> str:
         """Return the time of day in UTC. Only the script knows the visitor's time zone."""
-        return datetime.fromtimestamp(moment_s, UTC).strftime("%H:%M UTC")
+        cldr = self.data["cldr"]
+        return self.numbers.native(f"{formatted(moment_s, cldr['time'], cldr['months'])} UTC")
 
     def day_and_clock(self, moment_s: float) -> str:
-        return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        cldr = self.data["cldr"]
+        day = self.numbers.native(formatted(moment_s, cldr["date"], cldr["months"]))
+        return fill(cldr["moment"], {"1": day, "0": self.clock(moment_s)})
 
     def for_script(self) -> str:
         """Return the parts that the script needs, as one line of JSON."""
-        return json.dumps({k: self.data[k] for k in SCRIPT_PARTS}, ensure_ascii=False, separators=(",", ":"))
+        parts = {key: self.data[key] for key in SCRIPT_PARTS}
+        parts["labels"] = {key: text for key, text in parts["labels"].items() if key not in PAGE_ONLY}
+        views = self.data["views"].items()
+        parts["views"] = {view: _views_texts(texts) for view, texts in views}
+        return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _views_texts(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return what the script needs of a view. A title that equals the headline is left out."""
+    needed = {key: texts[key] for key in ("headline", "next")}
+    return needed if texts["title"] == texts["headline"] else needed | {"title": texts["title"]}
 
 
 def nearest_step(steps_s: Sequence[int], middles_s: Sequence[float], seconds: float) -> int:

@@ -32,6 +32,7 @@ from edge.rooms.room import Room
 from edge.rooms.table import RoomTable
 from edge.shield.shield import Limits, Shield, Watched
 from waiting_room.assets import STATIC_PATH
+from waiting_room.frame import LANGUAGE_PATH
 from waiting_room.page import STATUS_PATH
 from waiting_room.places import NO_PLACE, place_of
 from waiting_room.status import moment
@@ -86,11 +87,20 @@ class Classifier:
         refusal = fault_in(head)
         if refusal is not None:
             return DecisionContext(
-                head, self._responses.problem(refusal.status, wants_page=page, detail=refusal.detail)
+                head,
+                self._responses.problem(
+                    refusal.status,
+                    wants_page=page,
+                    detail=refusal.detail,
+                    language=self._responses.language(head.accept_language),
+                ),
             )
         if self._shield is not None and self._shield.denies(head):
             self._metrics.shielded.count("denied")
-            return DecisionContext(head, self._responses.problem(403, wants_page=page))
+            return DecisionContext(
+                head,
+                self._responses.problem(403, wants_page=page, language=self._responses.language(head.accept_language)),
+            )
         own = head.target.startswith(OWN_PATHS)
         if own:
             answer, room, is_status_request, solution = self._own_path(head)
@@ -148,6 +158,8 @@ class Classifier:
             return self._responses.problem(405, wants_page=False), None, False, ""
         if path.startswith(STATIC_PATH):
             return self._responses.static(path.removeprefix(STATIC_PATH), head), None, False, ""
+        if path == LANGUAGE_PATH:
+            return self._responses.choose_language(query, head, self._cookies), None, False, ""
         if path != STATUS_PATH:
             return self._responses.problem(404, wants_page=False), None, False, ""
         name = room_in(query)

@@ -65,6 +65,11 @@ class Cookies:
             return (*written, ("Set-Cookie", f"{other}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"))
         return (*written, *self._removed(other, head, secure, is_set=False))
 
+    def preference(self, name: str, value: str, head: RequestHead) -> Headers:
+        """Return the `Set-Cookie` field for a visitor's choice: for a year, and scripts of the shop may read it."""
+        secure = "; Secure" if self._is_secure(head) else ""
+        return (("Set-Cookie", f"{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax{self._domain}{secure}"),)
+
     def _removed(self, name: str, head: RequestHead, secure: str, *, is_set: bool) -> Headers:
         """Return the fields that remove all cookies of a name without prefix that the request can have. is_set: but
         for the one that is set now."""

@@ -20,7 +20,7 @@ class LimitResponses:
         self._responses = responses
         self._metrics = metrics
         self._shield = shield
-        self._prepared: dict[tuple[bool, int], Answer] = {}
+        self._prepared: dict[tuple[str, int], Answer] = {}
 
     def refuse(self, context: DecisionContext, now: float) -> Answer | None:
         """Count the request; return the answer if it exceeds a limit or comes from a robot, otherwise None."""
@@ -29,7 +29,7 @@ class LimitResponses:
             limits = context.later_limits
         if limits and (wait := wait_s(limits, now)) > 0.0:
             self._metrics.shielded.count("limited")
-            return self._too_often(context.wants_page, math.ceil(wait))
+            return self._too_often(context, math.ceil(wait))
         watched, shield = context.watched, self._shield
         if watched is None or shield is None:
             return None
@@ -47,16 +47,22 @@ class LimitResponses:
         wait = shield.suspect_waits_s(watched, now)
         if wait is None:
             self._metrics.shielded.count("robot")
-            return self._responses.problem(403, wants_page=context.wants_page)
+            return self._responses.problem(403, wants_page=context.wants_page, language=self._language(context))
         if wait > 0.0:
             self._metrics.shielded.count("suspected")
-            return self._too_often(context.wants_page, math.ceil(wait))
+            return self._too_often(context, math.ceil(wait))
         return None
 
-    def _too_often(self, wants_page: bool, wait_s: int) -> Answer:
-        """Return the answer for a wait of whole seconds. There are about sixty; a flood gets prepared bytes."""
-        answer = self._prepared.get((wants_page, wait_s))
+    def _too_often(self, context: DecisionContext, wait_s: int) -> Answer:
+        """Return the answer for a wait of whole seconds. A flood gets prepared bytes: about sixty a language."""
+        language = self._language(context) if context.wants_page else ""
+        answer = self._prepared.get((language, wait_s))
         if answer is None:
-            answer = self._responses.problem(403, wants_page=wants_page, detail=TOO_OFTEN, retry_after_s=wait_s)
-            self._prepared[wants_page, wait_s] = answer
+            answer = self._responses.problem(
+                403, wants_page=context.wants_page, detail=TOO_OFTEN, retry_after_s=wait_s, language=language
+            )
+            self._prepared[language, wait_s] = answer
         return answer
+
+    def _language(self, context: DecisionContext) -> str:
+        return self._responses.language(context.head.accept_language, context.head.cookie)

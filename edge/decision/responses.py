@@ -9,6 +9,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
+from edge.decision.cookies import Cookies
 from edge.decision.negotiation import accepts_gzip, wants_page
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Headers
@@ -16,33 +17,65 @@ from waiting_room.assets import ASSET_HEADERS, OTHER_VERSION_HEADERS, Assets
 from waiting_room.error_page import ErrorPage
 from waiting_room.frame import PAGE_HEADERS
 from waiting_room.interlude_page import InterludePage
+from waiting_room.language_choice import Languages
+from waiting_room.language_page import LanguagePage, language_query, safe_path
 from waiting_room.page import WaitingPage
 from waiting_room.placeholders import Coding
 from waiting_room.status import State, Status
+from waiting_room.texts import Texts
 
 __all__ = ["Responses"]
 
 VARY = "Accept, Cookie"
 #: For how many values of `Retry-After` the fields are kept.
 MOST_WAITS: Final = 512
-PAGE_VARY = "Accept, Accept-Encoding, Cookie"
+PAGE_VARY = "Accept, Accept-Encoding, Accept-Language, Cookie"
 
 
 class Responses:
-    """Builds responses. assets: the static files that the pages load."""
+    """Builds responses. assets: the static files that the pages load. languages: of all pages."""
 
-    def __init__(self, assets: Assets) -> None:
+    def __init__(self, assets: Assets, languages: Languages | None = None) -> None:
         self._assets = assets
-        self._errors = ErrorPage(assets)
+        self._languages = languages or Languages()
+        self._language_page = LanguagePage(assets, self._languages)
+        self._pages: dict[str, OtherPages] = {}
         self.declined: Final = _declined()
         """To a speculative request without a pass: nothing that a cache or a browser keeps."""
-        self.again: Final = Answer(
-            200, tuple(PAGE_HEADERS.items()), InterludePage(assets, "again", loads_itself=True).render(""), "again"
-        )
-        """To a form of another site: a page that loads itself by GET, and no cookie."""
-        self._form_lost = InterludePage(assets, "form_lost", loads_itself=False)
         self._document_fields: dict[State, dict[int | None, Headers]] = {}
         """By state and `Retry-After`. The same objects are used again, so that they are rendered once."""
+
+    def language(self, accept_language: str, cookie: str = "") -> str:
+        """Return the language of a visitor. cookie: the `Cookie` field, '' if it must not matter because the response
+        is kept with the rest of the head."""
+        return self._languages.choose(accept_language, cookie)
+
+    def _pages_for(self, head: RequestHead) -> "OtherPages":
+        return self._pages_in(self._languages.choose(head.accept_language, head.cookie))
+
+    def _pages_in(self, language: str) -> "OtherPages":
+        pages = self._pages.get(language)
+        if pages is None:
+            texts, has_choice = self._languages.texts(language), self._languages.is_choice
+            pages = self._pages[language] = OtherPages(self._assets, texts, has_choice=has_choice)
+        return pages
+
+    def again(self, head: RequestHead) -> Answer:
+        """Return the response to a form of another site: a page that loads itself by GET, and no cookie."""
+        return self._pages_for(head).again
+
+    def choose_language(self, query: str, head: RequestHead, cookies: Cookies) -> Answer:
+        """Return the page with all languages, or after a choice the way back with the cookie (`language_page.py`)."""
+        asked = language_query(query)
+        chosen = self._languages.named(asked.get("to", ""))
+        if chosen is not None:
+            headers = (("Location", safe_path(asked.get("back", "/"))), *_CHOSEN)
+            return Answer(303, headers, b"", "static", cookies.preference(self._languages.cookie, chosen, head))
+        language = self._languages.named(asked.get("in", "")) or self.language(head.accept_language)
+        origin, slash, path = head.referer.partition("://")[2].partition("/")
+        is_ours = origin in (head.host, head.forwarded_host)
+        back = safe_path(asked.get("back", slash + path if is_ours else "/"))
+        return Answer(200, _LANGUAGE_HEADERS, self._language_page.render(language, back), "static")
 
     def page(
         self,
@@ -67,9 +100,11 @@ class Responses:
             like.status, _page_headers(status.state, status.retry_after_s, ""), body, status.state, like.cookies
         )
 
-    def form_lost(self, target: str, cookie: Headers) -> Answer:
+    def form_lost(self, head: RequestHead, target: str, cookie: Headers) -> Answer:
         """Return the page that says that a form was not kept. target: the address to go on with."""
-        return Answer(410, tuple(PAGE_HEADERS.items()), self._form_lost.render(target), "form_lost", cookie)
+        return Answer(
+            410, tuple(PAGE_HEADERS.items()), self._pages_for(head).form_lost.render(target), "form_lost", cookie
+        )
 
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
         """Return the status document."""
@@ -111,27 +146,46 @@ class Responses:
             return self.problem(code, wants_page=False, detail=_FAILED[is_sent], retry_after_s=retry_after_s)
         retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
         if head.method in _SAFE:
-            body = self._errors.render_trying(code, retry_after_s)
+            body = self._pages_for(head).errors.render_trying(code, retry_after_s)
         else:
-            body = self._errors.render_form(code, is_sent=is_sent)
+            body = self._pages_for(head).errors.render_form(code, is_sent=is_sent)
         return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, "failed")
 
     def problem(
-        self, code: int, *, wants_page: bool, detail: str | None = None, retry_after_s: int | None = None
+        self,
+        code: int,
+        *,
+        wants_page: bool,
+        detail: str | None = None,
+        retry_after_s: int | None = None,
+        language: str = "",
     ) -> Answer:
-        """Return an error of the client (4xx) or of the upstream (5xx): a page, or a problem document (RFC 9457)."""
+        """Return an error of the client (4xx) or of the upstream (5xx): a page, or a problem document (RFC 9457).
+
+        language: of the page; '' for the default, where no head could be read."""
         outcome = "refused" if code < 500 else "failed"
         retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
         if code == 405:
             retry += (("Allow", "GET, HEAD"),)  # the methods of the edge's own paths
         if wants_page:
-            body = self._errors.render(code, retry_after_s=retry_after_s, detail=detail)
+            errors = self._pages_in(language or self._languages.default).errors
+            body = errors.render(code, retry_after_s=retry_after_s, detail=detail)
             return Answer(code, tuple(PAGE_HEADERS.items()) + retry, body, outcome)
         document: dict[str, object] = {"title": HTTPStatus(code).phrase, "status": code}
         if detail:
             document["detail"] = detail
         headers = (("Content-Type", "application/problem+json"), *_FOR_MACHINES)
         return Answer(code, headers + retry, json.dumps(document).encode(), outcome)
+
+
+class OtherPages:
+    """All pages of one language that belong to no room."""
+
+    def __init__(self, assets: Assets, texts: Texts, *, has_choice: bool) -> None:
+        again = InterludePage(assets, "again", loads_itself=True, texts=texts).render("")
+        self.errors = ErrorPage(assets, texts, has_choice=has_choice)
+        self.again = Answer(200, tuple(PAGE_HEADERS.items()), again, "again")
+        self.form_lost = InterludePage(assets, "form_lost", loads_itself=False, texts=texts)
 
 
 #: What a program reads about a request that the upstream failed, by whether the request may have reached it.
@@ -147,6 +201,11 @@ _FOR_MACHINES: Headers = (
     ("X-Robots-Tag", "noindex"),
     ("X-Content-Type-Options", "nosniff"),
 )
+
+
+#: Of the page with all languages, and of the way back after a choice.
+_LANGUAGE_HEADERS: Final = (*PAGE_HEADERS.items(), ("Vary", "Accept-Language, Referer"))
+_CHOSEN: Headers = (("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"), ("X-Content-Type-Options", "nosniff"))
 
 
 def _declined() -> Answer:

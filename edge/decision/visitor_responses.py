@@ -56,7 +56,7 @@ class VisitorResponses:
         if context.has_form and self._forms is not None:
             forward.replay = self._forms.take(context.head.target, shown.id, now)
             if forward.replay is None:
-                return self._responses.form_lost(without_key(context.head.target), cookie)
+                return self._responses.form_lost(context.head, without_key(context.head.target), cookie)
         return forward
 
     def wait(self, attempt: Attempt, verdict: Wait) -> Answer | TakeForm:
@@ -92,7 +92,7 @@ class VisitorResponses:
     def turn_away(self, context: DecisionContext, room: Room, now: float) -> Answer:
         """Answer a guest while others wait: as a visitor in line is answered, but without a place and a cookie."""
         if context.kind == CROSS_FORM:
-            return self._responses.again
+            return self._responses.again(context.head)
         head = context.head
         state, after_s = (_WAITING, room.settings.polling.max_seconds) if room.mode.takes_visitors else (_CLOSED, None)
         status = Status(state, room.name, poll_after_s=after_s, message=room.message)
@@ -134,7 +134,8 @@ class VisitorResponses:
             return self._responses.document(status, code, cookie)
         cookies_missing = is_given and context.credential is None and came_from_itself(context.head)
         coding = best_coding(context.head.accept_encoding)
-        return self._responses.page(room.page, status, code, now, cookie, coding, cookies_missing=cookies_missing)
+        page = room.pages.page(context.head.accept_language, context.head.cookie)
+        return self._responses.page(page, status, code, now, cookie, coding, cookies_missing=cookies_missing)
 
     def cookie(self, context: DecisionContext, room: Room, credential: Credential, lifetime_s: float) -> Headers:
         """Return the `Set-Cookie` fields for a credential."""
@@ -170,7 +171,8 @@ class VisitorResponses:
 
         def then(sent: SentForm | None) -> Answer:
             url = None if sent is None else forms.keep(head.target, ticket.id, sent, now)
-            return self._responses.form_page(room.page, status, answer, now, url or "")
+            page = room.pages.page(head.accept_language, head.cookie)
+            return self._responses.form_page(page, status, answer, now, url or "")
 
         most = room.settings.body_bytes
         return TakeForm(forms.most if most is None else min(forms.most, most), then)

@@ -19,8 +19,8 @@ from edge.rooms.upstream_health import UpstreamHealth
 from edge.rooms.vacancies import Vacancies
 from edge.settings.room import RoomSettings
 from waiting_room.cookie_field import cookie_name
-from waiting_room.page import WaitingPage
 from waiting_room.places import place_of
+from waiting_room.room_pages import RoomPages
 from waiting_room.status import SharedFields, State
 from waiting_room.ticket import Pass, Ticket
 
@@ -41,7 +41,7 @@ class Room:
         self,
         settings: RoomSettings,
         gate: RoomGate,
-        page: WaitingPage,
+        pages: RoomPages,
         *,
         history: RoomHistory | None = None,
         limit: int | None = None,
@@ -53,7 +53,7 @@ class Room:
     ) -> None:
         """history: of the room before a reload; None for a new room."""
         self.settings, self.name = settings, settings.name
-        self.gate, self.page = gate, page
+        self.gate, self.pages = gate, pages
         self.message, self.cookie = settings.page.message, cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
         ticket, adaptive = settings.ticket, settings.capacity.adaptive

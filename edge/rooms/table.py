@@ -11,9 +11,11 @@ from edge.settings.room import RoomSettings
 from edge.support.path_readings import readings
 from edge.support.paths import PathSet, PrefixIndex, covers_text
 from waiting_room.assets import Assets
-from waiting_room.page import WaitingPage
+from waiting_room.language_choice import Languages
+from waiting_room.language_file import LANGUAGES
+from waiting_room.room_pages import RoomPages
 
-__all__ = ["RoomTable", "build_rooms"]
+__all__ = ["RoomTable", "build_rooms", "languages_of"]
 
 Rows = Sequence[MutableSequence[int]]
 
@@ -125,7 +127,7 @@ def build_rooms(
     shown: the machine's table of shown passes (`confirmation.py`); None if this node is the only one.
     resume: the gates' checkpoints by room, of the worker that this one replaces.
     """
-    built = []
+    built, languages = [], languages_of(settings)
     for room in settings.rooms:
         rows, claims = rows_of(room.name), claims_of(room.name) if claims_of else ()
         old = before.by_name.get(room.name) if before else None
@@ -143,7 +145,7 @@ def build_rooms(
             Room(
                 room,
                 _gate(gate_settings(settings, room), now, old, (resume or {}).get(room.name, joins_late)),
-                _page(room, assets),
+                _pages(room, assets, languages),
                 history=RoomHistory(room.name, shown) if old is None else old.history,
                 limit=None if active is None else max(1, active // settings.cluster.machines),
                 rows=rows,
@@ -157,15 +159,21 @@ def build_rooms(
     return RoomTable(settings.bypass, built)
 
 
+def languages_of(settings: Settings) -> Languages:
+    """Return the languages that the settings offer."""
+    wanted = settings.languages
+    return Languages(wanted.offered or LANGUAGES, wanted.default, wanted.cookie, wanted.texts)
+
+
 def _clear(row: MutableSequence[int]) -> None:
     """Start to count anew, because the bins have another width."""
     for cell in range(CELLS):  # one by one: shared memory takes no list
         row[cell] = 0
 
 
-def _page(room: RoomSettings, assets: Assets) -> WaitingPage:
+def _pages(room: RoomSettings, assets: Assets, languages: Languages) -> RoomPages:
     away_s, wait_s = room.ticket.away_seconds, room.join.no_script_wait_seconds
-    return WaitingPage(assets, room.name, room.page.title, away_s=away_s, join_s=wait_s)
+    return RoomPages(assets, room.name, room.page.title, languages, away_s=away_s, join_s=wait_s)
 
 
 def _gate(wanted: GateSettings, now: float, old: Room | None, checkpoint: Mapping[str, float] | None) -> RoomGate:

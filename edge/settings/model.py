@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from edge.settings.languages import LanguageSettings
 from edge.settings.listener import Listener, ListenerSettings
 from edge.settings.plugins import PluginSettings
 from edge.settings.room import RoomSettings
@@ -190,6 +191,7 @@ class Settings(Section):
     cluster: ClusterSettings = ClusterSettings()
     trusted_proxies: Annotated[tuple[Network, ...], Field(strict=False)] = ()
     cookies: CookieSettings = CookieSettings()
+    languages: LanguageSettings = LanguageSettings()
     bypass: Annotated[tuple[PathText, ...], Field(strict=False)] = DEFAULT_BYPASS
     limits: LimitSettings = LimitSettings()
     abuse: AbuseSettings = AbuseSettings()

@@ -26,7 +26,7 @@ from edge.proxy.server import ProxyServer
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.dependencies import Dependencies
 from edge.rooms.redemption import RedemptionClient
-from edge.rooms.table import RoomTable, build_rooms
+from edge.rooms.table import RoomTable, build_rooms, languages_of
 from edge.settings.model import Settings
 from edge.shield.shield import Shield
 from edge.support.entropy import Entropy
@@ -78,7 +78,6 @@ class Composition:
         self._channel = channel
         self._metrics = Metrics()
         self._assets = Assets.load()
-        self._responses = Responses(self._assets)
         self._dependencies = Dependencies()
         self._reporter = Reporter(self._metrics)
         self._clock_steps = ClockSteps(first.clock_steps)
@@ -114,7 +113,7 @@ class Composition:
         pipeline = Pipeline(
             rooms,
             Keyring([key.encode() for key in message.keys]),
-            self._responses,
+            Responses(self._assets, languages_of(settings)),
             self._metrics,
             settings.cookies,
             Entropy(os.urandom),

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 from tests.waiting_room.documents import Outline, messages, outline, texts
 from waiting_room.assets import STATIC_PATH, Assets
-from waiting_room.page import WaitingPage, grouped, progress_percent
+from waiting_room.page import WaitingPage, progress_percent
 from waiting_room.status import State, Status
-from waiting_room.texts import Texts
 
-ENGLISH = Texts.load("en")
 ASSETS = Assets.load()
 PAGE = WaitingPage(ASSETS, "checkout", "Lumen Records")
 PLAIN = Status(State.WAITING, "checkout", 1240, 95.0, 130.0, 4.2, first_seen=1_000_000.0)
@@ -143,11 +141,6 @@ def test_all_held_shows_the_unpaid_units_and_the_place() -> None:
 def test_progress_is_between_0_and_99_percent(status: Status, now: float) -> None:
     """The progress of a waiting visitor is never complete and never negative."""
     assert progress_percent(status, now) is None or 0 <= progress_percent(status, now) <= 99  # type: ignore[operator]
-
-
-@given(st.integers(0, 10**10))
-def test_thousands_have_the_separator_of_the_texts(n: int) -> None:
-    assert grouped(n, b",").decode() == ENGLISH.number(n)
 
 
 @pytest.mark.parametrize(

