@@ -34,10 +34,13 @@ LONG_PLACE: Final = 7
 """A place with more characters than "999,999" gets a smaller font, so that it fits on a phone."""
 
 MAX_MINUTE_PAGES: Final = 512
-"""The number of cached `MinutePage`s, about 500 bytes each."""
+"""The number of cached `MinutePage`s, a few kB each."""
 
 MAX_VARIANTS: Final = 128
 """The number of cached `Variant`s, about 12 kB each in all codings."""
+
+MAX_SAVING_BYTES: Final = 700_000
+"""The memory of all `Variant`s, and of all `MinutePage`s, of a page that saves memory, bytes."""
 
 #: The placeholders: first those of one visitor, then those that visitors of the same minute share. A placeholder is as
 #: wide as its value, rounded up to a multiple of these bytes: so the next visitor's value fits, and variants are few.
@@ -68,12 +71,13 @@ class WaitingPage:
         join_s: float = 60.0,
         *,
         has_choice: bool = False,
+        saves_memory: bool = False,
     ) -> None:
         """Prepare the page of a room.
 
         away_s: the time for which an absent visitor keeps their place; None means as long as the ticket lasts.
         join_s: the time after which a visitor without scripts gets a place, if the room has a join challenge.
-        has_choice: the visitor may choose another language.
+        has_choice: the visitor may choose another language. saves_memory: keep less than 2 MB.
         """
         self.room = room
         self._texts = texts or Texts.load()
@@ -103,6 +107,9 @@ class WaitingPage:
         self._minute_pages: dict[tuple[object, ...], MinutePage] = {}
         self._variants: dict[tuple[object, ...], Variant] = {}
         self._views = {view: template.fill(self._view_texts(view)) for view in self._texts.data["views"]}
+        size = sum(len(fixed) for fixed in self._views["waiting"].fixed)
+        most = MAX_SAVING_BYTES // (2 * size) if saves_memory else MAX_MINUTE_PAGES  # the codings need as much again
+        self._most_variants, self._most_minute_pages = min(MAX_VARIANTS, most), most
 
     def __repr__(self) -> str:
         return f"<WaitingPage {self.room} {self._texts.language}>"
@@ -176,7 +183,7 @@ class WaitingPage:
         )
         page = self._minute_pages.get(shared)
         if page is None:
-            if len(self._minute_pages) >= MAX_MINUTE_PAGES:
+            if len(self._minute_pages) >= self._most_minute_pages:
                 self._minute_pages.clear()
             page = self._minute_pages[shared] = self._filled(view, status, now, progress, own)
         return page
@@ -225,7 +232,7 @@ class WaitingPage:
         key = (view, draw, *fixed.values(), *widths.values())
         variant = self._variants.get(key)
         if variant is None:
-            if len(self._variants) >= MAX_VARIANTS:
+            if len(self._variants) >= self._most_variants:
                 self._variants.clear()
             page = with_draw(self._views[view].fill(fixed), draw, texts)
             variant = self._variants[key] = Variant(page, widths)

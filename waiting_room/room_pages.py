@@ -1,7 +1,7 @@
 """The waiting page of one room in every language, made when the first visitor needs it.
 
-A language costs memory only where it is used, and at most about 2 MB a room (`page.py`). The pages of the default
-language are made at the start.
+A language costs memory only where it is used, and less than 2 MB a room (`page.py`). The page of the default language
+is made at the start and keeps more, because most visitors get it.
 """
 
 from waiting_room.assets import Assets
@@ -47,4 +47,5 @@ class RoomPages:
             self._away_s,
             self._join_s,
             has_choice=self._languages.is_choice,
+            saves_memory=language != self._languages.default,
         )

@@ -1,4 +1,4 @@
-"""Write `waiting_room/cldr.json`: what Unicode's CLDR says of each language, by the package `babel`.
+"""Write `waiting_room/cldr.json`, and the table in docs/languages.md: what CLDR says, by the package `babel`.
 
     python -m tests.waiting_room.cldr          write the file; do so after a language was added or babel was upgraded
 
@@ -21,6 +21,7 @@ from babel import Locale
 from babel.numbers import parse_pattern
 from babel.units import format_unit
 
+PAGE = Path(__file__).parents[2] / "docs" / "languages.md"
 MINUTES = (1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 45)
 HOURS = (1, 1.5, 2, 3, 4, 5, 6)
 """One and a half hours are worded in minutes."""
@@ -76,6 +77,21 @@ def document() -> dict[str, Any]:
     return {language: entry(language) for language in languages()}
 
 
+def table() -> str:
+    """Return the rows of the table in docs/languages.md: three languages a row."""
+    cells = [f"`{language}` | {made['name']}" for language, made in document().items()]
+    cells += [" | "] * (-len(cells) % 3)
+    head = "| tag | language | tag | language | tag | language |\n| --- | --- | --- | --- | --- | --- |\n"
+    return head + "".join(f"| {' | '.join(cells[at : at + 3])} |\n" for at in range(0, len(cells), 3))
+
+
+def page() -> str:
+    """Return docs/languages.md with the table as it should be."""
+    before, _, rest = PAGE.read_text("utf-8").partition("<!-- languages -->\n")
+    return f"{before}<!-- languages -->\n{table()}<!-- /languages -->{rest.partition('<!-- /languages -->')[2]}"
+
+
 if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
     lines = [f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in document().items()]
     Path(str(files("waiting_room")), "cldr.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
