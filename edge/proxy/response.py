@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import httptools
-
 from edge.messages.verdict import Headers
 from edge.proxy.body import Body, ChunkedBody, EndlessBody, SizedBody
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, NOT_FORWARDED, connection_options
@@ -30,6 +28,9 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?\r\n")
 _TIMEOUT: Final = re.compile(rb"(?:^|[,; \t])timeout[ \t]*=[ \t]*\"?(\d{1,9})(?!\d)", re.IGNORECASE)
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: What no field may contain (RFC 9110, 5.5), beside CR and LF.
+_NO_TEXT: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 #: Spellings of field names that are remembered; more than that is an attack.
 MOST_NAMES: Final = 512
@@ -88,16 +89,6 @@ class ResponseHead:
         self.idle_s = idle_s
 
 
-class _Collector:
-    __slots__ = ("fields",)
-
-    def __init__(self) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
-
-
 def end_of_response_head(data: bytes) -> int:
     """Return where the first head in `data` ends, empty line included, or 0 if it may end later."""
     end = data.find(b"\n\r\n")
@@ -112,23 +103,11 @@ def parse_response(raw: bytes) -> ResponseHead:
     lines = raw.count(b"\n")
     if lines != raw.count(b"\r\n"):
         raw = _BARE_LF.sub(b"\r\n", raw)
-    line, status, is_http10 = _status(raw[: raw.find(b"\n") + 1])
-    collector = _Collector()
-    llhttp = httptools.HttpResponseParser(collector)
-    try:
-        llhttp.feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserError as fault:
-        raise BadResponse(str(fault)) from None
-    fields = collector.fields
-    if len(fields) != lines - 2:
-        raise BadResponse("a header field is malformed")
-    # White space behind a value is no part of it (RFC 9112, 5.1). `find`, because `in` first tries its left side as a
-    # number and catches an exception.
-    if raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0:
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
-    return _read(status, line, is_http10, fields)
+    begin = raw.find(b"\n") + 1
+    line, status, is_http10 = _status(raw[:begin])
+    if raw.count(b"\r") != lines or _NO_TEXT.search(raw) is not None:
+        raise BadResponse("a header field has a control character")
+    return _read(status, line, is_http10, raw[begin:-4].split(b"\r\n") if lines > 2 else [])
 
 
 # There are few status lines. A bad one raises, so it is not remembered.
@@ -161,10 +140,13 @@ _BY_NAME: Final[dict[bytes, int]] = {
     b"keep-alive": _KEEP_ALIVE,
 }
 _uses: Final[dict[bytes, int]] = {}
+_SPACE: Final = 32
 
 
 def _use_of(name: bytes) -> int:
-    """Return what is done with a field of this name, and remember it."""
+    """Return what is done with a field of this name, and remember it. Raises BadResponse if it is no name."""
+    if _NAME.fullmatch(name) is None:
+        raise BadResponse("a header field is malformed")
     low = name.lower()
     use = _BY_NAME.get(low, _DROPPED if low in NOT_FORWARDED else _KEPT)
     if low.startswith(b"stanchion-"):
@@ -176,7 +158,14 @@ def _use_of(name: bytes) -> int:
     return use
 
 
-def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, bytes]]) -> ResponseHead:
+def _with_one_space(field: bytes, colon: int) -> bytes:
+    """Return `Name: value` without other white space around the value, which is no part of it (RFC 9112, 5.1)."""
+    if len(field) > colon + 2 and field[colon + 1] == _SPACE < field[colon + 2] and field[-1] > _SPACE:
+        return field
+    return b"%b: %b" % (field[:colon], field[colon + 1 :].strip(b" \t"))
+
+
+def _read(status: int, line: bytes, is_http10: bool, fields: list[bytes]) -> ResponseHead:
     kept: list[bytes] = []
     to_edge: list[tuple[str, str]] = []
     sized: bytes | None = None
@@ -184,14 +173,19 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     connection = upgrade = b""
     idle_s = math.inf
     has_date = False
-    for name, value in fields:
+    for field in fields:
+        colon = field.find(b":")
+        name = field[:colon] if colon > 0 else b""
         use = _uses.get(name)
         if use is None:
             use = _use_of(name)
+        field = _with_one_space(field, colon)
         if use <= _DATE:
             has_date = has_date or use == _DATE
-            kept += (name, b": ", value, b"\r\n")
-        elif use == _SIZED:
+            kept.append(field)
+            continue
+        value = field[colon + 2 :]
+        if use == _SIZED:
             if sized is not None:
                 raise BadResponse("Content-Length is repeated")
             sized = value
@@ -212,7 +206,7 @@ def _read(status: int, line: bytes, is_http10: bool, fields: list[tuple[bytes, b
     return ResponseHead(
         status,
         line,
-        b"".join(kept),
+        b"\r\n".join(kept) + b"\r\n" if kept else b"",
         tuple(to_edge),
         _length(sized, coding, is_http10),
         b"close" not in options and (not is_http10 or b"keep-alive" in options),
@@ -240,10 +234,10 @@ _ENDS_OWN: Final = frozenset(
 
 def _without(kept: list[bytes], options: frozenset[bytes]) -> list[bytes]:
     left: list[bytes] = []
-    for at in range(0, len(kept), 4):
-        name = kept[at].lower()
+    for field in kept:
+        name = field[: field.find(b":")].lower()
         if name not in options or name in _ENDS_OWN:
-            left += kept[at : at + 4]
+            left.append(field)
     return left
 
 

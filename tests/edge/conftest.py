@@ -99,6 +99,7 @@ class Upstream:
         self.handler = handler or self.serve
         self.requests: list[Request] = []
         self.connections = 0
+        self._open: set[asyncio.StreamWriter] = set()
         self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         self.port = 0
 
@@ -109,7 +110,11 @@ class Upstream:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for _ in range(2):  # uvloop closes the socket at the end of a turn, and the loop may have none left
+        # The loop may have no turn left after these. uvloop closes a socket at the end of a turn, and a connection that
+        # is being accepted, such as a probe's, reaches `_connected` some turns later.
+        for _ in range(6):
+            for writer in list(self._open):
+                writer.transport.abort()
             await asyncio.sleep(0)
 
     @property
@@ -137,11 +142,13 @@ class Upstream:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._open.add(writer)
         try:
             await self.handler(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self._open.discard(writer)
             writer.close()
 
 

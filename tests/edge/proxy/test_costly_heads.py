@@ -110,7 +110,8 @@ def measured() -> tuple[Node, float]:
 @pytest.mark.parametrize("kind", COSTLY)
 def test_a_costly_head_takes_little_more_than_a_usual_one_of_8_kb(kind: str, measured: tuple[Node, float]) -> None:
     node, usual = measured
-    assert microseconds(node, heads(*COSTLY[kind], 240)) < MOST_RATIO * usual
+    # Other processes slow a batch down, never make it faster: a head that is costly is so in all attempts.
+    assert any(microseconds(node, heads(*COSTLY[kind], 240)) < MOST_RATIO * usual for _ in range(4))
 
 
 def test_long_heads_with_tickets_do_not_fill_the_memory() -> None:
