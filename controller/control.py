@@ -135,9 +135,9 @@ class GateControl:
         if dt > LATE_S:
             self._law.calm()
 
-    def hold(self, is_held: bool, now: float) -> None:
-        """Let the line stand still, or go on, for reasons that are not the gate's."""
-        self._standstill.is_held = is_held
+    def hold(self, is_held: bool, now: float, until: float | None = None) -> None:
+        """Let the line stand still, or go on, for reasons that are not the gate's. until: when all nodes go on."""
+        self._standstill.is_held, self._standstill.opens_at = is_held, until
         self._look(now)
 
     def reconfigure(self, settings: GateSettings, now: float) -> None:
@@ -156,11 +156,13 @@ class GateControl:
 
     def summary(self, node: str, beat: int, now: float) -> Summary:
         """Return what the other nodes should know since the last summary. node: this node's name in the fleet."""
-        clock, bucket = self._clock.read(now), self._bucket
-        integral, is_still = self._law.integral, self._is_still
-        return self._fleet.publish(
-            node, beat, clock, now, self._polls.rate, bucket.level(now), bucket.rate, integral, is_still
-        )
+        clock, bucket, integral = self._clock.read(now), self._bucket, self._law.integral
+        level = bucket.level(now)
+        if self._standstill.opens_at is not None and self.is_frozen:  # as it will be at the opening
+            level = min(level, self._most_tokens)
+        # Of a node that goes on at a time that all know, no other waits for the news that it did.
+        is_still = self._is_still and (self._standstill.opens_at is None or self._settings.admissions_per_second <= 0.0)
+        return self._fleet.publish(node, beat, clock, now, self._polls.rate, level, bucket.rate, integral, is_still)
 
     def observe(self, node: str, summaries: Iterable[Summary], now: float) -> None:
         """Learn the fleet's news: each summary once, in any order, this node's own among them."""
@@ -218,12 +220,18 @@ class GateControl:
                 still.is_frozen, self._thresholds = True, STILL
         elif still.is_frozen:
             is_open = self._calls is OPEN  # nobody waited when the line froze
-            bucket.go(now, still.most_tokens(bucket, is_joined=self._fleet.view is not None, is_open=is_open))
+            bucket.go(now, self._most_tokens)
             still.is_frozen, self._thresholds = False, self._calls
             self._law.calm()
             self._renew()
             if is_open:
                 self._call(now, 0.0, True)
+
+    @property
+    def _most_tokens(self) -> float:
+        """How many tokens the bucket may hold when the line goes on."""
+        is_joined, is_open = self._fleet.view is not None, self._calls is OPEN
+        return self._standstill.most_tokens(self._bucket, is_joined=is_joined, is_open=is_open)
 
     def _call(self, now: float, dt: float, is_blocked: bool) -> None:
         """Let the law call visitors."""
@@ -254,6 +262,8 @@ class GateControl:
         self._grown_up = self._born + s.poll_max_s
         view.renew(s, longest_s, self._latency.extra_s, vacancies_per_s)
         if is_frozen:
+            if self._standstill.opens_at is not None:  # the first are admitted at once, because nobody was before them
+                view.lead_s = self._standstill.left_s(self._clock.now - self._clock.shift)
             view.sure_until = -inf  # `decide` takes its longer way, which looks whether the line stands still
         self._forecast.renew(s, view, longest_s, self._latency, self._clock.now < self._grown_up)
 

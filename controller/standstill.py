@@ -4,7 +4,11 @@
                 so); other joined nodes are silent or stand still (`Membership.is_awaiting`); the whole edge was away
                 and the visitors next to the front are not back yet
 
-    frozen      nobody is called; the bucket gains no token; the law and the rates of admissions stand still
+    opening     the shell may know when the line goes on: a sale opens. Every node goes on at that moment by its own
+                clock, and none waits for news of the others. Appointments lead to the opening: visitors near the front
+                are parked when it comes, and those further back are spread behind it as in a line that moves
+
+frozen      nobody is called; the bucket gains no token; the law and the rates of admissions stand still
     goes on     visitors poll, and leases end as was promised; appointments, places and margins are those of a line that
                 goes on in this moment, so that every visitor is back by their turn; newcomers stand behind
     thaw        the law calls as it did before. The bucket holds what it held, and at most HALF of its depth: then
@@ -40,7 +44,7 @@ STILL: Final = Thresholds(-inf, -inf)
 class Freeze:
     """Of one gate. settings: those that it begins with."""
 
-    __slots__ = ("_awaited", "_near", "_near_from", "_return_by", "is_frozen", "is_held", "plan")
+    __slots__ = ("_awaited", "_near", "_near_from", "_return_by", "is_frozen", "is_held", "opens_at", "plan")
 
     def __init__(self, settings: GateSettings) -> None:
         guessed = GUESSED_PER_S / settings.nodes
@@ -49,6 +53,8 @@ class Freeze:
         self.use(settings)
         self.is_held = False
         """The shell holds the gate."""
+        self.opens_at: float | None = None
+        """When the line goes on, on the axis of the wall clock; None if nobody knows."""
         self.is_frozen = False
         self._near_from = self._near = self._return_by = -inf
         self._awaited = 0.0
@@ -66,6 +72,10 @@ class Freeze:
         else:
             part = self.plan.room_rate / settings.nodes
             self.plan = replace(settings, admissions_per_second=part, room_admissions_per_second=self.plan.room_rate)
+
+    def left_s(self, now: float) -> float:
+        """Return the seconds until the opening; 0 if nobody knows of one. now: wall clock."""
+        return 0.0 if self.opens_at is None else max(0.0, self.opens_at - now)
 
     def most_tokens(self, bucket: LeakyBucket, *, is_joined: bool, is_open: bool) -> float:
         """Return how many tokens the bucket may hold when the line goes on. is_open: nobody waited when it froze."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.cli.admin_errors import AdminError, add_admin_options
+from edge.cli.operator_arguments import add_draw_arguments, add_room_arguments, add_sale_arguments
 from edge.cli.plugin.command import add_arguments as add_plugin_arguments
 from edge.cli.plugin.render import RENDERERS
 from edge.cli.simulate.arguments import add_arguments as add_simulation_arguments
@@ -158,26 +159,13 @@ def _add_asking(commands: Any) -> None:
 
 
 def _add_room(commands: Any) -> None:
-    room = _add(commands, "room", _room, "Hold, open, drain or close a room of a running edge, or change its capacity.")
-    room.description = (
-        "Without arguments, show every room; * marks one that differs from the settings file. A change is in force on "
-        "all workers at once and on all machines that share a Redis, and outlives a restart. It lasts until --until, "
-        "or until 'reset'."
+    add_room_arguments(
+        _add(commands, "room", _room, "Hold, open, drain or close a room of a running edge, or change its capacity.")
     )
-    actions = ("open", "hold", "drain", "close", "shadow", "set", "reset")
-    room.add_argument("action", nargs="?", choices=actions, help="what to do")
-    room.add_argument("room", nargs="?", metavar="ROOM", help="the room's name")
-    room.add_argument("--reason", help="why, for other operators and the audit trail; visitors do not see it")
-    room.add_argument("--until", metavar="TIME", help="20:15, 15m, 2h, or 2026-11-27T20:15; local time")
-    room.add_argument(
-        "--capacity", type=float, metavar="N", help="set: admissions a second; 0 lets the line stand still"
-    )
-    room.add_argument("--active-users", type=int, metavar="N", help="set: visitors in the room at most")
-    room.add_argument(
-        "--message", metavar="TEXT", help="set: what the waiting page shows from the shop; '' for nothing"
-    )
-    add_admin_options(room)
-    _add_json(room)
+    add_sale_arguments(_add(commands, "sale", _sale, "Schedule the sales of a running edge, or suspend one."))
+    draw = commands.add_parser("draw", help="Verify the draw of a sale.", description="Verify the draw of a sale.")
+    verify = draw.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_draw_arguments(verify).set_defaults(command=_verify)
 
 
 def _add_keys(commands: Any) -> None:
@@ -269,6 +257,21 @@ def _room(options: argparse.Namespace) -> int:
 
     print(run_room(options))
     return SUCCESS
+
+
+def _sale(options: argparse.Namespace) -> int:
+    from edge.cli.sales import run_sale
+
+    print(run_sale(options))
+    return SUCCESS
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from edge.cli.draws import verify_draw
+
+    text, is_kept = verify_draw(options)
+    print(text)
+    return SUCCESS if is_kept else FAILED
 
 
 def _lists(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ stanchion room reset checkout                         the settings file decides 
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from edge.cli.admin_client import AdminClient, Reply
 from edge.cli.admin_errors import AdminError
 from edge.support.errors import ConfigurationError, SettingFault
 
-__all__ = ["change_of", "run_room", "until_of"]
+__all__ = ["answer_of", "change_of", "run_room", "table", "until_of"]
 
 #: Command -> mode.
 MODES = {"open": "open", "hold": "hold", "drain": "drain", "close": "closed", "shadow": "shadow"}
@@ -30,14 +31,14 @@ def run_room(options: argparse.Namespace) -> str:
     change = change_of(options, datetime.now().astimezone())
     client = AdminClient.of(options)
     if options.action is None:
-        rooms = _answer(client, "/v1/rooms", client.ask("GET", "/v1/rooms"))["rooms"]
+        rooms = answer_of(client, "/v1/rooms", client.ask("GET", "/v1/rooms"))["rooms"]
     else:
         path = f"/v1/rooms/{options.room}"
         method, path = ("DELETE", f"{path}/overrides") if options.action == "reset" else ("PATCH", path)
-        rooms = [_answer(client, path, client.ask(method, path, change))]
+        rooms = [answer_of(client, path, client.ask(method, path, change))]
     if options.json:
         return json.dumps(rooms if options.action is None else rooms[0], indent=2)
-    return _table(rooms)
+    return table([COLUMNS, *(_row(room) for room in rooms)])
 
 
 def change_of(options: argparse.Namespace, now: datetime) -> dict[str, Any] | None:
@@ -70,7 +71,7 @@ def change_of(options: argparse.Namespace, now: datetime) -> dict[str, Any] | No
     return {"mode": MODES[options.action], "reason": options.reason, "until": until}
 
 
-def until_of(text: str, now: datetime) -> datetime:
+def until_of(text: str, now: datetime, option: str = "--until") -> datetime:
     """Return the moment that an operator means: 20:15 (the next one), 15m, 2h, or a date and time (ISO 8601).
 
     Raises ConfigurationError.
@@ -84,7 +85,7 @@ def until_of(text: str, now: datetime) -> datetime:
             return today if today > now else today + timedelta(days=1)
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise _wrong(f"--until: must look like 20:15, 15m, 2h or 2026-11-27T20:15, got {text!r}") from None
+        raise _wrong(f"{option}: must look like 20:15, 15m, 2h or 2026-11-27T20:15, got {text!r}") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
 
 
@@ -92,7 +93,7 @@ def _wrong(problem: str) -> ConfigurationError:
     return ConfigurationError("stanchion room", [SettingFault("", problem)])
 
 
-def _answer(client: AdminClient, path: str, reply: Reply) -> Any:
+def answer_of(client: AdminClient, path: str, reply: Reply) -> Any:
     """Return the document of an answer. Raises AdminError with the edge's own words if it refused."""
     if reply.status == 200 and (document := reply.json()) is not None:
         return document
@@ -101,9 +102,9 @@ def _answer(client: AdminClient, path: str, reply: Reply) -> Any:
     raise client.not_an_edge(path, reply)
 
 
-def _table(rooms: list[dict[str, Any]]) -> str:
-    rows = [COLUMNS, *(_row(room) for room in rooms)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines with aligned columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from edge.decision.context import DecisionContext
 from edge.rooms.room import Room
-from waiting_room.places import place_of
 from waiting_room.ticket import Ticket
 
 __all__ = ["Attempt"]
@@ -51,7 +50,7 @@ class Attempt:
         self.u = u
         self.is_new = is_new
         self.parked_s = parked_s
-        self.place = context.place if ticket is context.credential else place_of(ticket)
+        self.place = context.place if ticket is context.credential else room.place_of(ticket)
 
     def after_parking(self, now: float, parked_s: float) -> "Attempt":
         """Return the attempt when its parked poll is answered."""

@@ -34,7 +34,7 @@ from edge.shield.shield import Limits, Shield, Watched
 from waiting_room.assets import STATIC_PATH
 from waiting_room.frame import LANGUAGE_PATH
 from waiting_room.page import STATUS_PATH
-from waiting_room.places import NO_PLACE, place_of
+from waiting_room.places import NO_PLACE
 from waiting_room.status import moment
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Rejection, Ticket
 
@@ -233,7 +233,7 @@ class Classifier:
         has_form = self._has_form(head)
         if room is not None:
             if isinstance(credential, Ticket):
-                place = place_of(credential)
+                place = room.place_of(credential)
                 if is_status_request:
                     first_seen_json = moment(credential.first_seen).encode()
             elif isinstance(credential, Pass):

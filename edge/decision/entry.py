@@ -35,7 +35,6 @@ from edge.rooms.binding import Binding
 from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S
 from edge.rooms.redemption import AlreadyRedeemed, CheckOutcome, Granted, RedemptionClient, Unverified
 from edge.rooms.room import Room
-from waiting_room.places import place_of
 from waiting_room.ticket import Pass, Rejection, Ticket
 
 __all__ = ["Entry"]
@@ -110,7 +109,7 @@ class Entry:
             return True
         if room.paused is not None or room.stock.is_sold_out or not room.mode.takes_visitors:
             return False
-        place = place_of(ticket)
+        place = room.place_of(ticket)
         if not room.would_admit(place, now):
             return False
         if context.head.method in SAFE:

@@ -64,7 +64,7 @@ class FirstVisits:
     def join(self, context: DecisionContext, room: Room, now: float, u: float) -> Attempt | Answer:
         """Return the attempt if the visitor gets a place now, or the answer if they get none yet or no more."""
         if not room.mode.takes_visitors:
-            return self._responses.no_entry(context, room, now)
+            return self._responses.no_entry(context, room, now, u)
         challenges = self._challenges.get(room.name)
         if challenges is not None and room.shadow is None and not room.stock.is_over:
             shield = self._shield

@@ -44,6 +44,7 @@ from edge.rooms.binding import Binding
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.redemption import RedemptionClient, admitted_in
 from edge.rooms.room import Room
+from edge.rooms.sale_clock import SaleClock
 from edge.rooms.table import RoomTable
 from edge.settings.model import CookieSettings
 from edge.shield.shield import Shield
@@ -158,12 +159,18 @@ class Pipeline(Decider):
         skew_s, lifetime_s = room.skew_s, room.lifetime_s
         rejected = judge(credential, now, skew_s=skew_s, lifetime_s=lifetime_s)
         if rejected is None:
+            if room.sale is not None and isinstance(credential, Ticket):
+                return self._of_this_sale(room.sale, credential)
             return credential
         if self._clock_steps is not None and rejected.reason in (Rejection.FUTURE, Rejection.EXPIRED):
             carried = self._clock_steps.carried(credential, now, skew_s)
             if carried is not None and judge(carried, now, skew_s=skew_s, lifetime_s=lifetime_s) is None:
                 return carried
         return rejected
+
+    def _of_this_sale(self, sale: SaleClock, ticket: Ticket) -> Ticket | Rejected:
+        """Return the ticket unless it is one of an earlier sale."""
+        return Rejected(Rejection.EXPIRED) if ticket.first_seen < sale.counts_from else ticket
 
     def check(self, context: RequestContext, now: float) -> Forward | None:
         """Return the verdict if nobody has to wait: no room covers the request, or its pass counts. Otherwise None.

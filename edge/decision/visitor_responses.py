@@ -1,5 +1,6 @@
 """Responses to waiting and admitted visitors: the status as page or document, and the cookie that goes with it."""
 
+import json
 import math
 from dataclasses import replace
 from typing import Final
@@ -16,7 +17,7 @@ from edge.decision.visits import CROSS_FORM, SAFE, VISIT, is_navigation
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Forward, Headers, SentForm, TakeForm
 from edge.rooms.room import Room
-from waiting_room.status import State, Status, document, moment, retry_after
+from waiting_room.status import OVER, State, Status, document, moment, retry_after
 from waiting_room.ticket import Keyring, Pass, Ticket
 
 __all__ = ["VisitorResponses", "keeps_told"]
@@ -27,9 +28,13 @@ LONG_S: Final = 30.0
 #: a visitor far back gets a new cookie seldom, and one at the front sees every step.
 STEP: Final = 20
 
+#: A page that waits for a pre-queue to begin looks again after this long at most, because a sale may be moved.
+LOOK_AGAIN_S: Final = 60.0
+
 _WAITING: Final = State.WAITING  # a look-up in an Enum costs more than all else in `waiting`
 _SOLD_OUT: Final = State.SOLD_OUT
 _CLOSED: Final = State.CLOSED
+_EARLY: Final = State.EARLY
 
 
 class VisitorResponses:
@@ -63,6 +68,8 @@ class VisitorResponses:
         """Answer a waiting visitor. The position never grows: the ticket says which one was told."""
         context, room, ticket, given = attempt.context, attempt.room, attempt.ticket, attempt.given
         position, told = verdict.position, ticket.told
+        if room.sale is not None and room.sale.is_drawing:
+            position = None  # nobody has a place before the draw
         if position is None:
             pass
         elif told and (given is None or given.told):
@@ -104,20 +111,16 @@ class VisitorResponses:
     def closed(self, attempt: Attempt, poll_after_s: float) -> Answer | TakeForm:
         """Answer a visitor in line of a room that is closed for the moment."""
         room, ticket = attempt.room, attempt.ticket
-        status = Status(
-            State.CLOSED,
-            room.name,
-            poll_after_s=poll_after_s,
-            first_seen=ticket.first_seen,
-            message=room.message,
-        )
+        status = not_on_sale(room, attempt.now, attempt.u)
+        if status is None:
+            status = Status(State.CLOSED, room.name, poll_after_s=poll_after_s, message=room.message)
+            status.first_seen = ticket.first_seen
         return self._keep_waiting(attempt, status, attempt.given)
 
-    def no_entry(self, context: DecisionContext, room: Room, now: float) -> Answer:
-        """Answer a first visitor of a room that gives out no more places."""
-        return self.respond(
-            context, room, Status(State.CLOSED, room.name, message=room.message), (), now, is_given=False
-        )
+    def no_entry(self, context: DecisionContext, room: Room, now: float, u: float) -> Answer:
+        """Answer a first visitor of a room that gives out no places, or none yet."""
+        status = not_on_sale(room, now, u) or Status(State.CLOSED, room.name, message=room.message)
+        return self.respond(context, room, status, (), now, is_given=False)
 
     def respond(
         self, context: DecisionContext, room: Room, status: Status, cookie: Headers, now: float, *, is_given: bool
@@ -148,7 +151,8 @@ class VisitorResponses:
         is_own = ticket is context.credential
         first_seen_json = context.first_seen_json if is_own else moment(ticket.first_seen).encode()
         shared, after_s = room.shared_fields(), verdict.poll_after_s
-        body = document(shared, position, verdict.eta_p50_s, verdict.eta_p90_s, after_s, first_seen_json)
+        extra = b"" if room.sale is None else ticket_of_draw(room, ticket)
+        body = document(shared, position, verdict.eta_p50_s, verdict.eta_p90_s, after_s, first_seen_json, extra)
         return self._responses.of_document(shared.state, retry_after(after_s), body, 200, context.cors)
 
     def _keep_waiting(self, attempt: Attempt, status: Status, given: Ticket | None) -> Answer | TakeForm:
@@ -178,6 +182,13 @@ class VisitorResponses:
         return TakeForm(forms.most if most is None else min(forms.most, most), then)
 
 
+def ticket_of_draw(room: Room, ticket: Ticket) -> bytes:
+    """Return the member by which a visitor reads the id of their ticket; nothing unless the sale has a draw."""
+    if room.sale is None or not room.sale.draw_json:
+        return b""
+    return b', "ticket": %b' % json.dumps(ticket.id).encode()
+
+
 def keeps_told(position: int, told: int) -> bool:
     """Return whether the visitor is told the same position again: the estimate is higher, or hardly lower."""
     return position >= told - told // STEP
@@ -201,7 +212,34 @@ def waiting(room: Room, ticket: Ticket, verdict: Wait, position: int | None) -> 
     )
     if room.paused is not None:
         status.paused = room.paused
+    sale = room.sale
+    if sale is not None:
+        status.opens_at = sale.opens_at
+        status.draw = sale.draw_json
+        if sale.draw_json:
+            status.ticket = ticket.id
+        if sale.is_waiting and not sale.is_suspended:
+            status.state = _EARLY
     return status
+
+
+def not_on_sale(room: Room, now: float, u: float) -> Status | None:
+    """Return the status before the pre-queue of a sale and after the last sale; None if no sale closes the room.
+
+    u: uniform in [0, 1), so that the pages that wait for a pre-queue do not all come at once.
+    """
+    sale = room.sale
+    if sale is None or not sale.is_shut:
+        return None
+    phase = sale.phase
+    if phase.name == "over":
+        return Status(State.CLOSED, room.name, message=room.message, paused=OVER)
+    spread_s = room.settings.polling.max_seconds
+    after_s = min(max(0.0, phase.until - now), LOOK_AGAIN_S) + u * spread_s
+    state = State.CLOSED if sale.is_suspended else State.EARLY
+    return Status(
+        state, room.name, poll_after_s=after_s, message=room.message, opens_at=sale.opens_at, draw=sale.draw_json
+    )
 
 
 def sold_out(room: Room, ticket: Ticket) -> Status:

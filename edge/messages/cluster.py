@@ -23,6 +23,7 @@ from edge.support.errors import UpstreamError
 
 __all__ = [
     "ClusterMessage",
+    "DrawKey",
     "Echo",
     "LimitsSpent",
     "Lists",
@@ -32,6 +33,8 @@ __all__ = [
     "RoomEvent",
     "RoomState",
     "RoomStates",
+    "SaleEntry",
+    "SaleStates",
     "TicketRedeemedAgain",
     "UnknownMessage",
     "is_record",
@@ -136,13 +139,45 @@ class RoomStates(Struct, frozen=True, tag=True):
     states: tuple[RoomState, ...]
 
 
+class SaleEntry(Struct, frozen=True):
+    """What operators said of one sale of a room while the edge ran."""
+
+    room: str
+    name: str
+    changed: float
+    """When, wall time in seconds. Of two entries of a sale the later one counts, on every machine."""
+    sale: dict[str, str | int | float | bool | None] | None = None
+    """As `SaleSettings` has it; None: the settings file decides."""
+    actor: str = ""
+
+
+class DrawKey(Struct, frozen=True):
+    """The secret key that a draw uses, whichever keys are added later."""
+
+    draw: str
+    """Room, sale and time of the opening."""
+    generation: str
+    """`waiting_room.draw.generation_of` the key."""
+    noted: float
+    """When the sale was first seen, wall time in seconds. Of two keys of a draw the earlier one counts."""
+
+
+class SaleStates(Struct, frozen=True, tag=True):
+    """All sales that operators changed, and the keys of all draws, as a machine knows them."""
+
+    entries: tuple[SaleEntry, ...]
+    draws: tuple[DrawKey, ...]
+
+
 class Echo(Struct, frozen=True, tag=True):
     """A machine's message to itself over Redis: it measures the delay of the bus. sent: monotonic seconds."""
 
     sent: float
 
 
-ClusterMessage = RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists | RoomStates | ServerNews
+ClusterMessage = (
+    RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists | RoomStates | SaleStates | ServerNews
+)
 """What machines send each other. A `Echo` is for the machine itself."""
 
 
@@ -166,7 +201,7 @@ class _Envelope(Struct, frozen=True, array_like=True):
 
 
 _SUMMARY_FIELDS = NodeSummary.__struct_fields__[1:]
-_KINDS = (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, RoomStates, ServerNews, Echo)
+_KINDS = (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, RoomStates, SaleStates, ServerNews, Echo)
 _TYPES = frozenset(kind.__name__ for kind in _KINDS)
 _encoder = Encoder()
 _envelopes = Decoder(_Envelope)

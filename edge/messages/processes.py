@@ -67,6 +67,8 @@ class Configure(Struct, frozen=True, tag=True):
     factors: dict[str, float]
     """By room: the part of its capacity that it may use. A room that is missing uses all of it."""
     stock_known: dict[str, bool]
+    seeds: dict[str, dict[str, str]]
+    """By room and sale: the seeds of draws, hexadecimal."""
 
     def __repr__(self) -> str:
         """Show no key: the text may end in a log."""

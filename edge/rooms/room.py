@@ -14,7 +14,9 @@ from edge.rooms.guests import GuestBudget
 from edge.rooms.mode_rules import ModeRules
 from edge.rooms.room_gate import MOVE_AFTER_S, UNIT_S, RoomGate
 from edge.rooms.room_history import RoomHistory
-from edge.rooms.shadow_line import ShadowLine
+from edge.rooms.room_passes import RoomPasses
+from edge.rooms.sale_clock import SaleClock
+from edge.rooms.shadow_line import ShadowLine, next_shadow
 from edge.rooms.upstream_health import UpstreamHealth
 from edge.rooms.vacancies import Vacancies
 from edge.settings.room import RoomSettings
@@ -22,19 +24,16 @@ from waiting_room.cookie_field import cookie_name
 from waiting_room.places import place_of
 from waiting_room.room_pages import RoomPages
 from waiting_room.status import SharedFields, State
-from waiting_room.ticket import Pass, Ticket
 
 __all__ = ["Room", "place_of"]
 
-#: A pass is renewed when this share of its time has passed, not at every request.
-PASS_RENEWAL_SHARE = 0.1
 #: Seconds between two control steps, which are a tenth of a second apart, from which on the second is late.
 LATE_S: Final = 0.2
 #: Why the line of a room stands still, the one that visitors are told first.
-REASONS = ("operator", "upstream", "redis", "stock")
+REASONS = ("operator", "sale", "upstream", "redis", "stock")
 
 
-class Room:
+class Room(RoomPasses):
     """One room. For `limit`, `rows`, `claims`, `own_row`, `counted_since` and `machines` see `Vacancies`."""
 
     def __init__(
@@ -52,7 +51,7 @@ class Room:
         machines: int = 1,
     ) -> None:
         """history: of the room before a reload; None for a new room."""
-        self.settings, self.name = settings, settings.name
+        self.settings, self.name, self.sale = settings, settings.name, None
         self.gate, self.pages = gate, pages
         self.message, self.cookie = settings.page.message, cookie_name(settings.name)
         self.holds_when_down = settings.when_upstream_down == "hold"
@@ -105,22 +104,32 @@ class Room:
         return self._shared
 
     def _new_shared(self) -> SharedFields:
-        stock = self.stock
+        stock, sale = self.stock, self.sale
         state = State.SOLD_OUT if stock.is_paused else State.WAITING
-        return SharedFields(state, self.name, self.message, stock.free, stock.held, paused=self.paused)
+        if sale is None:
+            return SharedFields(state, self.name, self.message, stock.free, stock.held, paused=self.paused)
+        if sale.is_waiting and not sale.is_suspended:
+            state = State.EARLY
+        draw = sale.draw_json
+        return SharedFields(state, self.name, self.message, stock.free, stock.held, sale.opens_at, self.paused, draw)
 
     def use_shadow(self, now: float) -> None:
         """Count in a shadow line from now on, if the settings say so; what was counted before goes on."""
-        kept = self.history
-        if self.settings.mode != "shadow":
-            kept.shadow = None
-            return
-        gate = self.gate.settings
-        rate, burst = gate.admissions_per_second, gate.idle_depth_at(gate.admissions_per_second)
-        if kept.shadow is None:
-            kept.shadow = ShadowLine(rate, burst, now)
-        kept.shadow.use(rate, burst, now)
-        self.shadow = kept.shadow
+        self.shadow = self.history.shadow = next_shadow(
+            self.history.shadow, self.settings.mode, self.gate.settings, now
+        )
+
+    def use_sale(self, sale: SaleClock, now: float) -> None:
+        """Follow the sales of the settings from now on."""
+        self.sale = sale
+        self._turn(sale, now)
+
+    def _turn(self, sale: SaleClock, now: float) -> None:
+        """Begin the phase of this moment."""
+        sale.use(now)
+        self.mode = ModeRules("closed" if sale.is_shut else self.settings.mode)
+        self._look(now)
+        self._shared = self._new_shared()
 
     def pass_in_shadow(self, now: float) -> float:
         """Take a vacancy for a passing visitor. Return the seconds that they would have waited."""
@@ -149,6 +158,8 @@ class Room:
     def tick(self, now: float) -> None:
         """Take one control step."""
         self._ticked_at = now
+        if self.sale is not None and self.sale.is_due(now):
+            self._turn(self.sale, now)
         if now - self._origin_s > MOVE_AFTER_S and not self.door.parked_count:
             self._use(self.gate.moved(now))
         self.door.tick(now - self._origin_s)
@@ -162,18 +173,20 @@ class Room:
             reasons.add("upstream")
         if self.stock.is_paused:
             reasons.add("stock")
+        sale = self.sale
+        if sale is not None and (sale.is_waiting or sale.is_shut):
+            reasons.add("sale")
+        if sale is not None and sale.is_suspended:
+            reasons.add("operator")
         return tuple(reason for reason in REASONS if reason in reasons)
 
     def _look(self, now: float) -> None:
         """Let the line stand still or go on, as the reasons say now."""
         reasons = self.reasons()
-        self.gate.hold(bool(reasons), now)
-        paused = None
-        if reasons:
-            paused = reasons[0]
-        elif self.gate.is_frozen:
-            is_closed = self.gate.settings.room_rate <= 0.0
-            paused = "capacity" if is_closed else "restart" if self.gate.is_returning else "nodes"
+        sale = self.sale  # a line that stands still for its opening alone goes on at a time that all nodes know
+        until = sale.phase.until if sale is not None and sale.is_waiting and reasons == ("sale",) else None
+        self.gate.hold(bool(reasons), now, until)
+        paused = reasons[0] if reasons else self.gate.pause()
         if paused != self.paused:
             self.paused = paused
             self._shared = self._new_shared()
@@ -254,51 +267,6 @@ class Room:
         if not isinstance(verdict, Admit):
             vacancies.give_back(now)
         return verdict
-
-    def pass_for(self, ticket: Ticket, now: float, binding_digest: str) -> Pass:
-        """Return the pass of a visitor who is admitted now."""
-        expires, is_unshown = self.vacancies.expiry(now), self.settings.session.confirm_seconds is not None
-        return Pass(ticket.id, self.name, ticket.first_seen, now, expires, binding_digest, is_unshown)
-
-    def admit(self, ticket: Ticket, now: float, binding_digest: str = "", *, is_robot: bool = False) -> Pass:
-        """Redeem the ticket after the gate admitted its visitor. Return their pass.
-
-        is_robot: the program says that it is no visitor. It is not counted as active before it shows the pass."""
-        visitor_pass = self.pass_for(ticket, now, binding_digest)
-        self.vacancies.expect(visitor_pass, now, is_robot=is_robot)
-        superseded = self.redeemed.add(visitor_pass)
-        if superseded is not None:
-            self.vacancies.end_superseded(superseded, now)
-        self.fairness.record(ticket.first_seen, now)
-        return visitor_pass
-
-    def take_back(self, now: float) -> None:
-        """Give back the vacancy and the claim of an `Admit` of the same `now`. The token of the bucket is spent."""
-        self.vacancies.give_back(now)
-
-    def confirm(self, shown: Pass, now: float) -> Pass:
-        """Take note that a pass is shown for the first time; return the pass to send in its place."""
-        self.vacancies.show(shown, now)
-        return replace(shown, is_unshown=False)
-
-    def renew(self, visitor_pass: Pass, now: float) -> Pass | None:
-        """Return a longer pass, or None unless passes are renewed and enough of this one's time has passed."""
-        session = self.settings.session
-        begun = visitor_pass.expires - session.duration_seconds
-        if (
-            not session.renew
-            or self.mode.is_closed
-            or now - begun < max(1.0, session.duration_seconds * PASS_RENEWAL_SHARE)
-        ):
-            return None
-        renewed = replace(visitor_pass, expires=self.vacancies.expiry(now))
-        self.vacancies.renew(begun, visitor_pass.expires, renewed.expires, now)
-        return renewed
-
-    def end_session(self, visitor_pass: Pass, now: float) -> None:
-        """End a session that the upstream says is over: the vacancy is free for the next visitor."""
-        self.redeemed.end(visitor_pass.id)
-        self.vacancies.end_session(visitor_pass, now)
 
     def share_among(self, nodes: int, now: float) -> None:
         """Take note of how many nodes share the capacity. A node that hears no other hands out an even share."""

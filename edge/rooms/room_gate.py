@@ -67,8 +67,14 @@ class RoomGate:
             return self
         return RoomGate(self.settings, now, self.checkpoint(now))
 
-    def hold(self, is_held: bool, now: float) -> None:
-        self.inner.hold(is_held, now - self.origin_s)
+    def hold(self, is_held: bool, now: float, until: float | None = None) -> None:
+        self.inner.hold(is_held, now - self.origin_s, None if until is None else until - self.origin_s)
+
+    def pause(self) -> str | None:
+        """Return for what reason of its own the gate stands still; None if it does not."""
+        if not self.is_frozen:
+            return None
+        return "capacity" if self.settings.room_rate <= 0.0 else "restart" if self.is_returning else "nodes"
 
     def leave_fleet(self, now: float) -> None:
         self.inner.leave_fleet(now - self.origin_s)

@@ -12,7 +12,10 @@ visitors against its share of the capacity.
 
 from dataclasses import dataclass
 
-__all__ = ["ShadowFigures", "ShadowLine"]
+from controller import GateSettings
+from edge.settings.room import RoomMode
+
+__all__ = ["ShadowFigures", "ShadowLine", "next_shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,13 @@ class ShadowLine:
         """Let the capacity of the time since the last call drain the backlog. The clock may be set back."""
         self._backlog = max(0.0, self._backlog - self._rate * max(0.0, now - self._moved_at))
         self._moved_at = now
+
+
+def next_shadow(before: ShadowLine | None, mode: RoomMode, gate: GateSettings, now: float) -> ShadowLine | None:
+    """Return the shadow line of a room by other settings; None in every other mode. before: by those until now."""
+    if mode != "shadow":
+        return None
+    rate, burst = gate.admissions_per_second, gate.idle_depth_at(gate.admissions_per_second)
+    shadow = before or ShadowLine(rate, burst, now)
+    shadow.use(rate, burst, now)
+    return shadow

@@ -1,11 +1,13 @@
 """The rooms of a node: which one covers a request, and how all are built from the settings."""
 
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from math import inf
 
 from controller import CELLS, GateSettings
 from edge.rooms.room import Room
 from edge.rooms.room_gate import RoomGate
 from edge.rooms.room_history import RoomHistory
+from edge.rooms.sale_clock import SaleClock
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.support.path_readings import readings
@@ -26,6 +28,7 @@ class RoomTable:
     def __init__(self, bypass: Sequence[str], rooms: Sequence[Room]) -> None:
         self.rooms = tuple(rooms)
         self.by_name = {room.name: room for room in rooms}
+        self._with_sales = tuple(room for room in rooms if room.sale is not None)
         self._bypass = PathSet(bypass)
         self._matchers = tuple(
             (
@@ -43,6 +46,10 @@ class RoomTable:
 
     def __repr__(self) -> str:
         return f"<RoomTable {', '.join(self.by_name)}>"
+
+    def next_turn_at(self) -> float:
+        """Return when a sale of a room begins its next phase: wall time in seconds, infinite if none does."""
+        return min((room.sale.phase.until for room in self._with_sales if room.sale is not None), default=inf)
 
     def asked_host(self, host: str, forwarded_host: str) -> str:
         """Return the host that chooses the room: `Host`, or what a trusted proxy said (`X-Forwarded-Host`).
@@ -119,13 +126,14 @@ def build_rooms(
     resume: Mapping[str, Mapping[str, float]] | None = None,
     claims_of: Callable[[str], Rows] | None = None,
     shown: MutableSequence[int] | None = None,
+    seeds: Mapping[str, Mapping[str, bytes]] | None = None,
 ) -> RoomTable:
     """Build all rooms of a settings file. A room that was there before keeps its line, its gate and its history.
 
     rows_of(name), claims_of(name): the rows of all nodes of this machine for a room, zeroed if the room is new.
     Without claims_of this node counts its own claims alone. counted_since: when the rows began.
     shown: the machine's table of shown passes (`confirmation.py`); None if this node is the only one.
-    resume: the gates' checkpoints by room, of the worker that this one replaces.
+    resume: the gates' checkpoints by room, of the worker that this one replaces. seeds: of draws, by room and sale.
     """
     built, languages = [], languages_of(settings)
     for room in settings.rooms:
@@ -155,7 +163,7 @@ def build_rooms(
                 machines=settings.cluster.machines,
             )
         )
-        built[-1].use_shadow(now)
+        _follow(built[-1], seeds or {}, now)
     return RoomTable(settings.bypass, built)
 
 
@@ -163,6 +171,13 @@ def languages_of(settings: Settings) -> Languages:
     """Return the languages that the settings offer."""
     wanted = settings.languages
     return Languages(wanted.offered or LANGUAGES, wanted.default, wanted.cookie, wanted.texts)
+
+
+def _follow(room: Room, seeds: Mapping[str, Mapping[str, bytes]], now: float) -> None:
+    """Let a new room follow what its settings say of shadow and sales."""
+    room.use_shadow(now)
+    if room.settings.sales:
+        room.use_sale(SaleClock(room.settings, seeds.get(room.name, {}), now), now)
 
 
 def _clear(row: MutableSequence[int]) -> None:

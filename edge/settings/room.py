@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from edge.settings.sale import SaleSettings, overlap
 from edge.settings.values import Origin, PathText, PositiveSeconds, Rate, RequestPath, Section, Text
 
 __all__ = [
@@ -143,6 +144,15 @@ class RoomSettings(Section):
     when_upstream_down: Literal["hold", "admit"] = "hold"
     when_redis_down: Literal["hold", "admit"] = "admit"
     when_stock_unknown: Literal["hold", "admit"] = "admit"
+    sales: Annotated[tuple[SaleSettings, ...], Field(max_length=100, strict=False)] = ()
+    outside_sales: Literal["closed", "open"] = "closed"
+
+    @field_validator("sales")
+    @classmethod
+    def _one_after_the_other(cls, sales: tuple[SaleSettings, ...]) -> tuple[SaleSettings, ...]:
+        if fault := overlap(sales):
+            raise ValueError(fault)
+        return sales
 
     @field_validator("when_stock_unknown")
     @classmethod

@@ -39,6 +39,7 @@ from edge.supervisor.admin_tokens import AdminTokens
 from edge.supervisor.dashboard import OPEN_PATHS, Dashboard
 from edge.supervisor.problems import explained, problem
 from edge.supervisor.room_api import CALLER, RoomApi
+from edge.supervisor.sale_api import SaleApi
 from edge.supervisor.sockets import address_of, open_sockets
 from edge.supervisor.supervisor import Supervisor
 from edge.support.errors import ClientError, ConfigurationError
@@ -84,6 +85,7 @@ class AdminListener:
                 web.get("/lists", self._lists),
                 web.post("/lists", self._change_lists),
                 *self._api.routes(),
+                *SaleApi(self._supervisor).routes(),
                 *self._dashboard.routes(),
                 web.post("/reload", self._reload),
             ]

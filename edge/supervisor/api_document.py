@@ -7,11 +7,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from edge.messages.cluster import RoomState
+from edge.settings.sale import SaleSettings
 from edge.supervisor.room_control import CHANGEABLE
 
 __all__ = ["openapi"]
 
 MOMENT = {"type": ["string", "null"], "format": "date-time"}
+SALE = {
+    "name": "sale",
+    "in": "path",
+    "required": True,
+    "description": "The name of a sale.",
+    "schema": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"},
+}
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
@@ -44,6 +52,8 @@ def openapi(address: str, patch: type[BaseModel], rooms: Sequence[str]) -> dict[
                     "properties": {"rooms": {"type": "array", "items": {"$ref": "#/components/schemas/Room"}}},
                 },
                 "Problem": _problem_schema(),
+                "SaleInput": SaleSettings.model_json_schema(),
+                "Sales": _sales_schema(),
             },
         },
     }
@@ -72,6 +82,12 @@ def _paths(rooms: Sequence[str]) -> dict[str, Any]:
             "parameters": [room],
             "get": _operation("followRoom", follow, {"200": events, "404": _problem(404)}),
         },
+        "/v1/rooms/{room}/sales": {
+            "parameters": [room],
+            "get": _operation("listSales", "The sales of a room.", {"200": _sales(), "404": _problem(404)}),
+            "post": _put_sale(),
+        },
+        "/v1/rooms/{room}/sales/{sale}": {"parameters": [room, SALE], "delete": _remove_sale()},
         "/v1/openapi.json": {"get": _operation("readDocument", "This document.", document)},
     }
 
@@ -97,6 +113,26 @@ def _reset() -> dict[str, Any]:
     )
 
 
+def _put_sale() -> dict[str, Any]:
+    schema = {"schema": {"$ref": "#/components/schemas/SaleInput"}}
+    return _operation(
+        "putSale",
+        "Add a sale, or replace the one of its name, on all machines.",
+        {"200": _sales(), **_problems(400, 403, 404, 412, 415)},
+        parameters=[IF_MATCH],
+        requestBody={"required": True, "content": {"application/json": schema}},
+    )
+
+
+def _remove_sale() -> dict[str, Any]:
+    return _operation(
+        "removeSale",
+        "Take away what operators said of a sale. One of the settings file is as the file has it again.",
+        {"200": _sales(), **_problems(400, 403, 404, 409, 412)},
+        parameters=[IF_MATCH],
+    )
+
+
 def _problems(*statuses: int) -> dict[str, Any]:
     return {str(status): _problem(status) for status in statuses}
 
@@ -115,11 +151,17 @@ def _room(text: str) -> dict[str, Any]:
     return {**_ok(text, "Room"), "headers": {"ETag": etag}}
 
 
+def _sales() -> dict[str, Any]:
+    etag = {"description": "The version of what operators said.", "schema": {"type": "string"}}
+    return {**_ok("The sales of the room.", "Sales"), "headers": {"ETag": etag}}
+
+
 PROBLEMS = {
     400: "The request is not valid.",
     401: "A token is required.",
     403: "The token's role does not include this.",
-    404: "There is no such room.",
+    404: "There is no such room or sale.",
+    409: "The sale is one of the settings file.",
     412: "Another operator changed the room meanwhile.",
     415: "The body is of another type.",
 }
@@ -161,6 +203,36 @@ def _room_schema() -> dict[str, Any]:
         "changed_by": {"type": ["string", "null"]},
         "version": {"type": "string", "description": "Also the ETag."},
         "time": {"type": "string", "format": "date-time", "description": "The machine's clock."},
+        "sale": {"type": ["object", "null"], "description": "The sale that concerns the room now, with its phase."},
         "figures": {"type": "object", "description": "The same figures as /status, of this machine."},
+    }
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _sales_schema() -> dict[str, Any]:
+    sale = {
+        "type": "object",
+        "required": ["name", "prequeue_at", "opens_at", "closes_at", "order", "suspended", "source", "draw"],
+        "properties": {
+            "name": {"type": "string"},
+            "prequeue_at": MOMENT,
+            "opens_at": MOMENT,
+            "closes_at": MOMENT,
+            "order": {"enum": ["arrival", "draw"]},
+            "suspended": {"type": "boolean"},
+            "source": {"enum": ["file", "operator"], "description": "Who said so last."},
+            "draw": {
+                "type": ["object", "null"],
+                "description": "What verifies the draw. `seed` is null until the sale has opened.",
+            },
+        },
+    }
+    properties: dict[str, Any] = {
+        "room": {"type": "string"},
+        "phase": {"enum": ["outside", "before", "prequeue", "open", "over"]},
+        "sale": {"type": ["string", "null"], "description": "The sale that the phase belongs to."},
+        "time": {"type": "string", "format": "date-time", "description": "The machine's clock."},
+        "version": {"type": "string", "description": "Also the ETag."},
+        "sales": {"type": "array", "items": sale},
     }
     return {"type": "object", "required": list(properties), "properties": properties}

@@ -23,6 +23,7 @@ from edge.messages.cluster import (
     NodeSummary,
     RoomEvent,
     RoomStates,
+    SaleStates,
     TicketRedeemedAgain,
 )
 from edge.messages.processes import BusState, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
@@ -37,8 +38,8 @@ __all__ = ["Relay"]
 
 
 class Relay:
-    """receive_lists, receive_rooms, receive_news: called with the lists and the room states of other machines, and with
-    what they see of the upstream."""
+    """receive_lists, receive_rooms, receive_news: called with what other machines say: their lists, their room states
+    and sales, and what they see of the upstream."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class Relay:
         bus: Bus,
         redemption: RedemptionService,
         receive_lists: Callable[[Lists], None],
-        receive_rooms: Callable[[RoomStates], None],
+        receive_rooms: Callable[[RoomStates | SaleStates], None],
         receive_news: Callable[[ServerNews], None],
     ) -> None:
         self._handles = handles
@@ -134,7 +135,7 @@ class Relay:
                 self._publish_event(message)
             case Lists():
                 self._receive_lists(message)
-            case RoomStates():
+            case RoomStates() | SaleStates():
                 self._receive_rooms(message)
             case ServerNews():
                 self._receive_news(message)

@@ -32,7 +32,16 @@ from edge.supervisor.supervisor import Supervisor
 from edge.support.errors import ClientError
 from waiting_room.status import timestamp
 
-__all__ = ["CALLER", "RoomApi", "RoomPatch", "json_response"]
+__all__ = [
+    "CALLER",
+    "RoomApi",
+    "RoomPatch",
+    "WrongType",
+    "actor_of",
+    "answering",
+    "json_response",
+    "wanted_version",
+]
 
 CALLER = web.RequestKey("caller", Caller)
 """The caller of a request, set by the admin listener once the token is known."""
@@ -68,6 +77,24 @@ class RoomPatch(BaseModel):
         return change
 
 
+def answering(handler: Handler, role: Role = "view") -> Handler:
+    """Return the handler for callers with this role; its errors become problem documents."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        caller = request[CALLER]
+        try:
+            if not caller.may(role):
+                raise Forbidden(f"the role {caller.role!r} may not do this; it takes the role {role!r}")
+            return await handler(request)
+        except ClientError as fault:
+            status = fault.status or HTTPStatus.BAD_REQUEST
+            if role != "view":
+                audit(actor_of(request), f"{request.method} {request.path}", f"refused: {fault}")
+            return problem(status, str(fault))
+
+    return answer
+
+
 class RoomApi:
     """The routes of one supervisor. address: the URL of the admin listener, for the OpenAPI document."""
 
@@ -77,30 +104,13 @@ class RoomApi:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/v1/rooms", self._answering(self._rooms)),
-            web.get("/v1/rooms/{room}", self._answering(self._room)),
-            web.patch("/v1/rooms/{room}", self._answering(self._change, "operate")),
-            web.delete("/v1/rooms/{room}/overrides", self._answering(self._reset, "operate")),
-            web.get("/v1/rooms/{room}/stream", self._answering(self._stream)),
-            web.get("/v1/openapi.json", self._answering(self._openapi)),
+            web.get("/v1/rooms", answering(self._rooms)),
+            web.get("/v1/rooms/{room}", answering(self._room)),
+            web.patch("/v1/rooms/{room}", answering(self._change, "operate")),
+            web.delete("/v1/rooms/{room}/overrides", answering(self._reset, "operate")),
+            web.get("/v1/rooms/{room}/stream", answering(self._stream)),
+            web.get("/v1/openapi.json", answering(self._openapi)),
         ]
-
-    def _answering(self, handler: Handler, role: Role = "view") -> Handler:
-        """Return the handler for callers with this role; its errors become problem documents."""
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            caller = request[CALLER]
-            try:
-                if not caller.may(role):
-                    raise Forbidden(f"the role {caller.role!r} may not do this; it takes the role {role!r}")
-                return await handler(request)
-            except ClientError as fault:
-                status = fault.status or HTTPStatus.BAD_REQUEST
-                if role != "view":
-                    audit(_actor(request), f"{request.method} {request.path}", f"refused: {fault}")
-                return problem(status, str(fault))
-
-        return answer
 
     async def _rooms(self, _: web.Request) -> web.Response:
         names = [room.name for room in self._supervisor.settings.rooms]
@@ -117,12 +127,12 @@ class RoomApi:
         except ValidationError as fault:
             raise ClientError(explained(fault)) from None
         supervisor, room = self._supervisor, request.match_info["room"]
-        supervisor.rooms.change(_actor(request), supervisor.settings, room, change, _wanted(request))
+        supervisor.operators.rooms.change(actor_of(request), supervisor.settings, room, change, wanted_version(request))
         return self._current(room)
 
     async def _reset(self, request: web.Request) -> web.Response:
         supervisor, room = self._supervisor, request.match_info["room"]
-        supervisor.rooms.reset(_actor(request), supervisor.settings, room, _wanted(request))
+        supervisor.operators.rooms.reset(actor_of(request), supervisor.settings, room, wanted_version(request))
         return self._current(room)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
@@ -140,17 +150,19 @@ class RoomApi:
 
     def _current(self, room: str) -> web.Response:
         response = json_response(self.shown(room))
-        response.headers["ETag"] = f'"{self._supervisor.rooms.version(room)}"'
+        response.headers["ETag"] = f'"{self._supervisor.operators.rooms.version(room)}"'
         return response
 
     def shown(self, room: str) -> dict[str, Any]:
         """Return a room's state and figures. Raises NoSuchRoom."""
         supervisor = self._supervisor
-        state = supervisor.rooms.status(supervisor.settings, room)
+        operators = supervisor.operators
+        state = operators.rooms.status(operators.sales.extended(supervisor.settings), room)
         for key in ("until", "changed_at"):
             if state[key] is not None:
                 state[key] = timestamp(state[key])
-        return {**state, "time": timestamp(time.time()), "figures": supervisor.room_status(room)}
+        figures = supervisor.room_status(room)
+        return {**state, "time": timestamp(time.time()), "sale": operators.sale_of(room), "figures": figures}
 
 
 class Forbidden(ClientError):
@@ -165,11 +177,11 @@ class WrongType(ClientError):
     status = 415
 
 
-def _actor(request: web.Request) -> str:
+def actor_of(request: web.Request) -> str:
     return f"{request.remote}, {request[CALLER].name}"
 
 
-def _wanted(request: web.Request) -> str | None:
+def wanted_version(request: web.Request) -> str | None:
     """Return the version that the change is based on; None if the caller does not say.
 
     Raises ClientError if the field is not one strong entity tag.
@@ -179,7 +191,7 @@ def _wanted(request: web.Request) -> str | None:
         return None
     tag = field.strip()
     if len(tag) < 2 or tag[0] != '"' or tag[-1] != '"':
-        raise ClientError('If-Match: must be the ETag of the room, such as "61f3a0", or *')
+        raise ClientError('If-Match: must be the ETag of the resource, such as "61f3a0", or *')
     return tag[1:-1]
 
 

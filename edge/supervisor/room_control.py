@@ -33,7 +33,7 @@ from edge.supervisor.state_folder import StateFolder
 from edge.support.errors import ClientError
 from waiting_room.status import timestamp
 
-__all__ = ["CHANGEABLE", "ChangedMeanwhile", "NoSuchRoom", "RoomControl"]
+__all__ = ["CHANGEABLE", "ChangedMeanwhile", "NoSuchRoom", "RoomControl", "room_named"]
 
 #: What operators can change of a room.
 CHANGEABLE = ("mode", "admissions_per_second", "total_active_users", "message")
@@ -82,7 +82,7 @@ class RoomControl:
 
     def status(self, settings: Settings, name: str) -> dict[str, Any]:
         """Return the state of one room as JSON values. Raises NoSuchRoom."""
-        room = _room(settings, name)
+        room = room_named(settings, name)
         state = self._current(time.time()).get(name)
         shown = room if state is None else _changed(room, {name: state})
         return {
@@ -120,7 +120,7 @@ class RoomControl:
 
         Raises NoSuchRoom, ChangedMeanwhile, or ClientError if the change makes no sense.
         """
-        _room(settings, name)
+        room_named(settings, name)
         if version is not None and version != self.version(name):
             raise ChangedMeanwhile(f"room {name!r} is at version {self.version(name)}, not {version}; read it again")
         now = time.time()
@@ -216,7 +216,7 @@ def _audited(state: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "until": None if until is None else timestamp(until)}
 
 
-def _room(settings: Settings, name: str) -> RoomSettings:
+def room_named(settings: Settings, name: str) -> RoomSettings:
     for room in settings.rooms:
         if room.name == name:
             return room

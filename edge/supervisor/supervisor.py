@@ -37,13 +37,13 @@ from edge.supervisor.adaptation import Adaptation
 from edge.supervisor.history import History
 from edge.supervisor.line_state import LineState
 from edge.supervisor.list_sync import ListSync
+from edge.supervisor.operators import Operators
 from edge.supervisor.other_nodes import OtherNodes
 from edge.supervisor.plugin_listeners import PluginListeners
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
 from edge.supervisor.relay import Relay
 from edge.supervisor.reloading import LastReload, keep_until_restart
-from edge.supervisor.room_control import RoomControl
 from edge.supervisor.sockets import address_of, open_sockets, remove_socket_files, systemd_sockets
 from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.status import StatusSources
@@ -94,10 +94,12 @@ class Supervisor:
         bus, redemption = self._cluster_parts()
         self.lists = ListSync(self._configure_all, bus.send, self.registry)
         folder = state or StateFolder()
-        self.rooms = RoomControl(self._follow_operators, bus.send, folder)
+        self.operators = Operators(self._follow_operators, bus.send, folder, lambda: (self.settings, self._keys))
         self._line_state = LineState(folder, self._handles, lambda: [room.name for room in self.settings.rooms])
         self._line_state.resume(time.time())
-        self._relay = Relay(self._handles, bus, redemption, self.lists.receive, self.rooms.receive, self._receive_news)
+        self._relay = Relay(
+            self._handles, bus, redemption, self.lists.receive, self.operators.receive, self._receive_news
+        )
         self._upstream_watch = UpstreamWatch(self._relay.publish, bus.send, self.registry)
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
         self._adaptation = Adaptation(self._relay.publish, self.registry)
@@ -163,7 +165,7 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as self.metrics_folder:
             async with asyncio.TaskGroup() as group:
                 watches = (self._stock_watch, self._upstream_watch, self._adaptation)
-                parts = (*watches, self._relay, self.lists, self.rooms, self._line_state, self.history)
+                parts = (*watches, self._relay, self.lists, self.operators, self._line_state, self.history)
                 helpers = [group.create_task(part.run()) for part in parts]
                 await self._workers.run(
                     self.metrics_folder,
@@ -248,7 +250,7 @@ class Supervisor:
 
     def _in_force(self) -> Settings:
         """Return the settings with what operators changed since they were read."""
-        return self.rooms.extended(self.lists.extended(self.settings))
+        return self.operators.extended(self.lists.extended(self.settings))
 
     def _follow_operators(self) -> None:
         """Let everything follow what operators changed."""
@@ -275,9 +277,10 @@ class Supervisor:
     def _configure(self, handle: WorkerHandle) -> None:
         """Send a worker its settings, and what the other nodes know."""
         self._clock_steps.look()
+        in_force = self._in_force()
         handle.send(
             Configure(
-                settings=self.plugins.resolved(self._in_force()).model_dump(mode="json"),
+                settings=self.plugins.resolved(in_force).model_dump(mode="json"),
                 keys=tuple(key.decode() for key in self._keys),
                 counter_rows=self._counter_rows,
                 counted_since=self._counted_since,
@@ -286,6 +289,7 @@ class Supervisor:
                 checkpoints=handle.checkpoints((room.name for room in self.settings.rooms), time.time()),
                 factors=self._adaptation.factors,
                 stock_known=self._stock_watch.known,
+                seeds=self.operators.seeds(in_force),
             )
         )
         self._relay.send_state(handle)

@@ -222,11 +222,13 @@ class Node:
         step = 0
         while True:
             # Nodes of a machine must not step together, or they would all read the same moment's noise.
-            await asyncio.sleep(TICK_S * self._process.random.uniform(0.9, 1.1))
+            pause_s = TICK_S * self._process.random.uniform(0.9, 1.1)
+            # A sale opens when it is time, and not at the next step.
+            await asyncio.sleep(max(0.0, min(pause_s, self._serving.rooms.next_turn_at() - time.time())))
             self._note_clock_step()
             serving, now = self._serving, time.time()
             step += 1
-            for room in due_at(serving.rooms.rooms, step):
+            for room in due_at(serving.rooms.rooms, step, now):
                 room.tick(now)
             if serving.heartbeat is not None:
                 serving.heartbeat.beat(serving.rooms, now)

@@ -141,6 +141,10 @@ class Composition:
             message.checkpoints,
             lambda name: self._counters.claims(row_of[name]),
             self._counters.shown(),
+            {
+                room: {name: bytes.fromhex(seed) for name, seed in seeds.items()}
+                for room, seeds in message.seeds.items()
+            },
         )
         scale(rooms, message.factors)
         self._dependencies.use(needs_redis=settings.cluster.redis_url is not None)

@@ -4,8 +4,11 @@ from edge.messages.processes import Configure, RedemptionAnswer, RedemptionQuest
 
 
 def test_the_text_of_a_configure_shows_no_key() -> None:
-    message = Configure({"secret": "s"}, ("the-key",), {"checkout": 0}, 0.0, "m", (), {}, {}, {})
+    message = Configure(
+        {"secret": "s"}, ("the-key",), {"checkout": 0}, 0.0, "m", (), {}, {}, {}, {"checkout": {"drop": "5eed"}}
+    )
     assert "the-key" not in repr(message)
+    assert "5eed" not in repr(message)
     assert "checkout" in repr(message)
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from edge.supervisor.api_document import openapi
 from edge.supervisor.room_api import RoomApi, RoomPatch
+from edge.supervisor.sale_api import SaleApi
 from edge.supervisor.supervisor import Supervisor
 from tests.edge.whole import whole_edge
 
@@ -23,7 +24,7 @@ async def test_the_api_keeps_to_its_document(tmp_path: Path):
         )
         output, _ = await run.communicate()
         assert run.returncode == 0, output.decode()
-        assert "4 selected / 5 total" in output.decode()
+        assert "7 selected / 8 total" in output.decode()
 
 
 def test_the_document_names_every_route():
@@ -32,5 +33,6 @@ def test_the_document_names_every_route():
     described = {
         (method.upper(), path) for path, item in document["paths"].items() for method in item if method in methods
     }
-    routes = RoomApi(cast(Supervisor, None), "http://127.0.0.1:9090").routes()
+    supervisor = cast(Supervisor, None)
+    routes = [*RoomApi(supervisor, "http://127.0.0.1:9090").routes(), *SaleApi(supervisor).routes()]
     assert {(route.method, route.path) for route in routes} == described

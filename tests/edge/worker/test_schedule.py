@@ -9,7 +9,7 @@ from edge.worker.schedule import QUIET_AT_ONCE, due_at
 
 
 def rooms(count: int, busy: tuple[int, ...] = ()) -> list[SimpleNamespace]:
-    return [SimpleNamespace(at=at, gate=SimpleNamespace(is_quiet=at not in busy)) for at in range(count)]
+    return [SimpleNamespace(at=at, sale=None, gate=SimpleNamespace(is_quiet=at not in busy)) for at in range(count)]
 
 
 @pytest.mark.parametrize("count", [0, 1, QUIET_AT_ONCE, QUIET_AT_ONCE + 1, 500])
@@ -24,6 +24,13 @@ def test_every_room_takes_part_and_no_step_has_many_rooms(count: int) -> None:
 def test_a_busy_room_takes_part_in_every_step() -> None:
     all_rooms = rooms(500, busy=(3, 77))
     assert all({3, 77} <= {room.at for room in due_at(all_rooms, step)} for step in range(20))
+
+
+def test_a_room_takes_part_when_its_sale_turns() -> None:
+    all_rooms = rooms(500)
+    all_rooms[77].sale = SimpleNamespace(phase=SimpleNamespace(until=1000.0))
+    assert all(77 in {room.at for room in due_at(all_rooms, step, 1000.0)} for step in range(20))
+    assert not all(77 in {room.at for room in due_at(all_rooms, step, 999.9)} for step in range(20))
 
 
 def test_a_gate_is_busy_from_the_first_poll_until_its_line_is_empty_and_calm() -> None:
