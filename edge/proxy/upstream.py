@@ -122,6 +122,7 @@ class Upstream(asyncio.Protocol):
         "_has_eof",
         "_interim",
         "_owner",
+        "_poll",
         "born",
         "idle_since",
         "idle_until",
@@ -148,6 +149,8 @@ class Upstream(asyncio.Protocol):
         self.kept_s = math.inf
         """How long the upstream keeps the connection when it is idle, as its last response says."""
         self._has_eof = False
+        self._poll: select.poll | None = None
+        """Made for the first request that is sent only once."""
         self.is_closed = False
 
     def __repr__(self) -> str:
@@ -278,11 +281,13 @@ class Upstream(asyncio.Protocol):
 
     def has_news(self) -> bool:
         """Return whether the idle connection has an end or bytes to read that the event loop has not seen yet."""
-        opened = self.transport.get_extra_info("socket")
-        if opened is None:
-            return True
-        poll = select.poll()
-        poll.register(opened.fileno(), select.POLLIN | select.POLLRDHUP)
+        poll = self._poll
+        if poll is None:
+            opened = self.transport.get_extra_info("socket")
+            if opened is None:
+                return True
+            poll = self._poll = select.poll()
+            poll.register(opened.fileno(), select.POLLIN | select.POLLRDHUP)
         return bool(poll.poll(0))
 
     def pause_writing(self) -> None:

@@ -49,8 +49,6 @@ class UpstreamPool(UpstreamOwner):
         self._surely_open_s = SURELY_OPEN_S
         """For how long an idle connection is open. The upstream lowers it if it closes one sooner."""
         self._keepalive_s = settings.keepalive_seconds
-        self._clock = monotonic()
-        """Monotonic seconds at the last sweep."""
         self._most_age_s = settings.dns_refresh_seconds if address.is_name else math.inf
         self.is_closed = False
 
@@ -90,19 +88,18 @@ class UpstreamPool(UpstreamOwner):
 
         `fresh`: not a connection that was used before.
         """
+        now = monotonic()
         while self._idle and not fresh:
             upstream = self._idle[-1]
-            # By the clock of the last sweep: a request that may be repeated loses nothing by a quarter of a second.
-            if upstream.is_closed or upstream.transport.is_closing() or self._clock >= upstream.idle_until:
+            if upstream.is_closed or upstream.transport.is_closing() or now >= upstream.idle_until:
                 self._idle.pop().transport.close()
                 continue
-            if not user.may_repeat and not self._is_surely_open(upstream):
+            if not user.may_repeat and not self._is_surely_open(upstream, now):
                 break
             self._idle.pop()
             upstream.user = user
             user.connected(upstream)
             return
-        now = monotonic()
         if len(self._open) + self._connecting < self._settings.max_connections:
             self._connect(user, now)
         elif self._idle:
@@ -146,7 +143,7 @@ class UpstreamPool(UpstreamOwner):
 
         While a request waits for a connection, those of visitors who do not read are cut long before their time.
         """
-        clock = self._clock = monotonic()
+        clock = monotonic()
         if self._waiting:
             self._end_waits(clock)
             users = [upstream.user for upstream in self._open if upstream.user is not None]
@@ -236,7 +233,7 @@ class UpstreamPool(UpstreamOwner):
             self._fault = reason
             log.warning("cannot connect to %s: %s", self._address.url, reason)
 
-    def _is_surely_open(self, upstream: Upstream) -> bool:
+    def _is_surely_open(self, upstream: Upstream, now: float) -> bool:
         """Return whether an idle connection may be used for a request that is sent only once."""
         safe_s = self._surely_open_s if upstream.kept_s == math.inf else upstream.kept_s / 2
-        return monotonic() - upstream.idle_since < safe_s and not upstream.has_news()
+        return now - upstream.idle_since < safe_s and not upstream.has_news()
