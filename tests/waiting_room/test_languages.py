@@ -121,8 +121,7 @@ def test_a_language_words_every_plural_of_its_rules(language: str) -> None:
     assert data["waits"]["short"][-1][0] == LEAST_WAIT_S
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@given(n=st.integers(0, 10**9))
+@given(language=st.sampled_from(LANGUAGES), n=st.integers(0, 10**9))
 def test_numbers_have_the_form_of_cldr(language: str, n: int) -> None:
     expected = format_decimal(n, locale=Locale.parse(language, sep="-"), numbering_system="latn")
     texts = Texts.load(language)
@@ -169,6 +168,12 @@ def test_every_page_names_its_language_and_direction(language: str) -> None:
         ("zh-CN,zh;q=0.9", "", "zh-Hans"),
         ("zh", "", "zh-Hans"),
         ("pt,en;q=0.5", "", "pt-BR"),
+        ("pt-PT,pt;q=0.9", "", "pt-PT"),
+        ("pt-AO,pt;q=0.9", "", "pt-BR"),
+        ("zh-TW,zh;q=0.9", "", "zh-Hant"),
+        ("zh-Hant-HK", "", "zh-Hant"),
+        ("zh-HK", "", "zh-Hant"),
+        ("nb", "", "en"),
         ("iw", "", "he"),
         ("fr;q=0, de;q=0.1", "", "de"),
         ("de;q=x", "", "en"),
@@ -218,7 +223,7 @@ def test_a_text_that_cannot_be_replaced_is_a_fault(name: str, text: str, says: s
     assert fault is None if says is None else says in (fault or "")
 
 
-@pytest.mark.parametrize("language", ["uk"])
+@pytest.mark.parametrize("language", ["bn"])
 def test_a_language_takes_less_than_two_megabytes(language: str) -> None:
     """Also if every value of the page changes at every visit: the caches are bounded."""
     tracemalloc.start()
