@@ -169,7 +169,7 @@ def test_every_page_names_its_language_and_direction(language: str) -> None:
         ("zh", "", "zh-Hans"),
         ("pt,en;q=0.5", "", "pt-BR"),
         ("pt-PT,pt;q=0.9", "", "pt-PT"),
-        ("pt-AO,pt;q=0.9", "", "pt-BR"),
+        ("pt-AO,pt;q=0.9", "", "pt-PT"),
         ("zh-TW,zh;q=0.9", "", "zh-Hant"),
         ("zh-Hant-HK", "", "zh-Hant"),
         ("zh-HK", "", "zh-Hant"),
