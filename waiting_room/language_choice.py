@@ -24,7 +24,11 @@ MOST_FIELDS: Final = 1024
 """The number of fields in the table, about 300 bytes each."""
 #: Ranges whose language has another name here.
 SAME: Final = {
-    **{"iw": "he", "in": "id", "zh-tw": "zh-hant", "zh-hk": "zh-hant", "zh-mo": "zh-hant"},
+    "iw": "he",
+    "in": "id",
+    "zh-tw": "zh-hant",
+    "zh-hk": "zh-hant",
+    "zh-mo": "zh-hant",
     **{f"pt-{region}": "pt-pt" for region in ("ao", "cv", "gw", "mz", "st", "tl")},  # CLDR's parent locales
 }
 
