@@ -186,7 +186,8 @@ class Classifier:
             values = self._cookies.read(room.cookie, head)
             if len(values) == 1:
                 credential = self._keys.read(values[0], room.name)
-            elif values:
+            is_doubtful = isinstance(credential, Rejected) and self._cookies.read_other(room.cookie, head) != values
+            if len(values) > 1 or is_doubtful:
                 several = self._best_first(room, head, values)
                 return self._chain(head, answer, room, several, page, is_status_request, solution, like, kind)
         return self._built(head, answer, room, credential, page, is_status_request, solution, like, kind)
@@ -277,9 +278,9 @@ class Classifier:
         return is_mismatch
 
     def _best_first(self, room: Room, head: RequestHead, values: list[str]) -> list[Credential | Rejected]:
-        """Return what several cookies of one name hold, best first, or why none of them counts.
+        """Return what several cookies hold, best first, or why none of them counts. values: those of the right name.
 
-        If none is authentic, the cookies of the other name are read (`cookies.py`)."""
+        If none of them is authentic, the cookies of the other name are read (`cookies.py`)."""
         found: list[Credential] = []
         for each in (values, self._cookies.read_other(room.cookie, head)):
             for value in each:

@@ -27,6 +27,8 @@ GUEST: Final = 4
 
 #: Methods that change nothing (RFC 9110, 9.2.1).
 SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+#: Methods of a navigation. HEAD is a monitor's question for the same page.
+_NAVIGATING: Final = frozenset(("GET", "HEAD", "POST"))
 #: Values of the fields that mark a speculative request.
 _SPECULATIVE: Final = frozenset(("prefetch", "prerender", "preview", "preload", "instant"))
 #: `Sec-Fetch-Dest` of a page that is shown, and of a request by a script. All other destinations are parts of a page.
@@ -63,12 +65,17 @@ def kind_of(head: RequestHead, shared_domain: str = "") -> int:
 
 
 def is_navigation(head: RequestHead) -> bool:
-    """Return whether the answer is shown as a page. Without `Sec-Fetch-Mode`, `Accept` says so.
+    """Return whether the answer is shown as a page. Without `Sec-Fetch-Mode`, the other fields say so.
 
-    A service worker sends a navigation on with the mode 'same-origin'; scripts hardly use that mode.
+    A service worker sends a navigation on with the mode 'same-origin'; scripts hardly use that mode. Browsers navigate
+    by GET and POST alone (HTML, 4.10.21.3), and do not ask for JSON to show.
     """
     mode = head.fetch_mode
-    return mode == "navigate" or (mode in ("", "same-origin") and "text/html" in head.accept)
+    if mode == "navigate":
+        return True
+    if mode not in ("", "same-origin") or head.method not in _NAVIGATING or head.metadata.is_by_script:
+        return False
+    return "text/html" in head.accept and "application/json" not in head.accept
 
 
 @lru_cache(maxsize=1024)

@@ -25,6 +25,8 @@ class FetchMetadata:
     """`Access-Control-Request-Headers`: the fields that a CORS preflight asks for."""
     purpose: str
     """The fields by which browsers and frameworks mark a request that no visitor has made (`head_cache.py`)."""
+    is_by_script: bool
+    """A library says that its script sends the request, or the body is of a type that no form has."""
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class FetchMetadata:
         asked_method: str = "",
         asked_fields: str = "",
         purpose: str = "",
+        is_by_script: bool = False,
     ) -> None:
         self.origin = origin
         self.site = site
@@ -41,6 +44,7 @@ class FetchMetadata:
         self.asked_method = asked_method
         self.asked_fields = asked_fields
         self.purpose = purpose
+        self.is_by_script = is_by_script
 
 
 NO_METADATA = FetchMetadata()

@@ -110,13 +110,14 @@ class Client(Answering):
             self._wait_for_next()
 
     def answer_instead(self, answer: Answer, parsed: ParsedHead, *, keep_alive: bool) -> None:
+        is_unread = self._pending is not None and not self._pending.is_request_done
         self._drop_pending()
         keep_alive = keep_alive and self.may_continue
         self.transport.write(self._rendered(answer, parsed, keep_alive=keep_alive))
         if keep_alive:
             self._continue()
         else:
-            self._end(gently=True)
+            self._end(gently=True, reads_body=is_unread)
 
     def refuse(
         self, status: int, detail: str, *, is_recorded: bool = False, wants_page: bool = False, is_head: bool = False

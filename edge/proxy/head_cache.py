@@ -44,12 +44,17 @@ _MARKS: Final = (
     *(b"next-router-prefetch", b"next-router-segment-prefetch", b"x-middleware-prefetch", b"hx-preloaded"),
     b"sec-speculation-tags",
 )
-#: Fields of `FetchMetadata`, in its order, but for the purpose.
+#: Values by which libraries say that a script sends a request: jQuery, Rails and many others; htmx. (Android's WebView
+#: sends `X-Requested-With` with the name of its app, also to show a page.)
+_SCRIPTS: Final = ((b"x-requested-with", b"xmlhttprequest"), (b"hx-request", b"true"))
+#: What a browser sends for a form (HTML, 4.10.21.8). A body of any other type is sent by a script.
+_FORM_TYPES: Final = (b"", b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain")
+#: Fields of `FetchMetadata`, in its order, but for those that follow from others.
 _METADATA: Final = (
     *(b"origin", b"sec-fetch-site", b"sec-fetch-dest", b"access-control-request-method"),
     b"access-control-request-headers",
 )
-_OF_METADATA: Final = frozenset((*_METADATA, *_PURPOSES, *_MARKS))
+_OF_METADATA: Final = frozenset((*_METADATA, *_PURPOSES, *_MARKS, b"content-type", b"x-requested-with", b"hx-request"))
 #: How browsers and proxies spell the field, but for the first letter. Other spellings are legal, and rare.
 _COOKIE: Final = b"ookie: "
 _BEFORE_COOKIE: Final = (b"\r\nC", b"\r\nc")
@@ -187,13 +192,20 @@ def _head_like(template: HeadTemplate, cookie: bytes, peer: str) -> RequestHead:
 def _metadata_of(values: dict[bytes, bytes]) -> FetchMetadata:
     if _OF_METADATA.isdisjoint(values):
         return NO_METADATA
-    texts = [values.get(name, b"").decode("latin-1") for name in _METADATA]
-    metadata = FetchMetadata(*texts)
+    origin, site, dest, method, fields = [values.get(name, b"").decode("latin-1") for name in _METADATA]
+    metadata = FetchMetadata(origin, site, dest, method, fields)
     purpose = b";".join([values[name] for name in _PURPOSES if name in values])
     if any(name in values for name in _MARKS):
         purpose += b";prefetch"
     metadata.purpose = purpose.decode("latin-1")
+    metadata.is_by_script = _is_by_script(values)
     return metadata
+
+
+def _is_by_script(values: dict[bytes, bytes]) -> bool:
+    if any(values.get(name, b"").lower() == said for name, said in _SCRIPTS):
+        return True
+    return values.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _FORM_TYPES
 
 
 def _framing_of(request: Request) -> Framing:

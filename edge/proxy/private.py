@@ -15,10 +15,10 @@ from typing import Final
 
 __all__ = ["carries_cookie", "made_private"]
 
-#: Fields by which a shop tells one kind of shared cache what to store. RFC 9213, Edge Architecture, Akamai, nginx,
-#: LiteSpeed; other CDNs put their name before `CDN-Cache-Control`.
+#: Fields by which a shop tells one kind of shared cache what to store: Edge Architecture, Akamai, nginx, FOSHttpCache.
+#: Caches put their name before `Cache-Control` (RFC 9213, 2).
 _TARGETED: Final = re.compile(
-    rb"(?:[A-Za-z0-9-]*CDN-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires|X-LiteSpeed-Cache-Control)",
+    rb"(?:[A-Za-z0-9_-]+-Cache-Control|Surrogate-Control|Edge-Control|X-Accel-Expires|X-Reverse-Proxy-TTL)",
     re.IGNORECASE,
 )
 #: Directives that permit shared caches to store, and those that `private` replaces.
@@ -40,8 +40,12 @@ def made_private(fields: bytes) -> bytes:
             said.append(value)
         elif not _TARGETED.fullmatch(name):
             kept += (line, b"\r\n")
-    directives = [each for each in _directives(b",".join(said)) if each.partition(b"=")[0].lower() not in _DROPPED]
+    directives = [each for each in _directives(b",".join(said)) if _name(each) not in _DROPPED]
     return b"%bCache-Control: %b\r\n" % (b"".join(kept), b", ".join([b"private", *directives]))
+
+
+def _name(directive: bytes) -> bytes:
+    return directive.partition(b"=")[0].strip().lower()
 
 
 def _directives(value: bytes) -> list[bytes]:

@@ -30,10 +30,13 @@ ENDING: Final = frozenset(
         b"x-real-ip",
         *(b"x-forwarded-prefix", b"x-forwarded-server", b"x-forwarded-path", b"x-forwarded-by"),
         *(b"x-forwarded-uri", b"x-forwarded-url", b"x-forwarded-method", b"x-forwarded-scheme", b"x-forwarded-ssl"),
-        *(b"x-forwarded-protocol", b"x-forwarded-context", b"x-forwarded-pathbase"),
-        # Another address: IIS and ASP.NET, Symfony, Zend, Envoy, Django's and WSGI's mount points.
+        *(b"x-forwarded-protocol", b"x-forwarded-context", b"x-forwarded-pathbase", b"x-forwarded-basepath"),
+        *(b"x-forwarded-root", b"x-forwarded-script-name"),
+        # Another address: IIS and ASP.NET, Azure, Symfony, Zend, Envoy, Traefik, Next.js, Astro, mount points of WSGI.
         *(b"x-original-url", b"x-original-uri", b"x-original-path", b"x-original-host", b"x-original-method"),
         *(b"x-rewrite-url", b"x-rewrite-uri", b"x-override-url", b"x-envoy-original-path", b"x-script-name"),
+        *(b"x-ms-original-url", b"x-waws-unencoded-url", b"x-envoy-original-host", b"x-replaced-path"),
+        *(b"x-matched-path", b"x-invoke-path", b"x-astro-path", b"x-vhm-host", b"x-vhm-root"),
         *(b"x-host", b"x-http-host-override", b"x-http-path-override", b"x-proxy-url"),
         # Another method: Rails, Laravel, Express, OData, Google's APIs.
         *(b"x-http-method-override", b"x-http-method", b"x-method-override"),

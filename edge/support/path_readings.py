@@ -3,12 +3,13 @@
 Most targets have one reading. A target has several if servers disagree about it:
 
     dots          /checkout/../x        resolved before routing, after it, or never
-    decoding      /%2563heckout         once or twice; as UTF-8, or as Latin-1 when it is not UTF-8
+    decoding      /%2563heckout         once or twice; as UTF-8, or as Latin-1 when it is not UTF-8; %u0063 too (IIS)
     authority     //x/checkout          a path, or host `x` and path `/checkout` (WHATWG URL, java.net.URI, parse_url)
     backslash     /a\\checkout           a slash, or a character
     parameters    /checkout;x=1         removed, or part of the name
     trailing dot  /checkout.            removed (Windows), or part of the name
     path info     /index.php/checkout   a script with the path `/checkout`, or a path
+    index         /index.php            what a server shows for `/`, or a path of its own
     %3f and %23   /checkout%3fx         a character, or the end of the path
 
 All readings have one form: percent-decoded, lower case, no empty segments, a slash at the end. The form serves matching
@@ -24,7 +25,7 @@ from itertools import product
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["MAX_AMBIGUOUS_CHARS", "is_too_ambiguous", "readings"]
+__all__ = ["MAX_AMBIGUOUS_CHARS", "decoded_once", "is_too_ambiguous", "readings", "without_wide_escapes"]
 
 #: The longest path with several readings that is served. Browsers and shops have no use for longer ones.
 MAX_AMBIGUOUS_CHARS: Final = 1024
@@ -42,12 +43,19 @@ MAX_AUTHORITIES: Final = 4
 #: What a decoder puts in place of bytes that are not UTF-8.
 UNREADABLE: Final = "\ufffd"
 #: Names that run a script, so that the rest of the path is its path info.
-_SCRIPT_ENDINGS = (".php/", ".phtml/", ".cgi/", ".fcgi/", ".pl/", ".cfm/", ".asp/", ".aspx/", ".jsp/")
+_SCRIPT_ENDINGS = (
+    *(".php/", ".php3/", ".php4/", ".php5/", ".php7/", ".php8/", ".phtml/", ".phar/", ".cgi/", ".fcgi/", ".fpl/"),
+    *(".pl/", ".py/", ".rb/", ".cfm/", ".asp/", ".aspx/", ".ashx/", ".asmx/", ".svc/", ".jsp/", ".dll/", ".exe/"),
+)
 #: A path with none of these, in lower case, is its own only reading.
-_MARKS = ("%", "\\", ";", "//", "/.", "./", "?", "#", " /", "/ ", UNREADABLE, *_SCRIPT_ENDINGS)
+_MARKS = ("%", "\\", ";", "//", "/.", "./", "?", "#", " /", "/ ", "/index.", "/default.", UNREADABLE, *_SCRIPT_ENDINGS)
 _NO_NAMES = frozenset(("", ".", ".."))
+#: IIS reads it by default (`PercentUAllowed`), and so does ASP.NET.
+_WIDE_ESCAPE = re.compile(r"%u([0-9A-Fa-f]{4})", re.I)
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SCRIPT = re.compile(r"/[^/]*(?:" + "|".join(re.escape(each[:-1]) for each in _SCRIPT_ENDINGS) + r")(?=/)", re.I)
+#: What Apache, nginx and IIS show for a folder (`DirectoryIndex`, `index`, default documents).
+_INDEX = re.compile(r"/(?:index|default)\.[a-z]{2,5}[0-9]?/*\Z", re.I)
 
 
 def readings(path: str) -> tuple[str, ...]:
@@ -71,7 +79,7 @@ def _readings(path: str) -> tuple[str, ...]:
         # Letters that are not ASCII make a path long, not ambiguous.
         if path.count("%") > MAX_LONG_ESCAPES:
             return ()
-        plain = _decoded(path).casefold()
+        plain = decoded_once(path).casefold()
         return (plain if plain.endswith("/") else plain + "/",) if _is_plain(plain) else ()
     found: dict[str, None] = {}
     seen: set[str] = set()
@@ -108,21 +116,29 @@ def _decodings(path: str) -> Iterator[str]:
     if "%" not in path:
         yield path
         return
-    once = _decoded(path)
+    wide = without_wide_escapes(path)
+    if wide != path:
+        yield decoded_once(wide)
+    once = decoded_once(path)
     yield once
     if UNREADABLE in once and UNREADABLE not in path:
         yield unquote_to_bytes(path).decode("latin-1")
-    twice = _decoded(once)
+    twice = decoded_once(once)
     if twice != once:
         yield twice
-        thrice = _decoded(twice)
+        thrice = decoded_once(twice)
         if thrice != twice:
             yield thrice
 
 
-def _decoded(path: str) -> str:
+def decoded_once(path: str) -> str:
     """The same as `urllib.parse.unquote`, in a third of the time for a path with many escapes."""
     return _ESCAPES.sub(_unescaped, path) if "%" in path else path
+
+
+def without_wide_escapes(text: str) -> str:
+    """Return a text with `%uNNNN` decoded, as IIS and ASP.NET do."""
+    return _WIDE_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "%u" in text or "%U" in text else text
 
 
 def _unescaped(escapes: re.Match[str]) -> str:
@@ -142,6 +158,9 @@ def _spellings(decoded: str) -> Iterator[str]:
             script = _SCRIPT.search(text)
             if script:
                 yield text[script.end() :]
+            index = _INDEX.search(text)
+            if index:
+                yield text[: index.start() + 1]
 
 
 def _without_authority(text: str) -> Iterator[str]:

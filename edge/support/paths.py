@@ -9,15 +9,25 @@ A pattern is a path in which `*` stands for any characters, slashes included. It
     /checkout/*                 /checkout, /checkout/pay
     /*?wc-ajax=checkout         any path whose query has wc-ajax=checkout, in any order and encoding
 
-Matching takes time linear in the path: `*` never backtracks.
+Matching takes time linear in the target: `*` never backtracks, and a query is searched for the parameters that are
+wanted, not parsed.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+from edge.support.path_readings import decoded_once, without_wide_escapes
 
 __all__ = ["PathPattern", "PathSet", "PrefixIndex", "covers_text"]
+
+
+_MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+#: Between values that are decoded together. It is for private use (Unicode), so no wanted value has it.
+_JOIN: Final = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,7 @@ class PathPattern:
             raise ValueError(f"must start with '/' or '*', got {text!r}")
         if "#" in text:
             raise ValueError(f"'#' never reaches a server: leave it and the rest out, got {text!r}")
-        if "%2a" in path.lower():
-            raise ValueError(f"'%2A' would be a star that is a character, which no pattern can name, got {text!r}")
-        decoded = unquote(path, errors="strict") if "%" in path else path
-        for mark, why in ((";", "starts a path parameter, which the edge ignores"), ("\\", "is read as '/'")):
-            if mark in decoded:
-                raise ValueError(f"{mark!r} {why}: leave it out, got {text!r}")
+        decoded = _decoded_pattern(path, text)
         segments = decoded.split("/")
         for segment in segments:
             if segment in (".", "..") or (segment.endswith((".", " ")) and "*" not in segment):
@@ -54,7 +59,11 @@ class PathPattern:
         joined = ("/" if path.startswith("/") or not kept else "") + "/".join(kept)
         if not joined.endswith(("*", "/")):
             joined += "/"
-        return cls(tuple(joined.casefold().split("*")), tuple(_wanted(query)) if has_query else ())
+        wanted = tuple(_wanted(query)) if has_query else ()
+        for name, _ in wanted:
+            for ends in ("&", "&;"):
+                _finder(name, ends)  # made now, not at a visitor's request
+        return cls(tuple(joined.casefold().split("*")), wanted)
 
     @property
     def beginning(self) -> str:
@@ -64,6 +73,22 @@ class PathPattern:
     def matches(self, form: str, query: str = "") -> bool:
         """Return whether a reading, with its query, is covered."""
         return _covers(self.parts, form) and (not self.query or _has(query, self.query))
+
+
+def _decoded_pattern(path: str, text: str) -> str:
+    """Return the path of a pattern, percent-decoded. Raises ValueError if no reading can be equal to it."""
+    if _MALFORMED_ESCAPE.search(path):
+        raise ValueError(f"'%' stands before two hexadecimal digits: write %25 for the sign itself, got {text!r}")
+    if "%2a" in path.lower():
+        raise ValueError(f"'%2A' would be a star that is a character, which no pattern can name, got {text!r}")
+    try:
+        decoded = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError(f"is not UTF-8 behind '%': write the name as text, such as /café, got {text!r}") from None
+    for mark, why in ((";", "starts a path parameter, which the edge ignores"), ("\\", "is read as '/'")):
+        if mark in decoded:
+            raise ValueError(f"{mark!r} {why}: leave it out, got {text!r}")
+    return decoded
 
 
 def _covers(parts: tuple[str, ...], form: str) -> bool:
@@ -96,14 +121,46 @@ def _wanted(query: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _has(query: str, wanted: tuple[tuple[str, str | None], ...]) -> bool:
-    fields: dict[str, list[str]] = {}
-    for text in {query, query.replace(";", "&")}:
-        for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
-            fields.setdefault(_name(name), []).append(value.casefold())
-    return all(
-        name in fields and (value is None or any(covers_text(value, each) for each in fields[name]))
-        for name, value in wanted
-    )
+    for name, value in wanted:
+        found = _values(name, query)
+        if not found or (value is not None and not any(covers_text(value, each) for each in found)):
+            return False
+    return True
+
+
+#: One target is compared with several patterns, by each of its readings.
+@lru_cache(maxsize=32)
+def _values(name: str, query: str) -> tuple[str, ...]:
+    """Return all values that a query gives to a parameter. `;` may end a field, or be a part of its value."""
+    found = _finder(name, "&;").findall("&" + query)
+    if ";" in query:
+        found += _finder(name, "&").findall("&" + query)
+    if not found:
+        return ()
+    raw = _JOIN.join(dict.fromkeys(found)).replace("+", " ")
+    texts = dict.fromkeys((raw, without_wide_escapes(raw)))
+    return tuple([value for text in texts for value in decoded_once(text).casefold().split(_JOIN)])
+
+
+@lru_cache(maxsize=1024)
+def _finder(name: str, ends: str) -> re.Pattern[str]:
+    """Return what finds a parameter behind an `&`, however its name is spelled. The group is its value.
+
+    PHP takes `a.b`, `a b` and `a_b` for one name, drops spaces before it, and cuts it at a bracket or NUL. ASP.NET
+    reads `%u0061` as `a`. Case does not count. ends: the characters that end a field.
+    """
+    letters = "".join(_spelled(letter) for letter in name)
+    space, rest = r"(?:\+|%20)*", rf"(?:(?:\[|%5B|%00)[^{ends}=]*)?"
+    return re.compile(rf"[{ends}](?![{ends}]){space}{letters}{space}{rest}(?:=([^{ends}]*)|(?=[{ends}]|\Z))", re.I)
+
+
+def _spelled(letter: str) -> str:
+    if letter == "_":
+        return r"(?:[._+]|%2E|%20|%5F)"
+    ways = dict.fromkeys((letter, letter.lower(), letter.upper()))
+    escapes = ["".join(f"%{byte:02X}" for byte in way.encode()) for way in ways]
+    wide = [f"%u{ord(way):04X}" for way in ways if len(way) == 1]
+    return "(?:" + "|".join([re.escape(letter), *escapes, *wide]) + ")"
 
 
 def _name(name: str) -> str:

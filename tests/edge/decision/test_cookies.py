@@ -71,6 +71,27 @@ def test_over_https_the_prefixed_cookie_wins():
     assert isinstance(ask(edge, "https", f"{PLAIN}={PASS}; {PREFIXED}={TICKET}"), Answer)
 
 
+@pytest.mark.parametrize(
+    "junk", ["", "forged", PASS + "x", "t1.checkout", KEYS.seal(new_ticket("other", NOW, bytes(16)))]
+)
+def test_a_cookie_that_is_not_authentic_hides_none_of_the_other_name(junk):
+    """The visitor keeps what they have, and the junk is replaced or removed."""
+    for scheme, right, other in (("https", PREFIXED, PLAIN), ("http", PLAIN, PREFIXED)):
+        edge = Edge()
+        edge.fill()
+        verdict = ask(edge, scheme, f"{right}={junk}; {other}={PASS}")
+        assert isinstance(verdict, Forward)
+        written = set_by(verdict)
+        assert [each.partition("=")[0] for each in written if "Max-Age=0" not in each] == [right]
+        assert any(each.startswith(f"{other}=;") for each in written)
+        waiting = ask(edge, scheme, f"{right}={junk}; {other}={TICKET}")
+        assert isinstance(waiting, Answer)
+        [again] = [each for each in set_by(waiting) if "Max-Age=0" not in each]
+        held = KEYS.read(again.partition(";")[0].partition("=")[2], "checkout")
+        assert isinstance(held, Ticket)
+        assert held.first_seen == pytest.approx(NOW - 100.0, abs=1.0)
+
+
 def test_the_end_of_a_session_removes_both_cookies():
     """Otherwise the pass of the other name would go on."""
     edge = Edge()

@@ -418,3 +418,36 @@ def test_nobody_joins_after_a_second():
     edge.now += 1.5
     ask(edge, "/checkout/api/2", accept="application/json", **SCRIPT)
     assert edge.counted("stanchion_admissions_total", room="checkout") == 2
+
+
+FORM_LIKE = {"method": "POST", "accept": HTML}
+
+
+@pytest.mark.parametrize(
+    ("how", "is_page"),
+    [
+        (FORM_LIKE, True),
+        (FORM_LIKE | {"fetch_mode": "navigate"}, True),
+        (FORM_LIKE | {"fetch_mode": "navigate", "accept": "*/*"}, True),
+        (FORM_LIKE | {"fetch_mode": "same-origin"}, True),  # by a service worker
+        (FORM_LIKE | {"is_by_script": True}, False),
+        (FORM_LIKE | {"accept": "text/html, application/json"}, False),
+        (FORM_LIKE | {"fetch_mode": "cors"}, False),
+        (FORM_LIKE | {"fetch_mode": "same-origin", "is_by_script": True}, False),
+        ({"method": "PUT", "accept": HTML}, False),
+        ({"method": "PATCH", "accept": HTML, "fetch_mode": "same-origin"}, False),
+        ({"method": "DELETE", "accept": HTML}, False),
+    ],
+)
+def test_a_page_answers_only_what_a_browser_shows(how, is_page):
+    """To a script a 200 would say that its order was taken."""
+    answer = ask(waiting_edge(), **how)
+    assert isinstance(answer, Answer)
+    if is_page:
+        assert answer.status == 200
+        assert header(answer, "Stanchion-State") == "waiting"
+        return
+    assert answer.status == 503
+    assert header(answer, "Retry-After")
+    assert header(answer, "Content-Type") == "application/json"
+    assert set_cookies(answer)

@@ -174,3 +174,77 @@ async def test_a_client_that_reads_at_the_end_gets_the_413(edge_in_front_of, ups
         await visitor.writer.drain()
     assert (await visitor.response()).status == 413
     assert upstream.requests == []
+
+
+async def send_chunked(visitor: Visitor, head: str, megabytes: int) -> None:
+    """Send all of a body before anything is read, as many programs do."""
+    visitor.send(f"{head}\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    for _ in range(megabytes):
+        visitor.send(b"f4240\r\n" + bytes(1_000_000) + b"\r\n")
+        await visitor.writer.drain()
+    visitor.send(b"0\r\n\r\n")
+    await visitor.writer.drain()
+
+
+@pytest.mark.parametrize("settings", ["", "limits: {body_bytes: 100000}", "limits: {form_bytes: 0}"])
+async def test_a_browser_that_sends_a_large_form_in_chunks_gets_its_place(edge_in_front_of, upstream, settings):
+    """20 megabytes, which is more than is kept. The page and the ticket come, and no reset."""
+    edge = await edge_in_front_of(upstream, settings=settings, rate=0.001)
+    await fill(edge)
+    visitor = await edge.connect()
+    await send_chunked(visitor, f"POST /checkout/file HTTP/1.1\r\n{HTML}\r\n{FORM}", 20)
+    page = await visitor.response()
+    assert page.status == 200
+    assert "t1.checkout" in page["Set-Cookie"]
+
+
+async def test_a_client_that_reads_at_the_end_gets_the_502(edge_in_front_of):
+    """The upstream refuses connections, which is found out when a part of the upload has come."""
+    async with Upstream() as gone:
+        edge = await edge_in_front_of(gone, settings="limits: {body_bytes: 100000000}")
+    visitor = await edge.connect()
+    await send_chunked(visitor, "POST /products HTTP/1.1", 20)
+    assert (await visitor.response()).status == 502
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("POST", ["X-Requested-With: XMLHttpRequest"]),
+        ("POST", ["x-requested-with: xmlhttprequest", "Cookie: a=b"]),
+        ("POST", ["HX-Request: true"]),
+        ("POST", ["Content-Type: application/json"]),
+        ("POST", ["Content-Type: Application/X-NDJSON; charset=utf-8"]),
+        ("POST", ["Content-Type: application/octet-stream"]),
+        ("PUT", [FORM]),
+        ("DELETE", []),
+        ("PATCH", ["Sec-Fetch-Mode: same-origin", FORM]),
+    ],
+)
+async def test_no_script_takes_the_page_for_success(edge_in_front_of, upstream, method, fields):
+    """Even one that asks for HTML, in a browser that sends no `Sec-Fetch-Mode`."""
+    edge = await edge_in_front_of(upstream, rate=0.001)
+    await fill(edge)
+    answer = await edge.get("/checkout/order", HTML, *fields, "Content-Length: 0", method=method)
+    assert answer.status == 503
+    assert answer["Retry-After"]
+    assert answer["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [FORM],
+        [],
+        ["Content-Type: multipart/form-data; boundary=x"],
+        ["Content-Type: TEXT/PLAIN"],
+        [FORM, "X-Requested-With: org.example.app"],  # Android's WebView
+        ["Content-Type: application/json", "Sec-Fetch-Mode: navigate"],
+    ],
+)
+async def test_a_form_gets_the_page(edge_in_front_of, upstream, fields):
+    edge = await edge_in_front_of(upstream, rate=0.001)
+    await fill(edge)
+    answer = await edge.get("/checkout/order", HTML, *fields, "Content-Length: 0", method="POST")
+    assert answer.status == 200
+    assert "text/html" in answer["Content-Type"]

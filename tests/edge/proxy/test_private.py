@@ -19,6 +19,11 @@ CASES = [
     ("Surrogate-Control: max-age=600\r\nCache-Control: no-store", "private, no-store"),
     ("CDN-Cache-Control: max-age=60", "private"),
     ("Cloudflare-CDN-Cache-Control: max-age=60\r\nX-Accel-Expires: 60\r\nEdge-Control: max-age=1d", "private"),
+    ("Akamai-Cache-Control: max-age=60\r\nX-Reverse-Proxy-TTL: 60\r\nX-Litespeed-Cache-Control: public", "private"),
+    ("client-cache-control: public\r\nSURROGATE-CONTROL: max-age=60", "private"),
+    ('Cache-Control: public ,, s-maxage = 5, S-MaxAge="6", max-age=7', "private, max-age=7"),
+    ("Cache-Control: must-revalidate, immutable", "private, must-revalidate, immutable"),
+    ("Cache-Control: max-age=9\r\nVary: Cookie\r\nExpires: 0", "private, max-age=9"),
     ("", "private"),
 ]
 
@@ -32,7 +37,8 @@ def test_what_a_shared_cache_may_store_becomes_private(said, after):
     assert lines[0] == "Content-Type: text/html"
     assert 'ETag: "x, public"' in lines
     assert [line for line in lines if line.lower().startswith("cache-control")] == [f"Cache-Control: {after}"]
-    assert not any("cdn" in line.lower() or line.startswith(("Surrogate", "X-Accel", "Edge-")) for line in lines)
+    others = ("surrogate", "x-accel", "edge-", "x-reverse", "x-litespeed", "akamai", "client-")
+    assert not any("cdn" in line.lower() or line.lower().startswith(others) for line in lines)
 
 
 @pytest.mark.parametrize(("said", "after"), CASES)

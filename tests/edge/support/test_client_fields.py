@@ -9,7 +9,10 @@ from edge.support.client_fields import ends_here, is_passable, plain_name
 from edge.support.errors import ConfigurationError
 
 OURS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-stanchion-room")
-OTHERS = ("x-original-url", "x-rewrite-url", "x-http-method-override", "x-forwarded-prefix", "x-forwarded-server")
+OTHERS = (
+    *("x-original-url", "x-rewrite-url", "x-http-method-override", "x-forwarded-prefix", "x-forwarded-server"),
+    *("x-ms-original-url", "x-waws-unencoded-url", "x-replaced-path", "x-astro-path", "x-forwarded-script-name"),
+)
 
 
 @given(st.sampled_from(OURS + OTHERS), st.data())

@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Callable
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -60,10 +62,41 @@ def test_every_spelling_of_a_path_has_one_usual_reading(target: str) -> None:
         "/checkout%23x",
         "/checkout\\x",
         "/x;/../checkout",
+        "/%u0063heckout",
+        "/%U0043heckout",
+        "/%u002f%u002fx/checkout",
+        "/x/%u002e%u002e/checkout",
+        "/app.php7/checkout",
+        "/bin/shop.dll/checkout",
+        "/a.ashx/checkout/x",
     ],
 )
 def test_a_target_that_some_server_takes_for_the_room_has_that_reading(target: str) -> None:
     assert any(PathSet(["/checkout*"]).covers(form) for form in readings(target))
+
+
+@pytest.mark.parametrize(
+    ("target", "is_index"),
+    [
+        ("/index.php", True),
+        ("//index.php", True),
+        ("/%69ndex.php", True),
+        ("/index.html/", True),
+        ("/Default.aspx", True),
+        ("/index.php5", True),
+        ("/index.php/", True),
+        ("/shop.php", False),
+        ("/a/index.php", False),
+        ("/my-index.php", False),
+        ("/index.php.bak", False),
+        ("/index", False),
+    ],
+)
+def test_the_index_of_a_folder_is_the_folder(target: str, is_index: bool) -> None:
+    """`/index.php?wc-ajax=checkout` is where WooCommerce sells, too."""
+    forms = readings(target)
+    assert any(PathSet(["/?wc-ajax=checkout"]).covers(form, "wc-ajax=checkout") for form in forms) is is_index
+    assert any(PathSet(["/a/"]).covers(form) for form in forms) is (target == "/a/index.php")
 
 
 @pytest.mark.parametrize("target", ["/a..b", "/a.b/c", "/caf%C3%A9", "/a/b/", "/a-b_c~d", "/%41b"])
@@ -154,6 +187,20 @@ def test_a_star_stands_for_any_characters(pattern: str, path: str, covers: bool)
         ("/*?a=1&b=2", "/?b=2", False),
         ("/*?my.key=1", "/?my_key=1", True),
         ("/*?key=1", "/?key[]=1", True),
+        ("/*?key=1", "/?key%00x=1", True),  # PHP ends the name there
+        ("/*?key=1", "/?%20+key%5B0%5D=1", True),
+        ("/*?key=1", "/?xkey=1", False),
+        ("/*?key=1", "/?keyx=1", False),
+        ("/*?key=1", "/?%6b%45y=%31", True),
+        ("/*?key=1", "/?%u006bey=%u0031", True),  # ASP.NET
+        ("/*?key=a%3Bb", "/?key=a;b", True),
+        ("/*?key=%C3%A9", "/?key=%c3%89", True),
+        ("/*?key=a b", "/?key=a+b", True),
+        ("/*?key", "/?key", True),
+        ("/*?key", "/?x&key&y", True),
+        ("/*?key", "/?x=key", False),
+        ("/*?key=", "/?key=", True),
+        ("/*?key=1", "/?" + "key=%32&" * 900 + "key=1", True),
     ],
 )
 def test_a_pattern_names_query_parameters_in_any_order_and_encoding(pattern: str, target: str, covers: bool) -> None:
@@ -163,7 +210,10 @@ def test_a_pattern_names_query_parameters_in_any_order_and_encoding(pattern: str
 
 @pytest.mark.parametrize(
     "pattern",
-    ["checkout", "/checkout;x", "/checkout.", "/a/../b", "/a/./b", "/a\\b", "/a#b", "/a%2Ab", "/a /b", "/z%FCr"],
+    [
+        *("checkout", "/checkout;x", "/checkout.", "/a/../b", "/a/./b", "/a\\b", "/a#b", "/a%2Ab", "/a /b", "/z%FCr"),
+        *("/100%", "/%A*", "/a%zz", "/%u0041"),
+    ],
 )
 def test_a_pattern_that_cannot_match_is_refused_with_the_reason(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"\w{3}"):
@@ -241,6 +291,24 @@ def seconds(path: str, patterns: PathSet) -> float:
             patterns.covers(form)
         times.append(time.perf_counter() - began)
     return min(times)
+
+
+@pytest.mark.parametrize("piece", ["a=1&", "&", "a;", "%41=1&", "x=%31&", "+x=2;", "x[%41", "%", "x%00="])
+def test_a_query_of_8_kb_is_searched_in_less_than_half_the_time_of_parsing(piece: str) -> None:
+    """Twenty patterns, so that no pattern costs a parse of its own. The query is another one each time."""
+    patterns = PathSet([f"/*?x{number}=1" for number in range(19)] + ["/*?x=1"])
+
+    def least_s(work: Callable[[str], object]) -> float:
+        times = []
+        for number in range(5):
+            query = piece * (8000 // len(piece)) + str(number)
+            began = time.perf_counter()
+            work(query)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    parsed_s = least_s(lambda _: parse_qsl("a%41=1&" * 1100, keep_blank_values=True))
+    assert least_s(lambda query: patterns.covers("/a/", query)) < 20 * parsed_s / 2
 
 
 @pytest.mark.parametrize("piece", ["a", "ab/", "%C3%BC", "a-b_c/d"])
