@@ -51,6 +51,8 @@ COSTLY = {
     "parameters of a coding": ("coding", "gzip", ";", SIZE),
     "options": ("more", "Connection: a", ",", SIZE),
     "cookies of a room": ("more", "Cookie: a=b;", "stanchion_checkout=;", SIZE),
+    "cookies of a room behind spaces": ("more", "Cookie: a=b;", " " * 20 + "stanchion_checkout=1;", SIZE),
+    "cookies of both names": ("more", "Cookie: a=b", "; __Host-stanchion_checkout=1; stanchion_checkout=2", SIZE),
     "spaces before a cookie": ("more", "Cookie: a=b;", " ", SIZE),
     "a name of a browser": ("more", "User-Agent: ", "Chrom ", SIZE),
 }
