@@ -1,7 +1,7 @@
 """Ticket and pass: the signed cookie that holds a visitor's place in line.
 
-A room has one cookie, `stanchion_<room>`. It holds a ticket while the visitor waits and a pass after admission, so a
-front proxy that forwards one cookie forwards everything. Both are text that anybody can read and nobody can forge:
+A room has one cookie, `stanchion_<room>`: a ticket while the visitor waits, a pass after admission. A front proxy that
+forwards it forwards everything. Both are text that anybody can read and nobody can forge:
 
     t1 . checkout . 3q2-7wAAAAAAAAAAAAAAAA . 1763719200123 . 1763719260 . <signature>
     |    |          |                        |               |            HMAC-SHA256, base64url, as itsdangerous does
@@ -15,20 +15,16 @@ front proxy that forwards one cookie forwards everything. Both are text that any
     p1 . checkout . <id>~<binding digest> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
                          |
                          b and four letters, a keyed digest of the browser family, then n and four letters, one of the
-                         network. The digests differ from pass to pass, so they do not show which visitors are alike.
-                         Behind them ~u, until the pass is shown for the first time
+                         network. They differ from pass to pass. Behind them ~u, until the pass is shown the first time
 
     j1 . checkout . <id> . <arrived ms> . <signature>           a join token: its visitor has no place in line yet
 
-The parts after a ~ were added later. Older cookies lack them, and older nodes read them as a part of the id.
+The parts after a ~ were added later. Older cookies lack them, and older nodes read them as a part of the id. Times
+are Unix time. Ticket and pass are signed with keys derived with different salts, so neither can be used as the other.
+The keys form a list: the first one signs, all verify, so a key can be changed and no visitor loses their place.
 
-Times are Unix time. Ticket and pass are signed with keys derived with different salts, so neither can be used as the
-other. The keys form a list: the first one signs, all verify, so a key can be changed and no visitor loses their place.
-
-`judge` checks age against the caller's `now`, with a stated allowance for clock skew between nodes. The time-stamp
-check of itsdangerous would refuse a ticket that a node signed one second ahead.
-
-Every value is either opened or rejected with a reason; nothing raises. A visitor with a rejected cookie counts as new.
+`judge` checks age by the caller's `now`, with an allowance for clock skew between nodes. itsdangerous would refuse a
+ticket that a node signed one second ahead. Nothing raises: a value that is not accepted is rejected with a reason.
 """
 
 import binascii
