@@ -42,8 +42,14 @@ class Holds:
         for i in held ^ self._held:
             gate = doors[i].gate
             if isinstance(gate, Gate):
-                gate.hold(i in held, now + clock_off_s[i])
+                gate.hold(i in held, now + clock_off_s[i], self._known_end(i, now))
         self._held = held
+
+    def _known_end(self, node: int, now: float) -> float | None:
+        """Return when a node goes on, if it knows."""
+        ends = [spans[node][1] for spans in self._spans if spans[node][0] <= now < spans[node][1]]
+        is_known = all(e.is_scheduled for spans in self._spans for since, end, e in spans[:1] if since <= now < end)
+        return max(ends) if ends and is_known else None
 
     def is_cut_off(self, node: int, now: float) -> bool:
         """Return whether a node hears no other one."""

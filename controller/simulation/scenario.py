@@ -70,13 +70,14 @@ class Hold:
     """All nodes hold: their lines stand still, for a reason outside of the gates.
 
     spread_s: each node learns the beginning and the end up to this much later. is_cut_off: the nodes do not hear each
-    other meanwhile.
+    other meanwhile. is_scheduled: all know when it ends, because a sale opens then.
     """
 
     at_s: float
     seconds: float
     spread_s: float = 0.25
     is_cut_off: bool = False
+    is_scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,11 @@ def _room_schema() -> dict[str, Any]:
         "changed_by": {"type": ["string", "null"]},
         "version": {"type": "string", "description": "Also the ETag."},
         "time": {"type": "string", "format": "date-time", "description": "The machine's clock."},
-        "sale": {"type": ["object", "null"], "description": "The sale that concerns the room now, with its phase."},
+        "sale": {
+            "type": ["object", "null"],
+            "description": "The sale that concerns the room now, or the next one, with its phase.",
+        },
+        "sales_version": {"type": "string", "description": "The ETag of the sales."},
         "figures": {"type": "object", "description": "The same figures as /status, of this machine."},
     }
     return {"type": "object", "required": list(properties), "properties": properties}

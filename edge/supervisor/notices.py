@@ -55,6 +55,12 @@ def room_notices(room: Mapping[str, Any], admitted_per_s: float | None) -> list[
     if mode in _MODES:
         why = f" Reason: {room['reason']}." if room["reason"] else ""
         found.append(_notice("info", _MODES[mode] + why))
+    sale = room.get("sale")
+    phase = None if sale is None else sale["phase"]
+    if sale is not None and sale["suspended"] and phase != "over":
+        found.append(_notice("warning", f"The sale {sale['name']} is suspended: it does not open, and admits nobody."))
+    elif phase == "over" and mode == "open":
+        found.append(_notice("info", "The sale is over: the room admits nobody until the sale is removed."))
     found += [_notice(*_MISSING[each]) for each in figures["missing"] if each in _MISSING]
     if figures["sold_out"]:
         found.append(_notice("info", "Sold out."))
@@ -65,6 +71,7 @@ def room_notices(room: Mapping[str, Any], admitted_per_s: float | None) -> list[
         )
     capacity = figures["admissions_per_second"]
     is_open = mode in ("open", "drain") and not figures["missing"] and not figures["sold_out"]
+    is_open = is_open and phase not in ("before", "prequeue", "over") and not (sale is not None and sale["suspended"])
     if is_open and admitted_per_s is not None and figures["waiting"] > capacity * UNUSED_S:
         limit = room["total_active_users"]
         if limit is not None and figures["active"] >= 0.98 * limit:

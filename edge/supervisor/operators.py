@@ -44,11 +44,16 @@ class Operators:
         """Return the sales of a room as JSON values. Raises NoSuchRoom."""
         return self.sales.status(*self._read(), room)
 
-    def sale_of(self, room: str) -> dict[str, Any] | None:
-        """Return the sale that concerns a room now, with its phase, as JSON values; None if none does."""
+    def sale_of(self, room: str) -> tuple[dict[str, Any] | None, str]:
+        """Return the sale that concerns a room now, or the next one, with its phase, as JSON values; None if there is
+        none. And the version of the room's sales. Raises NoSuchRoom."""
         said = self.sales_of(room)
-        current = next((sale for sale in said["sales"] if sale["name"] == said["sale"]), None)
-        return None if current is None else {"phase": said["phase"], **current}
+        for sale in said["sales"]:
+            if sale["name"] == said["sale"]:
+                return {"phase": said["phase"], **sale}, said["version"]
+            if said["sale"] is None and sale["opens_at"] > said["time"]:
+                return {"phase": "scheduled", **sale}, said["version"]
+        return None, said["version"]
 
     def receive(self, message: RoomStates | SaleStates) -> None:
         """Take in what operators said at another machine."""

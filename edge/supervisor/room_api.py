@@ -162,7 +162,8 @@ class RoomApi:
             if state[key] is not None:
                 state[key] = timestamp(state[key])
         figures = supervisor.room_status(room)
-        return {**state, "time": timestamp(time.time()), "sale": operators.sale_of(room), "figures": figures}
+        sale, version = operators.sale_of(room)
+        return {**state, "time": timestamp(time.time()), "sale": sale, "sales_version": version, "figures": figures}
 
 
 class Forbidden(ClientError):

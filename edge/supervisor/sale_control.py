@@ -314,4 +314,5 @@ def _moments(sale: SaleSettings) -> dict[str, str | None]:
 
 
 def _audited(sale: SaleSettings) -> dict[str, Any]:
-    return {**sale.model_dump(mode="json"), **_moments(sale)}
+    shown = {**sale.model_dump(mode="json"), **_moments(sale)}
+    return {key: value for key, value in shown.items() if value is not None}

@@ -29,6 +29,11 @@
     return `${Math.floor(s / 3600)} h ${String(Math.round(s / 60) % 60).padStart(2, "0")} min`;
   };
   const clock = (text) => new Date(text).toLocaleTimeString("en-GB");
+  const moment = (text) => {
+    const date = new Date(text);
+    const isToday = date.toDateString() === new Date().toDateString();
+    return isToday ? clock(text) : date.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  };
 
   let session = { role: "view", csrf: "" };
   let failures = 0;
@@ -152,6 +157,32 @@
     if (chosen) await send(room, "DELETE", `/v1/rooms/${room.room}/overrides`);
   };
 
+  // ---- scheduling ---------------------------------------------------------------------------------------------------
+
+  const sendSale = (room, sale) => send({ ...room, version: room.sales_version }, "POST", `/v1/rooms/${room.room}/sales`, sale);
+
+  const suspend = async (room) => {
+    const { name, prequeue_at, opens_at, closes_at, order, admissions_per_second, total_active_users, message, suspended } = room.sale;
+    const same = { name, prequeue_at, opens_at, closes_at, order, admissions_per_second, total_active_users, message };
+    const text = suspended
+      ? "The sale goes on by its times. If it should have opened already, it opens now."
+      : "Nobody is admitted until you resume it. Visitors in line keep their places and are told no time.";
+    const word = suspended ? "Resume" : "Suspend";
+    if (await confirmed(`${word} ${name}?`, text, word, false)) await sendSale(room, { ...same, suspended: !suspended });
+  };
+
+  const schedule = async (room, form) => {
+    const opens = new Date(form.elements.opens.value);
+    const prequeue = new Date(opens.getTime() - 60000 * Number(form.elements.prequeue.value));
+    const isDrawn = form.elements.draw.checked;
+    const name = form.elements.sale.value;
+    const order = isDrawn ? "Places are drawn at the opening." : "Visitors are admitted in order of arrival.";
+    const text = `The pre-queue begins at ${moment(prequeue)}, and the sale opens at ${moment(opens)}. ${order} Until the pre-queue begins, the room admits nobody unless outside_sales is open.`;
+    if (!(await confirmed(`Schedule ${name} in ${room.room}?`, text, "Schedule", false))) return;
+    const sale = { name, prequeue_at: prequeue.toISOString(), opens_at: opens.toISOString(), order: isDrawn ? "draw" : "arrival" };
+    await sendSale(room, sale);
+  };
+
   // ---- the cards ------------------------------------------------------------------------------------------------------
 
   const makeCard = (name) => {
@@ -188,6 +219,11 @@
       changeFigure(card.room, "Visitors in the room", text || "as in the settings file", { total_active_users: wanted });
     });
     onSubmit(".message", (text) => changeFigure(card.room, "Message", text || "none", { message: text }));
+    find(".suspend").addEventListener("click", () => suspend(card.room));
+    find(".schedule").addEventListener("submit", (event) => {
+      event.preventDefault();
+      schedule(card.room, event.target);
+    });
     find(".reset").addEventListener("click", () => reset(card.room));
     return card;
   };
@@ -209,6 +245,41 @@
     );
     const errors = notices.filter((each) => each.level === "error").map((each) => each.text);
     if (errors.length) say(errors.join(" "));
+  };
+
+  const left = (seconds) => {
+    const s = Math.max(0, Math.ceil(seconds));
+    const two = (n) => String(n).padStart(2, "0");
+    if (s >= 86400) return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+    return s >= 3600 ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
+  };
+
+  /** Returns what a sale does now, and what comes after. */
+  const saleWords = (sale, now) => {
+    const until = (moment) => left((Date.parse(moment) - now) / 1000);
+    const opens = `opens at ${moment(sale.opens_at)}`;
+    const states = {
+      scheduled: [`pre-queue begins in ${until(sale.prequeue_at)}`, opens],
+      before: [`pre-queue begins in ${until(sale.prequeue_at)}`, opens],
+      prequeue: [`opens in ${until(sale.opens_at)}`, opens],
+      open: ["is open", sale.closes_at ? `closes in ${until(sale.closes_at)}` : "no end is set"],
+      over: ["is over", "the room stays closed until the sale is removed"],
+    };
+    return states[sale.phase];
+  };
+
+  const showSale = (card, sale, now, mayChange) => {
+    const set = (selector, text) => put(card.element.querySelector(selector), text);
+    card.element.querySelector(".sale").hidden = !sale;
+    if (!sale) return;
+    const [state, more] = saleWords(sale, now);
+    const order = sale.order === "draw" ? ", places are drawn" : "";
+    set(".sale-name", sale.name);
+    set(".sale-state", sale.suspended ? "is suspended" : state);
+    set(".sale-more", `${more}${order}`);
+    const button = card.element.querySelector(".suspend");
+    put(button, sale.suspended ? "Resume" : "Suspend");
+    button.hidden = !mayChange || sale.phase === "over";
   };
 
   const fillInput = (input, value) => {
@@ -259,6 +330,7 @@
     for (const control of element.querySelectorAll(".controls form button, .controls form input")) {
       control.disabled = !mayChange;
     }
+    showSale(card, room.sale, now, mayChange);
     fillInput(element.querySelector("[name=capacity]"), room.admissions_per_second);
     fillInput(element.querySelector("[name=users]"), room.total_active_users);
     fillInput(element.querySelector("[name=message]"), room.message);

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -93,6 +94,40 @@ async def test_an_operator_runs_a_room_from_the_dashboard(chromium: Browser, tmp
 
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Admin token")).to_be_focused()
+        assert faults == []
+        await context.close()
+
+
+async def test_an_operator_schedules_a_sale_and_suspends_it(chromium: Browser, tmp_path: Path) -> None:
+    async with whole_edge(tmp_path) as edge:
+        context = await chromium.new_context(timezone_id="UTC")
+        page = await context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        await page.goto(edge.running.admin + "/")
+        room = page.get_by_role("article", name="checkout")
+        await expect(room.locator(".sale")).to_be_hidden()
+        opens = datetime.now(UTC) + timedelta(minutes=20)
+        form = room.locator(".schedule")
+        await form.get_by_label("Sale").fill("drop")
+        await form.get_by_label("Opens at").fill(opens.strftime("%Y-%m-%dT%H:%M:%S"))
+        await form.get_by_label("draw the order").check()
+        await form.get_by_role("button", name="Schedule").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Schedule").click()
+        await expect(room.locator(".sale-state")).to_have_text(re.compile(r"^opens in (20:00|19:[0-9]{2})$"))
+        await expect(room.locator(".sale-more")).to_contain_text("places are drawn")
+        shown = await room.locator(".sale-state").text_content()
+        await expect(room.locator(".sale-state")).not_to_have_text(shown or "")
+        await told(edge, Visitor(edge), "early")
+
+        await room.get_by_role("button", name="Suspend").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Suspend").click()
+        await expect(room.locator(".sale-state")).to_have_text("is suspended")
+        await expect(room.locator(".notices")).to_contain_text("The sale drop is suspended")
+        await told(edge, Visitor(edge), "waiting")
+        await room.get_by_role("button", name="Resume").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+        await expect(room.locator(".sale-state")).to_contain_text("opens in")
         assert faults == []
         await context.close()
 

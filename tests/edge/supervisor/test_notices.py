@@ -71,3 +71,19 @@ def test_a_slow_shop_and_no_capacity():
     assert texts(room_notices(room(admissions_per_second=0.0), None)) == [
         ("warning", "The capacity is 0: nobody is admitted")
     ]
+
+
+@pytest.mark.parametrize(
+    ("phase", "suspended", "words"),
+    [
+        ("prequeue", False, []),
+        ("before", False, []),
+        ("open", False, ["Visitors wait, but only 0"]),
+        ("open", True, ["The sale drop is suspended: it does not open, and admits nobody"]),
+        ("prequeue", True, ["The sale drop is suspended: it does not open, and admits nobody"]),
+        ("over", False, ["The sale is over: the room admits nobody until the sale is removed"]),
+    ],
+)
+def test_a_line_before_the_opening_is_no_unused_capacity(phase: str, suspended: bool, words: list[str]):
+    shown = {**room(waiting=1000), "sale": {"name": "drop", "phase": phase, "suspended": suspended}}
+    assert [text for _, text in texts(room_notices(shown, 0.0))] == words
