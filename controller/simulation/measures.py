@@ -8,16 +8,16 @@ lost            visitors admitted in the central line who left this one first, a
 spread          interquartile range of the waits of visitors who arrived in the same second, mean over seconds
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 
 from controller.simulation.crowd import Floats
 from controller.simulation.ideal import busy_until
+from controller.simulation.inversions import inversions
 from controller.simulation.run import Run
 
-__all__ = ["Measures", "inversions", "measure"]
+__all__ = ["Measures", "measure"]
 
 WINDOWS_S = (0.1, 1.0, 5.0, 20.0)
 
@@ -71,25 +71,6 @@ def kendall(arrival_s: Floats, admitted_s: Floats) -> float:
     rank = np.argsort(np.argsort(arrival_s[inside], kind="stable"), kind="stable")[order]
     n = len(rank)
     return float(inversions(rank.tolist())) / (n * (n - 1) / 2) if n > 1 else 0.0
-
-
-def inversions(values: list[int]) -> int:
-    """Count the pairs i < j with values[i] > values[j], in sorted chunks. O(n sqrt n) at worst."""
-    chunks: list[list[int]] = [[]]
-    total = 0
-    for value in values:
-        for c in range(len(chunks) - 1, -1, -1):
-            chunk = chunks[c]
-            if chunk and chunk[0] > value and c > 0:
-                total += len(chunk)
-                continue
-            at = bisect_left(chunk, value)
-            total += len(chunk) - at
-            chunk.insert(at, value)
-            if len(chunk) > 2000:
-                chunks[c : c + 1] = [chunk[:1000], chunk[1000:]]
-            break
-    return total
 
 
 def overshoot(run: Run) -> float:

@@ -73,9 +73,9 @@ class AdminClient:
         """Make a change and return the answer's JSON. Raises AdminError."""
         return self._json(path, self.ask("POST", path, change))
 
-    def ask(self, method: str, path: str, change: object = None) -> Reply:
+    def ask(self, method: str, path: str, change: object = None, patience_s: float = TIMEOUT_S) -> Reply:
         """Return the answer, whatever its status. Raises AdminError if there is none, or if the token is missing."""
-        reply = asyncio.run(self._ask(method, path, change))
+        reply = asyncio.run(self._ask(method, path, change, patience_s))
         if reply.status == 401 and reply.challenge == "Bearer":
             raise AdminError(
                 f"{self.address}: the edge asks for its admin token, and {_shown(self._headers)}. Put the token into"
@@ -105,9 +105,9 @@ class AdminClient:
             return AdminError(f"{self.address}{path}: {document.get('detail', reply.text)}", status=reply.status)
         return self.not_an_edge(path, reply)
 
-    async def _ask(self, method: str, path: str, change: object) -> Reply:
+    async def _ask(self, method: str, path: str, change: object, patience_s: float) -> Reply:
         connector, base = self._way()
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=patience_s)
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session,
@@ -124,7 +124,7 @@ class AdminClient:
             raise self._no_url() from None
         except TimeoutError:
             raise NobodyListens(
-                f"{self.address}: no answer within {TIMEOUT_S:g} s. The edge hangs, or a firewall is in between"
+                f"{self.address}: no answer within {patience_s:g} s. The edge hangs, or a firewall is in between"
             ) from None
         except aiohttp.ClientError as error:
             raise NotAnEdge(f"{self.address}: what answers there does not speak HTTP ({error})") from None

@@ -20,6 +20,7 @@ from edge.cli.admin_errors import AdminError, add_admin_options
 from edge.cli.operator_arguments import add_draw_arguments, add_room_arguments, add_sale_arguments
 from edge.cli.plugin.command import add_arguments as add_plugin_arguments
 from edge.cli.plugin.render import RENDERERS
+from edge.cli.report.arguments import add_arguments as add_report_arguments
 from edge.cli.simulate.arguments import add_arguments as add_simulation_arguments
 from edge.support.build import FORM, VERSION
 from edge.support.errors import ConfigurationError, EdgeError
@@ -130,6 +131,9 @@ def _add_asking(commands: Any) -> None:
     health.add_argument("--live", action="store_true", help="ask whether it runs, not whether it is ready")
 
     _add_room(commands)
+
+    told = _add(commands, "report", _report, "Write the report of a room: what happened, how long, how fair.")
+    add_report_arguments(told)
 
     lists = _add(commands, "lists", _lists, "Deny or allow networks for a time, on all machines of a running edge.")
     lists.description = (
@@ -272,6 +276,12 @@ def _verify(options: argparse.Namespace) -> int:
     text, is_kept = verify_draw(options)
     print(text)
     return SUCCESS if is_kept else FAILED
+
+
+def _report(options: argparse.Namespace) -> int:
+    from edge.cli.report.command import report
+
+    return report(options)
 
 
 def _lists(options: argparse.Namespace) -> int:

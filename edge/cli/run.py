@@ -19,7 +19,7 @@ from edge.supervisor.supervisor import Supervisor
 from edge.support.build import FORM, VERSION
 from edge.support.event_loop import run_loop
 
-__all__ = ["run"]
+__all__ = ["record_folder", "run"]
 
 log = logging.getLogger("edge")
 
@@ -42,12 +42,23 @@ def run(file: Path, early_hup: threading.Event) -> None:
 
     settings, _ = source()
     state = StateFolder.find(settings.state_folder, file, os.environ)
+    record = record_folder(settings, file, state)
     with pid_file(settings.pid_file):
-        run_loop(_serve(source, tokens, state, early_hup))
+        run_loop(_serve(source, tokens, state, record, early_hup))
 
 
-async def _serve(source: Source, tokens: AdminTokens, state: StateFolder, early_hup: threading.Event) -> None:
-    supervisor = Supervisor(source, state)
+def record_folder(settings: Settings, file: Path, state: StateFolder) -> Path | None:
+    """Return the folder of the record that the settings ask for; None if none is kept. file: of the settings."""
+    wanted = settings.record.folder
+    if wanted == "auto":
+        return None if state.folder is None else state.folder / "record"
+    return file.parent / wanted if settings.record.is_on else None
+
+
+async def _serve(
+    source: Source, tokens: AdminTokens, state: StateFolder, record: Path | None, early_hup: threading.Event
+) -> None:
+    supervisor = Supervisor(source, state, record)
     manager = ServiceManager(os.environ)
     async with AdminListener(supervisor, tokens) as admin, asyncio.TaskGroup() as group:
         serving = group.create_task(supervisor.serve())

@@ -68,6 +68,8 @@ class Entry:
         joined = self._first_visits.join(context, room, now, u)
         if isinstance(joined, Answer):
             return joined
+        if room.recorder is not None:
+            room.recorder.arrive(joined.place, now)
         return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
 
     def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer:
@@ -157,8 +159,11 @@ class Entry:
         if redemption is not None and redemption.is_open(room.name, attempt.ticket.id):
             return self._wait_for_check(attempt, redemption)
         parked_s = attempt.parked_s
+        recorder = room.recorder
         if parked_s is None:
             self._metrics.polls.count_one(room.name)
+            if recorder is not None:
+                recorder.polled.append(attempt.place)
         if room.mode.is_unusual:
             return self._by_mode(attempt)
         if room.stock.is_sold_out:
@@ -172,6 +177,8 @@ class Entry:
             verdict = room.settle(attempt.place, now, attempt.u, parked_s, is_shut=is_barred)
         match verdict:
             case Wait():
+                if recorder is not None:
+                    recorder.tell(attempt.place, now, verdict.eta_p50_s)
                 return self._responses.wait(attempt, verdict)
             case Park():
                 return self._park(attempt, verdict)
@@ -219,6 +226,8 @@ class Entry:
     def _admit(self, attempt: Attempt) -> Forward | Answer:
         context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
         self._metrics.admissions.count(room.name)
+        if room.recorder is not None:
+            room.recorder.admit(attempt.place, now)
         self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
         head = context.head
         digest = self._bindings[room.name].binding_digest(ticket.id, head)

@@ -12,6 +12,7 @@
                             LimitsSpent         what a node let through of shared limits
     supervisor -> worker    TicketRedeemedAgain a ticket was redeemed again at another node
     worker -> supervisor    Ready               the worker serves by the newest settings
+                            Recorded            twice a second: what happened to visitors, for the record
                             Report              twice a second: the state of the rooms, and their checkpoints
                             ServerOutcomes      what requests to servers of the upstream met, while some fail
                             RedemptionQuestion  may this ticket be redeemed?
@@ -33,6 +34,7 @@ __all__ = [
     "Configure",
     "Drain",
     "Ready",
+    "Recorded",
     "RedemptionAnswer",
     "RedemptionQuestion",
     "Report",
@@ -136,6 +138,17 @@ class Ready(Struct, frozen=True, tag=True):
     """The worker serves by the newest settings."""
 
 
+class Recorded(Struct, frozen=True, tag=True):
+    """What happened to visitors since the last one."""
+
+    base: float
+    """Of the moments of the events; wall time, seconds."""
+    rooms: dict[str, bytes]
+    """By room: `edge/record/events.py`."""
+    lost: int
+    """Events that found no space since the worker started."""
+
+
 class RoomReport(Struct, frozen=True):
     """What one worker knows of one room."""
 
@@ -188,4 +201,4 @@ ToWorker = (
     | LimitsSpent
     | TicketRedeemedAgain
 )
-ToSupervisor = Ready | Report | ServerOutcomes | RedemptionQuestion | RoomEvent | NodeSummary | LimitsSpent
+ToSupervisor = Ready | Recorded | Report | ServerOutcomes | RedemptionQuestion | RoomEvent | NodeSummary | LimitsSpent

@@ -4,6 +4,7 @@ from collections.abc import MutableSequence
 
 from controller import FairnessRecorder
 from edge.rooms.confirmation import Confirmations
+from edge.rooms.recorder import Recorder
 from edge.rooms.redeemed_tickets import RedeemedTickets
 from edge.rooms.shadow_line import ShadowLine
 from edge.rooms.stock import StockView
@@ -15,7 +16,7 @@ __all__ = ["RoomHistory"]
 class RoomHistory:
     """What a room keeps when the settings are reloaded, beside its gate."""
 
-    __slots__ = ("confirmations", "fairness", "is_upstream_down", "redeemed", "shadow", "stock", "tried")
+    __slots__ = ("confirmations", "fairness", "is_upstream_down", "recorder", "redeemed", "shadow", "stock", "tried")
 
     def __init__(self, room: str, shown: MutableSequence[int] | None = None) -> None:
         """shown: the table of shown passes that all workers of the machine share (`confirmation.py`)."""
@@ -25,5 +26,7 @@ class RoomHistory:
         self.fairness = FairnessRecorder()
         self.redeemed = RedeemedTickets()
         self.tried = TriedTickets()
+        self.recorder: Recorder | None = None
+        """Notes what the record is made of. None if no record is kept."""
         self.shadow: ShadowLine | None = None
         """While the room is in `mode: shadow`."""

@@ -32,6 +32,7 @@ from edge.settings.values import (
     Section,
     VariableName,
 )
+from edge.settings.watching import NotificationSettings, RecordSettings
 
 __all__ = [
     "AbuseSettings",
@@ -197,6 +198,8 @@ class Settings(Section):
     abuse: AbuseSettings = AbuseSettings()
     plugins: PluginSettings = PluginSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
+    record: RecordSettings = RecordSettings()
+    notifications: NotificationSettings = NotificationSettings()
     log: LogSettings = LogSettings()
     rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=512, strict=False)]
 
@@ -208,6 +211,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _has_what_rooms_need(self) -> Self:
+        names = {room.name for room in self.rooms}
+        for at, webhook in enumerate(self.notifications.webhooks):
+            unknown = sorted(set(webhook.rooms) - names)
+            if unknown:
+                raise ValueError(f"notifications.webhooks[{at}].rooms: there is no room {unknown[0]!r}")
         for at, room in enumerate(self.rooms):
             if room.when_redis_down == "hold" and self.cluster.redis_url is None:
                 raise ValueError(f"rooms[{at}].when_redis_down: 'hold' needs cluster.redis_url")

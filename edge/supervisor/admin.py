@@ -38,6 +38,7 @@ from edge.shield.shared_lists import MOST
 from edge.supervisor.admin_tokens import AdminTokens
 from edge.supervisor.dashboard import OPEN_PATHS, Dashboard
 from edge.supervisor.problems import explained, problem
+from edge.supervisor.report_api import ReportApi
 from edge.supervisor.room_api import CALLER, RoomApi
 from edge.supervisor.sale_api import SaleApi
 from edge.supervisor.sockets import address_of, open_sockets
@@ -72,6 +73,7 @@ class AdminListener:
         self._hosts = frozenset(("localhost", _name_of(listening), *(_name_of(each) for each in admin.hosts)))
         self._api = RoomApi(supervisor, self.address)
         self._dashboard = Dashboard(supervisor, tokens, self._api)
+        self._reports = ReportApi(supervisor, self._api)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "AdminListener":
@@ -87,6 +89,7 @@ class AdminListener:
                 *self._api.routes(),
                 *SaleApi(self._supervisor).routes(),
                 *self._dashboard.routes(),
+                *self._reports.routes(),
                 web.post("/reload", self._reload),
             ]
         )

@@ -88,6 +88,7 @@ def _paths(rooms: Sequence[str]) -> dict[str, Any]:
             "post": _put_sale(),
         },
         "/v1/rooms/{room}/sales/{sale}": {"parameters": [room, SALE], "delete": _remove_sale()},
+        "/v1/rooms/{room}/report": {"parameters": [room], "get": _report()},
         "/v1/openapi.json": {"get": _operation("readDocument", "This document.", document)},
     }
 
@@ -101,6 +102,23 @@ def _change() -> dict[str, Any]:
         {"200": _room("The room after the change."), **_problems(400, 403, 404, 412, 415)},
         parameters=[IF_MATCH],
         requestBody={"required": True, "content": dict.fromkeys(kinds, schema)},
+    )
+
+
+def _report() -> dict[str, Any]:
+    moment = {"type": "number", "minimum": 0, "maximum": 99_999_999_999}
+    named = {"since": "From this moment on", "until": "Up to this moment"}
+    times = [
+        {"name": name, "in": "query", "description": f"{text}, seconds since 1970.", "schema": moment}
+        for name, text in named.items()
+    ]
+    kind = {"name": "format", "in": "query", "schema": {"enum": ["html", "json"]}}
+    made = {"text/html": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}}
+    return _operation(
+        "readReport",
+        "The report of a room from this machine's record: one HTML page, or its figures.",
+        {"200": {"description": "The report.", "content": made}, **_problems(400, 404, 500)},
+        parameters=[*times, kind],
     )
 
 
@@ -160,10 +178,11 @@ PROBLEMS = {
     400: "The request is not valid.",
     401: "A token is required.",
     403: "The token's role does not include this.",
-    404: "There is no such room or sale.",
+    404: "There is no such room or sale, or no record of the room.",
     409: "The sale is one of the settings file.",
     412: "Another operator changed the room meanwhile.",
     415: "The body is of another type.",
+    500: "The edge could not do it.",
 }
 
 

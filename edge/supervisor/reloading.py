@@ -21,6 +21,7 @@ NEEDS_RESTART = (
     "admin.token_env",
     "admin.hosts",
     "state_folder",
+    "record.folder",
     "pid_file",
     "plugins.listen",
     "plugins.grpc_listen",

@@ -5,6 +5,7 @@
     PATCH  /v1/rooms/{room}             change mode, capacity, message (JSON merge patch, RFC 7396); heeds `If-Match`
     DELETE /v1/rooms/{room}/overrides   let the settings file decide again
     GET    /v1/rooms/{room}/stream      the room once a second, as server-sent events
+    GET    /v1/rooms/{room}/report      what happened, as a page: `edge/supervisor/report_api.py`
     GET    /v1/openapi.json             this list for programs (OpenAPI 3.1)
 
 Errors are problem documents (RFC 9457). Moments are RFC 3339 in UTC. A change is in force on all workers of the machine

@@ -22,26 +22,27 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, assert_never
 
 from prometheus_client import CollectorRegistry
 
 from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent
-from edge.messages.processes import Configure, Ready, RedemptionQuestion, Report, ToSupervisor
+from edge.messages.processes import Configure, Ready, Recorded, RedemptionQuestion, Report, ToSupervisor
 from edge.messages.upstream import ServerNews, ServerOutcomes
 from edge.operations.audit import audit, changes
 from edge.operations.logs import facts
 from edge.rooms.clock_steps import ClockSteps
 from edge.settings.model import Settings
 from edge.supervisor.adaptation import Adaptation
+from edge.supervisor.cluster_parts import cluster_parts
 from edge.supervisor.history import History
 from edge.supervisor.line_state import LineState
 from edge.supervisor.list_sync import ListSync
 from edge.supervisor.operators import Operators
 from edge.supervisor.other_nodes import OtherNodes
 from edge.supervisor.plugin_listeners import PluginListeners
-from edge.supervisor.redemption_service import RedemptionService
-from edge.supervisor.redis_bus import Bus, NoBus, RedisBus
+from edge.supervisor.recording import Recording
 from edge.supervisor.relay import Relay
 from edge.supervisor.reloading import LastReload, keep_until_restart
 from edge.supervisor.sockets import address_of, open_sockets, remove_socket_files, systemd_sockets
@@ -66,9 +67,10 @@ class Supervisor:
     """Runs a settings file.
 
     source(): read settings and keys; called again at HUP. Raises ConfigurationError. state: what is kept over restarts.
+    record: the folder of the record; None keeps none.
     """
 
-    def __init__(self, source: Source, state: StateFolder | None = None) -> None:
+    def __init__(self, source: Source, state: StateFolder | None = None, record: Path | None = None) -> None:
         self._source = source
         self.settings, self._keys = source()
         listeners, self.passed_sockets = self.settings.listen, systemd_sockets(os.environ)
@@ -91,7 +93,7 @@ class Supervisor:
         self._stop = StopRequest()
         self._all_ready = asyncio.Event()
 
-        bus, redemption = self._cluster_parts()
+        bus, redemption = cluster_parts(self.settings.cluster, self._machine, self.registry)
         self.lists = ListSync(self._configure_all, bus.send, self.registry)
         folder = state or StateFolder()
         self.operators = Operators(self._follow_operators, bus.send, folder, lambda: (self.settings, self._keys))
@@ -105,22 +107,15 @@ class Supervisor:
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
         self.history = History(lambda: {name: self.room_status(name) for name in self._room_names})
+        self.recording = Recording(
+            record, self._machine, self.room_status, self.workers_status, lambda: self.metrics_folder, self.registry
+        )
         self._watchdog = Watchdog(self.settings.worker_stall_seconds)
         counters = create_counters_file(self.settings.workers)
         self._workers = Workers(
             self._handles, counters, self._stop, self._watchdog, self._configure, self._receive, self.registry
         )
         self._use_settings()
-
-    def _cluster_parts(self) -> tuple[Bus, RedemptionService]:
-        """Make what depends on whether there are other machines."""
-        cluster = self.settings.cluster
-        password = os.environ.get(cluster.redis_password_env) if cluster.redis_password_env else None
-        redemption = RedemptionService(cluster.redis_url, password, cluster.name, self.registry)
-        if cluster.redis_url is None:
-            return NoBus(), redemption
-        channel = f"stanchion:{cluster.name}"
-        return RedisBus(cluster.redis_url, password, channel, self._machine, self.registry), redemption
 
     def __repr__(self) -> str:
         return f"<Supervisor {self._workers!r}, {self._stop!r}>"
@@ -166,7 +161,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 watches = (self._stock_watch, self._upstream_watch, self._adaptation)
                 parts = (*watches, self._relay, self.lists, self.operators, self._line_state, self.history)
-                helpers = [group.create_task(part.run()) for part in parts]
+                helpers = [group.create_task(part.run()) for part in (*parts, self.recording)]
                 await self._workers.run(
                     self.metrics_folder,
                     delay_s=lambda: self.settings.shutdown.delay_seconds,
@@ -264,6 +259,7 @@ class Supervisor:
         self._stock_watch.use(in_force)
         self._upstream_watch.use(in_force)
         self._adaptation.use(in_force)
+        self.recording.use(in_force)
 
     def _assign_counter_rows(self) -> None:
         """Give every new room a row of the shared counters, which it keeps for the life of this process."""
@@ -309,6 +305,8 @@ class Supervisor:
                 handle.receive_report(message)
                 self._watchdog.note_report(handle.index, time.monotonic())
                 self._adaptation.receive(message, time.monotonic())
+            case Recorded():
+                self.recording.receive(message, handle.index)
             case RoomEvent() | NodeSummary() | LimitsSpent():
                 self._relay.receive_worker(message, handle)
             case ServerOutcomes():

@@ -143,7 +143,7 @@ class Node:
         now = time.time()
         if self._serving.heartbeat is not None:
             self._serving.heartbeat.end(self._serving.rooms, now)
-        self._report(now)
+        self._report(now, is_last=True)
 
     @property
     def _servers(self) -> list[ProxyServer | AskListeners]:
@@ -245,7 +245,7 @@ class Node:
         if by_s is not None:
             log.warning("the clock was set; tickets and passes are carried over", extra=facts(by_s=round(by_s, 1)))
 
-    def _report(self, now: float) -> None:
+    def _report(self, now: float, *, is_last: bool = False) -> None:
         self._process.metrics.connections.set(self._process.proxy.connection_count)
         self._process.metrics.accept_pauses.follow(self._process.proxy.accept_pauses)
         self._process.metrics.greeting_faults.follow(self._process.proxy.greeting_faults)
@@ -256,6 +256,9 @@ class Node:
         self._process.channel.send(
             self._process.reporter.report(serving.rooms.rooms, now, upstream_is_down=serving.pipeline.upstream_is_down)
         )
+        recorded = self._process.reporter.recorded(serving.rooms.rooms, now, is_last=is_last)
+        if recorded is not None:
+            self._process.channel.send(recorded)
 
 
 def _warn_of_load(load: LoadWatch) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from controller import FairnessSnapshot, GateSnapshot
-from edge.messages.processes import Report, RoomReport, UpstreamSample
+from edge.messages.processes import Recorded, Report, RoomReport, UpstreamSample
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
 from edge.rooms.upstream_health import UpstreamHealth
@@ -42,6 +42,14 @@ class Reporter:
             # For rooms whose capacity follows the upstream.
             upstream={room.name: _sample(room.health, loop_time) for room in rooms if room.health is not None},
         )
+
+    def recorded(self, rooms: Sequence[Room], now: float, *, is_last: bool = False) -> Recorded | None:
+        """Return what happened to visitors since the last call; None if nothing did. is_last: the node ends."""
+        recorders = {room.name: room.recorder for room in rooms if room.recorder is not None}
+        events = {name: recorder.take(now, is_last=is_last) for name, recorder in recorders.items()}
+        lost = sum(recorder.lost for recorder in recorders.values())
+        known = {name: each for name, each in events.items() if each}
+        return Recorded(now, known, lost) if known else None
 
     def _room(self, room: Room, now: float) -> RoomReport:
         active = room.vacancies.active(now)

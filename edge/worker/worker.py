@@ -23,8 +23,10 @@ from edge.operations.access_log import AccessLog
 from edge.operations.logs import configure_logging
 from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
+from edge.record.events import mark_key
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.dependencies import Dependencies
+from edge.rooms.recorder import Recorder
 from edge.rooms.redemption import RedemptionClient
 from edge.rooms.table import RoomTable, build_rooms, languages_of
 from edge.settings.model import Settings
@@ -40,6 +42,10 @@ from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
 __all__ = ["run_worker"]
+
+#: A visitor is gone if they have not polled for so many of the longest pauses, and so many seconds more.
+GONE_AFTER_POLLS = 2.0
+GONE_AFTER_S = 15.0
 
 SupervisorChannel = Channel[ToWorker, ToSupervisor]
 
@@ -147,6 +153,7 @@ class Composition:
             },
         )
         scale(rooms, message.factors)
+        _record(rooms, settings, message.keys[-1].encode())
         self._dependencies.use(needs_redis=settings.cluster.redis_url is not None)
         self._dependencies.note_stock(message.stock_known)
         note_missing(rooms, self._dependencies)
@@ -172,6 +179,24 @@ class Composition:
             needs_bus=settings.cluster.redis_url is not None,
             is_connected=self._dependencies.has_redis,
         )
+
+
+def _record(rooms: RoomTable, settings: Settings, secret: bytes) -> None:
+    """Give each room a recorder if the settings ask for a record. A recorder goes on over a reload.
+
+    secret: the oldest key, because a new one is put in front while visitors wait.
+    """
+    now, key = time.time(), mark_key(secret)
+    for room in rooms.rooms:
+        gone_after_s = GONE_AFTER_POLLS * room.settings.polling.max_seconds + GONE_AFTER_S
+        kept = room.history.recorder
+        if not settings.record.is_on:
+            kept = None
+        elif kept is None:
+            kept = Recorder(key, gone_after_s, now)
+        else:
+            kept.gone_after_s = gone_after_s
+        room.recorder = room.history.recorder = kept
 
 
 def _shield(settings: Settings, before: Shield | None) -> Shield | None:

@@ -20,7 +20,7 @@ from random import Random
 from statistics import fmean
 
 from controller.law.adaptive import AdaptiveLaw, AdaptiveSettings
-from edge.cli.simulate.chart import Guide, Line, chart, linear, time_axis
+from edge.cli.chart import Guide, Line, chart, linear, time_axis
 from edge.rooms.upstream_health import UpstreamHealth
 
 __all__ = ["CAPACITY", "TARGET_S", "Played", "Trouble", "play"]

@@ -10,7 +10,8 @@ import pytest
 import controller
 from controller.simulation import crowd, ideal
 from controller.simulation.estimates import estimate_errors
-from controller.simulation.measures import inversions, measure
+from controller.simulation.inversions import inversions
+from controller.simulation.measures import measure
 from controller.simulation.policies import POLICIES
 from controller.simulation.scenario import Client, Cut, Scenario, SetCapacity, Stall
 from controller.simulation.scenarios import SCENARIOS

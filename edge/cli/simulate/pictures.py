@@ -13,7 +13,7 @@ Times are binned, so that a curve has a few hundred points. Where the peak matte
 import numpy as np
 
 from controller.simulation.crowd import Floats
-from edge.cli.simulate.chart import Axis, Band, Dots, Guide, Line, Mark, chart, linear, log, time_axis
+from edge.cli.chart import Axis, Band, Dots, Guide, Line, Mark, chart, linear, log, time_axis
 from edge.cli.simulate.picture import IDEAL, POINTS, Panel, Picture, bin_s, end_s, ink, legend
 from edge.cli.simulate.series import displacements, quantiles, rate, waiting
 from edge.cli.simulate.table import duration, share

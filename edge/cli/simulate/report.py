@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
-from edge.cli.simulate.chart import swatch
+from edge.cli.chart import swatch
 from edge.cli.simulate.picture import Picture
 from edge.cli.simulate.pictures import pictures
 from edge.cli.simulate.table import COLUMNS, conditions, duration, share
@@ -109,9 +109,9 @@ def _table(trial: Trial) -> str:
 
 def _row(name: str, kind: str, values: Mapping[str, float], has: Sequence[bool] | None = None) -> str:
     shown = has or [True] * len(COLUMNS)
+    texts = [escape(c.show(values[c.field])) if there else "&ndash;" for c, there in zip(COLUMNS, shown, strict=True)]
     cells = "".join(
-        f"<td>{escape(column.show(values[column.field])) if there else '&ndash;'}</td>"
-        for column, there in zip(COLUMNS, shown, strict=True)
+        f'<td data-label="{escape(column.title)}">{text}</td>' for column, text in zip(COLUMNS, texts, strict=True)
     )
     return f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>'
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from controller.simulation.crowd import Floats
 from controller.simulation.run import Run
-from edge.cli.simulate.chart import Line, chart, linear, time_axis
+from edge.cli.chart import Line, chart, linear, time_axis
 from edge.cli.simulate.picture import IDEAL, POINTS, Panel, Picture
 from edge.cli.simulate.series import fronts, waiting
 from edge.cli.simulate.trial import Trial

@@ -6,10 +6,13 @@
     |   0 +-------------------------------------------            |
     |     0          x label          100                         |
 
-A value outside its axis is drawn at the end of the axis. All texts are escaped here.
+A value outside its axis is drawn at the end of the axis. All texts are escaped here. Each chart is drawn twice: wide,
+and narrow for a phone. The page shows the one that fits (`.wide-chart`, `.narrow-chart`). No text crosses the margin or
+another text: labels that have no space are left out, turned to the other side, or wrapped.
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -29,7 +32,10 @@ __all__ = [
     "time_axis",
 ]
 
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 24.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 14.0, 24.0, 40.0
+NARROW, NARROW_LEAST = 350.0, 210.0
+#: The mean width of a character, and the height of a line, at 12 px. Rather too wide than too narrow.
+CHARACTER, TEXT_LINE = 6.6, 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +138,16 @@ def log(label: str, low: float, high: float, written: Callable[[float], str]) ->
 
 
 def chart(title: str, x: Axis, y: Axis, marks: Sequence[Mark], width: float = 720.0, height: float = 270.0) -> str:
-    """Draw one chart. title: what it shows, for screen readers."""
+    """Draw one chart, wide and narrow. title: what it shows, for screen readers."""
+    narrow = _svg(title, x, y, marks, NARROW, max(NARROW_LEAST, 0.9 * height), "narrow-chart")
+    return _svg(title, x, y, marks, width, height, "wide-chart") + narrow
+
+
+def _svg(title: str, x: Axis, y: Axis, marks: Sequence[Mark], width: float, height: float, kind: str) -> str:
     frame = _Frame(x, y, width, height)
     drawn = "".join(_mark(frame, mark) for mark in marks)
     return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="{kind}" viewBox="0 0 {width:g} {frame.height:g}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{_axes(frame)}{drawn}</svg>"
     )
 
@@ -149,7 +160,11 @@ def swatch(ink: str) -> str:
 class _Frame:
     def __init__(self, x: Axis, y: Axis, width: float, height: float) -> None:
         self.x, self.y = x, y
-        self.left, self.right = LEFT, width - RIGHT
+        self.left = max(LEFT, 14.0 + _width(max((text for _, text in y.ticks), key=len, default="")))
+        self.right = width - RIGHT
+        self.label = textwrap.wrap(x.label, max(8, int((self.right - self.left) / CHARACTER))) or [""]
+        """The lines of the label below."""
+        self.height = height + TEXT_LINE * (len(self.label) - 1)
         self.top, self.bottom = TOP, height - BOTTOM
 
     def at_x(self, value: float) -> float:
@@ -165,14 +180,44 @@ def _axes(f: _Frame) -> str:
         at = f.at_y(value)
         lines.append(f"M{f.left:.1f} {at:.1f}H{f.right:.1f}")
         words.append(f'<text class="tick end" x="{f.left - 7:.1f}" y="{at + 4:.1f}">{escape(text)}</text>')
+    ends_at = -math.inf
     for value, text in f.x.ticks:
         at = f.at_x(value)
+        half = _width(text) / 2
         lines.append(f"M{at:.1f} {f.bottom:.1f}v4")
-        words.append(f'<text class="tick mid" x="{at:.1f}" y="{f.bottom + 17:.1f}">{escape(text)}</text>')
-    middle = (f.left + f.right) / 2
-    words.append(f'<text class="label mid" x="{middle:.1f}" y="{f.bottom + 34:.1f}">{escape(f.x.label)}</text>')
+        if at - half > ends_at:
+            ends_at = at + half + CHARACTER
+            words.append(_middle("tick", min(at, f.right + RIGHT - half), f.bottom + 17, text))
+    for number, part in enumerate(f.label):
+        words.append(_middle("label", (f.left + f.right) / 2, f.bottom + 34 + TEXT_LINE * number, part))
     words.append(f'<text class="label" x="2" y="12">{escape(f.y.label)}</text>')
     return f'<path class="grid" d="{"".join(lines)}"/>{"".join(words)}'
+
+
+def _width(text: str) -> float:
+    """Return about how wide a text is drawn."""
+    return CHARACTER * len(text)
+
+
+def _middle(kind: str, x: float, y: float, text: str) -> str:
+    return f'<text class="{kind} mid" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _dot_labels(f: _Frame, mark: Dots, first: tuple[float, float], last: tuple[float, float]) -> str:
+    """Label the first dot to its left and the last to its right, or to the other side if there is no space."""
+    before_x, before_kind = first[0], "tick end"
+    if before_x - _width(mark.before) < f.left:
+        before_x, before_kind = max(f.left + 2, first[0] - 4), "tick"
+    behind_x, behind_kind = last[0], "tick"
+    if behind_x + _width(mark.behind) > f.right + RIGHT:
+        behind_x, behind_kind = min(f.right + RIGHT - 2, last[0] + 4), "tick end"
+    before_end = before_x if before_kind == "tick end" else before_x + _width(mark.before)
+    behind_begin = behind_x - _width(mark.behind) if behind_kind == "tick end" else behind_x
+    below = 19.0 if before_end + CHARACTER > behind_begin else -10.0
+    return (
+        f'<text class="{before_kind}" x="{before_x:.1f}" y="{first[1] - 10:.1f}">{escape(mark.before)}</text>'
+        f'<text class="{behind_kind}" x="{behind_x:.1f}" y="{last[1] + below:.1f}">{escape(mark.behind)}</text>'
+    )
 
 
 def _mark(f: _Frame, mark: Mark) -> str:
@@ -184,10 +229,7 @@ def _mark(f: _Frame, mark: Mark) -> str:
         case Dots():
             points = [(f.at_x(x), f.at_y(y)) for x, y in zip(mark.x, mark.y, strict=True)]
             dots = [f'<circle class="dot {mark.ink}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>' for x, y in points]
-            first, last = points[0], points[-1]
-            before = f'<text class="tick end" x="{first[0]:.1f}" y="{first[1] - 10:.1f}">{escape(mark.before)}</text>'
-            behind = f'<text class="tick" x="{last[0]:.1f}" y="{last[1] - 10:.1f}">{escape(mark.behind)}</text>'
-            return "".join([*dots, before, behind])
+            return "".join([*dots, _dot_labels(f, mark, points[0], points[-1])])
         case Guide():
             at = f.at_y(mark.y)
             return (

@@ -1,0 +1,1 @@
+"""`stanchion report`: what happened in a room, as one HTML page, from its record."""

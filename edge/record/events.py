@@ -1,0 +1,62 @@
+"""The events of a room's record, and the bytes in which a worker hands them to the supervisor.
+
+    event = kind (1 byte), moment (ms after the base of its batch, 4), arrival (ms since 1970, 8), mark (4), value (4)
+
+arrived   the visitor got a place in line
+admitted  the visitor was admitted. value: unused
+seen      the visitor has not polled at this node for a while. moment: their last poll here
+told      the visitor was told a wait. value: its median, seconds
+
+A visitor is known by their arrival and a mark: 32 bits of a keyed digest of their place. The record holds no address,
+no ticket and no cookie, and without the secret key nobody can tell which ticket a mark belongs to.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+__all__ = ["ADMITTED", "ARRIVED", "SEEN", "TOLD", "Event", "event_bytes", "mark_key", "mark_of", "read_events"]
+
+ARRIVED: Final = 1
+ADMITTED: Final = 2
+SEEN: Final = 3
+TOLD: Final = 4
+
+_EVENT: Final = struct.Struct("<BiqIf")
+_MOST_MS: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """at_s: seconds since 1970. arrival_ms and mark: the visitor."""
+
+    kind: int
+    at_s: float
+    arrival_ms: int
+    mark: int
+    value: float
+
+
+def mark_key(secret: bytes) -> bytes:
+    """Return the key of the marks, derived from a secret key of the settings."""
+    return blake2b(b"stanchion.record.v1", key=secret[:64], digest_size=32).digest()
+
+
+def mark_of(place: int, key: bytes) -> int:
+    """Return the mark of the visitor with this place."""
+    return int.from_bytes(blake2b(place.to_bytes(8, "little"), key=key, digest_size=4).digest(), "little")
+
+
+def event_bytes(kind: int, at_s: float, base_s: float, arrival_ms: int, mark: int, value: float = 0.0) -> bytes:
+    """Return one event of a batch. base_s: of the batch, seconds since 1970."""
+    moment = min(max(round((at_s - base_s) * 1000.0), -_MOST_MS), _MOST_MS)
+    return _EVENT.pack(kind, moment, arrival_ms, mark, value)
+
+
+def read_events(batch: bytes, base_s: float) -> Iterator[Event]:
+    """Yield the events of a batch; a part of an event at its end is left out."""
+    whole = len(batch) - len(batch) % _EVENT.size
+    for kind, moment, arrival_ms, mark, value in _EVENT.iter_unpack(batch[:whole]):
+        yield Event(kind, base_s + moment / 1000.0, arrival_ms, mark, value)
