@@ -17,6 +17,7 @@ from edge.cli.check_network import network_warnings
 from edge.settings.loading import load_settings, read_keys
 from edge.settings.model import Settings
 from edge.supervisor.admin_tokens import AdminTokens
+from edge.supervisor.webhooks import read_webhook_secrets
 from edge.support.errors import ConfigurationError, SettingFault
 from edge.support.paths import PathSet
 
@@ -77,6 +78,10 @@ def _about_secrets(settings: Settings, file: Path, environment: Mapping[str, str
         found += error.faults
     try:
         AdminTokens().use(settings, file.parent, environment)
+    except ConfigurationError as error:
+        found += error.faults
+    try:
+        read_webhook_secrets(settings, environment)
     except ConfigurationError as error:
         found += error.faults
     password = settings.cluster.redis_password_env

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edge.operations.logs import configure_logging, facts
@@ -12,10 +12,12 @@ from edge.settings.loading import load_settings, read_keys
 from edge.settings.model import Settings
 from edge.supervisor.admin import AdminListener
 from edge.supervisor.admin_tokens import AdminTokens
+from edge.supervisor.notifications import Notifications
 from edge.supervisor.pid_file import pid_file
 from edge.supervisor.service_manager import ServiceManager
 from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.supervisor import Supervisor
+from edge.supervisor.webhooks import read_webhook_secrets
 from edge.support.build import FORM, VERSION
 from edge.support.event_loop import run_loop
 
@@ -32,11 +34,15 @@ def run(file: Path, early_hup: threading.Event) -> None:
     Raises ConfigurationError before an event loop is started.
     """
     tokens = AdminTokens()
+    webhook_secrets: dict[str, bytes] = {}
 
     def source() -> tuple[Settings, tuple[bytes, ...]]:
         settings = load_settings(file)
         keys = read_keys(settings, os.environ)
+        secrets = read_webhook_secrets(settings, os.environ)
         tokens.use(settings, file.parent, os.environ)
+        webhook_secrets.clear()
+        webhook_secrets.update(secrets)
         configure_logging(settings.log, "supervisor")
         return settings, keys
 
@@ -44,7 +50,7 @@ def run(file: Path, early_hup: threading.Event) -> None:
     state = StateFolder.find(settings.state_folder, file, os.environ)
     record = record_folder(settings, file, state)
     with pid_file(settings.pid_file):
-        run_loop(_serve(source, tokens, state, record, early_hup))
+        run_loop(_serve(source, tokens, state, record, webhook_secrets, early_hup))
 
 
 def record_folder(settings: Settings, file: Path, state: StateFolder) -> Path | None:
@@ -56,14 +62,21 @@ def record_folder(settings: Settings, file: Path, state: StateFolder) -> Path | 
 
 
 async def _serve(
-    source: Source, tokens: AdminTokens, state: StateFolder, record: Path | None, early_hup: threading.Event
+    source: Source,
+    tokens: AdminTokens,
+    state: StateFolder,
+    record: Path | None,
+    webhook_secrets: Mapping[str, bytes],
+    early_hup: threading.Event,
 ) -> None:
     supervisor = Supervisor(source, state, record)
+    notifications = Notifications(supervisor, lambda: webhook_secrets)
     manager = ServiceManager(os.environ)
     async with AdminListener(supervisor, tokens) as admin, asyncio.TaskGroup() as group:
         serving = group.create_task(supervisor.serve())
         ready = group.create_task(supervisor.wait_ready())
         helpers = [group.create_task(manager.keep_alive()), group.create_task(_tell_stop(supervisor, manager))]
+        helpers.append(group.create_task(notifications.run()))
         await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             _tell_ready(supervisor, admin, manager)

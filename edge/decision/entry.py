@@ -31,6 +31,7 @@ from edge.decision.visits import SAFE, SPECULATIVE, VISIT, says_robot
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
 from edge.operations.metrics import Metrics
+from edge.record.events import ADMITTED, ARRIVED
 from edge.rooms.binding import Binding
 from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S
 from edge.rooms.redemption import AlreadyRedeemed, CheckOutcome, Granted, RedemptionClient, Unverified
@@ -69,7 +70,7 @@ class Entry:
         if isinstance(joined, Answer):
             return joined
         if room.recorder is not None:
-            room.recorder.arrive(joined.place, now)
+            room.recorder.note(ARRIVED, joined.place, now)
         return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
 
     def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer:
@@ -227,7 +228,7 @@ class Entry:
         context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
         self._metrics.admissions.count(room.name)
         if room.recorder is not None:
-            room.recorder.admit(attempt.place, now)
+            room.recorder.note(ADMITTED, attempt.place, now)
         self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
         head = context.head
         digest = self._bindings[room.name].binding_digest(ticket.id, head)

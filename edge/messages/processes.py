@@ -142,9 +142,9 @@ class Recorded(Struct, frozen=True, tag=True):
     """What happened to visitors since the last one."""
 
     base: float
-    """Of the moments of the events; wall time, seconds."""
-    rooms: dict[str, bytes]
-    """By room: `edge/record/events.py`."""
+    """When this was sent; wall time, seconds."""
+    rooms: dict[str, list[tuple[int, int, float, float]]]
+    """By room, of each event: kind, place, moment and value (`edge/record/events.py`)."""
     lost: int
     """Events that found no space since the worker started."""
 

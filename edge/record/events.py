@@ -1,4 +1,4 @@
-"""The events of a room's record, and the bytes in which a worker hands them to the supervisor.
+"""The events of a room's record, and their bytes on disk.
 
     event = kind (1 byte), moment (ms after the base of its batch, 4), arrival (ms since 1970, 8), mark (4), value (4)
 
@@ -12,17 +12,32 @@ no ticket and no cookie, and without the secret key nobody can tell which ticket
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-__all__ = ["ADMITTED", "ARRIVED", "SEEN", "TOLD", "Event", "event_bytes", "mark_key", "mark_of", "read_events"]
+__all__ = [
+    "ADMITTED",
+    "ARRIVED",
+    "SEEN",
+    "TOLD",
+    "Event",
+    "event_bytes",
+    "mark_key",
+    "mark_of",
+    "place_events",
+    "read_events",
+]
 
 ARRIVED: Final = 1
 ADMITTED: Final = 2
 SEEN: Final = 3
 TOLD: Final = 4
+
+#: A place is a number of units of 2^-30 s (`waiting_room/places.py`).
+UNIT_BITS: Final = 30
+UNITS: Final = (1 << UNIT_BITS) - 1
 
 _EVENT: Final = struct.Struct("<BiqIf")
 _MOST_MS: Final = 2**31 - 1
@@ -47,6 +62,15 @@ def mark_key(secret: bytes) -> bytes:
 def mark_of(place: int, key: bytes) -> int:
     """Return the mark of the visitor with this place."""
     return int.from_bytes(blake2b(place.to_bytes(8, "little"), key=key, digest_size=4).digest(), "little")
+
+
+def place_events(noted: Iterable[tuple[int, int, float, float]], base_s: float, key: bytes) -> bytes:
+    """Return the bytes of a batch. noted: kind, place, moment and value of each event. base_s: of the batch."""
+    parts = []
+    for kind, place, at_s, value in noted:
+        arrival_ms = (place >> UNIT_BITS) * 1000 + ((place & UNITS) * 1000 >> UNIT_BITS)
+        parts.append(event_bytes(kind, at_s, base_s, arrival_ms, mark_of(place, key), value))
+    return b"".join(parts)
 
 
 def event_bytes(kind: int, at_s: float, base_s: float, arrival_ms: int, mark: int, value: float = 0.0) -> bytes:

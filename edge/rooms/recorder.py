@@ -1,7 +1,7 @@
 """What a node notes of a room's visitors for the record (`edge/record`).
 
 A poll costs one append to a bounded buffer. Everything else happens in `take`, twice a second: which visitors polled,
-who has not polled for a while, and the bytes of the events.
+and who has not polled for a while. The supervisor turns the events into bytes.
 
     polled --take--> recent    visitors who polled in this period
                      before    visitors who polled in the last one
@@ -13,10 +13,9 @@ A visitor of several nodes is seen by each. The report takes the latest of their
 from collections import deque
 from typing import Final
 
-from edge.record.events import ADMITTED, ARRIVED, SEEN, TOLD, event_bytes, mark_of
-from waiting_room.places import UNITS_PER_S
+from edge.record.events import ADMITTED, SEEN, TOLD
 
-__all__ = ["Recorder"]
+__all__ = ["Noted", "Recorder"]
 
 #: Polls, events and told waits that are kept between two calls of `take`.
 MOST_POLLED: Final = 65_536
@@ -26,18 +25,21 @@ MOST_TOLD: Final = 16
 MOST_SEEN: Final = 500_000
 
 
+#: Kind, place, moment (wall clock, seconds) and value of an event, as in `edge/record/events.py`.
+Noted = tuple[int, int, float, float]
+
+
 class Recorder:
-    """One room's, at one node. key: of the marks. gone_after_s: a visitor who does not poll for so long may be gone."""
+    """One room's, at one node. gone_after_s: a visitor who does not poll for so long may be gone."""
 
-    __slots__ = ("_before", "_ends_at", "_events", "_key", "_recent", "_told", "gone_after_s", "lost", "polled")
+    __slots__ = ("_before", "_ends_at", "_events", "_recent", "_told_left", "gone_after_s", "lost", "polled")
 
-    def __init__(self, key: bytes, gone_after_s: float, now: float) -> None:
-        self._key = key
+    def __init__(self, gone_after_s: float, now: float) -> None:
         self.gone_after_s = gone_after_s
         self.polled: deque[int] = deque(maxlen=MOST_POLLED)
         """The places of visitors who poll. The pipeline appends to it."""
-        self._events: list[tuple[int, int, float]] = []
-        self._told: list[tuple[int, float, float]] = []
+        self._events: list[Noted] = []
+        self._told_left = MOST_TOLD
         self._recent: dict[int, float] = {}
         self._before: dict[int, float] = {}
         self._ends_at = now + gone_after_s
@@ -47,47 +49,37 @@ class Recorder:
     def __repr__(self) -> str:
         return f"<Recorder, {len(self._recent)} visitors, {len(self._events)} events>"
 
-    def arrive(self, place: int, now: float) -> None:
-        """Note a visitor who gets a place."""
-        self._add(ARRIVED, place, now)
-
-    def admit(self, place: int, now: float) -> None:
-        """Note an admission."""
-        self._add(ADMITTED, place, now)
-
-    def _add(self, kind: int, place: int, now: float) -> None:
+    def note(self, kind: int, place: int, now: float) -> None:
+        """Note a visitor who gets a place (ARRIVED), or who is admitted (ADMITTED)."""
         if len(self._events) < MOST_EVENTS:
-            self._events.append((kind, place, now))
+            self._events.append((kind, place, now, 0.0))
         else:
             self.lost += 1
 
     def tell(self, place: int, now: float, wait_s: float | None) -> None:
         """Note what a visitor is told, of a few visitors in each period of `take`."""
-        if wait_s is not None and len(self._told) < MOST_TOLD:
-            self._told.append((place, now, wait_s))
+        if self._told_left > 0 and wait_s is not None and len(self._events) < MOST_EVENTS:
+            self._told_left -= 1
+            self._events.append((TOLD, place, now, wait_s))
 
-    def take(self, now: float, *, is_last: bool = False) -> bytes:
-        """Return the events since the last call; base of their moments: `now`. is_last: the node ends."""
-        parts = [self._bytes(TOLD, place, at, now, wait_s) for place, at, wait_s in self._told]
-        self._told = []
-        self._remember(now)
+    def take(self, now: float, *, is_last: bool = False) -> list[Noted]:
+        """Return the events since the last call. is_last: the node ends."""
         events, self._events = self._events, []
-        for kind, place, at in events:
-            parts.append(self._bytes(kind, place, at, now, 0.0))
+        self._told_left = MOST_TOLD
+        self._remember(now)
+        recent, before = self._recent, self._before
+        for kind, place, _, _ in events:
             if kind == ADMITTED:
-                self._recent.pop(place, None)
-                self._before.pop(place, None)
+                recent.pop(place, None)
+                before.pop(place, None)
         if is_last:
-            parts += [self._bytes(SEEN, place, at, now, 0.0) for place, at in {**self._before, **self._recent}.items()]
+            events += [(SEEN, place, at, 0.0) for place, at in {**before, **recent}.items()]
             self._before, self._recent = {}, {}
         elif now >= self._ends_at:
-            recent = self._recent
-            parts += [
-                self._bytes(SEEN, place, at, now, 0.0) for place, at in self._before.items() if place not in recent
-            ]
+            events += [(SEEN, place, at, 0.0) for place, at in before.items() if place not in recent]
             self._before, self._recent = recent, {}
             self._ends_at = now + self.gone_after_s
-        return b"".join(parts)
+        return events
 
     def _remember(self, now: float) -> None:
         polled = dict.fromkeys(self.polled, now)
@@ -96,9 +88,3 @@ class Recorder:
             self._recent.update(polled)
         else:
             self._recent.update({place: now for place in polled if place in self._recent or place in self._before})
-
-    def _bytes(self, kind: int, place: int, at: float, base: float, value: float) -> bytes:
-        seconds, units = divmod(place, UNITS_PER_S)
-        return event_bytes(
-            kind, at, base, seconds * 1000 + units * 1000 // UNITS_PER_S, mark_of(place, self._key), value
-        )

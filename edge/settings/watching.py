@@ -30,7 +30,6 @@ EventName = Literal[
     "node.back",
     "capacity.unused",
     "capacity.used",
-    "test",
 ]
 EVENTS: tuple[str, ...] = EventName.__args__  # type: ignore[attr-defined]
 

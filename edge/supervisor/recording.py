@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from edge.messages.processes import Recorded
 from edge.operations.audit import recent
 from edge.operations.logs import facts
+from edge.record.events import mark_key, place_events
 from edge.record.store import Store, batch_frame, note_frame
 from edge.settings.model import Settings
 from edge.support.build import VERSION
@@ -36,6 +38,8 @@ STEP_S: Final = 1.0
 STATE_STEPS: Final = 10
 #: Bytes that wait for the disk at the most.
 MOST_WAITING: Final = 16 * 1024 * 1024
+#: An event takes so many bytes before it is compressed.
+EVENT_BYTES: Final = 21
 #: What decides how many are admitted: a change of it is noted at once.
 DECISIVE: Final = ("mode", "capacity", "paused", "sold_out", "limit", "nodes")
 #: Counters of the workers, with the label that says why.
@@ -45,6 +49,15 @@ REFUSALS: Final = {
     "stanchion_join_challenges": "result",
     "stanchion_suspected_requests": "reason",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Unmarked:
+    """Events of a worker as they came."""
+
+    base_s: float
+    node: int
+    noted: Sequence[tuple[int, int, float, float]]
 
 
 class Recording:
@@ -68,8 +81,9 @@ class Recording:
         self._workers = workers
         self._metrics_folder = metrics_folder
         self._settings: Settings | None = None
+        self._key = b""
         self._store: Store | None = None
-        self._waiting: dict[str, list[bytes]] = {}
+        self._waiting: dict[str, list[bytes | _Unmarked]] = {}
         self._waiting_bytes = 0
         self._states: dict[str, dict[str, Any]] = {}
         self._refused: dict[tuple[str, str, str], float] = {}
@@ -89,9 +103,12 @@ class Recording:
     def __repr__(self) -> str:
         return f"<Recording in {self.folder or 'nothing'}>"
 
-    def use(self, settings: Settings) -> None:
-        """Follow other settings, in which operators' changes are in force from now on."""
-        self._settings = settings
+    def use(self, settings: Settings, secret: bytes) -> None:
+        """Follow other settings, in which operators' changes are in force from now on.
+
+        secret: the oldest key, because a new one is put in front while visitors wait.
+        """
+        self._settings, self._key = settings, mark_key(secret)
         if self.folder is not None:
             now = time.time()
             for room in settings.rooms:
@@ -101,8 +118,10 @@ class Recording:
 
     def receive(self, message: Recorded, node: int) -> None:
         """Take in what happened to visitors at a worker."""
-        for room, events in message.rooms.items():
-            self._add(room, batch_frame(message.base, node, events))
+        if self.folder is not None:
+            for room, noted in message.rooms.items():
+                # Turned into bytes by the thread that writes.
+                self._add(room, _Unmarked(message.base, node, noted), EVENT_BYTES * len(noted))
         new = message.lost - self._lost.get(node, 0)
         self._lost[node] = message.lost
         if new > 0:
@@ -195,20 +214,26 @@ class Recording:
             if room in rooms:
                 self._add(room, note_frame(now, "refused", by_reason))
 
-    def _add(self, room: str, frame: bytes) -> None:
+    def _add(self, room: str, part: "bytes | _Unmarked", size: int | None = None) -> None:
         if self.folder is None:
             return
-        if self._waiting_bytes + len(frame) > MOST_WAITING:
+        size = len(part) if isinstance(part, bytes) else size or 0
+        if self._waiting_bytes + size > MOST_WAITING:
             self._dropped.labels("disk").inc()
             return
-        self._waiting_bytes += len(frame)
-        self._waiting.setdefault(room, []).append(frame)
+        self._waiting_bytes += size
+        self._waiting.setdefault(room, []).append(part)
 
-    def _take(self) -> dict[str, list[bytes]]:
+    def _take(self) -> dict[str, list["bytes | _Unmarked"]]:
         waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
         return waiting
 
-    def _write(self, waiting: Mapping[str, Sequence[bytes]]) -> None:
+    def _frame(self, part: "bytes | _Unmarked") -> bytes:
+        if isinstance(part, bytes):
+            return part
+        return batch_frame(part.base_s, part.node, place_events(part.noted, part.base_s, self._key))
+
+    def _write(self, waiting: "Mapping[str, Sequence[bytes | _Unmarked]]") -> None:
         if self.folder is None or not waiting:
             return
         try:
@@ -216,12 +241,12 @@ class Recording:
                 assert self._settings is not None
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._store = Store(self.folder, self._machine, self._settings.record.max_bytes)
-            for room, frames in waiting.items():
-                self._store.append(room, frames)
+            for room, parts in waiting.items():
+                self._store.append(room, [self._frame(part) for part in parts])
             self._size.set(self._store.size)
             self._has_failed = False
         except OSError as fault:
-            self._dropped.labels("disk").inc(sum(map(len, waiting.values())))
+            self._dropped.labels("disk").inc()
             if not self._has_failed:
                 self._has_failed = True
                 log.warning("the record cannot be written: %s", fault, extra=facts(folder=str(self.folder)))

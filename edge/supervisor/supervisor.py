@@ -36,6 +36,7 @@ from edge.rooms.clock_steps import ClockSteps
 from edge.settings.model import Settings
 from edge.supervisor.adaptation import Adaptation
 from edge.supervisor.cluster_parts import cluster_parts
+from edge.supervisor.happenings import Happenings
 from edge.supervisor.history import History
 from edge.supervisor.line_state import LineState
 from edge.supervisor.list_sync import ListSync
@@ -88,12 +89,12 @@ class Supervisor:
         self._counted_since = time.time()
         self._counter_rows: dict[str, int] = {}
         self._assign_counter_rows()
-        self._machine = secrets.token_hex(6)
+        self.machine = secrets.token_hex(6)
         self._clock_steps = ClockSteps()
         self._stop = StopRequest()
         self._all_ready = asyncio.Event()
 
-        bus, redemption = cluster_parts(self.settings.cluster, self._machine, self.registry)
+        bus, redemption = cluster_parts(self.settings.cluster, self.machine, self.registry)
         self.lists = ListSync(self._configure_all, bus.send, self.registry)
         folder = state or StateFolder()
         self.operators = Operators(self._follow_operators, bus.send, folder, lambda: (self.settings, self._keys))
@@ -107,8 +108,10 @@ class Supervisor:
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
         self.history = History(lambda: {name: self.room_status(name) for name in self._room_names})
+        self.happenings = Happenings()
+        """Tell it what operators should be notified of."""
         self.recording = Recording(
-            record, self._machine, self.room_status, self.workers_status, lambda: self.metrics_folder, self.registry
+            record, self.machine, self.room_status, self.workers_status, lambda: self.metrics_folder, self.registry
         )
         self._watchdog = Watchdog(self.settings.worker_stall_seconds)
         counters = create_counters_file(self.settings.workers)
@@ -232,6 +235,10 @@ class Supervisor:
         return "up" if self._relay.hears_machines else "down"
 
     @property
+    def upstream_is_down(self) -> bool:
+        return bool(self._upstream_watch.status()["is_down"])
+
+    @property
     def other_nodes(self) -> OtherNodes:
         return self._relay.other_nodes
 
@@ -259,7 +266,7 @@ class Supervisor:
         self._stock_watch.use(in_force)
         self._upstream_watch.use(in_force)
         self._adaptation.use(in_force)
-        self.recording.use(in_force)
+        self.recording.use(in_force, self._keys[-1])
 
     def _assign_counter_rows(self) -> None:
         """Give every new room a row of the shared counters, which it keeps for the life of this process."""
@@ -280,7 +287,7 @@ class Supervisor:
                 keys=tuple(key.decode() for key in self._keys),
                 counter_rows=self._counter_rows,
                 counted_since=self._counted_since,
-                machine=self._machine,
+                machine=self.machine,
                 clock_steps=tuple(self._clock_steps.steps),
                 checkpoints=handle.checkpoints((room.name for room in self.settings.rooms), time.time()),
                 factors=self._adaptation.factors,

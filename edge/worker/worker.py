@@ -23,7 +23,6 @@ from edge.operations.access_log import AccessLog
 from edge.operations.logs import configure_logging
 from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
-from edge.record.events import mark_key
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.dependencies import Dependencies
 from edge.rooms.recorder import Recorder
@@ -153,7 +152,7 @@ class Composition:
             },
         )
         scale(rooms, message.factors)
-        _record(rooms, settings, message.keys[-1].encode())
+        _record(rooms, settings)
         self._dependencies.use(needs_redis=settings.cluster.redis_url is not None)
         self._dependencies.note_stock(message.stock_known)
         note_missing(rooms, self._dependencies)
@@ -181,19 +180,16 @@ class Composition:
         )
 
 
-def _record(rooms: RoomTable, settings: Settings, secret: bytes) -> None:
-    """Give each room a recorder if the settings ask for a record. A recorder goes on over a reload.
-
-    secret: the oldest key, because a new one is put in front while visitors wait.
-    """
-    now, key = time.time(), mark_key(secret)
+def _record(rooms: RoomTable, settings: Settings) -> None:
+    """Give each room a recorder if the settings ask for a record. A recorder goes on over a reload."""
+    now = time.time()
     for room in rooms.rooms:
         gone_after_s = GONE_AFTER_POLLS * room.settings.polling.max_seconds + GONE_AFTER_S
         kept = room.history.recorder
         if not settings.record.is_on:
             kept = None
         elif kept is None:
-            kept = Recorder(key, gone_after_s, now)
+            kept = Recorder(gone_after_s, now)
         else:
             kept.gone_after_s = gone_after_s
         room.recorder = room.history.recorder = kept

@@ -1,6 +1,6 @@
 """What a node notes of visitors: arrivals, admissions, and who has not polled for a while."""
 
-from edge.record.events import ADMITTED, ARRIVED, SEEN, TOLD, Event, mark_key, mark_of, read_events
+from edge.record.events import ADMITTED, ARRIVED, SEEN, TOLD, Event, mark_key, mark_of, place_events, read_events
 from edge.rooms.recorder import MOST_EVENTS, MOST_POLLED, MOST_TOLD, Recorder
 from waiting_room.places import UNITS_PER_S
 
@@ -14,19 +14,21 @@ def place(second: float) -> int:
 
 
 def recorder() -> Recorder:
-    return Recorder(KEY, GONE_S, START)
+    return Recorder(GONE_S, START)
 
 
 def taken(of: Recorder, second: float, *, is_last: bool = False) -> list[Event]:
-    return list(read_events(of.take(START + second, is_last=is_last), START + second))
+    return list(
+        read_events(place_events(of.take(START + second, is_last=is_last), START + second, KEY), START + second)
+    )
 
 
 def test_an_arrival_and_an_admission_name_the_same_visitor() -> None:
     r = recorder()
-    r.arrive(place(1.0), START + 1.0)
+    r.note(ARRIVED, place(1.0), START + 1.0)
     r.polled.append(place(1.0))
     [arrived] = taken(r, 1.5)
-    r.admit(place(1.0), START + 9.0)
+    r.note(ADMITTED, place(1.0), START + 9.0)
     [admitted] = taken(r, 9.2)
     assert (arrived.kind, admitted.kind) == (ARRIVED, ADMITTED)
     assert arrived.arrival_ms == admitted.arrival_ms == START * 1000 + 1000
@@ -53,7 +55,7 @@ def test_an_admitted_visitor_is_not_gone() -> None:
     r = recorder()
     r.polled.append(place(1.0))
     taken(r, 1.0)
-    r.admit(place(1.0), START + 2.0)
+    r.note(ADMITTED, place(1.0), START + 2.0)
     assert [event.kind for second in range(2, 300) for event in taken(r, second)] == [ADMITTED]
 
 
@@ -70,15 +72,15 @@ def test_a_node_that_ends_says_whom_it_saw() -> None:
 
 def test_buffers_are_bounded_and_what_is_lost_is_counted() -> None:
     r = recorder()
-    for number in range(MOST_EVENTS + 10):
-        r.admit(place(number / 1000), START + 1.0)
-    for number in range(MOST_POLLED + 10):
-        r.polled.append(place(number / 1000))
     for _ in range(100):
         r.tell(place(1.0), START + 1.0, 60.0)
+    for number in range(MOST_EVENTS + 10 - MOST_TOLD):
+        r.note(ADMITTED, place(number / 1000), START + 1.0)
+    for number in range(MOST_POLLED + 10):
+        r.polled.append(place(number / 1000))
     events = taken(r, 1.0)
     assert r.lost == 10
-    assert sum(event.kind == ADMITTED for event in events) == MOST_EVENTS
+    assert sum(event.kind == ADMITTED for event in events) == MOST_EVENTS - MOST_TOLD
     told = [event for event in events if event.kind == TOLD]
     assert len(told) == MOST_TOLD
     assert told[0].value == 60.0
