@@ -133,6 +133,11 @@ class Happenings:
         kinds = {notice["kind"]: notice["text"] for notice in room_notices(room, room["admitted_per_s"])}
         why = {"reason": room["reason"]} if room["reason"] else {}
         yield name, "mode", f"room.{room['mode']}", _MODES[room["mode"]], why
+        sale = room["sale"]
+        if sale is not None and sale["phase"] == "open":
+            yield name, "sale", "sale.opened", f"The sale {sale['name']} has opened.", {"sale": sale["name"]}
+        else:
+            yield name, "sale", "sale.ended", "The sale has ended.", {}
         yield self._line(name, figures["waiting"], formed_at)
         if "sold_out" in kinds:
             yield name, "stock", "stock.sold_out", "Sold out.", {"stock": figures["stock"]}

@@ -45,7 +45,7 @@ class Notifications:
             [self._room(room.name) for room in supervisor.settings.rooms],
             supervisor.workers_status(),
             supervisor.redis_state,
-            upstream_is_down=supervisor.upstream_is_down,
+            upstream_is_down=bool(supervisor.upstream_watch.status()["is_down"]),
             cooldown_s=wanted.cooldown_seconds,
             formed_at=wanted.line_formed_visitors,
         )
@@ -55,7 +55,8 @@ class Notifications:
     def _room(self, name: str) -> dict[str, Any]:
         supervisor = self._supervisor
         return {
-            **supervisor.rooms.status(supervisor.settings, name),
+            **supervisor.operators.rooms.status(supervisor.settings, name),
+            "sale": supervisor.operators.sale_of(name),
             "figures": supervisor.room_status(name),
             "admitted_per_s": supervisor.history.recent_mean(name, "admitted_per_s", UNUSED_S),
             "other_nodes": supervisor.other_nodes.of(name),

@@ -103,13 +103,12 @@ class Supervisor:
         self._relay = Relay(
             self._handles, bus, redemption, self.lists.receive, self.operators.receive, self._receive_news
         )
-        self._upstream_watch = UpstreamWatch(self._relay.publish, bus.send, self.registry)
+        self.upstream_watch = UpstreamWatch(self._relay.publish, bus.send, self.registry)
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
         self.history = History(lambda: {name: self.room_status(name) for name in self._room_names})
         self.happenings = Happenings()
-        """Tell it what operators should be notified of."""
         self.recording = Recording(
             record, self.machine, self.room_status, self.workers_status, lambda: self.metrics_folder, self.registry
         )
@@ -162,7 +161,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGUSR2, self._workers.ask_replace)
         with tempfile.TemporaryDirectory(prefix="stanchion-metrics-") as self.metrics_folder:
             async with asyncio.TaskGroup() as group:
-                watches = (self._stock_watch, self._upstream_watch, self._adaptation)
+                watches = (self._stock_watch, self.upstream_watch, self._adaptation)
                 parts = (*watches, self._relay, self.lists, self.operators, self._line_state, self.history)
                 helpers = [group.create_task(part.run()) for part in (*parts, self.recording)]
                 await self._workers.run(
@@ -218,7 +217,7 @@ class Supervisor:
         return {
             "ready": self.is_ready,
             "time": now,
-            "upstream": self._upstream_watch.status(),
+            "upstream": self.upstream_watch.status(),
             "nodes": self.workers_status(),
             "rooms": [self._status.room(room.name, in_force) for room in in_force.rooms],
         }
@@ -233,10 +232,6 @@ class Supervisor:
         if self.settings.cluster.redis_url is None:
             return "unused"
         return "up" if self._relay.hears_machines else "down"
-
-    @property
-    def upstream_is_down(self) -> bool:
-        return bool(self._upstream_watch.status()["is_down"])
 
     @property
     def other_nodes(self) -> OtherNodes:
@@ -264,7 +259,7 @@ class Supervisor:
         self._watchdog.set_patience(self.settings.worker_stall_seconds)
         in_force = self._in_force()
         self._stock_watch.use(in_force)
-        self._upstream_watch.use(in_force)
+        self.upstream_watch.use(in_force)
         self._adaptation.use(in_force)
         self.recording.use(in_force, self._keys[-1])
 
@@ -296,10 +291,10 @@ class Supervisor:
             )
         )
         self._relay.send_state(handle)
-        handle.send(self._upstream_watch.state)
+        handle.send(self.upstream_watch.state)
 
     def _receive_news(self, news: ServerNews) -> None:
-        self._upstream_watch.receive_news(news)
+        self.upstream_watch.receive_news(news)
 
     def _receive(self, message: ToSupervisor, handle: WorkerHandle) -> None:
         """Act on a worker's message."""
@@ -317,7 +312,7 @@ class Supervisor:
             case RoomEvent() | NodeSummary() | LimitsSpent():
                 self._relay.receive_worker(message, handle)
             case ServerOutcomes():
-                self._upstream_watch.receive(message)
+                self.upstream_watch.receive(message)
             case RedemptionQuestion():
                 self._relay.receive_question(message, handle)
             case _:

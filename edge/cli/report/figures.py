@@ -121,7 +121,7 @@ def figures_of(history: History) -> Figures:
         if at is not None and each.admitted_s is not None
     ]
     left = [each for each in visitors if each.has_left]
-    begin = visitors[0].arrival_s
+    begin = min(each.arrival_s if each.came_s is None else each.came_s for each in visitors)
     end = max([begin + 1.0, *times, *(each.seen_s for each in visitors if each.seen_s is not None)])
     errors, kept = _told(history)
     return Figures(
@@ -238,8 +238,9 @@ def _series(
 
     for visitor, at in zip(history.visitors, ideal, strict=True):
         came = part(visitor.arrival_s)
-        arrivals[came] += 1.0 / step
-        change[came] += 1
+        joined = came if visitor.came_s is None else part(visitor.came_s)
+        arrivals[joined] += 1.0 / step
+        change[joined] += 1
         gone = visitor.admitted_s if visitor.admitted_s is not None else visitor.seen_s
         if gone is not None:
             change[part(gone)] -= 1

@@ -8,7 +8,7 @@ from importlib.resources import files
 from edge.cli.chart import Band, Line, Mark, chart, linear, swatch, time_axis
 from edge.cli.report.figures import NOBODY, USED, Figures, spread
 from edge.cli.report.timeline import Entry, timeline
-from edge.cli.report.words import CAPACITY_NAMES, clock, count, day, duration, hours, refusal, sentences, share
+from edge.cli.report.words import capacity_name, clock, count, day, duration, hours, refusal, sentences, share
 
 __all__ = ["page"]
 
@@ -140,7 +140,7 @@ def _capacity(f: Figures) -> str:
     there = [(name, f"s-{name.partition('.')[0]}", part) for name, part in parts if part]
     bar = "".join(f'<span class="{ink}" style="flex:{part:.5f}"></span>' for _, ink, part in there)
     key = "".join(
-        f'<li><i class="{ink}"></i><b>{share(part)}</b><span>{escape(": ".join(CAPACITY_NAMES[name]))}</span></li>'
+        f'<li><i class="{ink}"></i><b>{share(part)}</b><span>{escape(capacity_name(name))}</span></li>'
         for name, ink, part in there
     )
     return (

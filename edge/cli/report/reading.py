@@ -20,13 +20,17 @@ DEFAULT_SPAN_S = 24 * 3600.0
 
 @dataclass(slots=True)
 class Visitor:
-    """arrival_s: seconds since 1970. admitted_s, seen_s: None if unknown. node: of the admission, '' if none."""
+    """arrival_s: the place, seconds since 1970. came_s: the arrival, from which the place differs after a draw.
+
+    admitted_s, seen_s: None if unknown. node: of the admission, '' if none. came_to: the node of the arrival.
+    """
 
     arrival_s: float
     admitted_s: float | None = None
     seen_s: float | None = None
     node: str = ""
     came_to: str = ""
+    came_s: float | None = None
 
     @property
     def has_left(self) -> bool:
@@ -127,7 +131,7 @@ def _take(visitor: Visitor, event: Event, node: str, told: list[tuple[Visitor, f
     if event.kind == TOLD:
         told.append((visitor, event.at_s, event.value))
     elif event.kind == ARRIVED:
-        visitor.came_to = node
+        visitor.came_to, visitor.came_s = node, event.at_s
     elif event.kind == ADMITTED:
         if visitor.admitted_s is None or event.at_s < visitor.admitted_s:
             visitor.admitted_s, visitor.node = event.at_s, node

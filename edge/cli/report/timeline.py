@@ -91,7 +91,11 @@ def _standstills(history: History) -> list[Entry]:
         before, paused[each.machine] = paused.get(each.machine, ""), now
         if now and now != before:
             found.append(
-                Entry(each.note.at_s, f"The line stood still: {CAPACITY_NAMES[f'paused.{now}'][1]}.", is_fault=True)
+                Entry(
+                    each.note.at_s,
+                    f"The line stood still: {CAPACITY_NAMES.get(f'paused.{now}', (now, now))[1]}.",
+                    is_fault=now != "sale",
+                )
             )
         elif before and not now:
             found.append(Entry(each.note.at_s, "The line went on."))

@@ -5,7 +5,18 @@ from typing import Final
 
 from edge.cli.report.figures import FULL, NOBODY, SLOW, UNUSED, USED, Figures
 
-__all__ = ["CAPACITY_NAMES", "clock", "count", "day", "duration", "hours", "refusal", "sentences", "share"]
+__all__ = [
+    "CAPACITY_NAMES",
+    "capacity_name",
+    "clock",
+    "count",
+    "day",
+    "duration",
+    "hours",
+    "refusal",
+    "sentences",
+    "share",
+]
 
 #: What becomes of capacity: its name, and what it means.
 CAPACITY_NAMES: Final = {
@@ -15,6 +26,7 @@ CAPACITY_NAMES: Final = {
     FULL: ("room full", "all places in the room were taken"),
     NOBODY: ("nobody waited", "visitors were admitted at once"),
     "paused.operator": ("on hold", "an operator held or closed the room"),
+    "paused.sale": ("not open yet", "the sale had not begun"),
     "paused.upstream": ("shop down", "the shop did not answer"),
     "paused.redis": ("Redis away", "the machines could not hear each other"),
     "paused.stock": ("no free unit", "the shop had nothing to sell, or did not say"),
@@ -28,6 +40,11 @@ _METRICS: Final = {
     "join_challenges": "join challenge",
     "suspected_requests": "request of a suspected robot",
 }
+
+
+def capacity_name(name: str) -> str:
+    """Return what became of a part of the capacity."""
+    return ": ".join(CAPACITY_NAMES.get(name, (name, "the line stood still")))
 
 
 def count(number: float, one: str, many: str = "") -> str:
@@ -112,7 +129,7 @@ def _fairness(f: Figures) -> str:
     total = sum(f.capacity_parts.values())
     why = ""
     if lost is not None and lost[1] > 0.02 * total:
-        _, meaning = CAPACITY_NAMES.get(lost[0], (lost[0], lost[0]))
+        _, meaning = CAPACITY_NAMES.get(lost[0], ("", "the line stood still"))
         why = f"; {share(lost[1] / total, 0)} of all capacity was lost because {meaning}"
     return (
         f"First come, first served held {order}, 99 of 100 were admitted within {duration(f.displacement.p99)} of "

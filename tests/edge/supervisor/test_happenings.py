@@ -11,12 +11,14 @@ def worker(number: int = 0, **changes: Any) -> dict[str, Any]:
     return {"node": number, "pid": 1, "ready": True, "restarts": 0, "report_age_seconds": 0.3, **changes}
 
 
-def room(mode: str = "open", admitted: float | None = None, nodes: Any = (), **figures: Any) -> dict[str, Any]:
+def room(
+    mode: str = "open", admitted: float | None = None, nodes: Any = (), sale: Any = None, **figures: Any
+) -> dict[str, Any]:
     usual: dict[str, Any] = {
         "missing": [], "sold_out": False, "adaptive": None, "admissions_per_second": 10.0, "waiting": 0, "active": 0,
         "stock": None,
     }  # fmt: skip
-    shown = {"room": "checkout", "mode": mode, "reason": None, "total_active_users": None}
+    shown = {"room": "checkout", "mode": mode, "reason": None, "total_active_users": None, "sale": sale}
     return {**shown, "figures": {**usual, **figures}, "admitted_per_s": admitted, "other_nodes": nodes}
 
 
@@ -68,6 +70,13 @@ def test_modes_stock_upstream_and_redis() -> None:
     assert looker.look(room(), redis="down") == ["redis.down", "stock.available"]
     assert looker.look(down=True, redis="up") == ["upstream.down", "redis.up"]
     assert looker.look(redis="up") == ["upstream.up"]
+
+
+def test_a_sale_opens_and_ends() -> None:
+    looker = Looker()
+    looker.look(room(sale={"name": "friday", "phase": "prequeue"}))
+    assert looker.look(room(sale={"name": "friday", "phase": "open"}), 3) == ["sale.opened"]
+    assert looker.look(room(), 3) == ["sale.ended"]
 
 
 def test_nodes_of_this_machine_and_of_others() -> None:
