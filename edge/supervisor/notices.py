@@ -66,7 +66,9 @@ def room_notices(room: Mapping[str, Any], admitted_per_s: float | None) -> list[
     sale = room.get("sale")
     phase = None if sale is None else sale["phase"]
     if sale is not None and sale["suspended"] and phase != "over":
-        found.append(_notice("sale", "warning", f"The sale {sale['name']} is suspended: it does not open, and admits nobody."))
+        found.append(
+            _notice("sale", "warning", f"The sale {sale['name']} is suspended: it does not open, and admits nobody.")
+        )
     elif phase == "over" and mode == "open":
         found.append(_notice("sale", "info", "The sale is over: the room admits nobody until the sale is removed."))
     found += [_notice(*_MISSING[each]) for each in figures["missing"] if each in _MISSING]

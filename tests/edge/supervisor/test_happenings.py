@@ -74,8 +74,8 @@ def test_modes_stock_upstream_and_redis() -> None:
 
 def test_a_sale_opens_and_ends() -> None:
     looker = Looker()
-    looker.look(room(sale={"name": "friday", "phase": "prequeue"}))
-    assert looker.look(room(sale={"name": "friday", "phase": "open"}), 3) == ["sale.opened"]
+    looker.look(room(sale={"name": "friday", "phase": "prequeue", "suspended": False}))
+    assert looker.look(room(sale={"name": "friday", "phase": "open", "suspended": False}), 3) == ["sale.opened"]
     assert looker.look(room(), 3) == ["sale.ended"]
 
 
