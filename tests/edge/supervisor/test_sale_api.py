@@ -65,7 +65,7 @@ async def test_the_phases_as_visitors_meet_them(tmp_path: Path) -> None:
         state, document = await visitor.ask()
         assert (state, document["paused"], document.get("opens_at")) == ("waiting", "operator", None)
 
-        await put(edge, prequeue_at=stamp(-1), opens_at=stamp(1.0), closes_at=stamp(6.0))
+        await put(edge, prequeue_at=stamp(-1), opens_at=stamp(1.0), closes_at=stamp(5.0))
 
         async def reaches(expected: str) -> bool:
             nonlocal state, document
