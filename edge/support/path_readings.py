@@ -8,7 +8,7 @@ Most targets have one reading. A target has several if servers disagree about it
     backslash     /a\\checkout           a slash, or a character
     parameters    /checkout;x=1         removed, or part of the name
     trailing dot  /checkout.            removed (Windows), or part of the name
-    path info     /index.php/checkout   a script with the path `/checkout`, or a path
+    path info     /index.php/checkout   a script with the path `/checkout`, the script alone, or a path
     index         /index.php            what a server shows for `/`, or a path of its own
     %3f and %23   /checkout%3fx         a character, or the end of the path
 
@@ -158,7 +158,8 @@ def _spellings(decoded: str) -> Iterator[str]:
             script = _SCRIPT.search(text)
             if script:
                 yield text[script.end() :]
-            index = _INDEX.search(text)
+                yield text[: script.end()]
+            index = _INDEX.search(text[: script.end()] if script else text)
             if index:
                 yield text[: index.start() + 1]
 

@@ -99,6 +99,26 @@ def test_the_index_of_a_folder_is_the_folder(target: str, is_index: bool) -> Non
     assert any(PathSet(["/a/"]).covers(form) for form in forms) is (target == "/a/index.php")
 
 
+@pytest.mark.parametrize(
+    ("target", "has_to_wait"),
+    [
+        ("/checkout.php/x.css", True),
+        ("/checkout.PHP//a/b.js", True),
+        ("/checkout.aspx/x.css", True),
+        ("/checkout%2ephp%2fx.css", True),
+        ("/checkout;/x.css", False),
+        ("/checkout;x.css", True),
+        ("/checkout%3fx.css", True),
+        ("/checkout/x.css", False),
+        ("/shop.php/x.css", False),
+    ],
+)
+def test_no_ending_makes_a_style_sheet_of_the_checkout(target: str, has_to_wait: bool) -> None:
+    """PHP runs `/checkout.php` for `/checkout.php/x.css`. A room covers a target by any reading, a bypass by all."""
+    room, bypass = PathSet(["/checkout*"]), PathSet(["*.css", "*.js"])
+    assert any(room.covers(form) and not bypass.covers(form) for form in readings(target)) is has_to_wait
+
+
 @pytest.mark.parametrize("target", ["/a..b", "/a.b/c", "/caf%C3%A9", "/a/b/", "/a-b_c~d", "/%41b"])
 def test_a_plain_path_has_one_reading(target: str) -> None:
     assert len(readings(target)) == 1
