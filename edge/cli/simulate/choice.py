@@ -14,6 +14,8 @@ from controller.simulation.scenario import Scenario
 from controller.simulation.scenarios import SCENARIOS
 from edge.cli.simulate.arguments import ALL, MAX_NODES
 from edge.cli.simulate.fleet import Fleet
+from edge.cli.simulate.recorded import is_record, recorded
+from edge.cli.simulate.suggest import with_capacity
 from edge.cli.simulate.trace import read_trace
 from edge.cli.simulate.trial import MEANINGS, checked, on_fleet, traced
 from edge.support.errors import ConfigurationError, SettingFault
@@ -23,9 +25,13 @@ __all__ = ["choose_policies", "choose_scenarios", "listing", "repeating_command"
 
 def choose_scenarios(options: argparse.Namespace) -> list[Scenario]:
     """Return the scenarios, changed as the options ask. Raises ConfigurationError."""
-    if options.room is not None and options.config is None:
-        raise ConfigurationError("simulate", [SettingFault("--room", "needs --config, whose room it names")])
-    if options.trace is not None:
+    has_record = options.trace is not None and is_record(options.trace)
+    if options.room is not None and options.config is None and not has_record:
+        fault = SettingFault("--room", "needs --config or a record, whose room it names")
+        raise ConfigurationError("simulate", [fault])
+    if has_record:
+        chosen = [recorded(options.trace, options.room)]
+    elif options.trace is not None:
         chosen = [traced(read_trace(options.trace), options.trace.name)]
     else:
         every = [name for name, scenario in SCENARIOS.items() if scenario.kind == "measured"]
@@ -34,6 +40,8 @@ def choose_scenarios(options: argparse.Namespace) -> list[Scenario]:
     if options.config is not None:
         fleet = Fleet.load(options.config, options.room)
         chosen = [on_fleet(scenario, fleet) for scenario in chosen]
+    if options.capacity is not None:
+        chosen = [with_capacity(scenario, options.capacity) for scenario in chosen]
     if options.nodes is not None:
         chosen = [replace(scenario, nodes=options.nodes) for scenario in chosen]
     if options.joined is not None:
@@ -79,7 +87,7 @@ def repeating_command(options: argparse.Namespace) -> str:
         words += ["--trace", str(options.trace)]
     else:
         words += ["--scenario", *(options.scenario or ["flash"])]
-    for name in ("config", "room", "nodes"):
+    for name in ("config", "room", "capacity", "nodes"):
         value = getattr(options, name)
         words += [] if value is None else [f"--{name}", str(value)]
     if options.joined is not None:

@@ -1,4 +1,4 @@
-"""A progress bar over all runs. It is drawn only on a terminal.
+"""A progress bar over all runs. It is drawn on a terminal; elsewhere a line comes every ten seconds.
 
 [##########----------]  52 %  flash, bucket, run 2 of 3; about 14 s left
 """
@@ -10,6 +10,8 @@ __all__ = ["Progress"]
 
 WIDTH = 24
 REDRAW_S = 0.1
+#: Seconds between two lines where there is no terminal.
+LINE_S = 10.0
 
 
 class Progress:
@@ -21,7 +23,7 @@ class Progress:
         self._clock = clock
         self._is_shown = stream.isatty()
         self._started_s = clock()
-        self._drawn_s = float("-inf")
+        self._drawn_s = float("-inf") if self._is_shown else self._started_s
         self._done = 0
         self._label = ""
 
@@ -32,7 +34,7 @@ class Progress:
 
     def at(self, part: float) -> None:
         """Show that this part of the run is done, 0..1."""
-        if self._is_shown and self._clock() - self._drawn_s >= REDRAW_S:
+        if self._clock() - self._drawn_s >= (REDRAW_S if self._is_shown else LINE_S):
             self._draw(min(max(part, 0.0), 1.0))
 
     def end(self) -> None:
@@ -46,13 +48,14 @@ class Progress:
             self._stream.flush()
 
     def _draw(self, part: float) -> None:
-        if not self._is_shown:
-            return
         now = self._clock()
+        if not self._is_shown and now - self._drawn_s < LINE_S:
+            return
         self._drawn_s = now
         share = (self._done + part) / self._runs
         full = int(share * WIDTH)
         left = f"; about {(now - self._started_s) * (1.0 - share) / share:.0f} s left" if share > 0.03 else ""
         bar = "#" * full + "-" * (WIDTH - full)
-        self._stream.write(f"\r\x1b[K[{bar}] {share:4.0%}  {self._label}{left}")
+        text = f"{share:4.0%}  {self._label}{left}"
+        self._stream.write(f"\r\x1b[K[{bar}] {text}" if self._is_shown else f"{text.strip()}\n")
         self._stream.flush()

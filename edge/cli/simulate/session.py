@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from controller.simulation.scenario import Scenario
 from edge.cli.simulate.choice import choose_policies, choose_scenarios, listing, repeating_command
 from edge.cli.simulate.progress import Progress
 from edge.cli.simulate.report import report
+from edge.cli.simulate.suggest import suggest
 from edge.cli.simulate.table import as_json, table
 from edge.cli.simulate.trial import Trial, try_out
 from edge.support.errors import ConfigurationError, SettingFault
@@ -27,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
         print(listing())
         return FINE
     scenarios, policies = choose_scenarios(options), choose_policies(options.policy)
+    if options.suggest is not None:
+        return _suggest(scenarios, options)
     if options.report is not None:
         _check_place(options.report)
     try:
@@ -35,6 +39,23 @@ def run(options: argparse.Namespace) -> int:
         print("\nstopped before the end: no figures", file=sys.stderr)
         return FAILED
     return _show(trials, options)
+
+
+def _suggest(scenarios: Sequence[Scenario], options: argparse.Namespace) -> int:
+    progress = Progress(sys.stderr, len(scenarios), time.monotonic)
+    for scenario in scenarios:
+        progress.begin(f"{scenario.name}, seeking a capacity")
+        found = suggest(scenario, options.suggest, lambda _: progress.at(0.5))
+        progress.end()
+        progress.clear()
+        if options.json:
+            print(json.dumps({"scenario": scenario.name, **asdict(found)}))
+        else:
+            print(
+                f"{scenario.name}: {found.capacity:g} admissions a second. Nine of ten of {found.visitors:,} visitors "
+                f"then wait no longer than {found.p90_s:,.0f} s, if nobody leaves (asked for: {found.limit_s:g} s)."
+            )
+    return FINE
 
 
 def _play(scenarios: Sequence[Scenario], policies: Sequence[str], seeds: int) -> list[Trial]:

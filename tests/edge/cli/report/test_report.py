@@ -32,7 +32,9 @@ STATE: dict[str, Any] = {
 def written(folder: Path, machine: str = "m1", hold: tuple[float, float] | None = None) -> None:
     """Write a sale: 100 visitors come in 10 s, two a second are admitted in order, each fifth leaves after 5 s."""
     store = Store(folder, machine, 1 << 24)
-    frames = [note_frame(START - 1, "begin", {"version": "0", "machine": machine})]
+    frames = [
+        note_frame(START - 1, "begin", {"version": "0", "machine": machine, "poll_min_s": 1.0, "poll_max_s": 15.0})
+    ]
     for second in range(-1, 70, 1):
         at = START + second
         is_held = hold is not None and hold[0] <= second < hold[1]

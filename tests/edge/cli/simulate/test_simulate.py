@@ -255,11 +255,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_progress_bar_is_drawn_on_terminals_only():
-    """On a terminal it is erased at the end; nothing is written into a file."""
+def test_progress_is_a_bar_on_a_terminal_and_a_line_now_and_then_elsewhere():
+    """On a terminal it is erased at the end. A file gets whole lines, ten seconds apart."""
     scenario = checked(traced(Trace((0.0, 0.0, 1.0), (float("inf"), 0.0, 5.0)), "sale"))
-    for stream in (Terminal(), io.StringIO()):
-        progress = Progress(stream, 2, clock=iter(range(10_000)).__next__)
+    for stream, step in ((Terminal(), 1), (io.StringIO(), 20)):
+        progress = Progress(stream, 2, clock=iter(range(0, 1_000_000, step)).__next__)
         try_out(scenario, ["stanchion", "bucket"], 1, progress)
         progress.clear()
         shown = stream.getvalue()
@@ -268,7 +268,7 @@ def test_the_progress_bar_is_drawn_on_terminals_only():
             assert " 50%" in shown
             assert shown.endswith("\x1b[K")
         else:
-            assert shown == ""
+            assert re.fullmatch(r"( ?\d+%  sale, \w+, run 1 of 1(; about \d+ s left)?\n)+", shown)
 
 
 def test_the_command_line_starts_without_numpy():
