@@ -77,6 +77,7 @@
   };
 
   // The tags that reload the page without this script have to be stopped.
+  for (const tag of document.querySelectorAll('meta[http-equiv="refresh"]')) tag.remove();
   if (document.readyState === "complete") window.stop();
   else window.addEventListener("load", () => window.stop());
   window.addEventListener("online", () => attempt());

@@ -485,13 +485,24 @@
     notBefore = Date.now() + retryAfterMs;
     schedule(retryAfterMs + backOffMs * (0.5 + Math.random() / 2));
     if (failures < 2 && retryAfterMs < HICCUP_MS) return;
-    if (!isLost) say(announced.view, texts.notices.lost);
+    if (!isLost) sayLost();
     isLost = true;
     notice(texts.notices.lost);
   };
 
+  let lostAt = -Infinity; // when it was last said that the connection is lost
+  let isLostSaid = false;
+
+  /** Says that the connection is lost, at most once a minute, so that a bad network does not talk all the time. */
+  const sayLost = () => {
+    isLostSaid = Date.now() - lostAt >= ANNOUNCE_EVERY_MS;
+    if (!isLostSaid) return;
+    lostAt = Date.now();
+    say(announced.view, texts.notices.lost);
+  };
+
   const act = (status) => {
-    if (isLost) say(announced.view, texts.notices.found); // a change of state is announced instead, if there is one
+    if (isLost && isLostSaid) say(announced.view, texts.notices.found); // a change of state is announced instead, if there is one
     isLost = false;
     showUpdatedAt(Date.now());
     showStatus(status);
@@ -558,6 +569,7 @@
   // ---- start --------------------------------------------------------------------------------------------------------
 
   const start = () => {
+    for (const tag of document.querySelectorAll('meta[http-equiv="refresh"]')) tag.remove(); // `stop` below cancels it
     if (document.readyState === "complete") window.stop();
     else window.addEventListener("load", () => window.stop());
     const pageDate = Date.parse(document.body.dataset.now);

@@ -40,7 +40,7 @@ class LanguagePage:
         href = f"{LANGUAGE_PATH}?to={language}&back={quote(back, safe='/')}"
         current = b' aria-current="true"' if is_current else b""
         name, tag = html(self._languages.names[language]), html(language)
-        return b'<li><a href="%b" lang="%b" hreflang="%b" dir="auto"%b>%b</a></li>\n' % (
+        return b'<li><a href="%b" lang="%b" hreflang="%b"%b><bdi>%b</bdi></a></li>\n' % (
             html(href),
             tag,
             tag,

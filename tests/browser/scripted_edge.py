@@ -25,7 +25,9 @@ from aiohttp import web
 from waiting_room.assets import ASSET_HEADERS, STATIC_PATH, Assets
 from waiting_room.error_page import ErrorPage
 from waiting_room.frame import PAGE_HEADERS
-from waiting_room.page import STATUS_PATH, WaitingPage
+from waiting_room.language_choice import Languages
+from waiting_room.page import STATUS_PATH
+from waiting_room.room_pages import RoomPages
 from waiting_room.status import State, Status
 
 ROOM = "checkout"
@@ -115,7 +117,7 @@ class ScriptedEdge:
         """When each of them came, seconds."""
         self._new_visitors = count(1)
         self._assets = Assets.load()
-        self._page = WaitingPage(self._assets, ROOM, "Lumen Records")
+        self._pages = RoomPages(self._assets, ROOM, "Lumen Records", Languages())
         self._errors = ErrorPage(self._assets)
 
     def __repr__(self) -> str:
@@ -155,9 +157,8 @@ class ScriptedEdge:
         if status.state is State.ADMITTED:
             return with_pass(await self._protected(request))
         first_seen, ticket = self._ticket(request)
-        body = self._page.render(
-            replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time()
-        )
+        page = self._pages.page(request.headers.get("Accept-Language", ""), request.headers.get("Cookie", ""))
+        body = page.render(replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time())
         return self._identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
 
     async def _failing(self, request: web.Request) -> web.Response:

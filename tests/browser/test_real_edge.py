@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -124,3 +125,24 @@ async def test_a_payment_provider_can_send_a_visitor_back_by_a_form(chromium: Br
             assert "stanchion_checkout=p" in cookies["/checkout/other"]
             assert [line for line in methods if "other" in line] == ["GET /checkout/other"]
             await context.close()
+
+
+async def test_a_visitor_chooses_a_language_without_scripts_and_keeps_the_place(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """The page has the browser's language, then the chosen one; the choice costs neither the place nor the address."""
+    async with edge_with_line(tmp_path, people=24) as edge:
+        context = await chromium.new_context(java_script_enabled=False, locale="de-AT")
+        page = await context.new_page()
+        await page.goto(f"{edge.url}/checkout?size=42")
+        await expect(page.locator("h1")).to_have_text("Sie sind in der Warteschlange")
+        [arrived] = re.findall(r'"first_seen": "([^"]+)"', await page.content())
+        await page.get_by_role("link", name="Sprache: Deutsch").click()
+        await expect(page.locator("h1")).to_have_text("Wählen Sie Ihre Sprache")
+        await page.get_by_role("link", name="العربية").click()
+        await expect(page.locator("html")).to_have_attribute("dir", "rtl")
+        assert page.url == f"{edge.url}/checkout?size=42"
+        cookies = {c["name"]: c["value"] for c in await context.cookies()}
+        assert cookies["lang"] == "ar"
+        assert f'"first_seen": "{arrived}"' in await page.content()
+        await context.close()
