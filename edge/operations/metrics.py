@@ -231,6 +231,9 @@ class Metrics:
             mode="livemax",
         )
         self.mode = gauge("stanchion_room_mode", "1 for the mode that the room is in.", "room", "mode", mode="livemax")
+        self.sale_phase = gauge(
+            "stanchion_sale_phase", "1 for the phase of the room's sale.", "room", "phase", mode="livemax"
+        )
         self.shadow_waiting = gauge(
             "stanchion_shadow_waiting_visitors",
             "Visitors that would be waiting if the room were not in shadow mode.",

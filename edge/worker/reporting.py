@@ -20,6 +20,8 @@ __all__ = ["Reporter"]
 #: What a room may depend on (`edge/rooms/dependencies.py`).
 DEPENDENCIES = ("operator", "redis", "stock", "upstream")
 MODES = ("open", "hold", "drain", "closed", "shadow")
+#: `edge/rooms/sale_clock.py`.
+PHASES = ("outside", "before", "prequeue", "open", "over")
 
 
 class Reporter:
@@ -89,6 +91,9 @@ class Reporter:
         metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
         for mode in MODES:
             metrics.mode.labels(room.name, mode).set(mode == room.settings.mode)
+        now_in = "outside" if room.sale is None else room.sale.phase.name
+        for phase in PHASES:
+            metrics.sale_phase.labels(room.name, phase).set(phase == now_in)
         metrics.shadow_waiting.labels(room.name).set(0.0 if room.shadow is None else room.shadow.figures(now).waiting)
         metrics.sold_out.labels(room.name).set(room.stock.is_sold_out)
         for name in DEPENDENCIES:

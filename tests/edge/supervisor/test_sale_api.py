@@ -58,6 +58,11 @@ async def test_the_phases_as_visitors_meet_them(tmp_path: Path) -> None:
             assert (state, document["position"], document["paused"]) == ("early", None, "sale")
         assert document["draw"] == shown["sales"][0]["draw"]
         assert document["draw"]["seed"] is None
+
+        async def is_counted() -> bool:
+            return (await edge.metrics()).get('stanchion_sale_phase{phase="prequeue",room="checkout"}') == 1
+
+        await wait_until(is_counted, "the phase is a metric")
         assert document["ticket"] in visitor.cookies.popitem()[1]
 
         shown = await put(edge, prequeue_at=stamp(-1), opens_at=stamp(120), suspended=True)
