@@ -59,6 +59,8 @@ class VisitorResponses:
             return self._responses.document(status, 200, cookie + context.cors)
         forward = forward_admitted(room, shown, fresh, cookie)
         if context.has_form and self._forms is not None:
+            if context.kind != VISIT:  # a browser that prerenders the address must not send the visitor's order
+                return self._responses.declined
             forward.replay = self._forms.take(context.head.target, shown.id, now)
             if forward.replay is None:
                 return self._responses.form_lost(context.head, without_key(context.head.target), cookie)

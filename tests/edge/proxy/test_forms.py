@@ -94,6 +94,30 @@ async def test_nobody_else_can_have_a_form_sent(edge_in_front_of, upstream):
     assert orders(upstream) == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["Sec-Purpose: prefetch;prerender"],
+        ["Purpose: prefetch"],
+        ["X-Moz: prefetch"],
+        ["Sec-Fetch-Dest: image", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Site: same-origin"],
+        ["Sec-Fetch-Dest: iframe", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: cross-site"],
+    ],
+)
+async def test_only_a_visit_has_a_form_sent(edge_in_front_of, upstream, fields):
+    """A browser may prerender any address that it remembers. The form is there for the visit that follows."""
+    edge = await edge_in_front_of(upstream, rate=2.0)
+    await fill(edge)
+    page = await post(await edge.connect(), b"note=later")
+    url = url_of(page)
+    inside = cookie_of(await until_admitted(edge, "/checkout/x", cookie_of(page)))
+    upstream.requests.clear()
+    assert (await edge.get(url, HTML, inside, *fields)).status == 503
+    assert orders(upstream) == []
+    assert (await edge.get(url, HTML, inside)).body == b"ok"
+    assert [each.body for each in orders(upstream)] == [b"note=later"]
+
+
 async def test_a_form_that_could_not_be_sent_is_sent_later(edge_in_front_of):
     """The shop cannot be reached at the moment of the admission: the visitor tries again, and the form arrives once."""
     async with Upstream() as upstream:
