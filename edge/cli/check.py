@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.cli.check_network import network_warnings
+from edge.cli.check_sales import sale_warnings
 from edge.settings.loading import load_settings, read_keys
 from edge.settings.model import Settings
 from edge.supervisor.admin_tokens import AdminTokens
@@ -59,6 +60,7 @@ def check(file: Path, *, asks_network: bool, environment: Mapping[str, str] = os
         *_about_secrets(settings, file, environment),
         *_about_files(settings, file.parent),
         *_about_rooms(settings),
+        *sale_warnings(settings),
     ]
     if asks_network:
         warnings += asyncio.run(network_warnings(settings, environment))
