@@ -2,7 +2,7 @@
 
 Rule: the name of a file contains a digest of its content, so a browser may keep the file. A name with the digest of
 another version gives the present file, which nobody may keep: so pages work while versions are mixed. Files are
-compressed once, at the start.
+compressed once, at the start. The client of single-page shops has a fixed name as well, because their pages name it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from gzip import compress
 from hashlib import sha256
 from importlib.resources import files
 
-__all__ = ["ASSET_HEADERS", "STATIC_PATH", "Asset", "Assets"]
+__all__ = ["ASSET_HEADERS", "CLIENT", "CLIENT_HEADERS", "OTHER_VERSION_HEADERS", "STATIC_PATH", "Asset", "Assets"]
 
 STATIC_PATH = "/_stanchion/static/"
 
@@ -25,6 +25,17 @@ ASSET_HEADERS: Mapping[str, str] = {
 
 OTHER_VERSION_HEADERS: Mapping[str, str] = {**ASSET_HEADERS, "Cache-Control": "no-store"}
 """Fixed headers of a file that is served under another version's name."""
+
+CLIENT = "stanchion-client.js"
+"""The file that pages of the shop load, by this name. `docs/apps.md` describes it."""
+
+CLIENT_HEADERS: Mapping[str, str] = {
+    **ASSET_HEADERS,
+    "Access-Control-Allow-Origin": "*",
+    "Cache-Control": "public, max-age=600",
+}
+"""Fixed headers of the client. Its name stays, so caches keep it for ten minutes only. Every origin may load it, because
+the file is the same for everybody, and browsers load modules by CORS (HTML, 8.1.4.2)."""
 
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
@@ -79,7 +90,10 @@ class Assets:
 
     def find(self, name: str) -> tuple[Asset | None, bool]:
         """Return the file with this served name, and True. If another version gave the name, return the present file
-        with the same source name, and False. The file is None if there is none of either kind."""
+        with the same source name, and False. The file is None if there is none of either kind. `CLIENT` is its own
+        served name too."""
+        if name == CLIENT and CLIENT in self._urls:
+            name = self._urls[CLIENT].removeprefix(STATIC_PATH)
         exact = self._served.get(name)
         if exact is not None:
             return exact, True

@@ -13,7 +13,7 @@ from edge.decision.cookies import Cookies
 from edge.decision.negotiation import accepts_gzip, wants_page
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Headers
-from waiting_room.assets import ASSET_HEADERS, OTHER_VERSION_HEADERS, Assets
+from waiting_room.assets import ASSET_HEADERS, CLIENT, CLIENT_HEADERS, OTHER_VERSION_HEADERS, Assets
 from waiting_room.error_page import ErrorPage
 from waiting_room.frame import PAGE_HEADERS
 from waiting_room.interlude_page import InterludePage
@@ -131,7 +131,8 @@ class Responses:
         asset, is_exact = self._assets.find(name)
         if asset is None:
             return self.problem(404, wants_page=False)
-        headers = (*(ASSET_HEADERS if is_exact else OTHER_VERSION_HEADERS).items(), ("ETag", asset.etag))
+        fixed = CLIENT_HEADERS if name == CLIENT else ASSET_HEADERS if is_exact else OTHER_VERSION_HEADERS
+        headers = (*fixed.items(), ("ETag", asset.etag))
         if asset.etag in head.if_none_match:
             return Answer(304, headers, b"", "static")
         headers = (("Content-Type", asset.content_type), *headers)

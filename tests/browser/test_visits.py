@@ -33,6 +33,7 @@ class Shop:
         """Method, path with query, and body of every request."""
         self.pages: dict[str, str] = {}
         self.fields: dict[str, str] = {}
+        self.status = 200
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = (await request.read()).decode("latin-1")
@@ -41,7 +42,7 @@ class Shop:
             return web.Response(status=204, headers=self.fields)
         text = self.pages.get(request.path, f"<title>shop</title><h1>the shop: {request.method} {body[:80]}</h1>")
         kind = "text/javascript" if request.path.endswith(".js") else "text/html"
-        return web.Response(text=text, content_type=kind, headers=self.fields)
+        return web.Response(text=text, status=self.status, content_type=kind, headers=self.fields)
 
     def at(self, path: str) -> list[tuple[str, str]]:
         """Return method and body of the requests for a path."""
