@@ -34,8 +34,8 @@ CLIENT_HEADERS: Mapping[str, str] = {
     "Access-Control-Allow-Origin": "*",
     "Cache-Control": "public, max-age=600",
 }
-"""Fixed headers of the client. Its name stays, so caches keep it for ten minutes only. Every origin may load it, because
-the file is the same for everybody, and browsers load modules by CORS (HTML, 8.1.4.2)."""
+"""Fixed headers of the client. Its name stays, so caches keep it for ten minutes only. Every origin may load it: it is
+the same for everybody, and browsers load modules by CORS (HTML, 8.1.4.2)."""
 
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
