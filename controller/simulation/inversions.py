@@ -6,9 +6,12 @@ from collections.abc import Sequence
 __all__ = ["inversions"]
 
 
-def inversions(values: Sequence[float]) -> int:
-    """Count the pairs i < j with values[i] > values[j], in sorted chunks. O(n sqrt n) at worst."""
-    chunks: list[list[float]] = [[]]
+def inversions(values: Sequence[int]) -> int:
+    """Count the pairs i < j with values[i] > values[j], in sorted chunks. O(n sqrt n) at worst.
+
+    values: no value stands twice.
+    """
+    chunks: list[list[int]] = [[]]
     total = 0
     for value in values:
         for c in range(len(chunks) - 1, -1, -1):

@@ -146,7 +146,8 @@ class Dashboard:
         shown: Mapping[str, Any] = self._api.shown(name)
         admitted = self._supervisor.history.recent_mean(name, "admitted_per_s", UNUSED_S)
         others = self._supervisor.other_nodes.of(name)
-        return {**shown, "notices": room_notices(shown, admitted), "other_nodes": others}
+        has_record = self._supervisor.recording.folder is not None
+        return {**shown, "notices": room_notices(shown, admitted), "other_nodes": others, "has_record": has_record}
 
     async def _audit(self, _: web.Request) -> web.Response:
         entries = [{**entry, "time": timestamp(entry["time"])} for entry in recent()]

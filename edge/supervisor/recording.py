@@ -26,6 +26,7 @@ from edge.operations.audit import recent
 from edge.operations.logs import facts
 from edge.record.events import mark_key, place_events
 from edge.record.store import Store, batch_frame, note_frame
+from edge.rooms.sale_clock import phase_at
 from edge.settings.model import Settings
 from edge.support.build import VERSION
 
@@ -41,7 +42,7 @@ MOST_WAITING: Final = 16 * 1024 * 1024
 #: An event takes so many bytes before it is compressed.
 EVENT_BYTES: Final = 21
 #: What decides how many are admitted: a change of it is noted at once.
-DECISIVE: Final = ("mode", "capacity", "paused", "sold_out", "limit", "nodes")
+DECISIVE: Final = ("mode", "opens_at", "capacity", "paused", "sold_out", "limit", "nodes")
 #: Counters of the workers, with the label that says why.
 REFUSALS: Final = {
     "stanchion_shield_refusals": "reason",
@@ -162,7 +163,7 @@ class Recording:
     def _note_state(self, name: str, now: float, fleet: Sequence[list[Any]], *, is_due: bool) -> None:
         assert self._settings is not None
         [room] = [each for each in self._settings.rooms if each.name == name]
-        figures = self._room_status(name)
+        figures, phase = self._room_status(name), phase_at(room, now)
         before = self._states.get(name)
         state = {
             "mode": figures["mode"],
@@ -170,6 +171,7 @@ class Recording:
             "burst_s": room.capacity.burst_seconds,
             "limit": room.capacity.total_active_users,
             "paused": figures["paused"],
+            "opens_at": phase.until if phase.name == "prequeue" else None,
             "sold_out": figures["sold_out"],
             "waiting": round(figures["waiting"]),
             "active": figures["active"],

@@ -191,6 +191,8 @@
     const find = (selector) => element.querySelector(selector);
     find(".name").textContent = name;
     find(".name").id = `room-${name}`;
+    find(".report").href = `/v1/rooms/${name}/report`;
+    find(".report").setAttribute("aria-label", `Report of ${name}`);
     element.setAttribute("aria-labelledby", `room-${name}`);
     for (const button of element.querySelectorAll("[data-mode]")) {
       button.addEventListener("click", () => changeMode(card.room, button.dataset.mode));
@@ -295,6 +297,7 @@
     const { figures } = room;
     const set = (selector, text) => put(element.querySelector(selector), text);
     element.dataset.mode = room.mode;
+    element.querySelector(".report").hidden = !room.has_record;
     set(".mode", MODES[room.mode][0]);
     const left = room.until ? (Date.parse(room.until) - now) / 1000 : null;
     set(".countdown", left !== null && left > 0 ? `for another ${duration(left)}` : "");

@@ -105,7 +105,9 @@ def spread(times: Sequence[float]) -> Spread:
 def kendall(admitted_s: Sequence[float]) -> float:
     """Return the share of pairs in the wrong order. admitted_s: in the order of arrival."""
     count = len(admitted_s)
-    return inversions(admitted_s) / (count * (count - 1) / 2) if count > 1 else 0.0
+    # The arrivals in the order of admission. Visitors of one moment are in order.
+    order = sorted(range(count), key=admitted_s.__getitem__)
+    return inversions(order) / (count * (count - 1) / 2) if count > 1 else 0.0
 
 
 def figures_of(history: History) -> Figures:
@@ -182,7 +184,7 @@ def _capacity_parts(supply: Sequence[Piece], times: Sequence[float], begin: floa
 
     for piece in supply:
         first, last = max(piece.begin_s, begin), min(piece.end_s, end)
-        if last <= first:
+        if last <= first or piece.paused == "sale":
             continue
         made = float(bisect_right(times, last) - bisect_left(times, first))
         nominal = piece.nominal * (last - first)

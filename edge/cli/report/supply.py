@@ -39,7 +39,9 @@ class Piece:
 def pieces(history: History) -> list[Piece]:
     """Return the pieces of a history in order, without gaps."""
     states = history.of_kind("state")
-    moments = sorted({history.since_s, *(each.note.at_s for each in states if each.note.at_s > history.since_s)})
+    opening = {float(at) for each in states if (at := each.note.values.get("opens_at")) is not None}
+    noted = {each.note.at_s for each in states}
+    moments = sorted({history.since_s, *(at for at in noted | opening if history.since_s < at <= history.until_s)})
     admitted = sorted(each.admitted_s for each in history.visitors if each.admitted_s is not None)
     now: dict[str, dict[str, object]] = {}
     found, at = [], 0
@@ -59,14 +61,14 @@ def pieces(history: History) -> list[Piece]:
 
 
 def _piece(states: Sequence[dict[str, object]], begin: float, end: float, admitted: int) -> Piece:
-    going = [state for state in states if not _why(state)]
+    going = [state for state in states if not _why(state, begin)]
     rate = sum(_number(state["capacity"]) for state in going)
     nominal = sum(_number(state["capacity"]) / max(_number(state["factor"]), 1e-3) for state in states)
     is_full = any(
         state["limit"] is not None and _number(state["active"]) >= FULL_SHARE * _number(state["limit"]) / len(states)
         for state in states
     )
-    paused = "" if going else next((_why(state) for state in states if _why(state)), "")
+    paused = "" if going else next((why for state in states if (why := _why(state, begin))), "")
     return Piece(
         begin,
         end,
@@ -80,15 +82,18 @@ def _piece(states: Sequence[dict[str, object]], begin: float, end: float, admitt
     )
 
 
-def _why(state: dict[str, object]) -> str:
+def _why(state: dict[str, object], now: float) -> str:
     """Return why a machine's part of the line stands still; '' if it does not.
 
-    The mode is noted at the moment of the change. The workers report what they do about it up to a second later.
+    The mode is noted at the moment of the change, and a sale opens to the millisecond. Everything else the workers
+    report up to a second later.
     """
     if state["mode"] in ("hold", "closed"):
         return "operator"
+    opens_at = state.get("opens_at")
+    over = {"operator", "sale"} if opens_at is not None and now >= _number(opens_at) else {"operator"}
     paused = state["paused"]
-    reasons = [each for each in paused if each != "operator"] if isinstance(paused, list) else []
+    reasons = [each for each in paused if each not in over] if isinstance(paused, list) else []
     return str(reasons[0]) if reasons else ""
 
 
@@ -123,16 +128,20 @@ class _Bucket:
     def next(self, earliest: float) -> float:
         """Return when the next token is there, not before `earliest`; inf if never."""
         self._advance(earliest)
-        while self._level < 1.0 - 1e-9:
-            if self._at >= len(self._supply):
-                return inf
+        while self._at < len(self._supply):
             piece = self._supply[self._at]
             begin = max(self._now, piece.begin_s)
-            filled = begin + (1.0 - self._level) / piece.rate if piece.rate > 0.0 else inf
+            missing = max(0.0, 1.0 - 1e-9 - self._level)
+            # While the line stands still, nobody gets a token that is left in the bucket.
+            filled = begin + missing / piece.rate if piece.rate > 0.0 else inf
             self._advance(min(filled, piece.end_s))
-            if filled <= piece.end_s:
+            if filled < piece.end_s:
                 self._level = max(self._level, 1.0)
-        return self._now
+                return self._now
+            self._advance(piece.end_s)
+            if self._at < len(self._supply) and self._supply[self._at] is piece:
+                self._at += 1
+        return inf
 
     def take(self) -> None:
         """Take the token that `next` found."""
