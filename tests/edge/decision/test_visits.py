@@ -15,10 +15,13 @@ PASS = "stanchion_checkout=" + KEYS.seal(Pass("a" * 22, "checkout", NOW - 60.0, 
 APP = "https://app.shop.example"
 ONE_SEAT = YAML.replace("burst_seconds: 1}", "burst_seconds: 1, burst_floor: 1, total_active_users: 1}", 1)
 
+#: Of `FetchMetadata`; a compiled class does not name its attributes.
+SAID = ("origin", "site", "dest", "asked_method", "asked_fields", "purpose", "is_by_script")
+
 
 def ask(edge: Edge, target: str = "/checkout", cookie: str = "", accept: str = HTML, **head: Any) -> Verdict:
     """Ask with what a browser says. origin, site, dest, purpose, asked_method, asked_fields: of `FetchMetadata`."""
-    said = {key: head.pop(key) for key in list(head) if key in FetchMetadata.__slots__}
+    said = {key: head.pop(key) for key in list(head) if key in SAID}
     return edge.ask(target, cookie, accept, metadata=FetchMetadata(**said), **head)
 
 
