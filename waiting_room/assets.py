@@ -69,14 +69,20 @@ class Assets:
         self._served: dict[str, Asset] = {}
         self._urls: dict[str, str] = {}
         for name, body in sources.items():
-            stem, _, ending = name.rpartition(".")
-            digest = sha256(body).hexdigest()
-            served = f"{stem}.{digest[:DIGITS]}.{ending}"
-            asset = Asset(
-                STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', compress(body, mtime=0)
-            )
-            self._served[served] = asset
-            self._urls[name] = asset.url
+            self.add(name, body)
+
+    def add(self, name: str, body: bytes) -> str:
+        """Serve one more file, in the place of the file with this source name if there is one. Return its path."""
+        stem, _, ending = name.rpartition(".")
+        digest = sha256(body).hexdigest()
+        served = f"{stem}.{digest[:DIGITS]}.{ending}"
+        asset = Asset(STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', compress(body, mtime=0))
+        before = self._urls.get(name)
+        if before is not None:
+            del self._served[before.removeprefix(STATIC_PATH)]  # pages that name it get the present file
+        self._served[served] = asset
+        self._urls[name] = asset.url
+        return asset.url
 
     @classmethod
     def load(cls) -> "Assets":

@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from waiting_room.assets import Assets
+from waiting_room.face import Face
 from waiting_room.frame import page_frame
 from waiting_room.opening import opening_values, seconds_left, with_draw
 from waiting_room.placeholders import Coding, PreparedDocument, trailer
@@ -72,12 +73,14 @@ class WaitingPage:
         *,
         has_choice: bool = False,
         saves_memory: bool = False,
+        face: Face | None = None,
     ) -> None:
         """Prepare the page of a room.
 
         away_s: the time for which an absent visitor keeps their place; None means as long as the ticket lasts.
         join_s: the time after which a visitor without scripts gets a place, if the room has a join challenge.
         has_choice: the visitor may choose another language. saves_memory: keep less than 2 MB.
+        face: what the shop adds to the page.
         """
         self.room = room
         self._texts = texts or Texts.load()
@@ -90,12 +93,13 @@ class WaitingPage:
         template = Template.load("waiting.html").fill(
             labels
             | page_frame(assets, self._texts, has_choice=has_choice)
+            | (face or Face()).values(assets, room, title)
             | {
                 "script": html(assets.url("waiting.js")),
                 "worker": html(assets.url("proof.js")),
                 "status_url": html(f"{STATUS_PATH}?room={quote(room, safe='')}"),
                 "shop": html(title or ""),
-                "no_shop": hidden_unless(bool(title)),
+                "no_shop": hidden_unless(bool(title) and not (face and face.logo)),
                 "title_tail": html(f" – {title}" if title else ""),
                 "texts": data(self._texts.for_script()),
             }
@@ -107,9 +111,7 @@ class WaitingPage:
         self._minute_pages: dict[tuple[object, ...], MinutePage] = {}
         self._variants: dict[tuple[object, ...], Variant] = {}
         self._views = {view: template.fill(self._view_texts(view)) for view in self._texts.data["views"]}
-        size = sum(len(fixed) for fixed in self._views["waiting"].fixed)
-        most = MAX_SAVING_BYTES // (2 * size) if saves_memory else MAX_MINUTE_PAGES  # the codings need as much again
-        self._most_variants, self._most_minute_pages = min(MAX_VARIANTS, most), most
+        self._most_variants, self._most_minute_pages = self._most_cached(saves_memory=saves_memory)
 
     def __repr__(self) -> str:
         return f"<WaitingPage {self.room} {self._texts.language}>"
@@ -136,6 +138,13 @@ class WaitingPage:
         if form_url is None:
             return page
         return with_form(page, html(form_url), html(self._texts.get("notices", "form_not_kept")))
+
+    def _most_cached(self, *, saves_memory: bool) -> tuple[int, int]:
+        """Return the numbers of cached `Variant`s and `MinutePage`s. The codings need as much as the page itself."""
+        if not saves_memory:
+            return MAX_VARIANTS, MAX_MINUTE_PAGES
+        most = MAX_SAVING_BYTES // (2 * sum(len(fixed) for fixed in self._views["waiting"].fixed))
+        return min(MAX_VARIANTS, most), most
 
     def _view_texts(self, view: str) -> dict[str, bytes]:
         texts = {key: html(self._texts.view(view, key)) for key in ("headline", "next")}

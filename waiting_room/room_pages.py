@@ -5,6 +5,7 @@ is made at the start and keeps more, because most visitors get it.
 """
 
 from waiting_room.assets import Assets
+from waiting_room.face import Face
 from waiting_room.language_choice import Languages
 from waiting_room.page import WaitingPage
 
@@ -12,7 +13,7 @@ __all__ = ["RoomPages"]
 
 
 class RoomPages:
-    """See `WaitingPage` for title, away_s and join_s."""
+    """See `WaitingPage` for title, away_s, join_s and face."""
 
     def __init__(
         self,
@@ -22,9 +23,11 @@ class RoomPages:
         languages: Languages,
         away_s: float | None = None,
         join_s: float = 60.0,
+        face: Face | None = None,
     ) -> None:
         self._assets, self._room, self._title, self._languages = assets, room, title, languages
         self._away_s, self._join_s = away_s, join_s
+        self._face = face
         self._pages = {languages.default: self._made(languages.default)}
 
     def __repr__(self) -> str:
@@ -47,5 +50,6 @@ class RoomPages:
             self._away_s,
             self._join_s,
             has_choice=self._languages.is_choice,
+            face=self._face,
             saves_memory=language != self._languages.default,
         )

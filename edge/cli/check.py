@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge.cli.check_network import network_warnings
 from edge.cli.check_sales import sale_warnings
+from edge.settings.face import faint_colors
 from edge.settings.loading import load_settings, read_keys
 from edge.settings.model import Settings
 from edge.supervisor.admin_tokens import AdminTokens
@@ -120,10 +121,25 @@ def private_file_warnings(path: str, file: Path) -> list[SettingFault]:
     return [SettingFault(path, message)]
 
 
+def _about_logo(settings: Settings, at: int) -> list[SettingFault]:
+    """Return a warning if a room's logo waits in line itself."""
+    logo = settings.rooms[at].page.logo
+    if logo is None:
+        return []
+    for room in settings.rooms:
+        bypass = PathSet([*settings.bypass, *room.match.bypass])
+        if PathSet(room.match.paths).covers(logo) and not bypass.covers(logo):
+            why = f"{logo} waits in line itself, in room {room.name!r}, so nobody in line sees it; name it in bypass"
+            return [SettingFault(f"rooms[{at}].page.logo", why)]
+    return []
+
+
 def _about_rooms(settings: Settings) -> list[SettingFault]:
-    """Return warnings about rooms that cover a whole site."""
+    """Return warnings about rooms that cover a whole site, and about what is hard to see on their pages."""
     found = []
     for at, room in enumerate(settings.rooms):
+        found += [SettingFault(f"rooms[{at}].page.colors.{key}", why) for key, why in faint_colors(room.page.colors)]
+        found += _about_logo(settings, at)
         covers, bypass = PathSet(room.match.paths), PathSet([*settings.bypass, *room.match.bypass])
         if not all(covers.covers(path, "") and not bypass.covers(path, "") for path in ANY_PATHS):
             continue

@@ -8,6 +8,7 @@ from edge.rooms.room import Room
 from edge.rooms.room_gate import RoomGate
 from edge.rooms.room_history import RoomHistory
 from edge.rooms.sale_clock import SaleClock
+from edge.settings.face import face_of
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.support.path_readings import readings
@@ -188,7 +189,9 @@ def _clear(row: MutableSequence[int]) -> None:
 
 def _pages(room: RoomSettings, assets: Assets, languages: Languages) -> RoomPages:
     away_s, wait_s = room.ticket.away_seconds, room.join.no_script_wait_seconds
-    return RoomPages(assets, room.name, room.page.title, languages, away_s=away_s, join_s=wait_s)
+    page = room.page
+    face = face_of(page.colors, page.logo, page.links, page.footer)
+    return RoomPages(assets, room.name, page.title, languages, away_s, wait_s, face)
 
 
 def _gate(wanted: GateSettings, now: float, old: Room | None, checkpoint: Mapping[str, float] | None) -> RoomGate:

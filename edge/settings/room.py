@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from edge.settings.face import ColorSettings, LinkSettings
 from edge.settings.sale import SaleSettings, overlap
 from edge.settings.values import Origin, PathText, PositiveSeconds, Rate, RequestPath, Section, Text
 
@@ -117,6 +118,10 @@ class PageSettings(Section):
     title: Annotated[Text, Field(min_length=1, max_length=120)] | None = None
     message: Annotated[Text, Field(max_length=500)] | None = None
     status_code: Annotated[int, Field(ge=200, le=599)] = 200
+    logo: RequestPath | None = None
+    colors: ColorSettings = ColorSettings()
+    links: Annotated[tuple[LinkSettings, ...], Field(max_length=6, strict=False)] = ()
+    footer: Annotated[Text, Field(min_length=1, max_length=300)] | None = None
 
     @field_validator("status_code")
     @classmethod

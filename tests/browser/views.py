@@ -8,6 +8,7 @@ from playwright.async_api import BrowserContext, Route
 
 from waiting_room.assets import Assets
 from waiting_room.error_page import ErrorPage
+from waiting_room.face import Colors, Face
 from waiting_room.interlude_page import InterludePage
 from waiting_room.language_choice import Languages
 from waiting_room.language_page import LanguagePage
@@ -54,8 +55,15 @@ STATUSES: Final[Mapping[str, Status]] = {
     "closed": Status(State.CLOSED, ROOM, poll_after_s=30.0),
     "closed for good": Status(State.CLOSED, ROOM),
 }
+FACE: Final = Face(
+    Colors("#ffb4a2", "#1b1030", "#f4eeff"),
+    "/logo.svg",
+    (("Help and contact", "https://shop.example/help"), ("Delivery", "/delivery")),
+    "Lumen Records Ltd, 1 Long Lane, Bristol",
+)
 VIEWS: Final = (
     *STATUSES,
+    "own face",
     *("cookies", "form not kept", "error", "too large", "trying again", "form sent", "form not sent", "again"),
     *("form lost", "languages"),
 )
@@ -67,6 +75,7 @@ def documents(language: str) -> dict[str, bytes]:
     page = WaitingPage(ASSETS, ROOM, "Lumen Records", texts, away_s=900.0, has_choice=True)
     errors = ErrorPage(ASSETS, texts, has_choice=True)
     made = {name: page.render(status, now=NOW) for name, status in STATUSES.items()}
+    made["own face"] = WaitingPage(ASSETS, ROOM, "Lumen Records", texts, face=FACE).render(_line(), now=NOW)
     made["cookies"] = page.render(_line(), now=NOW, cookies_missing=True)
     made["form not kept"] = page.render(_line(), now=NOW, form_url="")
     made["error"] = errors.render(504, retry_after_s=600)

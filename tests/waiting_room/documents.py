@@ -28,7 +28,7 @@ messages = st.none() | texts | st.builds(lambda a, b, c: a + b + c, texts, hosti
 class Outline(HTMLParser):
     """The tags of a page with the names of their attributes, and the text of every element with an id."""
 
-    VOID = frozenset({"meta", "link"})
+    VOID = frozenset({"img", "meta", "link"})
 
     def __init__(self, document: bytes) -> None:
         super().__init__()

@@ -232,3 +232,13 @@ def test_a_client_key_and_the_tokens_file_are_private_files_too(tmp_path: Path):
     (tmp_path / "tokens").chmod(0o600)
     (tmp_path / "client.key").chmod(0o600)
     assert warned(file, STANCHION_KEYS=KEY) == {}
+
+
+def test_colours_and_a_logo_that_visitors_cannot_see_are_warned_about(tmp_path: Path):
+    page = {"logo": "/checkout/logo.gif2", "colors": {"text": "#777777", "background": "#ffffff"}}
+    room = {"name": "a", "match": {"paths": ["/checkout*"]}, "capacity": {"admissions_per_second": 1}, "page": page}
+    found = warned(write(tmp_path, rooms=[room]), STANCHION_KEYS=KEY)
+    assert "4.47:1" in found["rooms[0].page.colors.text"]
+    assert found["rooms[0].page.logo"].startswith("/checkout/logo.gif2 waits in line itself, in room 'a'")
+    room["page"] = {"logo": "/checkout/logo.gif2", "colors": {"text": "#111111"}}
+    assert warned(write(tmp_path, bypass=["/checkout/logo*"], rooms=[room]), STANCHION_KEYS=KEY) == {}

@@ -1,0 +1,50 @@
+"""The settings of the shop's face on its waiting page, and what is wrong with its colours."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from edge.settings.values import Section, Text
+from waiting_room.face import LEAST_CONTRAST, Colors, Face, contrast
+
+__all__ = ["ColorSettings", "LinkSettings", "face_of", "faint_colors"]
+
+Color = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
+
+
+class ColorSettings(Section):
+    accent: Color | None = None
+    background: Color | None = None
+    text: Color | None = None
+
+
+class LinkSettings(Section):
+    text: Annotated[Text, Field(min_length=1, max_length=60)]
+    url: Annotated[
+        Text, Field(max_length=500, pattern=r"^(https?://[^\s/?#]+[^\s]*|/([^\s/\\][^\s]*)?|mailto:[^\s]+)$")
+    ]
+
+
+def colors_of(settings: ColorSettings) -> Colors | None:
+    """Return the colours of the page, those of the light scheme where the shop names none. None: it names none."""
+    if settings.accent is None and settings.background is None and settings.text is None:
+        return None
+    return Colors(settings.accent or "#1d5c49", settings.background or "#faf9f6", settings.text or "#1b1c1a")
+
+
+def face_of(colors: ColorSettings, logo: str | None, links: tuple[LinkSettings, ...], footer: str | None) -> Face:
+    return Face(colors_of(colors), logo, tuple((link.text, link.url) for link in links), footer)
+
+
+def faint_colors(settings: ColorSettings) -> list[tuple[str, str]]:
+    """Return the key and the fault of each colour whose contrast to the background is too low to read."""
+    colors = colors_of(settings)
+    if colors is None:
+        return []
+    found = []
+    for key, color, use in (("text", colors.text, "text"), ("accent", colors.accent, "links, buttons and the bar")):
+        ratio = contrast(color, colors.background)
+        if ratio < LEAST_CONTRAST:
+            why = f"{color} on {colors.background} has a contrast of {int(100 * ratio) / 100}:1, below the"
+            found.append((key, f"{why} {LEAST_CONTRAST}:1 of WCAG 2.2 (1.4.3) for {use}"))
+    return found
