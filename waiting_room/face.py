@@ -42,8 +42,10 @@ class Colors:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What a shop adds to its page. links: texts and addresses. logo: the address of a picture, which takes the place of
-    the title. The title is its text, for visitors who do not see it."""
+    """What a shop adds to its page. links: texts and addresses.
+
+    logo: the address of a picture, which takes the place of the title. The title is its text, for visitors who do not
+    see it."""
 
     colors: Colors | None = None
     logo: str | None = None
