@@ -55,7 +55,8 @@ const pause = (line, milliseconds, earliestMs) =>
     };
     line.wake = () => {
       if (line.isOver) resolve();
-      set(line.failures ? Math.min(due, Math.max(earliest, Date.now() + 1000 * Math.random())) : due);
+      const latest = Math.min(due, Date.now() + milliseconds); // the clock may have been set back
+      set(line.failures ? Math.min(latest, Math.max(earliest, Date.now() + 1000 * Math.random())) : latest);
     };
     set(due);
   });
