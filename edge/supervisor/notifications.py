@@ -54,9 +54,10 @@ class Notifications:
 
     def _room(self, name: str) -> dict[str, Any]:
         supervisor = self._supervisor
+        sale, _ = supervisor.operators.sale_of(name)
         return {
             **supervisor.operators.rooms.status(supervisor.settings, name),
-            "sale": supervisor.operators.sale_of(name),
+            "sale": sale,
             "figures": supervisor.room_status(name),
             "admitted_per_s": supervisor.history.recent_mean(name, "admitted_per_s", UNUSED_S),
             "other_nodes": supervisor.other_nodes.of(name),
