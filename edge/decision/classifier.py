@@ -186,8 +186,8 @@ class Classifier:
             values = self._cookies.read(room.cookie, head)
             if len(values) == 1:
                 credential = self._keys.read(values[0], room.name)
-            is_doubtful = isinstance(credential, Rejected) and self._cookies.read_other(room.cookie, head) != values
-            if len(values) > 1 or is_doubtful:
+            other = self._cookies.read_other(room.cookie, head) if isinstance(credential, Rejected) else values
+            if len(values) > 1 or (other and other != values):
                 several = self._best_first(room, head, values)
                 return self._chain(head, answer, room, several, page, is_status_request, solution, like, kind)
         return self._built(head, answer, room, credential, page, is_status_request, solution, like, kind)

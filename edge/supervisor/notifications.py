@@ -8,6 +8,7 @@ from typing import Any
 from edge.supervisor.notices import UNUSED_S
 from edge.supervisor.supervisor import Supervisor
 from edge.supervisor.webhooks import Webhooks
+from edge.support.tasks import faults_are_logged
 
 __all__ = ["Notifications"]
 
@@ -31,7 +32,8 @@ class Notifications:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._webhooks.run())
             while True:
-                self._look(time.time())
+                with faults_are_logged("looking for what to notify of"):
+                    self._look(time.time())
                 await asyncio.sleep(LOOK_S)
 
     def _look(self, now: float) -> None:

@@ -29,6 +29,7 @@ from edge.record.store import Store, batch_frame, note_frame
 from edge.rooms.sale_clock import phase_at
 from edge.settings.model import Settings
 from edge.support.build import VERSION
+from edge.support.tasks import faults_are_logged
 
 __all__ = ["Recording"]
 
@@ -136,11 +137,13 @@ class Recording:
         try:
             while True:
                 await asyncio.sleep(STEP_S)
-                self._note(time.time(), step)
+                with faults_are_logged("noting the state of the rooms for the record"):
+                    self._note(time.time(), step)
                 await asyncio.to_thread(self._write, self._take())
                 step += 1
         finally:
-            self._note(time.time(), 0)
+            with faults_are_logged("noting the last state of the rooms for the record"):
+                self._note(time.time(), 0)
             self._write(self._take())
             if self._store is not None:
                 self._store.close()

@@ -10,10 +10,14 @@ any more. Where a scope awaits its tasks, use `asyncio.TaskGroup`. Use this clas
 """
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["TaskOwner", "run_together", "start_awaited"]
+__all__ = ["TaskOwner", "faults_are_logged", "run_together", "start_awaited"]
+
+log = logging.getLogger("edge.tasks")
 
 Result = TypeVar("Result")
 
@@ -76,3 +80,12 @@ async def run_together(*coroutines: Coroutine[None, None, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+@contextmanager
+def faults_are_logged(what: str) -> Iterator[None]:
+    """Log a fault of our own and go on. For work that the line does not need, such as a record: it must end no edge."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s failed", what)

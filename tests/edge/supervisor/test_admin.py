@@ -30,6 +30,8 @@ LABELS = {
     "mode",
     "server",
     "way",
+    "phase",
+    "result",
 }
 PLACES = Path(__file__).parents[3] / "docs" / "operating.md"
 

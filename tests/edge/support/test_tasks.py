@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edge.support.tasks import TaskOwner, run_together
+from edge.support.tasks import TaskOwner, faults_are_logged, run_together
 
 
 async def test_close_cancels_every_task_and_waits_for_its_end():
@@ -89,3 +89,12 @@ async def test_all_that_run_together_may_end_by_themselves():
 
     await run_together(ends(1), ends(2))
     assert ended == [1, 2]
+
+
+def test_a_fault_of_work_beside_the_line_is_logged_and_a_cancellation_is_not_held_up(caplog):
+    with faults_are_logged("the record"):
+        raise ValueError("disk")
+    [line] = caplog.records
+    assert (line.levelname, line.getMessage()) == ("ERROR", "the record failed")
+    with pytest.raises(asyncio.CancelledError), faults_are_logged("the record"):
+        raise asyncio.CancelledError
