@@ -167,8 +167,7 @@ class Buyers:
         for attempt in range(TRIES_INSIDE):
             await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
             key = f"{attempt}-{self._chance.getrandbits(64):x}"
-            user = f"ticket:{buyer.ticket}"  # the ticket of this pass; another tab may get a new one meanwhile
-            status, body = await self._send(buyer, f"/api/sales/{self._sale}/holds", key)
+            status, user, body = await self._send(buyer, f"/api/sales/{self._sale}/holds", key)
             if status == 201:
                 buyer.answers["held"] += 1
                 self._record("held", user, key, body["hold"])
@@ -185,21 +184,27 @@ class Buyers:
             return
         await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
         card = "decline" if buyer.fate == "decline" else "ok"
-        status, body = await self._send(buyer, f"/api/holds/{hold}/payment", key + "p", card=card)
+        status, _, body = await self._send(buyer, f"/api/holds/{hold}/payment", key + "p", card=card)
         buyer.answers[f"paid {status}"] += 1
         if status == 201:
             buyer.orders.append(body["order"])
             self._record("sold", user, key, body["order"])
             self._on_order()
 
-    async def _send(self, buyer: Buyer, path: str, key: str, **fields: str) -> tuple[int, dict[str, Any]]:
+    async def _send(self, buyer: Buyer, path: str, key: str, **fields: str) -> tuple[int, str, dict[str, Any]]:
+        """Send a request until it is answered. Return the status, the user of that request, and the document.
+
+        A request whose pass was used up by another tab is answered with 503 and a new ticket, so the next one may be
+        another user's.
+        """
         for _ in range(TRIES_INSIDE):
+            user = f"ticket:{buyer.ticket}"
             status, _, body = await self._request(buyer, "POST", path, key, **fields)
             if status not in (502, 503, 504):
                 break
             buyer.answers[f"asked again after {status}"] += 1
             await asyncio.sleep(1.0)
-        return status, body
+        return status, user, body
 
     def _record(self, kind: str, user: str, key: str, hold: str) -> None:
         """Record a success, for comparison with the shop's own records."""
