@@ -126,12 +126,14 @@ class PostgresServer:
     def kill(self) -> None:
         """Kill every process of this server at the same time."""
         if self._process is not None:
-            processes = [*psutil.Process(self._process.pid).children(), self._process]
-            for process in processes:
+            self._process.send_signal(signal.SIGSTOP)  # first, so that it makes no further process
+            children = psutil.Process(self._process.pid).children()
+            for process in children:
                 process.send_signal(signal.SIGSTOP)
-            for process in processes:
+            for process in (*children, self._process):
                 process.kill()
             self._process.wait()
+            psutil.wait_procs(children)  # the next server refuses to start while one of them has the shared memory
             self._process = None
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 

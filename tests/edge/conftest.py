@@ -216,7 +216,8 @@ class Edge:
             reader, writer = await asyncio.open_unix_connection(where, limit=2**22)
         else:
             reader, writer = await asyncio.open_connection(*where[:2], limit=2**22)
-        self.stack.callback(writer.close)
+        # Not closed: TLS would say good-bye first, and the loop may have ended before it has.
+        self.stack.callback(lambda: writer.transport.abort())
         writer.write(first)
         if tls is not None:
             await writer.start_tls(tls, server_hostname=server_name or None)
