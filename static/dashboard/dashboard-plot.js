@@ -14,11 +14,11 @@
     return made;
   };
 
-  /** Returns a round number at or above the greatest value: 1, 2 or 5 times a power of ten. */
+  /** Returns a round number at or above the greatest value, with a whole number at half of it. */
   const roundTop = (greatest) => {
-    if (greatest <= 1) return 1;
+    if (greatest <= 2) return 2;
     const power = 10 ** Math.floor(Math.log10(greatest));
-    return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= greatest);
+    return [1, 2, 4, 10].map((step) => step * power).find((top) => top >= greatest && top % 2 === 0);
   };
 
   /** Returns the path through values; a null is a gap. closed: down to the axis at the ends of each piece. */
