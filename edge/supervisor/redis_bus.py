@@ -41,7 +41,7 @@ from edge.messages.cluster import (
     seal_payload,
 )
 from edge.operations.logs import facts
-from edge.support.tasks import run_together
+from edge.support.tasks import keep_cancellation, run_together
 
 __all__ = ["Bus", "NoBus", "RedisBus"]
 
@@ -152,6 +152,7 @@ class RedisBus(Bus):
             try:
                 await self._carry(receive, changed)
             except (redis.exceptions.RedisError, OSError, TimeoutError) as fault:
+                keep_cancellation(fault)
                 self._note_broken(fault, changed)
             pause_s = RETRY_S if time.monotonic() - began > MAX_RETRY_S else min(MAX_RETRY_S, pause_s * 2)
             await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))

@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["TaskOwner", "faults_are_logged", "run_together", "start_awaited"]
+__all__ = ["TaskOwner", "faults_are_logged", "keep_cancellation", "run_together", "start_awaited"]
 
 log = logging.getLogger("edge.tasks")
 
@@ -80,6 +80,16 @@ async def run_together(*coroutines: Coroutine[None, None, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def keep_cancellation(fault: BaseException) -> None:
+    """Raise CancelledError if the running task is to end. For a loop that handles a fault and goes on.
+
+    A connection that is closed because of a cancellation may fail, and its fault then hides the cancellation.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from fault
 
 
 @contextmanager

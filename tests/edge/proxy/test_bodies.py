@@ -16,7 +16,8 @@ async def test_a_sized_body_passes_unchanged_both_ways(edge_in_front_of, upstrea
     async def echo(reader, writer):
         while True:
             request = await upstream.read(reader)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(request.body))
+            head = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+            writer.write(head % len(request.body))
             writer.write(request.body)
 
     upstream.handler = echo

@@ -61,6 +61,11 @@ async def sending(*machines: Machine) -> AsyncIterator[None]:
         yield
         for task in tasks:
             task.cancel()
+        _, left = await asyncio.wait(tasks, timeout=20.0)
+        where = [task.get_stack() for task in left]
+        for task in left:
+            task.cancel()
+        assert not left, f"a cancellation was lost: {where}"
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edge.support.tasks import TaskOwner, faults_are_logged, run_together
+from edge.support.tasks import TaskOwner, faults_are_logged, keep_cancellation, run_together
 
 
 async def test_close_cancels_every_task_and_waits_for_its_end():
@@ -98,3 +98,25 @@ def test_a_fault_of_work_beside_the_line_is_logged_and_a_cancellation_is_not_hel
     assert (line.levelname, line.getMessage()) == ("ERROR", "the record failed")
     with pytest.raises(asyncio.CancelledError), faults_are_logged("the record"):
         raise asyncio.CancelledError
+
+
+async def test_a_fault_while_closing_does_not_hide_the_cancellation():
+    async def carry():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ConnectionResetError("while closing")
+
+    async def loop():
+        while True:
+            try:
+                await carry()
+            except OSError as fault:
+                keep_cancellation(fault)
+
+    task = asyncio.ensure_future(loop())
+    await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert done, "the cancellation was lost"
+    assert task.cancelled()
