@@ -19,6 +19,9 @@ __all__ = ["TaskOwner", "faults_are_logged", "keep_cancellation", "run_together"
 
 log = logging.getLogger("edge.tasks")
 
+#: How long a cancelled task may take before it is cancelled again.
+AGAIN_S = 0.5
+
 Result = TypeVar("Result")
 
 
@@ -75,11 +78,21 @@ async def run_together(*coroutines: Coroutine[None, None, None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
     for task in done:
         task.result()
+
+
+async def _end(tasks: "list[asyncio.Task[None]]") -> None:
+    """Cancel the tasks until they have ended. A library may swallow a cancellation: redis-py does so now and then."""
+    left = tasks
+    while left := [task for task in left if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=AGAIN_S)
+    for task in tasks:  # taken, so that no failure is logged as one that nobody looked at
+        if not task.cancelled():
+            task.exception()
 
 
 def keep_cancellation(fault: BaseException) -> None:

@@ -120,3 +120,24 @@ async def test_a_fault_while_closing_does_not_hide_the_cancellation():
     done, _ = await asyncio.wait([task], timeout=5)
     assert done, "the cancellation was lost"
     assert task.cancelled()
+
+
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again():
+    swallowed = []
+
+    async def deaf():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed.append(True)
+                if len(swallowed) == 2:
+                    raise
+
+    task = asyncio.ensure_future(run_together(deaf()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=10)
+    assert done, "it waits for ever"
+    assert task.cancelled()
