@@ -28,9 +28,12 @@ LONG = 10
 _recent: deque[dict[str, Any]] = deque(maxlen=200)
 
 
-def audit(actor: str, action: str, result: str, before: object = None, after: object = None) -> None:
+def audit(
+    actor: str, action: str, result: str, before: object = None, after: object = None, *, room: str | None = None
+) -> None:
+    """Log a change. room: the one that it concerns, None if it is the whole edge."""
     entry = {"actor": actor, "action": action, "before": before, "after": after, "result": result}
-    _recent.append({"time": time.time(), **entry})
+    _recent.append({"time": time.time(), "room": room, **entry})
     log.info("audit", extra=facts(**entry))
 
 

@@ -73,7 +73,6 @@ class AdminListener:
         self._hosts = frozenset(("localhost", _name_of(listening), *(_name_of(each) for each in admin.hosts)))
         self._api = RoomApi(supervisor, self.address)
         self._dashboard = Dashboard(supervisor, tokens, self._api)
-        self._reports = ReportApi(supervisor, self._api)
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "AdminListener":
@@ -89,7 +88,7 @@ class AdminListener:
                 *self._api.routes(),
                 *SaleApi(self._supervisor).routes(),
                 *self._dashboard.routes(),
-                *self._reports.routes(),
+                *ReportApi(self._supervisor).routes(),
                 web.post("/reload", self._reload),
             ]
         )

@@ -44,7 +44,7 @@ class Notifications:
             return
         happened = supervisor.happenings.look(
             now,
-            [self._room(room.name) for room in supervisor.settings.rooms],
+            [self._room(name, figures) for name, figures in supervisor.rooms_status().items()],
             supervisor.workers_status(),
             supervisor.redis_state,
             upstream_is_down=bool(supervisor.upstream_watch.status()["is_down"]),
@@ -54,13 +54,13 @@ class Notifications:
         for each in happened:
             self._webhooks.send(each)
 
-    def _room(self, name: str) -> dict[str, Any]:
+    def _room(self, name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
         supervisor = self._supervisor
         sale, _ = supervisor.operators.sale_of(name)
         return {
             **supervisor.operators.rooms.status(supervisor.settings, name),
             "sale": sale,
-            "figures": supervisor.room_status(name),
+            "figures": figures,
             "admitted_per_s": supervisor.history.recent_mean(name, "admitted_per_s", UNUSED_S),
             "other_nodes": supervisor.other_nodes.of(name),
         }

@@ -12,6 +12,7 @@ take them they are dropped and counted, and the edge goes on.
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from edge.record.events import mark_key, place_events
 from edge.record.store import Store, batch_frame, note_frame
 from edge.rooms.sale_clock import phase_at
 from edge.settings.model import Settings
+from edge.settings.room import RoomSettings
 from edge.support.build import VERSION
 from edge.support.tasks import faults_are_logged
 
@@ -65,26 +67,28 @@ class _Unmarked:
 class Recording:
     """Of one supervisor. folder: None keeps no record. machine: this machine's name.
 
-    room_status(name), workers(): as the API shows them. metrics_folder(): where the workers keep their metrics.
+    rooms_status(), workers(): as the API shows them. metrics_folder(): where the workers keep their metrics.
     """
 
     def __init__(
         self,
         folder: Path | None,
         machine: str,
-        room_status: Callable[[str], Mapping[str, Any]],
+        rooms_status: Callable[[], Mapping[str, Mapping[str, Any]]],
         workers: Callable[[], Sequence[Mapping[str, Any]]],
         metrics_folder: Callable[[], str],
         registry: CollectorRegistry,
     ) -> None:
         self.folder = folder
         self._machine = machine
-        self._room_status = room_status
+        self._rooms_status = rooms_status
         self._workers = workers
         self._metrics_folder = metrics_folder
         self._settings: Settings | None = None
         self._key = b""
         self._store: Store | None = None
+        self._writing = threading.Lock()
+        """Held by the thread that writes: that of each second, or of a report."""
         self._waiting: dict[str, list[bytes | _Unmarked]] = {}
         self._waiting_bytes = 0
         self._states: dict[str, dict[str, Any]] = {}
@@ -112,9 +116,7 @@ class Recording:
         """
         self._settings, self._key = settings, mark_key(secret)
         if self.folder is not None:
-            now = time.time()
-            for room in settings.rooms:
-                self._note_state(room.name, now, [_node(worker) for worker in self._workers()], is_due=False)
+            self._note_states(settings, time.time(), is_due=False)
         if self._store is not None:
             self._store.most_bytes = settings.record.max_bytes
 
@@ -148,25 +150,28 @@ class Recording:
             if self._store is not None:
                 self._store.close()
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         """Write what waits now, so that a report holds it."""
-        self._write(self._take())
+        await asyncio.to_thread(self._write, self._take())
 
     def _note(self, now: float, step: int) -> None:
         """Note what this process knows."""
         assert self._settings is not None
-        fleet = [_node(worker) for worker in self._workers()]
         names = [room.name for room in self._settings.rooms]
-        for name in names:
-            self._note_state(name, now, fleet, is_due=step % STATE_STEPS == 0)
+        self._note_states(self._settings, now, is_due=step % STATE_STEPS == 0)
         self._note_audit(names)
         if step % STATE_STEPS == 0:
             self._note_refusals(names, now)
 
-    def _note_state(self, name: str, now: float, fleet: Sequence[list[Any]], *, is_due: bool) -> None:
-        assert self._settings is not None
-        [room] = [each for each in self._settings.rooms if each.name == name]
-        figures, phase = self._room_status(name), phase_at(room, now)
+    def _note_states(self, settings: Settings, now: float, *, is_due: bool) -> None:
+        fleet, figures = [_node(worker) for worker in self._workers()], self._rooms_status()
+        for room in settings.rooms:
+            self._note_state(room, figures[room.name], now, fleet, is_due=is_due)
+
+    def _note_state(
+        self, room: RoomSettings, figures: Mapping[str, Any], now: float, fleet: Sequence[list[Any]], *, is_due: bool
+    ) -> None:
+        name, phase = room.name, phase_at(room, now)
         before = self._states.get(name)
         state = {
             "mode": figures["mode"],
@@ -188,6 +193,7 @@ class Recording:
             ],
         }
         if before is None:
+            assert self._settings is not None
             polling = room.polling
             about = {"version": VERSION, "machine": self._machine, "machines": self._settings.cluster.machines}
             about |= {"poll_min_s": polling.min_seconds, "poll_max_s": polling.max_seconds}
@@ -203,9 +209,9 @@ class Recording:
             # An actor is "ADDRESS, NAME" or "signal HUP".
             actor = entry["actor"].rpartition(", ")[2]
             values = {key: entry[key] for key in ("action", "before", "after", "result")}
-            named = [room for room in rooms if entry["action"].endswith(f"room {room}")]
-            for room in named or rooms:
-                self._add(room, note_frame(entry["time"], "audit", {"actor": actor, **values}))
+            for room in rooms:
+                if entry["room"] in (None, room):
+                    self._add(room, note_frame(entry["time"], "audit", {"actor": actor, **values}))
 
     def _note_refusals(self, rooms: Sequence[str], now: float) -> None:
         counts: dict[str, dict[str, float]] = {}
@@ -242,13 +248,14 @@ class Recording:
         if self.folder is None or not waiting:
             return
         try:
-            if self._store is None:
-                assert self._settings is not None
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._store = Store(self.folder, self._machine, self._settings.record.max_bytes)
-            for room, parts in waiting.items():
-                self._store.append(room, [self._frame(part) for part in parts])
-            self._size.set(self._store.size)
+            with self._writing:
+                if self._store is None:
+                    assert self._settings is not None
+                    self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._store = Store(self.folder, self._machine, self._settings.record.max_bytes)
+                for room, parts in waiting.items():
+                    self._store.append(room, [self._frame(part) for part in parts])
+                self._size.set(self._store.size)
             self._has_failed = False
         except OSError as fault:
             self._dropped.labels("disk").inc()

@@ -12,7 +12,8 @@ from pathlib import Path
 from aiohttp import web
 
 from edge.supervisor.problems import problem
-from edge.supervisor.room_api import RoomApi
+from edge.supervisor.room_api import answering
+from edge.supervisor.room_control import room_named
 from edge.supervisor.supervisor import Supervisor
 from edge.support.errors import ClientError
 
@@ -24,29 +25,24 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 class ReportApi:
     """The route of one supervisor's reports."""
 
-    def __init__(self, supervisor: Supervisor, api: RoomApi) -> None:
+    def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._api = api
         self._turn = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/v1/rooms/{room}/report", self._report)]
+        return [web.get("/v1/rooms/{room}/report", answering(self._report))]
 
     async def _report(self, request: web.Request) -> web.Response:
-        room = request.match_info["room"]
-        try:
-            self._api.shown(room)
-            wanted = [f"--{name}={_moment(request, name):f}" for name in ("since", "until") if name in request.query]
-            kind = request.query.get("format", "html")
-            if kind not in ("html", "json"):
-                raise ClientError(f"format: must be html or json, got {kind[:20]!r}")
-        except ClientError as fault:
-            return problem(fault.status or 400, str(fault))
+        room = room_named(self._supervisor.settings, request.match_info["room"]).name
+        wanted = [f"--{name}={_moment(request, name):f}" for name in ("since", "until") if name in request.query]
+        kind = request.query.get("format", "html")
+        if kind not in ("html", "json"):
+            raise ClientError(f"format: must be html or json, got {kind[:20]!r}")
         folder = self._supervisor.recording.folder
         if folder is None:
             return problem(404, "no record is kept: set record.folder, and state_folder if it is 'auto'")
         async with self._turn:
-            await asyncio.to_thread(self._supervisor.recording.flush)
+            await self._supervisor.recording.flush()
             code, page, said = await _made(room, folder, [*wanted, *(["--json"] if kind == "json" else [])])
         if code != 0:
             return problem(404 if code == 2 else 500, said.strip() or "the report could not be made")

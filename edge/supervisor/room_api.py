@@ -90,7 +90,8 @@ def answering(handler: Handler, role: Role = "view") -> Handler:
         except ClientError as fault:
             status = fault.status or HTTPStatus.BAD_REQUEST
             if role != "view":
-                audit(actor_of(request), f"{request.method} {request.path}", f"refused: {fault}")
+                room = request.match_info.get("room")
+                audit(actor_of(request), f"{request.method} {request.path}", f"refused: {fault}", room=room)
             return problem(status, str(fault))
 
     return answer

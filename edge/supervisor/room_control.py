@@ -1,9 +1,6 @@
 """What operators change of a room while it runs: its mode, capacity and message, told to one machine, true on all.
 
-    API -> change -> RoomState -> settings with it -> Configure to all workers, as at a reload
-                                     |   ^  |
-                                     v   |  '-> state folder: a room that is held stays held after a crash
-                       RoomStates over the bus, at once and every PUBLISH_S
+A change follows the way of `shared_control.py`: a room that is held stays held after a crash.
 
     mode     first visitors                 those in line                     those inside
     open     get a place                    are admitted in order             stay
@@ -12,12 +9,9 @@
     closed   are told that it is closed     keep their place, and are told    stay until their pass ends
     shadow   pass                           pass                              stay; the room counts the waits
 
-A change lasts until the operator takes it back (`reset`) or until its `until`; then the settings file decides again. Of
-two changes of one room the later one counts, so machines that were apart agree when they meet. Without Redis a change
-is that of this machine alone.
+A change lasts until the operator takes it back (`reset`) or until its `until`; then the settings file decides again.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -29,21 +23,16 @@ from edge.messages.cluster import RoomState, RoomStates
 from edge.operations.audit import audit
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
+from edge.supervisor.shared_control import FUTURE_S, ChangedMeanwhile, SharedControl, later_than
 from edge.supervisor.state_folder import StateFolder
 from edge.support.errors import ClientError
 from waiting_room.status import timestamp
 
-__all__ = ["CHANGEABLE", "ChangedMeanwhile", "NoSuchRoom", "RoomControl", "room_named"]
+__all__ = ["CHANGEABLE", "NoSuchRoom", "RoomControl", "room_named"]
 
 #: What operators can change of a room.
 CHANGEABLE = ("mode", "admissions_per_second", "total_active_users", "message")
-#: Seconds between two messages with all states to the other machines.
-PUBLISH_S = 2.0
-#: Seconds between two searches for states that have ended.
-LOOK_S = 0.2
 FILE = "rooms"
-#: A state that a machine with a wrong clock sent from further in the future than this is not believed.
-FUTURE_S = 300.0
 
 
 class NoSuchRoom(ClientError):
@@ -52,30 +41,22 @@ class NoSuchRoom(ClientError):
     status = 404
 
 
-class ChangedMeanwhile(ClientError):
-    """Another operator changed the room since the version that this change is based on."""
-
-    status = 412
-
-
-class RoomControl:
+class RoomControl(SharedControl):
     """apply(): configure the workers again. publish(message): send it to all other machines."""
 
     def __init__(self, apply: Callable[[], None], publish: Callable[[RoomStates], None], folder: StateFolder) -> None:
-        self._configure = apply
+        super().__init__(apply, folder, FILE)
         self._publish_states = publish
-        self._folder = folder
         self._states: dict[str, RoomState] = {}
         self._merge(_kept(folder.read(FILE)), time.time())
-        self._applied = self._current(time.time())
-        """What the workers were told."""
+        self._applied = self._in_force(time.time())
 
     def __repr__(self) -> str:
         return f"<RoomControl {len(self._states)} rooms changed>"
 
     def extended(self, settings: Settings) -> Settings:
         """Return the settings with the changes of the operators in them."""
-        current = self._current(time.time())
+        current = self._in_force(time.time())
         if not current:
             return settings
         return settings.model_copy(update={"rooms": tuple(_changed(room, current) for room in settings.rooms)})
@@ -83,7 +64,7 @@ class RoomControl:
     def status(self, settings: Settings, name: str) -> dict[str, Any]:
         """Return the state of one room as JSON values. Raises NoSuchRoom."""
         room = room_named(settings, name)
-        state = self._current(time.time()).get(name)
+        state = self._in_force(time.time()).get(name)
         shown = room if state is None else _changed(room, {name: state})
         return {
             "room": name,
@@ -102,7 +83,7 @@ class RoomControl:
     def version(self, name: str) -> str:
         """Return the version of a room's state; it changes with every change."""
         state = self._states.get(name)
-        ended = state is not None and name not in self._current(time.time())
+        ended = state is not None and name not in self._in_force(time.time())
         return "0" if state is None else f"{round(state.changed * 1e6):x}{'e' * ended}"
 
     def change(
@@ -128,18 +109,15 @@ class RoomControl:
         if until is not None and until <= now:
             raise ClientError("until: must be in the future")
         before = self.status(settings, name)
-        state = self._current(now).get(name) or RoomState(name, 0.0)
-        # Later than the state before, also if the clock was set back meanwhile.
-        later = max(now, self._states[name].changed + 1e-6) if name in self._states else now
+        state = self._in_force(now).get(name) or RoomState(name, 0.0)
+        later = later_than(self._states[name].changed if name in self._states else None)
         fresh = msgspec.structs.replace(state, **change, changed=later, actor=actor)
         if not any(getattr(fresh, key) is not None for key in CHANGEABLE):
             fresh = RoomState(name, later, actor=actor, reason=fresh.reason)
         self._states[name] = fresh
-        self._keep()
-        self._apply()
-        self._publish()
+        self._said()
         after = self.status(settings, name)
-        audit(actor, f"change room {name}", "done", _audited(before), _audited(after))
+        audit(actor, f"change room {name}", "done", _audited(before), _audited(after), room=name)
         return after
 
     def reset(self, actor: str, settings: Settings, name: str, version: str | None = None) -> dict[str, Any]:
@@ -149,22 +127,9 @@ class RoomControl:
     def receive(self, message: RoomStates) -> None:
         """Take in the states that another machine knows."""
         if self._merge(message.states, time.time()):
-            self._keep()
-            self._apply()
+            self._heard()
 
-    async def run(self) -> None:
-        """End states in time, and keep other machines informed, until cancelled."""
-        published_at = 0.0
-        while True:
-            await asyncio.sleep(LOOK_S)
-            if self._current(time.time()) != self._applied:
-                self._note_ended()
-                self._apply()
-            if time.monotonic() - published_at >= PUBLISH_S:
-                published_at = time.monotonic()
-                self._publish()
-
-    def _current(self, now: float) -> dict[str, RoomState]:
+    def _in_force(self, now: float) -> dict[str, RoomState]:
         """Return the states that count now, by room."""
         return {
             name: state
@@ -182,17 +147,12 @@ class RoomControl:
                 is_news = True
         return is_news
 
-    def _note_ended(self) -> None:
-        for name in self._applied.keys() - self._current(time.time()).keys():
-            audit("schedule", f"change room {name}", "ended: its time is over")
+    def _turned(self, now: float) -> None:
+        for name in self._applied.keys() - self._in_force(now).keys():
+            audit("schedule", f"change room {name}", "ended: its time is over", room=name)
 
-    def _apply(self) -> None:
-        self._applied = self._current(time.time())
-        self._configure()
-
-    def _keep(self) -> None:
-        states = [msgspec.to_builtins(state) for state in self._states.values()]
-        self._folder.write(FILE, {"states": states}, durably=True)
+    def _content(self) -> dict[str, Any]:
+        return {"states": [msgspec.to_builtins(state) for state in self._states.values()]}
 
     def _publish(self) -> None:
         if self._states:

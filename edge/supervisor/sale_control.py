@@ -3,15 +3,13 @@
     sales in force = those of the file, with an operator's entry in place of the file's sale of the same name
     room in force  = the file's, with what the sale of this moment overrides, with what operators changed of the room
 
-Entries are kept in the state folder and told to all machines, as room states are (`room_control.py`): of two entries of
-a sale the later one counts.
+Entries follow the way of `shared_control.py`: they are kept over restarts, and told to all machines.
 
 A draw uses the newest key at the time when its sale was first seen, and remembers which one that was: the commitment
 stays the same when keys are rotated. The key must stay in the list until the sale has opened. Of machines that saw a
 sale with different keys, the one that saw it first is right.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +26,8 @@ from edge.rooms.sale_clock import draw_document, phase_at
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.settings.sale import MOMENTS, SaleSettings, overlap
-from edge.supervisor.room_control import FUTURE_S, LOOK_S, PUBLISH_S, ChangedMeanwhile, room_named
+from edge.supervisor.room_control import room_named
+from edge.supervisor.shared_control import FUTURE_S, ChangedMeanwhile, SharedControl, later_than
 from edge.supervisor.state_folder import StateFolder
 from edge.support.errors import ClientError
 from waiting_room.draw import generation_of, seed_of
@@ -59,7 +58,7 @@ class SaleInFile(ClientError):
     status = 409
 
 
-class SaleControl:
+class SaleControl(SharedControl):
     """apply(): configure the workers again. publish(message): send it to all other machines."""
 
     def __init__(
@@ -70,15 +69,16 @@ class SaleControl:
         current: Callable[[], Settings],
     ) -> None:
         """current(): the settings as they were read."""
-        self._configure = apply
+        super().__init__(apply, folder, FILE)
         self._publish_states = publish
-        self._folder = folder
         self._current = current
         self._entries: dict[tuple[str, str], SaleEntry] = {}
+        self._sales: dict[tuple[str, str], SaleSettings] = {}
+        """The sales of the entries that have one."""
         self._draws: dict[str, DrawKey] = {}
         self._lost: set[str] = set()
         self._merge(*_kept(folder.read(FILE)), time.time())
-        self._applied = self._overriding(time.time())
+        self._applied = self._in_force(time.time())
 
     def __repr__(self) -> str:
         return f"<SaleControl {len(self._entries)} sales changed, {len(self._draws)} draws>"
@@ -133,9 +133,9 @@ class SaleControl:
             raise ClientError(f"room {name!r} has {MOST_SALES} sales; take one away first")
         if fault := overlap([*others, sale]):
             raise ClientError(fault)
-        self._note(SaleEntry(name, sale.name, self._now(name, sale.name), sale.model_dump(mode="json"), actor))
+        self._note(SaleEntry(name, sale.name, self._later(name, sale.name), sale.model_dump(mode="json"), actor))
         action = f"change sale {sale.name} of {name}" if before else f"add sale {sale.name} to {name}"
-        audit(actor, action, "done", None if before is None else _audited(before), _audited(sale))
+        audit(actor, action, "done", None if before is None else _audited(before), _audited(sale), room=name)
 
     def remove(self, actor: str, settings: Settings, name: str, sale: str, version: str | None = None) -> None:
         """Take a sale away that operators added, or their change of a sale of the settings file.
@@ -144,31 +144,18 @@ class SaleControl:
         """
         room = room_named(settings, name)
         self._refuse_old(name, version)
-        entry = self._entries.get((name, sale))
-        if entry is None or entry.sale is None:
+        before = self._sales.get((name, sale))
+        if before is None:
             if any(each.name == sale for each in room.sales):
                 raise SaleInFile(f"sale {sale!r} is in the settings file: remove it there and reload, or suspend it")
             raise NoSuchSale(f"room {name!r} has no sale {sale!r}")
-        before = SaleSettings.model_validate(entry.sale)
-        self._note(SaleEntry(name, sale, self._now(name, sale), None, actor))
-        audit(actor, f"remove sale {sale} of {name}", "done", _audited(before), None)
+        self._note(SaleEntry(name, sale, self._later(name, sale), None, actor))
+        audit(actor, f"remove sale {sale} of {name}", "done", _audited(before), None, room=name)
 
     def receive(self, message: SaleStates) -> None:
         """Take in what another machine knows."""
         if self._merge(message.entries, message.draws, time.time()):
-            self._keep()
-            self._apply()
-
-    async def run(self) -> None:
-        """Let overrides begin and end with their sales, and keep other machines informed, until cancelled."""
-        published_at = 0.0
-        while True:
-            await asyncio.sleep(LOOK_S)
-            if self._overriding(time.time()) != self._applied:
-                self._apply()
-            if time.monotonic() - published_at >= PUBLISH_S:
-                published_at = time.monotonic()
-                self._publish()
+            self._heard()
 
     def _key(self, draw: str, newest: bytes, by_generation: Mapping[str, bytes]) -> bytes:
         """Return the key of a draw. A draw that is seen for the first time gets the newest key."""
@@ -190,18 +177,16 @@ class SaleControl:
 
     def _with_sales(self, room: RoomSettings) -> RoomSettings:
         """Return a room with the sales in force."""
-        entries = [entry for (name, _), entry in self._entries.items() if name == room.name and entry.sale is not None]
-        if not entries:
+        said = {name: sale for (of, name), sale in self._sales.items() if of == room.name}
+        if not said:
             return room
-        said = {entry.name: SaleSettings.model_validate(entry.sale) for entry in entries}
         kept = [sale for sale in room.sales if sale.name not in said]
         return room.model_copy(update={"sales": (*kept, *said.values())})
 
     def _source(self, room: str, sale: SaleSettings) -> str:
-        entry = self._entries.get((room, sale.name))
-        return "file" if entry is None or entry.sale is None else "operator"
+        return "operator" if (room, sale.name) in self._sales else "file"
 
-    def _overriding(self, now: float) -> dict[str, str]:
+    def _in_force(self, now: float) -> dict[str, str]:
         """Return by room the sale that overrides settings now."""
         found = {}
         for room in self._current().rooms:
@@ -214,16 +199,28 @@ class SaleControl:
         if version is not None and version != self.version(name):
             raise ChangedMeanwhile(f"the sales of {name!r} are at version {self.version(name)}, not {version}")
 
-    def _now(self, room: str, sale: str) -> float:
-        """Return the time of a change: later than the one before, also if the clock was set back meanwhile."""
+    def _later(self, room: str, sale: str) -> float:
         before = self._entries.get((room, sale))
-        return time.time() if before is None else max(time.time(), before.changed + 1e-6)
+        return later_than(None if before is None else before.changed)
 
     def _note(self, entry: SaleEntry) -> None:
-        self._entries[entry.room, entry.name] = entry
-        self._keep()
-        self._apply()
-        self._publish()
+        self._take(entry)
+        self._said()
+
+    def _take(self, entry: SaleEntry) -> bool:
+        """Let an entry count. Return False if this version does not understand it, because another one made it."""
+        key = entry.room, entry.name
+        try:
+            sale = None if entry.sale is None else SaleSettings.model_validate(entry.sale)
+        except ValidationError:
+            return False
+        if sale is not None and sale.name != entry.name:
+            return False
+        self._entries[key] = entry
+        self._sales.pop(key, None)
+        if sale is not None:
+            self._sales[key] = sale
+        return True
 
     def _merge(self, entries: Iterable[SaleEntry], draws: Iterable[DrawKey], now: float) -> bool:
         """Take in the later entries and the earlier keys; return whether anything changed."""
@@ -231,9 +228,8 @@ class SaleControl:
         for entry in entries:
             known = self._entries.get((entry.room, entry.name))
             is_later = known is None or entry.changed > known.changed
-            if is_later and now - KEEP_S < entry.changed <= now + FUTURE_S and _is_sale(entry):
-                self._entries[entry.room, entry.name] = entry
-                is_news = True
+            if is_later and now - KEEP_S < entry.changed <= now + FUTURE_S:
+                is_news = self._take(entry) or is_news
         for draw in draws:
             noted = self._draws.get(draw.draw)
             if (noted is None or draw.noted < noted.noted) and draw.noted > now - KEEP_S:
@@ -241,17 +237,16 @@ class SaleControl:
                 is_news = True
         return is_news
 
-    def _apply(self) -> None:
-        self._applied = self._overriding(time.time())
-        self._configure()
-
-    def _keep(self) -> None:
-        states = SaleStates(tuple(self._entries.values()), tuple(self._draws.values()))
-        self._folder.write(FILE, msgspec.to_builtins(states), durably=True)
+    def _content(self) -> dict[str, Any]:
+        content: dict[str, Any] = msgspec.to_builtins(self._states())
+        return content
 
     def _publish(self) -> None:
         if self._entries or self._draws:
-            self._publish_states(SaleStates(tuple(self._entries.values()), tuple(self._draws.values())))
+            self._publish_states(self._states())
+
+    def _states(self) -> SaleStates:
+        return SaleStates(tuple(self._entries.values()), tuple(self._draws.values()))
 
 
 def _kept(value: Mapping[str, Any] | None) -> tuple[list[SaleEntry], list[DrawKey]]:
@@ -269,16 +264,6 @@ def _kept(value: Mapping[str, Any] | None) -> tuple[list[SaleEntry], list[DrawKe
 def _listed(value: Mapping[str, Any] | None, key: str) -> list[Any]:
     found = [] if value is None else value.get(key)
     return found if isinstance(found, list) else []
-
-
-def _is_sale(entry: SaleEntry) -> bool:
-    """Return whether this version understands an entry, which another version may have made."""
-    if entry.sale is None:
-        return True
-    try:
-        return SaleSettings.model_validate(entry.sale).name == entry.name
-    except ValidationError:
-        return False
 
 
 def _overridden(room: RoomSettings, now: float) -> RoomSettings:

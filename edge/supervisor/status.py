@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.messages.processes import RoomReport
-from edge.settings.model import Settings
+from edge.settings.room import RoomSettings
 from edge.supervisor.adaptation import Adaptation
 from edge.supervisor.relay import Relay
 from edge.supervisor.stock_watch import StockWatch
@@ -30,14 +30,14 @@ class StatusSources:
     stock_watch: StockWatch
     adaptation: Adaptation
 
-    def room(self, name: str, settings: Settings) -> dict[str, Any]:
-        """Return one room as JSON values."""
+    def room(self, room: RoomSettings, machines: int) -> dict[str, Any]:
+        """Return one room as JSON values. machines: that share its capacity."""
+        name = room.name
         reports = {handle.index: handle.reports[name] for handle in self.handles if name in handle.reports}
         total = {key: sum(report.gate[key] for report in reports.values()) for key in SUMMED}
-        [room] = [room for room in settings.rooms if room.name == name]
         rate = room.capacity.admissions_per_second
         # What this machine's nodes may admit together; how they divide it changes with every heartbeat.
-        capacity = rate / settings.cluster.machines * self.adaptation.factor(name)
+        capacity = rate / machines * self.adaptation.factor(name)
         stock = self.relay.stock(name)
         return {
             "room": name,

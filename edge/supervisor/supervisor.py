@@ -29,7 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent
 from edge.messages.processes import Configure, Ready, Recorded, RedemptionQuestion, Report, ToSupervisor
-from edge.messages.upstream import ServerNews, ServerOutcomes
+from edge.messages.upstream import ServerOutcomes
 from edge.operations.audit import audit, changes
 from edge.operations.logs import facts
 from edge.rooms.clock_steps import ClockSteps
@@ -46,6 +46,7 @@ from edge.supervisor.plugin_listeners import PluginListeners
 from edge.supervisor.recording import Recording
 from edge.supervisor.relay import Relay
 from edge.supervisor.reloading import LastReload, keep_until_restart
+from edge.supervisor.room_control import room_named
 from edge.supervisor.sockets import address_of, open_sockets, remove_socket_files, systemd_sockets
 from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.status import StatusSources
@@ -100,17 +101,16 @@ class Supervisor:
         self.operators = Operators(self._follow_operators, bus.send, folder, lambda: (self.settings, self._keys))
         self._line_state = LineState(folder, self._handles, lambda: [room.name for room in self.settings.rooms])
         self._line_state.resume(time.time())
-        self._relay = Relay(
-            self._handles, bus, redemption, self.lists.receive, self.operators.receive, self._receive_news
-        )
-        self.upstream_watch = UpstreamWatch(self._relay.publish, bus.send, self.registry)
+        self.upstream_watch = UpstreamWatch(lambda state: self._relay.publish(state), bus.send, self.registry)
+        receivers = (self.lists.receive, self.operators.receive, self.upstream_watch.receive_news)
+        self._relay = Relay(self._handles, bus, redemption, *receivers)
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
-        self.history = History(lambda: {name: self.room_status(name) for name in self._room_names})
+        self.history = History(self.rooms_status)
         self.happenings = Happenings()
         self.recording = Recording(
-            record, self.machine, self.room_status, self.workers_status, lambda: self.metrics_folder, self.registry
+            record, self.machine, self.rooms_status, self.workers_status, lambda: self.metrics_folder, self.registry
         )
         self._watchdog = Watchdog(self.settings.worker_stall_seconds)
         counters = create_counters_file(self.settings.workers)
@@ -213,13 +213,12 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """Return every room over all nodes of this machine, and every node's own view, as JSON values."""
-        now, in_force = time.time(), self._in_force()
         return {
             "ready": self.is_ready,
-            "time": now,
+            "time": time.time(),
             "upstream": self.upstream_watch.status(),
             "nodes": self.workers_status(),
-            "rooms": [self._status.room(room.name, in_force) for room in in_force.rooms],
+            "rooms": list(self.rooms_status().values()),
         }
 
     def workers_status(self) -> list[dict[str, Any]]:
@@ -237,13 +236,15 @@ class Supervisor:
     def other_nodes(self) -> OtherNodes:
         return self._relay.other_nodes
 
-    @property
-    def _room_names(self) -> list[str]:
-        return [room.name for room in self.settings.rooms]
+    def rooms_status(self) -> dict[str, dict[str, Any]]:
+        """Return every room over all nodes of this machine, by name, as JSON values."""
+        in_force = self._in_force()
+        return {room.name: self._status.room(room, in_force.cluster.machines) for room in in_force.rooms}
 
     def room_status(self, name: str) -> dict[str, Any]:
-        """Return one room over all nodes of this machine, as JSON values. name: of a room of the settings."""
-        return self._status.room(name, self._in_force())
+        """Return one room over all nodes of this machine, as JSON values. Raises NoSuchRoom."""
+        in_force = self._in_force()
+        return self._status.room(room_named(in_force, name), in_force.cluster.machines)
 
     def _in_force(self) -> Settings:
         """Return the settings with what operators changed since they were read."""
@@ -292,9 +293,6 @@ class Supervisor:
         )
         self._relay.send_state(handle)
         handle.send(self.upstream_watch.state)
-
-    def _receive_news(self, news: ServerNews) -> None:
-        self.upstream_watch.receive_news(news)
 
     def _receive(self, message: ToSupervisor, handle: WorkerHandle) -> None:
         """Act on a worker's message."""

@@ -37,5 +37,5 @@ def test_the_document_names_every_route():
     }
     supervisor = cast(Supervisor, None)
     api = RoomApi(supervisor, "http://127.0.0.1:9090")
-    routes = [*api.routes(), *SaleApi(supervisor).routes(), *ReportApi(supervisor, api).routes()]
+    routes = [*api.routes(), *SaleApi(supervisor).routes(), *ReportApi(supervisor).routes()]
     assert {(route.method, route.path) for route in routes} == described

@@ -10,7 +10,8 @@ from edge.messages.cluster import RoomState, RoomStates
 from edge.settings.loading import parse_settings
 from edge.settings.model import Settings
 from edge.supervisor import room_control
-from edge.supervisor.room_control import ChangedMeanwhile, NoSuchRoom, RoomControl
+from edge.supervisor.room_control import NoSuchRoom, RoomControl
+from edge.supervisor.shared_control import ChangedMeanwhile
 from edge.supervisor.state_folder import StateFolder
 from edge.support.errors import ClientError
 

@@ -11,8 +11,9 @@ from edge.settings.loading import parse_settings
 from edge.settings.room import RoomSettings
 from edge.settings.sale import SaleSettings
 from edge.supervisor import sale_control
-from edge.supervisor.room_control import ChangedMeanwhile, NoSuchRoom
+from edge.supervisor.room_control import NoSuchRoom
 from edge.supervisor.sale_control import NoSuchSale, SaleControl, SaleInFile
+from edge.supervisor.shared_control import ChangedMeanwhile
 from edge.supervisor.state_folder import StateFolder
 from edge.support.errors import ClientError
 
