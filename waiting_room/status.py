@@ -37,7 +37,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Final
 
-__all__ = ["OVER", "SharedFields", "State", "Status", "document", "moment", "retry_after"]
+__all__ = ["OVER", "SharedFields", "State", "Status", "document", "moment", "retry_after", "ticket_member"]
 
 
 class State(StrEnum):
@@ -178,7 +178,7 @@ class Status:
     def _extra(self) -> str:
         """Return the JSON of the fields that are rarely present."""
         challenge = f', "challenge": {self.challenge}' if self.challenge else ""
-        ticket = f', "ticket": {json.dumps(self.ticket)}' if self.ticket else ""
+        ticket = ticket_member(self.ticket) if self.ticket else ""
         return ticket + challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
 
 
@@ -253,3 +253,8 @@ _MS: Final = [f".{ms:03d}Z" for ms in range(1000)]
 def _second(second: int) -> str:
     """Return the text of a second. It is cached because many visitors arrive in the same second."""
     return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+
+
+def ticket_member(ticket_id: str) -> str:
+    """Return the member of a document by which a visitor of a draw reads the id of their ticket."""
+    return f', "ticket": {json.dumps(ticket_id)}'

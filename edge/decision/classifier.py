@@ -186,8 +186,11 @@ class Classifier:
             values = self._cookies.read(room.cookie, head)
             if len(values) == 1:
                 credential = self._keys.read(values[0], room.name)
-            other = self._cookies.read_other(room.cookie, head) if isinstance(credential, Rejected) else values
-            if len(values) > 1 or (other and other != values):
+            is_doubtful = len(values) > 1
+            if isinstance(credential, Rejected):
+                other = self._cookies.read_other(room.cookie, head)
+                is_doubtful = bool(other) and other != values
+            if is_doubtful:
                 several = self._best_first(room, head, values)
                 return self._chain(head, answer, room, several, page, is_status_request, solution, like, kind)
         return self._built(head, answer, room, credential, page, is_status_request, solution, like, kind)

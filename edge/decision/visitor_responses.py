@@ -1,6 +1,5 @@
 """Responses to waiting and admitted visitors: the status as page or document, and the cookie that goes with it."""
 
-import json
 import math
 from dataclasses import replace
 from typing import Final
@@ -17,7 +16,7 @@ from edge.decision.visits import CROSS_FORM, SAFE, VISIT, is_navigation
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Forward, Headers, SentForm, TakeForm
 from edge.rooms.room import Room
-from waiting_room.status import OVER, State, Status, document, moment, retry_after
+from waiting_room.status import OVER, State, Status, document, moment, retry_after, ticket_member
 from waiting_room.ticket import Keyring, Pass, Ticket
 
 __all__ = ["VisitorResponses", "keeps_told"]
@@ -188,7 +187,7 @@ def ticket_of_draw(room: Room, ticket: Ticket) -> bytes:
     """Return the member by which a visitor reads the id of their ticket; nothing unless the sale has a draw."""
     if room.sale is None or not room.sale.draw_json:
         return b""
-    return b', "ticket": %b' % json.dumps(ticket.id).encode()
+    return ticket_member(ticket.id).encode()
 
 
 def keeps_told(position: int, told: int) -> bool:
@@ -220,7 +219,7 @@ def waiting(room: Room, ticket: Ticket, verdict: Wait, position: int | None) -> 
         status.draw = sale.draw_json
         if sale.draw_json:
             status.ticket = ticket.id
-        if sale.is_waiting and not sale.is_suspended:
+        if sale.is_early:
             status.state = _EARLY
     return status
 
@@ -235,10 +234,10 @@ def not_on_sale(room: Room, now: float, u: float) -> Status | None:
         return None
     phase = sale.phase
     if phase.name == "over":
-        return Status(State.CLOSED, room.name, message=room.message, paused=OVER)
+        return Status(_CLOSED, room.name, message=room.message, paused=OVER)
     spread_s = room.settings.polling.max_seconds
     after_s = min(max(0.0, phase.until - now), LOOK_AGAIN_S) + u * spread_s
-    state = State.CLOSED if sale.is_suspended else State.EARLY
+    state = _CLOSED if sale.is_suspended else _EARLY
     return Status(
         state, room.name, poll_after_s=after_s, message=room.message, opens_at=sale.opens_at, draw=sale.draw_json
     )

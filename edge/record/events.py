@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from waiting_room.places import UNITS_PER_S
+
 __all__ = [
     "ADMITTED",
     "ARRIVED",
@@ -34,10 +36,6 @@ ARRIVED: Final = 1
 ADMITTED: Final = 2
 SEEN: Final = 3
 TOLD: Final = 4
-
-#: A place is a number of units of 2^-30 s (`waiting_room/places.py`).
-UNIT_BITS: Final = 30
-UNITS: Final = (1 << UNIT_BITS) - 1
 
 _EVENT: Final = struct.Struct("<BiqIf")
 _MOST_MS: Final = 2**31 - 1
@@ -68,8 +66,7 @@ def place_events(noted: Iterable[tuple[int, int, float, float]], base_s: float, 
     """Return the bytes of a batch. noted: kind, place, moment and value of each event. base_s: of the batch."""
     parts = []
     for kind, place, at_s, value in noted:
-        arrival_ms = (place >> UNIT_BITS) * 1000 + ((place & UNITS) * 1000 >> UNIT_BITS)
-        parts.append(event_bytes(kind, at_s, base_s, arrival_ms, mark_of(place, key), value))
+        parts.append(event_bytes(kind, at_s, base_s, place * 1000 // UNITS_PER_S, mark_of(place, key), value))
     return b"".join(parts)
 
 

@@ -108,7 +108,7 @@ class Room(RoomPasses):
         state = State.SOLD_OUT if stock.is_paused else State.WAITING
         if sale is None:
             return SharedFields(state, self.name, self.message, stock.free, stock.held, paused=self.paused)
-        if sale.is_waiting and not sale.is_suspended:
+        if sale.is_early:
             state = State.EARLY
         draw = sale.draw_json
         return SharedFields(state, self.name, self.message, stock.free, stock.held, sale.opens_at, self.paused, draw)

@@ -28,7 +28,7 @@ from waiting_room.places import place_of
 from waiting_room.status import timestamp
 from waiting_room.ticket import Ticket
 
-__all__ = ["OUTSIDE", "Phase", "SaleClock", "draw_document", "phase_at"]
+__all__ = ["OUTSIDE", "Phase", "PhaseName", "SaleClock", "draw_document", "phase_at"]
 
 PhaseName = Literal["outside", "before", "prequeue", "open", "over"]
 
@@ -107,6 +107,8 @@ class SaleClock:
         self.opens_at = None if sale is None or self.is_suspended or now >= sale.opens_at else sale.opens_at
         """When the sale opens, for visitors; None if it is open, or nobody knows."""
         self.is_waiting = phase.name == "prequeue"
+        self.is_early = self.is_waiting and not self.is_suspended
+        """Visitors are told that the sale opens, and when."""
         self.is_shut = phase.name in ("before", "over")
         is_line = self._room.outside_sales == "closed" and phase.name in ("prequeue", "open")
         self.counts_from = sale.begins_at if is_line and sale is not None else -inf

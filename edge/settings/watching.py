@@ -1,6 +1,6 @@
 """The settings of what is kept and told of a sale: the record for the report, and the webhooks of notifications."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -31,7 +31,7 @@ EventName = Literal[
     "capacity.unused",
     "capacity.used",
 ]
-EVENTS: tuple[str, ...] = EventName.__args__  # type: ignore[attr-defined]
+EVENTS: tuple[str, ...] = get_args(EventName)
 
 
 def _webhook_url(text: str) -> str:

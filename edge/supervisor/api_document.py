@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from edge.messages.cluster import RoomState
+from edge.rooms.sale_clock import PhaseName
 from edge.settings.sale import SaleSettings
 from edge.supervisor.room_control import CHANGEABLE
 
@@ -252,7 +253,7 @@ def _sales_schema() -> dict[str, Any]:
     }
     properties: dict[str, Any] = {
         "room": {"type": "string"},
-        "phase": {"enum": ["outside", "before", "prequeue", "open", "over"]},
+        "phase": {"enum": list(get_args(PhaseName))},
         "sale": {"type": ["string", "null"], "description": "The sale that the phase belongs to."},
         "time": {"type": "string", "format": "date-time", "description": "The machine's clock."},
         "version": {"type": "string", "description": "Also the ETag."},

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.supervisor.notices import machine_notices, room_notices
+from edge.supervisor.notices import MODES, room_notices
 
 __all__ = ["Happening", "Happenings"]
 
@@ -23,13 +23,7 @@ CLEARED_LOOKS: Final = 5
 FORMED_LOOKS: Final = 2
 MOST_TOLD: Final = 1000
 
-_MODES: Final = {
-    "open": "The room is open.",
-    "hold": "The room is on hold: nobody is admitted, and visitors keep their places.",
-    "drain": "The room is drained: it gives out no more places.",
-    "closed": "The room is closed.",
-    "shadow": "The room is in shadow mode: everybody passes.",
-}
+_MODES: Final = {"open": "The room is open.", **MODES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +106,7 @@ class Happenings:
         else:
             yield None, "upstream", "upstream.up", "The shop answers.", {}
         if redis != "unused":
-            kinds = {notice["kind"] for notice in machine_notices(workers, redis)}
-            if "redis" in kinds:
+            if redis == "down":
                 yield None, "redis", "redis.down", "Redis cannot be reached: this machine goes on alone.", {}
             else:
                 yield None, "redis", "redis.up", "Redis is there.", {}
@@ -130,7 +123,11 @@ class Happenings:
 
     def _of_room(self, room: Mapping[str, Any], formed_at: int) -> "_States":
         name, figures = room["room"], room["figures"]
-        kinds = {notice["kind"]: notice["text"] for notice in room_notices(room, room["admitted_per_s"])}
+        unused = [
+            notice["text"]
+            for notice in room_notices(room, room["admitted_per_s"])
+            if notice["kind"] == "capacity_unused"
+        ]
         why = {"reason": room["reason"]} if room["reason"] else {}
         yield name, "mode", f"room.{room['mode']}", _MODES[room["mode"]], why
         sale = room["sale"]
@@ -139,13 +136,13 @@ class Happenings:
         else:
             yield name, "sale", "sale.ended", "The sale has ended.", {}
         yield self._line(name, figures["waiting"], formed_at)
-        if "sold_out" in kinds:
+        if figures["sold_out"]:
             yield name, "stock", "stock.sold_out", "Sold out.", {"stock": figures["stock"]}
         else:
             yield name, "stock", "stock.available", "There is stock again.", {"stock": figures["stock"]}
         numbers = {"waiting": round(figures["waiting"]), "admissions_per_second": figures["admissions_per_second"]}
-        if "capacity_unused" in kinds:
-            yield name, "capacity", "capacity.unused", kinds["capacity_unused"], numbers
+        if unused:
+            yield name, "capacity", "capacity.unused", unused[0], numbers
         else:
             yield name, "capacity", "capacity.used", "The capacity is used, or nobody waits.", numbers
         for node in room["other_nodes"]:

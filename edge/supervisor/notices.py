@@ -10,7 +10,7 @@ kind: a short name of what it is about, for programs.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-__all__ = ["machine_notices", "room_notices"]
+__all__ = ["MODES", "machine_notices", "room_notices"]
 
 Level = Literal["error", "warning", "info"]
 
@@ -29,7 +29,7 @@ _MISSING = {
         "The shop does not report its stock. Nobody is admitted, as when_stock_unknown asks.",
     ),
 }
-_MODES = {
+MODES = {
     "hold": "The room is on hold: nobody is admitted; visitors keep their places.",
     "drain": "The room is drained: it gives out no more places.",
     "closed": "The room is closed.",
@@ -60,9 +60,9 @@ def room_notices(room: Mapping[str, Any], admitted_per_s: float | None) -> list[
     """Return the notices on a room. room: as the API shows it. admitted_per_s: the mean of the last UNUSED_S."""
     figures, mode = room["figures"], room["mode"]
     found = []
-    if mode in _MODES:
+    if mode in MODES:
         why = f" Reason: {room['reason']}." if room["reason"] else ""
-        found.append(_notice("mode", "info", _MODES[mode] + why))
+        found.append(_notice("mode", "info", MODES[mode] + why))
     sale = room.get("sale")
     phase = None if sale is None else sale["phase"]
     if sale is not None and sale["suspended"] and phase != "over":

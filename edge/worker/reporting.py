@@ -7,21 +7,23 @@ resumes from the last checkpoint.
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import get_args
 
 from controller import FairnessSnapshot, GateSnapshot
 from edge.messages.processes import Recorded, Report, RoomReport, UpstreamSample
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
+from edge.rooms.sale_clock import PhaseName
 from edge.rooms.upstream_health import UpstreamHealth
+from edge.settings.room import RoomMode
 from edge.worker.schedule import due_at
 
 __all__ = ["Reporter"]
 
 #: What a room may depend on (`edge/rooms/dependencies.py`).
 DEPENDENCIES = ("operator", "redis", "stock", "upstream")
-MODES = ("open", "hold", "drain", "closed", "shadow")
-#: `edge/rooms/sale_clock.py`.
-PHASES = ("outside", "before", "prequeue", "open", "over")
+MODES: tuple[str, ...] = get_args(RoomMode)
+PHASES: tuple[str, ...] = get_args(PhaseName)
 
 
 class Reporter:
