@@ -15,7 +15,7 @@ part of the seed: a seed that was published never counts for tickets that are ta
 same name is held again or is moved to a later time.
 
 WINDOW_S is short, so that in the pre-queue all places lie in the future: to the gate, an age below zero is that of a
-visitor who has just come. A draw of n visitors shares n^2 / (4 * 2^30) places: 9 of 200,000.
+visitor that has just come. A draw of n visitors shares n^2 / (4 * 2^30) places: 9 of 200,000.
 """
 
 from hashlib import sha256

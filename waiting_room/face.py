@@ -44,8 +44,7 @@ class Colors:
 class Face:
     """What a shop adds to its page. links: texts and addresses.
 
-    logo: the address of a picture, which takes the place of the title. The title is its text, for visitors who do not
-    see it."""
+    logo: the address of a picture, which takes the place of the title. Screen readers read the title."""
 
     colors: Colors | None = None
     logo: str | None = None

@@ -22,7 +22,7 @@ MOST_CHARS: Final = 256
 """Of a longer field the rest is not read. Browsers send at most 100."""
 MOST_FIELDS: Final = 1024
 """The number of fields in the table, about 300 bytes each."""
-#: Ranges whose language has another name here.
+#: Ranges of languages that have another name here.
 SAME: Final = {
     "iw": "he",
     "in": "id",

@@ -52,7 +52,7 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-#: `paused` of a closed room whose sale is over.
+#: `paused` of a closed room after the end of its sale.
 OVER: Final = "over"
 
 

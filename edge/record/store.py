@@ -6,8 +6,8 @@
     kind 1: the events of one worker     content = base (8 bytes, seconds since 1970), node (2 bytes), events
     kind 2: a note                       content = JSON: `t` seconds since 1970, `k` what it is, and its values
 
-A file whose last frame was cut by a crash is read up to that frame. Several machines, one after the other or at the
-same time, may write into one folder, because a file's name holds the machine.
+If a crash cut the last frame of a file, the file is read up to that frame. Several machines, one after the other or at
+the same time, may write into one folder, because a file's name holds the machine.
 """
 
 import json

@@ -1,11 +1,11 @@
 """What a node notes of a room's visitors for the record (`edge/record`).
 
 A poll costs one append to a bounded buffer. Everything else happens in `take`, twice a second: which visitors polled,
-and who has not polled for a while. The supervisor turns the events into bytes.
+and which have not polled for a while. The supervisor turns the events into bytes.
 
-    polled --take--> recent    visitors who polled in this period
-                     before    visitors who polled in the last one
-    a period ends --> who is in `before` and not in `recent` was seen here last in that period
+    polled --take--> recent    the visitors that polled in this period
+                     before    the visitors that polled in the last one
+    a period ends --> a visitor in `before` and not in `recent` was seen here last in that period
 
 A visitor of several nodes is seen by each. The report takes the latest of their last polls.
 """
@@ -21,7 +21,7 @@ __all__ = ["Noted", "Recorder"]
 MOST_POLLED: Final = 65_536
 MOST_EVENTS: Final = 65_536
 MOST_TOLD: Final = 16
-#: Visitors whose last poll is remembered.
+#: The last polls of so many visitors are remembered.
 MOST_SEEN: Final = 500_000
 
 
@@ -30,14 +30,14 @@ Noted = tuple[int, int, float, float]
 
 
 class Recorder:
-    """One room's, at one node. gone_after_s: a visitor who does not poll for so long may be gone."""
+    """One room's, at one node. gone_after_s: if a visitor does not poll for so long, they may be gone."""
 
     __slots__ = ("_before", "_ends_at", "_events", "_recent", "_told_left", "gone_after_s", "lost", "polled")
 
     def __init__(self, gone_after_s: float, now: float) -> None:
         self.gone_after_s = gone_after_s
         self.polled: deque[int] = deque(maxlen=MOST_POLLED)
-        """The places of visitors who poll. The pipeline appends to it."""
+        """The places of visitors in the order of their polls. The pipeline appends to it."""
         self._events: list[Noted] = []
         self._told_left = MOST_TOLD
         self._recent: dict[int, float] = {}
@@ -50,7 +50,7 @@ class Recorder:
         return f"<Recorder, {len(self._recent)} visitors, {len(self._events)} events>"
 
     def note(self, kind: int, place: int, now: float) -> None:
-        """Note a visitor who gets a place (ARRIVED), or who is admitted (ADMITTED)."""
+        """Note that a visitor gets a place (ARRIVED) or is admitted (ADMITTED)."""
         if len(self._events) < MOST_EVENTS:
             self._events.append((kind, place, now, 0.0))
         else:

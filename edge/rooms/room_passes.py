@@ -35,7 +35,7 @@ class RoomPasses:
         return place_of(ticket) if self.sale is None else self.sale.place_of(ticket)
 
     def pass_for(self, ticket: Ticket, now: float, binding_digest: str) -> Pass:
-        """Return the pass of a visitor who is admitted now."""
+        """Return the pass of a visitor that is admitted now."""
         expires, is_unshown = self.vacancies.expiry(now), self.settings.session.confirm_seconds is not None
         return Pass(ticket.id, self.name, ticket.first_seen, now, expires, binding_digest, is_unshown)
 
@@ -48,7 +48,7 @@ class RoomPasses:
         superseded = self.redeemed.add(visitor_pass)
         if superseded is not None:
             self.vacancies.end_superseded(superseded, now)
-        # In a sale with a draw the place says who is admitted first.
+        # In a sale with a draw the place decides which visitor is admitted first.
         self.fairness.record(ticket.first_seen if self.sale is None else self.place_of(ticket) * UNIT_S, now)
         return visitor_pass
 

@@ -10,9 +10,9 @@
                prequeue_at         opens_at       closes_at
 
 A sale without `closes_at` ends when the pre-queue of the next one begins. With `outside_sales: open` the room is open
-before and after, and visitors who wait when a pre-queue begins stand before it. Otherwise a ticket from before the
-pre-queue counts no longer: it is one of an earlier sale. While a sale is suspended, its line stands still and nobody is
-told a time.
+before and after. If visitors wait when a pre-queue begins, they stand before its visitors. Otherwise a ticket from
+before the pre-queue counts no longer: it is one of an earlier sale. While a sale is suspended, its line stands still
+and nobody is told a time.
 """
 
 import json

@@ -37,7 +37,7 @@ def face_of(colors: ColorSettings, logo: str | None, links: tuple[LinkSettings, 
 
 
 def faint_colors(settings: ColorSettings) -> list[tuple[str, str]]:
-    """Return the key and the fault of each colour whose contrast to the background is too low to read."""
+    """Return the key and the fault of each colour with a contrast to the background that is too low to read."""
     colors = colors_of(settings)
     if colors is None:
         return []

@@ -244,7 +244,7 @@ def _sales_schema() -> dict[str, Any]:
             "closes_at": MOMENT,
             "order": {"enum": ["arrival", "draw"]},
             "suspended": {"type": "boolean"},
-            "source": {"enum": ["file", "operator"], "description": "Who said so last."},
+            "source": {"enum": ["file", "operator"], "description": "Where the present values come from."},
             "draw": {
                 "type": ["object", "null"],
                 "description": "What verifies the draw. `seed` is null until the sale has opened.",

@@ -2,7 +2,7 @@
 
     events      of the workers, twice a second (`edge/rooms/recorder.py`)
     begin       a supervisor starts to write: version, the room's settings, the nodes
-    state       mode, capacity, line, stock and nodes: at each change of what decides who is admitted, else every 10 s
+    state       mode, capacity, line, stock and nodes: at each change of what decides admissions, else every 10 s
     audit       what operators did, without their addresses
     refused     requests that lists, limits, the bot score and the checks of tickets refused, every 10 s
 

@@ -12,7 +12,7 @@ QUIET_AT_ONCE = 32
 
 
 def due_at(rooms: Sequence[Room], step: int, now: float = -inf) -> list[Room]:
-    """Return every room that is not quiet, or whose sale turns now, and of the quiet ones another part at each step."""
+    """Return every room that is not quiet or has a sale that turns now, and another part of the others at each step."""
     parts = -(-len(rooms) // QUIET_AT_ONCE)
     return [
         room

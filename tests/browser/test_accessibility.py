@@ -20,7 +20,7 @@ DIRECTIONS = {"ltr": "de", "rtl": "ar"}
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ALL: dict[str, Any] = {"runOnly": WCAG, "rules": {}}
 EXCEPT_RELOADS: dict[str, Any] = {"runOnly": WCAG, "rules": {"meta-refresh": {"enabled": False}}}
-#: The rules whose result depends on the colours or the size of the screen.
+#: The rules with a result that depends on the colours or the size of the screen.
 VISUAL_RULES = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
 VISUAL: dict[str, Any] = {"runOnly": {"type": "rule", "values": VISUAL_RULES}, "rules": {}}
 RUN = """async ({runOnly, rules}) => {

@@ -18,7 +18,7 @@ STATUS = "/_stanchion/status?room=checkout"
 
 @dataclass
 class Buyer:
-    """A visitor who keeps appointments. place: where the order of the sale puts them."""
+    """A visitor that keeps appointments. place: where the order of the sale puts them."""
 
     ticket: str = ""
     arrived: float = 0.0

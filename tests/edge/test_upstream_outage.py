@@ -89,9 +89,9 @@ async def test_no_visitor_finds_out_that_the_upstream_is_down_and_the_line_goes_
             met.setdefault(visit.number, visit.left)
     assert max(met.values(), default=0.0) < noticed + ON_ITS_WAY_S, "nobody was let in to an error"
     # Until the edge noticed, each visitor that it let in met the error, and it lets in RATE a second.
-    assert len(met) <= RATE * (noticed + ON_ITS_WAY_S - stopped), "only a visitor who was let in met an error"
+    assert len(met) <= RATE * (noticed + ON_ITS_WAY_S - stopped), "only admitted visitors met an error"
     gave_up = {visit.number for visit in crowd.visits if visit.admitted is None}
-    assert gave_up <= met.keys(), "only a visitor who met an error may have given up"
+    assert gave_up <= met.keys(), "only visitors that met an error may have given up"
     admitted = [visit.admitted for visit in crowd.visits if visit.admitted is not None]
     assert len(crowd.visits) == len(admitted) + len(gave_up) == 240
     assert not any(noticed + ON_ITS_WAY_S < moment < back for moment in admitted)

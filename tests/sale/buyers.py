@@ -194,8 +194,8 @@ class Buyers:
     async def _send(self, buyer: Buyer, path: str, key: str, **fields: str) -> tuple[int, str, dict[str, Any]]:
         """Send a request until it is answered. Return the status, the user of that request, and the document.
 
-        A request whose pass was used up by another tab is answered with 503 and a new ticket, so the next one may be
-        another user's.
+        If another tab has used up the pass, the answer is a 503 with a new ticket, so the next request may be another
+        user's.
         """
         for _ in range(TRIES_INSIDE):
             user = f"ticket:{buyer.ticket}"

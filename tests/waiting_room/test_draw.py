@@ -36,7 +36,7 @@ def chi_square(counts: list[int]) -> float:
 
 
 def test_places_are_uniform() -> None:
-    """Chi-square over 100 bins: 99 degrees of freedom, whose 99.99 % quantile is 161."""
+    """Chi-square over 100 bins: 99 degrees of freedom, with a 99.99 % quantile of 161."""
     counts = [0] * 100
     for share in SHARES:
         counts[int(share * 100)] += 1

@@ -1,6 +1,6 @@
 """The figures of a report: from what the record holds to what the page shows.
 
-order     Kendall: the share of pairs who were admitted in the wrong order; displacement: the time between an admission
+order     Kendall: the share of pairs that were admitted in the wrong order; displacement: the time between an admission
           and its moment in the ideal line (`supply.py`), early or late
 use       admissions made by the time the ideal line is empty, as a share of its own
 """

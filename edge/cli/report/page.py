@@ -59,7 +59,7 @@ def _cards(f: Figures) -> str:
         (f"{f.came:,}", "visitors came"),
         (f"{f.got_in:,}", f"got in, {f.at_once:,} of them within a second"),
         (f"{f.left:,}", f"left before their turn ({share(f.left / f.came)})"),
-        (duration(f.wait.p50), f"median wait of those who got in; nine of ten {duration(f.wait.p90)}"),
+        (duration(f.wait.p50), f"median wait until the admission; nine of ten {duration(f.wait.p90)}"),
         (f"{peak:,.0f}", "were in line when it was longest"),
         (share(1.0 - f.kendall, 2), "of all pairs were admitted in the order in which they came"),
     )
@@ -108,7 +108,7 @@ def _line(f: Figures) -> str:
             (("p0", "this line"), ("ideal", "a perfect line")),
         )
         + (
-            f"<p>Those who left did so after {duration(f.left_after.p50)} (median; nine of ten within "
+            f"<p>Visitors that left did so after {duration(f.left_after.p50)} (median; nine of ten within "
             f"{duration(f.left_after.p90)}).</p>\n"
             if f.left
             else ""
@@ -125,8 +125,8 @@ def _order(f: Figures) -> str:
         ("Admitted in both lines", f"{d.count:,}", "visitors that the distances count"),
     )
     return (
-        "<p>Each visitor is compared with a perfect line: one central queue that knows at once who has left, and "
-        "admits the oldest visitor whenever the capacity allows one more. It stood still when this line did.</p>\n"
+        "<p>Each visitor is compared with a perfect line: one central queue. It knows at once which visitors have "
+        "left, and admits the oldest visitor whenever the capacity allows one more. It stood still when this line did.</p>\n"
         + _table(("measure", "value", "meaning"), rows, "worded")
     )
 

@@ -1,8 +1,8 @@
 """What a room could have admitted at each moment, and the ideal line that is served with it.
 
-The ideal line is one central queue: it knows at once who has left, and admits the oldest visitor whenever a token is
-free (`controller/simulation/ideal.py` plays the same one for the simulator). Its capacity is what the room had: 0 while
-the line stood still, and what was really admitted while all places in the room were taken.
+The ideal line is one central queue: it knows at once which visitors have left, and admits the oldest one whenever a
+token is free (`controller/simulation/ideal.py` plays the same one for the simulator). Its capacity is what the room
+had: 0 while the line stood still, and what was really admitted while all places in the room were taken.
 """
 
 from bisect import bisect_right
@@ -102,7 +102,7 @@ def _number(value: object) -> float:
 
 
 def ideal_line(visitors: Sequence[Visitor], supply: Sequence[Piece]) -> list[float | None]:
-    """Return when each visitor would have been admitted in the ideal line; None for those who left before."""
+    """Return when each visitor would have been admitted in the ideal line; None if they left before."""
     bucket = _Bucket(supply)
     times: list[float | None] = []
     for visitor in visitors:
@@ -117,7 +117,7 @@ def ideal_line(visitors: Sequence[Visitor], supply: Sequence[Piece]) -> list[flo
 
 
 class _Bucket:
-    """A leaky bucket whose rate changes. It is full at first, because nobody waited before the sale."""
+    """A leaky bucket with a rate that changes. It is full at first, because nobody waited before the sale."""
 
     def __init__(self, supply: Sequence[Piece]) -> None:
         self._supply = supply

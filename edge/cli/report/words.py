@@ -110,7 +110,7 @@ def sentences(f: Figures) -> tuple[str, str, str]:
         waited = f"Nine of ten got in at once; the longest wait was {duration(f.wait.longest)}."
     else:
         waited = (
-            f"Half of those who got in waited less than {duration(f.wait.p50)}, nine of ten less than "
+            f"Of the admitted visitors half waited less than {duration(f.wait.p50)}, nine of ten less than "
             f"{duration(f.wait.p90)}; the longest wait was {duration(f.wait.longest)}."
         )
     return came, waited, _fairness(f)

@@ -27,7 +27,7 @@ def choose_scenarios(options: argparse.Namespace) -> list[Scenario]:
     """Return the scenarios, changed as the options ask. Raises ConfigurationError."""
     has_record = options.trace is not None and is_record(options.trace)
     if options.room is not None and options.config is None and not has_record:
-        fault = SettingFault("--room", "needs --config or a record, whose room it names")
+        fault = SettingFault("--room", "needs --config or a record: it names one of their rooms")
         raise ConfigurationError("simulate", [fault])
     if has_record:
         chosen = [recorded(options.trace, options.room)]

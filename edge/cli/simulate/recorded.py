@@ -1,7 +1,7 @@
 """A real sale as a trace: the visitors of a room's record, and what the room had.
 
-Visitors who left keep the patience that they had. Those who got in, and those who were still in line, never leave: how
-much longer they would have waited nobody knows.
+If a visitor left, they keep the patience that they had. All others never leave: nobody knows how much longer they would
+have waited.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a node notes of visitors: arrivals, admissions, and who has not polled for a while."""
+"""What a node notes of visitors: arrivals, admissions, and which have not polled for a while."""
 
 from edge.record.events import ADMITTED, ARRIVED, SEEN, TOLD, Event, mark_key, mark_of, place_events, read_events
 from edge.rooms.recorder import MOST_EVENTS, MOST_POLLED, MOST_TOLD, Recorder
@@ -85,4 +85,4 @@ def test_buffers_are_bounded_and_what_is_lost_is_counted() -> None:
     assert len(told) == MOST_TOLD
     assert told[0].value == 60.0
     r.tell(place(1.0), START + 2.0, None)
-    assert taken(r, 2.0) == [], "a visitor who is told no wait is not in the sample"
+    assert taken(r, 2.0) == [], "if a visitor is told no wait, they are not in the sample"

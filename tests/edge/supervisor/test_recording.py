@@ -89,7 +89,7 @@ async def test_the_report_agrees_with_what_the_clients_measured(tmp_path: Path) 
     assert report["wait"]["p90"] == pytest.approx(seen["wait_p90"], rel=0.1, abs=0.1)
     assert report["use"] > 0.9
 
-    # After the edge has ended its workers have said whom they saw last, so those who left are known.
+    # When the edge ends, its workers tell which visitors they saw last, so it is known which ones left.
     assert main(["report", "checkout", "--record", str(tmp_path / "record"), "--json", "-o", str(tmp_path / "r")]) == 0
     last = json.loads((tmp_path / "r").read_text())
     assert (last["came"], last["got_in"], last["left"]) == (400, seen["got_in"], 400 - seen["got_in"])

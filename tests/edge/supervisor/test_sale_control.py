@@ -1,5 +1,5 @@
-"""Sales that operators schedule: in force at once, kept over a crash, the same on machines that were apart, and draws
-whose commitment outlives the rotation of keys."""
+"""Sales that operators schedule: in force at once, kept over a crash, the same on machines that were apart. The
+commitment of a draw outlives the rotation of keys."""
 
 from pathlib import Path
 from typing import Any

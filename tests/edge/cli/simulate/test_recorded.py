@@ -22,7 +22,7 @@ def test_a_record_is_played_with_what_its_room_had(tmp_path: Path) -> None:
     scenario = recorded(tmp_path / "record", None)
     people = scenario.people(np.random.default_rng(0))
     assert len(people) == 100
-    assert int(np.sum(np.isfinite(people.leave_s))) == 20, "who left keeps their patience"
+    assert int(np.sum(np.isfinite(people.leave_s))) == 20, "a visitor that left keeps their patience"
     assert people.arrival_s[-1] == pytest.approx(9.9, abs=0.01)
     assert (scenario.capacity, scenario.burst_s, scenario.nodes, scenario.joined) == (STATE_CAPACITY, 0.5, 2, True)
 
