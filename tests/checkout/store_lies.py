@@ -30,6 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from checkout.audit import Finding, audit
@@ -226,11 +227,30 @@ async def restore_older(postgres: PostgresServer, chance: random.Random, *, is_u
     is_undone: put the newer state back in the end.
     """
     await while_stopped(postgres, postgres.save)
+    saved = await newest_event(postgres)
     await asyncio.sleep(chance.uniform(0.5, 2.0))
+    if is_undone:
+        await wait_moved_on(postgres, saved)
     await while_stopped(postgres, *[partial(postgres.save, "newer")] * is_undone, postgres.restore)
     if is_undone:
         await asyncio.sleep(chance.uniform(1.0, 3.0))
         await while_stopped(postgres, partial(postgres.restore, "newer"))
+
+
+async def newest_event(postgres: PostgresServer) -> int:
+    db = await asyncpg.connect(postgres.url)
+    try:
+        return int(await db.fetchval("SELECT coalesce(max(seq), 0) FROM events"))
+    finally:
+        await db.close()
+
+
+async def wait_moved_on(postgres: PostgresServer, saved: int) -> None:
+    """Wait until more was sold than a saved state has. Otherwise that state is no lie, and a later one would be it."""
+    async with asyncio.timeout(60):
+        while await newest_event(postgres) <= saved:
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)  # until the leader has the answer
 
 
 async def while_stopped(postgres: PostgresServer, *steps: Callable[[], None]) -> None:

@@ -126,8 +126,8 @@ def _order(f: Figures) -> str:
     )
     return (
         "<p>Each visitor is compared with a perfect line: one central queue. It knows at once which visitors have "
-        "left, and admits the oldest visitor whenever the capacity allows one more. It stood still when this line did.</p>\n"
-        + _table(("measure", "value", "meaning"), rows, "worded")
+        "left, and admits the oldest visitor whenever the capacity allows one more. It stood still when this line "
+        "did.</p>\n" + _table(("measure", "value", "meaning"), rows, "worded")
     )
 
 
