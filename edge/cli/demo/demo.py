@@ -15,7 +15,9 @@ import random
 import secrets
 import shutil
 import sys
+import tempfile
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -57,14 +59,16 @@ def demo(port: int, *, crowd: bool, seed: int | None, behind: str | None = None)
 
 async def _demo(port: int, with_crowd: bool, seed: int | None, behind: str | None) -> None:
     plugins = None if behind is None else plugins_for(behind)
-    async with running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5) as shop_url:
+    async with contextlib.AsyncExitStack() as stack:
+        record = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stanchion-demo-")))
+        shop_url = await stack.enter_async_context(running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5))
         settings = _settings(port if behind is None else 0, shop_url, plugins)
         configure_logging(settings.log, "demo")
         # The end of a demo needs no line in the audit trail.
         logging.getLogger("edge.audit").setLevel(logging.WARNING)
         key = secrets.token_urlsafe(32).encode()
         try:
-            supervisor = Supervisor(lambda: (settings, (key,)))
+            supervisor = Supervisor(lambda: (settings, (key,)), record=record)
         except ConfigurationError as error:
             other = port + 1 if port < 65_535 else 8081
             hint = SettingFault("", f"or choose another port: make run ARGS='--port {other}'")
@@ -128,6 +132,7 @@ def _print_addresses(address: str, admin: str, capacity: float, *, has_crowd: bo
     way = "" if admin.endswith(":9090") else f" --admin {admin}"
     print(f"Shop   {address:32} the checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
     print(f"Line   {address + '/checkout':32} the room admits {capacity:g} visitors/s")
+    print(f"Admin  {admin:32} the dashboard: hold the room, change its capacity, see its report")
     print(f"State  stanchion status{way}")
     print("Open the line in a browser. Ctrl-C ends the demo.", flush=True)
     print("" if has_crowd else "There is no crowd: the line is empty.\n", flush=True)
