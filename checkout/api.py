@@ -19,13 +19,13 @@ from checkout import bodies, responses
 from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.cashier import Cashier
-from checkout.catalogue import Catalogue
 from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit, Overloaded
 from checkout.errors import BadRequest
 from checkout.handlers import Handlers
 from checkout.identity import KEY, Visitor, fingerprint, is_operator
 from checkout.inventory import Inventory
+from checkout.sale_list import SaleList
 from checkout.values import Done, Hold, Reason, Refused, Sale, State, Stock
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -55,11 +55,11 @@ class Api(Handlers):
         cashier: Cashier,
         availability: Availability,
         limit: ConcurrencyLimit,
-        catalogue: Catalogue,
+        sales: SaleList,
         operator_token: str,
     ) -> None:
         super().__init__(inventory, cashier, availability, limit)
-        self._catalogue = catalogue
+        self._sales = sales
         self._operator_token = operator_token
         self._document = files("checkout").joinpath("openapi.json").read_text(encoding="utf-8")
 
@@ -82,7 +82,7 @@ class Api(Handlers):
         return web.Response(text=self._document, content_type="application/json")
 
     async def list_sales(self, _request: web.Request) -> web.Response:
-        return responses.document([_sale(sale, stock) for sale, stock in await self._catalogue.all()])
+        return responses.document([_sale(sale, stock) for sale, stock in await self._sales.all()])
 
     async def create_sale(self, request: web.Request) -> web.Response:
         if not is_operator(request, self._operator_token):
@@ -94,7 +94,7 @@ class Api(Handlers):
         return responses.document(_sale(sale, outcome.stock), 200 if outcome.repeated else 201)
 
     async def show_sale(self, request: web.Request) -> web.Response:
-        sale = await self._catalogue.find(request.match_info["sale"])
+        sale = await self._sales.find(request.match_info["sale"])
         stock = await self._availability.get(sale.id) if sale else None
         if sale is None or stock is None:
             return responses.refusal(request, Reason.UNKNOWN_SALE)
@@ -130,7 +130,7 @@ class Api(Handlers):
         if not isinstance(card, str) or not 1 <= len(card) <= 100:
             raise BadRequest("card: expected a text of 1 to 100 characters")
         hold = await self._own_hold(request)
-        sale = await self._catalogue.find(hold.sale) if hold else None
+        sale = await self._sales.find(hold.sale) if hold else None
         if hold is None or sale is None:
             return responses.refusal(request, Reason.UNKNOWN_HOLD)
         try:
@@ -151,7 +151,7 @@ class Api(Handlers):
     async def _for_operator(self, request: web.Request, read: Any) -> web.Response:
         if not is_operator(request, self._operator_token):
             return responses.unauthorized()
-        sale = await self._catalogue.find(request.match_info["sale"])
+        sale = await self._sales.find(request.match_info["sale"])
         if sale is None:
             return responses.refusal(request, Reason.UNKNOWN_SALE)
         return responses.document(await read(sale, request))

@@ -22,7 +22,6 @@ from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.bank import Bank
 from checkout.cashier import Cashier
-from checkout.catalogue import Catalogue
 from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.engines.engine import Engine
@@ -33,6 +32,7 @@ from checkout.gateway import Gateway
 from checkout.inventory import Inventory
 from checkout.leaderboard import COUNT_EVERY_S, Leaderboard
 from checkout.metrics import Metrics
+from checkout.sale_list import SaleList
 from checkout.settings import Address, PaymentSettings, ShopSettings
 from checkout.shop import Shop
 from checkout.tasks import background
@@ -81,9 +81,9 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         limit = ConcurrencyLimit.for_capacity(settings.capacity)
         token = os.environ.get(settings.operator_token_env, "")
         Shop(inventory, cashier, availability, limit, sale, wall_ms).add_to(app)
-        catalogue = Catalogue(engine)
-        Api(inventory, cashier, availability, limit, catalogue, token).add_to(app)
-        leaderboard = Leaderboard(engine, catalogue, wall_ms)
+        sales = SaleList(engine)
+        Api(inventory, cashier, availability, limit, sales, token).add_to(app)
+        leaderboard = Leaderboard(engine, sales, wall_ms)
         leaderboard.add_to(app)
         await stack.enter_async_context(background(repeat(leaderboard.step, COUNT_EVERY_S)))
         Metrics(engine, writer, limit, availability).add_to(app)

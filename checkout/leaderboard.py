@@ -12,10 +12,10 @@ from aiohttp import web
 
 from checkout import pages, responses
 from checkout.best_sellers import HOUR_MS, BestSellers
-from checkout.catalogue import Catalogue
 from checkout.clock import ClockMs
 from checkout.engines.engine import Engine
 from checkout.errors import BadRequest
+from checkout.sale_list import SaleList
 from checkout.values import Sale
 
 COUNT_EVERY_S = 1.0
@@ -26,9 +26,9 @@ MOST_ROWS = 100
 class Leaderboard:
     """`step` is called again and again; `add_to` adds the two addresses."""
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, clock: ClockMs) -> None:
+    def __init__(self, engine: Engine, sales: SaleList, clock: ClockMs) -> None:
         self._engine = engine
-        self._catalogue = catalogue
+        self._sales = sales
         self._clock = clock
         self._counts = BestSellers()
 
@@ -67,5 +67,5 @@ class Leaderboard:
         return responses.document(rows)
 
     async def _top(self, limit: int) -> list[tuple[Sale, int]]:
-        found = [(await self._catalogue.find(name), units) for name, units in self._counts.top(limit)]
+        found = [(await self._sales.find(name), units) for name, units in self._counts.top(limit)]
         return [(sale, units) for sale, units in found if sale is not None]

@@ -4,7 +4,7 @@ from checkout.engines.engine import Engine
 from checkout.values import Sale, Stock
 
 
-class Catalogue:
+class SaleList:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._cache: dict[str, Sale] = {}
