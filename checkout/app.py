@@ -21,6 +21,8 @@ from checkout.api import Api
 from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.bank import Bank
+from checkout.bus.opening import SALES, open_bus, trail
+from checkout.bus.relay import Relay
 from checkout.cashier import Cashier
 from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit
@@ -75,6 +77,8 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         await stack.enter_async_context(background(*services))
         await wait_ready()
         await check_sales(engine)
+        bus = await open_bus(settings)
+        stack.push_async_callback(bus.close)
         sale = await _sale(settings, engine)
         await inventory.open(sale)
         app = web.Application(middlewares=[errors_to_responses], client_max_size=MAX_BODY_BYTES)
@@ -83,9 +87,10 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         Shop(inventory, cashier, availability, limit, sale, wall_ms).add_to(app)
         sales = SaleList(engine)
         Api(inventory, cashier, availability, limit, sales, token).add_to(app)
-        leaderboard = Leaderboard(engine, sales, wall_ms)
+        relay = Relay(bus, SALES, trail(engine))
+        leaderboard = Leaderboard(bus, sales, wall_ms)
         leaderboard.add_to(app)
-        await stack.enter_async_context(background(repeat(leaderboard.step, COUNT_EVERY_S)))
+        await stack.enter_async_context(background(relay.run(), repeat(leaderboard.step, COUNT_EVERY_S)))
         Metrics(engine, writer, limit, availability).add_to(app)
         account_settings = settings.accounts
         hasher = Hasher(account_settings.workers, account_settings.backlog, account_settings.scrypt_cost)

@@ -1,9 +1,9 @@
 """The leaderboard: what sold most in the last seven days, as a page and for programs.
 
-    every second: events after the last counted one ──▶ BestSellers ──▶ GET /best-sellers, GET /api/best-sellers
+    trail ──relay──▶ topic "sales" ──every second──▶ BestSellers ──▶ GET /best-sellers, GET /api/best-sellers
 
-The counts are in memory. After a start they are counted again from the trail, so no crash can make them wrong. With
-the stock in Redis only events count that PostgreSQL has, because others may still be undone.
+The counts are in memory, with the number of the last message that they contain. After a start they are counted again
+from the topic, so no crash can make them wrong. If the topic was cleared, they are counted again as well.
 """
 
 from typing import Any
@@ -12,8 +12,9 @@ from aiohttp import web
 
 from checkout import pages, responses
 from checkout.best_sellers import HOUR_MS, BestSellers
+from checkout.bus.bus import Bus
+from checkout.bus.opening import SALES, event_of
 from checkout.clock import ClockMs
-from checkout.engines.engine import Engine
 from checkout.errors import BadRequest
 from checkout.sale_list import SaleList
 from checkout.values import Sale
@@ -21,27 +22,30 @@ from checkout.values import Sale
 COUNT_EVERY_S = 1.0
 AT_ONCE = 2_000
 MOST_ROWS = 100
+ALL = 2**31
 
 
 class Leaderboard:
     """`step` is called again and again; `add_to` adds the two addresses."""
 
-    def __init__(self, engine: Engine, sales: SaleList, clock: ClockMs) -> None:
-        self._engine = engine
+    def __init__(self, bus: Bus, sales: SaleList, clock: ClockMs) -> None:
+        self._bus = bus
         self._sales = sales
         self._clock = clock
         self._counts = BestSellers()
 
     async def step(self) -> None:
-        """Count the events that have come since the last step, and let the time pass. Raises `StoreError`."""
-        durable = getattr(self._engine, "forwarded", None)
-        last_seq = await durable() if durable else None
-        while events := await self._engine.events("", self._counts.seq, AT_ONCE):
-            counted = events if last_seq is None else [event for event in events if event.seq <= last_seq]
-            self._counts.take(counted)
-            if len(counted) < AT_ONCE:
-                break
+        """Count the messages that have come since the last step, and let the time pass. Raises `StoreError`."""
+        last = await self._bus.last(SALES)
+        if (last.number if last else 0) < self._counts.seq:
+            self._counts = BestSellers()
+        while messages := await self._bus.after(SALES, self._counts.seq, AT_ONCE):
+            self._counts.take(map(event_of, messages))
         self._counts.advance(self._clock() // HOUR_MS)
+
+    def units(self) -> dict[str, int]:
+        """Return the units of every sale that sold something in the last seven days."""
+        return dict(self._counts.top(ALL))
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/best-sellers", self.show_page)

@@ -89,6 +89,18 @@ class AccountSettings(_Section):
     scrypt_cost: Literal[1024, 8192, 16384, 32768, 65536] = 32768
 
 
+class EventSettings(_Section):
+    """The event bus: a SQLite file, or Redis. `auto`: Redis if the stock is in Redis, else the file.
+
+    An empty `url` is that of the engine; an empty `path` is `engine.path` with `.events`, or memory.
+    """
+
+    kind: Literal["auto", "embedded", "redis"] = "auto"
+    url: str = ""
+    path: str = ""
+    lease_seconds: Positive = 30.0
+
+
 class ShopSettings(_Section):
     listen: str = "127.0.0.1:9000"
     sale: str = "launch"
@@ -97,6 +109,7 @@ class ShopSettings(_Section):
     capacity: CapacitySettings = CapacitySettings()
     payment: PaymentSettings = PaymentSettings()
     accounts: AccountSettings = AccountSettings()
+    events: EventSettings = EventSettings()
     operator_token_env: str = "CHECKOUT_OPERATOR_TOKEN"
     without: tuple[Part, ...] = ()
     """Services that run as separate processes instead of in this one. Possible only if the stock is in Redis."""
@@ -123,6 +136,8 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
         raise ConfigurationError(
             f"engine.journal: only for postgres; {settings.engine.kind} needs none (docs/shop.md, What can be lost)"
         )
+    if settings.events.kind == "redis" and not settings.events.url and settings.engine.kind != "redis":
+        raise ConfigurationError("events.url: required, because the stock is not in Redis")
     if settings.without and settings.engine.kind != "redis":
         raise ConfigurationError(
             f"without: the {settings.engine.kind} engine has one writer; it needs no other process"
