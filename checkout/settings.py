@@ -90,12 +90,12 @@ class AccountSettings(_Section):
 
 
 class EventSettings(_Section):
-    """The event bus: a SQLite file, or Redis. `auto`: Redis if the stock is in Redis, else the file.
+    """The event bus: a SQLite file, Redis, or NATS. `auto`: Redis if the stock is in Redis, else the file.
 
     An empty `url` is that of the engine; an empty `path` is `engine.path` with `.events`, or memory.
     """
 
-    kind: Literal["auto", "embedded", "redis"] = "auto"
+    kind: Literal["auto", "embedded", "redis", "nats"] = "auto"
     url: str = ""
     path: str = ""
     lease_seconds: Positive = 30.0
@@ -136,6 +136,8 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
         raise ConfigurationError(
             f"engine.journal: only for postgres; {settings.engine.kind} needs none (docs/shop.md, What can be lost)"
         )
+    if settings.events.kind == "nats" and not settings.events.url:
+        raise ConfigurationError("events.url: required by nats, for example nats://HOST:4222")
     if settings.events.kind == "redis" and not settings.events.url and settings.engine.kind != "redis":
         raise ConfigurationError("events.url: required, because the stock is not in Redis")
     if settings.without and settings.engine.kind != "redis":

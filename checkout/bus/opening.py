@@ -7,6 +7,7 @@ from checkout.bus.bus import Bus, Message
 from checkout.bus.embedded import EmbeddedBus
 from checkout.bus.relay import Source
 from checkout.engines.engine import Engine
+from checkout.errors import ConfigurationError
 from checkout.settings import ShopSettings
 from checkout.values import Event
 
@@ -21,6 +22,12 @@ async def open_bus(settings: ShopSettings) -> Bus:
         from checkout.bus.redis import RedisBus
 
         return RedisBus(chosen.url or engine.url, lease_s=lease_s)
+    if chosen.kind == "nats":
+        try:
+            from checkout.bus.nats import NatsBus
+        except ImportError as error:
+            raise ConfigurationError("events.kind: nats needs the client: pip install 'stanchion[nats]'") from error
+        return await NatsBus.open(chosen.url, lease_s=lease_s)
     path = chosen.path
     if not path:
         is_file = engine.kind == "sqlite" and engine.path != ":memory:"

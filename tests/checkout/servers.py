@@ -1,4 +1,4 @@
-"""Real servers for tests: Redis 7 and PostgreSQL 15 from Debian, on free ports, with their own folders.
+"""Real servers for tests: Redis 7, PostgreSQL 15 and NATS from Debian, on free ports, with their own folders.
 
 They end with the block. A service of the machine is never used. PostgreSQL refuses to run as root, so as root it runs
 as `nobody`.
@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -154,6 +155,48 @@ class PostgresServer:
             self._process.send_signal(signal.SIGINT)
             self._process.wait()
         shutil.rmtree(self.folder)
+
+
+class NatsServer:
+    """A NATS with JetStream that can be killed and started again on the same data."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="shop-nats-")
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self.folder]
+        with Path(self.folder, "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        for _ in range(START_TRIES):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                if probe.recv(4) == b"INFO":
+                    return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.025)
+                raise RuntimeError(Path(self.folder, "log").read_text())
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def nats_server() -> Iterator[NatsServer]:
+    server = NatsServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @contextmanager
