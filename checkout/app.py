@@ -34,6 +34,7 @@ from checkout.gateway import Gateway
 from checkout.inventory import Inventory
 from checkout.leaderboard import COUNT_EVERY_S, Leaderboard
 from checkout.metrics import Metrics
+from checkout.notices.opening import open_notices
 from checkout.sale_list import SaleList
 from checkout.settings import Address, PaymentSettings, ShopSettings
 from checkout.shop import Shop
@@ -90,7 +91,10 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         relay = Relay(bus, SALES, trail(engine))
         leaderboard = Leaderboard(bus, sales, wall_ms)
         leaderboard.add_to(app)
-        await stack.enter_async_context(background(relay.run(), repeat(leaderboard.step, COUNT_EVERY_S)))
+        notices = await open_notices(settings, bus, sales, stack)
+        notices.requests.add_to(app)
+        following = [relay.run(), repeat(leaderboard.step, COUNT_EVERY_S), notices.consumer.run(), notices.sender.run()]
+        await stack.enter_async_context(background(*following))
         Metrics(engine, writer, limit, availability).add_to(app)
         account_settings = settings.accounts
         hasher = Hasher(account_settings.workers, account_settings.backlog, account_settings.scrypt_cost)

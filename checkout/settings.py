@@ -23,11 +23,11 @@ class Address(NamedTuple):
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> "Address":
-        """Parse `HOST:PORT`; an IPv6 host stands in brackets. Raises `ConfigurationError`."""
+    def parse(cls, text: str, setting: str = "listen") -> "Address":
+        """Parse `HOST:PORT`; an IPv6 host stands in brackets. Raises `ConfigurationError` that names the setting."""
         host, colon, port = text.rpartition(":")
         if not colon or not host or not port.isdecimal() or int(port) > 65535:
-            raise ConfigurationError(f"listen: expected HOST:PORT, got {text!r}")
+            raise ConfigurationError(f"{setting}: expected HOST:PORT, got {text!r}")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
 
@@ -101,6 +101,21 @@ class EventSettings(_Section):
     lease_seconds: Positive = 30.0
 
 
+class NoticeSettings(_Section):
+    """Notices to visitors. `smtp` is HOST:PORT of a mail server, `webhook` an address; empty ones send nothing."""
+
+    smtp: str = ""
+    smtp_from: str = ""
+    smtp_security: Literal["none", "starttls", "tls"] = "starttls"
+    smtp_user_env: str = "CHECKOUT_SMTP_USER"
+    smtp_password_env: str = "CHECKOUT_SMTP_PASSWORD"
+    webhook: str = ""
+    webhook_secret_env: str = "CHECKOUT_WEBHOOK_SECRET"
+    line_secret_env: str = "CHECKOUT_LINE_SECRET"
+    path: str = ""
+    ending_seconds: Positive = 30.0
+
+
 class ShopSettings(_Section):
     listen: str = "127.0.0.1:9000"
     sale: str = "launch"
@@ -110,6 +125,7 @@ class ShopSettings(_Section):
     payment: PaymentSettings = PaymentSettings()
     accounts: AccountSettings = AccountSettings()
     events: EventSettings = EventSettings()
+    notices: NoticeSettings = NoticeSettings()
     operator_token_env: str = "CHECKOUT_OPERATOR_TOKEN"
     without: tuple[Part, ...] = ()
     """Services that run as separate processes instead of in this one. Possible only if the stock is in Redis."""
@@ -140,11 +156,23 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
         raise ConfigurationError("events.url: required by nats, for example nats://HOST:4222")
     if settings.events.kind == "redis" and not settings.events.url and settings.engine.kind != "redis":
         raise ConfigurationError("events.url: required, because the stock is not in Redis")
+    _check_notices(settings.notices)
     if settings.without and settings.engine.kind != "redis":
         raise ConfigurationError(
             f"without: the {settings.engine.kind} engine has one writer; it needs no other process"
         )
     return settings
+
+
+def _check_notices(notices: NoticeSettings) -> None:
+    if notices.smtp:
+        Address.parse(notices.smtp, "notices.smtp")
+        if "@" not in notices.smtp_from or not notices.smtp_from.isprintable() or " " in notices.smtp_from:
+            raise ConfigurationError(
+                f"notices.smtp_from: expected an address like shop@example.com, got {notices.smtp_from!r}"
+            )
+    if notices.webhook and not notices.webhook.startswith(("http://", "https://")):
+        raise ConfigurationError(f"notices.webhook: must begin with https:// or http://, got {notices.webhook!r}")
 
 
 def read(path: Path) -> dict[str, Any]:

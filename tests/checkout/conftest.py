@@ -35,6 +35,7 @@ def serve() -> Serve:
         backlog_s: float = 1.0,
         engine: dict[str, object] | None = None,
         accounts: dict[str, object] | None = None,
+        notices: dict[str, object] | None = None,
         **more: object,
     ) -> AsyncIterator[Visit]:
         capacity = {
@@ -49,6 +50,7 @@ def serve() -> Serve:
                 "capacity": capacity,
                 "engine": engine or {},
                 "accounts": {"scrypt_cost": 1024, **(accounts or {})},
+                "notices": notices or {},
             }
         )
         async with (
