@@ -21,8 +21,6 @@ from checkout.api import Api
 from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.bank import Bank
-from checkout.bus.opening import SALES, open_bus, trail
-from checkout.bus.relay import Relay
 from checkout.cashier import Cashier
 from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit
@@ -30,11 +28,10 @@ from checkout.engines.engine import Engine
 from checkout.engines.sqlite import SqliteEngine
 from checkout.errors import BadRequest, StockUnknown, StoreError, UnknownCharset
 from checkout.expiry import expiry_services, repeat
+from checkout.following import Following
 from checkout.gateway import Gateway
 from checkout.inventory import Inventory
-from checkout.leaderboard import COUNT_EVERY_S, Leaderboard
 from checkout.metrics import Metrics
-from checkout.notices.opening import open_notices
 from checkout.sale_list import SaleList
 from checkout.settings import Address, PaymentSettings, ShopSettings
 from checkout.shop import Shop
@@ -78,8 +75,6 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         await stack.enter_async_context(background(*services))
         await wait_ready()
         await check_sales(engine)
-        bus = await open_bus(settings)
-        stack.push_async_callback(bus.close)
         sale = await _sale(settings, engine)
         await inventory.open(sale)
         app = web.Application(middlewares=[errors_to_responses], client_max_size=MAX_BODY_BYTES)
@@ -88,14 +83,10 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         Shop(inventory, cashier, availability, limit, sale, wall_ms).add_to(app)
         sales = SaleList(engine)
         Api(inventory, cashier, availability, limit, sales, token).add_to(app)
-        relay = Relay(bus, SALES, trail(engine))
-        leaderboard = Leaderboard(bus, sales, wall_ms)
-        leaderboard.add_to(app)
-        notices = await open_notices(settings, bus, sales, stack)
-        notices.requests.add_to(app)
-        following = [relay.run(), repeat(leaderboard.step, COUNT_EVERY_S), notices.consumer.run(), notices.sender.run()]
-        await stack.enter_async_context(background(*following))
-        Metrics(engine, writer, limit, availability).add_to(app)
+        following = await Following.open(settings, engine, sales, stack)
+        following.add_to(app)
+        await stack.enter_async_context(background(*following.services()))
+        Metrics(engine, writer, limit, availability, cashier, following.metrics).add_to(app)
         account_settings = settings.accounts
         hasher = Hasher(account_settings.workers, account_settings.backlog, account_settings.scrypt_cost)
         accounts = Accounts(account_settings.path, hasher)

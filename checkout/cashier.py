@@ -11,13 +11,15 @@ the ledger reports as ended.
 """
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from checkout.gateway import Charged, Declined, Gateway, Intent, NoAnswer, Verdict
 from checkout.inventory import Inventory
 from checkout.values import LIVE, Done, Hold, Money, Outcome, Reason, Refused, Sale, State, Stock
 
+T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 
 
@@ -48,6 +50,9 @@ class Cashier:
     def __init__(self, inventory: Inventory, gateway: Gateway) -> None:
         self._inventory = inventory
         self._gateway = gateway
+        self.answered = 0
+        """Requests to the gateway that it answered, since the start."""
+        self.unanswered = 0
 
     async def pay(self, sale: Sale, hold_id: str, card: str, key: str = "", fingerprint: str = "") -> Receipt:
         """Pay for a hold. Raises `NoAnswer` if the gateway does not answer; the recorded intent is settled later."""
@@ -58,7 +63,9 @@ class Cashier:
             case Done(repeated=True):
                 return _receipt_of(begun)
             case Done():
-                return await self.apply_verdict(hold_id, await self._gateway.charge(self.intent(sale, hold_id, card)))
+                return await self.apply_verdict(
+                    hold_id, await self._ask(self._gateway.charge(self.intent(sale, hold_id, card)))
+                )
             case _:
                 assert_never(begun)
 
@@ -107,14 +114,24 @@ class Cashier:
         if hold.state not in LIVE:
             await self._refund(hold)
             return True
-        verdict = await self._gateway.lookup(hold.id)
+        verdict = await self._ask(self._gateway.lookup(hold.id))
         if verdict is None:
             return False
         await self.apply_verdict(hold.id, verdict)
         return True
 
+    async def _ask(self, asked: Awaitable[T]) -> T:
+        """Count whether the gateway answers. Raises `NoAnswer`."""
+        try:
+            answer = await asked
+        except NoAnswer:
+            self.unanswered += 1
+            raise
+        self.answered += 1
+        return answer
+
     async def _refund(self, hold: Hold) -> Receipt:
-        await self._gateway.refund(hold.id)
+        await self._ask(self._gateway.refund(hold.id))
         await self._inventory.settle(hold.id, Money.REFUNDED)
         return TooLate(hold._replace(money=Money.REFUNDED))
 

@@ -6,9 +6,11 @@ The counts are in memory, with the number of the last message that they contain.
 from the topic, so no crash can make them wrong. If the topic was cleared, they are counted again as well.
 """
 
+import logging
 from typing import Any
 
 from aiohttp import web
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from checkout import pages, responses
 from checkout.best_sellers import HOUR_MS, BestSellers
@@ -16,9 +18,11 @@ from checkout.bus.bus import Bus
 from checkout.bus.opening import SALES, event_of
 from checkout.clock import ClockMs
 from checkout.errors import BadRequest
+from checkout.oversell import OversellAlarm
 from checkout.sale_list import SaleList
 from checkout.values import Sale
 
+LOG = logging.getLogger(__name__)
 COUNT_EVERY_S = 1.0
 AT_ONCE = 2_000
 MOST_ROWS = 100
@@ -33,15 +37,26 @@ class Leaderboard:
         self._sales = sales
         self._clock = clock
         self._counts = BestSellers()
+        self._alarm = OversellAlarm()
 
     async def step(self) -> None:
         """Count the messages that have come since the last step, and let the time pass. Raises `StoreError`."""
         last = await self._bus.last(SALES)
         if (last.number if last else 0) < self._counts.seq:
-            self._counts = BestSellers()
+            self._counts, self._alarm = BestSellers(), OversellAlarm()
         while messages := await self._bus.after(SALES, self._counts.seq, AT_ONCE):
-            self._counts.take(map(event_of, messages))
+            events = list(map(event_of, messages))
+            self._counts.take(events)
+            for sale in self._alarm.take(events):
+                LOG.critical("sale %s is oversold: stop it (docs/runbooks.md#oversold)", sale)
         self._counts.advance(self._clock() // HOUR_MS)
+
+    def metric(self) -> Metric:
+        """Return the oversell alarm: the units that each sale has sold beyond its total."""
+        metric = GaugeMetricFamily("shop_oversold_units", "Units sold or held beyond a sale's total", labels=["sale"])
+        for sale, units in self._alarm.oversold().items():
+            metric.add_metric([sale], units)
+        return metric
 
     def units(self) -> dict[str, int]:
         """Return the units of every sale that sold something in the last seven days."""

@@ -4,13 +4,14 @@ Every value is read when it is requested: the numbers of the sales from the stor
 memory. If the store does not answer, its numbers are left out and `shop_store_up` is 0.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from checkout.availability import Availability
+from checkout.cashier import Cashier
 from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.engines.engine import Engine
 from checkout.errors import StoreError
@@ -22,7 +23,18 @@ CONTENT_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cac
 class Metrics:
     """The metrics of one process of the shop."""
 
-    def __init__(self, engine: Engine, writer: Writer, limit: ConcurrencyLimit, availability: Availability) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        limit: ConcurrencyLimit,
+        availability: Availability,
+        cashier: Cashier,
+        others: Callable[[], Awaitable[list[Metric]]],
+    ) -> None:
+        """others: the metrics of other parts."""
+        self._cashier = cashier
+        self._others = others
         self._engine = engine
         self._writer = writer
         self._limit = limit
@@ -32,7 +44,7 @@ class Metrics:
         app.router.add_get("/metrics", self.show)
 
     async def show(self, _request: web.Request) -> web.Response:
-        collected = [*self._of_process(), *await self._of_store()]
+        collected = [*self._of_process(), *await self._of_store(), *await self._others()]
         return web.Response(body=generate_latest(_Collected(collected)), headers=CONTENT_TYPE)
 
     def _of_process(self) -> Iterator[Metric]:
@@ -46,6 +58,12 @@ class Metrics:
         results.add_metric(["served"], purchases.served)
         results.add_metric(["refused"], purchases.refused)
         yield results
+        attempts = CounterMetricFamily(
+            "shop_payment_attempts", "Requests to the payment gateway by result", labels=["result"]
+        )
+        attempts.add_metric(["answered"], self._cashier.answered)
+        attempts.add_metric(["no_answer"], self._cashier.unanswered)
+        yield attempts
         inside = GaugeMetricFamily("shop_checkouts_inside", "Purchases in progress by state", labels=["state"])
         inside.add_metric(["running"], purchases.running)
         inside.add_metric(["waiting"], purchases.waiting)

@@ -71,6 +71,11 @@ class Relay:
                 break
         return total
 
+    async def behind(self) -> int:
+        """Return the number of events that the bus lacks, counted up to `AT_ONCE`. Raises `StoreError`."""
+        last = await self._bus.last(self._topic)
+        return len(await self._source(last.number if last else 0, AT_ONCE))
+
     async def _find_position(self) -> int:
         last = await self._bus.last(self._topic)
         found = last.number if last else 0

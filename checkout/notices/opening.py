@@ -4,6 +4,7 @@ import os
 from contextlib import AsyncExitStack
 
 from aiohttp import ClientSession
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from checkout.bus.bus import Bus
 from checkout.bus.consumer import Consumer
@@ -14,7 +15,7 @@ from checkout.notices.channels import Channel, Smtp, Webhook
 from checkout.notices.outbox import Outbox
 from checkout.notices.planner import GROUP, Planner
 from checkout.notices.requests import NoticeRequests
-from checkout.notices.sender import Sender
+from checkout.notices.sender import RESULTS, Sender
 from checkout.sale_list import SaleList
 from checkout.settings import Address, NoticeSettings, ShopSettings
 
@@ -29,6 +30,14 @@ class Notices:
         self.consumer = consumer
         self.sender = sender
         self.requests = requests
+
+    def metrics(self) -> list[Metric]:
+        """Return the counts of this process since its start."""
+        counter = CounterMetricFamily("shop_notices", "Attempts to send a notice", labels=["channel", "result"])
+        for channel in self.sender.channels:
+            for result in RESULTS:
+                counter.add_metric([channel, result], self.sender.results[channel, result])
+        return [counter]
 
 
 async def open_notices(settings: ShopSettings, bus: Bus, sales: SaleList, stack: AsyncExitStack) -> Notices:

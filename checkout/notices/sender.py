@@ -26,7 +26,7 @@ class Sender:
 
     def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], clock: ClockMs) -> None:
         self._outbox = outbox
-        self._channels = channels
+        self.channels = channels
         self._clock = clock
         self.results: Counter[tuple[str, str]] = Counter()
         """Attempts by channel and result (`RESULTS`)."""
@@ -49,7 +49,7 @@ class Sender:
 
     async def _send(self, claimed: Claimed) -> None:
         notice, now_ms = claimed.notice, self._clock()
-        channel = self._channels.get(claimed.channel)
+        channel = self.channels.get(claimed.channel)
         if now_ms >= notice.until_ms:
             await self._finish(claimed, "failed", "its time is over")
             return

@@ -18,6 +18,7 @@ from checkout.api import Api
 from checkout.app import errors_to_responses
 from checkout.clock import wall_ms
 from checkout.leaderboard import Leaderboard
+from checkout.notices.requests import NoticeRequests
 from tests.checkout.conftest import Serve, Visit
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -185,7 +186,7 @@ async def test_the_document_matches_the_server(serve: Serve, tmp_path: Path) -> 
         run = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, cwd=tmp_path)
         output, _ = await run.communicate()
         assert run.returncode == 0, output.decode()
-        assert "14 selected / 14 total" in output.decode()
+        assert "18 selected / 18 total" in output.decode()
 
 
 def test_the_document_names_every_route() -> None:
@@ -195,6 +196,7 @@ def test_the_document_names_every_route() -> None:
     app = web.Application(middlewares=[errors_to_responses])
     Api(*[None] * 5, "").add_to(app)  # type: ignore[arg-type]
     Leaderboard(None, None, wall_ms).add_to(app)  # type: ignore[arg-type]
+    NoticeRequests(None, None, None, wall_ms, "", "").add_to(app)  # type: ignore[arg-type]
     Accounts(":memory:", None).add_to(app)  # type: ignore[arg-type]
     routed = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource}
     assert {(method, path) for method, path in routed if method != "HEAD" and path.startswith("/api/")} == described
