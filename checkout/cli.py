@@ -1,4 +1,4 @@
-"""The command line: `checkout serve`, `forwarder`, `sweeper`, `audit`.
+"""The command line: `checkout serve`, `forwarder`, `sweeper`, `audit`, `events`, `preflight`.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage or configuration. `audit` also returns 1 if it finds a fault.
 """
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         part = commands.add_parser(name, help=text)
         part.set_defaults(run=_run_part)
         part.add_argument("--config", type=Path, required=True, metavar="FILE", help="the shop's YAML settings")
+    _add_events(commands)
     checker = commands.add_parser(
         "audit", help="check a sale: all its stores, its journal and the bank against each other"
     )
@@ -95,6 +96,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     checker.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
+
+
+def _add_events(commands: Any) -> None:
+    events = commands.add_parser("events", help="show the topics of the event bus, their groups and dead letters")
+    events.set_defaults(run=_events)
+    events.add_argument("--config", type=Path, required=True, metavar="FILE", help="the shop's YAML settings")
+    events.add_argument("--dead", action="store_true", help="print the dead letters with their causes")
+    events.add_argument("--clear", metavar="TOPIC", help="remove a topic with its groups; its relay publishes it again")
+    events.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _events(args: argparse.Namespace) -> int:
+    from checkout.bus.report import clear_topic, read_events
+
+    settings = parse(read(args.config))
+    if args.clear:
+        asyncio.run(clear_topic(settings, args.clear))
+        print(f"{args.clear}: removed")
+        return 0
+    rows = asyncio.run(read_events(settings, with_letters=args.dead))
+    if args.json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return 0
+    for row in rows:
+        print(f"{row.topic}: last message {row.last}; {row.group}: {row.lag} left, {row.dead} dead letters")
+        for letter in row.letters:
+            print(f"  {letter.message.number}: {letter.cause}\n    {letter.message.text}")
+    return 0
 
 
 def _settings(args: argparse.Namespace) -> ShopSettings:
