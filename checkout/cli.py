@@ -1,6 +1,7 @@
 """The command line: `checkout serve`, `forwarder`, `sweeper`, `audit`, `events`, `preflight`.
 
-Exit codes: 0 success, 1 failure, 2 wrong usage or configuration. `audit` also returns 1 if it finds a fault.
+Exit codes: 0 success, 1 failure, 2 wrong usage or configuration. `audit` also returns 1 if it finds a fault, and
+`preflight` if it says no-go.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from checkout.app import running_shop
 from checkout.audit import audit
 from checkout.errors import CheckoutError, ConfigurationError
 from checkout.evidence import read_movements
+from checkout.preflight.command import add_preflight
 from checkout.reading import read_stores
 from checkout.settings import CapacitySettings, EngineSettings, ProductSettings, ShopSettings, parse, read
 
@@ -80,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         part.set_defaults(run=_run_part)
         part.add_argument("--config", type=Path, required=True, metavar="FILE", help="the shop's YAML settings")
     _add_events(commands)
+    add_preflight(commands)
     checker = commands.add_parser(
         "audit", help="check a sale: all its stores, its journal and the bank against each other"
     )

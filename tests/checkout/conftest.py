@@ -25,7 +25,10 @@ Serve = Callable[..., AbstractAsyncContextManager[Visit]]
 
 @pytest.fixture
 def serve() -> Serve:
-    """Return a context manager: `async with serve(stock=3) as visit:` runs a shop with fast purchases."""
+    """Return a context manager: `async with serve(stock=3) as visit:` runs a shop with fast purchases.
+
+    sections: further sections of the settings, by name.
+    """
 
     @asynccontextmanager
     async def start(
@@ -35,7 +38,7 @@ def serve() -> Serve:
         backlog_s: float = 1.0,
         engine: dict[str, object] | None = None,
         accounts: dict[str, object] | None = None,
-        notices: dict[str, object] | None = None,
+        sections: dict[str, dict[str, object]] | None = None,
         **more: object,
     ) -> AsyncIterator[Visit]:
         capacity = {
@@ -50,7 +53,7 @@ def serve() -> Serve:
                 "capacity": capacity,
                 "engine": engine or {},
                 "accounts": {"scrypt_cost": 1024, **(accounts or {})},
-                "notices": notices or {},
+                **(sections or {}),
             }
         )
         async with (

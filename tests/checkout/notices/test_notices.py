@@ -201,9 +201,9 @@ async def test_a_shop_mails_its_buyers(
 ) -> None:
     """From a contact over the API to the mail of the order; and "your turn is near" after a message of the edge."""
     monkeypatch.setenv("CHECKOUT_LINE_SECRET", SECRET)
-    notices = {"smtp": mail[1], "smtp_from": "shop@example.com", "smtp_security": "none"}
+    notices: dict[str, object] = {"smtp": mail[1], "smtp_from": "shop@example.com", "smtp_security": "none"}
     engine: dict[str, object] = {"path": str(tmp_path / "shop.db")}
-    async with serve(stock=5, engine=engine, notices=notices) as visit:
+    async with serve(stock=5, engine=engine, sections={"notices": notices}) as visit:
         headers = {"X-Stanchion-Ticket": "a", "Accept": "application/json"}
         for email in ("", "ada", "a b@c.d", "a@b\nTo: c@d", "ä@b.de", "a@" + "b" * 260):
             async with visit.client.put("/api/contact", json={"email": email}, headers=headers) as answer:
