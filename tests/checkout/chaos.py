@@ -8,6 +8,8 @@ the delay queue's worker) are separate processes. A round kills one victim at a 
 bank and the buyers are part of this process and are never killed: the responses that the buyers received and the
 journal of the bank are evidence that no store can forge.
 
+Events, best sellers and notices are compared with the trail as well (`chaos_events.py`).
+
     Of the buyers with a unit, 30 % leave without paying, 10 % are declined, 5 % cancel, 5 % pay at a bank whose answer
     is lost. Every request is repeated with its key until it is answered.
 """
@@ -17,7 +19,6 @@ import asyncio
 import contextlib
 import json
 import random
-import sqlite3
 import sys
 import tempfile
 import time
@@ -28,20 +29,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from checkout.audit import Finding, audit
 from checkout.bank import Bank
 from checkout.bank_client import bank_app
-from checkout.clock import wall_ms
-from checkout.engines.durable import Unconfirmed
-from checkout.engines.postgres import read_evidence as read_postgres
-from checkout.engines.redis import RedisEngine
-from checkout.engines.sqlite import read_evidence as read_sqlite
-from checkout.evidence import ClientRecord, Evidence
+from checkout.evidence import ClientRecord
 from checkout.tasks import background
-from tests.checkout.servers import PostgresServer, RedisServer, postgres_server, redis_server
+from tests.checkout.chaos_events import SECRET, SECRET_ENV, Events
+from tests.checkout.quiet import redis_evidence, wait_quiet
+from tests.checkout.servers import NatsServer, PostgresServer, RedisServer, postgres_server, redis_server
 from tests.checkout.shop_processes import SALE, Process, ShopProcess, end_all, serving_app
 from tests.ports import free_port
 
@@ -49,7 +46,6 @@ BUYERS_AT_ONCE = 64
 RETRY_S = 0.5  # between two attempts while others still pay
 MAX_ATTEMPTS = 60
 RESTART_S = 0.2
-MAX_QUIET_S = 60.0
 
 
 @dataclass
@@ -72,6 +68,7 @@ class Result:
     sold: int = 0
     seconds: float = 0.0
     worst_s: float = 0.0
+    calls: int = 0
 
 
 class Buyer:
@@ -147,9 +144,20 @@ async def run(plan: Plan) -> Result:
         bank = Bank(0.01)
         bank_url = await stack.enter_async_context(serving_app(bank_app(bank)))
         engine, servers = stack.enter_context(running_stores(plan.engine, folder))
+        events = await Events.start(engine, folder, stack)
+        servers = {**servers, **events.servers}
         count = 1 if plan.engine == "sqlite" else 2
         shops = [
-            ShopProcess(folder, free_port(), engine, bank_url, stock=plan.stock, hold_s=plan.hold_s)
+            ShopProcess(
+                folder,
+                free_port(),
+                engine,
+                bank_url,
+                stock=plan.stock,
+                hold_s=plan.hold_s,
+                sections=events.sections,
+                secrets={SECRET_ENV: SECRET},
+            )
             for _ in range(count)
         ]
         parts = {}
@@ -177,6 +185,8 @@ async def run(plan: Plan) -> Result:
         if engine["kind"] == "redis":
             in_redis = replace(await redis_evidence(engine), client_records=result.client_records)
             result.findings += audit(in_redis, is_quiet=True)
+        result.findings += await events.findings(engine, evidence, [shop.url for shop in shops])
+        result.calls = events.receiver.calls
         result.sold = evidence.stock.sold
     result.seconds = time.monotonic() - started
     return result
@@ -200,7 +210,7 @@ async def _killer(
     plan: Plan,
     shops: list[ShopProcess],
     parts: dict[str, Process],
-    servers: dict[str, RedisServer | PostgresServer],
+    servers: dict[str, RedisServer | PostgresServer | NatsServer],
     chance: random.Random,
     result: Result,
     ended: asyncio.Event,
@@ -244,48 +254,6 @@ def running_stores(kind: str, folder: Path) -> Iterator[tuple[dict[str, Any], di
             yield engine, {"redis": redis, "postgres": postgres}
 
 
-async def wait_quiet(engine: dict[str, Any], bank: Bank) -> Evidence:
-    """Return the durable evidence when nothing is in progress any more, or after `MAX_QUIET_S`.
-
-    A SQLite file that was overwritten is damaged until the shop notices it.
-    """
-    until = time.monotonic() + MAX_QUIET_S
-    while True:
-        try:
-            evidence = await _read(engine)
-        except sqlite3.DatabaseError:
-            if time.monotonic() > until:
-                raise
-            await asyncio.sleep(0.5)
-            continue
-        open_holds = [hold for hold in evidence.holds if hold.state in ("held", "paying") or hold.money == "started"]
-        behind = engine["kind"] == "redis" and (await redis_evidence(engine)).events != evidence.events
-        if (not open_holds and not behind) or time.monotonic() > until:
-            return evidence
-        await asyncio.sleep(0.5)
-
-
-async def _read(engine: dict[str, Any]) -> Evidence:
-    if engine["kind"] == "sqlite":
-        db = sqlite3.connect(f"file:{engine['path']}?mode=ro", uri=True, isolation_level=None)
-        evidence = read_sqlite(db, SALE, wall_ms())
-        db.close()
-    else:
-        sql = await asyncpg.connect(engine.get("orders_url") or engine["url"])
-        evidence = await read_postgres(sql, SALE, wall_ms())
-        await sql.close()
-    assert evidence is not None, "the sale itself is gone"
-    return evidence
-
-
-async def redis_evidence(engine: dict[str, Any]) -> Evidence:
-    stock = await RedisEngine.open(engine["url"], copy=Unconfirmed())
-    evidence = await stock.evidence(SALE)
-    await stock.close()
-    assert evidence is not None, "the sale itself is gone"
-    return evidence
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="a sale under kill -9")
     plan = Plan()
@@ -301,6 +269,7 @@ def main() -> int:
     print(
         f"{options.engine}: {options.stock} units, {result.buyers} buyers, kills: {kills}; "
         f"sold {result.sold}, {len(result.client_records)} answers recorded, slowest answer {result.worst_s:.1f} s; "
+        f"{result.calls} notices; "
         f"{len(result.findings)} findings, {result.seconds:.0f} s, seed {options.seed}"
     )
     for finding in result.findings[:20]:

@@ -1,5 +1,6 @@
 """Processes of the shop that a test can kill and start again."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -18,7 +19,9 @@ SALE = "launch"
 class Process:
     """A `checkout COMMAND --config FILE`."""
 
-    def __init__(self, command: str, file: Path) -> None:
+    def __init__(self, command: str, file: Path, secrets: dict[str, str] | None = None) -> None:
+        """secrets: environment variables of the process, beside those of this one."""
+        self._environment = {**os.environ, **(secrets or {})}
         self._command = [sys.executable, "-m", "checkout", command, "--config", str(file)]
         self._log = file.with_name(f"{file.stem}-{command}.log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -27,7 +30,7 @@ class Process:
         """Start the process unless it runs."""
         if self._process is None or self._process.poll() is not None:
             with self._log.open("ab") as log:
-                self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+                self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self._process is not None:
@@ -60,8 +63,10 @@ class ShopProcess(Process):
         stock: int,
         hold_s: float,
         is_alone: bool = False,
+        sections: dict[str, Any] | None = None,
+        secrets: dict[str, str] | None = None,
     ) -> None:
-        """is_alone: forwarder and sweeper run inside this shop."""
+        """is_alone: forwarder and sweeper run inside this shop. sections: further sections of the settings."""
         self.url = f"http://127.0.0.1:{port}"
         self.port = port
         self.file = folder / f"shop-{port}.yaml"
@@ -73,9 +78,10 @@ class ShopProcess(Process):
             "product": {"stock": stock, "hold_seconds": hold_s},
             "capacity": {"checkouts_per_second": 1e6, "seconds_per_checkout": 0.01},
             "payment": {"url": bank_url, "timeout_seconds": 2.0},
+            **(sections or {}),
         }
         self.file.write_text(yaml.safe_dump(settings))
-        super().__init__("serve", self.file)
+        super().__init__("serve", self.file, secrets)
 
     def is_listening(self) -> bool:
         """Return whether the shop listens. A standby does not listen until it leads."""

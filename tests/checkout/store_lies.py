@@ -39,7 +39,8 @@ from checkout.bank_client import bank_app
 from checkout.reading import read_stores
 from checkout.settings import EngineSettings
 from checkout.tasks import background
-from tests.checkout.chaos import Result, buyers, keep_running, redis_evidence, wait_quiet
+from tests.checkout.chaos import Result, buyers, keep_running
+from tests.checkout.quiet import redis_evidence, wait_quiet
 from tests.checkout.redis_pair import redis_pair
 from tests.checkout.servers import PostgresServer, RedisServer, postgres_server, redis_server
 from tests.checkout.shop_processes import SALE, Process, ShopProcess, end_all, serving_app
