@@ -66,10 +66,12 @@ soak-shop: $(VENV)/.test-ready ## 50 rounds of kill -9 a store, then stores that
 	@for engine in sqlite redis postgres; do $(BIN)/python -m tests.checkout.chaos --engine $$engine $(ARGS) || exit 1; done
 	@$(BIN)/python -m tests.checkout.store_lies --all $(ARGS)
 
-bench-shop: $(VENV)/.test-ready ## measure decisions a second of the shop's stores, and the shop over HTTP
+bench-shop: $(VENV)/.test-ready ## measure decisions a second of the shop's stores, the shop over HTTP, reads, and the way of an order
 	@tests/system-packages.sh
 	@$(BIN)/python -m tests.checkout.bench
 	@$(BIN)/python -m tests.checkout.bench_http
+	@$(BIN)/python -m tests.checkout.bench_reads
+	@$(BIN)/python -m tests.checkout.bench_orders
 
 format: $(VENV)/.test-ready ## format the sources
 	@$(BIN)/ruff format .

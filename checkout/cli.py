@@ -123,7 +123,8 @@ def _events(args: argparse.Namespace) -> int:
         print(json.dumps([asdict(row) for row in rows]))
         return 0
     for row in rows:
-        print(f"{row.topic}: last message {row.last}; {row.group}: {row.lag} left, {row.dead} dead letters")
+        group = f"{row.group}: {row.lag} left, {row.dead} dead letters" if row.group else "no group takes it"
+        print(f"{row.topic}: last message {row.last}; {group}")
         for letter in row.letters:
             print(f"  {letter.message.number}: {letter.cause}\n    {letter.message.text}")
     return 0

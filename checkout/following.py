@@ -35,16 +35,15 @@ class Following:
         stack.push_async_callback(bus.close)
         relay = Relay(bus, SALES, trail(engine))
         notices = await open_notices(settings, bus, sales, stack)
-        metrics = BusMetrics(bus, relay, [notices.consumer])
+        metrics = BusMetrics(bus, relay, [notices.consumer] if notices.sender.channels else [])
         return cls(relay, Leaderboard(bus, sales, wall_ms), notices, metrics)
 
     def services(self) -> list[Coroutine[None, None, None]]:
-        return [
-            self.relay.run(),
-            repeat(self.leaderboard.step, COUNT_EVERY_S),
-            self.notices.consumer.run(),
-            self.notices.sender.run(),
-        ]
+        """Return the services. Without a channel nobody plans notices."""
+        counting = [self.relay.run(), repeat(self.leaderboard.step, COUNT_EVERY_S)]
+        if not self.notices.sender.channels:
+            return counting
+        return [*counting, self.notices.consumer.run(), self.notices.sender.run()]
 
     def add_to(self, app: web.Application) -> None:
         self.leaderboard.add_to(app)

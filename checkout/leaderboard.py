@@ -58,7 +58,7 @@ class Leaderboard:
             metric.add_metric([sale], units)
         return metric
 
-    def units(self) -> dict[str, int]:
+    def units_7d(self) -> dict[str, int]:
         """Return the units of every sale that sold something in the last seven days."""
         return dict(self._counts.top(ALL))
 

@@ -14,10 +14,11 @@ A group gets each message at least once, in order when it is given out for the f
 be safe to repeat; the number of the message tells a repetition.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from checkout.errors import StoreError
 
@@ -38,12 +39,12 @@ class Message(NamedTuple):
     @classmethod
     def of(cls, number: int, value: object) -> "Message":
         """Return the message that carries a value of JSON."""
-        return cls(number, json.dumps(value, separators=(",", ":")))
+        return cls(number, msgspec.json.encode(value).decode())
 
     @property
     def value(self) -> Any:
-        """The value that the message carries. Raises `ValueError` if its text is not JSON."""
-        return json.loads(self.text)
+        """The value that the message carries. Raises `msgspec.MsgspecError` if its text is not JSON."""
+        return msgspec.json.decode(self.text)
 
 
 class Delivery(NamedTuple):

@@ -3,6 +3,8 @@
 sales       every event of the audit trail, numbered like the trail; a relay in each shop publishes it
 """
 
+import msgspec
+
 from checkout.bus.bus import Bus, Message
 from checkout.bus.embedded import EmbeddedBus
 from checkout.bus.relay import Source
@@ -12,6 +14,7 @@ from checkout.settings import ShopSettings
 from checkout.values import Event
 
 SALES = "sales"
+EVENTS = msgspec.json.Decoder(Event)
 
 
 async def open_bus(settings: ShopSettings) -> Bus:
@@ -48,5 +51,5 @@ def trail(engine: Engine) -> Source:
 
 
 def event_of(message: Message) -> Event:
-    """Return the event of a message of the topic `sales`. Raises `ValueError` or `TypeError` if it holds none."""
-    return Event(*message.value)
+    """Return the event of a message of the topic `sales`. Raises `msgspec.MsgspecError` if it holds none."""
+    return EVENTS.decode(message.text)

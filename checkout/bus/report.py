@@ -10,12 +10,15 @@ from checkout.errors import ConfigurationError
 from checkout.notices.planner import GROUP
 from checkout.settings import ShopSettings
 
-GROUPS = ((SALES, GROUP),)
+TOPICS = (SALES,)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupReport:
-    """A group of a topic. last: the number of the topic's last message, 0 if it has none."""
+    """A group of a topic; an empty one if nobody takes the topic in a group.
+
+    last: the number of the topic's last message, 0 if it has none.
+    """
 
     topic: str
     last: int
@@ -29,17 +32,22 @@ async def read_events(settings: ShopSettings, *, with_letters: bool = False) -> 
     """Return the groups of the shop. Raises `BusError` and `ConfigurationError`."""
     rows = []
     async with _opened(settings) as bus:
-        for topic, group in GROUPS:
-            last, state = await bus.last(topic), await bus.state(topic, group)
-            letters = await bus.dead_letters(topic, group) if with_letters else []
-            rows.append(GroupReport(topic, last.number if last else 0, group, state.lag, state.dead, letters))
+        for topic in TOPICS:
+            last = await bus.last(topic)
+            number = last.number if last else 0
+            if not (settings.notices.smtp or settings.notices.webhook):
+                rows.append(GroupReport(topic, number, "", 0, 0, []))
+                continue
+            state = await bus.state(topic, GROUP)
+            letters = await bus.dead_letters(topic, GROUP) if with_letters else []
+            rows.append(GroupReport(topic, number, GROUP, state.lag, state.dead, letters))
     return rows
 
 
 async def clear_topic(settings: ShopSettings, topic: str) -> None:
     """Remove a topic. Raises `BusError` and `ConfigurationError`."""
-    if topic not in {name for name, _ in GROUPS}:
-        raise ConfigurationError(f"--clear: there is no topic {topic!r}; topics: {', '.join(n for n, _ in GROUPS)}")
+    if topic not in TOPICS:
+        raise ConfigurationError(f"--clear: there is no topic {topic!r}; topics: {', '.join(TOPICS)}")
     async with _opened(settings) as bus:
         await bus.clear(topic)
 

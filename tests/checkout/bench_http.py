@@ -85,7 +85,8 @@ async def crowd(port: int, request: Callable[[], bytes], clients: int, seconds: 
 
 
 @contextmanager
-def shop(folder: str) -> Iterator[int]:
+def shop(folder: str, *options: str) -> Iterator[int]:
+    """Run a shop with a large stock and yield its port. options: further ones of `checkout serve`."""
     port = free_port()
     command = [
         sys.executable,
@@ -97,7 +98,7 @@ def shop(folder: str) -> Iterator[int]:
         "--stock",
         "10000000",
     ]
-    command += ["--database", f"{folder}/{port}.db", "--hold-seconds", "3600"]
+    command += ["--database", f"{folder}/{port}.db", "--hold-seconds", "3600", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

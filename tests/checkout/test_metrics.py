@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,8 +26,11 @@ async def names_and_labels(visit: Visit) -> dict[str, set[str]]:
     return found
 
 
-async def test_the_page_names_every_metric_with_its_labels(serve: Serve) -> None:
+async def test_the_page_names_every_metric_with_its_labels(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A shop with every part: stock in Redis, notices by a webhook. Alerts use only what it has."""
+    monkeypatch.setenv("CHECKOUT_WEBHOOK_SECRET", "a secret of the webhook")
     page = (ROOT / "docs" / "shop.md").read_text()
     table = re.findall(r"^\| ((?:`shop_\w+`(?:, )?)+) \|([^|]*)\|", page, re.M)
     described = {
@@ -34,7 +38,8 @@ async def test_the_page_names_every_metric_with_its_labels(serve: Serve) -> None
     }
     with redis_server() as redis, postgres_server(*NO_SYNC) as postgres:
         engine: dict[str, Any] = {"kind": "redis", "url": redis.url, "orders_url": postgres.url}
-        async with serve(engine=engine) as visit:
+        notices: dict[str, object] = {"webhook": "http://127.0.0.1:9/", "path": str(tmp_path / "notices.db")}
+        async with serve(engine=engine, sections={"notices": notices}) as visit:
             found = await names_and_labels(visit)
     assert found.keys() == described.keys()
     assert {name: labels for name, labels in found.items() if not labels <= described[name]} == {}

@@ -110,13 +110,17 @@ async def test_the_payment_provider_is_down(serve: Serve, tmp_path: Path, capsys
     assert (await audit(capsys, file, "--bank", str(journal)))[0] == 0
 
 
-async def test_events_lag(serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_events_lag(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The bus is down, comes back, and loses everything. The sale goes on, and the events are all there in the end."""
     with redis_server() as redis:
         engine: dict[str, Any] = {"path": str(tmp_path / "shop.db")}
         events: dict[str, Any] = {"kind": "redis", "url": redis.url}
-        file = settings_file(tmp_path, engine=engine, events=events)
-        async with serve(stock=5, engine=engine, sections={"events": events}) as visit:
+        notices: dict[str, Any] = {"webhook": f"http://127.0.0.1:{free_port()}/"}
+        monkeypatch.setenv("CHECKOUT_WEBHOOK_SECRET", "a secret of the webhook")
+        file = settings_file(tmp_path, engine=engine, events=events, notices=notices)
+        async with serve(stock=5, engine=engine, sections={"events": events, "notices": notices}) as visit:
             assert await buy(visit.client, "a") == 201
             await until_metric(visit.client, "shop_relay_behind", 0)
             await asyncio.to_thread(redis.kill)
@@ -134,7 +138,7 @@ async def test_events_lag(serve: Serve, tmp_path: Path, capsys: pytest.CaptureFi
             assert (code, "notices: 0 left, 0 dead letters" in said) == (0, True)
         for name in ("shop.db", "shop.db.journal"):
             (tmp_path / name).unlink()
-        async with serve(stock=5, engine=engine, sections={"events": events}) as visit:
+        async with serve(stock=5, engine=engine, sections={"events": events, "notices": notices}) as visit:
             await until_metric(visit.client, "shop_relay_blocked", 1)
             assert "different histories" in (await preflight(capsys, file, "--url", visit.shop.url))[2]
             assert (await run_command(capsys, "events", "--config", str(file), "--clear", "sales"))[0] == 0
