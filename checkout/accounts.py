@@ -14,7 +14,7 @@ import os
 import secrets
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
@@ -26,6 +26,7 @@ from checkout.errors import BadRequest
 BLOCK, LANES = 8, 3
 NICE = 19  # the lowest priority that the system has
 PR_SET_PDEATHSIG = 1
+OnLogIn = Callable[[web.Request, web.Response, str], Awaitable[None]]
 
 
 class HasherBusy(Exception):
@@ -72,7 +73,9 @@ class Hasher:
 class Accounts:
     """Sign-up and log-in over HTTP. The accounts are in a SQLite file of their own."""
 
-    def __init__(self, path: str, hasher: Hasher) -> None:
+    def __init__(self, path: str, hasher: Hasher, on_log_in: OnLogIn | None = None) -> None:
+        """on_log_in: called with the request, its response and the address of an account that has logged in."""
+        self._on_log_in = on_log_in
         self._hasher = hasher
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="accounts")
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -114,7 +117,10 @@ class Accounts:
             return _busy()
         if not hmac.compare_digest(computed, digest):
             return responses.problem(401, "wrong-credentials", "Not logged in", "The address or the password is wrong.")
-        return responses.document({"email": email})
+        response = responses.document({"email": email})
+        if self._on_log_in is not None:
+            await self._on_log_in(request, response, email)
+        return response
 
     async def _rows(self, sql: str, *args: Any) -> list[Any]:
         rows: list[Any] = await self._run(lambda: self._db.execute(sql, args).fetchall())

@@ -19,11 +19,12 @@ from checkout import bodies, responses
 from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.cashier import Cashier
+from checkout.catalogue.prices import Prices
 from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit, Overloaded
 from checkout.errors import BadRequest
 from checkout.handlers import Handlers
-from checkout.identity import KEY, Visitor, fingerprint, is_operator
+from checkout.identity import Visitor, fingerprint, idempotency_key, is_operator
 from checkout.inventory import Inventory
 from checkout.sale_list import SaleList
 from checkout.values import Done, Hold, Reason, Refused, Sale, State, Stock
@@ -56,9 +57,10 @@ class Api(Handlers):
         availability: Availability,
         limit: ConcurrencyLimit,
         sales: SaleList,
+        prices: Prices,
         operator_token: str,
     ) -> None:
-        super().__init__(inventory, cashier, availability, limit)
+        super().__init__(inventory, cashier, availability, limit, prices)
         self._sales = sales
         self._operator_token = operator_token
         self._document = files("checkout").joinpath("openapi.json").read_text(encoding="utf-8")
@@ -108,7 +110,7 @@ class Api(Handlers):
 
     async def reserve(self, request: web.Request) -> web.Response:
         visitor, sale_id = Visitor(request), request.match_info["sale"]
-        key = visitor.scope_key(_key(request))
+        key = visitor.scope_key(idempotency_key(request))
         await bodies.json_object(request)
         digest = fingerprint("reserve", sale_id)
         outcome = await self._inventory.reserve(sale_id, visitor.user, secrets.token_hex(8), key, digest)
@@ -124,13 +126,13 @@ class Api(Handlers):
         return responses.document(_hold(hold)) if hold else responses.refusal(request, Reason.UNKNOWN_HOLD)
 
     async def pay(self, request: web.Request) -> web.Response:
-        key = Visitor(request).scope_key(_key(request))
+        key = Visitor(request).scope_key(idempotency_key(request))
         body = await bodies.json_object(request)
         card = body.get("card")
         if not isinstance(card, str) or not 1 <= len(card) <= 100:
             raise BadRequest("card: expected a text of 1 to 100 characters")
         hold = await self._own_hold(request)
-        sale = await self._sales.find(hold.sale) if hold else None
+        sale = await self._prices.terms(hold) if hold else None
         if hold is None or sale is None:
             return responses.refusal(request, Reason.UNKNOWN_HOLD)
         try:
@@ -179,13 +181,6 @@ class Api(Handlers):
     def _sold(self, _request: web.Request, hold: Hold) -> web.Response:
         body = {"order": hold.id, "sale": hold.sale, "state": State.SOLD, "url": f"/orders/{hold.id}"}
         return responses.document(body, 201)
-
-
-def _key(request: web.Request) -> str:
-    keys = request.headers.getall("Idempotency-Key", [])
-    if len(keys) != 1 or not KEY.fullmatch(keys[0]):
-        raise BadRequest("Idempotency-Key: expected one key of 1 to 255 visible ASCII characters")
-    return keys[0]
 
 
 def _terms(body: dict[str, Any]) -> Sale:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -22,11 +23,15 @@ from checkout.audit import audit
 from checkout.availability import Availability
 from checkout.bank import Bank
 from checkout.cashier import Cashier
+from checkout.catalogue.opening import open_catalogue
+from checkout.catalogue.prices import Prices
+from checkout.catalogue.seeding import seed
+from checkout.catalogue.serving import Selling, add_catalogue
 from checkout.clock import wall_ms
 from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.engines.engine import Engine
 from checkout.engines.sqlite import SqliteEngine
-from checkout.errors import BadRequest, StockUnknown, StoreError, UnknownCharset
+from checkout.errors import BadRequest, Conflict, StockUnknown, StoreError, UnknownCharset
 from checkout.expiry import expiry_services, repeat
 from checkout.following import Following
 from checkout.gateway import Gateway
@@ -80,16 +85,21 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         app = web.Application(middlewares=[errors_to_responses], client_max_size=MAX_BODY_BYTES)
         limit = ConcurrencyLimit.for_capacity(settings.capacity)
         token = os.environ.get(settings.operator_token_env, "")
-        Shop(inventory, cashier, availability, limit, sale, wall_ms).add_to(app)
         sales = SaleList(engine)
-        Api(inventory, cashier, availability, limit, sales, token).add_to(app)
         following = await Following.open(settings, engine, sales, stack)
         following.add_to(app)
-        await stack.enter_async_context(background(*following.services()))
+        parts = await open_catalogue(settings, wall_ms, following.leaderboard.units_7d, following.bus, stack)
+        if settings.catalogue.file:
+            await seed(Path(settings.catalogue.file), parts.catalogue, inventory)
+        carts = add_catalogue(app, parts, Selling(inventory, cashier, availability, limit, sales), sale.id, token)
+        prices = Prices(sales, parts.catalogue, parts.purchases, sale.id)
+        Shop(inventory, cashier, availability, limit, prices, sale, wall_ms).add_to(app)
+        Api(inventory, cashier, availability, limit, sales, prices, token).add_to(app)
+        await stack.enter_async_context(background(*following.services(), *parts.services()))
         Metrics(engine, writer, limit, availability, cashier, following.metrics).add_to(app)
         account_settings = settings.accounts
         hasher = Hasher(account_settings.workers, account_settings.backlog, account_settings.scrypt_cost)
-        accounts = Accounts(account_settings.path, hasher)
+        accounts = Accounts(account_settings.path, hasher, carts.log_in)
         stack.push_async_callback(accounts.close)
         accounts.add_to(app)
         url = await stack.enter_async_context(_listening(app, Address.parse(settings.listen)))
@@ -116,6 +126,8 @@ async def errors_to_responses(request: web.Request, handler: Handler) -> web.Str
         return responses.problem(415, "unknown-charset", "Unknown charset", str(error))
     except BadRequest as error:
         return responses.problem(400, "bad-request", "Bad request", str(error))
+    except Conflict as error:
+        return responses.problem(409, error.kind, error.title, str(error))
     except StockUnknown as error:
         LOG.warning("%s %s: %s", request.method, request.path, error)
         return responses.stock_unknown(request)

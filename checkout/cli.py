@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         help="address to listen on; with port 0 the system chooses a port (default: 127.0.0.1:9000)",
     )
     serve.add_argument("--database", metavar="FILE", help="SQLite file (default: :memory:, which is lost at the end)")
+    serve.add_argument(
+        "--catalogue", metavar="FILE", help="YAML file with products that are created at the first start"
+    )
     for section in SECTIONS.values():
         for name, field in section.model_fields.items():
             kind = type(field.default)
@@ -136,6 +139,8 @@ def _settings(args: argparse.Namespace) -> ShopSettings:
         raw["listen"] = args.listen
     if args.database is not None:
         raw["engine"] = {"kind": "sqlite", "path": args.database}
+    if args.catalogue is not None:
+        raw["catalogue"] = {**(raw.get("catalogue") or {}), "file": args.catalogue}
     if args.without is not None:
         raw["without"] = args.without.split(",")
     for name, section in SECTIONS.items():

@@ -13,6 +13,14 @@ class BadRequest(CheckoutError):
     """A client sent a request that the shop cannot read. The message says which part is wrong."""
 
 
+class Conflict(CheckoutError):
+    """A client's request does not fit the present state. `kind` is the stable name of the problem."""
+
+    def __init__(self, kind: str, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind, self.title = kind, title
+
+
 class UnknownCharset(BadRequest):
     """A client sent a body in a charset that the shop does not know."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from prometheus_client.core import Metric
 
+from checkout.bus.bus import Bus
 from checkout.bus.metrics import BusMetrics
 from checkout.bus.opening import SALES, open_bus, trail
 from checkout.bus.relay import Relay
@@ -23,6 +24,7 @@ from checkout.settings import ShopSettings
 class Following:
     """The parts of one process. `services` must run."""
 
+    bus: Bus
     relay: Relay
     leaderboard: Leaderboard
     notices: Notices
@@ -36,7 +38,7 @@ class Following:
         relay = Relay(bus, SALES, trail(engine))
         notices = await open_notices(settings, bus, sales, stack)
         metrics = BusMetrics(bus, relay, [notices.consumer] if notices.sender.channels else [])
-        return cls(relay, Leaderboard(bus, sales, wall_ms), notices, metrics)
+        return cls(bus, relay, Leaderboard(bus, sales, wall_ms), notices, metrics)
 
     def services(self) -> list[Coroutine[None, None, None]]:
         """Return the services. Without a channel nobody plans notices."""

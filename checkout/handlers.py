@@ -11,6 +11,7 @@ from aiohttp import web
 from checkout import responses
 from checkout.availability import Availability
 from checkout.cashier import Cashier, NotPaid, Receipt, Sold, TooLate
+from checkout.catalogue.prices import Prices
 from checkout.concurrency_limit import ConcurrencyLimit
 from checkout.gateway import NoAnswer
 from checkout.identity import Visitor
@@ -22,12 +23,18 @@ class Handlers(ABC):
     """Base of the two sets of handlers. Subclasses say what a cancellation and an order look like."""
 
     def __init__(
-        self, inventory: Inventory, cashier: Cashier, availability: Availability, limit: ConcurrencyLimit
+        self,
+        inventory: Inventory,
+        cashier: Cashier,
+        availability: Availability,
+        limit: ConcurrencyLimit,
+        prices: Prices,
     ) -> None:
         self._inventory = inventory
         self._cashier = cashier
         self._availability = availability
         self._limit = limit
+        self._prices = prices
 
     async def cancel(self, request: web.Request) -> web.Response:
         hold = await self._own_hold(request)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from checkout.errors import BadRequest
+
 TICKET = "X-Stanchion-Ticket"
 COOKIE = "shop_visitor"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -45,6 +47,14 @@ def fingerprint(*parts: str, fields: Mapping[str, str] | None = None) -> str:
     """Return a digest of what a request asks for. It shows when a key is used again with another request."""
     text = repr((parts, sorted((fields or {}).items())))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def idempotency_key(request: web.Request) -> str:
+    """Return the key of the request. Raises `BadRequest`."""
+    keys = request.headers.getall("Idempotency-Key", [])
+    if len(keys) != 1 or not KEY.fullmatch(keys[0]):
+        raise BadRequest("Idempotency-Key: expected one key of 1 to 255 visible ASCII characters")
+    return keys[0]
 
 
 def is_operator(request: web.Request, token: str) -> bool:

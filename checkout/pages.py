@@ -29,10 +29,10 @@ def asset(name: str) -> bytes | None:
     return found.read_bytes() if found else None
 
 
-def _page(title: str, name: str, **text: str) -> str:
+def render(title: str, template: str, /, **text: str) -> str:
     """Fill one page. Every value is escaped except `*_html`, which are markup of this module."""
     values = {key: value if key.endswith("_html") else escape(value) for key, value in text.items()}
-    return _template("page").substitute(title=escape(title), body=_template(name).substitute(values))
+    return _template("page").substitute(title=escape(title), body=_template(template).substitute(values))
 
 
 def price(sale: Sale) -> str:
@@ -59,7 +59,7 @@ def product(sale: Sale, stock: Stock, now_ms: int) -> str:
     action = '<a class="button" href="/checkout">Check out</a>'
     if stock.free + stock.held == 0 or (sale.closes_ms and now_ms >= sale.closes_ms):
         action = ""
-    return _page(
+    return render(
         sale.title,
         "product",
         sale=sale.id,
@@ -74,7 +74,7 @@ def product(sale: Sale, stock: Stock, now_ms: int) -> str:
 
 
 def checkout(sale: Sale, stock: Stock, key: str) -> str:
-    return _page(
+    return render(
         "Check out",
         "checkout",
         product=sale.title,
@@ -87,7 +87,7 @@ def checkout(sale: Sale, stock: Stock, key: str) -> str:
 
 
 def hold(sale: Sale, hold: Hold, left_ms: int) -> str:
-    return _page(
+    return render(
         "Your reservation",
         "hold",
         product=sale.title,
@@ -100,15 +100,15 @@ def hold(sale: Sale, hold: Hold, left_ms: int) -> str:
 
 
 def order(sale: Sale, hold: Hold) -> str:
-    return _page("Your order", "order", product=sale.title, price=price(sale), order=hold.id)
+    return render("Your order", "order", product=sale.title, price=price(sale), order=hold.id)
 
 
 def best_sellers(rows: Sequence[tuple[Sale, int]]) -> str:
     """Return the page of the best sellers. rows: each sale with its units, most first."""
     lines = [f"<li>{escape(sale.title)}, {escape(price(sale))}: {units} sold</li>" for sale, units in rows]
     listed = f"<ol>{''.join(lines)}</ol>" if lines else "<p>Nothing was sold yet.</p>"
-    return _page("Best sellers", "best-sellers", rows_html=listed)
+    return render("Best sellers", "best-sellers", rows_html=listed)
 
 
 def notice(heading: str, text: str, href: str = "/", link: str = "Back to the product") -> str:
-    return _page(heading, "notice", heading=heading, text=text, href=href, link=link)
+    return render(heading, "notice", heading=heading, text=text, href=href, link=link)

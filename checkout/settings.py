@@ -116,6 +116,19 @@ class NoticeSettings(_Section):
     ending_seconds: Positive = 30.0
 
 
+class CatalogueSettings(_Section):
+    """Products, search and carts. An empty place: that of the engine (SQLite: a file beside the stock's).
+
+    `path`: a SQLite file. `url`: PostgreSQL. `redis_url`: Redis for carts and as the second level of the cache.
+    `file`: products that are created at the first start.
+    """
+
+    path: str = ""
+    url: str = ""
+    redis_url: str = ""
+    file: str = ""
+
+
 class ShopSettings(_Section):
     listen: str = "127.0.0.1:9000"
     sale: str = "launch"
@@ -126,6 +139,7 @@ class ShopSettings(_Section):
     accounts: AccountSettings = AccountSettings()
     events: EventSettings = EventSettings()
     notices: NoticeSettings = NoticeSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     operator_token_env: str = "CHECKOUT_OPERATOR_TOKEN"
     without: tuple[Part, ...] = ()
     """Services that run as separate processes instead of in this one. Possible only if the stock is in Redis."""
@@ -147,6 +161,12 @@ def parse(raw: dict[str, Any]) -> ShopSettings:
         raise ConfigurationError(
             "engine.orders_url: required by the redis engine; a Redis alone can lose orders that buyers were told "
             "(a torn file, a failover to a replica that lags), and the shop would sell their units again"
+        )
+    if settings.catalogue.path and settings.catalogue.url:
+        raise ConfigurationError("catalogue: set path (SQLite) or url (PostgreSQL), not both")
+    if settings.catalogue.path and settings.engine.kind == "redis":
+        raise ConfigurationError(
+            "catalogue.path: a SQLite file is for one process, and the redis engine serves with several; leave it empty"
         )
     if settings.engine.journal and settings.engine.kind != "postgres":
         raise ConfigurationError(

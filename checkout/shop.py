@@ -17,6 +17,7 @@ from aiohttp import web
 from checkout import bodies, pages, responses
 from checkout.availability import Availability
 from checkout.cashier import Cashier
+from checkout.catalogue.prices import Prices
 from checkout.clock import ClockMs
 from checkout.concurrency_limit import ConcurrencyLimit, Overloaded
 from checkout.errors import StockUnknown
@@ -37,10 +38,11 @@ class Shop(Handlers):
         cashier: Cashier,
         availability: Availability,
         limit: ConcurrencyLimit,
+        prices: Prices,
         sale: Sale,
         clock: ClockMs,
     ) -> None:
-        super().__init__(inventory, cashier, availability, limit)
+        super().__init__(inventory, cashier, availability, limit, prices)
         self._sale = sale
         self._clock = clock
 
@@ -107,7 +109,7 @@ class Shop(Handlers):
         left_ms = hold.ends_ms - self._clock()
         if hold.state not in LIVE or left_ms <= 0:
             return responses.refusal(request, Reason.ENDED, hold, href="/checkout", link="Try again")
-        return responses.page(pages.hold(self._sale, hold, left_ms))
+        return responses.page(pages.hold(await self._terms(hold), hold, left_ms))
 
     async def pay(self, request: web.Request) -> web.Response:
         form = await bodies.fields(request)
@@ -118,7 +120,7 @@ class Shop(Handlers):
         digest = fingerprint("pay", hold.id, form.get("card", ""))
         try:
             async with self._limit.enter():
-                response = await self._pay(request, self._sale, hold.id, form.get("card", ""), key, digest)
+                response = await self._pay(request, await self._terms(hold), hold.id, form.get("card", ""), key, digest)
         except Overloaded:
             response = responses.overloaded(request)
         return await self._with_stock(response)
@@ -128,7 +130,7 @@ class Shop(Handlers):
         if hold is None or hold.state is not State.SOLD:
             return responses.refusal(request, Reason.UNKNOWN_HOLD)
         if responses.wants_page(request):
-            return responses.page(pages.order(self._sale, hold))
+            return responses.page(pages.order(await self._terms(hold), hold))
         return responses.document({"order": hold.id, "sale": hold.sale, "state": hold.state})
 
     async def show_asset(self, request: web.Request) -> web.Response:
@@ -172,6 +174,12 @@ class Shop(Handlers):
         if stock is None:
             raise StockUnknown(f"the store does not have the sale {self._sale.id!r} any more")
         return stock
+
+    async def _terms(self, hold: Hold) -> Sale:
+        terms = await self._prices.terms(hold)
+        if terms is None:
+            raise StockUnknown(f"the store does not have the sale {hold.sale!r} any more")
+        return terms
 
     async def _take(self, request: web.Request, visitor: Visitor, form: dict[str, str]) -> Hold | Refused:
         key = visitor.scope_key(request.headers.get("Idempotency-Key") or form.get("key", ""))

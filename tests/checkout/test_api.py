@@ -16,6 +16,8 @@ from aiohttp import ClientResponse, web
 from checkout.accounts import Accounts
 from checkout.api import Api
 from checkout.app import errors_to_responses
+from checkout.catalogue.cart_api import CartApi
+from checkout.catalogue.products_api import ProductsApi
 from checkout.clock import wall_ms
 from checkout.leaderboard import Leaderboard
 from checkout.notices.requests import NoticeRequests
@@ -186,7 +188,7 @@ async def test_the_document_matches_the_server(serve: Serve, tmp_path: Path) -> 
         run = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, cwd=tmp_path)
         output, _ = await run.communicate()
         assert run.returncode == 0, output.decode()
-        assert "18 selected / 18 total" in output.decode()
+        assert "27 selected / 27 total" in output.decode()
 
 
 def test_the_document_names_every_route() -> None:
@@ -194,9 +196,11 @@ def test_the_document_names_every_route() -> None:
     document = json.loads(files("checkout").joinpath("openapi.json").read_text())
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     app = web.Application(middlewares=[errors_to_responses])
-    Api(*[None] * 5, "").add_to(app)  # type: ignore[arg-type]
+    Api(*[None] * 6, "").add_to(app)  # type: ignore[arg-type]
     Leaderboard(None, None, wall_ms).add_to(app)  # type: ignore[arg-type]
     NoticeRequests(None, None, None, wall_ms, "", "").add_to(app)  # type: ignore[arg-type]
+    ProductsApi(None, None, "", "").add_to(app)  # type: ignore[arg-type]
+    CartApi(None, None, None).add_to(app)  # type: ignore[arg-type]
     Accounts(":memory:", None).add_to(app)  # type: ignore[arg-type]
     routed = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource}
     assert {(method, path) for method, path in routed if method != "HEAD" and path.startswith("/api/")} == described

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from edge.cli.demo.behind import plugins_for, running_behind
 from edge.cli.demo.browser import http_browser
 from edge.cli.demo.crowd import Crowd, CrowdPlan
 from edge.cli.demo.shop import running_shop
+from edge.cli.demo.shoppers import Shoppers
 from edge.operations.logs import configure_logging
 from edge.settings.listener import ListenerSettings
 from edge.settings.loading import parse_settings
@@ -61,7 +62,8 @@ async def _demo(port: int, with_crowd: bool, seed: int | None, behind: str | Non
     plugins = None if behind is None else plugins_for(behind)
     async with contextlib.AsyncExitStack() as stack:
         record = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stanchion-demo-")))
-        shop_url = await stack.enter_async_context(running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5))
+        products = stack.enter_context(as_file(files("configs") / "catalogue.yaml"))
+        shop_url = await stack.enter_async_context(running_shop(STOCK, CHECKOUTS_PER_SECOND, 1.5, products))
         settings = _settings(port if behind is None else 0, shop_url, plugins)
         configure_logging(settings.log, "demo")
         # The end of a demo needs no line in the audit trail.
@@ -118,6 +120,7 @@ async def _show_at(
     async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
         if crowd is not None:
             group.create_task(crowd.play())
+            group.create_task(Shoppers(address, random.Random(seed)).play())
             print("The crowd arrives ...", flush=True)
             # If a visitor came before the crowd, they would not wait.
             await crowd.wait_in_line(CROWDED)
@@ -131,6 +134,7 @@ async def _show_at(
 def _print_addresses(address: str, admin: str, capacity: float, *, has_crowd: bool) -> None:
     way = "" if admin.endswith(":9090") else f" --admin {admin}"
     print(f"Shop   {address:32} the checkout takes {CHECKOUTS_PER_SECOND:g} buyers/s")
+    print(f"Goods  {address + '/products':32} catalogue, search, cart; the best sellers are at /best-sellers")
     print(f"Line   {address + '/checkout':32} the room admits {capacity:g} visitors/s")
     print(f"Admin  {admin:32} the dashboard: hold the room, change its capacity, see its report")
     print(f"State  stanchion status{way}")

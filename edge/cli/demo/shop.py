@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from edge.support.errors import InternalError, UpstreamError
 
@@ -12,11 +13,14 @@ __all__ = ["running_shop"]
 
 
 @contextlib.asynccontextmanager
-async def running_shop(stock: int, checkouts_per_second: float, seconds_per_checkout: float) -> AsyncIterator[str]:
-    """Run a shop on a free port, yield its address, and end it afterwards."""
+async def running_shop(
+    stock: int, checkouts_per_second: float, seconds_per_checkout: float, catalogue: Path
+) -> AsyncIterator[str]:
+    """Run a shop on a free port, yield its address, and end it afterwards. catalogue: the file of its products."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "checkout", "serve", "--listen", "127.0.0.1:0", "--stock", str(stock)),
         *("--checkouts-per-second", str(checkouts_per_second), "--seconds-per-checkout", str(seconds_per_checkout)),
+        *("--catalogue", str(catalogue)),
         stdout=asyncio.subprocess.PIPE,
         # A session of its own: Ctrl-C reaches only the demo, which ends the shop after the edge.
         start_new_session=True,

@@ -1,0 +1,116 @@
+"""The catalogue of one process: what products there are, through two levels of cache, and what changes them.
+
+get ──▶ memory (`cache.py`) ──▶ Redis, if there is one (`shared_cache.py`) ──▶ the database (`store.py`)
+
+follower: ten times a second the events after the last one ──▶ Redis ──▶ memory
+"""
+
+import time
+from collections import OrderedDict
+
+from checkout.catalogue.cache import CacheSnapshot, ProductCache
+from checkout.catalogue.product import Product, Stored
+from checkout.catalogue.search import Query, SearchIndex, without_text
+from checkout.catalogue.shared_cache import SharedCache
+from checkout.catalogue.store import Offer, ProductEvent, ProductStore
+from checkout.clock import ClockMs
+
+FOLLOW_EVERY_S = 0.1
+EVENTS_AT_ONCE = 500
+KEEP_ABSENT_S = 0.5
+MOST_OFFERS = 50_000
+
+
+class Catalogue:
+    """Products by id, by sale and by search. `follow` must run before the first read, and again and again."""
+
+    def __init__(self, store: ProductStore, index: SearchIndex, shared: SharedCache | None, clock: ClockMs) -> None:
+        self._store = store
+        self._index = index
+        self._shared = shared
+        self._clock = clock
+        self._cache = ProductCache(self._read)
+        self._offers: OrderedDict[str, tuple[Offer | None, float]] = OrderedDict()
+        self._seq = -1
+
+    async def get(self, product: str) -> Stored | None:
+        """Return a product as it was at most a second ago, or None. Raises `StoreError`."""
+        return await self._cache.get(product)
+
+    async def read(self, product: str) -> Stored | None:
+        """Return a product as it is now, as a checkout must read it. Raises `StoreError`."""
+        stored = await self._store.read(product)
+        if stored is not None:
+            self._cache.put(stored)
+        return stored
+
+    async def offer(self, sale: str) -> Offer | None:
+        """Return which SKU sells the units of a sale. It never changes, so it is read once. Raises `StoreError`."""
+        found = self._offers.get(sale)
+        now_s = time.monotonic()
+        if found is not None and (found[0] is not None or now_s < found[1]):
+            return found[0]
+        offer = await self._store.offer(sale)
+        self._offers[sale] = offer, now_s + KEEP_ABSENT_S
+        if len(self._offers) > MOST_OFFERS:
+            self._offers.popitem(last=False)
+        return offer
+
+    async def search(self, query: Query) -> tuple[list[Stored], str, str]:
+        """Return products, the cursor of the next page (or empty), and the corrected text (or empty).
+
+        Raises `StoreError`.
+        """
+        query = without_text(query)
+        found = await self._index.search(query)
+        products = [stored for key in found.keys if (stored := await self.get(key.id)) is not None]
+        is_full = len(found.keys) == query.limit
+        return products, found.keys[-1].encode(query.sort) if is_full else "", found.corrected
+
+    async def put(self, product: Product, actor: str, expected: int | None = None) -> Stored:
+        """Create or change a product. Raises `Conflict` and `StoreError`."""
+        return await self._written(await self._store.put(product, actor, self._clock(), expected))
+
+    async def retire(self, product: str, actor: str) -> Stored | None:
+        """Take a product out of the catalogue; None if there is no such product. Raises `Conflict`, `StoreError`."""
+        stored = await self._store.retire(product, actor, self._clock())
+        return await self._written(stored) if stored else None
+
+    async def events(self, after: int, limit: int) -> list[ProductEvent]:
+        """Return the changes after this number, in order. Raises `StoreError`."""
+        return await self._store.events(after, limit)
+
+    async def follow(self) -> None:
+        """Apply the events since the last call to both caches. Raises `StoreError`."""
+        asked_s = time.monotonic()
+        last_seq = await self._store.last_seq()
+        if self._seq < 0 or last_seq < self._seq:
+            self._cache.forget()
+            self._seq = last_seq
+        events = await self._store.events(self._seq, EVENTS_AT_ONCE) if last_seq > self._seq else []
+        is_shared = self._shared is None or await self._shared.put([event.stored for event in events])
+        self._cache.follow(events, asked_s if len(events) < EVENTS_AT_ONCE else float("-inf"))
+        if events:
+            self._seq = events[-1].seq
+        if self._shared is not None and is_shared and len(events) < EVENTS_AT_ONCE:
+            await self._shared.live(time.monotonic() - asked_s)
+
+    def snapshot(self) -> CacheSnapshot:
+        return self._cache.snapshot()
+
+    async def _written(self, stored: Stored) -> Stored:
+        self._cache.put(stored)
+        if self._shared is not None:
+            await self._shared.put([stored])
+        return stored
+
+    async def _read(self, product: str, version: int) -> Stored | None:
+        """Read for the first level: from Redis if it has this version at least, else from the database."""
+        if self._shared is not None:
+            stored = await self._shared.get(product)
+            if stored is not None and stored.version >= version:
+                return stored
+        stored = await self._store.read(product)
+        if stored is not None and self._shared is not None:
+            await self._shared.put([stored])
+        return stored
