@@ -226,6 +226,8 @@ class Exchange(UpstreamUser):
 
     def complete(self) -> None:
         if not self.is_over:
+            if self._connection.is_full:
+                self.client_can_take()  # the next response must not wait until this visitor has read theirs
             self._upstream = None
             self._end(self._forward.outcome, self._status)
             self._connection.finished(keep_alive=self._keep_alive)

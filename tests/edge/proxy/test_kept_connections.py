@@ -1,6 +1,7 @@
 """Connections that are kept: how long each request may wait for one, and which request may use one."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -142,3 +143,27 @@ async def test_a_connection_that_is_closed_at_once_is_a_502(edge_in_front_of, up
     for _ in range(20):
         visitor.send(POST)
         assert (await visitor.response()).status == 502
+
+
+async def test_a_slow_reader_leaves_no_connection_that_is_not_read(edge_in_front_of, upstream):
+    """The end of a response fills the visitor's connection. The upstream's is free then, and must be read again."""
+    big = b"x" * 6_000_000
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            body = big if "/big" in (await upstream.read(reader)).line else b"ok"
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    upstream.handler = handler
+    edge = await edge_in_front_of(upstream, "max_connections: 1")
+    quick, loop = await edge.connect(), asyncio.get_running_loop()
+    for turn in range(3):
+        with socket.socket() as slow:
+            slow.setblocking(False)
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await loop.sock_connect(slow, ("127.0.0.1", edge.port))
+            await loop.sock_sendall(slow, b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+            while len(edge.outcomes) == 2 * turn:
+                assert await loop.sock_recv(slow, 16_384)
+            assert (await quick.get("/")).body == b"ok"
+    assert upstream.connections == 1
