@@ -33,7 +33,7 @@ PURE = frozenset(
         *("controller/settings.py", "controller/snapshot.py", "controller/law/adaptive.py"),
         *("edge/messages/channel.py", "edge/messages/cluster.py", "edge/messages/processes.py"),
         *("edge/messages/upstream.py", "edge/proxy/server_address.py"),
-        *("edge/operations/audit.py", "edge/operations/logs.py"),
+        *("edge/operations/audit.py", "edge/operations/logs.py", "edge/operations/tracing.py"),
         *("edge/decision/premium.py", "edge/proxy/acceptor.py"),
         *("edge/proxy/dial.py", "edge/proxy/listener.py", "edge/proxy/server_tls.py", "edge/support/certificates.py"),
         *("edge/plugins/ext_authz.py", "edge/plugins/ext_authz_messages.py"),

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from edge.cli.admin_client import AdminClient
 from edge.messages.head import RequestHead
+from edge.operations.admission_tracer import trace_ids
 from edge.rooms.binding import Binding
 from edge.settings.loading import load_settings, parse_keys, read_keys
 from edge.settings.model import Settings
@@ -133,6 +134,9 @@ def inspect_ticket(
     now = time.time()
     lines = [f"kind: {kind}", f"room: {opened.room}", f"id: {opened.id}"]
     lines += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]
+    if settings is not None and settings.tracing.otlp_url is not None:
+        ids = trace_ids(opened.id)
+        lines.append(f"trace: {ids.trace:032x}" + ("" if ids.is_sampled(settings.tracing.ratio) else " (not sampled)"))
     if isinstance(opened, Pass):
         lines += _compare_binding(opened, settings, keys, user_agent, address)
     return "\n".join([*lines, "signature: valid"]), True

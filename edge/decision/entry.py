@@ -76,13 +76,17 @@ class Entry:
     def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer:
         """Decide on the request of an admitted visitor. Their pass counts."""
         fresh = room.renew(shown, now) if shown is context.credential else shown
-        if shown.is_unshown:
+        is_first = shown.is_unshown
+        if is_first:
             shown = fresh = room.confirm(fresh or shown, now)
         elif context.has_duplicates and fresh is None:
             fresh = shown
         if context.kind != VISIT:
             fresh = None  # only a visit sets a cookie
-        return self._responses.enter(context, room, shown, now, fresh=fresh)
+        verdict = self._responses.enter(context, room, shown, now, fresh=fresh)
+        if is_first:
+            _follow(verdict, room, shown.id)
+        return verdict
 
     def counts(self, context: DecisionContext, room: Room, credential: Ticket | Pass | None) -> bool:
         """Return whether a request that is no visit is served as one, because of the credential that it shows."""
@@ -233,7 +237,11 @@ class Entry:
         head = context.head
         digest = self._bindings[room.name].binding_digest(ticket.id, head)
         visitor_pass = room.admit(ticket, now, digest, is_robot=says_robot(head.user_agent))
-        return self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
+        verdict = self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
+        if room.tracer is not None:
+            room.tracer.admitted(room.name, ticket.id, ticket.first_seen, now)
+            _follow(verdict, room, ticket.id)
+        return verdict
 
     def _check(self, attempt: Attempt, redemption: RedemptionClient) -> Deferred:
         """The gate admits the visitor: ask whether another node has redeemed the same ticket."""
@@ -271,3 +279,9 @@ class Entry:
     def _is_given_to(self, visitor_pass: Pass, room: Room, head: RequestHead) -> bool:
         binding = self._bindings[room.name]
         return not binding.is_mismatch(binding.differing(visitor_pass, head))
+
+
+def _follow(verdict: Forward | Answer, room: Room, ticket_id: str) -> None:
+    """Let the visitor's trace go on at the upstream, with their first request after the admission."""
+    if room.tracer is not None and isinstance(verdict, Forward):
+        room.tracer.follow(verdict, room.name, ticket_id)

@@ -194,7 +194,7 @@ class AskDecider(Decider):
                 to_visitor = _without_cookies(to_visitor, 0)
             elif endpoint.most_cookies is not None and cookies > endpoint.most_cookies:
                 to_visitor = _without_cookies(to_visitor, endpoint.most_cookies)
-            allowed = Allowed(endpoint, forward.outcome, forward.request_headers or _OUTSIDE, to_visitor)
+            allowed = Allowed(endpoint, forward.outcome, _to_upstream(forward), to_visitor)
             if forward is context.inner.entered:
                 context.allowed, context.forward = allowed, forward
         self._metrics.asks.count(endpoint.dialect, "allow")
@@ -261,3 +261,11 @@ def _without_cookies(fields: Headers, most: int) -> Headers:
     setting = [field for field in cookies if "; Max-Age=0;" not in field[1]]
     kept = (setting + [field for field in cookies if field not in setting])[:most]
     return tuple([field for field in fields if field[0] != "Set-Cookie" or field in kept])
+
+
+def _to_upstream(forward: Forward) -> Headers:
+    """Return the `X-Stanchion-*` fields. Not `traceparent`: the load balancer traces its own request."""
+    fields = forward.request_headers or _OUTSIDE
+    if len(fields) == len(STANCHION_FIELDS):
+        return fields
+    return tuple(field for field in fields if field[0] in STANCHION_FIELDS)

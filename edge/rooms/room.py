@@ -67,7 +67,7 @@ class Room(RoomPasses):
         self.has_cors, self.guests = bool(settings.cors.origins), GuestBudget(gate.settings.admissions_per_second)
         self.history = kept = history or RoomHistory(settings.name)
         self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
-        self.mode, self.recorder = ModeRules(settings.mode), kept.recorder
+        self.mode, self.recorder, self.tracer = ModeRules(settings.mode), kept.recorder, kept.tracer
         self.shadow: ShadowLine | None = None  # in mode 'shadow' everybody passes, and is counted here
         self._shared = self._new_shared()
         self.vacancies = Vacancies(

@@ -3,6 +3,7 @@
 from collections.abc import MutableSequence
 
 from controller import FairnessRecorder
+from edge.operations.admission_tracer import AdmissionTracer
 from edge.rooms.confirmation import Confirmations
 from edge.rooms.recorder import Recorder
 from edge.rooms.redeemed_tickets import RedeemedTickets
@@ -16,7 +17,17 @@ __all__ = ["RoomHistory"]
 class RoomHistory:
     """What a room keeps when the settings are reloaded, beside its gate."""
 
-    __slots__ = ("confirmations", "fairness", "is_upstream_down", "recorder", "redeemed", "shadow", "stock", "tried")
+    __slots__ = (
+        "confirmations",
+        "fairness",
+        "is_upstream_down",
+        "recorder",
+        "redeemed",
+        "shadow",
+        "stock",
+        "tracer",
+        "tried",
+    )
 
     def __init__(self, room: str, shown: MutableSequence[int] | None = None) -> None:
         """shown: the table of shown passes that all workers of the machine share (`confirmation.py`)."""
@@ -28,5 +39,7 @@ class RoomHistory:
         self.tried = TriedTickets()
         self.recorder: Recorder | None = None
         """Notes what the record is made of. None if no record is kept."""
+        self.tracer: AdmissionTracer | None = None
+        """Exports traces of sampled admissions, if the settings ask for them."""
         self.shadow: ShadowLine | None = None
         """While the room is in `mode: shadow`."""

@@ -32,7 +32,7 @@ from edge.settings.values import (
     Section,
     VariableName,
 )
-from edge.settings.watching import NotificationSettings, RecordSettings
+from edge.settings.watching import NotificationSettings, RecordSettings, TracingSettings
 
 __all__ = [
     "AbuseSettings",
@@ -200,6 +200,7 @@ class Settings(Section):
     shutdown: ShutdownSettings = ShutdownSettings()
     record: RecordSettings = RecordSettings()
     notifications: NotificationSettings = NotificationSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
     rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=512, strict=False)]
 

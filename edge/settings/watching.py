@@ -1,5 +1,6 @@
-"""The settings of what is kept and told of a sale: the record for the report, and the webhooks of notifications."""
+"""The settings of what is kept and told of a sale: the record for the report, webhooks of notifications, and traces."""
 
+from importlib.util import find_spec
 from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
@@ -7,9 +8,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge.settings.values import Section, VariableName
 
-__all__ = ["EVENTS", "NotificationSettings", "RecordSettings", "WebhookSettings"]
+__all__ = ["EVENTS", "NotificationSettings", "RecordSettings", "TracingSettings", "WebhookSettings"]
 
 OFF = "off"
+#: What `stanchion[tracing]` installs. The first is a parent of the second, so that looking for it cannot fail.
+_TRACING_PACKAGES = ("opentelemetry", "opentelemetry.sdk")
 
 EventName = Literal[
     "line.formed",
@@ -59,6 +62,18 @@ class RecordSettings(Section):
     def is_on(self) -> bool:
         """Whether a record is kept, if its folder can be written."""
         return self.folder != OFF
+
+
+class TracingSettings(Section):
+    otlp_url: WebhookUrl | None = None
+    ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.01
+    service_name: Annotated[str, Field(min_length=1, max_length=255)] = "stanchion"
+
+    @model_validator(mode="after")
+    def _has_packages(self) -> Self:
+        if self.otlp_url is not None and not all(map(find_spec, _TRACING_PACKAGES)):
+            raise ValueError("otlp_url needs more packages: pip install 'stanchion[tracing]'")
+        return self
 
 
 class WebhookSettings(Section):

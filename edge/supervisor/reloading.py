@@ -22,6 +22,8 @@ NEEDS_RESTART = (
     "admin.hosts",
     "state_folder",
     "record.folder",
+    "tracing.otlp_url",
+    "tracing.service_name",
     "pid_file",
     "plugins.listen",
     "plugins.grpc_listen",

@@ -20,6 +20,7 @@ from edge.decision.responses import Responses
 from edge.messages.channel import Channel
 from edge.messages.processes import Configure, ToSupervisor, ToWorker
 from edge.operations.access_log import AccessLog
+from edge.operations.admission_tracer import AdmissionTracer
 from edge.operations.logs import configure_logging
 from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
@@ -66,8 +67,9 @@ async def run_worker(
     messages = channel.messages()
     first = await anext(messages, None)
     if isinstance(first, Configure):
-        node = Composition(index, counters, channel, first).node(first)
-        await node.serve(listening, messages, plugin_listening)
+        composition = Composition(index, counters, channel, first)
+        await composition.node(first).serve(listening, messages, plugin_listening)
+        composition.close()
     elif first is not None:
         raise InternalError(f"the first message must be Configure, got {first!r}")
     channel.close()
@@ -86,6 +88,12 @@ class Composition:
         self._dependencies = Dependencies()
         self._reporter = Reporter(self._metrics)
         self._clock_steps = ClockSteps(first.clock_steps)
+        self._tracer = _tracer(Settings.model_validate(first.settings), f"{first.machine}/{index}")
+
+    def close(self) -> None:
+        """Send what is left to send. To be called when the node serves nobody any more."""
+        if self._tracer is not None:
+            self._tracer.close()
 
     def node(self, first: Configure) -> Node:
         """Make the node that serves by the first settings."""
@@ -153,6 +161,10 @@ class Composition:
         )
         scale(rooms, message.factors)
         _record(rooms, settings)
+        if self._tracer is not None:
+            self._tracer.use(settings.tracing)
+            for room in rooms.rooms:
+                room.tracer = room.history.tracer = self._tracer
         self._dependencies.use(needs_redis=settings.cluster.redis_url is not None)
         self._dependencies.note_stock(message.stock_known)
         note_missing(rooms, self._dependencies)
@@ -200,3 +212,12 @@ def _shield(settings: Settings, before: Shield | None) -> Shield | None:
     shortest_s = min(room.polling.min_seconds for room in settings.rooms)
     shield = Shield(settings.abuse, before, shortest_s=shortest_s, shares=settings.is_joined)
     return None if shield.is_off else shield
+
+
+def _tracer(settings: Settings, node: str) -> AdmissionTracer | None:
+    """Return what exports traces, None if the settings name no collector."""
+    if settings.tracing.otlp_url is None:
+        return None
+    from edge.operations.tracing import OtlpTracer  # an optional dependency
+
+    return OtlpTracer(settings.tracing, node)
