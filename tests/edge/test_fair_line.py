@@ -48,14 +48,18 @@ async def visit_all(
 
 
 def as_it_was(visits: list[Visit]) -> tuple[Measures, Measures]:
-    """Return the measures of the real line, and of the same arrivals played by the same gate on a virtual clock."""
+    """Return the measures of the real line, and of the same arrivals played by the same gate on a virtual clock.
+
+    Visitors who left have left in the perfect queue at the same time.
+    """
     visits = sorted(visits, key=lambda visit: visit.arrived)
     arrivals = np.array([visit.arrived - visits[0].arrived for visit in visits])
+    patience = np.array([np.inf if visit.left is None else visit.left - visit.arrived for visit in visits])
     scenario = Scenario(
-        name="real", description="arrivals that happened", people=lambda _: crowd(arrivals), capacity=CAPACITY,
-        burst_s=BURST_S, nodes=2, sticky=True, joined=True,
+        name="real", description="arrivals that happened", people=lambda _: crowd(arrivals, patience),
+        capacity=CAPACITY, burst_s=BURST_S, nodes=2, sticky=True, joined=True,
     )  # fmt: skip
-    ideal = fifo(crowd(arrivals), Capacity(((0.0, CAPACITY),), BURST_S))
+    ideal = fifo(crowd(arrivals, patience), Capacity(((0.0, CAPACITY),), BURST_S))
     played = play(scenario, seed=1)
     admitted = np.array([visit.admitted or np.nan for visit in visits]) - visits[0].arrived
     really = replace(played, admitted_s=admitted, polls=np.array([visit.polls for visit in visits], dtype=np.int32))

@@ -101,7 +101,7 @@ class Visitor:
     async def _ask(self, target: str, method: str, data: Any, headers: Mapping[str, str]) -> Reply:
         async with (
             aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True, timeout=aiohttp.ClientTimeout(total=40)
+                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True, timeout=aiohttp.ClientTimeout(total=55)
             ) as session,
             session.request(
                 method,

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import psutil
 
 from edge.cli.behind.balancer import Balancer
@@ -122,12 +123,23 @@ async def measured(name: str, way: str, seconds: float) -> list[float]:
             alone = await _alone(name, balancer.site, shop_url, folder)
             try:
                 assert alone.process is not None
+                await _wait_answered(f"{alone.url}/fast/1k")
                 for size in ("1k", "100k"):
                     url = f"{alone.url}/fast/{size}"
                     found.append(await cost_us(url, agent, [alone.process.pid], seconds))
             finally:
                 await alone.stop()
     return found
+
+
+async def _wait_answered(url: str) -> None:
+    """Wait until the load balancer serves. Traefik listens before it has read its routes."""
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(url) as response:
+                if response.status == 200:
+                    return
+            await asyncio.sleep(0.05)
 
 
 async def _cookie_of(bench: Bench, path: str) -> str:

@@ -1,7 +1,8 @@
 """nginx with its Lua module, the split way: nginx verifies the pass and sends its bearer straight to the shop.
 
 The same rules as in `haproxy_split.py`. Lua computes HMAC-SHA256 by OpenSSL's functions, from two states that were
-hashed once, and compares in constant time. Debian: `apt-get install nginx libnginx-mod-http-lua`.
+hashed once, and compares in constant time. A worker keeps the passes that were authentic, because a page has many
+files. Debian: `apt-get install nginx libnginx-mod-http-lua`.
 """
 
 import json
@@ -118,19 +119,38 @@ local function room_at(path)
     return nil
 end
 
+-- A page has many files, so the same pass comes many times. Those that were authentic are kept, in two generations.
+local MOST = 10000
+local newer, older, count = {}, {}, 0
+
+local function pass_in(cookie)
+    local pass = newer[cookie]
+    if pass then return pass end
+    pass = older[cookie]
+    if not pass then
+        local text = verified(cookie)
+        if not text then return nil end
+        local id, admitted_s, admitted_ms, expires =
+            match(text, "^p1%.[^.]+%.([%w_-]+)[^.]*%.%d+%.(%d+)(%d%d%d)%.(%d+)$")
+        if not id then return nil end
+        pass = { id = id, admitted_at = admitted_s .. "." .. admitted_ms, expires = tonumber(expires) }
+    end
+    if count == MOST then newer, older, count = {}, newer, 0 end
+    newer[cookie], count = pass, count + 1
+    return pass
+end
+
 local M = {}
 
 function M.check()
     local room = room_at(match(ngx.var.request_uri, "^[^?]*"))
-    local cookie = room and ngx.var["cookie_" .. room.cookie]
+    local cookie = room and ngx.var[room.variable]
     if not cookie or sub(cookie, 1, #room.begins) ~= room.begins then return end
-    local text = verified(cookie)
-    if not text then return end
-    local id, admitted_s, admitted_ms, expires = match(text, "^p1%.[^.]+%.([%w_-]+)[^.]*%.%d+%.(%d+)(%d%d%d)%.(%d+)$")
-    if not id or tonumber(expires) - ngx.time() <= room.half then return end
+    local pass = pass_in(cookie)
+    if not pass or pass.expires - ngx.time() <= room.half then return end
     ngx.var.stanchion_room = room.name
-    ngx.var.stanchion_ticket = id
-    ngx.var.stanchion_admitted_at = admitted_s .. "." .. admitted_ms
+    ngx.var.stanchion_ticket = pass.id
+    ngx.var.stanchion_admitted_at = pass.admitted_at
     return ngx.exec("@shop")
 end
 
@@ -152,8 +172,9 @@ def render(site: Site) -> Files:
     values = base_values(site)
     values["FOLDER"] = site.scratch or "/etc/nginx/stanchion"
     values["ROOMS"] = "\n".join(
-        f"    {{ name = {_text(room.name)}, cookie = {_text(room.cookie)}, begins = {_text(f'p1.{room.name}.')},"
-        f" half = {round(room.session_s / 2)}, prefixes = {{ {', '.join(map(_text, room.prefixes))} }} }},"
+        f"    {{ name = {_text(room.name)}, variable = {_text('cookie_' + room.cookie)},"
+        f" begins = {_text(f'p1.{room.name}.')}, half = {round(room.session_s / 2)},"
+        f" prefixes = {{ {', '.join(map(_text, room.prefixes))} }} }},"
         for room in site.rooms
     )
     values["KEYS"] = "\n".join(f"    {_text(key)}," for key in site.pass_keys)
