@@ -93,7 +93,8 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
             await seed(Path(settings.catalogue.file), parts.catalogue, inventory)
         carts = add_catalogue(app, parts, Selling(inventory, cashier, availability, limit, sales), sale.id, token)
         prices = Prices(sales, parts.catalogue, parts.purchases, sale.id)
-        Shop(inventory, cashier, availability, limit, prices, sale, wall_ms).add_to(app)
+        has_notices = settings.notices.are_sent
+        Shop(inventory, cashier, availability, limit, prices, sale, wall_ms, has_notices=has_notices).add_to(app)
         Api(inventory, cashier, availability, limit, sales, prices, token).add_to(app)
         await stack.enter_async_context(background(*following.services(), *parts.services()))
         Metrics(engine, writer, limit, availability, cashier, following.metrics).add_to(app)

@@ -73,7 +73,11 @@ def product(sale: Sale, stock: Stock, now_ms: int) -> str:
     )
 
 
-def checkout(sale: Sale, stock: Stock, key: str) -> str:
+NOTICES_LINK = '<p class="hint"><a href="/contact">Tell me about my order by e-mail</a></p>'
+
+
+def checkout(sale: Sale, stock: Stock, key: str, *, has_notices: bool = False) -> str:
+    """Return the page of the checkout. has_notices: whether the shop can send messages to visitors."""
     return render(
         "Check out",
         "checkout",
@@ -83,6 +87,7 @@ def checkout(sale: Sale, stock: Stock, key: str) -> str:
         key=key,
         reserve_key=f"{key}-hold",
         hold_time=time_line(sale.hold_ms),
+        notices_html=NOTICES_LINK if has_notices else "",
     )
 
 
@@ -101,6 +106,11 @@ def hold(sale: Sale, hold: Hold, left_ms: int) -> str:
 
 def order(sale: Sale, hold: Hold) -> str:
     return render("Your order", "order", product=sale.title, price=price(sale), order=hold.id)
+
+
+def contact(product: str) -> str:
+    """Return the page where a visitor says by which address and about what they want to be told."""
+    return render("Tell me by e-mail", "contact", product=product)
 
 
 def best_sellers(rows: Sequence[tuple[Sale, int]]) -> str:

@@ -115,6 +115,11 @@ class NoticeSettings(_Section):
     path: str = ""
     ending_seconds: Positive = 30.0
 
+    @property
+    def are_sent(self) -> bool:
+        """Whether there is a way to send."""
+        return bool(self.smtp or self.webhook)
+
 
 class CatalogueSettings(_Section):
     """Products, search and carts. An empty place: that of the engine (SQLite: a file beside the stock's).

@@ -41,8 +41,12 @@ class Shop(Handlers):
         prices: Prices,
         sale: Sale,
         clock: ClockMs,
+        *,
+        has_notices: bool = False,
     ) -> None:
+        """has_notices: whether the shop can send messages to visitors (`notices/requests.py` has their page)."""
         super().__init__(inventory, cashier, availability, limit, prices)
+        self._has_notices = has_notices
         self._sale = sale
         self._clock = clock
 
@@ -71,9 +75,15 @@ class Shop(Handlers):
     async def show_checkout(self, request: web.Request) -> web.Response:
         stock = await self._stock()
         if stock.free == 0:
-            response = responses.refusal(request, Reason.SOLD_OUT)
+            if self._has_notices:
+                link = "Tell me when a unit is free"
+                response = responses.refusal(request, Reason.SOLD_OUT, href="/contact", link=link)
+            else:
+                response = responses.refusal(request, Reason.SOLD_OUT)
         elif responses.wants_page(request):
-            response = responses.page(pages.checkout(self._sale, stock, secrets.token_hex(16)))
+            response = responses.page(
+                pages.checkout(self._sale, stock, secrets.token_hex(16), has_notices=self._has_notices)
+            )
         else:
             terms = {"sale": self._sale.id, "price": pages.price(self._sale)}
             response = responses.document({**terms, "free": stock.free})

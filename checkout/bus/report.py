@@ -35,7 +35,7 @@ async def read_events(settings: ShopSettings, *, with_letters: bool = False) -> 
         for topic in TOPICS:
             last = await bus.last(topic)
             number = last.number if last else 0
-            if not (settings.notices.smtp or settings.notices.webhook):
+            if not settings.notices.are_sent:
                 rows.append(GroupReport(topic, number, "", 0, 0, []))
                 continue
             state = await bus.state(topic, GROUP)

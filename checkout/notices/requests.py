@@ -14,7 +14,7 @@ import time
 
 from aiohttp import web
 
-from checkout import bodies, responses
+from checkout import bodies, pages, responses
 from checkout.clock import ClockMs
 from checkout.errors import BadRequest
 from checkout.identity import Visitor
@@ -52,6 +52,8 @@ class NoticeRequests:
         router.add_post("/api/sales/{sale}/stock-notices", self.wish_stock)
         router.add_post("/api/sales/{sale}/turn-notices", self.wish_turn)
         router.add_post("/hooks/line", self.hear_line)
+        router.add_get("/contact", self.show_page)
+        router.add_post("/contact", self.take_form)
 
     async def set_contact(self, request: web.Request) -> web.Response:
         visitor, address = Visitor(request), await _address(request)
@@ -61,6 +63,30 @@ class NoticeRequests:
     async def remove_contact(self, request: web.Request) -> web.Response:
         await self._outbox.set_contact(Visitor(request).user, "")
         return web.Response(status=204)
+
+    async def show_page(self, _request: web.Request) -> web.Response:
+        return responses.page(pages.contact(await self._title()))
+
+    async def take_form(self, request: web.Request) -> web.Response:
+        """Take the form of the page: an address, and what the visitor wants to be told."""
+        visitor, form = Visitor(request), await bodies.fields(request)
+        try:
+            address = _checked(form.get("email", "").strip())
+        except BadRequest as error:
+            return responses.page(pages.notice("Please check the address", str(error), "/contact", "Try again"), 400)
+        if "orders" in form:
+            await self._outbox.set_contact(visitor.user, address)
+        for kind in (STOCK, TURN):
+            if kind in form:
+                await self._outbox.wish(kind, self._sale, visitor.user, address)
+        text = (
+            f"You will get messages at {address}." if form.keys() & {"orders", STOCK, TURN} else "Nothing was chosen."
+        )
+        return visitor.with_cookie(responses.page(pages.notice("Saved", text, "/checkout", "Check out")))
+
+    async def _title(self) -> str:
+        sale = await self._sales.find(self._sale)
+        return sale.title if sale else self._sale
 
     async def wish_stock(self, request: web.Request) -> web.Response:
         return await self._wish(request, STOCK)
@@ -95,7 +121,10 @@ class NoticeRequests:
 
 
 async def _address(request: web.Request) -> str:
-    address = (await bodies.json_object(request)).get("email")
+    return _checked((await bodies.json_object(request)).get("email"))
+
+
+def _checked(address: object) -> str:
     if not isinstance(address, str) or len(address) > LONGEST_ADDRESS or not ADDRESS.fullmatch(address):
         raise BadRequest("email: expected an address like ada@example.com")
     return address

@@ -213,6 +213,13 @@ async def test_a_shop_mails_its_buyers(
         for path in ("/api/sales/launch/turn-notices", "/api/sales/launch/stock-notices"):
             async with visit.client.post(path, json={"email": "b@example.com"}, headers=headers) as answer:
                 assert answer.status == 202
+        async with visit.client.get("/checkout", headers={**headers, "Accept": "text/html"}) as answer:
+            assert 'href="/contact"' in await answer.text()
+        async with visit.client.get("/contact") as answer:
+            assert 'name="email"' in await answer.text()
+        for form, status in (({"email": "x"}, 400), ({"email": "c@example.com", "turn": "1"}, 200)):
+            async with visit.client.post("/contact", data=form, headers={"X-Stanchion-Ticket": "c"}) as answer:
+                assert answer.status == status
         async with visit.client.post("/api/sales/x/turn-notices", json={"email": "b@example.com"}) as answer:
             assert answer.status == 404
         async with visit.client.post("/checkout", json={"card": "1"}, headers=headers) as answer:
@@ -223,11 +230,12 @@ async def test_a_shop_mails_its_buyers(
             async with visit.client.post("/hooks/line", data=body, headers=line) as answer:
                 assert answer.status == status
         async with asyncio.timeout(30):
-            while len(mail[0].mails) < 2:
+            while len(mail[0].mails) < 3:
                 await asyncio.sleep(0.05)
     assert sorted((received["To"], received["Subject"].partition(":")[0]) for received in mail[0].mails) == [
         ("a@example.com", "Your order"),
         ("b@example.com", "Your turn is near"),
+        ("c@example.com", "Your turn is near"),
     ]
 
 
