@@ -33,10 +33,11 @@ from checkout.engines.engine import Engine
 from checkout.engines.sqlite import SqliteEngine
 from checkout.errors import BadRequest, Conflict, StockUnknown, StoreError, UnknownCharset
 from checkout.expiry import expiry_services, repeat
-from checkout.following import Following
+from checkout.following import EventMetrics, Following
 from checkout.gateway import Gateway
 from checkout.inventory import Inventory
 from checkout.metrics import Metrics
+from checkout.notices.opening import open_notices
 from checkout.sale_list import SaleList
 from checkout.settings import Address, PaymentSettings, ShopSettings
 from checkout.shop import Shop
@@ -96,8 +97,12 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         has_notices = settings.notices.are_sent
         Shop(inventory, cashier, availability, limit, prices, sale, wall_ms, has_notices=has_notices).add_to(app)
         Api(inventory, cashier, availability, limit, sales, prices, token).add_to(app)
-        await stack.enter_async_context(background(*following.services(), *parts.services()))
-        Metrics(engine, writer, limit, availability, cashier, following.metrics).add_to(app)
+        notices = await open_notices(settings, following.bus, sales, prices, stack)
+        notices.requests.add_to(app)
+        following_services = [*following.services(), *parts.services(), *notices.services()]
+        await stack.enter_async_context(background(*following_services))
+        event_metrics = EventMetrics(following, [parts.relay], notices)
+        Metrics(engine, writer, limit, availability, cashier, event_metrics.collect).add_to(app)
         account_settings = settings.accounts
         hasher = Hasher(account_settings.workers, account_settings.backlog, account_settings.scrypt_cost)
         accounts = Accounts(account_settings.path, hasher, carts.log_in)

@@ -1,6 +1,6 @@
-"""What follows the events of a shop: the relay of the trail, the best sellers, the notices, and their metrics."""
+"""What follows the events of a shop: the relay of the trail, the best sellers, and the metrics of all that."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -15,42 +15,42 @@ from checkout.clock import wall_ms
 from checkout.engines.engine import Engine
 from checkout.expiry import repeat
 from checkout.leaderboard import COUNT_EVERY_S, Leaderboard
-from checkout.notices.opening import Notices, open_notices
+from checkout.notices.opening import Notices
 from checkout.sale_list import SaleList
 from checkout.settings import ShopSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """The parts of one process. `services` must run."""
+    """The event bus of one process and what counts from it. `services` must run."""
 
     bus: Bus
     relay: Relay
     leaderboard: Leaderboard
-    notices: Notices
-    bus_metrics: BusMetrics
 
     @classmethod
     async def open(cls, settings: ShopSettings, engine: Engine, sales: SaleList, stack: AsyncExitStack) -> "Following":
-        """Open the event bus and everything that hangs on it. Raises `ConfigurationError` and `StoreError`."""
+        """Open the event bus. Raises `ConfigurationError` and `StoreError`."""
         bus = await open_bus(settings)
         stack.push_async_callback(bus.close)
-        relay = Relay(bus, SALES, trail(engine))
-        notices = await open_notices(settings, bus, sales, stack)
-        metrics = BusMetrics(bus, relay, [notices.consumer] if notices.sender.channels else [])
-        return cls(bus, relay, Leaderboard(bus, sales, wall_ms), notices, metrics)
+        return cls(bus, Relay(bus, SALES, trail(engine)), Leaderboard(bus, sales, wall_ms))
 
     def services(self) -> list[Coroutine[None, None, None]]:
-        """Return the services. Without a channel nobody plans notices."""
-        counting = [self.relay.run(), repeat(self.leaderboard.step, COUNT_EVERY_S)]
-        if not self.notices.sender.channels:
-            return counting
-        return [*counting, self.notices.consumer.run(), self.notices.sender.run()]
+        return [self.relay.run(), repeat(self.leaderboard.step, COUNT_EVERY_S)]
 
     def add_to(self, app: web.Application) -> None:
         self.leaderboard.add_to(app)
-        self.notices.requests.add_to(app)
 
-    async def metrics(self) -> list[Metric]:
-        """Return the metrics of these parts."""
-        return [self.leaderboard.metric(), *await self.bus_metrics.collect(), *self.notices.metrics()]
+
+class EventMetrics:
+    """The metrics of everything that hangs on the events."""
+
+    def __init__(self, following: Following, relays: Sequence[Relay], notices: Notices) -> None:
+        """relays: those of other stores than the trail."""
+        self._leaderboard = following.leaderboard
+        self._notices = notices
+        consumers = [notices.consumer] if notices.are_sent else []
+        self._bus = BusMetrics(following.bus, [following.relay, *relays], consumers)
+
+    async def collect(self) -> list[Metric]:
+        return [self._leaderboard.metric(), *await self._bus.collect(), *self._notices.metrics()]

@@ -6,7 +6,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from checkout.bus.bus import Bus
 from checkout.bus.consumer import Consumer
-from checkout.bus.opening import SALES
 from checkout.bus.relay import Relay
 from checkout.errors import StoreError
 
@@ -14,9 +13,9 @@ from checkout.errors import StoreError
 class BusMetrics:
     """Read when they are asked for. If the bus does not answer, its numbers are left out and `shop_bus_up` is 0."""
 
-    def __init__(self, bus: Bus, relay: Relay, consumers: Sequence[Consumer]) -> None:
+    def __init__(self, bus: Bus, relays: Sequence[Relay], consumers: Sequence[Consumer]) -> None:
         self._bus = bus
-        self._relay = relay
+        self._relays = relays
         self._consumers = consumers
 
     async def collect(self) -> list[Metric]:
@@ -29,11 +28,13 @@ class BusMetrics:
         blocked = GaugeMetricFamily(
             "shop_relay_blocked", "1 if store and event bus have different histories", labels=["topic"]
         )
-        blocked.add_metric([SALES], int(self._relay.is_blocked))
+        for relay in self._relays:
+            blocked.add_metric([relay.topic], int(relay.is_blocked))
         behind = GaugeMetricFamily("shop_relay_behind", "Events of the store that the bus lacks", labels=["topic"])
         metrics: list[Metric] = [up, lag, dead, failed, blocked, behind]
         try:
-            behind.add_metric([SALES], await self._relay.behind())
+            for relay in self._relays:
+                behind.add_metric([relay.topic], await relay.behind())
             for consumer in self._consumers:
                 names = [consumer.topic, consumer.group]
                 state = await self._bus.state(*names)

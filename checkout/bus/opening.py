@@ -1,6 +1,7 @@
 """Open the bus that the settings name, and the topics of the shop.
 
 sales       every event of the audit trail, numbered like the trail; a relay in each shop publishes it
+catalogue   every change of a product (`catalogue/opening.py`)
 """
 
 import msgspec
@@ -14,6 +15,7 @@ from checkout.settings import ShopSettings
 from checkout.values import Event
 
 SALES = "sales"
+CATALOGUE = "catalogue"
 EVENTS = msgspec.json.Decoder(Event)
 
 

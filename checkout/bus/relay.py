@@ -35,7 +35,7 @@ class Relay:
 
     def __init__(self, bus: Bus, topic: str, source: Source, *, is_kept: bool = True) -> None:
         self._bus = bus
-        self._topic = topic
+        self.topic = topic
         self._source = source
         self._is_kept = is_kept
         self._position: int | None = None
@@ -43,7 +43,7 @@ class Relay:
         """Whether the relay has stopped, because topic and store have different histories."""
 
     def __repr__(self) -> str:
-        return f"<Relay to {self._topic}, at {self._position}>"
+        return f"<Relay to {self.topic}, at {self._position}>"
 
     async def run(self) -> None:
         """Carry over for ever. A `StoreError` is logged, and the relay goes on after a pause."""
@@ -52,17 +52,17 @@ class Relay:
                 await self.step()
                 await asyncio.sleep(EVERY_S)
             except StoreError as error:
-                LOG.warning("the relay to %r waits: %s", self._topic, error)
+                LOG.warning("the relay to %r waits: %s", self.topic, error)
                 await asyncio.sleep(AGAIN_S)
 
     async def step(self) -> int:
         """Carry over what is new and return its number. Raises `StoreError`; after that it may be called again."""
         position, total = await self._find_position(), 0
         while messages := await self._source(position, AT_ONCE):
-            await self._bus.publish(self._topic, messages)
+            await self._bus.publish(self.topic, messages)
             if not await self._has(position):
-                LOG.error("the event bus has lost messages of %r; all are published again", self._topic)
-                await self._bus.clear(self._topic)
+                LOG.error("the event bus has lost messages of %r; all are published again", self.topic)
+                await self._bus.clear(self.topic)
                 position = self._position = 0
                 continue
             position = self._position = messages[-1].number
@@ -73,21 +73,21 @@ class Relay:
 
     async def behind(self) -> int:
         """Return the number of events that the bus lacks, counted up to `AT_ONCE`. Raises `StoreError`."""
-        last = await self._bus.last(self._topic)
+        last = await self._bus.last(self.topic)
         return len(await self._source(last.number if last else 0, AT_ONCE))
 
     async def _find_position(self) -> int:
-        last = await self._bus.last(self._topic)
+        last = await self._bus.last(self.topic)
         found = last.number if last else 0
         if self._position is None or found < self._position:
             if self._position is not None:
-                LOG.error("the event bus ends at message %d of %r, but had %d", found, self._topic, self._position)
+                LOG.error("the event bus ends at message %d of %r, but had %d", found, self.topic, self._position)
             if last is not None and self._is_kept and await self._source(found - 1, 1) != [last]:
                 self.is_blocked = True
                 raise OtherHistory(
-                    f"the event bus has message {found} of {self._topic!r}, and the store does not have this event. "
+                    f"the event bus has message {found} of {self.topic!r}, and the store does not have this event. "
                     "If the store was restored too old, restore a newer copy. If it is meant to be new, remove the "
-                    f"old messages: checkout events --config FILE --clear {self._topic}"
+                    f"old messages: checkout events --config FILE --clear {self.topic}"
                 )
             self.is_blocked = False
             self._position = found
@@ -97,5 +97,5 @@ class Relay:
         """Return whether the topic still has this message. Without it there is a gap before what was just added."""
         if not number or not self._is_kept:
             return True
-        found = await self._bus.after(self._topic, number - 1, 1)
+        found = await self._bus.after(self.topic, number - 1, 1)
         return bool(found) and found[0].number == number

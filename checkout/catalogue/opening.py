@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
 from checkout.bus.bus import Bus, Message
+from checkout.bus.opening import CATALOGUE
 from checkout.bus.relay import Relay
 from checkout.catalogue.carts import CartStore, SqlCarts
 from checkout.catalogue.catalogue import FOLLOW_EVERY_S, Catalogue
@@ -24,7 +25,6 @@ from checkout.settings import ShopSettings
 
 Units = Callable[[], dict[str, int]]
 """Returns the units that every sale has sold in seven days, without sales that have none."""
-TOPIC = "catalogue"
 MEMORY = ":memory:"
 FORGET_EVERY_S = 3600.0
 SALES_7D_EVERY_S = 2.0
@@ -69,7 +69,7 @@ class CatalogueParts:
             self.carts = RedisCarts.open(redis_url)
         self.purchases = PurchaseStore(database)
         self._clock = clock
-        self._relay = Relay(bus, TOPIC, self._changes)
+        self.relay = Relay(bus, CATALOGUE, self._changes)
         self._sales_column = SalesColumn(self.store, units_7d)
 
     async def _changes(self, after: int, limit: int) -> list[Message]:
@@ -78,7 +78,7 @@ class CatalogueParts:
 
     def services(self) -> list[Coroutine[None, None, None]]:
         return [
-            self._relay.run(),
+            self.relay.run(),
             repeat(self.catalogue.follow, FOLLOW_EVERY_S),
             repeat(self._sales_column.step, SALES_7D_EVERY_S),
             repeat(lambda: self.carts.forget(self._clock()), FORGET_EVERY_S),

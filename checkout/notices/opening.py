@@ -1,6 +1,7 @@
 """Put the parts of the notices together, as the settings say."""
 
 import os
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 
 from aiohttp import ClientSession
@@ -9,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from checkout.bus.bus import Bus
 from checkout.bus.consumer import Consumer
 from checkout.bus.opening import SALES
+from checkout.catalogue.prices import Prices
 from checkout.clock import wall_ms
 from checkout.errors import ConfigurationError
 from checkout.notices.channels import Channel, Smtp, Webhook
@@ -31,6 +33,14 @@ class Notices:
         self.sender = sender
         self.requests = requests
 
+    @property
+    def are_sent(self) -> bool:
+        """Whether there is a channel. Without one nobody plans notices."""
+        return bool(self.sender.channels)
+
+    def services(self) -> list[Coroutine[None, None, None]]:
+        return [self.consumer.run(), self.sender.run()] if self.are_sent else []
+
     def metrics(self) -> list[Metric]:
         """Return the counts of this process since its start."""
         counter = CounterMetricFamily("shop_notices", "Attempts to send a notice", labels=["channel", "result"])
@@ -40,13 +50,15 @@ class Notices:
         return [counter]
 
 
-async def open_notices(settings: ShopSettings, bus: Bus, sales: SaleList, stack: AsyncExitStack) -> Notices:
+async def open_notices(
+    settings: ShopSettings, bus: Bus, sales: SaleList, prices: Prices, stack: AsyncExitStack
+) -> Notices:
     """Open the outbox and the channels. Raises `ConfigurationError` and `StoreError`."""
     chosen = settings.notices
     channels = await _channels(chosen, stack)
     outbox = await Outbox.open(path_of(settings, bool(channels)))
     stack.push_async_callback(outbox.close)
-    planner = Planner(outbox, sales, list(channels), round(chosen.ending_seconds * 1000), wall_ms)
+    planner = Planner(outbox, sales, prices.terms, list(channels), round(chosen.ending_seconds * 1000), wall_ms)
     secret = os.environ.get(chosen.line_secret_env, "")
     return Notices(
         outbox,

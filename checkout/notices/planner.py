@@ -3,12 +3,13 @@
 It is the consumer of the group `notices` of the topic `sales`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from checkout.bus.bus import Message
 from checkout.bus.opening import event_of
 from checkout.clock import ClockMs
+from checkout.engines.rows import hold_after
 from checkout.notices.notice import (
     WISHES_PER_UNIT,
     Notice,
@@ -22,7 +23,7 @@ from checkout.notices.notice import (
 )
 from checkout.notices.outbox import Outbox
 from checkout.sale_list import SaleList
-from checkout.values import Event, State
+from checkout.values import Event, Hold, Sale, State
 
 GROUP = "notices"
 STOCK, TURN = "stock", "turn"
@@ -31,14 +32,20 @@ STALE_MS = 60_000
 AT_ONCE = 1000
 """Wishes that one transaction turns into notices."""
 
+Terms = Callable[[Hold], Awaitable[Sale | None]]
+"""Returns the terms of a hold's sale, with the price of this unit."""
+
 
 class Planner:
     """`apply` is what the consumer does with messages. channels: names of the channels that send."""
 
-    def __init__(self, outbox: Outbox, sales: SaleList, channels: Sequence[str], lead_ms: int, clock: ClockMs) -> None:
-        """lead_ms: how long before its end a hold is reminded of."""
+    def __init__(
+        self, outbox: Outbox, sales: SaleList, terms: Terms, channels: Sequence[str], lead_ms: int, clock: ClockMs
+    ) -> None:
+        """terms: what a hold costs. lead_ms: how long before its end a hold is reminded of."""
         self._outbox = outbox
         self._sales = sales
+        self._terms = terms
         self._channels = channels
         self._lead_ms = lead_ms
         self._clock = clock
@@ -74,7 +81,7 @@ class Planner:
     async def _notices(self, event: Event, address: str) -> list[Notice]:
         if event.kind not in (State.SOLD, State.HELD):
             return []
-        sale = await self._sales.find(event.sale)
+        sale = await self._terms(hold_after(None, event))
         if sale is None:
             return []
         if event.kind == State.SOLD:

@@ -18,7 +18,7 @@ from checkout.notices.outbox import LEASE_MS, Outbox
 from checkout.notices.planner import STOCK, Planner
 from checkout.notices.sender import Sender
 from checkout.sale_list import SaleList
-from checkout.values import Event, OpenSale, Sale
+from checkout.values import Event, Hold, OpenSale, Sale
 from tests.checkout.conftest import Serve
 from tests.checkout.notices.mail import MailServer, mail_server
 from tests.checkout.shop_processes import serving_app
@@ -33,6 +33,11 @@ def event(seq: int, kind: str, hold: str = "h1", user: str = "u1", *, free: tupl
     return Event(
         seq, "launch", hold, user, kind, "user", "", NOW, free[0], 0, 0, free[1], 0, 0, NOW + 120_000, "", "", ""
     )  # fmt: skip
+
+
+async def terms(hold: Hold) -> Sale | None:
+    """Each unit costs what the sale says."""
+    return SALE if hold.sale == SALE.id else None
 
 
 def told(*events: Event) -> list[Message]:
@@ -67,7 +72,7 @@ async def desk(mail: tuple[MailServer, str], tmp_path: Path) -> AsyncIterator[De
     smtp = Smtp(host, int(port), "shop@example.com", "none", "", "")
     desk: Desk
     sender = Sender(outbox, {"email": smtp}, lambda: desk.now_ms)
-    desk = Desk(outbox, lambda clock: Planner(outbox, SaleList(engine), ["email"], 30_000, clock), sender)
+    desk = Desk(outbox, lambda clock: Planner(outbox, SaleList(engine), terms, ["email"], 30_000, clock), sender)
     await outbox.set_contact("u1", "ada@example.com")
     yield desk
     await outbox.close()
@@ -184,7 +189,7 @@ async def test_a_webhook_gets_each_notice_under_one_delivery(tmp_path: Path) -> 
         url = await stack.enter_async_context(serving_app(app))
         session = await stack.enter_async_context(ClientSession())
         sender = Sender(outbox, {"webhook": Webhook(session, f"{url}/notices", SECRET)}, lambda: now[0])
-        planner = Planner(outbox, SaleList(engine), ["webhook"], 30_000, lambda: now[0])
+        planner = Planner(outbox, SaleList(engine), terms, ["webhook"], 30_000, lambda: now[0])
         await planner.apply(told(event(3, "sold")))
         for _ in range(3):
             await sender.step()
