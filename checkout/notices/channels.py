@@ -94,13 +94,13 @@ class Smtp(Channel):
             _require(server.mail(self._sender))
             _require(server.rcpt(notice.address))
             _require(server.docmd("DATA"), 354)
+            hand_over()
         except (OSError, smtplib.SMTPException) as error:
             server.close()
             raise NotNow(f"{self._host}:{self._port}: {error}") from error
         except BaseException:
             server.close()
             raise
-        hand_over()
         try:
             server.send(_transparent(self._message(notice).as_bytes(policy=WIRE)))
             reply = server.getreply()

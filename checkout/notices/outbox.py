@@ -161,8 +161,12 @@ class Outbox:
         return await self._run(lambda: self._db.execute(sql, args).fetchall())
 
     async def _write(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        def write() -> None:
+            # The cursor must end in this thread: SQLite refuses a statement that two threads touch at once.
+            self._db.executemany(sql, rows)
+
         if rows:
-            await self._run(lambda: self._transaction(lambda: self._db.executemany(sql, rows)))
+            await self._run(lambda: self._transaction(write))
 
     def _transaction(self, work: Callable[[], T]) -> T:
         self._db.execute("BEGIN IMMEDIATE")

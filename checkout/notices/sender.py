@@ -44,7 +44,10 @@ class Sender:
     async def step(self) -> int:
         """Send what is due and return the number of attempts. Raises `StoreError`."""
         due = await self._outbox.claim(self._clock(), AT_ONCE)
-        await asyncio.gather(*(self._send(claimed) for claimed in due))
+        results = await asyncio.gather(*(self._send(claimed) for claimed in due), return_exceptions=True)
+        for error in results:
+            if error is not None:
+                raise error
         return len(due)
 
     async def _send(self, claimed: Claimed) -> None:

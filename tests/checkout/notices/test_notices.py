@@ -169,6 +169,19 @@ async def test_a_sender_that_dies_before_the_text_loses_nothing(desk: Desk, mail
     assert len(mail[0].mails) == 1
 
 
+async def test_many_notices_at_once_arrive_once_each(desk: Desk, mail: tuple[MailServer, str]) -> None:
+    """Twenty are on their way at the same time, while others are planned."""
+    holds = [f"h{number}" for number in range(60)]
+    async with asyncio.TaskGroup() as tasks:
+        for at in range(0, 60, 10):
+            sold = [event(seq, "sold", hold) for seq, hold in enumerate(holds[at : at + 10], at + 1)]
+            tasks.create_task(desk.planner.apply(told(*sold)))
+        tasks.create_task(desk.pass_ms(1))
+    await desk.pass_ms(1)
+    assert len({received["Message-ID"] for received in mail[0].mails}) == len(mail[0].mails) == 60
+    assert desk.sender.results == {("email", "sent"): 60}
+
+
 async def test_a_webhook_gets_each_notice_under_one_delivery(tmp_path: Path) -> None:
     """It is signed. Attempts after a fault have the same `Shop-Delivery`, so the receiver can tell them apart."""
     seen: list[tuple[str, dict[str, str]]] = []
