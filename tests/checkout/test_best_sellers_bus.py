@@ -63,7 +63,7 @@ async def test_no_event_is_lost_or_counted_twice(steps: list[tuple[str, str, str
     """Two relays and a shop that die, and a bus that loses everything: the numbers are those of the recount."""
     store, bus, now = Store(), await EmbeddedBus.open(":memory:"), [START]
     relays = [Relay(bus, SALES, store.read) for _ in range(2)]
-    board = Leaderboard(bus, no_sales, lambda: now[0] * HOUR_MS)
+    shown = Leaderboard(bus, no_sales, lambda: now[0] * HOUR_MS)
     for kind, sale, what, number in steps:
         if kind == "event":
             store.trail.append(event(store.trail[-1].seq + 1 + number % 3, sale, what, START + number))
@@ -72,23 +72,23 @@ async def test_no_event_is_lost_or_counted_twice(steps: list[tuple[str, str, str
         elif kind == "relay":
             await relays[number].step()
         elif kind == "count":
-            await board.step()
+            await shown.step()
         elif kind == "relay dies":
             relays[number] = Relay(bus, SALES, store.read)
         elif kind == "shop dies":
-            board = Leaderboard(bus, no_sales, lambda: now[0] * HOUR_MS)
+            shown = Leaderboard(bus, no_sales, lambda: now[0] * HOUR_MS)
         else:
             await bus.clear(SALES)
     await relays[0].step()
-    await board.step()
+    await shown.step()
     counted: list[Event] = store.trail
     assert await bus.after(SALES, 0, 1000) == await store.read(0, 1000)
     latest = max([now[0], *(each.at_ms // HOUR_MS for each in counted)])
-    assert board.units_7d() == recount(counted, latest)
+    assert shown.units_7d() == recount(counted, latest)
     fresh = Leaderboard(bus, no_sales, lambda: now[0] * HOUR_MS)
     await fresh.step()
-    assert fresh.units_7d() == board.units_7d()
+    assert fresh.units_7d() == shown.units_7d()
     sold = Counter(each.sale for each in counted if each.kind == "sold")
     assert oversold(fresh.metric()) == {sale: max(0, sold[sale] - 3) for sale in ("a", "b")}
-    assert oversold(board.metric()) == oversold(fresh.metric())
+    assert oversold(shown.metric()) == oversold(fresh.metric())
     await bus.close()
