@@ -540,7 +540,7 @@
 
   const explainCookies = () => {
     stop();
-    for (const part of document.querySelectorAll("dl > div, .message, footer > p")) part.hidden = true;
+    for (const part of document.querySelectorAll("#figures > div, #draw-box, #message-box, #times > p")) part.hidden = true;
     notice("");
     clearTimeout(countdownTimer);
     showView("cookies", null);

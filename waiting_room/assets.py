@@ -40,8 +40,14 @@ the same for everybody, and browsers load modules by CORS (HTML, 8.1.4.2)."""
 CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
+    "otf": "font/otf",
     "svg": "image/svg+xml",
+    "ttf": "font/ttf",
+    "woff": "font/woff",
+    "woff2": "font/woff2",
 }
+COMPRESSED = ("woff", "woff2")
+"""Endings of files that are compressed already."""
 
 
 DIGITS = 8
@@ -59,7 +65,8 @@ class Asset:
     etag: str
     """With quotes, as the header needs it."""
     gzipped: bytes
-    """The body for clients that accept gzip, compressed once to about a third of the size."""
+    """The body for clients that accept gzip, compressed once to about a third of the size. Empty if the file itself is
+    compressed."""
 
 
 class Assets:
@@ -76,8 +83,11 @@ class Assets:
         stem, _, ending = name.rpartition(".")
         digest = sha256(body).hexdigest()
         served = f"{stem}.{digest[:DIGITS]}.{ending}"
-        asset = Asset(STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', compress(body, mtime=0))
         before = self._urls.get(name)
+        if before == STATIC_PATH + served:
+            return before
+        gzipped = b"" if ending in COMPRESSED else compress(body, mtime=0)
+        asset = Asset(STATIC_PATH + served, CONTENT_TYPES[ending], body, f'"{digest[:16]}"', gzipped)
         if before is not None:
             del self._served[before.removeprefix(STATIC_PATH)]  # pages that name it get the present file
         self._served[served] = asset

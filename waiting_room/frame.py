@@ -3,13 +3,15 @@
 Rule: a page loads only files of the edge itself, and its headers make the browser enforce that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from waiting_room.assets import Assets
 from waiting_room.template import hidden_unless, html
 from waiting_room.texts import Texts
 
-__all__ = ["LANGUAGE_PATH", "PAGE_HEADERS", "page_frame"]
+__all__ = ["CONTENT_SECURITY_POLICY", "LANGUAGE_PATH", "NO_SOURCES", "PAGE_HEADERS", "Sources", "page_frame"]
 
 LANGUAGE_PATH = "/_stanchion/language"
 """Where a visitor chooses a language (`language_page.py`)."""
@@ -18,6 +20,32 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Other origins from which a room's page may load. The scripts of the page may send requests to `connections`."""
+
+    images: Sequence[str] = ()
+    styles: Sequence[str] = ()
+    fonts: Sequence[str] = ()
+    scripts: Sequence[str] = ()
+    connections: Sequence[str] = ()
+
+    def policy(self) -> str:
+        """Return the content security policy of a page that the shop has styled. Nothing inline is ever allowed."""
+
+        def named(origins: Sequence[str]) -> str:
+            return " ".join(["'self'", *origins])
+
+        return (
+            f"default-src 'none'; script-src {named(self.scripts)}; worker-src 'self'; style-src {named(self.styles)}; "
+            f"connect-src {named(self.connections)}; img-src {named(self.images)}; font-src {named(self.fonts)}; "
+            f"media-src {named(self.images)}; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+        )
+
+
+NO_SOURCES: Final = Sources()
 
 PAGE_HEADERS: Mapping[str, str] = {
     "Content-Type": "text/html; charset=utf-8",

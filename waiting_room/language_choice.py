@@ -92,8 +92,10 @@ class Languages:
             tag = tag.rpartition("-")[0]
         return None
 
-    def texts(self, language: str) -> Texts:
-        """Return the texts of an offered language. They are read at the first call."""
+    def texts(self, language: str, of_room: Mapping[str, str] | None = None) -> Texts:
+        """Return the texts of an offered language. They are read at the first call. of_room: a room's own texts."""
+        if of_room:
+            return Texts.load(language, {**self._replaced.get(language, {}), **of_room})
         texts = self._texts.get(language)
         if texts is None:
             texts = self._texts[language] = Texts.load(language, self._replaced.get(language))

@@ -40,6 +40,9 @@ MAX_MINUTE_PAGES: Final = 512
 MAX_VARIANTS: Final = 128
 """The number of cached `Variant`s, about 12 kB each in all codings."""
 
+MAX_BYTES: Final = 4_000_000
+"""The memory of all `Variant`s of a page, and half of that of all its `MinutePage`s, bytes."""
+
 MAX_SAVING_BYTES: Final = 700_000
 """The memory of all `Variant`s, and of all `MinutePage`s, of a page that saves memory, bytes."""
 
@@ -90,17 +93,16 @@ class WaitingPage:
         join_text = fill(self._texts.view("joining", "next"), {"wait": self._texts.wait(join_s)})
         self._texts = self._texts.with_view("joining", "next", join_text)
         labels = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
-        template = Template.load("waiting.html").fill(
+        look = face or Face()
+        self.policy: Final = look.policy
+        template = look.page().fill(
             labels
             | page_frame(assets, self._texts, has_choice=has_choice)
-            | (face or Face()).values(assets, room, title)
+            | look.values(assets, room, title)
             | {
                 "script": html(assets.url("waiting.js")),
                 "worker": html(assets.url("proof.js")),
                 "status_url": html(f"{STATUS_PATH}?room={quote(room, safe='')}"),
-                "shop": html(title or ""),
-                "no_shop": hidden_unless(bool(title) and not (face and face.logo)),
-                "title_tail": html(f" – {title}" if title else ""),
                 "texts": data(self._texts.for_script()),
             }
         )
@@ -141,9 +143,10 @@ class WaitingPage:
 
     def _most_cached(self, *, saves_memory: bool) -> tuple[int, int]:
         """Return the numbers of cached `Variant`s and `MinutePage`s. The codings need as much as the page itself."""
-        if not saves_memory:
-            return MAX_VARIANTS, MAX_MINUTE_PAGES
-        most = MAX_SAVING_BYTES // (2 * sum(len(fixed) for fixed in self._views["waiting"].fixed))
+        size = sum(len(fixed) for fixed in self._views["waiting"].fixed)
+        if not saves_memory:  # a shop's own template may be large
+            return min(MAX_VARIANTS, MAX_BYTES // (2 * size)), min(MAX_MINUTE_PAGES, 2 * MAX_BYTES // size)
+        most = MAX_SAVING_BYTES // (2 * size)
         return min(MAX_VARIANTS, most), most
 
     def _view_texts(self, view: str) -> dict[str, bytes]:

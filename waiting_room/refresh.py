@@ -41,12 +41,13 @@ def refresh(view: str, status: Status) -> bytes:
 def with_form(page: bytes, url: bytes, not_kept: bytes) -> bytes:
     """Return a page that answers a form: it goes on at this address, or says that the form is not kept if that is b"".
     Few visitors get one, so it is not prepared."""
-    head, body_tag, body = page.partition(b"<body ")
+    page = page.replace(b'data-view="', b'data-form-url="%b" data-view="' % url, 1)
     if url:
-        head = _REFRESH.sub(lambda found: b'%b;url=%b"' % (found[1], url), head)
-    else:
-        body = body.replace(b"<main>", b'<main>\n<noscript><p class="notice">%b</p></noscript>' % not_kept, 1)
-    return b'%b%bdata-form-url="%b" %b' % (head, body_tag, url, body)
+        return _REFRESH.sub(lambda found: b'%b;url=%b"' % (found[1], url), page)
+    notice = b'<noscript><p class="notice">%b</p></noscript>\n' % not_kept
+    return page.replace(_HEADLINE, notice + _HEADLINE, 1)
 
 
+#: The begin of the element that every page of a room has in front of its figures.
+_HEADLINE: Final = b'<h1 id="headline">'
 _REFRESH: Final = re.compile(rb'(http-equiv="refresh" content="\d+)"')

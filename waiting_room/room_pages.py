@@ -4,6 +4,8 @@ A language costs memory only where it is used, and less than 2 MB a room (`page.
 is made at the start and keeps more, because most visitors get it.
 """
 
+from collections.abc import Mapping
+
 from waiting_room.assets import Assets
 from waiting_room.face import Face
 from waiting_room.language_choice import Languages
@@ -24,10 +26,13 @@ class RoomPages:
         away_s: float | None = None,
         join_s: float = 60.0,
         face: Face | None = None,
+        replaced: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        """replaced: texts of the room by language and name."""
         self._assets, self._room, self._title, self._languages = assets, room, title, languages
         self._away_s, self._join_s = away_s, join_s
         self._face = face
+        self._replaced = replaced or {}
         self._pages = {languages.default: self._made(languages.default)}
 
     def __repr__(self) -> str:
@@ -46,7 +51,7 @@ class RoomPages:
             self._assets,
             self._room,
             self._title,
-            self._languages.texts(language),
+            self._languages.texts(language, self._replaced.get(language)),
             self._away_s,
             self._join_s,
             has_choice=self._languages.is_choice,

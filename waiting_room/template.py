@@ -1,14 +1,23 @@
 """A file of `static/` cut at its `{{placeholders}}`, and the escaping of the values.
 
 Rule: a value is escaped when it is inserted and never parsed again, so no message can open a tag or a placeholder.
+
+A file may name its sections, `{{#next}}<p id="next">{{next}}</p>{{/next}}`. They are the slots of a shop's own template
+(`own_template.py`). In the file's own page the marks are left out.
 """
 
 import re
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
+from typing import Final
 
-__all__ = ["Template", "data", "hidden_unless", "html"]
+__all__ = ["Template", "data", "hidden_unless", "html", "sections"]
+
+_PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
+_BEGIN: Final = re.compile(r"\{\{#(\w+)\}\}\n?")
+#: A mark on a line of its own leaves no empty line.
+_MARK: Final = re.compile(r"\{\{[#/]\w+\}\}\n?")
 
 
 class Template:
@@ -23,7 +32,12 @@ class Template:
     @classmethod
     def load(cls, name: str) -> "Template":
         """Cut a file of the package `static` at its placeholders."""
-        parts = re.split(r"\{\{(\w+)\}\}", (files("static") / name).read_text("utf-8"))
+        return cls.cut(_MARK.sub("", _read(name)))
+
+    @classmethod
+    def cut(cls, text: str) -> "Template":
+        """Cut a text at its placeholders."""
+        parts = _PLACEHOLDER.split(text)
         return cls([part.encode() for part in parts[::2]], parts[1::2])
 
     def fill(self, values: Mapping[str, bytes]) -> "Template":
@@ -53,6 +67,19 @@ class Template:
             parts.append(values[name])
             parts.append(after)
         return b"".join(parts)
+
+
+def sections(name: str) -> dict[str, str]:
+    """Return the sections of a file of the package `static` by name, with their placeholders."""
+    text, found = _read(name), {}
+    for mark in _BEGIN.finditer(text):
+        section, _, _ = text[mark.end() :].partition(f"{{{{/{mark[1]}}}}}")
+        found[mark[1]] = _MARK.sub("", section)
+    return found
+
+
+def _read(name: str) -> str:
+    return (files("static") / name).read_text("utf-8")
 
 
 def hidden_unless(is_shown: bool) -> bytes:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.cli.check_network import network_warnings
+from edge.cli.check_pages import page_warnings
 from edge.cli.check_sales import sale_warnings
-from edge.settings.face import faint_colors
 from edge.settings.loading import load_settings, read_keys
 from edge.settings.model import Settings
 from edge.supervisor.admin_tokens import AdminTokens
@@ -61,6 +61,7 @@ def check(file: Path, *, asks_network: bool, environment: Mapping[str, str] = os
         *_about_secrets(settings, file, environment),
         *_about_files(settings, file.parent),
         *_about_rooms(settings),
+        *page_warnings(settings),
         *sale_warnings(settings),
     ]
     if asks_network:
@@ -121,25 +122,10 @@ def private_file_warnings(path: str, file: Path) -> list[SettingFault]:
     return [SettingFault(path, message)]
 
 
-def _about_logo(settings: Settings, at: int) -> list[SettingFault]:
-    """Return a warning if a room's logo waits in line itself."""
-    logo = settings.rooms[at].page.logo
-    if logo is None:
-        return []
-    for room in settings.rooms:
-        bypass = PathSet([*settings.bypass, *room.match.bypass])
-        if PathSet(room.match.paths).covers(logo) and not bypass.covers(logo):
-            why = f"{logo} waits in line itself, in room {room.name!r}, so nobody in line sees it; name it in bypass"
-            return [SettingFault(f"rooms[{at}].page.logo", why)]
-    return []
-
-
 def _about_rooms(settings: Settings) -> list[SettingFault]:
-    """Return warnings about rooms that cover a whole site, and about what is hard to see on their pages."""
+    """Return warnings about rooms that cover a whole site."""
     found = []
     for at, room in enumerate(settings.rooms):
-        found += [SettingFault(f"rooms[{at}].page.colors.{key}", why) for key, why in faint_colors(room.page.colors)]
-        found += _about_logo(settings, at)
         covers, bypass = PathSet(room.match.paths), PathSet([*settings.bypass, *room.match.bypass])
         if not all(covers.covers(path, "") and not bypass.covers(path, "") for path in ANY_PATHS):
             continue

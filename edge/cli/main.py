@@ -18,6 +18,7 @@ from typing import Any
 
 from edge.cli.admin_errors import AdminError, add_admin_options
 from edge.cli.operator_arguments import add_draw_arguments, add_room_arguments, add_sale_arguments
+from edge.cli.page.arguments import add_arguments as add_page_arguments
 from edge.cli.plugin.command import add_arguments as add_plugin_arguments
 from edge.cli.plugin.render import RENDERERS
 from edge.cli.report.arguments import add_arguments as add_report_arguments
@@ -73,6 +74,12 @@ def _add(commands: Any, name: str, command: Callable[[argparse.Namespace], int],
     return parser
 
 
+def _group(commands: Any, name: str, text: str) -> Any:
+    """Add a command that has commands of its own, and return these."""
+    group = commands.add_parser(name, help=text, description=text)
+    return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
 def _add_starting(commands: Any) -> None:
     run = _add(commands, "run", _run, "Run the edge with a settings file.")
     run.add_argument("file", type=Path, metavar="FILE", help="settings (YAML); see configs/reference.yaml")
@@ -98,14 +105,11 @@ def _add_starting(commands: Any) -> None:
     )
     demo.add_argument("--seed", type=int, default=None, help="seed of the crowd's behaviour, to repeat a run")
 
-    plugin = commands.add_parser(
-        "plugin",
-        help="Write the configuration of a load balancer that asks this edge.",
-        description="Write the configuration of a load balancer that asks this edge.",
-    )
-    configs = plugin.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    configs = _group(commands, "plugin", "Write the configuration of a load balancer that asks this edge.")
     config = _add(configs, "config", _plugin_config, "Print a complete configuration: TLS, HTTP/2, the line, the shop.")
     add_plugin_arguments(config)
+
+    add_page_arguments(_group(commands, "page", "Preview the waiting page of a room, or begin one of your own."))
 
     simulated = _add(commands, "simulate", _simulate, "Play a sale on a virtual clock and measure its fairness.")
     simulated.description = (
@@ -149,10 +153,7 @@ def _add_asking(commands: Any) -> None:
     add_admin_options(lists)
     _add_json(lists)
 
-    ticket = commands.add_parser(
-        "ticket", help="Inspect a visitor's cookie.", description="Inspect a visitor's cookie."
-    )
-    actions = ticket.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    actions = _group(commands, "ticket", "Inspect a visitor's cookie.")
     inspect = _add(actions, "inspect", _inspect, "Print what a ticket or pass says and whether its signature is valid.")
     inspect.add_argument("cookie", metavar="COOKIE", help="value of the cookie, with or without its name")
     inspect.add_argument("--config", type=Path, default=None, metavar="FILE", help="settings whose keys verify it")
@@ -167,9 +168,7 @@ def _add_room(commands: Any) -> None:
         _add(commands, "room", _room, "Hold, open, drain or close a room of a running edge, or change its capacity.")
     )
     add_sale_arguments(_add(commands, "sale", _sale, "Schedule the sales of a running edge, or suspend one."))
-    draw = commands.add_parser("draw", help="Verify the draw of a sale.", description="Verify the draw of a sale.")
-    verify = draw.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_draw_arguments(verify).set_defaults(command=_verify)
+    add_draw_arguments(_group(commands, "draw", "Verify the draw of a sale.")).set_defaults(command=_verify)
 
 
 def _add_keys(commands: Any) -> None:

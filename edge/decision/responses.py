@@ -90,14 +90,20 @@ class Responses:
     ) -> Answer:
         """Return the waiting page. cookies_missing: the browser came back without the cookie that was set."""
         body = page.render(status, cookies_missing=cookies_missing, now=now, coding=coding)
-        return Answer(code, _page_headers(status.state, status.retry_after_s, coding), body, status.state, cookie)
+        return Answer(
+            code, _page_headers(status.state, status.retry_after_s, coding, page.policy), body, status.state, cookie
+        )
 
     def form_page(self, page: WaitingPage, status: Status, like: Answer, now: float, url: str) -> Answer:
         """Return a waiting page that opens `url` after the admission, because a form is kept there. '' if the form
         could not be kept: the page says so."""
         body = page.render(status, now=now, form_url=url)
         return Answer(
-            like.status, _page_headers(status.state, status.retry_after_s, ""), body, status.state, like.cookies
+            like.status,
+            _page_headers(status.state, status.retry_after_s, "", page.policy),
+            body,
+            status.state,
+            like.cookies,
         )
 
     def form_lost(self, head: RequestHead, target: str, cookie: Headers) -> Answer:
@@ -136,7 +142,7 @@ class Responses:
         if asset.etag in head.if_none_match:
             return Answer(304, headers, b"", "static")
         headers = (("Content-Type", asset.content_type), *headers)
-        if accepts_gzip(head.accept_encoding):
+        if asset.gzipped and accepts_gzip(head.accept_encoding):
             return Answer(200, (*headers, ("Content-Encoding", "gzip")), asset.gzipped, "static")
         return Answer(200, headers, asset.body, "static")
 
@@ -216,9 +222,10 @@ def _declined() -> Answer:
 
 
 @lru_cache(maxsize=1024)
-def _page_headers(state: State, retry_after_s: int | None, coding: Coding) -> Headers:
+def _page_headers(state: State, retry_after_s: int | None, coding: Coding, policy: str) -> Headers:
     coded = (("Content-Encoding", coding),) if coding else ()
-    return _status_headers(state, retry_after_s, PAGE_VARY) + tuple(PAGE_HEADERS.items()) + coded
+    own = {**PAGE_HEADERS, "Content-Security-Policy": policy}
+    return _status_headers(state, retry_after_s, PAGE_VARY) + tuple(own.items()) + coded
 
 
 def _document_headers(state: State, retry_after_s: int | None) -> Headers:

@@ -71,6 +71,8 @@ class Configure(Struct, frozen=True, tag=True):
     stock_known: dict[str, bool]
     seeds: dict[str, dict[str, str]]
     """By room and sale: the seeds of draws, hexadecimal."""
+    page_files: dict[str, bytes] = {}
+    """What the files contain that `rooms[].page` names, by path."""
 
     def __repr__(self) -> str:
         """Show no key: the text may end in a log."""

@@ -4,21 +4,18 @@ from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from math import inf
 
 from controller import CELLS, GateSettings
+from edge.rooms.pages import languages_of, pages_of
 from edge.rooms.room import Room
 from edge.rooms.room_gate import RoomGate
 from edge.rooms.room_history import RoomHistory
 from edge.rooms.sale_clock import SaleClock
-from edge.settings.face import face_of
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.support.path_readings import readings
 from edge.support.paths import PathSet, PrefixIndex, covers_text
 from waiting_room.assets import Assets
-from waiting_room.language_choice import Languages
-from waiting_room.language_file import LANGUAGES
-from waiting_room.room_pages import RoomPages
 
-__all__ = ["RoomTable", "build_rooms", "languages_of"]
+__all__ = ["RoomTable", "build_rooms"]
 
 Rows = Sequence[MutableSequence[int]]
 
@@ -154,7 +151,7 @@ def build_rooms(
             Room(
                 room,
                 _gate(gate_settings(settings, room), now, old, (resume or {}).get(room.name, joins_late)),
-                _pages(room, assets, languages),
+                pages_of(room, settings.page_files, assets, languages),
                 history=RoomHistory(room.name, shown) if old is None else old.history,
                 limit=None if active is None else max(1, active // settings.cluster.machines),
                 rows=rows,
@@ -168,12 +165,6 @@ def build_rooms(
     return RoomTable(settings.bypass, built)
 
 
-def languages_of(settings: Settings) -> Languages:
-    """Return the languages that the settings offer."""
-    wanted = settings.languages
-    return Languages(wanted.offered or LANGUAGES, wanted.default, wanted.cookie, wanted.texts)
-
-
 def _follow(room: Room, seeds: Mapping[str, Mapping[str, bytes]], now: float) -> None:
     """Let a new room follow what its settings say of shadow and sales."""
     room.use_shadow(now)
@@ -185,13 +176,6 @@ def _clear(row: MutableSequence[int]) -> None:
     """Start to count anew, because the bins have another width."""
     for cell in range(CELLS):  # one by one: shared memory takes no list
         row[cell] = 0
-
-
-def _pages(room: RoomSettings, assets: Assets, languages: Languages) -> RoomPages:
-    away_s, wait_s = room.ticket.away_seconds, room.join.no_script_wait_seconds
-    page = room.page
-    face = face_of(page.colors, page.logo, page.links, page.footer)
-    return RoomPages(assets, room.name, page.title, languages, away_s, wait_s, face)
 
 
 def _gate(wanted: GateSettings, now: float, old: Room | None, checkpoint: Mapping[str, float] | None) -> RoomGate:

@@ -1,13 +1,40 @@
 """The settings of the shop's face on its waiting page, and what is wrong with its colours."""
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from edge.settings.fonts import ENDINGS
 from edge.settings.values import Section, Text
-from waiting_room.face import LEAST_CONTRAST, Colors, Face, contrast
+from waiting_room.face import LEAST_CONTRAST, Colors, contrast
 
-__all__ = ["ColorSettings", "LinkSettings", "face_of", "faint_colors"]
+__all__ = ["ColorSettings", "FileName", "FontText", "LinkSettings", "colors_of", "faint_colors", "is_font_file"]
+
+#: A file beside the settings file, or its absolute path.
+FileName = Annotated[Text, Field(min_length=1, max_length=1000)]
+
+
+def is_font_file(text: str) -> bool:
+    return text.lower().endswith(tuple(f".{ending}" for ending in ENDINGS))
+
+
+def _font(text: str) -> str:
+    """Accept the path of a file, or families as CSS lists them: `Inter, "Segoe UI", sans-serif` (CSS Fonts 4, 2.1)."""
+    if is_font_file(text):
+        return text
+    for family in text.split(","):
+        if not re.fullmatch(
+            r"""\s*("[^"\\<>{};\n]+"|'[^'\\<>{};\n]+'|-?[A-Za-z_][\w-]*(\s+-?[A-Za-z_][\w-]*)*)\s*""", family
+        ):
+            raise ValueError(
+                "must be a font file (woff2, woff, ttf, otf) or a list of families: 'Georgia, \"Courier New\", serif'"
+                f" (with quotes around a name in which a word begins with a digit), got {text!r}"
+            )
+    return text
+
+
+FontText = Annotated[Text, Field(min_length=1, max_length=1000), AfterValidator(_font)]
 
 Color = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
 
@@ -30,10 +57,6 @@ def colors_of(settings: ColorSettings) -> Colors | None:
     if settings.accent is None and settings.background is None and settings.text is None:
         return None
     return Colors(settings.accent or "#1d5c49", settings.background or "#faf9f6", settings.text or "#1b1c1a")
-
-
-def face_of(colors: ColorSettings, logo: str | None, links: tuple[LinkSettings, ...], footer: str | None) -> Face:
-    return Face(colors_of(colors), logo, tuple((link.text, link.url) for link in links), footer)
 
 
 def faint_colors(settings: ColorSettings) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from edge.settings.values import Section
 from waiting_room.language_file import ENGLISH, LANGUAGES, fault_in_text
 
-__all__ = ["LanguageSettings"]
+__all__ = ["LanguageSettings", "RoomTexts"]
 
 
 def _language(name: str) -> str:
@@ -27,6 +27,21 @@ def _texts(texts: dict[str, str]) -> dict[str, str]:
 LanguageName = Annotated[str, AfterValidator(_language)]
 #: By dotted name, as in `waiting_room/languages/en.json`.
 LanguageTexts = Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=1000)]], AfterValidator(_texts)]
+
+
+#: Texts of pages that belong to no room, because a request may fail before its room is known.
+OF_NO_ROOM = ("again", "errors", "form_lost", "languages", "retries")
+
+
+def _room_texts(texts: dict[str, str]) -> dict[str, str]:
+    for name in texts:
+        if name.partition(".")[0] in OF_NO_ROOM:
+            raise ValueError(f"{name!r} stands on pages that belong to no room: put it into languages.texts")
+    return texts
+
+
+#: Texts of one room by language.
+RoomTexts = dict[LanguageName, Annotated[LanguageTexts, AfterValidator(_room_texts)]]
 
 
 class LanguageSettings(Section):

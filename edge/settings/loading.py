@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from edge.settings.certificates import with_certificates
 from edge.settings.model import Settings
+from edge.settings.page_files import with_page_files
 from edge.settings.yaml_text import read_yaml
 from edge.support.client_tls import client_context
 from edge.support.errors import ConfigurationError, SettingFault
@@ -55,7 +56,7 @@ def load_settings(path: Path) -> Settings:
     except UnicodeDecodeError as error:
         raise ConfigurationError(str(path), [SettingFault("", f"is not UTF-8 text: {error}")]) from None
     settings = _from_folder(parse_settings(text, str(path)), path.parent)
-    return with_certificates(_with_lists(settings, path), path)
+    return with_page_files(with_certificates(_with_lists(settings, path), path), path)
 
 
 def _from_folder(settings: Settings, folder: Path) -> Settings:

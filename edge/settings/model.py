@@ -10,10 +10,11 @@ durations and rates hold their unit. Nothing here reads a clock, opens a socket 
 """
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from edge.settings.languages import LanguageSettings
 from edge.settings.listener import Listener, ListenerSettings
@@ -178,6 +179,8 @@ class AbuseSettings(Section):
 class Settings(Section):
     """The whole file."""
 
+    _page_files: dict[str, bytes] = PrivateAttr(default_factory=dict)
+
     listen: Annotated[tuple[Listener, ...], Field(min_length=1, max_length=64, strict=False)] = (
         ListenerSettings(url="tcp://0.0.0.0:8080"),
     )
@@ -254,6 +257,17 @@ class Settings(Section):
                         f"upstream {address} must be the shop's address: the edge itself listens ({listen.url})"
                     )
         return self
+
+    @property
+    def page_files(self) -> Mapping[str, bytes]:
+        """What the files contain that `rooms[].page` names, by path. Read once, so that all workers have the same."""
+        return self._page_files
+
+    def with_page_files(self, files: Mapping[str, bytes]) -> Self:
+        """Return the same settings with these files."""
+        copy = self.model_copy()
+        copy._page_files = dict(files)
+        return copy
 
     @property
     def nodes(self) -> int:

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.settings.face import ColorSettings, LinkSettings
+from edge.settings.face import ColorSettings, FileName, FontText, LinkSettings
+from edge.settings.languages import RoomTexts
 from edge.settings.sale import SaleSettings, overlap
+from edge.settings.sources import SourceSettings
 from edge.settings.values import Origin, PathText, PositiveSeconds, Rate, RequestPath, Section, Text
 
 __all__ = [
@@ -122,6 +124,11 @@ class PageSettings(Section):
     colors: ColorSettings = ColorSettings()
     links: Annotated[tuple[LinkSettings, ...], Field(max_length=6, strict=False)] = ()
     footer: Annotated[Text, Field(min_length=1, max_length=300)] | None = None
+    font: FontText | None = None
+    stylesheet: FileName | None = None
+    template: FileName | None = None
+    sources: SourceSettings = SourceSettings()
+    texts: RoomTexts = Field(default_factory=dict)
 
     @field_validator("status_code")
     @classmethod

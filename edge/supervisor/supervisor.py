@@ -289,6 +289,7 @@ class Supervisor:
                 factors=self._adaptation.factors,
                 stock_known=self._stock_watch.known,
                 seeds=self.operators.seeds(in_force),
+                page_files=dict(self.settings.page_files),
             )
         )
         self._relay.send_state(handle)

@@ -26,9 +26,10 @@ from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.dependencies import Dependencies
+from edge.rooms.pages import languages_of
 from edge.rooms.recorder import Recorder
 from edge.rooms.redemption import RedemptionClient
-from edge.rooms.table import RoomTable, build_rooms, languages_of
+from edge.rooms.table import RoomTable, build_rooms
 from edge.settings.model import Settings
 from edge.shield.shield import Shield
 from edge.support.entropy import Entropy
@@ -117,7 +118,7 @@ class Composition:
         return Node(process, serving, self._serving)
 
     def _serving(self, message: Configure, before: Serving | None) -> Serving:
-        settings = Settings.model_validate(message.settings)
+        settings = Settings.model_validate(message.settings).with_page_files(message.page_files)
         configure_logging(settings.log, f"worker {self._index}")
         self._reporter.start_over()
         rooms = self._rooms(settings, message, None if before is None else before.rooms)

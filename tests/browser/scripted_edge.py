@@ -24,6 +24,7 @@ from aiohttp import web
 
 from waiting_room.assets import ASSET_HEADERS, STATIC_PATH, Assets
 from waiting_room.error_page import ErrorPage
+from waiting_room.face import Face
 from waiting_room.frame import PAGE_HEADERS
 from waiting_room.language_choice import Languages
 from waiting_room.page import STATUS_PATH
@@ -90,7 +91,8 @@ def closed(poll_after_s: float | None = None) -> Status:
 class ScriptedEdge:
     """One room at `/checkout`. A visitor with the pass gets the protected content."""
 
-    def __init__(self) -> None:
+    def __init__(self, face: Face | None = None) -> None:
+        """face: what the shop adds to the page."""
         self.origin = ""
         self.pages: list[Status] = [waiting(1240, 95)]
         self.answers: list[Answer] = [waiting(1240, 95)]
@@ -117,7 +119,7 @@ class ScriptedEdge:
         """When each of them came, seconds."""
         self._new_visitors = count(1)
         self._assets = Assets.load()
-        self._pages = RoomPages(self._assets, ROOM, "Lumen Records", Languages())
+        self._pages = RoomPages(self._assets, ROOM, "Lumen Records", Languages(), face=face)
         self._errors = ErrorPage(self._assets)
 
     def __repr__(self) -> str:
@@ -159,7 +161,8 @@ class ScriptedEdge:
         first_seen, ticket = self._ticket(request)
         page = self._pages.page(request.headers.get("Accept-Language", ""), request.headers.get("Cookie", ""))
         body = page.render(replace(status, first_seen=first_seen), cookies_missing=self.cookies_missing, now=time())
-        return self._identify(web.Response(body=body, headers=PAGE_HEADERS), ticket)
+        headers = {**PAGE_HEADERS, "Content-Security-Policy": page.policy}
+        return self._identify(web.Response(body=body, headers=headers), ticket)
 
     async def _failing(self, request: web.Request) -> web.Response:
         self.failed.append(request.method)
