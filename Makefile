@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python
 # Processes that run tests side by side. Three on two cores, because many tests wait for a timer.
 JOBS ?= 3
 
-.PHONY: help packages deploy-tools deploy-test run test plugins-test compiled test-compiled check fuzz fairness reliability bench million soak soak-shop bench-shop format clean
+.PHONY: help packages deploy-tools deploy-test browser-test run test plugins-test compiled test-compiled check fuzz fairness reliability bench million soak soak-shop bench-shop format clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
@@ -50,6 +50,10 @@ deploy-tools: $(VENV)/.test-ready ## install the tools that validate deploy/; on
 
 deploy-test: deploy-tools ## build the packages and the image, install and start them (10 minutes; as root, with apt)
 	@$(BIN)/python -m pytest -n 0 -m deploy --override-ini addopts="-ra --strict-markers --strict-config" tests/deploy $(ARGS)
+
+browser-test: $(VENV)/.test-ready ## check every view in Chromium and Firefox, and lines under bad conditions (5 minutes)
+	@tests/system-packages.sh
+	@$(BIN)/python -m pytest -n 0 -m browsers --override-ini addopts="-ra --strict-markers --strict-config" tests/browser $(ARGS)
 
 check: $(VENV)/.test-ready ## check format, lint, types, import rules and known vulnerabilities of dependencies
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

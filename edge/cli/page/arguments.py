@@ -31,6 +31,13 @@ def add_arguments(actions: Any) -> None:
         "--language", action="append", default=None, metavar="TAG", help="this language only; may be repeated"
     )
     preview.add_argument(
+        "--view",
+        action="append",
+        default=None,
+        metavar="NAME",
+        help="this view only, as 'sold out'; may be repeated",
+    )
+    preview.add_argument(
         "--png",
         type=Path,
         default=None,

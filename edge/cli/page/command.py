@@ -9,7 +9,7 @@ from edge.cli.page.chromium import find_chromium, take_pictures
 from edge.cli.page.sheet import SCHEMES, SCREENS, alone, sheet
 from edge.cli.page.views import PageViews, views_of_room
 from edge.settings.loading import load_settings
-from edge.support.errors import ConfigurationError, EdgeError, SettingFault
+from edge.support.errors import EdgeError
 
 __all__ = ["preview"]
 
@@ -17,11 +17,7 @@ __all__ = ["preview"]
 def preview(options: argparse.Namespace) -> int:
     """Write the sheet, and with --png the pictures. Return the exit code."""
     settings = load_settings(options.config)
-    views = views_of_room(settings, options.room)
-    if views is None:
-        names = ", ".join(room.name for room in settings.rooms)
-        fault = SettingFault("--room", f"there is no room {options.room!r}; there are {names}")
-        raise ConfigurationError(str(options.config), [fault])
+    views = views_of_room(settings, options.room, options.view or ())
     languages = _languages(options, views)
     if options.files is not None and not options.files.is_dir():
         raise EdgeError(f"{options.files} is no folder: --files names the one with the shop's files")
@@ -39,7 +35,7 @@ def _languages(options: argparse.Namespace, views: PageViews) -> list[str]:
     if options.language:
         for tag in options.language:
             if tag not in views.languages.names:
-                raise EdgeError(f"--language {tag}: the room offers {', '.join(views.languages.names)}")
+                raise EdgeError(f"--language {tag}: the settings offer {', '.join(views.languages.names)}")
         return list(dict.fromkeys(options.language))
     default = views.languages.default
     return [default, *(tag for tag in views.languages.names if tag != default)]

@@ -33,7 +33,7 @@
     return whole
       .replace(/\(\s*prefers-color-scheme\s*:\s*(light|dark)\s*\)/g, (_, wanted) =>
         wanted === scheme ? "(min-width: 0)" : "(max-width: 0)")
-      .replaceAll("color-scheme: light dark", `color-scheme: ${scheme}`)
+      .replace(/color-scheme:\s*light dark/g, `color-scheme:${scheme}`)
       .replaceAll('content="light dark"', `content="${scheme}"`);
   };
 

@@ -1,11 +1,12 @@
 """Every view that a visitor of a room can meet, with sample figures: the bytes are those that the edge sends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from edge.rooms.pages import languages_of, pages_of
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
+from edge.support.errors import EdgeError
 from waiting_room.assets import Assets
 from waiting_room.error_page import ErrorPage
 from waiting_room.interlude_page import InterludePage
@@ -86,8 +87,10 @@ def other_pages(assets: Assets, texts: Texts, *, has_choice: bool) -> dict[str, 
 class PageViews:
     """The views of one room by language, and the files that they load."""
 
-    def __init__(self, settings: Settings, room: RoomSettings) -> None:
+    def __init__(self, settings: Settings, room: RoomSettings, wanted: Sequence[str] = ()) -> None:
+        """wanted: the names of views; () for all."""
         self.room, self.assets = room, Assets.load()
+        self._wanted = tuple(wanted)
         self.languages = languages_of(settings)
         self._pages = pages_of(room, settings.page_files, self.assets, self.languages)
         self._choice = LanguagePage(self.assets, self.languages)
@@ -101,12 +104,17 @@ class PageViews:
         made |= other_pages(self.assets, self.languages.texts(language), has_choice=self.languages.is_choice)
         if self.languages.is_choice:
             made["languages"] = self._choice.render(language, "/")
-        return made
+        return {name: made[name] for name in self._wanted} if self._wanted else made
 
 
-def views_of_room(settings: Settings, name: str | None) -> PageViews | None:
-    """Return the views of a room, by default of the first. None if there is no such room."""
-    for room in settings.rooms:
-        if name is None or room.name == name:
-            return PageViews(settings, room)
-    return None
+def views_of_room(settings: Settings, name: str | None, wanted: Sequence[str] = ()) -> PageViews:
+    """Return the views of a room, by default of the first. Raises EdgeError if there is no such room or view."""
+    room = next((room for room in settings.rooms if name is None or room.name == name), None)
+    if room is None:
+        raise EdgeError(f"--room {name}: there is no such room; there are {', '.join(r.name for r in settings.rooms)}")
+    views = PageViews(settings, room)
+    known = views.documents(views.languages.default)
+    for view in wanted:
+        if view not in known:
+            raise EdgeError(f"--view {view!r}: there is no such view; there are {', '.join(known)}")
+    return PageViews(settings, room, wanted) if wanted else views
