@@ -1,8 +1,6 @@
 (() => {
   "use strict";
 
-  const DESK = 1280;
-  const DESK_SHOWN = 640; // a desk is shown at half its size, so that two fit side by side
   const by = (id) => document.getElementById(id);
   const data = JSON.parse(by("data").textContent);
   const unpacked = {};
@@ -41,7 +39,7 @@
     const figure = document.createElement("figure");
     const caption = document.createElement("figcaption");
     caption.textContent = `${width} × ${height}, ${scheme}`;
-    const scale = Math.min(1, width >= DESK ? DESK_SHOWN / width : 1, (innerWidth - 50) / width);
+    const scale = Math.min(Number(by("size").value), (innerWidth - 50) / width);
     const screen = document.createElement("div");
     screen.className = "screen";
     screen.style.cssText = `width: ${width * scale + 2}px; height: ${height * scale + 2}px`;
@@ -80,13 +78,13 @@
       return section;
     }));
     by("count").textContent = `${names.length * screens.length * schemes.length} pages`;
-    const asked = new URLSearchParams({ language, view: by("view").value, screens, schemes });
+    const asked = new URLSearchParams({ language, view: by("view").value, size: by("size").value, screens, schemes });
     history.replaceState(null, "", `#${asked}`); // so that a reload and a bookmark keep the choice
   };
 
   const recall = () => {
     const asked = new URLSearchParams(location.hash.slice(1));
-    for (const id of ["language", "view"]) {
+    for (const id of ["language", "view", "size"]) {
       if ([...by(id).options].some((each) => each.value === asked.get(id))) by(id).value = asked.get(id);
     }
     for (const id of ["screens", "schemes"]) {
