@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.browser.test_accessibility import OVERFLOW, VISUAL, violations
-from tests.browser.views import AXE, LANGUAGES, ORIGIN, documents, serve
+from tests.browser.test_accessibility import OVERFLOW
+from tests.browser.views import LANGUAGES, ORIGIN, documents, serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,7 +21,7 @@ async def opened(chromium: Browser, pages: dict[str, bytes], **options: Any) -> 
     return await context.new_page()
 
 
-@pytest.mark.parametrize("view", ["waiting", "nearly in", "shop down", "draw", "all held"])
+@pytest.mark.parametrize("view", ["waiting", "shop down", "draw"])
 async def test_a_phone_on_its_side_shows_what_to_do_without_scrolling(chromium: Browser, view: str) -> None:
     """In every language."""
     pages = {f"/{language}": documents(language)[view] for language in LANGUAGES.names}
@@ -54,7 +54,7 @@ async def test_a_phone_on_its_side_has_no_overflow_and_the_texts_beside_the_figu
 
 
 async def test_forced_colours_keep_what_colours_say(chromium: Browser) -> None:
-    """The bar, notices and buttons have borders, because their backgrounds are gone."""
+    """The bar, notices and buttons have borders, because their backgrounds are gone. The colours are the visitor's."""
     made = documents("en")
     pages = {"/line": made["moved back"], "/cookies": made["cookies"], "/error": made["error"]}
     page = await opened(chromium, pages, forced_colors="active")
@@ -66,8 +66,6 @@ async def test_forced_colours_keep_what_colours_say(chromium: Browser) -> None:
         for name, width in await page.evaluate(borders):
             assert width == "1px", (path, name)
             seen.add(name)
-        await page.evaluate(AXE)
-        assert await violations(page, VISUAL) == []
     await page.context.close()
     assert seen == {"PROGRESS", "notice", "button"}
 
