@@ -21,13 +21,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 #: Long enough for a line of several seconds on a busy machine.
 TIMEOUT_MS = 30_000
+CATALOGUE = Path(__file__).parents[2] / "configs" / "catalogue.yaml"
 
 
 @asynccontextmanager
 async def edge_with_line(folder: Path, people: int) -> AsyncIterator[RunningEdge]:
     """Yield an edge with a shop behind it, with this many visitors in line."""
     async with (
-        running_shop(stock=500, checkouts_per_second=10, seconds_per_checkout=0.1) as shop,
+        running_shop(500, 10, 0.1, CATALOGUE) as shop,
         running_edge(
             one_room(shop, capacity={"admissions_per_second": 3, "burst_seconds": 1.0}, page={"title": "Meridian"}),
             folder,

@@ -9,12 +9,13 @@ from edge.cli.demo.shop import running_shop
 from tests.edge.running import one_room, running_edge, wait_until
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+CATALOGUE = Path(__file__).parents[2] / "configs" / "catalogue.yaml"
 
 
 async def test_a_locust_crowd_waits_enters_and_buys(tmp_path: Path):
     """No visitor sees a failure, some wait, the room admits at its rate, and the shop gets orders."""
     async with (
-        running_shop(stock=10_000, checkouts_per_second=50, seconds_per_checkout=0.05) as shop,
+        running_shop(10_000, 50, 0.05, CATALOGUE) as shop,
         running_edge(
             one_room(shop, capacity={"admissions_per_second": 8}, polling={"min_seconds": 0.5, "max_seconds": 2}),
             tmp_path,
