@@ -93,6 +93,7 @@ class Api(Handlers):
         outcome = await self._inventory.open(sale)
         if isinstance(outcome, Refused):
             return responses.refusal(request, outcome.reason)
+        self._sales.add(sale)
         return responses.document(_sale(sale, outcome.stock), 200 if outcome.repeated else 201)
 
     async def show_sale(self, request: web.Request) -> web.Response:

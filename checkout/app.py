@@ -102,7 +102,7 @@ async def running_shop(settings: ShopSettings) -> AsyncIterator[RunningShop]:
         following_services = [*following.services(), *parts.services(), *notices.services()]
         await stack.enter_async_context(background(*following_services))
         event_metrics = EventMetrics(following, [parts.relay], notices)
-        Metrics(engine, writer, limit, availability, cashier, event_metrics.collect).add_to(app)
+        Metrics(engine, writer, limit, availability, cashier, [event_metrics.collect, parts.metrics]).add_to(app)
         account_settings = settings.accounts
         hasher = Hasher(account_settings.workers, account_settings.backlog, account_settings.scrypt_cost)
         accounts = Accounts(account_settings.path, hasher, carts.log_in)
@@ -131,7 +131,7 @@ async def errors_to_responses(request: web.Request, handler: Handler) -> web.Str
     except UnknownCharset as error:
         return responses.problem(415, "unknown-charset", "Unknown charset", str(error))
     except BadRequest as error:
-        return responses.problem(400, "bad-request", "Bad request", str(error))
+        return responses.bad_request(request, str(error))
     except Conflict as error:
         return responses.problem(409, error.kind, error.title, str(error))
     except StockUnknown as error:

@@ -4,7 +4,7 @@ Every value is read when it is requested: the numbers of the sales from the stor
 memory. If the store does not answer, its numbers are left out and `shop_store_up` is 0.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from aiohttp import web
 from prometheus_client import generate_latest
@@ -30,7 +30,7 @@ class Metrics:
         limit: ConcurrencyLimit,
         availability: Availability,
         cashier: Cashier,
-        others: Callable[[], Awaitable[list[Metric]]],
+        others: Sequence[Callable[[], Awaitable[list[Metric]]]],
     ) -> None:
         """others: the metrics of other parts."""
         self._cashier = cashier
@@ -44,7 +44,11 @@ class Metrics:
         app.router.add_get("/metrics", self.show)
 
     async def show(self, _request: web.Request) -> web.Response:
-        collected = [*self._of_process(), *await self._of_store(), *await self._others()]
+        collected = [
+            *self._of_process(),
+            *await self._of_store(),
+            *[each for other in self._others for each in await other()],
+        ]
         return web.Response(body=generate_latest(_Collected(collected)), headers=CONTENT_TYPE)
 
     def _of_process(self) -> Iterator[Metric]:

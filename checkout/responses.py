@@ -69,6 +69,17 @@ def refusal(request: web.Request, reason: Reason, hold: Hold | None = None, **mo
     return page(pages.notice(told.title, told.detail, told.href, told.link), status)
 
 
+#: Pages whose forms a visitor fills in. Elsewhere only a program sends what cannot be read.
+FORMS = ("/products", "/cart", "/checkout/cart")
+
+
+def bad_request(request: web.Request, detail: str) -> web.Response:
+    title = "Bad request"
+    if request.path.startswith(FORMS) and wants_page(request):
+        return page(pages.notice("Please check what you entered", detail, "/products", "Show the products"), 400)
+    return problem(400, "bad-request", title, detail)
+
+
 def unauthorized() -> web.Response:
     response = problem(401, "unauthorized", "Operator only", "Send the operator's token as a bearer token.")
     response.headers["WWW-Authenticate"] = "Bearer"

@@ -144,6 +144,7 @@ class CartCheckout:
         if review.agreement != agreement:
             detail = "A price or a line of the cart is not the one that you saw. Nothing was bought. Look at it again."
             raise Conflict("cart-changed", "The cart has changed", detail)
+        await self._check_units(review)
         name = purchase_id(buyer, key)
         lines = [
             PurchaseLine("", sku.sale, stored.product.id, sku.id, title_of(stored, sku), sku.price_cents, currency)
@@ -153,6 +154,14 @@ class CartCheckout:
         ]
         held = [line._replace(hold=hold_id(name, at)) for at, line in enumerate(lines)]
         return Purchase(name, buyer, self._clock(), held)
+
+    async def _check_units(self, review: Review) -> None:
+        """Refuse more units than one visitor may take. Raises `Conflict`."""
+        for each in review.lines:
+            sale = await self._sales.find(each.sku.sale) if each.sku else None
+            if sale is not None and each.line.units > sale.per_user:
+                most = "one unit" if sale.per_user == 1 else f"{sale.per_user} units"
+                raise Conflict("too-many", "Too many units", f"One visitor may take {most} of {sale.title}.")
 
     async def _sale_of(self, line: PurchaseLine) -> Sale:
         sale = await self._sales.find(line.sale)

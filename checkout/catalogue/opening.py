@@ -8,6 +8,8 @@ engine redis       the PostgreSQL of the orders, and that Redis
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
+from prometheus_client.core import CounterMetricFamily, Metric
+
 from checkout.bus.bus import Bus, Message
 from checkout.bus.opening import CATALOGUE
 from checkout.bus.relay import Relay
@@ -71,6 +73,17 @@ class CatalogueParts:
         self._clock = clock
         self.relay = Relay(bus, CATALOGUE, self._changes)
         self._sales_column = SalesColumn(self.store, units_7d)
+
+    async def metrics(self) -> list[Metric]:
+        """Return how products were read since the start of this process."""
+        counts = self.catalogue.snapshot()
+        text = "Reads of products by the source of the answer"
+        metric = CounterMetricFamily("shop_product_reads", text, labels=["source"])
+        redis = self.shared.hits if self.shared else 0
+        sources = {"memory": counts.hits, "redis": redis, "database": max(0, counts.reads - redis)}
+        for source, count in (sources | {"shared_read": counts.shared}).items():
+            metric.add_metric([source], count)
+        return [metric]
 
     async def _changes(self, after: int, limit: int) -> list[Message]:
         events = await self.store.events(after, limit)

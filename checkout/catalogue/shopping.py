@@ -20,6 +20,7 @@ from checkout.catalogue.cart_checkout import Bought, NotTaken
 from checkout.catalogue.carts import MOST_UNITS
 from checkout.catalogue.catalogue import Catalogue
 from checkout.catalogue.picture import picture
+from checkout.catalogue.product import Sku
 from checkout.catalogue.queries import cents, query_of
 from checkout.catalogue.visitor_carts import CHECKOUT, LINE_CHECKOUT, Carts
 from checkout.clock import ClockMs
@@ -86,10 +87,7 @@ class Shopping:
         if stored is None:
             text = "There is no product with this name."
             return responses.page(shop_pages.notice("No such product", text, "/products", "Show the products"), 404)
-        offers = [
-            pages.Offered(sku, await self._sales.find(sku.sale), await self._availability.get(sku.sale))
-            for sku in stored.product.live_skus()
-        ]
+        offers = [await self._offered(sku) for sku in stored.product.live_skus()]
         html = pages.product(stored, offers, self._line_sale, self._clock())
         return responses.page(html, 410 if not offers else 200)
 
@@ -158,6 +156,10 @@ class Shopping:
         return responses.page(pages.purchase(bought, holds))
 
     # -- steps of the handlers ------------------------------------------------------------------------------------
+
+    async def _offered(self, sku: Sku) -> pages.Offered:
+        sale = await self._sales.find(sku.sale)
+        return pages.Offered(sku, sale, await self._availability.get(sku.sale) if sale else None)
 
     async def _put(self, request: web.Request, product: str, sku: str, units: int, *, adds: bool) -> web.Response:
         try:

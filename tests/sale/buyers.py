@@ -8,6 +8,7 @@ with the time at which it was requested, because a line is judged by these.
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,12 @@ from edge.cli.demo.crowd import Visit, pause_s
 JSON = {"Accept": "application/json"}
 ROOM_COOKIE = "stanchion_checkout"
 TRIES_INSIDE = 3
+SKU = {"id": "watch", "title": "One size", "price_cents": 24_900, "sale": "launch"}
+PRODUCT = {"id": "watch", "title": "Watch", "skus": [SKU]}
+"""What the sale sells, as the catalogue has it."""
+CART = {"product": "watch", "sku": "watch", "units": "1"}
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+ORDER = re.compile(r'href="/orders/(\w+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,8 @@ class Buyers:
 
     async def _tab(self, buyer: Buyer) -> None:
         if await self._wait(buyer):
-            await self._buy(buyer)
+            with_cart = buyer.number % 2 == 0 and buyer.fate != "abandon"
+            await (self._buy_cart(buyer) if with_cart else self._buy(buyer))
 
     async def _wait(self, buyer: Buyer) -> bool:
         """Wait in line. Return whether the buyer is admitted."""
@@ -191,6 +199,47 @@ class Buyers:
             self._record("sold", user, key, body["order"])
             self._on_order()
 
+    async def _buy_cart(self, buyer: Buyer) -> None:
+        """Put the unit into a cart, outside of the line's room, and check the cart out inside of it."""
+        async with self._session.post(f"{self._url}/cart/lines", data=CART, allow_redirects=False) as answer:
+            cart = answer.cookies["shop_cart"].value
+        for _ in range(TRIES_INSIDE):
+            await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
+            _, page, _ = await self._load(buyer, cart)
+            card = "decline" if buyer.fate == "decline" else "ok"
+            form = {**dict(HIDDEN.findall(page)), "name": "Buyer", "card": card}
+            user = f"ticket:{buyer.ticket}"
+            status, text, where = await self._load(buyer, cart, form)
+            for _ in range(TRIES_INSIDE):
+                if status not in (502, 503, 504) or f"ticket:{buyer.ticket}" != user:
+                    break
+                buyer.answers[f"asked again after {status}"] += 1
+                await asyncio.sleep(1.0)
+                status, text, where = await self._load(buyer, cart, form)
+            kind = "held" if status in (303, 402) else re.sub(r".*:problem:([a-z-]+).*", r"\1", text) or str(status)
+            buyer.answers[kind[:20]] += 1
+            if status == 303:
+                await self._confirm(buyer, user, where)
+            if kind != "sold-out":
+                return
+            await asyncio.sleep(1.0)
+
+    async def _confirm(self, buyer: Buyer, user: str, where: str) -> None:
+        async with self._session.get(self._url + where) as answer:
+            orders = ORDER.findall(await answer.text())
+        for order in orders:
+            buyer.orders.append(order)
+            self.client_records.append(ClientRecord("sold", self._sale, user, f"{user}/cart/{order}", order))
+            self._on_order()
+
+    async def _load(self, buyer: Buyer, cart: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """Load the checkout of the cart, or send its form. Return the status, the text, and where to go on."""
+        headers = {**JSON, "Cookie": f"shop_cart={cart}; {buyer.cookie}"}
+        method, url = "GET" if form is None else "POST", f"{self._url}/checkout/cart"
+        async with self._session.request(method, url, data=form, headers=headers, allow_redirects=False) as answer:
+            self._keep_cookie(buyer, answer)
+            return answer.status, await answer.text(), answer.headers.get("Location", "")
+
     async def _send(self, buyer: Buyer, path: str, key: str, **fields: str) -> tuple[int, str, dict[str, Any]]:
         """Send a request until it is answered. Return the status, the user of that request, and the document.
 
@@ -218,10 +267,13 @@ class Buyers:
             headers["Idempotency-Key"] = key
         body = json.dumps(fields) if method == "POST" else None
         async with self._session.request(method, self._url + path, data=body, headers=headers) as answer:
-            if cookie := answer.cookies.get(ROOM_COOKIE):
-                buyer.cookie = f"{ROOM_COOKIE}={cookie.value}" if cookie.value else ""
-                if cookie.value:
-                    _, _, ident, first_seen_ms, *_ = cookie.value.split(".")
-                    buyer.ticket = ident.partition("~")[0]
-                    buyer.first_seen_ms = buyer.first_seen_ms or int(first_seen_ms)
+            self._keep_cookie(buyer, answer)
             return answer.status, answer.headers.get("Stanchion-State", ""), json.loads(await answer.read())
+
+    def _keep_cookie(self, buyer: Buyer, answer: aiohttp.ClientResponse) -> None:
+        if cookie := answer.cookies.get(ROOM_COOKIE):
+            buyer.cookie = f"{ROOM_COOKIE}={cookie.value}" if cookie.value else ""
+            if cookie.value:
+                _, _, ident, first_seen_ms, *_ = cookie.value.split(".")
+                buyer.ticket = ident.partition("~")[0]
+                buyer.first_seen_ms = buyer.first_seen_ms or int(first_seen_ms)

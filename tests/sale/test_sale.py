@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from checkout.audit import audit
 from checkout.bank import Bank
 from checkout.bank_client import bank_app
+from checkout.catalogue.purchases import is_of_cart
 from checkout.clock import wall_ms
 from checkout.engines.sqlite import read_evidence
 from checkout.evidence import Evidence
@@ -24,7 +26,7 @@ from tests.checkout.shop_processes import SALE, ShopProcess, serving_app
 from tests.edge.observed import overtaken_share
 from tests.edge.running import RunningEdge, one_room, running_edge, wait_until
 from tests.ports import free_port
-from tests.sale.buyers import Buyer, Buyers, BuyersPlan
+from tests.sale.buyers import PRODUCT, Buyer, Buyers, BuyersPlan
 
 pytestmark = pytest.mark.serial
 
@@ -70,7 +72,17 @@ async def play(folder: Path) -> Sale:
         bank_url = await stack.enter_async_context(serving_app(bank_app(bank)))
         database = folder / "shop.db"
         engine = {"kind": "sqlite", "path": str(database)}
-        shop = ShopProcess(folder, free_port(), engine, bank_url, stock=STOCK, hold_s=HOLD_S)
+        catalogue = folder / "catalogue.yaml"
+        catalogue.write_text(yaml.safe_dump({"products": [PRODUCT]}))
+        shop = ShopProcess(
+            folder,
+            free_port(),
+            engine,
+            bank_url,
+            stock=STOCK,
+            hold_s=HOLD_S,
+            sections={"catalogue": {"file": str(catalogue)}},
+        )
         stack.callback(shop.kill, 15)
         shop.start()
         edge = await stack.enter_async_context(running_edge(settings(shop.url), folder))
@@ -120,6 +132,8 @@ def check_one_place_buys_one_unit(sale: Sale) -> None:
     print(sum((buyer.answers for buyer in sale.buyers), Counter()))
     assert sum(len(buyer.orders) for buyer in sale.buyers) == STOCK
     assert len({record.user for record in sale.evidence.client_records if record.kind == "sold"}) == STOCK
+    with_cart = [buyer for buyer in sale.buyers if any(is_of_cart(order) for order in buyer.orders)]
+    assert len(with_cart) >= STOCK / 4, "every second buyer puts the unit into a cart"
     tried_twice = [buyer for buyer in sale.buyers if buyer.kind == "tabs" and buyer.answers["per-user"]]
     assert tried_twice, "no second tab tried to take a second unit"
 
