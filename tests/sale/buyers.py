@@ -170,7 +170,8 @@ class Buyers:
     async def _buy(self, buyer: Buyer) -> None:
         """Reserve, then pay, be declined, or leave. If no unit is free, try again a few times.
 
-        If the shop took too long, the request is repeated with the same key, which can neither take nor charge twice.
+        If the shop or its bank took too long, the request is repeated with the same key, which can neither take nor
+        charge twice.
         """
         for attempt in range(TRIES_INSIDE):
             await asyncio.sleep(self._chance.uniform(*self._plan.form_s))
@@ -211,7 +212,8 @@ class Buyers:
             user = f"ticket:{buyer.ticket}"
             status, text, where = await self._load(buyer, cart, form)
             for _ in range(TRIES_INSIDE):
-                if status not in (502, 503, 504) or f"ticket:{buyer.ticket}" != user:
+                is_running = ":key-running" in text
+                if (status not in (502, 503, 504) and not is_running) or f"ticket:{buyer.ticket}" != user:
                     break
                 buyer.answers[f"asked again after {status}"] += 1
                 await asyncio.sleep(1.0)
@@ -249,7 +251,8 @@ class Buyers:
         for _ in range(TRIES_INSIDE):
             user = f"ticket:{buyer.ticket}"
             status, _, body = await self._request(buyer, "POST", path, key, **fields)
-            if status not in (502, 503, 504):
+            is_running = str(body.get("type")).endswith(":key-running")
+            if status not in (502, 503, 504) and not is_running:
                 break
             buyer.answers[f"asked again after {status}"] += 1
             await asyncio.sleep(1.0)
