@@ -3,14 +3,17 @@
 get ──▶ memory (`cache.py`) ──▶ Redis, if there is one (`shared_cache.py`) ──▶ the database (`store.py`)
 
 follower: ten times a second the events after the last one ──▶ Redis ──▶ memory
+
+What a search found is kept for `FRESH_S`, or until a product changes, and readers of one page share one search.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 
-from checkout.catalogue.cache import CacheSnapshot, ProductCache
+from checkout.catalogue.cache import FRESH_S, CacheSnapshot, ProductCache
 from checkout.catalogue.product import Product, Stored
-from checkout.catalogue.search import Query, SearchIndex, without_text
+from checkout.catalogue.search import Found, Query, SearchIndex, without_text
 from checkout.catalogue.shared_cache import SharedCache
 from checkout.catalogue.store import Offer, ProductEvent, ProductStore
 from checkout.clock import ClockMs
@@ -18,6 +21,7 @@ from checkout.clock import ClockMs
 FOLLOW_EVERY_S = 0.1
 EVENTS_AT_ONCE = 500
 KEEP_ABSENT_S = 0.5
+MOST_PAGES = 1_000
 MOST_OFFERS = 50_000
 
 
@@ -31,6 +35,7 @@ class Catalogue:
         self._clock = clock
         self._cache = ProductCache(self._read)
         self._offers: OrderedDict[str, tuple[Offer | None, float]] = OrderedDict()
+        self._pages: dict[Query, tuple[float, asyncio.Future[Found]]] = {}
         self._seq = -1
 
     async def get(self, product: str) -> Stored | None:
@@ -62,7 +67,7 @@ class Catalogue:
         Raises `StoreError`.
         """
         query = without_text(query)
-        found = await self._index.search(query)
+        found = await self._found(query)
         products = [stored for key in found.keys if (stored := await self.get(key.id)) is not None]
         is_full = len(found.keys) == query.limit
         return products, found.keys[-1].encode(query.sort) if is_full else "", found.corrected
@@ -92,13 +97,35 @@ class Catalogue:
         self._cache.follow(events, asked_s if len(events) < EVENTS_AT_ONCE else float("-inf"))
         if events:
             self._seq = events[-1].seq
+            self._pages.clear()
         if self._shared is not None and is_shared and len(events) < EVENTS_AT_ONCE:
             await self._shared.live(time.monotonic() - asked_s)
 
     def snapshot(self) -> CacheSnapshot:
         return self._cache.snapshot()
 
+    async def _found(self, query: Query) -> Found:
+        """Search, or return what the same search found a moment ago."""
+        now_s = time.monotonic()
+        kept = self._pages.get(query)
+        if kept is not None and now_s - kept[0] < FRESH_S:
+            return await asyncio.shield(kept[1])
+        if len(self._pages) >= MOST_PAGES:
+            self._pages.clear()
+        found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._pages[query] = now_s, found
+        try:
+            found.set_result(await self._index.search(query))
+        except BaseException as error:
+            self._pages.pop(query, None)
+            found.set_exception(error if isinstance(error, Exception) else ConnectionError("search was cancelled"))
+            # Readers that share this search get the error. Without them asyncio must not warn that nobody did.
+            found.exception()
+            raise
+        return found.result()
+
     async def _written(self, stored: Stored) -> Stored:
+        self._pages.clear()
         self._cache.put(stored)
         if self._shared is not None:
             await self._shared.put([stored])

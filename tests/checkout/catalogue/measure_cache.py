@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from checkout.catalogue.catalogue import FOLLOW_EVERY_S, Catalogue
-from checkout.catalogue.database import Database
+from checkout.catalogue.database import Database, Steps
 from checkout.catalogue.postgres_database import PostgresDatabase
 from checkout.catalogue.shared_cache import SharedCache
 from checkout.catalogue.sqlite_database import SqliteDatabase
+from checkout.catalogue.store import ProductStore
 from checkout.clock import wall_ms
 from checkout.expiry import repeat
 from checkout.tasks import background
@@ -75,6 +76,11 @@ class Changes:
         return 0.0
 
 
+def _many(store: ProductStore, names: list[str]) -> Steps[None]:
+    for name in names:
+        yield from store.putting(product(name), "seed", 1, None)
+
+
 class Node(NamedTuple):
     """One shop's view of the catalogue."""
 
@@ -107,10 +113,10 @@ class Play:
         self.changes = Changes()
         self.ages_s: list[float] = []
 
-    async def prepare(self) -> None:
+    async def prepare(self, database: Database) -> None:
         """Create the products, and read each once, as a shop has that runs for a while."""
-        for name in self._names:
-            await self._writer.put(product(name), "seed")
+        for first in range(0, len(self._names), 500):
+            await database.write(_many(store_of(database), self._names[first : first + 500]))
         for name in self._names:
             await self._reader.get(name)
 
@@ -148,7 +154,7 @@ async def measure(database: Database, redis_url: str, load: Load) -> Measured:
         follow = (repeat(node.catalogue.follow, FOLLOW_EVERY_S) for node in (writer, reader))
         await stack.enter_async_context(background(*follow))
         play = Play(writer, reader, load)
-        await play.prepare()
+        await play.prepare(database)
         before, redis_hits = reader.catalogue.snapshot(), reader.redis_hits
         await play.run()
         counts = reader.catalogue.snapshot()
