@@ -11,6 +11,7 @@ What differs between a node that is alone, joined nodes and nodes that share not
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -97,6 +98,22 @@ class GateControl:
         return self._standstill.is_returning(self._view, self._clock.now)
 
     @property
+    def has_line(self) -> bool:
+        """Whether somebody waits, here or, as far as joined nodes have told, elsewhere."""
+        return not self._view.is_empty
+
+    @property
+    def admitted_total(self) -> int:
+        """Admissions of the whole room until now, as far as this node can tell."""
+        own = self._admitted.total + self._admitted.count
+        return self._fleet.admitted if self._fleet.view is not None else own * self._settings.nodes
+
+    @property
+    def bucket(self) -> LeakyBucket:
+        """Its tokens. The divider of a room with lanes moves some between them (`controller/lanes.py`)."""
+        return self._bucket
+
+    @property
     def threshold(self) -> float:
         """Visitors with a first_seen up to it may try the bucket, unless frozen. Infinite while nobody waits."""
         return self._calls.threshold
@@ -153,6 +170,20 @@ class GateControl:
             self._modes.resample(old.nodes, settings.nodes)
         self._renew()
         self._look(now)
+
+    def plan_with(self, room_rate: float, now: float) -> None:
+        """Plan with another capacity of the room from now on: that of its lane, and what other lanes do not use."""
+        old, bucket, nodes = self._standstill.plan, self._bucket, self._settings.nodes
+        self._settings = replace(
+            self._settings, admissions_per_second=room_rate / nodes, room_admissions_per_second=room_rate
+        )
+        self._standstill.use(self._settings)
+        plan = self._standstill.plan
+        rate, depth = plan.admissions_per_second, plan.depth_at(plan.admissions_per_second)
+        if self._fleet.view is not None:  # the fleet decides about share and depth
+            rate, depth = bucket.rate * plan.room_rate / old.room_rate, bucket.depth
+        bucket.reshape(rate, depth, now)
+        self._renew()
 
     def summary(self, node: str, beat: int, now: float) -> Summary:
         """Return what the other nodes should know since the last summary. node: this node's name in the fleet."""

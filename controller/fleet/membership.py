@@ -61,7 +61,7 @@ class Membership:
 
     __slots__ = (
         "_agreed_at", "_awake_at", "_far", "_heard", "_line", "_node", "_profiles", "_received_at", "_since",
-        "_waited_s", "heard_at", "shared", "view",
+        "_waited_s", "admitted", "heard_at", "shared", "view",
     )  # fmt: skip
 
     def __init__(self, line: Line) -> None:
@@ -76,6 +76,7 @@ class Membership:
         self._received_at = inf  # when it observed the fleet last
         self._waited_s = 0.0  # for nodes that are silent or stand still, since all of them went on
         self.heard_at = -inf  # when it last heard of another node
+        self.admitted = 0  # by all nodes, as far as they have told while this node was joined
         self.shared = SharedBucket()
         self.view: JoinedView | None = None  # only while joined
 
@@ -243,6 +244,7 @@ class Membership:
             self._profiles = {name: profile for name, profile in self._profiles.items() if name in last}
             self._far.merge(self._profiles.values())
         for summary in news:
+            self.admitted += len(summary.admitted)
             if summary.node != node:
                 offset = ahead_of_wall + summary.at
                 for first_seen, due_s, is_first in summary.leases:

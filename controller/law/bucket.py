@@ -4,7 +4,7 @@
     admissions in any window w  <=  depth + rate * w
 
 The promise holds because every admission removes a whole token, and tokens come into being nowhere else. A new rate
-or depth never adds a token; it may only remove some.
+or depth never adds a token; it may only remove some. `adjust` moves tokens between the buckets of a room's lanes.
 
 `stop` and `go` bound a standstill: no time in between is credited.
 
@@ -67,6 +67,14 @@ class LeakyBucket:
         """Return whether `take` would succeed."""
         level = self.level(now)
         return level >= 1.0 and level + borrowed >= 1.0 + reserve
+
+    def adjust(self, tokens: float, now: float) -> float:
+        """Pour tokens in from another bucket of the same room or, if negative, take them back. Return how many were
+        moved: never more than fit, and never more than are here."""
+        level = self.level(now)
+        moved = min(tokens, max(0.0, self._capacity - level)) if tokens >= 0.0 else max(tokens, -level)
+        self._level = level + moved
+        return moved
 
     def fill_to(self, capacity: float, now: float) -> None:
         """Keep at most `capacity` unused tokens from now on, and never more than the depth."""

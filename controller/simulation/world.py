@@ -25,7 +25,7 @@ from controller.simulation.run import NodeState, Run, Sample
 from controller.simulation.scenario import Crash, Cut, Event, Kill, Scenario, SetCapacity, SetNodes, Stall
 from controller.verdicts import Admit, Park, Wait
 
-__all__ = ["play", "real_gate"]
+__all__ = ["World", "play", "real_gate"]
 
 #: Random numbers are drawn in blocks of this size.
 DRAWS: Final = 1 << 16
@@ -34,7 +34,6 @@ WARM_S: Final = 2.0
 #: Nodes that may join during a sale, beyond those at its beginning. Part of the drawn sequence: another number gives
 #: another sale for the same seed.
 SPARE_NODES: Final = 64
-#: Nodes of which the pictures show the state.
 SHOWN_NODES: Final = 8
 
 
@@ -50,10 +49,10 @@ def play(
     """
     rng = np.random.default_rng([seed, 20170205])
     people = scenario.people(rng)
-    return _World(scenario, people, rng, policy).run(progress)
+    return World(scenario, people, rng, policy).run(progress)
 
 
-class _World:
+class World:
     """The state of one sale. Lists over nodes are in the order of the nodes, lists over visitors in that of the crowd.
 
     admitted_s, admitted_by: when and by which node a visitor was admitted. polled_s: a visitor's latest poll.
@@ -92,6 +91,9 @@ class _World:
         self.first_seen = [0.0] * n
         self.after_wake: dict[int, int] = {}
         self.sample_every = max(1, n // 4000)
+        self.arrival: list[float] = people.arrival_s.tolist()
+        self.upcoming = 0
+        self.step, self.second = -round(WARM_S / STEP_S), -1
         self._refill()
 
     def _choose_nodes(self, n: int) -> list[int]:
@@ -108,35 +110,38 @@ class _World:
         self.drawn = 0
 
     def run(self, progress: Callable[[float], None] | None) -> Run:
-        arrival = self.people.arrival_s.tolist()
-        n = len(arrival)
-        wheel = self.wheel
-        upcoming = 0
-        step = -round(WARM_S / STEP_S)
-        second = -1
-        while upcoming < n or wheel or any(door.parked_count for door in self.doors):
-            now = step * STEP_S
-            if int(now) > second:
-                second = int(now)
-                self._record_states(now)
-                if progress is not None:
-                    progress(now)
-            self._tick(now)
-            if step < 0:
-                step += 1
-                continue
-            due = wheel.pop(step, [])
-            end = now + STEP_S
-            while upcoming < n and arrival[upcoming] < end:
-                due.append((arrival[upcoming], upcoming))
-                upcoming += 1
-            if due:
-                due.sort()
-                for t, visitor in due:
-                    self._poll(t, visitor)
-                self.by_second[second] = self.by_second.get(second, 0) + len(due)
-            step += 1
-        return self._result()
+        while not self.is_over:
+            self.advance(progress)
+        return self.result()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every visitor is admitted or has left."""
+        return not (self.upcoming < len(self.arrival) or self.wheel or any(door.parked_count for door in self.doors))
+
+    def advance(self, progress: Callable[[float], None] | None = None) -> float:
+        """Play one step. Return the moment at which it began."""
+        arrival, step, now = self.arrival, self.step, self.step * STEP_S
+        self.step += 1
+        if int(now) > self.second:
+            self.second = int(now)
+            self._record_states(now)
+            if progress is not None:
+                progress(now)
+        self._tick(now)
+        if step < 0:
+            return now
+        due = self.wheel.pop(step, [])
+        end, n = now + STEP_S, len(arrival)
+        while self.upcoming < n and arrival[self.upcoming] < end:
+            due.append((arrival[self.upcoming], self.upcoming))
+            self.upcoming += 1
+        if due:
+            due.sort()
+            for t, visitor in due:
+                self._poll(t, visitor)
+            self.by_second[self.second] = self.by_second.get(self.second, 0) + len(due)
+        return now
 
     def _tick(self, now: float) -> None:
         while self.events and self.events[0].at_s <= now:
@@ -287,12 +292,7 @@ class _World:
         self._enqueue(next_s, visitor)
 
     def _enqueue(self, t: float, visitor: int) -> None:
-        step = int(t / STEP_S)
-        due = self.wheel.get(step)
-        if due is None:
-            self.wheel[step] = [(t, visitor)]
-        else:
-            due.append((t, visitor))
+        self.wheel.setdefault(int(t / STEP_S), []).append((t, visitor))
 
     def _record_states(self, now: float) -> None:
         for i, door in enumerate(self.doors[:SHOWN_NODES]):
@@ -302,7 +302,7 @@ class _World:
             if s is not None:
                 self.states.append(NodeState(now, i, s.lag_s, s.threshold, s.bucket_level, s.waiting))
 
-    def _result(self) -> Run:
+    def result(self) -> Run:
         seconds = max(self.by_second, default=0) + 1
         by_second = np.zeros(seconds, dtype=np.int64)
         for s, count in self.by_second.items():
