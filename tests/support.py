@@ -18,4 +18,4 @@ def command_names() -> list[str]:
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
             main(["--help"])
-    return re.findall(r"^    ([a-z]+)(?: |$)", out.getvalue(), re.M)
+    return re.findall(r"^    ([a-z-]+)(?: |$)", out.getvalue(), re.M)

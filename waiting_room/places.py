@@ -9,10 +9,10 @@ share a place.
 
 The process that makes an id chooses its first bits, the rest is random (`TicketIds`):
 
-    lane      8 bits of the process: the workers of a machine have different ones
+    maker     8 bits of the process: the workers of a machine have different ones
     number   12 bits, counted within a millisecond from a random start: 4,096 tickets of a process in a millisecond
 
-So no two tickets of a machine share a place. Of two processes on different machines one pair in 256 has the same lane;
+So no two tickets of a machine share a place. Of two processes on different machines one pair in 256 is the same maker;
 two of their tickets share a place if also their numbers meet in the same millisecond.
 """
 
@@ -29,7 +29,7 @@ UNITS_PER_S: Final = 1 << UNIT_BITS
 SLOT_BITS: Final = 20
 NUMBER_BITS: Final = 12
 NUMBERS: Final = 1 << NUMBER_BITS
-LANES: Final = 1 << (SLOT_BITS - NUMBER_BITS)
+MAKERS: Final = 1 << (SLOT_BITS - NUMBER_BITS)
 #: Behind every place.
 NO_PLACE: Final = (1 << 62) - 1
 
@@ -62,14 +62,14 @@ def _slot_of(ident: str) -> int:
 class TicketIds:
     """Makes the bytes of ids for the tickets of one process.
 
-    entropy(n): n random bytes. lane: a number of this process; the workers of a machine have consecutive ones.
+    entropy(n): n random bytes. maker: a number of this process; the workers of a machine have consecutive ones.
     """
 
-    __slots__ = ("_entropy", "_lane", "_ms", "_number")
+    __slots__ = ("_entropy", "_maker", "_ms", "_number")
 
-    def __init__(self, entropy: Callable[[int], bytes], lane: int) -> None:
+    def __init__(self, entropy: Callable[[int], bytes], maker: int) -> None:
         self._entropy = entropy
-        self._lane = lane % LANES << NUMBER_BITS
+        self._maker = maker % MAKERS << NUMBER_BITS
         self._ms = -1
         self._number = 0
 
@@ -82,5 +82,5 @@ class TicketIds:
         else:
             self._ms = ms
             self._number = int.from_bytes(made[:2], "big") % NUMBERS
-        slot = self._lane + self._number
+        slot = self._maker + self._number
         return (slot << 4 | made[2] & 15).to_bytes(3, "big") + made[3:]

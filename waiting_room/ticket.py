@@ -7,13 +7,13 @@ forwards it forwards everything. Both are text that anybody can read and nobody 
     |    |          |                        |               |            HMAC-SHA256, base64url, as itsdangerous does
     |    |          |                        |               time of the last signing, whole seconds
     |    |          |                        first_seen, milliseconds
-    |    |          id: 128 random bits, base64url; then ~p and the position that the visitor was told last; then ~a
-    |    |          and whole seconds, if the server asked the visitor to poll again only after that long time
+    |    |          id: 128 random bits, base64url; then ~l and the lane; then ~p and the position that the visitor
+    |    |          was told last; then ~a and whole seconds, if the server asked for the next poll after that long
     |    room
     kind and version: t1 a ticket, p1 a pass
 
     p1 . checkout . <id>~<binding digest> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
-                         |
+                         |       then ~l and the lane, if it is not the general one
                          b and four letters, a keyed digest of the browser family, then n and four letters, one of the
                          network. They differ from pass to pass. Behind them ~u, until the pass is shown the first time
 
@@ -30,24 +30,16 @@ ticket that a node signed one second ahead. Nothing raises: a value that is not 
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from waiting_room.links import Links
+from waiting_room.rejection import Rejected, Rejection
 from waiting_room.signature import TO_URL, KeyedDigests, Signatures, derived
 
 __all__ = [
-    "ID_BYTES",
-    "RENEW_AFTER_S",
-    "JoinToken",
-    "Keyring",
-    "Pass",
-    "Rejected",
-    "Rejection",
-    "Ticket",
-    "judge",
-    "new_join_token",
-    "new_ticket",
-]
+    "ID_BYTES", "RENEW_AFTER_S", "JoinToken", "Keyring", "Pass", "Rejected", "Rejection", "Ticket", "judge",
+    "new_join_token", "new_ticket",
+]  # fmt: skip
 
 #: A waiting ticket is signed again when its last signing is older than this. Unchanged heads make polls cheap.
 RENEW_AFTER_S: Final = 60.0
@@ -57,24 +49,6 @@ MAX_COOKIE_BYTES: Final = 256
 ID_BYTES: Final = 16
 #: Their base64 characters without padding.
 ID_CHARACTERS: Final = 22
-
-
-class Rejection(StrEnum):
-    """Why a cookie was not accepted; the values are metric labels."""
-
-    MALFORMED = "malformed"
-    OVERSIZED = "oversized"
-    DUPLICATED = "duplicated"
-    SIGNATURE = "signature"
-    ROOM = "room"
-    FUTURE = "future"
-    EXPIRED = "expired"
-    USED = "used"
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    reason: Rejection
 
 
 # Never changed, but not `frozen`, and with a written-out `__init__`, for speed: docs/performance.md.
@@ -92,6 +66,8 @@ class Ticket:
     """The position that the visitor was told, so that no node tells them a higher one; 0 if none is known."""
     moved_back_s: float
     """The seconds by which `renewed` has just moved the place back. Not a part of the cookie."""
+    lane: str
+    """The lane of the room that the visitor stands in; '' for the general one."""
 
     def __init__(
         self,
@@ -102,6 +78,7 @@ class Ticket:
         return_after_s: int = 0,
         moved_back_s: float = 0.0,
         told: int = 0,
+        lane: str = "",
     ) -> None:
         self.id = id
         self.room = room
@@ -110,6 +87,7 @@ class Ticket:
         self.return_after_s = return_after_s
         self.told = told
         self.moved_back_s = moved_back_s
+        self.lane = lane
 
     def needs_renewal(self, now: float) -> bool:
         return now - self.seen >= RENEW_AFTER_S
@@ -125,11 +103,18 @@ class Ticket:
         excess_s = 0.0 if away_s is None else max(0.0, now - self.seen - self.return_after_s - away_s)
         first_seen = min(self.first_seen + excess_s, now) if excess_s else self.first_seen
         told = 0 if excess_s else self.told
-        return Ticket(self.id, self.room, first_seen, now, moved_back_s=first_seen - self.first_seen, told=told)
+        moved_back_s = first_seen - self.first_seen
+        return Ticket(self.id, self.room, first_seen, now, moved_back_s=moved_back_s, told=told, lane=self.lane)
 
     def telling(self, position: int) -> "Ticket":
         """Return the ticket with the position that its visitor is told now. `replace` would take five times as long."""
-        return Ticket(self.id, self.room, self.first_seen, self.seen, self.return_after_s, self.moved_back_s, position)
+        return Ticket(
+            self.id, self.room, self.first_seen, self.seen, self.return_after_s, self.moved_back_s, position, self.lane
+        )
+
+    def in_lane(self, lane: str) -> "Ticket":
+        """Return the ticket for another lane, with the same arrival. The position there is not known yet."""
+        return Ticket(self.id, self.room, self.first_seen, self.seen, self.return_after_s, lane=lane)
 
 
 @dataclass(slots=True, init=False)
@@ -145,6 +130,8 @@ class Pass:
     """The digest of the browser and network that it was given to, as in the cookie; '' if there is none."""
     is_unshown: bool
     """Nobody has shown it yet, as far as its cookie knows. The first request with it confirms that a visitor has it."""
+    lane: str
+    """The lane that its visitor was admitted from; '' for the general one."""
 
     def __init__(
         self,
@@ -155,6 +142,7 @@ class Pass:
         expires: float,
         binding_digest: str = "",
         is_unshown: bool = False,
+        lane: str = "",
     ) -> None:
         self.id = id
         self.room = room
@@ -163,6 +151,7 @@ class Pass:
         self.expires = expires
         self.binding_digest = binding_digest
         self.is_unshown = is_unshown
+        self.lane = lane
 
 
 @dataclass(slots=True, init=False)
@@ -196,6 +185,7 @@ class Keyring:
         self._digests = KeyedDigests(keys, b"stanchion.mark.v1")
         self.premium = Signatures(keys, b"stanchion.premium.v1")
         """Signs the shop's statement that a visitor is a known customer (`edge/decision/premium.py`)."""
+        self.links = Links(keys)
         self.challenge_keys = tuple(derived(key, b"stanchion.challenge.v1") for key in keys)
         """Keys of the join challenges, newest first."""
 
@@ -206,13 +196,17 @@ class Keyring:
                 f"j1.{credential.room}.{credential.id}.{_ms(credential.arrived)}".encode()
             ).decode()
         if isinstance(credential, Ticket):
-            ident = f"{credential.id}~p{credential.told}" if credential.told else credential.id
+            ident = f"{credential.id}~l{credential.lane}" if credential.lane else credential.id
+            if credential.told:
+                ident = f"{ident}~p{credential.told}"
             if credential.return_after_s:
                 ident = f"{ident}~a{credential.return_after_s}"
             payload = f"t1.{credential.room}.{ident}.{_ms(credential.first_seen)}.{int(credential.seen)}"
             return self._tickets.sign(payload.encode()).decode()
         times = f"{_ms(credential.first_seen)}.{_ms(credential.admitted_at)}.{int(credential.expires)}"
         ident = f"{credential.id}~{credential.binding_digest}" if credential.binding_digest else credential.id
+        if credential.lane:
+            ident = f"{ident}~l{credential.lane}"
         if credential.is_unshown:
             ident += "~u"
         return self._passes.sign(f"p1.{credential.room}.{ident}.{times}".encode()).decode()
@@ -275,15 +269,18 @@ def judge(opened: Ticket | Pass, now: float, *, skew_s: float, lifetime_s: float
 def _ticket(fields: list[str]) -> Ticket:
     _, room, name, first_seen_ms, seen = fields
     name, _, after = name.partition("~a")
-    ident, _, told = name.partition("~p")
-    return Ticket(ident, room, int(first_seen_ms) / 1000, float(int(seen)), int(after or 0), told=int(told or 0))
+    name, _, told = name.partition("~p")
+    ident, _, lane = name.partition("~l")
+    first_seen, told_position = int(first_seen_ms) / 1000, int(told or 0)
+    return Ticket(ident, room, first_seen, float(int(seen)), int(after or 0), told=told_position, lane=lane)
 
 
 def _pass(fields: list[str]) -> Pass:
     _, room, name, first_seen_ms, admitted_ms, expires = fields
     first_seen, admitted_at, is_unshown = int(first_seen_ms) / 1000, int(admitted_ms) / 1000, name.endswith("~u")
-    ident, _, binding_digest = (name[:-2] if is_unshown else name).partition("~")
-    return Pass(ident, room, first_seen, admitted_at, float(int(expires)), binding_digest, is_unshown)
+    name, _, lane = (name[:-2] if is_unshown else name).partition("~l")
+    ident, _, binding_digest = name.partition("~")
+    return Pass(ident, room, first_seen, admitted_at, float(int(expires)), binding_digest, is_unshown, lane)
 
 
 def _join_token(fields: list[str]) -> JoinToken:
@@ -295,9 +292,9 @@ def _digest_input(ident: str, value: str) -> bytes:
     return f"{ident} {value}".encode("utf-8", "surrogatepass")
 
 
-def new_ticket(room: str, now: float, entropy: bytes) -> Ticket:
+def new_ticket(room: str, now: float, entropy: bytes, lane: str = "") -> Ticket:
     """Return the ticket of a new visitor. entropy: ID_BYTES random bytes."""
-    return Ticket(_new_id(entropy), room, _ms(now) / 1000, float(int(now)))
+    return Ticket(_new_id(entropy), room, _ms(now) / 1000, float(int(now)), lane=lane)
 
 
 def new_join_token(room: str, now: float, entropy: bytes) -> JoinToken:

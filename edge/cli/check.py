@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.cli.check_lanes import lane_warnings
 from edge.cli.check_network import network_warnings
 from edge.cli.check_pages import page_warnings
 from edge.cli.check_sales import sale_warnings
@@ -63,6 +64,7 @@ def check(file: Path, *, asks_network: bool, environment: Mapping[str, str] = os
         *_about_rooms(settings),
         *page_warnings(settings),
         *sale_warnings(settings),
+        *lane_warnings(settings),
     ]
     if asks_network:
         warnings += asyncio.run(network_warnings(settings, environment))
@@ -88,6 +90,10 @@ def _about_secrets(settings: Settings, file: Path, environment: Mapping[str, str
         read_webhook_secrets(settings, environment)
     except ConfigurationError as error:
         found += error.faults
+    value = settings.bypass_for.header_value_env
+    if value is not None and not environment.get(value, "").strip():
+        why = f"the environment variable {value} is not set or empty: nobody bypasses the line by the header field"
+        found.append(SettingFault("bypass_for.header_value_env", why))
     password = settings.cluster.redis_password_env
     if password is not None and not environment.get(password):
         found.append(

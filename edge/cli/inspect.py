@@ -56,7 +56,9 @@ def lists(client: AdminClient, change: dict[str, Any] | None = None, *, as_json:
 
 def _table(status: dict[str, Any]) -> str:
     ready = sum(node["ready"] for node in status["nodes"])
-    rows = [COLUMNS, *(_row(room) for room in status["rooms"])]
+    rows: list[tuple[str, ...]] = [COLUMNS]
+    for room in status["rooms"]:
+        rows += [_row(room), *(_lane_row(lane) for lane in room["lanes"])]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([f"{ready} of {len(status['nodes'])} nodes ready", *_upstream(status["upstream"]), "", *lines])
@@ -87,6 +89,21 @@ def _row(room: dict[str, Any]) -> tuple[str, ...]:
         f"paused: {', '.join(room['paused'])}" if room["paused"] else "-" if wait is None else f"{wait:.0f} s",
         f"{overtaken:.2%}",
         _stock(room),
+    )
+
+
+def _lane_row(lane: dict[str, Any]) -> tuple[str, ...]:
+    wait = lane["eta_last_s"]
+    return (
+        f"  {lane['lane']} {lane['share']:g} %",
+        f"{lane['waiting']:,}",
+        f"{lane['admitted_per_s']:.1f}",
+        f"{lane['admissions_per_second']:g}",
+        f"{lane['lag_s']:.1f} s",
+        "",
+        "-" if wait is None else f"{wait:.0f} s",
+        f"{lane['overtaken']:.2%}",
+        "",
     )
 
 

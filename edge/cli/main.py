@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.cli.admin_errors import AdminError, add_admin_options
-from edge.cli.operator_arguments import add_draw_arguments, add_room_arguments, add_sale_arguments
+from edge.cli.operator_commands import add_operator_commands
 from edge.cli.page.arguments import add_arguments as add_page_arguments
 from edge.cli.plugin.command import add_arguments as add_plugin_arguments
 from edge.cli.plugin.render import RENDERERS
@@ -134,7 +134,7 @@ def _add_asking(commands: Any) -> None:
     add_admin_options(health)
     health.add_argument("--live", action="store_true", help="ask whether it runs, not whether it is ready")
 
-    _add_room(commands)
+    add_operator_commands(commands)
 
     told = _add(commands, "report", _report, "Write the report of a room: what happened, how long, how fair.")
     add_report_arguments(told)
@@ -161,14 +161,6 @@ def _add_asking(commands: Any) -> None:
         "--user-agent", default=None, metavar="TEXT", help="say whether the pass was given to this browser"
     )
     inspect.add_argument("--address", default=None, metavar="IP", help="say whether the pass was given to this network")
-
-
-def _add_room(commands: Any) -> None:
-    add_room_arguments(
-        _add(commands, "room", _room, "Hold, open, drain or close a room of a running edge, or change its capacity.")
-    )
-    add_sale_arguments(_add(commands, "sale", _sale, "Schedule the sales of a running edge, or suspend one."))
-    add_draw_arguments(_group(commands, "draw", "Verify the draw of a sale.")).set_defaults(command=_verify)
 
 
 def _add_keys(commands: Any) -> None:
@@ -253,28 +245,6 @@ def _healthcheck(options: argparse.Namespace) -> int:
 
     print(healthcheck(AdminClient.of(options), live=options.live))
     return SUCCESS
-
-
-def _room(options: argparse.Namespace) -> int:
-    from edge.cli.rooms import run_room
-
-    print(run_room(options))
-    return SUCCESS
-
-
-def _sale(options: argparse.Namespace) -> int:
-    from edge.cli.sales import run_sale
-
-    print(run_sale(options))
-    return SUCCESS
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from edge.cli.draws import verify_draw
-
-    text, is_kept = verify_draw(options)
-    print(text)
-    return SUCCESS if is_kept else FAILED
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -1,11 +1,11 @@
-"""The arguments of `stanchion room`, `stanchion sale` and `stanchion draw`."""
+"""The arguments of the commands by which operators run rooms (`operator_commands.py`)."""
 
 import argparse
 from typing import Any
 
 from edge.cli.admin_errors import add_admin_options
 
-__all__ = ["add_draw_arguments", "add_room_arguments", "add_sale_arguments"]
+__all__ = ["add_draw_arguments", "add_link_arguments", "add_room_arguments", "add_sale_arguments"]
 
 
 def add_room_arguments(room: argparse.ArgumentParser) -> None:
@@ -62,6 +62,33 @@ def add_draw_arguments(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--commitment", metavar="HEX", help="what was published before the opening, with --seed")
     _add_common(parser)
     return parser
+
+
+def add_link_arguments(parser: argparse.ArgumentParser, *, is_invite: bool) -> None:
+    what = "an invite" if is_invite else "a staff link"
+    parser.description = (
+        "Make invites. A visitor who opens one stands in a lane of the room. Nothing is stored of an invite, so it is "
+        "printed once."
+        if is_invite
+        else "Make links that let in without waiting. A browser that opened one counts neither as an admission nor as "
+        "an active visitor. Nothing is stored of a link, so it is printed once."
+    )
+    parser.add_argument("action", choices=("make", "revoke"), help="what to do")
+    parser.add_argument("room", metavar="ROOM", help="the room's name")
+    parser.add_argument("link", nargs="?", metavar="ID", help=f"revoke: the id of {what}, or of its batch")
+    if is_invite:
+        parser.add_argument("--lane", metavar="LANE", help="make: the lane")
+        parser.add_argument(
+            "--uses", type=int, metavar="N", help="make: browsers that may open each; 0 for any number (default: 1)"
+        )
+    parser.add_argument("--count", type=int, metavar="N", help="make: how many (default: 1)")
+    parser.add_argument(
+        "--valid", metavar="TIME", help="make: until when: 12h, 20:15 or 2026-11-27T20:15 (default: 24h)"
+    )
+    parser.add_argument("--url", metavar="URL", help="make: where they lead to, such as https://shop.example/checkout")
+    parser.add_argument("--note", metavar="TEXT", help="make: for the audit trail")
+    parser.add_argument("--csv", metavar="FILE", help="make: write them into this file")
+    _add_common(parser)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -11,16 +11,21 @@ room admits anybody, `Pipeline.decide` works out for each request.
 
 import logging
 from collections.abc import Mapping
+from math import inf
 
+from edge.decision.bypass import Bypass
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.cors import fields_for, preflight_answer
 from edge.decision.forms import PARAMETER, key_in
 from edge.decision.forwarding import forward_admitted
 from edge.decision.guard import fault_in
+from edge.decision.lanes import LaneChoice, without_claim
+from edge.decision.link_opening import MARK, LinkOpening, link_in, without_link
 from edge.decision.negotiation import wants_page
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
+from edge.decision.several_cookies import SeveralCookies
 from edge.decision.status_query import room_in, solution_in
 from edge.decision.visits import PREFLIGHT, VISIT, kind_of
 from edge.messages.head import RequestHead
@@ -36,7 +41,7 @@ from waiting_room.frame import LANGUAGE_PATH
 from waiting_room.page import STATUS_PATH
 from waiting_room.places import NO_PLACE
 from waiting_room.status import moment
-from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Rejection, Ticket
+from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Ticket
 
 __all__ = ["Classifier"]
 
@@ -66,6 +71,9 @@ class Classifier:
         bindings: Mapping[str, Binding],
         shield: Shield | None,
         premium: Premium | None,
+        lanes: LaneChoice,
+        opening: LinkOpening,
+        bypass: Bypass,
         *,
         keeps_forms: bool,
     ) -> None:
@@ -80,6 +88,10 @@ class Classifier:
         self._bindings = bindings
         self._shield = shield
         self._premium = premium
+        self._lanes = lanes
+        self._opening = opening
+        self._bypass = bypass
+        self._several = SeveralCookies(cookies, keys, bindings)
 
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> DecisionContext:
         """Say what this head means. is_last_hop: the client asks for it to be passed on no further."""
@@ -101,7 +113,9 @@ class Classifier:
                 head,
                 self._responses.problem(403, wants_page=page, language=self._responses.language(head.accept_language)),
             )
-        own = head.target.startswith(OWN_PATHS)
+        own, target, link = head.target.startswith(OWN_PATHS), head.target, None
+        if MARK in target and not own and head.method == "GET":
+            link, target = link_in(target), without_link(target)
         if own:
             answer, room, is_status_request, solution = self._own_path(head)
         else:
@@ -110,7 +124,7 @@ class Classifier:
                 self._rooms.match(
                     "POST" if self._has_form(head) else head.method,
                     self._rooms.asked_host(head.host, head.forwarded_host),
-                    head.target,
+                    target,
                 ),
                 False,
                 "",
@@ -120,7 +134,8 @@ class Classifier:
             answer = _LAST_HOP
         if kind == PREFLIGHT and room is not None and answer is None:
             answer, room = self._preflight(head, room, own)
-        return self._context(head, answer, room, page and not own, is_status_request, solution, None, kind)
+        made = self._context(head, answer, room, page and not own, is_status_request, solution, None, kind)
+        return made if link is None else _with_link(made, link)
 
     def _has_form(self, head: RequestHead) -> bool:
         """Return whether a request wants a form to be sent that was kept. It belongs to the room of the form."""
@@ -138,15 +153,24 @@ class Classifier:
         shield = self._shield
         if shield is not None and (like.answer is not None or shield.denies(head)):
             return self.classify(head)  # the shield looks at the sender: one may be denied where another is not
+        answer, room, watched = like.answer, like.room, like.watched
+        made = self._context(
+            head, answer, room, like.wants_page, like.is_status_request, like.solution, watched, like.kind
+        )
+        return made if like.link is None else _with_link(made, like.link)
+
+    def unclaimed(self, request: DecisionContext) -> DecisionContext:
+        """Return the context of a request whose claim to a lane has expired."""
+        room = None if request.room is None else request.room.family[0]
         return self._context(
-            head,
-            like.answer,
-            like.room,
-            like.wants_page,
-            like.is_status_request,
-            like.solution,
-            like.watched,
-            like.kind,
+            without_claim(request.head),
+            request.answer,
+            room,
+            request.wants_page,
+            request.is_status_request,
+            request.solution,
+            request.watched,
+            request.kind,
         )
 
     def _own_path(self, head: RequestHead) -> tuple[Answer | None, Room | None, bool, str]:
@@ -191,7 +215,7 @@ class Classifier:
                 other = self._cookies.read_other(room.cookie, head)
                 is_doubtful = bool(other) and other != values
             if is_doubtful:
-                several = self._best_first(room, head, values)
+                several = self._several.best_first(room, head, values)
                 return self._chain(head, answer, room, several, page, is_status_request, solution, like, kind)
         return self._built(head, answer, room, credential, page, is_status_request, solution, like, kind)
 
@@ -234,8 +258,12 @@ class Classifier:
         """Build the context of a request with this credential."""
         place, first_seen_json, is_mismatch, entered = NO_PLACE, b"", False, None
         cors: Headers = ()
-        has_form = self._has_form(head)
+        has_form, is_moved, claim_until, staff, bypass = self._has_form(head), False, inf, None, ""
         if room is not None:
+            staff, bypass = self._opening.staff_claim(room, head), self._bypass.reason(head)
+            if room.lanes is not None:
+                chosen = self._lanes.choose(room.family[0], credential, head)
+                room, credential, is_moved, claim_until = chosen.room, chosen.shown, chosen.is_moved, chosen.until
             if isinstance(credential, Ticket):
                 place = room.place_of(credential)
                 if is_status_request:
@@ -261,7 +289,8 @@ class Classifier:
                 watched = shield.watched(head, ident, like)
         return DecisionContext(
             head, answer, room, credential, place, page, is_status_request, solution, is_mismatch, entered,
-            first_seen_json, limits, premium_until, later_limits, watched, kind, cors, has_form=has_form,
+            first_seen_json, limits, premium_until, later_limits, watched, kind, cors, None, is_moved, has_form,
+            claim_until, staff, bypass,
         )  # fmt: skip
 
     def _is_mismatch(self, room: Room, shown: Pass, head: RequestHead) -> bool:
@@ -280,30 +309,7 @@ class Classifier:
         log.info("a pass is shown by another %s, honoured: %s", differs, honoured, extra=extra)
         return is_mismatch
 
-    def _best_first(self, room: Room, head: RequestHead, values: list[str]) -> list[Credential | Rejected]:
-        """Return what several cookies hold, best first, or why none of them counts. values: those of the right name.
 
-        If none of them is authentic, the cookies of the other name are read (`cookies.py`)."""
-        found: list[Credential] = []
-        for each in (values, self._cookies.read_other(room.cookie, head)):
-            for value in each:
-                read = self._keys.read(value, room.name)
-                if not isinstance(read, Rejected):
-                    found.append(read)
-            if found:
-                break
-        if not found:
-            return [Rejected(Rejection.DUPLICATED)]
-        found.sort(key=lambda credential: self._rank(room, credential, head))
-        return list(found)
-
-    def _rank(self, room: Room, credential: Credential, head: RequestHead) -> tuple[int, float]:
-        """Return the rank of one of several cookies: passes for this browser first, the longest one leading, then
-        tickets by arrival. Whether one still counts is found out at each request."""
-        if isinstance(credential, Pass):
-            binding = self._bindings[room.name]
-            is_mismatch = binding.is_mismatch(binding.differing(credential, head))
-            return (2 if is_mismatch else 0), -credential.expires
-        if isinstance(credential, Ticket):
-            return 1, credential.first_seen
-        return 3, credential.arrived
+def _with_link(made: DecisionContext, link: tuple[str, str]) -> DecisionContext:
+    made.link, made.is_exceptional = link, True
+    return made

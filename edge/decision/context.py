@@ -1,6 +1,7 @@
 """The decision's own request context: what a head means to the decision, whenever it arrives."""
 
 from dataclasses import dataclass
+from math import inf
 
 from edge.decision.visits import VISIT
 from edge.messages.context import RequestContext
@@ -8,6 +9,7 @@ from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Forward, Headers
 from edge.rooms.room import Room
 from edge.shield.shield import Limits, Watched
+from waiting_room.links import Claim
 from waiting_room.places import NO_PLACE
 from waiting_room.ticket import JoinToken, Pass, Rejected, Ticket
 
@@ -55,7 +57,18 @@ class DecisionContext(RequestContext):
     next_best: "DecisionContext | None"
     """The same request with the next best of several cookies of one name. None if there is one cookie, or none."""
     has_duplicates: bool
-    """There are several cookies of one name. The one that counts is set again, and the others are removed."""
+    """There are several cookies of one name. The one that counts is set again, and the others are removed. Or the
+    ticket is that of another lane than the cookie's, and is set too."""
+    link: tuple[str, str] | None
+    """The kind and the token of the link in the address (`link_opening.py`); None if it holds none."""
+    staff: Claim | None
+    """The claim of a staff link that this browser opened."""
+    bypass: str
+    """Why the sender never waits, or may not have to (`bypass.py`); '' for everybody else."""
+    is_exceptional: bool
+    """`link`, `staff`, `bypass` or `claim_until` is set. Nearly all requests have none, which one look tells."""
+    claim_until: float
+    """Until when the claim counts that chose the lane (`lanes.py`): wall clock, seconds; infinite without one."""
     has_form: bool
     """The target names a form that was kept while the visitor waited (`forms.py`)."""
 
@@ -81,6 +94,9 @@ class DecisionContext(RequestContext):
         next_best: "DecisionContext | None" = None,
         has_duplicates: bool = False,
         has_form: bool = False,
+        claim_until: float = inf,
+        staff: Claim | None = None,
+        bypass: str = "",
     ) -> None:
         self.head = head
         self.wants_page = wants_page
@@ -103,3 +119,6 @@ class DecisionContext(RequestContext):
         self.next_best = next_best
         self.has_duplicates = has_duplicates
         self.has_form = has_form
+        self.link = None
+        self.staff, self.bypass, self.claim_until = staff, bypass, claim_until
+        self.is_exceptional = bypass != "" or staff is not None or claim_until < inf

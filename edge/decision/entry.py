@@ -36,6 +36,7 @@ from edge.rooms.binding import Binding
 from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S
 from edge.rooms.redemption import AlreadyRedeemed, CheckOutcome, Granted, RedemptionClient, Unverified
 from edge.rooms.room import Room
+from edge.settings.lanes import GENERAL
 from waiting_room.ticket import Pass, Rejection, Ticket
 
 __all__ = ["Entry"]
@@ -132,7 +133,7 @@ class Entry:
         if not room.redeemed.requeue(shown, now):
             self._metrics.rejected.count(room.name, Rejection.USED.value)
             return self.first_visit(context, room, now, u)
-        ticket = Ticket(shown.id, shown.room, shown.first_seen, now)
+        ticket = Ticket(shown.id, shown.room, shown.first_seen, now, lane=room.lane)
         attempt = Attempt(context, room, ticket, ticket, now, u)
         return self._ask(attempt, is_barred=self._is_barred(attempt))
 
@@ -231,6 +232,8 @@ class Entry:
     def _admit(self, attempt: Attempt) -> Forward | Answer:
         context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
         self._metrics.admissions.count(room.name)
+        if room.lanes is not None:
+            self._metrics.lane_admissions.count(room.name, room.lane or GENERAL)
         if room.recorder is not None:
             room.recorder.note(ADMITTED, attempt.place, now)
         self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))

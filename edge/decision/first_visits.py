@@ -59,7 +59,8 @@ class FirstVisits:
         """Return the ticket that another request of the same page has just got (`siblings.py`), or None."""
         if room.name in self._challenges:
             return None
-        return self._siblings.ticket(context.head, room.name, now)
+        ticket = self._siblings.ticket(context.head, room.name, now)
+        return None if ticket is not None and ticket.lane != room.lane else ticket
 
     def join(self, context: DecisionContext, room: Room, now: float, u: float) -> Attempt | Answer:
         """Return the attempt if the visitor gets a place now, or the answer if they get none yet or no more."""
@@ -71,7 +72,7 @@ class FirstVisits:
             points = 0 if shield is None else shield.points(context.watched)
             if challenges.settings.proof == "all" or (shield is not None and points >= shield.suspect_threshold):
                 return self._challenged(context, room, challenges, points, now, u)
-        ticket = new_ticket(room.name, now, self._ids(now))
+        ticket = new_ticket(room.name, now, self._ids(now), room.lane)
         self._siblings.add(context.head, ticket, now)
         return Attempt(context, room, ticket, ticket, now, u, is_new=True)
 
@@ -86,6 +87,8 @@ class FirstVisits:
             if result:
                 self._metrics.join_challenges.count(room.name, result)
             if ticket is not None:
+                if room.lane:
+                    ticket = ticket.in_lane(room.lane)
                 return Attempt(context, room, ticket, ticket, now, u)
         made = join_token or new_join_token(room.name, now, self._ids(now))
         status = Status(

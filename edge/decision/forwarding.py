@@ -7,7 +7,7 @@ from edge.rooms.room import Room
 from waiting_room.status import State
 from waiting_room.ticket import Pass
 
-__all__ = ["STRAIGHT_ON", "forward_admitted", "forward_guest"]
+__all__ = ["STRAIGHT_ON", "forward_admitted", "forward_guest", "forward_unqueued"]
 
 #: No room covers the path: the request is forwarded as it came.
 STRAIGHT_ON: Final = Forward(None, (), ())
@@ -35,3 +35,15 @@ def forward_guest(room: Room, ident: str, now: float) -> Forward:
         ("X-Stanchion-Admitted-At", f"{now:.3f}"),
     )
     return Forward(room.name, to_upstream, (), None, "guest", room.health, room.settings.body_bytes)
+
+
+def forward_unqueued(room: Room, ident: str, outcome: str, now: float) -> Forward:
+    """Forward the request of a sender that never waits. It counts as nobody: no admission, no active visitor.
+
+    ident: what the shop sees in place of a ticket."""
+    to_upstream = (
+        ("X-Stanchion-Room", room.name),
+        ("X-Stanchion-Ticket", ident),
+        ("X-Stanchion-Admitted-At", f"{now:.3f}"),
+    )
+    return Forward(room.name, to_upstream, (), None, outcome, room.health, room.settings.body_bytes)

@@ -16,10 +16,11 @@ Two steps, so that what a head means can be cached while what follows from it ca
 All of it is synchronous and does no I/O and reads no clock: between reading state and changing it nothing else happens.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import cast
 
 from edge.decision.attempt import Attempt
+from edge.decision.bypass import Bypass
 from edge.decision.classifier import Classifier
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
@@ -27,7 +28,9 @@ from edge.decision.entry import Entry
 from edge.decision.first_visits import FirstVisits
 from edge.decision.forms import Forms
 from edge.decision.forwarding import STRAIGHT_ON
+from edge.decision.lanes import LaneChoice
 from edge.decision.limit_responses import LimitResponses
+from edge.decision.link_opening import LinkOpening
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.upstream_commands import UpstreamCommands
@@ -42,10 +45,12 @@ from edge.messages.verdict import Answer, Forward, Headers, Verdict
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
 from edge.rooms.clock_steps import ClockSteps
+from edge.rooms.link_client import LinkClient
 from edge.rooms.redemption import RedemptionClient, admitted_in
 from edge.rooms.room import Room
 from edge.rooms.sale_clock import SaleClock
 from edge.rooms.table import RoomTable
+from edge.settings.bypass import BypassSettings
 from edge.settings.model import CookieSettings
 from edge.shield.shield import Shield
 from edge.support.errors import InternalError
@@ -71,14 +76,18 @@ class Pipeline(Decider):
         shield: Shield | None = None,
         clock_steps: ClockSteps | None = None,
         redemption: RedemptionClient | None = None,
-        lane: int = 0,
+        maker: int = 0,
         forms: Forms | None = None,
+        revoked: Set[str] = frozenset(),
+        link_client: LinkClient | None = None,
+        bypass: Bypass | None = None,
     ) -> None:
         """entropy(n): n random bytes, for the ids of tickets. on_room_event: for news that other nodes need.
 
         shield: None if nobody is denied or limited. clock_steps: None if the clock is never set. redemption: None if
-        there are no other nodes to ask. lane: of the ids of tickets (`waiting_room/places.py`). forms: None if forms of
-        waiting visitors are not kept.
+        there are no other nodes to ask. maker: of the ids of tickets (`waiting_room/places.py`). forms: None if forms
+        of waiting visitors are not kept. revoked: the ids of links and batches that count no more.
+        link_client: None if nobody counts how often links are opened. bypass: None if no sender may bypass the line.
         """
         self.rooms = rooms
         self.shield = shield
@@ -91,14 +100,20 @@ class Pipeline(Decider):
         premium = None if premium_s is None else Premium(keys, named, premium_s)
         bindings = {room.name: Binding(keys, room.settings.session) for room in rooms.rooms}
         waiting = VisitorResponses(responses, named, keys, forms)
-        ids = TicketIds(entropy, lane)
+        ids = TicketIds(entropy, maker)
         first_visits = FirstVisits(rooms, keys, waiting, metrics, bindings, ids, shield)
+        lanes = LaneChoice(keys.links, named, bindings, revoked)
+        opening = self._opening = LinkOpening(keys.links, named, bindings, responses, metrics, revoked, link_client)
+        self._bypass = bypass or Bypass(BypassSettings(), b"", None, metrics)
         self._classifier = Classifier(
-            rooms, keys, responses, metrics, named, bindings, shield, premium, keeps_forms=forms is not None
-        )
+            rooms, keys, responses, metrics, named, bindings, shield, premium, lanes, opening, self._bypass,
+            keeps_forms=forms is not None,
+        )  # fmt: skip
         self._limits = LimitResponses(responses, metrics, shield)
         self._entry = Entry(first_visits, waiting, metrics, bindings, redemption)
-        self._commands = UpstreamCommands(metrics, named, entropy, on_room_event, premium)
+        self._commands = UpstreamCommands(
+            metrics, named, entropy, on_room_event, premium, lanes if any(room.lane for room in rooms.rooms) else None
+        )
 
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> DecisionContext:
         return self._classifier.classify(head, is_last_hop)
@@ -118,6 +133,14 @@ class Pipeline(Decider):
         room = request.room
         if room is None:
             return STRAIGHT_ON
+        if request.is_exceptional:
+            exception = self._exception(request, room, now, u)
+            if exception is not None:
+                return exception
+        return self._place(request, room, now, u)
+
+    def _place(self, request: DecisionContext, room: Room, now: float, u: float) -> Verdict:
+        """Decide by the visitor's place, or by their pass."""
         # Before the credential is judged: one of the parked polls may be this visitor's, on another connection.
         room.answer_older(request.place, now)
         credential = self._current(room, request.credential, now)
@@ -133,6 +156,21 @@ class Pipeline(Decider):
         if request.is_mismatch or (room.redeemed.has_superseded and room.redeemed.is_superseded(credential)):
             return self._entry.requeue(request, room, credential, now, u)
         return self._entry.inside(request, room, credential, now)
+
+    def _exception(self, request: DecisionContext, room: Room, now: float, u: float) -> Verdict | None:
+        """Decide on a request that opens a link, or that needs no place; None if it is to be decided as all others."""
+        if request.link is not None:
+            kind, token = request.link
+            return self._opening.open(request, room, kind, token, now)
+        if request.staff is not None and now < request.staff.expires and not request.is_status_request:
+            return self._opening.let_in(room, request.staff, now)
+        if request.bypass and not request.is_status_request:
+            return self._bypass.verdict(
+                room, request.head, request.bypass, now, lambda: self._place(request, room, now, u)
+            )
+        if now >= request.claim_until:
+            return self.decide(self._classifier.unclaimed(request), now, u)
+        return None
 
     def admission(self, context: RequestContext, forward: Forward) -> Answer:
         """Return the status document that tells an admitted visitor so, with their pass, in place of `forward`."""

@@ -1,15 +1,18 @@
 """What the upstream states on its responses to the edge: stock, the end of a session, premium visitors.
 
-Stanchion-Stock, Stanchion-Held, Stanchion-Version, Stanchion-Command
-                                                   (`edge/rooms/stock.py`, `edge/decision/premium.py`)
+Stanchion-Stock, Stanchion-Held, Stanchion-Version, Stanchion-Command, Stanchion-Lane
+                                    (`edge/rooms/stock.py`, `edge/decision/premium.py`, `edge/decision/lanes.py`)
 """
 
+import re
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from msgspec.structs import replace
 
 from edge.decision.context import DecisionContext
 from edge.decision.cookies import Cookies
+from edge.decision.lanes import LaneChoice
 from edge.decision.premium import Premium
 from edge.decision.visits import SAFE, VISIT, kind_of
 from edge.messages.cluster import RoomEvent
@@ -23,6 +26,9 @@ from waiting_room.ticket import ID_BYTES, Pass
 
 __all__ = ["UpstreamCommands"]
 
+#: A name of a lane, as the settings have it.
+_LANE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
 
 class UpstreamCommands:
     """One node's."""
@@ -34,8 +40,11 @@ class UpstreamCommands:
         entropy: Callable[[int], bytes],
         on_room_event: Callable[[RoomEvent], None],
         premium: Premium | None,
+        lanes: LaneChoice | None,
     ) -> None:
-        """on_room_event: called with what the other nodes need to know. premium: None if no visitor is premium."""
+        """on_room_event: called with what the other nodes need to know. premium: None if no visitor is premium. lanes:
+        None if no room has lanes."""
+        self._lanes = lanes
         self._metrics = metrics
         self._cookies = cookies
         self._entropy = entropy
@@ -50,7 +59,7 @@ class UpstreamCommands:
         headers: the response's. Those named `Stanchion-*` are the edge's own, and the proxy passes none of them on.
         """
         room, visitor_pass, stated = context.room, forward.visitor_pass, list(headers)
-        premium = self._premium_cookie(context.head, stated, now)
+        premium = self._premium_cookie(context.head, stated, now) + self._lane_cookie(context.head, stated, now)
         if room is None or visitor_pass is None:
             return premium
         method = context.head.method if forward.replay is None else forward.replay.method
@@ -103,6 +112,15 @@ class UpstreamCommands:
         ):
             return ()
         return self._premium.cookie(head, self._entropy(ID_BYTES).hex(), now)
+
+    def _lane_cookie(self, head: RequestHead, stated: Iterable[tuple[str, str]], now: float) -> Headers:
+        """Return the cookie of a claim if the response puts the visitor into a lane."""
+        if self._lanes is None or kind_of(head, self._cookies.domain) != VISIT:
+            return ()
+        wanted = [value.strip().lower() for name, value in stated if name.lower() == "stanchion-lane"]
+        if not wanted or not _LANE.fullmatch(wanted[0]):
+            return ()
+        return self._lanes.by_shop(wanted[0], head, self._entropy(ID_BYTES).hex(), now)
 
     def _end_session(
         self, room: Room, context: DecisionContext, visitor_pass: Pass, command: str, now: float

@@ -26,6 +26,8 @@ __all__ = [
     "DrawKey",
     "Echo",
     "LimitsSpent",
+    "LinkState",
+    "LinkStates",
     "Lists",
     "MalformedMessage",
     "NodeSummary",
@@ -169,6 +171,22 @@ class SaleStates(Struct, frozen=True, tag=True):
     draws: tuple[DrawKey, ...]
 
 
+class LinkState(Struct, frozen=True):
+    """A link, or a batch of links, that an operator revoked."""
+
+    link: Annotated[str, Meta(max_length=16)]
+    """The id of the link, or the first 8 characters of those of its batch."""
+    expires: float
+    """When nobody needs to know it any more, wall time in seconds."""
+    actor: Annotated[str, Meta(max_length=200)] = ""
+
+
+class LinkStates(Struct, frozen=True, tag=True):
+    """All links that operators revoked, as a machine knows them."""
+
+    revoked: tuple[LinkState, ...]
+
+
 class Echo(Struct, frozen=True, tag=True):
     """A machine's message to itself over Redis: it measures the delay of the bus. sent: monotonic seconds."""
 
@@ -176,7 +194,15 @@ class Echo(Struct, frozen=True, tag=True):
 
 
 ClusterMessage = (
-    RoomEvent | NodeSummary | TicketRedeemedAgain | LimitsSpent | Lists | RoomStates | SaleStates | ServerNews
+    RoomEvent
+    | NodeSummary
+    | TicketRedeemedAgain
+    | LimitsSpent
+    | Lists
+    | RoomStates
+    | SaleStates
+    | LinkStates
+    | ServerNews
 )
 """What machines send each other. A `Echo` is for the machine itself."""
 
@@ -201,7 +227,10 @@ class _Envelope(Struct, frozen=True, array_like=True):
 
 
 _SUMMARY_FIELDS = NodeSummary.__struct_fields__[1:]
-_KINDS = (RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, RoomStates, SaleStates, ServerNews, Echo)
+_KINDS = (
+    *(RoomEvent, NodeSummary, TicketRedeemedAgain, LimitsSpent, Lists, RoomStates, SaleStates, LinkStates),
+    *(ServerNews, Echo),
+)
 _TYPES = frozenset(kind.__name__ for kind in _KINDS)
 _encoder = Encoder()
 _envelopes = Decoder(_Envelope)

@@ -25,6 +25,10 @@ class FetchMetadata:
     """`Access-Control-Request-Headers`: the fields that a CORS preflight asks for."""
     purpose: str
     """The fields by which browsers and frameworks mark a request that no visitor has made (`head_cache.py`)."""
+    named: tuple[tuple[str, str], ...]
+    """The fields that the settings name (`rooms[].lanes[].header`), by lower-case name."""
+    is_from_proxy: bool
+    """A trusted proxy sent the request. Known only if `named` has a field."""
     is_by_script: bool
     """A library says that its script sends the request, or the body is of a type that no form has."""
 
@@ -37,6 +41,8 @@ class FetchMetadata:
         asked_fields: str = "",
         purpose: str = "",
         is_by_script: bool = False,
+        named: tuple[tuple[str, str], ...] = (),
+        is_from_proxy: bool = False,
     ) -> None:
         self.origin = origin
         self.site = site
@@ -45,6 +51,8 @@ class FetchMetadata:
         self.asked_fields = asked_fields
         self.purpose = purpose
         self.is_by_script = is_by_script
+        self.named = named
+        self.is_from_proxy = is_from_proxy
 
 
 NO_METADATA = FetchMetadata()

@@ -6,6 +6,7 @@
                             ServersState        which servers of the upstream are down
                             Adapt               the parts of their capacities that rooms may use
                             RedemptionAnswer    whether a ticket may be redeemed
+                            LinkAnswer          whether a browser may open a link
                             Drain               stop accepting, finish what is under way, end
     both directions         RoomEvent           what the upstream said about a room
                             NodeSummary         the heartbeat of a node
@@ -16,6 +17,7 @@
                             Report              twice a second: the state of the rooms, and their checkpoints
                             ServerOutcomes      what requests to servers of the upstream met, while some fail
                             RedemptionQuestion  may this ticket be redeemed?
+                            LinkQuestion        may this browser open a link?
 
 Both processes run the same code, so a message that does not decode is a programming error and ends its reader.
 """
@@ -33,6 +35,9 @@ __all__ = [
     "CheckOutcomeName",
     "Configure",
     "Drain",
+    "LinkAnswer",
+    "LinkOutcome",
+    "LinkQuestion",
     "Ready",
     "Recorded",
     "RedemptionAnswer",
@@ -73,6 +78,8 @@ class Configure(Struct, frozen=True, tag=True):
     """By room and sale: the seeds of draws, hexadecimal."""
     page_files: dict[str, bytes] = {}
     """What the files contain that `rooms[].page` names, by path."""
+    revoked: tuple[str, ...] = ()
+    """The ids of links and of batches that operators revoked."""
 
     def __repr__(self) -> str:
         """Show no key: the text may end in a log."""
@@ -136,6 +143,32 @@ class RedemptionAnswer(Struct, frozen=True, tag=True):
     """The redemption that stands in the way; '' unless the outcome is 'already_redeemed'."""
 
 
+LinkOutcome = Literal["granted", "used", "unverified"]
+
+
+class LinkQuestion(Struct, frozen=True, tag=True):
+    """May this browser open a link? The supervisor asks Redis if there are other machines."""
+
+    number: int
+    link: str
+    holder: str
+    """A keyed digest of browser and network, another one for each link."""
+    uses: int
+    """How many browsers may open the link."""
+    expires: float
+
+    def answered(self, outcome: LinkOutcome) -> "LinkAnswer":
+        """Return the answer to this question."""
+        return LinkAnswer(self.number, outcome)
+
+
+class LinkAnswer(Struct, frozen=True, tag=True):
+    """The answer to the `LinkQuestion` of this number."""
+
+    number: int
+    outcome: LinkOutcome
+
+
 class Ready(Struct, frozen=True, tag=True):
     """The worker serves by the newest settings."""
 
@@ -197,10 +230,21 @@ ToWorker = (
     | ServersState
     | Adapt
     | RedemptionAnswer
+    | LinkAnswer
     | Drain
     | RoomEvent
     | NodeSummary
     | LimitsSpent
     | TicketRedeemedAgain
 )
-ToSupervisor = Ready | Recorded | Report | ServerOutcomes | RedemptionQuestion | RoomEvent | NodeSummary | LimitsSpent
+ToSupervisor = (
+    Ready
+    | Recorded
+    | Report
+    | ServerOutcomes
+    | RedemptionQuestion
+    | LinkQuestion
+    | RoomEvent
+    | NodeSummary
+    | LimitsSpent
+)

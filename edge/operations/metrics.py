@@ -117,6 +117,7 @@ class Metrics:
         self._count_credentials()
         self._time()
         self._gauge_rooms()
+        self._gauge_lanes()
         self._gauge_process()
 
     def flush(self) -> None:
@@ -145,11 +146,19 @@ class Metrics:
         self.admissions = counter(
             "stanchion_admissions", "Visitors admitted, from the line or because nobody waited.", "room"
         )
+        self.lane_admissions = counter(
+            "stanchion_lane_admissions", "Visitors admitted, by the lane of a room with lanes.", "room", "lane"
+        )
         self.guests = counter(
             "stanchion_guests",
             "Requests forwarded that make no visitor: HEAD, parts of a page without a cookie, forms of other sites.",
             "room",
         )
+        self.staff = counter("stanchion_staff_requests", "Requests of browsers that opened a staff link.", "room")
+        self.bypassed = counter(
+            "stanchion_bypassed_requests", "Requests of senders that never wait, by the reason.", "room", "reason"
+        )
+        self.links = counter("stanchion_links", "Links that visitors opened, by result.", "room", "kind", "result")
         self.upstream_failures = counter("stanchion_upstream_failures", "Requests that the upstream failed.", "kind")
         self.shielded = counter(
             "stanchion_shield_refusals", "Requests refused by a list, a limit or the bot score.", "reason"
@@ -247,6 +256,19 @@ class Metrics:
             "1 while the room admits nobody because this dependency is missing.",
             *("room", "dependency"),
             mode="livemax",
+        )
+
+    def _gauge_lanes(self) -> None:
+        gauge = self._gauge
+        self.lane_waiting = gauge(
+            "stanchion_lane_waiting_visitors",
+            "Visitors in the line of a lane, as the nodes estimate them.",
+            *("room", "lane"),
+        )
+        self.lane_capacity = gauge(
+            "stanchion_lane_capacity_per_second",
+            "Admissions a second that a lane may make now: its share, and what other lanes do not use.",
+            *("room", "lane"),
         )
 
     def _gauge_process(self) -> None:

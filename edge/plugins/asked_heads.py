@@ -54,6 +54,7 @@ class AskedHeadCache(HeadCache):
         max_fields: int,
         max_target: int,
         report: bytes | None = None,
+        named: frozenset[bytes] = frozenset(),
     ) -> None:
         """report: the token that reports must carry, b'' if they need none, None if there are no reports."""
         super().__init__(
@@ -62,6 +63,7 @@ class AskedHeadCache(HeadCache):
             max_fields=max_fields + MORE_FIELDS,
             max_target=max_target + MORE_BYTES,
             upstream_host=None,
+            named=named,
         )
         self._endpoints = endpoints
         self._report = report
@@ -102,6 +104,10 @@ class AskedHeadCache(HeadCache):
             return endpoint
         within = self._endpoints.get(AUTHZ_PATH + path.removeprefix(AUTHZ_PATH).partition("/")[0])
         return within if within is not None and within.in_path else None
+
+    def _believes(self, peer: str) -> bool:  # noqa: ARG002
+        """Believe every load balancer that asks; `peer` is one, or the connection would have been closed."""
+        return True
 
     def _origin(self, request: Request, peer: str) -> Origin:
         return visitor_of(self._trusted, peer, request.values)

@@ -50,6 +50,7 @@ class PluginState(ProxyState):
             max_fields=limits.headers,
             max_target=limits.target_bytes,
             report=_report_token(settings),
+            named=settings.named_fields,
         )
 
 

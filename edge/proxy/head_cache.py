@@ -25,7 +25,7 @@ from edge.proxy.head_memory import HeadMemory
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, connection_options, forwarded, is_last_hop, upstream_head
 from edge.proxy.parsed_head import ForwardMemo, Framing, HeadTemplate, ParsedHead
 from edge.proxy.request import CHUNKED, Request, RequestParser
-from edge.support.client_address import NO_FIELDS, Origin, TrustedProxies
+from edge.support.client_address import NO_FIELDS, Origin, TrustedProxies, plain_address
 from edge.support.errors import InternalError
 from edge.support.recent_set import RecentSet
 
@@ -80,8 +80,13 @@ class HeadCache:
         via: bytes | None = None,
         passed: frozenset[bytes] = frozenset(),
         scheme: str = "http",
+        named: frozenset[bytes] = frozenset(),
+        removed: frozenset[bytes] = frozenset(),
     ) -> None:
-        """`scheme`: 'https' for connections that begin with TLS."""
+        """`scheme`: 'https' for connections that begin with TLS. `named`: the fields that the settings name.
+        `removed`: those that the upstream does not see."""
+        self._named = named
+        self._removed = removed
         self._decider = decider
         self._trusted = trusted
         self._parser = RequestParser(max_fields, max_target)
@@ -146,7 +151,7 @@ class HeadCache:
             if isinstance(read, Refusal):
                 raise InternalError(f"a head that was accepted before is refused now: {read}")
             request = read
-        head = upstream_head(request, self._upstream_host, self._via, self._passed)
+        head = upstream_head(request, self._upstream_host, self._via, self._passed, self._removed)
         if template is not None:
             at, end = _cookie_at(head)
             template.upstream = head[:at], head[end:]
@@ -156,12 +161,30 @@ class HeadCache:
         origin = self._origin(request, peer)
         get = request.values.get
         texts = [value.decode("latin-1") if (value := get(name)) else "" for name in _HEAD_FIELDS]
+        metadata = _metadata_of(request.values)
+        if self._named and not self._named.isdisjoint(request.values):
+            metadata = self._with_named(metadata, request, peer)
         host, cookie, accept, fetch_mode, referer, if_none_match, accept_encoding, user_agent, accept_language = texts
         return RequestHead(
             request.method, request.target, host, origin.scheme, origin.ip, cookie, accept, fetch_mode, referer,
             if_none_match, accept_encoding, user_agent, accept_language, origin.host or "",
-            _metadata_of(request.values),
+            metadata,
         )  # fmt: skip
+
+    def _with_named(self, metadata: FetchMetadata, request: Request, peer: str) -> FetchMetadata:
+        """Return the metadata with the fields that the settings name."""
+        values = request.values
+        said = tuple(
+            [(name.decode(), values[name].decode("latin-1")) for name in sorted(self._named) if name in values]
+        )
+        return FetchMetadata(
+            metadata.origin, metadata.site, metadata.dest, metadata.asked_method, metadata.asked_fields,
+            metadata.purpose, metadata.is_by_script, said, self._believes(peer),
+        )  # fmt: skip
+
+    def _believes(self, peer: str) -> bool:
+        """Return whether a peer may say of a request what only the operator's own proxies may say."""
+        return self._trusted.trusts(plain_address(peer))
 
     def _origin(self, request: Request, peer: str) -> Origin:
         return self._trusted.origin(peer, self._scheme, request.values)

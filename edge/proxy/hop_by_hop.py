@@ -44,18 +44,23 @@ _ENDS_OWN = frozenset(
 
 
 def upstream_head(
-    request: Request, host: bytes | None, via: bytes | None = None, passed: frozenset[bytes] = frozenset()
+    request: Request,
+    host: bytes | None,
+    via: bytes | None = None,
+    passed: frozenset[bytes] = frozenset(),
+    removed: frozenset[bytes] = frozenset(),
 ) -> bytes:
     """Return the upstream's head, without the fields that depend on the sender (`forwarded`) and the empty line.
 
     `host` replaces the client's `Host`; None preserves it. `via` is the edge's name in `Via`; None adds no `Via`.
-    `passed`: lower-case names of fields that go on although such fields end at the edge.
+    `passed`: lower-case names of fields that go on although such fields end at the edge. `removed`: of those that end
+    here although such fields go on.
     """
     values = request.values
     sent_host = values.get(b"host", b"")
-    named: frozenset[bytes] = frozenset()
+    named = removed
     if b"connection" in values:
-        named = connection_options(values[b"connection"]) - _ENDS_OWN
+        named = removed | (connection_options(values[b"connection"]) - _ENDS_OWN)
     pieces = [
         f"{request.method} {request.target} HTTP/1.1\r\n".encode(),
         b"Host: ",

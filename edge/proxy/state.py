@@ -127,4 +127,6 @@ class ProxyState:
             via=None if upstream.via is None else upstream.via.encode(),
             passed=frozenset(name.lower().encode() for name in upstream.pass_client_fields),
             scheme=scheme,
+            named=settings.named_fields,
+            removed=settings.secret_fields,
         )

@@ -11,6 +11,7 @@ from typing import Final
 from controller import Admit, Door, DoorVerdict, Park, Wait
 from edge.messages.cluster import RoomEvent
 from edge.rooms.guests import GuestBudget
+from edge.rooms.lanes import FEW, RoomLanes
 from edge.rooms.mode_rules import ModeRules
 from edge.rooms.room_gate import MOVE_AFTER_S, UNIT_S, RoomGate
 from edge.rooms.room_history import RoomHistory
@@ -19,6 +20,7 @@ from edge.rooms.sale_clock import SaleClock
 from edge.rooms.shadow_line import ShadowLine, next_shadow
 from edge.rooms.upstream_health import UpstreamHealth
 from edge.rooms.vacancies import Vacancies
+from edge.settings.lanes import key_of
 from edge.settings.room import RoomSettings
 from waiting_room.cookie_field import cookie_name
 from waiting_room.places import place_of
@@ -49,8 +51,15 @@ class Room(RoomPasses):
         own_row: int = 0,
         counted_since: float = 0.0,
         machines: int = 1,
+        vacancies: Vacancies | None = None,
+        lane: str = "",
     ) -> None:
-        """history: of the room before a reload; None for a new room."""
+        """history: of the room before a reload; None for a new room. lane: its name, '' for the general one; a named
+        lane has the `vacancies` of the general one."""
+        self.lane, self.key = lane, key_of(settings.name, lane)
+        self.family: tuple[Room, ...] = (self,)
+        """All lanes of the room, the general one first; the room alone if it has no lanes."""
+        self.lanes: RoomLanes | None = None
         self.settings, self.name, self.sale = settings, settings.name, None
         self.gate, self.pages = gate, pages
         self.message, self.cookie = settings.page.message, cookie_name(settings.name)
@@ -66,24 +75,16 @@ class Room(RoomPasses):
         """Why the line stands still (`waiting_room/status.py`); None if it does not."""
         self.has_cors, self.guests = bool(settings.cors.origins), GuestBudget(gate.settings.admissions_per_second)
         self.history = kept = history or RoomHistory(settings.name)
-        self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness, kept.redeemed
+        self.stock, self.fairness, self.redeemed = kept.stock, kept.fairness_of(lane), kept.redeemed
         self.mode, self.recorder, self.tracer = ModeRules(settings.mode), kept.recorder, kept.tracer
         self.shadow: ShadowLine | None = None  # in mode 'shadow' everybody passes, and is counted here
         self._shared = self._new_shared()
-        self.vacancies = Vacancies(
-            kept.stock,
-            kept.tried,
-            session_s=settings.session.duration_seconds,
-            claim_s=settings.stock.claim_seconds,
-            limit=limit,
-            rows=rows,
-            claim_rows=claims,
-            own_row=own_row,
-            counted_since=counted_since,
-            machines=machines,
-            confirmations=kept.confirmations,
-            confirm_s=settings.session.confirm_seconds,
-        )
+        session, claim_s = settings.session, settings.stock.claim_seconds
+        self.vacancies = vacancies or Vacancies(
+            kept.stock, kept.tried, session_s=session.duration_seconds, claim_s=claim_s, limit=limit, rows=rows,
+            claim_rows=claims, own_row=own_row, counted_since=counted_since, machines=machines,
+            confirmations=kept.confirmations, confirm_s=session.confirm_seconds,
+        )  # fmt: skip
         self.occupancy = self.vacancies.occupancy
         self._use(gate)
 
@@ -95,9 +96,18 @@ class Room(RoomPasses):
         origin_s = self._origin_s = gate.origin_s
         self._origin = gate.origin
         self._ticked_at = inf  # no step is late before the first
-        has_vacancy = self.vacancies.has_vacancy
+        has_vacancy = self.vacancies.has_vacancy if self.lanes is None else self._has_vacancy
         self.door = Door(gate.inner, lambda now: has_vacancy(now + origin_s))
         """Counts time and visitors as the inner gate does. Use the methods of this class."""
+
+    def join(self, family: "Sequence[Room]", lanes: RoomLanes) -> None:
+        """Be one of the lanes of a room from now on."""
+        self.family, self.lanes = tuple(family), lanes
+        self._use(self.gate)
+
+    def in_lane(self, name: str) -> "Room | None":
+        """Return the lane of this name; None if the room has none."""
+        return next((room for room in self.family if room.lane == name), None)
 
     def shared_fields(self) -> SharedFields:
         """Return what the status documents of all waiting visitors share."""
@@ -145,15 +155,21 @@ class Room(RoomPasses):
         """Set whether the upstream is down. Meanwhile the line stands still if the settings say so."""
         if is_down != self.history.is_upstream_down:
             self.history.is_upstream_down = is_down
-            self._look(now)
+            for room in self.family:
+                room.refresh(now)
 
     def learn_stock(self, event: RoomEvent, now: float) -> bool:
         """Take in news of the stock: without a free unit the line stands still. Return whether it changed anything."""
         is_news = self.stock.update(event, now)
         if is_news:
-            self._look(now)
-            self._shared = self._new_shared()
+            for room in self.family:
+                room.refresh(now)
         return is_news
+
+    def refresh(self, now: float) -> None:
+        """Follow what has changed for the whole room."""
+        self._look(now)
+        self._shared = self._new_shared()
 
     def tick(self, now: float) -> None:
         """Take one control step."""
@@ -165,6 +181,8 @@ class Room(RoomPasses):
         self.door.tick(now - self._origin_s)
         if self.gate.is_frozen != (self.paused is not None):
             self._look(now)
+        if self.lanes is not None:
+            self.lanes.divide([room.gate for room in self.family], now)
 
     def reasons(self) -> tuple[str, ...]:
         """Return the reasons for which the line stands still, the first for visitors; empty if it does not."""
@@ -215,10 +233,19 @@ class Room(RoomPasses):
                 vacancies.take(now)
             return verdict
         vacancies.take(now)
-        verdict = door.poll(number, time, u, vacancies.count(), may_park=may_park, is_page=is_page)
+        verdict = door.poll(number, time, u, self._left(), may_park=may_park, is_page=is_page)
         if not isinstance(verdict, Admit):
             vacancies.give_back(now)
         return verdict
+
+    def _left(self) -> int:
+        """Return the vacancies of a limited room that this lane may take now; 0 if it is the turn of another lane."""
+        count, lanes = self.vacancies.count(), self.lanes
+        return count if lanes is None or count > FEW or lanes.has_turn(self.lane) else 0
+
+    def _has_vacancy(self, now: float) -> bool:
+        vacancies = self.vacancies
+        return not vacancies.is_limited or (vacancies.has_vacancy(now) and self._left() > 0)
 
     def would_admit(self, place: int, now: float) -> bool:
         """Return whether a visitor with this place would be admitted now. Change nothing."""
@@ -263,7 +290,7 @@ class Room(RoomPasses):
         if is_shut:
             return door.settle(number, time, u, parked_s, 0)
         vacancies.take(now)
-        verdict = door.settle(number, time, u, parked_s, vacancies.count() if vacancies.is_limited else None)
+        verdict = door.settle(number, time, u, parked_s, self._left() if vacancies.is_limited else None)
         if not isinstance(verdict, Admit):
             vacancies.give_back(now)
         return verdict
@@ -280,7 +307,12 @@ class Room(RoomPasses):
         """Use this part of the configured capacity from now on, 0 to 1. Threshold, bucket and line stay."""
         wanted = self.gate.settings
         rate = self.settings.capacity.admissions_per_second * factor
-        if wanted.room_rate != rate:
+        if self.lanes is not None:
+            if self.lanes.rate != rate:
+                self.lanes.use_rate(rate, [room.gate for room in self.family], now)
+                for room in self.family:
+                    room.refresh(now)
+        elif wanted.room_rate != rate:
             part = rate / wanted.nodes
             fresh = replace(wanted, admissions_per_second=part, room_admissions_per_second=rate)
             self.gate.reconfigure(fresh, now)

@@ -18,8 +18,8 @@ class RoomHistory:
     """What a room keeps when the settings are reloaded, beside its gate."""
 
     __slots__ = (
+        "_fairness",
         "confirmations",
-        "fairness",
         "is_upstream_down",
         "recorder",
         "redeemed",
@@ -34,7 +34,7 @@ class RoomHistory:
         self.confirmations = Confirmations(shown)
         self.is_upstream_down = False
         self.stock = StockView(room)
-        self.fairness = FairnessRecorder()
+        self._fairness: dict[str, FairnessRecorder] = {}
         self.redeemed = RedeemedTickets()
         self.tried = TriedTickets()
         self.recorder: Recorder | None = None
@@ -43,3 +43,7 @@ class RoomHistory:
         """Exports traces of sampled admissions, if the settings ask for them."""
         self.shadow: ShadowLine | None = None
         """While the room is in `mode: shadow`."""
+
+    def fairness_of(self, lane: str) -> FairnessRecorder:
+        """Return what records the order of admissions in a lane. lane: '' for the general one."""
+        return self._fairness.setdefault(lane, FairnessRecorder())

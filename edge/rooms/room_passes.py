@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from controller import FairnessRecorder
+from edge.rooms.lanes import RoomLanes
 from edge.rooms.mode_rules import ModeRules
 from edge.rooms.redeemed_tickets import RedeemedTickets
 from edge.rooms.room_gate import UNIT_S
@@ -23,6 +24,8 @@ class RoomPasses:
 
     settings: RoomSettings
     name: str
+    lane: str
+    lanes: RoomLanes | None
     mode: ModeRules
     vacancies: Vacancies
     redeemed: RedeemedTickets
@@ -37,7 +40,7 @@ class RoomPasses:
     def pass_for(self, ticket: Ticket, now: float, binding_digest: str) -> Pass:
         """Return the pass of a visitor that is admitted now."""
         expires, is_unshown = self.vacancies.expiry(now), self.settings.session.confirm_seconds is not None
-        return Pass(ticket.id, self.name, ticket.first_seen, now, expires, binding_digest, is_unshown)
+        return Pass(ticket.id, self.name, ticket.first_seen, now, expires, binding_digest, is_unshown, self.lane)
 
     def admit(self, ticket: Ticket, now: float, binding_digest: str = "", *, is_robot: bool = False) -> Pass:
         """Redeem the ticket after the gate admitted its visitor. Return their pass.
@@ -45,6 +48,8 @@ class RoomPasses:
         is_robot: the program says that it is no visitor. It is not counted as active before it shows the pass."""
         visitor_pass = self.pass_for(ticket, now, binding_digest)
         self.vacancies.expect(visitor_pass, now, is_robot=is_robot)
+        if self.lanes is not None:
+            self.lanes.took(self.lane)
         superseded = self.redeemed.add(visitor_pass)
         if superseded is not None:
             self.vacancies.end_superseded(superseded, now)

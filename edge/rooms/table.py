@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from math import inf
 
 from controller import CELLS, GateSettings
+from edge.rooms.lanes import RoomLanes, shares_of
 from edge.rooms.pages import languages_of, pages_of
 from edge.rooms.room import Room
 from edge.rooms.room_gate import RoomGate
 from edge.rooms.room_history import RoomHistory
 from edge.rooms.sale_clock import SaleClock
+from edge.settings.lanes import key_of
 from edge.settings.model import Settings
 from edge.settings.room import RoomSettings
 from edge.support.path_readings import readings
@@ -21,11 +23,12 @@ Rows = Sequence[MutableSequence[int]]
 
 
 class RoomTable:
-    """All rooms in the order of the file. The first whose host and paths match covers the request."""
+    """All rooms in the order of the file, each followed by its named lanes. The first whose host and paths match covers
+    the request."""
 
     def __init__(self, bypass: Sequence[str], rooms: Sequence[Room]) -> None:
         self.rooms = tuple(rooms)
-        self.by_name = {room.name: room for room in rooms}
+        self.by_name = covering = {room.name: room for room in rooms if not room.lane}
         self._with_sales = tuple(room for room in rooms if room.sale is not None)
         self._bypass = PathSet(bypass)
         self._matchers = tuple(
@@ -36,10 +39,10 @@ class RoomTable:
                 PathSet(match.callbacks),
                 room,
             )
-            for room in rooms
+            for room in covering.values()
             for match in [room.settings.match]
         )
-        self._index = PrefixIndex([room.settings.match.paths for room in rooms])
+        self._index = PrefixIndex([room.settings.match.paths for room in covering.values()])
         self._named_hosts = tuple({room.settings.match.host.casefold() for room in rooms} - {"*"})
 
     def __repr__(self) -> str:
@@ -98,18 +101,19 @@ def host_name(host: str) -> str:
     return name.partition(":")[0].rstrip(".")
 
 
-def gate_settings(settings: Settings, room: RoomSettings) -> GateSettings:
-    """Return one node's share of a room's capacity and of its budget of polls."""
+def gate_settings(settings: Settings, room: RoomSettings, share: float = 1.0) -> GateSettings:
+    """Return one node's share of a room's capacity and of its budget of polls. share: of the lane, 0 to 1."""
     nodes, capacity, polling = settings.nodes, room.capacity, room.polling
+    rate = capacity.admissions_per_second * share
     return GateSettings(
-        admissions_per_second=capacity.admissions_per_second / nodes,
+        admissions_per_second=rate / nodes,
         burst_seconds=capacity.burst_seconds,
         burst_floor=capacity.burst_floor,
         poll_min_s=polling.min_seconds,
         poll_max_s=polling.max_seconds,
-        poll_budget_per_s=None if polling.budget_per_second is None else polling.budget_per_second / nodes,
+        poll_budget_per_s=None if polling.budget_per_second is None else polling.budget_per_second * share / nodes,
         nodes=nodes,
-        room_admissions_per_second=capacity.admissions_per_second,
+        room_admissions_per_second=rate,
     )
 
 
@@ -137,32 +141,55 @@ def build_rooms(
     for room in settings.rooms:
         rows, claims = rows_of(room.name), claims_of(room.name) if claims_of else ()
         old = before.by_name.get(room.name) if before else None
-        since = counted_since
-        if old and old.settings.session.duration_seconds != room.session.duration_seconds:
-            _clear(rows[own_row])
-            old.history.confirmations.clear()
-            since = now
-        if old and claims and old.settings.stock.claim_seconds != room.stock.claim_seconds:
-            _clear(claims[own_row])
+        is_anew = _counts_anew(room, old, rows, claims, own_row)
         # A machine that joins others may join a sale that is under way: its first burst was made by them.
         joins_late: Mapping[str, float] | None = {} if settings.cluster.redis_url is not None else None
-        active = room.capacity.total_active_users
+        active, wanted = room.capacity.total_active_users, gate_settings(settings, room, shares_of(room)[0])
         built.append(
             Room(
                 room,
-                _gate(gate_settings(settings, room), now, old, (resume or {}).get(room.name, joins_late)),
+                _gate(wanted, now, old, (resume or {}).get(room.name, joins_late)),
                 pages_of(room, settings.page_files, assets, languages),
                 history=RoomHistory(room.name, shown) if old is None else old.history,
                 limit=None if active is None else max(1, active // settings.cluster.machines),
                 rows=rows,
                 claims=claims,
                 own_row=own_row,
-                counted_since=since,
+                counted_since=now if is_anew else counted_since,
                 machines=settings.cluster.machines,
             )
         )
         _follow(built[-1], seeds or {}, now)
+        if room.lanes:
+            built += _named_lanes(built[-1], old, settings, resume or {}, joins_late, seeds or {}, now)
     return RoomTable(settings.bypass, built)
+
+
+def _named_lanes(
+    general: Room,
+    old: Room | None,
+    settings: Settings,
+    resume: Mapping[str, Mapping[str, float]],
+    joins_late: Mapping[str, float] | None,
+    seeds: Mapping[str, Mapping[str, bytes]],
+    now: float,
+) -> list[Room]:
+    """Build the named lanes of a room, and let all lanes share its capacity. old: the room before a reload."""
+    room, named = general.settings, []
+    for lane, share in zip(room.lanes, shares_of(room)[1:], strict=True):
+        before = None if old is None else old.in_lane(lane.name)
+        checkpoint = resume.get(key_of(room.name, lane.name), joins_late)
+        gate = _gate(gate_settings(settings, room, share), now, before, checkpoint)
+        named.append(
+            Room(room, gate, general.pages, history=general.history, vacancies=general.vacancies, lane=lane.name)
+        )
+        named[-1].shadow, named[-1].health = general.shadow, general.health
+        if room.sales:
+            named[-1].use_sale(SaleClock(room, seeds.get(room.name, {}), now), now)
+    family, lanes = [general, *named], RoomLanes(room, room.capacity.admissions_per_second, now)
+    for each in family:
+        each.join(family, lanes)
+    return named
 
 
 def _follow(room: Room, seeds: Mapping[str, Mapping[str, bytes]], now: float) -> None:
@@ -170,6 +197,19 @@ def _follow(room: Room, seeds: Mapping[str, Mapping[str, bytes]], now: float) ->
     room.use_shadow(now)
     if room.settings.sales:
         room.use_sale(SaleClock(room.settings, seeds.get(room.name, {}), now), now)
+
+
+def _counts_anew(room: RoomSettings, old: Room | None, rows: Rows, claims: Rows, own_row: int) -> bool:
+    """Clear the counts whose bins have another width than before. Return whether visitors are counted anew."""
+    if old is None:
+        return False
+    if claims and old.settings.stock.claim_seconds != room.stock.claim_seconds:
+        _clear(claims[own_row])
+    if old.settings.session.duration_seconds == room.session.duration_seconds:
+        return False
+    _clear(rows[own_row])
+    old.history.confirmations.clear()
+    return True
 
 
 def _clear(row: MutableSequence[int]) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from edge.settings.bypass import BypassSettings
 from edge.settings.languages import LanguageSettings
 from edge.settings.listener import Listener, ListenerSettings
 from edge.settings.plugins import PluginSettings
@@ -197,6 +198,7 @@ class Settings(Section):
     cookies: CookieSettings = CookieSettings()
     languages: LanguageSettings = LanguageSettings()
     bypass: Annotated[tuple[PathText, ...], Field(strict=False)] = DEFAULT_BYPASS
+    bypass_for: BypassSettings = BypassSettings()
     limits: LimitSettings = LimitSettings()
     abuse: AbuseSettings = AbuseSettings()
     plugins: PluginSettings = PluginSettings()
@@ -268,6 +270,24 @@ class Settings(Section):
         copy = self.model_copy()
         copy._page_files = dict(files)
         return copy
+
+    @property
+    def line_keys(self) -> tuple[str, ...]:
+        """The names under which nodes tell each other of all rooms and lanes."""
+        return tuple(key for room in self.rooms for key in room.keys)
+
+    @property
+    def named_fields(self) -> frozenset[bytes]:
+        """The fields of requests that the settings name, in lower case."""
+        headers = [lane.header for room in self.rooms for lane in room.lanes]
+        named = {header.name.lower().encode() for header in headers if header is not None}
+        return frozenset(named | self.secret_fields)
+
+    @property
+    def secret_fields(self) -> frozenset[bytes]:
+        """The fields of requests that hold a secret of the edge, in lower case: the shop does not see them."""
+        header = self.bypass_for.header
+        return frozenset() if header is None else frozenset((header.lower().encode(),))
 
     @property
     def nodes(self) -> int:

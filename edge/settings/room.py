@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from edge.settings.face import ColorSettings, FileName, FontText, LinkSettings
+from edge.settings.lanes import LaneSettings, fault_in_lanes, key_of
 from edge.settings.languages import RoomTexts
 from edge.settings.sale import SaleSettings, overlap
 from edge.settings.sources import SourceSettings
@@ -158,6 +159,19 @@ class RoomSettings(Section):
     when_stock_unknown: Literal["hold", "admit"] = "admit"
     sales: Annotated[tuple[SaleSettings, ...], Field(max_length=100, strict=False)] = ()
     outside_sales: Literal["closed", "open"] = "closed"
+    lanes: Annotated[tuple[LaneSettings, ...], Field(max_length=15, strict=False)] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names under which nodes tell each other of its lanes; its own name alone if it has none."""
+        return (self.name, *(key_of(self.name, lane.name) for lane in self.lanes))
+
+    @field_validator("lanes")
+    @classmethod
+    def _shares_fit(cls, lanes: tuple[LaneSettings, ...]) -> tuple[LaneSettings, ...]:
+        if fault := fault_in_lanes(lanes):
+            raise ValueError(fault)
+        return lanes
 
     @field_validator("sales")
     @classmethod

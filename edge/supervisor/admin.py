@@ -37,6 +37,7 @@ from edge.operations.logs import facts
 from edge.shield.shared_lists import MOST
 from edge.supervisor.admin_tokens import AdminTokens
 from edge.supervisor.dashboard import OPEN_PATHS, Dashboard
+from edge.supervisor.link_api import LinkApi
 from edge.supervisor.problems import explained, problem
 from edge.supervisor.report_api import ReportApi
 from edge.supervisor.room_api import CALLER, RoomApi
@@ -87,6 +88,7 @@ class AdminListener:
                 web.post("/lists", self._change_lists),
                 *self._api.routes(),
                 *SaleApi(self._supervisor).routes(),
+                *LinkApi(self._supervisor).routes(),
                 *self._dashboard.routes(),
                 *ReportApi(self._supervisor).routes(),
                 web.post("/reload", self._reload),

@@ -1,6 +1,6 @@
 """The OpenAPI document of the API (`edge/supervisor/room_api.py`), made from the models that read the requests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, get_args
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from edge.messages.cluster import RoomState
 from edge.rooms.sale_clock import PhaseName
 from edge.settings.sale import SaleSettings
+from edge.supervisor.link_document import LINK, links_schema, revoked_schema
 from edge.supervisor.room_control import CHANGEABLE
 
 __all__ = ["openapi"]
@@ -30,8 +31,11 @@ IF_MATCH = {
 }
 
 
-def openapi(address: str, patch: type[BaseModel], rooms: Sequence[str]) -> dict[str, Any]:
-    """Return the document. address: the URL of the admin listener. patch: the body of a change. rooms: their names."""
+def openapi(
+    address: str, patch: type[BaseModel], rooms: Sequence[str], links: Mapping[str, type[BaseModel]]
+) -> dict[str, Any]:
+    """Return the document. address: the URL of the admin listener. patch: the body of a change. rooms: their names.
+    links: the bodies that ask for links, by the name of their schema."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -55,6 +59,9 @@ def openapi(address: str, patch: type[BaseModel], rooms: Sequence[str]) -> dict[
                 "Problem": _problem_schema(),
                 "SaleInput": SaleSettings.model_json_schema(),
                 "Sales": _sales_schema(),
+                "Links": links_schema(),
+                "Revoked": revoked_schema(),
+                **{name: model.model_json_schema() for name, model in links.items()},
             },
         },
     }
@@ -89,9 +96,30 @@ def _paths(rooms: Sequence[str]) -> dict[str, Any]:
             "post": _put_sale(),
         },
         "/v1/rooms/{room}/sales/{sale}": {"parameters": [room, SALE], "delete": _remove_sale()},
+        **_links(room),
         "/v1/rooms/{room}/report": {"parameters": [room], "get": _report()},
         "/v1/openapi.json": {"get": _operation("readDocument", "This document.", document)},
     }
+
+
+def _links(room: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for kind, name, text in (("invites", "Invites", "invites to a lane"), ("staff-links", "StaffLinks", "staff links")):
+        schema = {"schema": {"$ref": f"#/components/schemas/{name}Wanted"}}
+        make = _operation(
+            f"make{name}",
+            f"Make {text}. They are told once.",
+            {"200": _ok("The links.", "Links"), **_problems(400, 403, 404, 415)},
+            requestBody={"required": True, "content": {"application/json": schema}},
+        )
+        revoke = _operation(
+            f"revoke{name}",
+            f"Revoke one or a batch of the {text}, on all machines.",
+            {"200": _ok("What was revoked.", "Revoked"), **_problems(400, 403, 404, 409)},
+        )
+        found[f"/v1/rooms/{{room}}/{kind}"] = {"parameters": [room], "post": make}
+        found[f"/v1/rooms/{{room}}/{kind}/{{link}}"] = {"parameters": [room, LINK], "delete": revoke}
+    return found
 
 
 def _change() -> dict[str, Any]:
@@ -180,7 +208,7 @@ PROBLEMS = {
     401: "A token is required.",
     403: "The token's role does not include this.",
     404: "There is no such room or sale, or no record of the room.",
-    409: "The sale is one of the settings file.",
+    409: "The sale is one of the settings file, or too many links are revoked.",
     412: "Another operator changed the room meanwhile.",
     415: "The body is of another type.",
     500: "The edge could not do it.",

@@ -1,11 +1,12 @@
-"""What operators say while the edge runs, in one place: the state of rooms, and scheduled sales."""
+"""What operators say while the edge runs, in one place: the state of rooms, scheduled sales, and links."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge.messages.cluster import RoomStates, SaleStates
+from edge.messages.cluster import LinkStates, RoomStates, SaleStates
 from edge.settings.model import Settings
+from edge.supervisor.link_control import LinkControl
 from edge.supervisor.room_control import RoomControl
 from edge.supervisor.sale_control import SaleControl
 from edge.supervisor.state_folder import StateFolder
@@ -20,13 +21,14 @@ class Operators:
     def __init__(
         self,
         apply: Callable[[], None],
-        publish: Callable[[RoomStates | SaleStates], None],
+        publish: Callable[[RoomStates | SaleStates | LinkStates], None],
         folder: StateFolder,
         read: Callable[[], tuple[Settings, Sequence[bytes]]],
     ) -> None:
         self._read = read
         self.rooms = RoomControl(apply, publish, folder)
         self.sales = SaleControl(apply, publish, folder, lambda: read()[0])
+        self.links = LinkControl(apply, publish, folder, read)
 
     def __repr__(self) -> str:
         return f"<Operators {self.rooms!r} {self.sales!r}>"
@@ -55,15 +57,18 @@ class Operators:
                 return {"phase": "scheduled", **sale}, said["version"]
         return None, said["version"]
 
-    def receive(self, message: RoomStates | SaleStates) -> None:
+    def receive(self, message: RoomStates | SaleStates | LinkStates) -> None:
         """Take in what operators said at another machine."""
         if isinstance(message, RoomStates):
             self.rooms.receive(message)
-        else:
+        elif isinstance(message, SaleStates):
             self.sales.receive(message)
+        else:
+            self.links.receive(message)
 
     async def run(self) -> None:
         """Let changes end in time, and keep other machines informed, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rooms.run())
             group.create_task(self.sales.run())
+            group.create_task(self.links.run())

@@ -19,6 +19,7 @@ from typing import assert_never
 from edge.messages.cluster import (
     ClusterMessage,
     LimitsSpent,
+    LinkStates,
     Lists,
     NodeSummary,
     RoomEvent,
@@ -26,9 +27,10 @@ from edge.messages.cluster import (
     SaleStates,
     TicketRedeemedAgain,
 )
-from edge.messages.processes import BusState, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
+from edge.messages.processes import BusState, LinkQuestion, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
 from edge.messages.upstream import ServerNews
 from edge.rooms.stock import StockView
+from edge.supervisor.link_service import LinkService
 from edge.supervisor.other_nodes import OtherNodes
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus
@@ -38,21 +40,23 @@ __all__ = ["Relay"]
 
 
 class Relay:
-    """receive_lists, receive_rooms, receive_news: called with what other machines say: their lists, their room states
-    and sales, and what they see of the upstream."""
+    """receive_lists, receive_rooms, receive_news: called with what other machines say: their lists, their room
+    states, sales and revoked links, and what they see of the upstream."""
 
     def __init__(
         self,
         handles: Sequence[WorkerHandle],
         bus: Bus,
         redemption: RedemptionService,
+        links: LinkService,
         receive_lists: Callable[[Lists], None],
-        receive_rooms: Callable[[RoomStates | SaleStates], None],
+        receive_rooms: Callable[[RoomStates | SaleStates | LinkStates], None],
         receive_news: Callable[[ServerNews], None],
     ) -> None:
         self._handles = handles
         self._bus = bus
         self._redemption = redemption
+        self._links = links
         self._receive_lists = receive_lists
         self._receive_rooms = receive_rooms
         self._receive_news = receive_news
@@ -66,6 +70,7 @@ class Relay:
         """Stay in touch with the other machines, if there are any, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._redemption.run())
+            group.create_task(self._links.run())
             group.create_task(self._bus.run(self._receive_machine, self._receive_bus_state))
 
     @property
@@ -97,8 +102,11 @@ class Relay:
             return
         self._bus.send(message)
 
-    def receive_question(self, question: RedemptionQuestion, origin: WorkerHandle) -> None:
-        """Answer a worker that asks whether a ticket may be redeemed, now or later."""
+    def receive_question(self, question: RedemptionQuestion | LinkQuestion, origin: WorkerHandle) -> None:
+        """Answer a worker that asks whether a ticket may be redeemed, or a link be opened, now or later."""
+        if isinstance(question, LinkQuestion):
+            self._links.ask(question, origin.send)
+            return
 
         def answer(said: RedemptionAnswer) -> None:
             origin.send(said)
@@ -135,7 +143,7 @@ class Relay:
                 self._publish_event(message)
             case Lists():
                 self._receive_lists(message)
-            case RoomStates() | SaleStates():
+            case RoomStates() | SaleStates() | LinkStates():
                 self._receive_rooms(message)
             case ServerNews():
                 self._receive_news(message)

@@ -28,6 +28,7 @@ from edge.settings.room import RoomMode
 from edge.settings.values import Text
 from edge.supervisor.admin_tokens import Caller, Role
 from edge.supervisor.api_document import openapi
+from edge.supervisor.link_bodies import LINK_BODIES
 from edge.supervisor.problems import explained, problem
 from edge.supervisor.supervisor import Supervisor
 from edge.support.errors import ClientError
@@ -148,7 +149,8 @@ class RoomApi:
         return response
 
     async def _openapi(self, _: web.Request) -> web.Response:
-        return json_response(openapi(self._address, RoomPatch, [room.name for room in self._supervisor.settings.rooms]))
+        rooms = [room.name for room in self._supervisor.settings.rooms]
+        return json_response(openapi(self._address, RoomPatch, rooms, LINK_BODIES))
 
     def _current(self, room: str) -> web.Response:
         response = json_response(self.shown(room))

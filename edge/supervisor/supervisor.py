@@ -28,7 +28,7 @@ from typing import Any, Literal, assert_never
 from prometheus_client import CollectorRegistry
 
 from edge.messages.cluster import LimitsSpent, NodeSummary, RoomEvent
-from edge.messages.processes import Configure, Ready, Recorded, RedemptionQuestion, Report, ToSupervisor
+from edge.messages.processes import Configure, LinkQuestion, Ready, Recorded, RedemptionQuestion, Report, ToSupervisor
 from edge.messages.upstream import ServerOutcomes
 from edge.operations.audit import audit, changes
 from edge.operations.logs import facts
@@ -95,15 +95,15 @@ class Supervisor:
         self._stop = StopRequest()
         self._all_ready = asyncio.Event()
 
-        bus, redemption = cluster_parts(self.settings.cluster, self.machine, self.registry)
-        self.lists = ListSync(self._configure_all, bus.send, self.registry)
         folder = state or StateFolder()
+        bus, redemption, links = cluster_parts(self.settings.cluster, self.machine, folder, self.registry)
+        self.lists = ListSync(self._configure_all, bus.send, self.registry)
         self.operators = Operators(self._follow_operators, bus.send, folder, lambda: (self.settings, self._keys))
-        self._line_state = LineState(folder, self._handles, lambda: [room.name for room in self.settings.rooms])
+        self._line_state = LineState(folder, self._handles, lambda: self.settings.line_keys)
         self._line_state.resume(time.time())
         self.upstream_watch = UpstreamWatch(lambda state: self._relay.publish(state), bus.send, self.registry)
         receivers = (self.lists.receive, self.operators.receive, self.upstream_watch.receive_news)
-        self._relay = Relay(self._handles, bus, redemption, *receivers)
+        self._relay = Relay(self._handles, bus, redemption, links, *receivers)
         self._stock_watch = StockWatch(self._relay.receive_shop, self._relay.publish_stock_known, self.registry)
         self._adaptation = Adaptation(self._relay.publish, self.registry)
         self._status = StatusSources(self._handles, self._relay, self._stock_watch, self._adaptation)
@@ -285,11 +285,12 @@ class Supervisor:
                 counted_since=self._counted_since,
                 machine=self.machine,
                 clock_steps=tuple(self._clock_steps.steps),
-                checkpoints=handle.checkpoints((room.name for room in self.settings.rooms), time.time()),
+                checkpoints=handle.checkpoints(self.settings.line_keys, time.time()),
                 factors=self._adaptation.factors,
                 stock_known=self._stock_watch.known,
                 seeds=self.operators.seeds(in_force),
                 page_files=dict(self.settings.page_files),
+                revoked=self.operators.links.revoked,
             )
         )
         self._relay.send_state(handle)
@@ -312,7 +313,7 @@ class Supervisor:
                 self._relay.receive_worker(message, handle)
             case ServerOutcomes():
                 self.upstream_watch.receive(message)
-            case RedemptionQuestion():
+            case RedemptionQuestion() | LinkQuestion():
                 self._relay.receive_question(message, handle)
             case _:
                 assert_never(message)

@@ -72,9 +72,9 @@ class Heartbeat:
         is_cut_off = self._needs_bus and not self._is_connected
         for room in rooms.rooms:
             own = room.gate.summary(self._node, beat, now)
-            self._publish(NodeSummary.of(room.name, own))
+            self._publish(NodeSummary.of(room.key, own))
             if not is_cut_off:
-                room.gate.observe(self._node, [*received.get(room.name, ()), own], now)
+                room.gate.observe(self._node, [*received.get(room.key, ()), own], now)
             elif room.settings.when_redis_down != "hold":
                 room.gate.leave_fleet(now)
         if self._needs_bus:
@@ -83,7 +83,7 @@ class Heartbeat:
     def end(self, rooms: RoomTable, now: float) -> None:
         """Tell the other nodes that this one ends. now: wall time, seconds."""
         for room in rooms.rooms:
-            last = NodeSummary.of(room.name, room.gate.summary(self._node, int(now / HEARTBEAT_S), now))
+            last = NodeSummary.of(room.key, room.gate.summary(self._node, int(now / HEARTBEAT_S), now))
             self._publish(replace(last, is_last=True))
 
     def _count_nodes(

@@ -21,6 +21,7 @@ from edge.messages.processes import (
     BusState,
     Configure,
     Drain,
+    LinkAnswer,
     Ready,
     RedemptionAnswer,
     StockKnown,
@@ -35,6 +36,7 @@ from edge.plugins.asking import AskDecider
 from edge.proxy.server import LAST_WORD_S, ProxyServer
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.dependencies import Dependencies
+from edge.rooms.link_client import LinkClient
 from edge.rooms.redemption import RedemptionClient
 from edge.rooms.table import RoomTable
 from edge.settings.model import Settings
@@ -69,6 +71,8 @@ class Serving:
     """None if this node is the only one."""
     redemption: RedemptionClient | None
     """None if no other node could have redeemed a ticket."""
+    links: LinkClient
+    """Asks whether a browser may open a link."""
     asked: AskDecider | None
     """Decides for load balancers. None if none asks."""
 
@@ -164,6 +168,8 @@ class Node:
                     serving.receive_summary(message)
                 case RedemptionAnswer():
                     serving.receive_answer(message)
+                case LinkAnswer():
+                    serving.links.receive(message)
                 case TicketRedeemedAgain():
                     serving.pipeline.supersede(message.room, message.ticket, message.record)
                 case LimitsSpent():

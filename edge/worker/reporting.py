@@ -6,7 +6,7 @@ resumes from the last checkpoint.
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import get_args
 
 from controller import FairnessSnapshot, GateSnapshot
@@ -15,6 +15,7 @@ from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
 from edge.rooms.sale_clock import PhaseName
 from edge.rooms.upstream_health import UpstreamHealth
+from edge.settings.lanes import GENERAL
 from edge.settings.room import RoomMode
 from edge.worker.schedule import due_at
 
@@ -37,14 +38,19 @@ class Reporter:
 
     def report(self, rooms: Sequence[Room], now: float, *, upstream_is_down: bool) -> Report:
         """Return the report of the rooms that are due, and set the gauges. now: wall time, seconds."""
-        due = due_at(rooms, self._reports) if self._reports else rooms
+        found = due_at(rooms, self._reports) if self._reports else rooms
+        due = dict.fromkeys([each for room in found for each in room.family])
         self._reports += 1
         loop_time = time.monotonic()
         return Report(
-            rooms={room.name: self._room(room, now) for room in due},
+            rooms={room.key: self._room(room, now) for room in due},
             upstream_is_down=upstream_is_down,
             # For rooms whose capacity follows the upstream.
-            upstream={room.name: _sample(room.health, loop_time) for room in rooms if room.health is not None},
+            upstream={
+                room.name: _sample(room.health, loop_time)
+                for room in rooms
+                if room.health is not None and not room.lane
+            },
         )
 
     def recorded(self, rooms: Sequence[Room], now: float, *, is_last: bool = False) -> Recorded | None:
@@ -59,7 +65,12 @@ class Reporter:
         active = room.vacancies.active(now)
         gate, fairness = room.gate.snapshot(now), room.fairness.snapshot()
         missing = (*room.missing, "upstream") if "upstream" in room.reasons() else room.missing
-        self._set_gauges(room, gate, fairness, missing, active, now)
+        if room.lanes is not None:
+            self._metrics.lane_waiting.labels(room.name, room.lane or GENERAL).set(gate.waiting)
+            self._metrics.lane_capacity.labels(room.name, room.lane or GENERAL).set(gate.admissions_per_second)
+        if not room.lane:
+            shown = gate if room.lanes is None else _all_lanes([each.gate.snapshot(now) for each in room.family])
+            self._set_gauges(room, shown, fairness, missing, active, now)
         return RoomReport(
             gate=asdict(gate),
             fairness=asdict(fairness),
@@ -87,7 +98,7 @@ class Reporter:
         metrics.active.labels(room.name).set(active)
         metrics.capacity.labels(room.name).set(gate.admissions_per_second)
         metrics.bucket_level.labels(room.name).set(gate.bucket_level)
-        metrics.parked_polls.labels(room.name).set(room.door.parked_count)
+        metrics.parked_polls.labels(room.name).set(sum([each.door.parked_count for each in room.family]))
         metrics.lag.labels(room.name).set(gate.lag_s)
         metrics.overtaken.labels(room.name).set(fairness.kendall)
         metrics.overtaken_seconds.labels(room.name).set(fairness.overtaken_max_s)
@@ -100,6 +111,17 @@ class Reporter:
         metrics.sold_out.labels(room.name).set(room.stock.is_sold_out)
         for name in DEPENDENCIES:
             metrics.missing.labels(room.name, name).set(name in missing)
+
+
+def _all_lanes(gates: Sequence[GateSnapshot]) -> GateSnapshot:
+    """Return the figures of a whole room that has lanes. gates: the general lane's first."""
+    return replace(
+        gates[0],
+        waiting=sum([gate.waiting for gate in gates]),
+        admissions_per_second=sum([gate.admissions_per_second for gate in gates]),
+        bucket_level=sum([gate.bucket_level for gate in gates]),
+        lag_s=max([gate.lag_s for gate in gates]),
+    )
 
 
 def _sample(health: UpstreamHealth, now: float) -> UpstreamSample:

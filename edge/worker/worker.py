@@ -6,6 +6,7 @@ Configure --> Composition --> Process    once: proxy, metrics, clock, channel
 """
 
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import time
 from collections.abc import Sequence
 from zlib import crc32
 
+from edge.decision.bypass import Bypass
 from edge.decision.forms import Forms
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
@@ -26,16 +28,21 @@ from edge.operations.metrics import Metrics
 from edge.proxy.server import ProxyServer
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.dependencies import Dependencies
+from edge.rooms.link_client import LinkClient
 from edge.rooms.pages import languages_of
 from edge.rooms.recorder import Recorder
 from edge.rooms.redemption import RedemptionClient
 from edge.rooms.table import RoomTable, build_rooms
+from edge.settings.bypass import BypassSettings
 from edge.settings.model import Settings
+from edge.shield.crawlers import Crawlers
 from edge.shield.shield import Shield
+from edge.support.dns_query import resolver_at, system_resolver
 from edge.support.entropy import Entropy
 from edge.support.errors import InternalError
 from edge.support.shared_counters import SharedCounters
 from edge.worker.ask_listeners import AskListeners, ask_decider
+from edge.worker.crawler_lookup import CrawlerLookup
 from edge.worker.heartbeat import Heartbeat
 from edge.worker.node import Node, Process, Serving, note_missing, scale
 from edge.worker.reporting import Reporter
@@ -43,6 +50,8 @@ from waiting_room.assets import Assets
 from waiting_room.ticket import Keyring
 
 __all__ = ["run_worker"]
+
+log = logging.getLogger("edge.worker")
 
 #: A visitor is gone if they have not polled for so many of the longest pauses, and so many seconds more.
 GONE_AFTER_POLLS = 2.0
@@ -89,6 +98,7 @@ class Composition:
         self._dependencies = Dependencies()
         self._reporter = Reporter(self._metrics)
         self._clock_steps = ClockSteps(first.clock_steps)
+        self._crawlers: tuple[BypassSettings, Crawlers | None] | None = None
         self._tracer = _tracer(Settings.model_validate(first.settings), f"{first.machine}/{index}")
 
     def close(self) -> None:
@@ -124,6 +134,9 @@ class Composition:
         rooms = self._rooms(settings, message, None if before is None else before.rooms)
         shield = _shield(settings, None if before is None else before.shield)
         redemption = self._redemption(settings, None if before is None else before.redemption)
+        links = (
+            LinkClient(self._channel.send, asyncio.get_running_loop().call_later) if before is None else before.links
+        )
         pipeline = Pipeline(
             rooms,
             Keyring([key.encode() for key in message.keys]),
@@ -135,12 +148,15 @@ class Composition:
             shield,
             self._clock_steps,
             redemption,
-            lane=crc32(message.machine.encode()) + self._index,
+            maker=crc32(message.machine.encode()) + self._index,
             forms=self._forms(settings),
+            revoked=frozenset(message.revoked),
+            link_client=links,
+            bypass=self._bypass(settings),
         )
         heartbeat = self._heartbeat(settings, message.machine, None if before is None else before.heartbeat)
         asked = ask_decider(settings, pipeline, self._metrics)
-        return Serving(settings, rooms, pipeline, shield, heartbeat, redemption, asked)
+        return Serving(settings, rooms, pipeline, shield, heartbeat, redemption, links, asked)
 
     def _rooms(self, settings: Settings, message: Configure, before: RoomTable | None) -> RoomTable:
         row_of = message.counter_rows
@@ -176,6 +192,19 @@ class Composition:
         if not limits.form_bytes:
             return None
         return Forms(self._kept_forms, Entropy(os.urandom), limits.form_bytes, limits.form_seconds)
+
+    def _bypass(self, settings: Settings) -> Bypass:
+        """Return who bypasses the line. What is known of crawlers is kept over a reload."""
+        wanted, value = settings.bypass_for, b""
+        if wanted.header_value_env is not None:
+            value = os.environ.get(wanted.header_value_env, "").strip().encode()
+            if not value:
+                log.warning("nobody bypasses the line by a header field: %s is not set", wanted.header_value_env)
+        if self._crawlers is None or wanted != self._crawlers[0]:
+            named = wanted.resolver
+            look_up = CrawlerLookup(system_resolver() if named is None else resolver_at(named)).start
+            self._crawlers = wanted, Crawlers(wanted.crawlers, look_up) if wanted.crawlers else None
+        return Bypass(wanted, value, self._crawlers[1], self._metrics)
 
     def _redemption(self, settings: Settings, before: RedemptionClient | None) -> RedemptionClient | None:
         if settings.cluster.redis_url is None and settings.workers == 1:

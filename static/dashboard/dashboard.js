@@ -305,7 +305,9 @@
 
     const elsewhere = room.other_nodes.reduce((sum, node) => sum + (node.silent ? 0 : node.waiting), 0);
     set(".waiting", number(figures.waiting + elsewhere));
-    set(".waiting-more", elsewhere ? `${number(figures.waiting)} at this machine` : "");
+    const lanes = figures.lanes.map((lane) => `${lane.lane} ${number(lane.waiting)}`).join(", ");
+    const here = elsewhere ? `${number(figures.waiting)} at this machine` : "";
+    set(".waiting-more", [here, lanes].filter(Boolean).join("; "));
     set(".admitted", rate(figures.admitted_per_s));
     const capacity = figures.admissions_per_second;
     set(".of-capacity", `of ${rate(capacity)}${elsewhere || room.other_nodes.length ? " at this machine" : ""}`);

@@ -9,18 +9,22 @@ from prometheus_client import CollectorRegistry
 from edge.messages.cluster import (
     ClusterMessage,
     LimitsSpent,
+    LinkStates,
     Lists,
     NodeSummary,
     RoomEvent,
     RoomState,
     RoomStates,
+    SaleStates,
     TicketRedeemedAgain,
 )
 from edge.messages.processes import BusState, RedemptionQuestion, StockKnown, ToWorker
 from edge.messages.upstream import ServerNews
+from edge.supervisor.link_service import LinkService
 from edge.supervisor.redemption_service import RedemptionService
 from edge.supervisor.redis_bus import Bus
 from edge.supervisor.relay import Relay
+from edge.supervisor.state_folder import StateFolder
 from edge.supervisor.worker_handle import WorkerHandle
 
 RECORD = "1795000000123.1795000600.1794999940123.bAAAAnBBBB"
@@ -65,11 +69,13 @@ class Machine:
     def __init__(self) -> None:
         self.bus = RecordingBus()
         self.lists: list[Lists] = []
-        self.rooms: list[RoomStates] = []
+        self.rooms: list[RoomStates | SaleStates | LinkStates] = []
         self.one, self.two = self.handles = [RecordingHandle(0), RecordingHandle(1)]
         redemption = RedemptionService(None, None, "test", CollectorRegistry())
+        links = LinkService(None, None, "test", StateFolder())
         self.news: list[ServerNews] = []
-        self.relay = Relay(self.handles, self.bus, redemption, self.lists.append, self.rooms.append, self.news.append)
+        receivers = self.lists.append, self.rooms.append, self.news.append
+        self.relay = Relay(self.handles, self.bus, redemption, links, *receivers)
 
     @property
     def sent(self) -> tuple[list[ToWorker], list[ToWorker], list[ClusterMessage]]:

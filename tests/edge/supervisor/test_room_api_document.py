@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from edge.supervisor.api_document import openapi
+from edge.supervisor.link_api import LinkApi
+from edge.supervisor.link_bodies import LINK_BODIES
 from edge.supervisor.report_api import ReportApi
 from edge.supervisor.room_api import RoomApi, RoomPatch
 from edge.supervisor.sale_api import SaleApi
@@ -26,16 +28,21 @@ async def test_the_api_keeps_to_its_document(tmp_path: Path):
         )
         output, _ = await run.communicate()
         assert run.returncode == 0, output.decode()
-        assert "7 selected / 9 total" in output.decode()
+        assert "11 selected / 13 total" in output.decode()
 
 
 def test_the_document_names_every_route():
-    document: dict[str, Any] = openapi("http://127.0.0.1:9090", RoomPatch, ["checkout"])
+    document: dict[str, Any] = openapi("http://127.0.0.1:9090", RoomPatch, ["checkout"], LINK_BODIES)
     methods = ("get", "patch", "delete", "post", "put")
     described = {
         (method.upper(), path) for path, item in document["paths"].items() for method in item if method in methods
     }
     supervisor = cast(Supervisor, None)
     api = RoomApi(supervisor, "http://127.0.0.1:9090")
-    routes = [*api.routes(), *SaleApi(supervisor).routes(), *ReportApi(supervisor).routes()]
+    routes = [
+        *api.routes(),
+        *SaleApi(supervisor).routes(),
+        *LinkApi(supervisor).routes(),
+        *ReportApi(supervisor).routes(),
+    ]
     assert {(route.method, route.path) for route in routes} == described

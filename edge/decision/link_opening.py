@@ -1,0 +1,152 @@
+"""Links that operators hand out: an invite puts its holder into a lane, a staff link lets in without waiting.
+
+    GET /checkout?stanchion_invite=TOKEN   not authentic, expired, revoked, opened too often   -> Answer: 403 or 410
+                                           the same browser again, or one use left             -> Answer: 303 to
+                                                                                /checkout, with the claim as a cookie
+    GET /checkout?stanchion_staff=TOKEN    the same, with the claim of a staff link
+
+    a request with the claim of a staff link, while it lasts   -> Forward: no token, no place, no vacancy
+
+A link works at each address that a room covers; it is for the room that it names. How often an invite was opened, the
+supervisor knows (`edge/rooms/link_client.py`), so opening one waits for its answer, and nothing else does.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Set
+from typing import Final
+
+from edge.decision.context import DecisionContext
+from edge.decision.cookies import Cookies
+from edge.decision.forwarding import forward_unqueued
+from edge.decision.lanes import CLAIM_COOKIE, STAFF_COOKIE
+from edge.decision.responses import Responses
+from edge.messages.head import RequestHead
+from edge.messages.processes import LinkOutcome
+from edge.messages.verdict import Answer, Deferred, Forward, Verdict
+from edge.operations import logs
+from edge.operations.metrics import Metrics
+from edge.rooms.binding import Binding
+from edge.rooms.link_client import LinkClient
+from edge.rooms.room import Room
+from waiting_room.links import BATCH_CHARACTERS, BY_INVITE, BY_STAFF_LINK, Claim, Link, Links
+from waiting_room.ticket import Pass
+
+__all__ = ["LinkOpening", "link_in", "without_link"]
+
+log = logging.getLogger("edge.links")
+
+#: Every parameter that holds a link begins so.
+MARK: Final = "stanchion_"
+_LINK: Final = re.compile(r"([?&])stanchion_(invite|staff)=([A-Za-z0-9._~-]{0,400})(&?)")
+_KINDS: Final = {"invite": BY_INVITE, "staff": BY_STAFF_LINK}
+_WHY: Final = {
+    "forged": (403, "this link is not valid: it may be cut off or changed on its way"),
+    "expired": (410, "this link has expired"),
+    "revoked": (410, "this link was revoked"),
+    "used": (410, "this link was opened in another browser already"),
+    "unverified": (503, "it cannot be found out now whether this link was opened already; try again in a moment"),
+}
+
+
+def link_in(target: str) -> tuple[str, str] | None:
+    """Return the kind and the token of a link in a target; None if there is none."""
+    found = _LINK.search(target)
+    return None if found is None else (_KINDS[found[2]], found[3])
+
+
+def without_link(target: str) -> str:
+    """Return a target without links."""
+    return _LINK.sub(lambda found: found[1] if found[4] else "", target)
+
+
+class LinkOpening:
+    """One node's. bindings: by room. revoked: ids of links and batches. client: None if nobody can be asked."""
+
+    def __init__(
+        self,
+        links: Links,
+        cookies: Cookies,
+        bindings: Mapping[str, Binding],
+        responses: Responses,
+        metrics: Metrics,
+        revoked: Set[str],
+        client: LinkClient | None,
+    ) -> None:
+        self._links = links
+        self._cookies = cookies
+        self._bindings = bindings
+        self._responses = responses
+        self._metrics = metrics
+        self._revoked = revoked
+        self._client = client
+
+    def open(self, request: DecisionContext, room: Room, kind: str, token: str, now: float) -> Verdict:
+        """Answer a request whose address holds a link."""
+        link = self._links.read(token, kind)
+        if link is None or link.room != room.name:
+            return self._refuse(request, room, kind, "forged")
+        if link.id in self._revoked or link.id[:BATCH_CHARACTERS] in self._revoked:
+            return self._refuse(request, room, kind, "revoked")
+        if now >= link.expires:
+            return self._refuse(request, room, kind, "expired")
+        if not link.uses:
+            return self._opened(request, room, link, now)
+        client = self._client
+        if client is None:
+            return self._refuse(request, room, kind, "unverified")
+        holder = self._bindings[room.name].binding_digest(link.id, request.head)
+
+        def settle(outcome: LinkOutcome) -> Verdict:
+            if outcome == "granted":
+                return self._opened(request, room, link, now)
+            return self._refuse(request, room, kind, outcome)
+
+        return Deferred(lambda then: client.ask(link, holder, lambda outcome: then(settle(outcome))))
+
+    def _opened(self, request: DecisionContext, room: Room, link: Link, now: float) -> Answer:
+        head = request.head
+        digest = self._bindings[room.name].binding_digest(link.id, head)
+        claim = Claim(link.kind, link.room, link.lane, link.id, link.expires, digest)
+        is_staff = link.kind == BY_STAFF_LINK
+        self._count(room, link.kind, "opened")
+        if is_staff:
+            log.info("a staff link was opened", extra=logs.facts(room=room.name, link=link.id, client=head.client_ip))
+        name = STAFF_COOKIE if is_staff else CLAIM_COOKIE
+        cookie = self._cookies.write(name, self._links.seal_claim(claim), max(1, int(link.expires - now)), head)
+        location = ("Location", f"{head.scheme}://{head.forwarded_host or head.host}{without_link(head.target)}")
+        fields = (("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"))
+        return Answer(303, fields, b"", "redirected", (location, *cookie))
+
+    def _refuse(self, request: DecisionContext, room: Room, kind: str, result: str) -> Answer:
+        self._count(room, kind, result)
+        code, detail = _WHY[result]
+        head, retry_s = request.head, 2 if code == 503 else None
+        language = self._responses.language(head.accept_language)
+        return self._responses.problem(
+            code, wants_page=request.wants_page, detail=detail, retry_after_s=retry_s, language=language
+        )
+
+    def _count(self, room: Room, kind: str, result: str) -> None:
+        self._metrics.links.count(room.name, "staff" if kind == BY_STAFF_LINK else "invite", result)
+
+    def staff_claim(self, room: Room, head: RequestHead) -> Claim | None:
+        """Return the claim of a staff link that counts in this room for this browser, expired or not."""
+        if STAFF_COOKIE not in head.cookie:
+            return None
+        binding = self._bindings[room.name]
+        for value in self._cookies.read(STAFF_COOKIE, head):
+            claim = self._links.read_claim(value)
+            if claim is None or claim.kind != BY_STAFF_LINK or claim.room != room.name:
+                continue
+            if claim.id in self._revoked or claim.id[:BATCH_CHARACTERS] in self._revoked:
+                continue
+            shown = Pass(claim.id, claim.room, 0.0, 0.0, claim.expires, claim.binding_digest)
+            if not binding.is_mismatch(binding.differing(shown, head)):
+                return claim
+        return None
+
+    def let_in(self, room: Room, claim: Claim, now: float) -> Forward:
+        """Forward the request of a member of staff."""
+        self._metrics.staff.count_one(room.name)
+        return forward_unqueued(room, f"staff-{claim.id}", "staff", now)

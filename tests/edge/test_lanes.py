@@ -1,0 +1,132 @@
+"""A room with lanes over real sockets: two workers, and visitors who get into a lane in each of the ways."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from aiohttp import web
+
+from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
+from tests.reliability.lanes import CAPACITY, FIELD, LANE, lanes_of, play
+
+
+async def shop(request: web.BaseRequest) -> web.StreamResponse:
+    """Answer every request; /login says that the visitor is a member, /login/NAME that they are in this lane."""
+    said = {"/login": LANE, "/login/unknown": "nobody", "/login/broken": "a lane; Path=/"}.get(request.path)
+    return web.Response(text="the shop", headers={"Stanchion-Lane": said} if said else {})
+
+
+class Visitor:
+    def __init__(self, edge: RunningEdge, **headers: str) -> None:
+        self.edge = edge
+        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), headers=headers)
+
+    async def __aenter__(self) -> "Visitor":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.session.close()
+
+    async def get(self, path: str, **headers: str) -> tuple[int, dict[str, Any] | str]:
+        accept = {"Accept": "application/json", **headers}
+        async with self.session.get(self.edge.url + path, headers=accept, allow_redirects=False) as response:
+            is_document = response.content_type == "application/json"
+            return response.status, await (response.json() if is_document else response.text())
+
+    @property
+    def ticket(self) -> str:
+        return next((str(each.value) for each in self.session.cookie_jar if each.key == "stanchion_checkout"), "")
+
+    @property
+    def lane(self) -> str:
+        return self.ticket.split(".")[2].partition("~l")[2].partition("~")[0]
+
+
+async def test_shares_hold_while_both_lanes_are_full(tmp_path: Path) -> None:
+    got = await play(tmp_path, members=100, others=230, settle_s=2.0, seconds=4.0)
+    assert got.share == pytest.approx(0.3, abs=0.06), str(got)
+    assert got.use >= 0.85, str(got)
+    assert max(got.disorder(0), got.disorder(1)) <= 0.05, str(got)
+
+
+async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival(tmp_path: Path) -> None:
+    async with (
+        running_upstream(shop) as upstream,
+        running_edge(yaml.safe_dump(lanes_of(upstream, mode="hold")), tmp_path) as edge,
+        Visitor(edge) as plain,
+        Visitor(edge, **{FIELD: "gold"}) as member,
+        Visitor(edge, **{FIELD: "silver"}) as other,
+    ):
+        for visitor in (plain, member, other):
+            assert (await visitor.get("/checkout"))[0] == 200
+        assert (plain.lane, member.lane, other.lane) == ("", LANE, "")
+        # The field is needed once: the ticket carries the lane.
+        member.session.headers.popall(FIELD)
+        for _ in range(3):
+            await member.get("/checkout")
+        assert member.lane == LANE
+        # The shop's word moves a visitor who waits already.
+        first_seen = plain.ticket.split(".")[3]
+        assert await plain.get("/login/unknown") == (200, "the shop")
+        await plain.get("/checkout")
+        assert plain.lane == ""
+        assert await plain.get("/login/broken") == (200, "the shop")
+        assert await plain.get("/login") == (200, "the shop")
+        status, document = await plain.get("/_stanchion/status?room=checkout")
+        assert status == 200
+        assert isinstance(document, dict)
+        assert document["state"] == "waiting"
+        assert plain.lane == LANE
+        assert plain.ticket.split(".")[3] == first_seen
+
+        async def is_counted() -> bool:
+            lanes = (await edge.status())["rooms"][0]["lanes"]
+            return [lane["waiting"] for lane in lanes][1] == 2
+
+        await wait_until(is_counted, "both members to be counted")
+        room = (await edge.status())["rooms"][0]
+        assert [(lane["lane"], lane["share"]) for lane in room["lanes"]] == [("general", 70.0), (LANE, 30.0)]
+
+
+async def test_a_claim_of_another_browser_or_an_untrusted_sender_is_no_lane(tmp_path: Path) -> None:
+    async with running_upstream(shop) as upstream:
+        tree = {**lanes_of(upstream, mode="hold"), "trusted_proxies": []}
+        async with (
+            running_edge(yaml.safe_dump(tree), tmp_path) as edge,
+            Visitor(edge, **{"User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/130.0"}) as first,
+            Visitor(edge, **{"User-Agent": "Mozilla/5.0 (iPhone) Safari/605"}) as thief,
+            Visitor(edge, **{FIELD: "gold"}) as liar,
+        ):
+            await liar.get("/checkout")
+            assert liar.lane == ""
+            await first.get("/login")
+            claim = next(each for each in first.session.cookie_jar if each.key == "stanchion-claim")
+            await first.get("/checkout")
+            assert first.lane == LANE
+            await thief.get("/checkout", Cookie=f"stanchion-claim={claim.value}")
+            assert thief.lane == ""
+            await liar.get("/checkout", Cookie=f"stanchion-claim={claim.value[:-4]}AAAA")
+            assert liar.lane == ""
+
+
+async def test_a_reload_that_opens_the_room_admits_both_lanes(tmp_path: Path) -> None:
+    async with (
+        running_upstream(shop) as upstream,
+        running_edge(yaml.safe_dump(lanes_of(upstream, mode="hold")), tmp_path) as edge,
+        Visitor(edge, **{FIELD: "gold"}) as member,
+        Visitor(edge) as plain,
+    ):
+        await member.get("/checkout")
+        await plain.get("/checkout")
+        edge.file.write_text(yaml.safe_dump(lanes_of(upstream)))
+        edge.send(signal.SIGHUP)
+
+        async def both_are_in() -> bool:
+            return all([(await each.get("/checkout")) == (200, "the shop") for each in (member, plain)])
+
+        await wait_until(both_are_in, "both to be admitted")
+        lanes = (await edge.status())["rooms"][0]["lanes"]
+        assert sum(lane["admissions_per_second"] for lane in lanes) <= CAPACITY * 1.3 + 1
