@@ -24,7 +24,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 from checkout.bus.bus import LEASE_S, Bus, BusError, DeadLetter, Delivery, GroupState, Message
 
 LOG = logging.getLogger(__name__)
-CONNECT_S = 3.0
+CONNECT_S = 2.0
 TIMEOUT_S = 5.0
 LOOK_S = 0.1  # the time that the server has to say that there is nothing
 AT_ONCE = 256  # requests on the wire

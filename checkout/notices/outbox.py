@@ -25,7 +25,8 @@ LEASE_MS = 60_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS contacts (user TEXT PRIMARY KEY, address TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS wishes (
-    id INTEGER PRIMARY KEY, kind TEXT, sale TEXT, user TEXT, address TEXT, UNIQUE (kind, sale, user)
+    id INTEGER PRIMARY KEY, kind TEXT, sale TEXT, user TEXT, address TEXT,
+    UNIQUE (kind, sale, user), UNIQUE (kind, sale, address)
 );
 CREATE TABLE IF NOT EXISTS notices (
     key TEXT, channel TEXT, kind TEXT, sale TEXT, user TEXT, address TEXT, subject TEXT, text TEXT,
@@ -91,12 +92,17 @@ class Outbox:
         return dict(await self._rows(sql, json.dumps(users)))
 
     async def wish(self, kind: str, sale: str, user: str, address: str) -> None:
-        """Note that a visitor wants to be told once. A later wish replaces the address and keeps the place."""
-        sql = (
-            "INSERT INTO wishes (kind, sale, user, address) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (kind, sale, user) DO UPDATE SET address = excluded.address"
-        )
-        await self._write(sql, [(kind, sale, user, address)])
+        """Note that a visitor wants to be told once. A later wish replaces the address and keeps the place.
+
+        An address that somebody has given already stays as it is, so nobody can fill another one's mailbox.
+        """
+
+        def note() -> None:
+            self._db.execute("INSERT OR IGNORE INTO wishes VALUES (NULL, ?, ?, ?, ?)", (kind, sale, user, address))
+            sql = "UPDATE OR IGNORE wishes SET address = ? WHERE kind = ? AND sale = ? AND user = ?"
+            self._db.execute(sql, (address, kind, sale, user))
+
+        await self._run(lambda: self._transaction(note))
 
     async def fulfil(
         self, kind: str, sale: str, limit: int, channels: Sequence[str], make: Callable[[str, str], Notice]

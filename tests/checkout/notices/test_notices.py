@@ -127,6 +127,16 @@ async def test_back_in_stock_is_told_in_order_and_once(desk: Desk, mail: tuple[M
     assert sorted(received["To"] for received in mail[0].mails)[5:] == ["u5@example.com", "u6@example.com"]
 
 
+async def test_nobody_can_fill_the_mailbox_of_another(desk: Desk, mail: tuple[MailServer, str]) -> None:
+    """A client without a cookie is a new visitor at every request. The address is told once all the same."""
+    for number in range(20):
+        await desk.outbox.wish(STOCK, "launch", f"u{number}", "victim@example.com")
+    await desk.outbox.wish(STOCK, "launch", "u0", "other@example.com")
+    await desk.planner.apply(told(event(9, "expired", free=(0, 3))))
+    await desk.pass_ms(1)
+    assert [received["To"] for received in mail[0].mails] == ["other@example.com"]
+
+
 async def test_a_mail_is_sent_again_until_the_server_takes_it(desk: Desk, mail: tuple[MailServer, str]) -> None:
     """ "Not now" is repeated after growing pauses; the mail arrives once."""
     mail[0].answers = ["451 try later", "452 no space", "421 busy"]
