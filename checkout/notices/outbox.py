@@ -61,6 +61,8 @@ class Outbox:
     def __init__(self, db: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._db = db
         self._thread = thread
+        self._waiting: list[tuple[str, Sequence[Sequence[object]], asyncio.Future[None]]] = []
+        self._committing = asyncio.Lock()
 
     @classmethod
     async def open(cls, path: str) -> "Outbox":
@@ -167,12 +169,39 @@ class Outbox:
         return await self._run(lambda: self._db.execute(sql, args).fetchall())
 
     async def _write(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
-        def write() -> None:
-            # The cursor must end in this thread: SQLite refuses a statement that two threads touch at once.
-            self._db.executemany(sql, rows)
+        """Write rows. What waits while one transaction is synced goes into the next one together (group commit)."""
+        if not rows:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((sql, rows, future))
+        async with self._committing:
+            if not future.done():
+                await self._commit()
+        await future
 
-        if rows:
+    async def _commit(self) -> None:
+        batch, self._waiting = self._waiting, []
+
+        def write() -> None:
+            # The cursors must end in this thread: SQLite refuses a statement that two threads touch at once.
+            for sql, rows, _ in batch:
+                self._db.executemany(sql, rows)
+
+        fault: StoreError | None = StoreError("the outbox was closed")
+        try:
             await self._run(lambda: self._transaction(write))
+            fault = None
+        except StoreError as error:
+            fault = error
+        finally:
+            for _, _, future in batch:
+                if future.done():
+                    continue  # its writer was cancelled
+                if fault is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(fault)
+                    future.exception()  # a writer that was cancelled does not ask
 
     def _transaction(self, work: Callable[[], T]) -> T:
         self._db.execute("BEGIN IMMEDIATE")
