@@ -9,18 +9,19 @@ from the topic, so no crash can make them wrong. If the topic was cleared, they 
 import logging
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from checkout import pages, responses
 from checkout.best_sellers import HOUR_MS, BestSellers
-from checkout.bus.bus import Bus
+from checkout.bus.bus import Bus, Message
 from checkout.bus.opening import SALES, event_of
 from checkout.clock import ClockMs
 from checkout.errors import BadRequest
 from checkout.oversell import OversellAlarm
 from checkout.sale_list import SaleList
-from checkout.values import Sale
+from checkout.values import Event, Sale
 
 LOG = logging.getLogger(__name__)
 COUNT_EVERY_S = 1.0
@@ -45,11 +46,20 @@ class Leaderboard:
         if (last.number if last else 0) < self._counts.seq:
             self._counts, self._alarm = BestSellers(), OversellAlarm()
         while messages := await self._bus.after(SALES, self._counts.seq, AT_ONCE):
-            events = list(map(event_of, messages))
+            events = list(filter(None, map(self._read, messages)))
             self._counts.take(events)
+            self._counts.seq = messages[-1].number
             for sale in self._alarm.take(events):
                 LOG.critical("sale %s is oversold: stop it (docs/runbooks.md#oversold)", sale)
         self._counts.advance(self._clock() // HOUR_MS)
+
+    def _read(self, message: Message) -> Event | None:
+        """Return the event of a message, or None if it has none: another program has published it."""
+        try:
+            return event_of(message)
+        except msgspec.MsgspecError as error:
+            LOG.error("message %d of %s is no event and is left out: %s", message.number, SALES, error)
+            return None
 
     def metric(self) -> Metric:
         """Return the oversell alarm: the units that each sale has sold beyond its total."""

@@ -135,7 +135,7 @@ class NatsBus(Bus):
                 return []
             last = min(state.last_seq, state.first_seq + limit - 1)
             rows = [await self._stream.get_msg(name, seq) for seq in range(state.first_seq, last + 1)]
-            return [DeadLetter(_message(row), unquote((row.headers or {})[CAUSE])) for row in rows]
+            return [DeadLetter(_message(row), unquote((row.headers or {}).get(CAUSE, ""))) for row in rows]
 
     async def state(self, topic: str, group: str) -> GroupState:
         async with _errors():
@@ -244,7 +244,12 @@ class NatsBus(Bus):
             return []
         found = []
         for row in rows:
-            message = Message(int((row.headers or {})[NUMBER]), row.data.decode())
+            number = _number(row.headers)
+            if number is None:
+                LOG.error("the event bus: a message of %s has no %s and is left out", row.subject, NUMBER)
+                await row.term()
+                continue
+            message = Message(number, row.data.decode(errors="replace"))
             found.append(Delivery(message, row.metadata.num_delivered or 1, row.reply))
         return found
 
@@ -258,7 +263,18 @@ def _subject(topic: str, group: str = "") -> str:
 
 
 def _message(row: RawStreamMsg) -> Message:
-    return Message(int((row.headers or {})[NUMBER]), (row.data or b"").decode())
+    """Return the message. Raises `BusError` if another program has published it, because it has no number."""
+    number = _number(row.headers)
+    if number is None:
+        raise BusError(
+            f"the event bus: message {row.seq} of {row.subject} has no {NUMBER}: another program published it"
+        )
+    return Message(number, (row.data or b"").decode(errors="replace"))
+
+
+def _number(headers: dict[str, str] | None) -> int | None:
+    text = (headers or {}).get(NUMBER, "")
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 async def _log(error: Exception) -> None:

@@ -152,4 +152,4 @@ class RedisBus(Bus):
 
 def _message(row: tuple[str, dict[str, str]]) -> Message:
     name, fields = row
-    return Message(int(name.partition("-")[0]), fields["t"])
+    return Message(int(name.partition("-")[0]), fields.get("t", ""))

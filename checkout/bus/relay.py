@@ -65,6 +65,7 @@ class Relay:
                 await self._bus.clear(self.topic)
                 position = self._position = 0
                 continue
+            await self._check_arrival(messages[-1])
             position = self._position = messages[-1].number
             total += len(messages)
             if len(messages) < AT_ONCE:
@@ -83,15 +84,25 @@ class Relay:
             if self._position is not None:
                 LOG.error("the event bus ends at message %d of %r, but had %d", found, self.topic, self._position)
             if last is not None and self._is_kept and await self._source(found - 1, 1) != [last]:
-                self.is_blocked = True
-                raise OtherHistory(
-                    f"the event bus has message {found} of {self.topic!r}, and the store does not have this event. "
-                    "If the store was restored too old, restore a newer copy. If it is meant to be new, remove the "
-                    f"old messages: checkout events --config FILE --clear {self.topic}"
-                )
+                raise self._other_history(found)
             self.is_blocked = False
             self._position = found
         return self._position
+
+    async def _check_arrival(self, sent: Message) -> None:
+        """Raise `OtherHistory` if the topic took something else in place of what was sent: a foreign message."""
+        if self._is_kept and await self._bus.after(self.topic, sent.number - 1, 1) != [sent]:
+            last = await self._bus.last(self.topic)
+            self._position = None
+            raise self._other_history(last.number if last else 0)
+
+    def _other_history(self, number: int) -> OtherHistory:
+        self.is_blocked = True
+        return OtherHistory(
+            f"the event bus has message {number} of {self.topic!r}, and the store does not have this event. "
+            "If the store was restored too old, restore a newer copy. If it is meant to be new, or if another program "
+            f"has published there, remove the messages: checkout events --config FILE --clear {self.topic}"
+        )
 
     async def _has(self, number: int) -> bool:
         """Return whether the topic still has this message. Without it there is a gap before what was just added."""

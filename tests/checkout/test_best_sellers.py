@@ -3,10 +3,16 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from checkout.best_sellers import HOUR_MS, HOURS, BestSellers
+from checkout.bus.bus import Message
+from checkout.bus.embedded import EmbeddedBus
+from checkout.bus.opening import SALES
+from checkout.leaderboard import Leaderboard
+from checkout.sale_list import SaleList
 from checkout.values import Event
 from tests.checkout.conftest import Serve
 
@@ -107,3 +113,17 @@ async def test_the_leaderboard_counts_paid_orders(serve: Serve, tmp_path: Path) 
             for limit in ("0", "101", "x", "-1", "1" * 50):
                 async with visit.client.get(f"/api/best-sellers?limit={limit}") as answer:
                     assert answer.status == 400
+
+
+async def test_a_message_without_an_event_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Another program has published on the topic. The shop goes on, and counts everything else."""
+    bus = await EmbeddedBus.open(":memory:")
+    good = [event(seq, "a", "sold", START) for seq in (1, 4)]
+    await bus.publish(SALES, [Message.of(1, good[0]), Message(2, "{}"), Message(3, ""), Message.of(4, good[1])])
+    await bus.publish(SALES, [Message(5, "[1]")])
+    shown = Leaderboard(bus, SaleList(None), lambda: START * HOUR_MS)  # type: ignore[arg-type]  # no sale is asked for
+    for _ in range(2):
+        await shown.step()
+    assert shown.units_7d() == {"a": 2}
+    assert caplog.text.count("is no event and is left out") == 3
+    await bus.close()

@@ -9,7 +9,7 @@ import pytest
 
 from checkout.bus.bus import Bus, BusError
 from checkout.bus.nats import NatsBus
-from tests.checkout.bus.contract import BusContract, OpenBus, messages
+from tests.checkout.bus.contract import BusContract, OpenBus, messages, take_some
 from tests.checkout.servers import NatsServer, nats_server
 from tests.ports import free_port
 
@@ -52,6 +52,21 @@ class TestNatsBus(BusContract):
                 except BusError:
                     await asyncio.sleep(0.05)
         assert await bus.after("t", 0, 10) == messages(1, 2, 3)
+
+
+async def test_a_foreign_message_is_left_out_by_groups_and_named_to_readers(server: NatsServer) -> None:
+    """It has no number, so it has no place in the topic."""
+    bus = await NatsBus.open(server.url)
+    await bus.clear("foreign")
+    await bus.publish("foreign", messages(1))
+    client = await nats.connect(server.url)
+    await client.jetstream().publish("shop.foreign", b"hello")
+    await client.close()
+    await bus.publish("foreign", messages(1))
+    assert [delivery.message.number for delivery in await take_some(bus, "foreign", "g")] == [1]
+    with pytest.raises(BusError, match="another program"):
+        await bus.after("foreign", 0, 10)
+    await bus.close()
 
 
 async def test_a_server_that_does_not_answer_is_an_error() -> None:

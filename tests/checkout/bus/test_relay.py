@@ -82,3 +82,29 @@ async def test_another_history_blocks_the_relay() -> None:
     assert not relay.is_blocked
     assert await bus.after("t", 0, 100) == trail.kept
     await bus.close()
+
+
+@pytest.mark.parametrize("number", [7, 100])
+async def test_a_foreign_message_is_noticed_at_once(number: int) -> None:
+    """Another program publishes on the topic, in front of what follows or in place of it. Nothing is left out silently.
+
+    With the trail at 13, number 7 is ignored by the bus, and number 100 would hide the next events.
+    """
+    trail, bus = Trail(), await EmbeddedBus.open(":memory:")
+    trail.grow(5)
+    relay = Relay(bus, "t", trail.read)
+    await relay.step()
+    await bus.publish("t", [Message.of(number, "foreign")])
+    trail.grow(2)
+    if number == 7:
+        await relay.step()
+    else:
+        for _ in range(2):
+            with pytest.raises(OtherHistory, match="another program"):
+                await relay.step()
+        assert relay.is_blocked
+        await bus.clear("t")
+        await relay.step()
+    assert await bus.after("t", 0, 100) == trail.kept
+    assert not relay.is_blocked
+    await bus.close()
