@@ -150,6 +150,8 @@ def inspect_ticket(
             assert_never(opened)
     now = time.time()
     lines = [f"kind: {kind}", f"room: {opened.room}", f"id: {opened.id}"]
+    if isinstance(opened, (Ticket, Pass)) and opened.lane:
+        lines.append(f"lane: {opened.lane}")
     lines += [f"{name}: {timestamp(moment)} ({_relative(moment - now)})" for name, moment in moments.items()]
     if settings is not None and settings.tracing.otlp_url is not None:
         ids = trace_ids(opened.id)

@@ -38,6 +38,12 @@ def test_a_verified_pass_prints_its_times(settings_file: str, capsys: pytest.Cap
     assert "expires: 2001-09-09T01:56:40.000Z" in capsys.readouterr().out
 
 
+def test_a_lane_is_printed(settings_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cookie = Keyring([KEY.encode()]).seal(new_ticket("checkout", 1_795_000_000.123, bytes(16), "members"))
+    assert main(["ticket", "inspect", cookie, "--config", settings_file]) == 0
+    assert "lane: members" in capsys.readouterr().out.splitlines()
+
+
 def test_a_pass_is_compared_with_a_browser_and_a_network(
     settings_file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
