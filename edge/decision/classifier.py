@@ -114,7 +114,7 @@ class Classifier:
                 self._responses.problem(403, wants_page=page, language=self._responses.language(head.accept_language)),
             )
         own, target, link = head.target.startswith(OWN_PATHS), head.target, None
-        if MARK in target and not own and head.method == "GET":
+        if MARK in target and not own and head.method in ("GET", "HEAD"):
             link, target = link_in(target), without_link(target)
         if own:
             answer, room, is_status_request, solution = self._own_path(head)

@@ -3,6 +3,7 @@
     GET /checkout?stanchion_invite=TOKEN   not authentic, expired, revoked, opened too often   -> Answer: 403 or 410
                                            the same browser again, or one use left             -> Answer: 303 to
                                                                                 /checkout, with the claim as a cookie
+                                           a preview, a prefetch, a robot              -> the same, without the claim
     GET /checkout?stanchion_staff=TOKEN    the same, with the claim of a staff link
 
     a request with the claim of a staff link, while it lasts   -> Forward: no token, no place, no vacancy
@@ -21,9 +22,10 @@ from edge.decision.cookies import Cookies
 from edge.decision.forwarding import forward_unqueued
 from edge.decision.lanes import CLAIM_COOKIE, STAFF_COOKIE
 from edge.decision.responses import Responses
+from edge.decision.visits import VISIT, says_robot
 from edge.messages.head import RequestHead
 from edge.messages.processes import LinkOutcome
-from edge.messages.verdict import Answer, Deferred, Forward, Verdict
+from edge.messages.verdict import Answer, Deferred, Forward, Headers, Verdict
 from edge.operations import logs
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
@@ -60,6 +62,13 @@ def without_link(target: str) -> str:
     return _LINK.sub(lambda found: found[1] if found[4] else "", target)
 
 
+def _see_other(head: RequestHead, cookie: Headers = ()) -> Answer:
+    """Redirect to the address without the link."""
+    location = ("Location", f"{head.scheme}://{head.forwarded_host or head.host}{without_link(head.target)}")
+    fields = (("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"))
+    return Answer(303, fields, b"", "redirected", (location, *cookie))
+
+
 class LinkOpening:
     """One node's. bindings: by room. revoked: ids of links and batches. client: None if nobody can be asked."""
 
@@ -90,6 +99,9 @@ class LinkOpening:
             return self._refuse(request, room, kind, "revoked")
         if now >= link.expires:
             return self._refuse(request, room, kind, "expired")
+        head = request.head
+        if request.kind != VISIT or says_robot(head.user_agent):
+            return _see_other(head)  # a message or a mail shows its reader what is behind a link before they open it
         if not link.uses:
             return self._opened(request, room, link, now)
         client = self._client
@@ -114,9 +126,7 @@ class LinkOpening:
             log.info("a staff link was opened", extra=logs.facts(room=room.name, link=link.id, client=head.client_ip))
         name = STAFF_COOKIE if is_staff else CLAIM_COOKIE
         cookie = self._cookies.write(name, self._links.seal_claim(claim), max(1, int(link.expires - now)), head)
-        location = ("Location", f"{head.scheme}://{head.forwarded_host or head.host}{without_link(head.target)}")
-        fields = (("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"))
-        return Answer(303, fields, b"", "redirected", (location, *cookie))
+        return _see_other(head, cookie)
 
     def _refuse(self, request: DecisionContext, room: Room, kind: str, result: str) -> Answer:
         self._count(room, kind, result)

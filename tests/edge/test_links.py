@@ -92,6 +92,23 @@ async def test_an_invite_is_for_one_browser_and_puts_it_into_the_lane(tmp_path: 
         assert other.lane == ""
 
 
+async def test_a_preview_of_the_link_in_a_message_does_not_open_it(tmp_path: Path) -> None:
+    shop = Shop()
+    async with held_edge(tmp_path, shop, workers=1, mode="shadow") as edge:
+        token = (await make(edge))["links"][0]["token"]
+        for agent in ("WhatsApp/2.23.20", "Slackbot-LinkExpanding 1.0", "Googlebot/2.1", "facebookexternalhit/1.1"):
+            async with Visitor(edge, **{"User-Agent": agent}) as program:
+                assert await open_link(program, token) == 303
+                assert not [each for each in program.session.cookie_jar if each.key == "stanchion-claim"]
+        async with Visitor(edge, **{"User-Agent": FIREFOX}) as reader:
+            url = f"{edge.url}/checkout?stanchion_invite={token}"
+            async with reader.session.head(url, allow_redirects=False) as response:
+                assert response.status == 303
+            assert await open_link(reader, token) == 303
+            assert [each for each in reader.session.cookie_jar if each.key == "stanchion-claim"]
+        assert not any("stanchion_invite" in head["target"] for head in shop.heads)
+
+
 async def test_of_many_browsers_at_once_only_as_many_as_the_invite_says_open_it(tmp_path: Path) -> None:
     async with held_edge(tmp_path) as edge, contextlib.AsyncExitStack() as stack:
         token = (await make(edge, uses=3))["links"][0]["token"]
