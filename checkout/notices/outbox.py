@@ -47,6 +47,10 @@ CLAIM = (
 )
 
 
+class ClaimLost(Exception):
+    """Another sender has the notice."""
+
+
 class Claimed(NamedTuple):
     """A notice that this process may send now. tries: this one included."""
 
@@ -61,7 +65,7 @@ class Outbox:
     def __init__(self, db: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self._db = db
         self._thread = thread
-        self._waiting: list[tuple[str, Sequence[Sequence[object]], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[str, Sequence[Sequence[object]], asyncio.Future[int]]] = []
         self._committing = asyncio.Lock()
 
     @classmethod
@@ -137,8 +141,12 @@ class Outbox:
         return [Claimed(row[0], row[1], Notice(*row[2:])) for row in rows]
 
     async def hand_over(self, claimed: Claimed) -> None:
-        """Note that the notice is about to leave, and must never be sent again unless `again` says so."""
-        await self._set(claimed, "handed_over")
+        """Note that the notice is about to leave, and must never be sent again unless `again` says so.
+
+        Raises `ClaimLost` if the lease has ended and another sender has claimed it.
+        """
+        if not await self._set(claimed, "handed_over", required="waiting"):
+            raise ClaimLost(claimed.notice.key)
 
     async def finish(self, claimed: Claimed, state: str, cause: str = "") -> None:
         """Note a final state: `sent` or `failed`."""
@@ -153,9 +161,14 @@ class Outbox:
         rows = await self._rows("SELECT channel, state, count(*) FROM notices GROUP BY channel, state")
         return {(channel, state): count for channel, state, count in rows}
 
-    async def _set(self, claimed: Claimed, state: str, cause: str = "", due_ms: int = 0) -> None:
-        sql = "UPDATE notices SET state = ?, cause = ?, due_ms = ? WHERE key = ? AND channel = ?"
-        await self._write(sql, [(state, cause, due_ms, claimed.notice.key, claimed.channel)])
+    async def _set(self, claimed: Claimed, state: str, cause: str = "", due_ms: int = 0, required: str = "") -> bool:
+        """Change a notice if it is still claimed like this, and in the `required` state if given. Return whether so."""
+        sql = (
+            "UPDATE notices SET state = ?1, cause = ?2, due_ms = ?3 WHERE key = ?4 AND channel = ?5 AND tries = ?6 "
+            "AND state IN ('waiting', 'handed_over') AND (?7 = '' OR state = ?7)"
+        )
+        row = (state, cause, due_ms, claimed.notice.key, claimed.channel, claimed.tries, required)
+        return await self._write(sql, [row]) == 1
 
     # -- in the thread of the connection -------------------------------------------------------------------------
 
@@ -168,37 +181,40 @@ class Outbox:
     async def _rows(self, sql: str, *args: object) -> list[Any]:
         return await self._run(lambda: self._db.execute(sql, args).fetchall())
 
-    async def _write(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
-        """Write rows. What waits while one transaction is synced goes into the next one together (group commit)."""
+    async def _write(self, sql: str, rows: Sequence[Sequence[object]]) -> int:
+        """Write rows and return how many have changed.
+
+        What waits while one transaction is synced goes into the next one together (group commit).
+        """
         if not rows:
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return 0
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((sql, rows, future))
         async with self._committing:
             if not future.done():
                 await self._commit()
-        await future
+        return await future
 
     async def _commit(self) -> None:
         batch, self._waiting = self._waiting, []
 
-        def write() -> None:
+        def write() -> list[int]:
             # The cursors must end in this thread: SQLite refuses a statement that two threads touch at once.
-            for sql, rows, _ in batch:
-                self._db.executemany(sql, rows)
+            return [self._db.executemany(sql, rows).rowcount for sql, rows, _ in batch]
 
+        changed: list[int] = []
         fault: StoreError | None = StoreError("the outbox was closed")
         try:
-            await self._run(lambda: self._transaction(write))
+            changed = await self._run(lambda: self._transaction(write))
             fault = None
         except StoreError as error:
             fault = error
         finally:
-            for _, _, future in batch:
+            for at, (_, _, future) in enumerate(batch):
                 if future.done():
                     continue  # its writer was cancelled
                 if fault is None:
-                    future.set_result(None)
+                    future.set_result(changed[at])
                 else:
                     future.set_exception(fault)
                     future.exception()  # a writer that was cancelled does not ask

@@ -12,7 +12,7 @@ from functools import partial
 from checkout.clock import ClockMs
 from checkout.errors import StoreError
 from checkout.notices.channels import Channel, NotNow, Refused, Unsure
-from checkout.notices.outbox import Claimed, Outbox
+from checkout.notices.outbox import Claimed, ClaimLost, Outbox
 
 LOG = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
@@ -68,6 +68,10 @@ class Sender:
             await self._outbox.again(claimed, now_ms + pause_ms, str(error))
         except Refused as error:
             await self._finish(claimed, "failed", str(error))
+        except ClaimLost:
+            LOG.warning(
+                "notice %s by %s took longer than its lease, and another sender has it", notice.key, channel.name
+            )
         except Unsure as error:
             LOG.warning("notice %s by %s may not have arrived: %s", notice.key, channel.name, error)
             self.results[channel.name, "unsure"] += 1

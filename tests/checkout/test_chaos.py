@@ -16,8 +16,9 @@ async def test_a_sale_survives_kill_9() -> None:
 
     The three sales are played at the same time, because each of them mostly waits.
     """
+    # With this seed a shop, a bus and each kind of store are killed.
     # A hold must be longer than a payment on a busy machine, or the buyers leave before every unit is sold.
-    plans = [Plan(engine, stock=80, rounds=3, seed=5, kill_every_s=(0.1, 0.6), hold_s=3.0) for engine in ENGINES]
+    plans = [Plan(engine, stock=80, rounds=3, seed=26, kill_every_s=(0.1, 0.6), hold_s=3.0) for engine in ENGINES]
     for plan, result in zip(plans, await asyncio.gather(*map(run, plans)), strict=True):
         assert result.findings == [], plan.engine
         assert result.sold == plan.stock, plan.engine

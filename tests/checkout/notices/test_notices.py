@@ -14,7 +14,7 @@ from checkout.bus.bus import Message
 from checkout.bus.embedded import EmbeddedBus
 from checkout.engines.sqlite import SqliteEngine
 from checkout.notices.channels import Smtp, Webhook, signature
-from checkout.notices.outbox import LEASE_MS, Outbox
+from checkout.notices.outbox import LEASE_MS, ClaimLost, Outbox
 from checkout.notices.planner import STOCK, Planner
 from checkout.notices.sender import Sender
 from checkout.sale_list import SaleList
@@ -190,6 +190,21 @@ async def test_many_notices_at_once_arrive_once_each(desk: Desk, mail: tuple[Mai
     await desk.pass_ms(1)
     assert len({received["Message-ID"] for received in mail[0].mails}) == len(mail[0].mails) == 60
     assert desk.sender.results == {("email", "sent"): 60}
+
+
+async def test_a_sender_that_is_too_slow_leaves_the_notice_to_the_next(
+    desk: Desk, mail: tuple[MailServer, str]
+) -> None:
+    """Its lease has ended before it hands the text over. Only one of the two sends."""
+    await desk.planner.apply(told(event(3, "sold")))
+    [slow] = await desk.outbox.claim(NOW, 10)
+    await desk.pass_ms(LEASE_MS + 1)
+    assert len(mail[0].mails) == 1
+    with pytest.raises(ClaimLost):
+        await desk.outbox.hand_over(slow)
+    await desk.outbox.again(slow, NOW, "slow")
+    await desk.pass_ms(LEASE_MS + 1)
+    assert len(mail[0].mails) == 1
 
 
 async def test_a_webhook_gets_each_notice_under_one_delivery(tmp_path: Path) -> None:
