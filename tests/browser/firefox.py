@@ -133,6 +133,7 @@ async def running_firefox(folder: Path, preferences: Mapping[str, Any] | None = 
             )
             await firefox.call("session.subscribe", events=["log.entryAdded"])
             firefox.tab = (await firefox.call("browsingContext.getTree"))["contexts"][0]["context"]
+            await firefox.call("browsingContext.activate", context=firefox.tab)  # a page without the focus shows none
             yield firefox
     finally:
         process.terminate()
