@@ -86,10 +86,10 @@ def unauthorized() -> web.Response:
     return response
 
 
-def declined(request: web.Request) -> web.Response:
+def declined(request: web.Request, *, href: str = "/checkout", link: str = "Try another card") -> web.Response:
     title, detail = "Payment declined", "Your bank declined the card. The unit is on sale again."
     if wants_page(request):
-        return page(pages.notice(title, detail, "/checkout", "Try another card"), 402)
+        return page(pages.notice(title, detail, href, link), 402)
     return problem(402, "declined", title, detail)
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from checkout import bodies, responses
 from checkout.cashier import NotPaid, Receipt, Sold, TooLate
 from checkout.catalogue.cart_checkout import Bought, NotTaken, Review, ReviewLine, title_of
+from checkout.catalogue.cart_responses import not_bought
 from checkout.catalogue.carts import MOST_UNITS
 from checkout.catalogue.visitor_carts import Carts
 from checkout.concurrency_limit import ConcurrencyLimit, Overloaded
@@ -15,7 +16,7 @@ from checkout.errors import BadRequest
 from checkout.gateway import NoAnswer
 from checkout.identity import Visitor, idempotency_key
 from checkout.inventory import Inventory
-from checkout.values import Refused, State
+from checkout.values import State
 
 
 class CartApi:
@@ -63,7 +64,13 @@ class CartApi:
                 result = await self._carts.checkout.buy(self._carts.of(request), visitor.user, key, card, agreement)
         except Overloaded:
             return responses.overloaded(request)
-        return visitor.with_cookie(_result(request, result))
+        response = not_bought(request, result)
+        if response is None and isinstance(result, Bought):
+            response = _bought(result)
+        assert response is not None  # a purchase that was refused has a response
+        if isinstance(result, NotTaken):
+            responses.add_stock_headers(response, result.outcome.stock)
+        return visitor.with_cookie(response)
 
     async def show_purchase(self, request: web.Request) -> web.Response:
         bought = await self._carts.checkout.find(request.match_info["purchase"])
@@ -106,15 +113,7 @@ def _purchase(name: str, lines: list[Any], states: Sequence[str | None]) -> dict
     return {"purchase": name, "url": f"/purchases/{name}", "lines": rows}
 
 
-def _result(request: web.Request, result: Bought | NotTaken) -> web.Response:
-    if isinstance(result, NotTaken):
-        return responses.refusal(request, result.outcome.reason, result.outcome.hold)
-    if all(isinstance(receipt, NotPaid) for receipt in result.receipts):
-        return responses.declined(request)
-    if all(isinstance(receipt, NoAnswer) for receipt in result.receipts):
-        return responses.no_answer(request)
-    if refused := [receipt for receipt in result.receipts if isinstance(receipt, Refused)]:
-        return responses.refusal(request, refused[0].reason, refused[0].hold)
+def _bought(result: Bought) -> web.Response:
     states = [_state(receipt) for receipt in result.receipts]
     return responses.document(_purchase(result.purchase.id, result.purchase.lines, states), 201)
 

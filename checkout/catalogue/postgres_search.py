@@ -30,7 +30,7 @@ class PostgresSearch(SearchIndex):
 
     def add(self, number: int, product: Product) -> Steps[None]:
         parts = indexed(product)
-        yield "UPDATE listing SET terms = CAST($2 AS text)::tsvector WHERE number = $1", (number, _vector(parts))
+        yield "UPDATE listing SET terms = CAST($2 AS text)::tsvector WHERE number = $1", (number, vector(parts))
         known = list(known_words(parts[:4]))
         yield "INSERT INTO words SELECT unnest(CAST($1 AS text[])) ON CONFLICT DO NOTHING", (known,)
 
@@ -63,7 +63,7 @@ class PostgresSearch(SearchIndex):
         return bool(await self._database.read(sql, f"{word}%" if is_prefix else word))
 
 
-def _vector(parts: Sequence[Sequence[str]]) -> str:
+def vector(parts: Sequence[Sequence[str]]) -> str:
     """Return the text of a tsvector: each word with its positions, and with the weight of its part."""
     places: dict[str, list[str]] = {}
     at = 0

@@ -14,9 +14,10 @@ from aiohttp import web
 from checkout import bodies, responses
 from checkout import pages as shop_pages
 from checkout.availability import Availability
-from checkout.cashier import NotPaid, Sold
+from checkout.cashier import Sold
 from checkout.catalogue import pages
 from checkout.catalogue.cart_checkout import Bought, NotTaken
+from checkout.catalogue.cart_responses import not_bought
 from checkout.catalogue.carts import MOST_UNITS
 from checkout.catalogue.catalogue import Catalogue
 from checkout.catalogue.picture import picture
@@ -26,11 +27,9 @@ from checkout.catalogue.visitor_carts import CHECKOUT, LINE_CHECKOUT, Carts
 from checkout.clock import ClockMs
 from checkout.concurrency_limit import ConcurrencyLimit, Overloaded
 from checkout.errors import BadRequest, Conflict
-from checkout.gateway import NoAnswer
 from checkout.identity import KEY, Visitor
 from checkout.inventory import Inventory
 from checkout.sale_list import SaleList
-from checkout.values import Refused
 
 ROWS = 24
 
@@ -170,24 +169,13 @@ class Shopping:
         return self._carts.keep(_see("/cart"), cart)
 
     def _result(self, request: web.Request, result: Bought | NotTaken) -> web.Response:
+        response = not_bought(request, result)
         if isinstance(result, NotTaken):
-            reason, hold = result.outcome.reason, result.outcome.hold
-            response = responses.refusal(request, reason, hold, href="/cart", link="Back to the cart")
+            assert response is not None  # a refused purchase has a response
             if result.line.sale == self._line_sale:
                 responses.add_stock_headers(response, result.outcome.stock)
             return response
-        response = _see(f"/purchases/{result.purchase.id}")
-        refused = [receipt for receipt in result.receipts if isinstance(receipt, Refused)]
-        if refused and not result.sold:
-            response = responses.refusal(
-                request, refused[0].reason, refused[0].hold, href=response.headers["Location"], link="Show my purchase"
-            )
-        elif not result.sold and all(isinstance(receipt, NotPaid) for receipt in result.receipts):
-            response = responses.page(
-                shop_pages.notice("Payment declined", "Your bank declined the card.", "/cart", "Back to the cart"), 402
-            )
-        elif not result.sold and all(isinstance(receipt, NoAnswer) for receipt in result.receipts):
-            response = responses.no_answer(request)
+        response = response or _see(f"/purchases/{result.purchase.id}")
         for line, receipt in zip(result.purchase.lines, result.receipts, strict=True):
             if isinstance(receipt, Sold) and line.sale == self._line_sale:
                 responses.add_stock_headers(response, receipt.stock, is_complete=True)

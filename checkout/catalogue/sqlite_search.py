@@ -25,6 +25,11 @@ from checkout.catalogue.words import trigrams
 
 SORTED = 3000
 """Up to this many matches are sorted. Of more, enough are found by walking through the order."""
+NEW_WORDS = """
+INSERT INTO words SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each($1) WHERE true
+ON CONFLICT DO NOTHING RETURNING word
+"""
+NEW_TRIGRAMS = "INSERT INTO word_trigrams SELECT value, $2 FROM json_each($1)"
 SIMILAR = """
 SELECT words.word FROM (
     SELECT word, count(*) AS shared FROM word_trigrams WHERE trigram IN (SELECT value FROM json_each($1)) GROUP BY word
@@ -44,11 +49,10 @@ class SqliteSearch(SearchIndex):
             "VALUES ($1, $2, $3, $4, $5, $6)",
             (number, *columns),
         )
-        for word in known_words(parts[:4]):
-            grams = trigrams(word)
-            rows = yield "INSERT INTO words VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1", (word, len(grams))
-            for gram in sorted(grams) if rows else ():
-                yield "INSERT INTO word_trigrams VALUES ($1, $2)", (gram, word)
+        grams = {word: sorted(trigrams(word)) for word in known_words(parts[:4])}
+        rows = yield NEW_WORDS, (json.dumps([[word, len(found)] for word, found in grams.items()]),)
+        for (word,) in rows:
+            yield NEW_TRIGRAMS, (json.dumps(grams[word]), word)
 
     def drop(self, number: int, /) -> Steps[None]:
         yield "DELETE FROM listing_words WHERE rowid = $1", (number,)

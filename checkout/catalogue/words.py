@@ -18,6 +18,8 @@ SHORT = 5
 
 def words(text: str) -> list[str]:
     """Return the words of a text: lower case, without accents, at most 40 letters each."""
+    if text.isascii():
+        return [word[:MOST_LETTERS] for word in WORD.findall(text.lower())]
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return [word[:MOST_LETTERS] for word in WORD.findall(letters)]

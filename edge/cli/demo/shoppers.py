@@ -12,9 +12,8 @@ import aiohttp
 
 __all__ = ["Shoppers"]
 
-#: Shoppers a second: few, so that the checkout keeps its capacity for the line.
+#: Few shoppers, so that the checkout keeps its capacity for the line.
 RATE = 0.4
-#: The time that a person looks at a page, seconds: least and most.
 LOOK_S = (0.3, 2.0)
 LINK = re.compile(r'href="/products/([a-z0-9-]+)"')
 CHOICE = re.compile(r'name="sku" value="([a-z0-9-]+)" required(?! disabled)')
@@ -23,16 +22,23 @@ PAGE = {"Accept": "text/html"}
 
 
 class Shoppers:
-    """`play` runs for ever. chance: seeded for shoppers that can be repeated."""
+    """`play` runs for ever. chance: seeded for shoppers that can be repeated. rate: shoppers a second.
 
-    def __init__(self, address: str, chance: random.Random) -> None:
+    look_s: the time that a person looks at a page, seconds: least and most.
+    """
+
+    def __init__(
+        self, address: str, chance: random.Random, *, rate: float = RATE, look_s: tuple[float, float] = LOOK_S
+    ) -> None:
         self._address = address
         self._chance = chance
+        self._rate = rate
+        self._look_s = look_s
 
     async def play(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
-                await asyncio.sleep(self._chance.expovariate(RATE))
+                await asyncio.sleep(self._chance.expovariate(self._rate))
                 group.create_task(self._shop(), name="shopper")
 
     async def _shop(self) -> None:
@@ -61,11 +67,11 @@ class Shoppers:
         await self._post(session, "/cart/checkout", {**hidden, "name": "Shopper", "card": "4242 4242 4242 4242"})
 
     async def _get(self, session: aiohttp.ClientSession, path: str) -> str:
-        await asyncio.sleep(self._chance.uniform(*LOOK_S))
+        await asyncio.sleep(self._chance.uniform(*self._look_s))
         async with session.get(self._address + path) as response:
             return await response.text()
 
     async def _post(self, session: aiohttp.ClientSession, path: str, form: dict[str, str]) -> None:
-        await asyncio.sleep(self._chance.uniform(*LOOK_S))
+        await asyncio.sleep(self._chance.uniform(*self._look_s))
         async with session.post(self._address + path, data=form) as response:
             await response.read()

@@ -222,6 +222,41 @@ async def test_a_program_buys_a_cart(serve: Serve) -> None:
             assert (await answer.json())["is_clean"]
 
 
+async def test_more_units_than_one_visitor_may_take_are_refused_before_a_hold(serve: Serve) -> None:
+    """The page says how many; nothing is held meanwhile."""
+    async with serve(stock=9, per_user=2) as visit:
+        body = product("watch", 24_900).model_dump(mode="json")
+        body["skus"][0]["sale"] = "launch"
+        async with visit.client.put("/api/products/watch", json=body, headers=TOKEN) as answer:
+            assert answer.status == 201
+        await add(visit, "watch", 3)
+        status, _, text = await pay(visit, path="/checkout/cart")
+        assert status == 409
+        assert "One visitor may take 2 units" in text
+        found = await visit.shop.inventory.stock("launch")
+        assert found is not None
+        assert found.version == 1, "nothing but the opening is in the trail"
+
+
+async def test_a_list_shows_a_change_at_once(serve: Serve) -> None:
+    """What a search found is kept for a moment, but not longer than until this shop changes a product."""
+    async with serve() as visit:
+        for name in ("lamp", "cup", "lamp-two"):
+            await put(visit, name)
+            assert f'href="/products/{name}"' in await page(visit, "/products")
+            assert f'href="/products/{name}"' in await page(visit, "/products")
+
+
+async def test_faults_of_a_form_are_pages(serve: Serve) -> None:
+    """A visitor reads what is wrong; a program gets a problem document."""
+    async with serve() as visit:
+        async with visit.client.get("/products?from=abc", headers={"Accept": "text/html"}) as answer:
+            assert (answer.status, answer.content_type) == (400, "text/html")
+            assert "expected a price such as 12 or 12.50" in await answer.text()
+        async with visit.client.get("/api/products?min_cents=abc") as answer:
+            assert (answer.status, answer.content_type) == (400, "application/problem+json")
+
+
 async def test_a_bank_without_an_answer_settles_the_cart_later(serve: Serve) -> None:
     async with serve() as visit:
         await sell(visit, "lamp")

@@ -48,6 +48,7 @@ async def test_the_demo_forms_a_line_and_ends_cleanly() -> None:
     assert b"No process is left running" in out
     assert not children & {int(entry) for entry in os.listdir("/proc") if entry.isdecimal()}
     assert any(line.startswith("Line ") and "/checkout" in line for line in lines)
+    assert any(line.startswith("Goods ") and "/products" in line for line in lines)
     assert all("refused 0" in line for line in lines if line.startswith("waiting"))
 
 
