@@ -107,6 +107,10 @@ class LaneChoice:
         lifetime_s = max(1, int(claim.expires - now))
         return self._cookies.write(CLAIM_COOKIE, self._links.seal_claim(claim), lifetime_s, head)
 
+    def forget(self, head: RequestHead) -> Headers:
+        """Return what removes the cookie of a claim, if the browser has one."""
+        return self._cookies.write(CLAIM_COOKIE, "", 0, head) if CLAIM_COOKIE in head.cookie else ()
+
     def by_shop(self, lane: str, head: RequestHead, ident: str, now: float) -> Headers:
         """Return the cookie for a visitor whom the shop has put into a lane; nothing while theirs is fresh."""
         binding = next(iter(self._bindings.values()), None)

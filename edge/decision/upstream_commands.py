@@ -22,6 +22,7 @@ from edge.messages.verdict import Forward, Headers
 from edge.operations.metrics import Metrics
 from edge.rooms.room import Room
 from edge.rooms.stock import news_in
+from edge.settings.lanes import GENERAL
 from waiting_room.ticket import ID_BYTES, Pass
 
 __all__ = ["UpstreamCommands"]
@@ -120,6 +121,8 @@ class UpstreamCommands:
         wanted = [value.strip().lower() for name, value in stated if name.lower() == "stanchion-lane"]
         if not wanted or not _LANE.fullmatch(wanted[0]):
             return ()
+        if wanted[0] == GENERAL:
+            return self._lanes.forget(head)
         return self._lanes.by_shop(wanted[0], head, self._entropy(ID_BYTES).hex(), now)
 
     def _end_session(

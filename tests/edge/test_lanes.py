@@ -15,7 +15,8 @@ from tests.reliability.lanes import CAPACITY, FIELD, LANE, lanes_of, play
 
 async def shop(request: web.BaseRequest) -> web.StreamResponse:
     """Answer every request; /login says that the visitor is a member, /login/NAME that they are in this lane."""
-    said = {"/login": LANE, "/login/unknown": "nobody", "/login/broken": "a lane; Path=/"}.get(request.path)
+    lanes = {"/login": LANE, "/logout": "general", "/login/unknown": "nobody", "/login/broken": "a lane; Path=/"}
+    said = lanes.get(request.path)
     return web.Response(text="the shop", headers={"Stanchion-Lane": said} if said else {})
 
 
@@ -81,6 +82,9 @@ async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival
         assert document["state"] == "waiting"
         assert plain.lane == LANE
         assert plain.ticket.split(".")[3] == first_seen
+        assert "stanchion-claim" in {each.key for each in plain.session.cookie_jar}
+        assert await plain.get("/logout") == (200, "the shop")
+        assert "stanchion-claim" not in {each.key for each in plain.session.cookie_jar}
 
         async def is_counted() -> bool:
             lanes = (await edge.status())["rooms"][0]["lanes"]

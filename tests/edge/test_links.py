@@ -151,8 +151,14 @@ async def test_links_that_are_forged_expired_revoked_or_of_another_room_open_not
         assert await open_link(visitor, third) == 303
         assert (await ask(edge, "DELETE", f"/v1/rooms/checkout/invites/{made['batch']}"))[0] == 200
         await wait_refused(visitor, third)
-        short = await make(edge, expires_in_seconds=1.0)
-        await wait_refused(visitor, short["links"][0]["token"])
+        short = (await make(edge, expires_in_seconds=3.0, uses=0))["links"][0]["token"]
+        assert await open_link(visitor, short) == 303
+        [claim] = [each.value for each in visitor.session.cookie_jar if each.key == "stanchion-claim"]
+        await wait_refused(visitor, short)
+        async with Visitor(edge, **{"User-Agent": FIREFOX, "Cookie": f"stanchion-claim={claim}"}) as late:
+            await late.get("/checkout")  # a client that keeps cookies for longer than it was told
+            assert late.ticket
+            assert late.lane == ""
 
 
 async def test_a_staff_link_lets_in_without_an_admission_or_an_active_visitor(tmp_path: Path) -> None:
