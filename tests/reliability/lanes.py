@@ -29,7 +29,7 @@ from tests.edge.running import running_edge, running_upstream, with_rooms
 
 __all__ = ["LANE", "SHARE", "Observed", "lanes_of", "play"]
 
-CAPACITY = 40.0
+CAPACITY = 20.0
 SHARE = 0.3
 LANE = "members"
 FIELD = "X-Customer-Tier"
@@ -44,7 +44,7 @@ def lanes_of(upstream: str, **room: Any) -> dict[str, Any]:
             "name": "checkout",
             "match": {"paths": ["/checkout*"]},
             "capacity": {"admissions_per_second": CAPACITY},
-            "polling": {"min_seconds": 0.5, "max_seconds": 2.0},
+            "polling": {"min_seconds": 1.0, "max_seconds": 5.0},
             "lanes": [lane],
             **room,
         },
