@@ -10,8 +10,8 @@ journal of the bank are evidence that no store can forge.
 
 Events, best sellers and notices are compared with the trail as well (`chaos_events.py`).
 
-    Of the buyers with a unit, 30 % leave without paying, 10 % are declined, 5 % cancel, 5 % pay at a bank whose answer
-    is lost. Every request is repeated with its key until it is answered.
+    Every third buyer checks out a cart. Of the others with a unit, 30 % leave without paying, 10 % are declined, 5 %
+    cancel, 5 % pay at a bank whose answer is lost. Every request is repeated with its key until it is answered.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from checkout.audit import Finding, audit
@@ -41,6 +42,12 @@ from tests.checkout.quiet import redis_evidence, wait_quiet
 from tests.checkout.servers import NatsServer, PostgresServer, RedisServer, postgres_server, redis_server
 from tests.checkout.shop_processes import SALE, Process, ShopProcess, end_all, serving_app
 from tests.ports import free_port
+
+PRODUCT = {
+    "id": "watch",
+    "title": "Watch",
+    "skus": [{"id": "watch", "title": "One size", "price_cents": 24_900, "sale": SALE}],
+}
 
 BUYERS_AT_ONCE = 64
 RETRY_S = 0.5  # between two attempts while others still pay
@@ -69,6 +76,7 @@ class Result:
     seconds: float = 0.0
     worst_s: float = 0.0
     calls: int = 0
+    carts: int = 0
 
 
 class Buyer:
@@ -84,6 +92,7 @@ class Buyer:
         self._chance = chance
         self._result = result
         self._is_over = False
+        self._has_cart = number % 3 == 0
 
     async def shop(self, ended: asyncio.Event) -> None:
         """Try to buy until the visitor has an order or gives up, or the sale ends. Each attempt has its own keys."""
@@ -93,6 +102,8 @@ class Buyer:
 
     async def _attempt(self, attempt: int) -> bool:
         key = f"{attempt}-{self._chance.getrandbits(64):x}"
+        if self._has_cart:
+            return await self._check_out(key)
         status, body = await self._ask(f"/api/sales/{SALE}/holds", key, {})
         if status != 201:
             if self._is_over or body.get("type", "").endswith("per-user"):
@@ -113,14 +124,34 @@ class Buyer:
             self._result.client_records.append(ClientRecord("sold", SALE, self.user, scoped, hold))
         return status == 201
 
-    async def _ask(self, path: str, key: str, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    async def _check_out(self, key: str) -> bool:
+        """Buy by a cart. The form is not paid by some, as without a cart."""
+        self._headers["Cookie"] = f"shop_cart={self._chance.getrandbits(128):032x}"
+        status, cart = await self._ask("/api/cart/lines/watch", key, {"product": "watch", "units": 1}, "PUT")
+        luck = self._chance.random()
+        if luck < 0.30:
+            return True
+        card = "decline" if luck < 0.40 else "lost" if luck < 0.45 else "ok"
+        body = {"card": card, "agreement": cart["agreement"]}
+        status, bought = await self._ask("/api/cart/checkout", key, body)
+        if status == 201:
+            hold = bought["lines"][0]["hold"]
+            scoped = f"{self.user}/cart/{hold}"
+            self._result.client_records.append(ClientRecord("sold", SALE, self.user, scoped, hold))
+            self._result.carts += 1
+        elif not self._is_over and not bought.get("type", "").endswith("per-user"):
+            await asyncio.sleep(RETRY_S)
+            return False
+        return True
+
+    async def _ask(self, path: str, key: str, body: dict[str, Any], method: str = "POST") -> tuple[int, dict[str, Any]]:
         """Repeat one request with its key until it is answered. 503, 504 and 409 key-running do not count."""
         started = time.monotonic()
         for tries in range(10_000):
             url = self._urls[tries % len(self._urls)]
             try:
                 headers = {**self._headers, "Idempotency-Key": key}
-                async with self._client.post(url + path, json=body, headers=headers) as answer:
+                async with self._client.request(method, url + path, json=body, headers=headers) as answer:
                     response = await answer.json(content_type=None)
                     self._is_over = answer.headers.get("Stanchion-Command") == "sold-out"
                     running = answer.status == 409 and response.get("type", "").endswith("key-running")
@@ -146,6 +177,8 @@ async def run(plan: Plan) -> Result:
         engine, servers = stack.enter_context(running_stores(plan.engine, folder))
         events = await Events.start(engine, folder, stack)
         servers = {**servers, **events.servers}
+        products = folder / "products.yaml"
+        products.write_text(yaml.safe_dump({"products": [PRODUCT]}))
         count = 1 if plan.engine == "sqlite" else 2
         shops = [
             ShopProcess(
@@ -155,7 +188,7 @@ async def run(plan: Plan) -> Result:
                 bank_url,
                 stock=plan.stock,
                 hold_s=plan.hold_s,
-                sections=events.sections,
+                sections={**events.sections, "catalogue": {"file": str(products)}},
                 secrets={SECRET_ENV: SECRET},
             )
             for _ in range(count)
@@ -269,7 +302,7 @@ def main() -> int:
     print(
         f"{options.engine}: {options.stock} units, {result.buyers} buyers, kills: {kills}; "
         f"sold {result.sold}, {len(result.client_records)} answers recorded, slowest answer {result.worst_s:.1f} s; "
-        f"{result.calls} notices; "
+        f"{result.carts} by a cart, {result.calls} notices; "
         f"{len(result.findings)} findings, {result.seconds:.0f} s, seed {options.seed}"
     )
     for finding in result.findings[:20]:
