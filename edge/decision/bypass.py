@@ -3,7 +3,7 @@
     what the head says    reason()     'network', 'header', a crawler's name (still to be verified), or ''
     at this moment        verdict()    Forward; Deferred while a crawler is looked up; None: decided as everybody else
 
-The settings say who (`bypass_for`). The value of the header field is compared in constant time, and the proxy removes
+The settings name them (`bypass_for`). The value of the header field is compared in constant time, and the proxy removes
 the field before the shop sees the request.
 """
 

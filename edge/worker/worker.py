@@ -194,7 +194,7 @@ class Composition:
         return Forms(self._kept_forms, Entropy(os.urandom), limits.form_bytes, limits.form_seconds)
 
     def _bypass(self, settings: Settings) -> Bypass:
-        """Return who bypasses the line. What is known of crawlers is kept over a reload."""
+        """Return the senders that bypass the line. Verified crawlers are kept over a reload."""
         wanted, value = settings.bypass_for, b""
         if wanted.header_value_env is not None:
             value = os.environ.get(wanted.header_value_env, "").strip().encode()
