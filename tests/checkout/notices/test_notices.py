@@ -19,6 +19,7 @@ from checkout.notices.planner import STOCK, Planner
 from checkout.notices.sender import Sender
 from checkout.sale_list import SaleList
 from checkout.values import Event, Hold, OpenSale, Sale
+from edge.supervisor.webhooks import signature as edge_signature
 from tests.checkout.conftest import Serve
 from tests.checkout.notices.mail import MailServer, mail_server
 from tests.checkout.shop_processes import serving_app
@@ -237,6 +238,12 @@ async def test_a_webhook_gets_each_notice_under_one_delivery(tmp_path: Path) -> 
     assert (seen[0][1]["user"], seen[0][1]["key"]) == ("u1", "order/h1")
     await outbox.close()
     await engine.close()
+
+
+@pytest.mark.parametrize("body", [b"", b'{"event": "sale.opened"}', "ä".encode()])
+def test_the_shop_signs_as_the_edge_does(body: bytes) -> None:
+    """So the shop can check the edge's webhooks."""
+    assert signature(SECRET.encode(), "1800000000", body) == edge_signature(SECRET.encode(), 1_800_000_000, body)
 
 
 async def test_a_shop_mails_its_buyers(
