@@ -64,6 +64,13 @@ class LaneDivider:
         demand = ", ".join(f"{each:.1f}" for each in self._demand)
         return f"<LaneDivider of {self.rate:g}/s, admitted {demand}>"
 
+    def follow(self, before: "LaneDivider") -> None:
+        """Go on where another divider of the same gates stopped, because the settings were read again."""
+        if before.shares == self.shares:
+            self._spilt, self._seen, self._demand = before._spilt, before._seen, before._demand
+            self._owed, self._taken, self._waiting = before._owed, before._taken, before._waiting
+            self._is_first = before._is_first
+
     def divide(self, gates: Sequence[Gate], now: Sequence[float], dt: float) -> None:
         """Take one step of `dt` seconds. gates: of all lanes, in the order of the shares. now: the time of each.
 

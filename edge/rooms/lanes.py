@@ -33,10 +33,13 @@ def shares_of(room: RoomSettings) -> tuple[float, ...]:
 class RoomLanes:
     """rate: the capacity of the whole room, admissions a second over all nodes and lanes."""
 
-    def __init__(self, room: RoomSettings, rate: float, now: float) -> None:
+    def __init__(self, room: RoomSettings, rate: float, now: float, before: "RoomLanes | None" = None) -> None:
+        """before: of the room before a reload, if it had lanes."""
         self.names = ("", *(lane.name for lane in room.lanes))
         self._divider = LaneDivider(shares_of(room), rate)
         self._divided_at = now
+        if before is not None and before.names == self.names:
+            self._divider.follow(before._divider)
 
     def __repr__(self) -> str:
         return f"<RoomLanes {', '.join(name or 'general' for name in self.names)}, {self._divider!r}>"

@@ -186,7 +186,8 @@ def _named_lanes(
         named[-1].shadow, named[-1].health = general.shadow, general.health
         if room.sales:
             named[-1].use_sale(SaleClock(room, seeds.get(room.name, {}), now), now)
-    family, lanes = [general, *named], RoomLanes(room, room.capacity.admissions_per_second, now)
+    rate, lanes_before = room.capacity.admissions_per_second, None if old is None else old.lanes
+    family, lanes = [general, *named], RoomLanes(room, rate, now, lanes_before)
     for each in family:
         each.join(family, lanes)
     return named

@@ -183,3 +183,16 @@ def test_a_lane_that_begins_to_wait_has_no_claim_on_the_time_before() -> None:
         lanes.step(STEP_S)
     first, second = lanes.counts(since + 0.5)
     assert abs(first - second) <= 8
+
+
+def test_a_divider_that_follows_another_one_lends_on() -> None:
+    """A reload makes a new divider for the same gates; the plans stay."""
+    lanes = Lanes([0.7, 0.3], 50.0)
+    lanes.arrive(0, 900)
+    lanes.step(8.0)
+    planned = lanes.gates[0].settings.room_rate
+    assert planned >= 0.98 * 50.0
+    before, lanes.divider = lanes.divider, LaneDivider([0.7, 0.3], 50.0)
+    lanes.divider.follow(before)
+    lanes.step(STEP_S)
+    assert lanes.gates[0].settings.room_rate == pytest.approx(planned, rel=0.02)
