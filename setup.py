@@ -1,4 +1,4 @@
-"""Compile the modules on a request's path with mypyc, from the same sources. Everything else is in setup.cfg.
+"""Compile the modules on a request's path with mypyc, from the same sources, and the leaf. All else is in setup.cfg.
 
     pip install .        compiled if a C compiler and Python's headers are there and compiling works, else pure Python
 
@@ -46,9 +46,11 @@ PURE = frozenset(
             "edge/support/shared_counters.py",
         ),
         *("edge/support/build.py", "edge/support/sizes.py", "edge/support/tasks.py"),
-        "edge/support/shared_forms.py",
+        *("edge/support/shared_forms.py", "waiting_room/leaf.py"),
     )
 )
+#: Functions on bytes in C, beside the modules that mypyc compiles (`waiting_room/leaf.py`).
+LEAF = Extension("waiting_room._leaf", ["waiting_room/leaf.c"], extra_compile_args=["-O3"])
 MODULES = sorted(
     path.as_posix()
     for package in COMPILED_PACKAGES
@@ -97,9 +99,10 @@ def extensions() -> list[Extension]:
         # pip is asking what the build needs (setup_requires below). The build itself has mypy.
         return []
     try:
-        return mypycify(
+        compiled = mypycify(
             ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports", *MODULES], opt_level="3"
         )
+        return [*compiled, LEAF]
     except SystemExit:
         if CHOICE == "1":
             raise

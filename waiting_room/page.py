@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from waiting_room.assets import Assets
 from waiting_room.face import Face
+from waiting_room.filling import filled
 from waiting_room.frame import page_frame
 from waiting_room.opening import opening_values, seconds_left, with_draw
 from waiting_room.placeholders import Coding, PreparedDocument, trailer
@@ -86,37 +87,37 @@ class WaitingPage:
         face: what the shop adds to the page.
         """
         self.room = room
-        self._texts = texts or Texts.load()
+        self.texts = texts or Texts.load()
         if away_s is not None:
-            away_text = fill(self._texts.view("waiting", "next_away"), {"away": self._texts.at_most(away_s)})
-            self._texts = self._texts.with_view("waiting", "next", away_text)
-        join_text = fill(self._texts.view("joining", "next"), {"wait": self._texts.wait(join_s)})
-        self._texts = self._texts.with_view("joining", "next", join_text)
-        labels = {f"label_{key}": html(text) for key, text in self._texts.data["labels"].items()}
+            away_text = fill(self.texts.view("waiting", "next_away"), {"away": self.texts.at_most(away_s)})
+            self.texts = self.texts.with_view("waiting", "next", away_text)
+        join_text = fill(self.texts.view("joining", "next"), {"wait": self.texts.wait(join_s)})
+        self.texts = self.texts.with_view("joining", "next", join_text)
+        labels = {f"label_{key}": html(text) for key, text in self.texts.data["labels"].items()}
         look = face or Face()
         self.policy: Final = look.policy
         template = look.page().fill(
             labels
-            | page_frame(assets, self._texts, has_choice=has_choice)
+            | page_frame(assets, self.texts, has_choice=has_choice)
             | look.values(assets, room, title)
             | {
                 "script": html(assets.url("waiting.js")),
                 "worker": html(assets.url("proof.js")),
                 "status_url": html(f"{STATUS_PATH}?room={quote(room, safe='')}"),
-                "texts": data(self._texts.for_script()),
+                "texts": data(self.texts.for_script()),
             }
         )
-        self._is_plain = data(room) == room.encode()
-        self._before_place, _, self._after_place = html(self._texts.view("waiting", "title")).partition(b"{place}")
-        self._numbers = self._texts.numbers
-        self._title_unknown = html(self._texts.get("labels", "place_unknown"))
+        self.is_plain = data(room) == room.encode()
+        self.around_place = html(self.texts.view("waiting", "title")).partition(b"{place}")
+        self.numbers = self.texts.numbers
+        self._title_unknown = html(self.texts.get("labels", "place_unknown"))
         self._minute_pages: dict[tuple[object, ...], MinutePage] = {}
         self._variants: dict[tuple[object, ...], Variant] = {}
-        self._views = {view: template.fill(self._view_texts(view)) for view in self._texts.data["views"]}
+        self._views = {view: template.fill(self._view_texts(view)) for view in self.texts.data["views"]}
         self._most_variants, self._most_minute_pages = self._most_cached(saves_memory=saves_memory)
 
     def __repr__(self) -> str:
-        return f"<WaitingPage {self.room} {self._texts.language}>"
+        return f"<WaitingPage {self.room} {self.texts.language}>"
 
     def render(
         self,
@@ -139,7 +140,7 @@ class WaitingPage:
         page = self._minute_page(view, status, now, own).render(own, coding)
         if form_url is None:
             return page
-        return with_form(page, html(form_url), html(self._texts.get("notices", "form_not_kept")))
+        return with_form(page, html(form_url), html(self.texts.get("notices", "form_not_kept")))
 
     def _most_cached(self, *, saves_memory: bool) -> tuple[int, int]:
         """Return the numbers of cached `Variant`s and `MinutePage`s. The codings need as much as the page itself."""
@@ -150,23 +151,28 @@ class WaitingPage:
         return min(MAX_VARIANTS, most), most
 
     def _view_texts(self, view: str) -> dict[str, bytes]:
-        texts = {key: html(self._texts.view(view, key)) for key in ("headline", "next")}
+        texts = {key: html(self.texts.view(view, key)) for key in ("headline", "next")}
         if view != "waiting":
-            texts["title"] = html(self._texts.view(view, "title"))
+            texts["title"] = html(self.texts.view(view, "title"))
         return texts | {"view": html(view), "no_again": hidden_unless(view == "cookies")}
 
     def _own_values(self, status: Status, now: float | None) -> tuple[bytes, ...]:
         """Return the values of one visitor at one moment, in the order of OWN."""
         document = status.to_json()
         # Nothing else in it is free text, so in all other cases the search for `<` is saved.
-        if status.message or status.challenge or status.ticket or status.room != self.room or not self._is_plain:
+        if status.message or status.challenge or status.ticket or status.room != self.room or not self.is_plain:
             document = data(document.decode())
         moment = b"" if now is None else timestamp(now).encode()
         ticket = html(status.ticket) if status.ticket else b""
         if status.position is None:
             return self._title_unknown, moment, b"", document, ticket
-        place = self._numbers.encoded(status.position)
-        return b"%b%b%b" % (self._before_place, place, self._after_place), moment, place, document, ticket
+        place = self.numbers.encoded(status.position)
+        before, _, behind = self.around_place
+        return b"%b%b%b" % (before, place, behind), moment, place, document, ticket
+
+    def minute_page(self, status: Status, now: float) -> "MinutePage":
+        """Return the view that shows `status`, with all values but those of this visitor inserted."""
+        return self._minute_page(view_of(status), status, now, self._own_values(status, now))
 
     def _minute_page(self, view: str, status: Status, now: float | None, own: tuple[bytes, ...]) -> "MinutePage":
         """Return the view with the values that visitors of the same minute share. Few of these are in use at once."""
@@ -176,8 +182,8 @@ class WaitingPage:
         is_dated = in_line or view in ("shop_down", "paused")
         shared = (
             view,
-            self._texts.steps(status.eta_p50_s, status.eta_p90_s),
-            self._texts.short_step(status.eta_p50_s),
+            self.texts.steps(status.eta_p50_s, status.eta_p90_s),
+            self.texts.short_step(status.eta_p50_s),
             status.retry_after_s,
             None if now is None or view == "cookies" else int(now) // 60,
             int(status.first_seen) // 60 if status.first_seen is not None and is_dated else None,
@@ -191,7 +197,7 @@ class WaitingPage:
             status.opens_at,
             seconds_left(status, now),
             status.draw,
-            self._texts.wait_step(status.moved_back_s) if status.moved_back_s else None,
+            self.texts.wait_step(status.moved_back_s) if status.moved_back_s else None,
         )
         page = self._minute_pages.get(shared)
         if page is None:
@@ -204,7 +210,7 @@ class WaitingPage:
         self, view: str, status: Status, now: float | None, progress: int | None, own: tuple[bytes, ...]
     ) -> "MinutePage":
         """Return the variant of the page for this status, with the shared values inserted."""
-        texts = self._texts
+        texts = self.texts
         in_line, all_held = view == "waiting", view == "all_held"
         has_place = in_line or view in PLACE_ONLY
         within = texts.within(status.eta_p50_s, status.eta_p90_s)
@@ -264,7 +270,7 @@ class Variant:
 class MinutePage:
     """A variant with the values that visitors of one minute share. `render` inserts the values of one visitor."""
 
-    __slots__ = ("_order", "_own", "_page", "_ready", "_values")
+    __slots__ = ("_order", "_own", "_page", "_ready", "_values", "_widths")
 
     def __init__(self, variant: Variant, shared: Mapping[str, bytes]) -> None:
         self._page = page = variant.page
@@ -272,7 +278,8 @@ class MinutePage:
         self._values = [shared.get(name, b"").ljust(w) for name, w in zip(names, page.widths, strict=True)]
         order = list(OWN)
         self._own = [at for at, name in enumerate(names) if name in OWN]
-        self._order = [(order.index(names[at]), page.widths[at]) for at in self._own]
+        self._order = bytes(order.index(names[at]) for at in self._own)
+        self._widths = tuple(page.widths[at] for at in self._own)
         self._ready: dict[Coding, list[bytes]] = {}
 
     def render(self, own: tuple[bytes, ...], coding: Coding) -> bytes:
@@ -280,12 +287,7 @@ class MinutePage:
         ready = self._ready.get(coding)
         if ready is None:
             ready = self._ready[coding] = self._joined(coding)
-        parts = ready.copy()
-        at = 1
-        for index, placeholder_width in self._order:
-            parts[at] = own[index].ljust(placeholder_width)
-            at += 2
-        body = b"".join(parts)
+        body = filled(ready, self._order, self._widths, own)
         return body + trailer(self.render(own, "")) if coding == "gzip" else body
 
     def _joined(self, coding: Coding) -> list[bytes]:

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
-from waiting_room.ticket import ID_BYTES, ID_CHARACTERS, Ticket
+from waiting_room.ident import ID_BYTES, ID_CHARACTERS, slot_bits
+from waiting_room.ticket import Ticket
 
 __all__ = ["NO_PLACE", "UNITS_PER_S", "TicketIds", "place_of"]
 
@@ -33,12 +34,6 @@ MAKERS: Final = 1 << (SLOT_BITS - NUMBER_BITS)
 #: Behind every place.
 NO_PLACE: Final = (1 << 62) - 1
 
-#: The values of the characters of an id (base64url).
-_VALUES: Final = {
-    character: value
-    for value, character in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-}
-
 
 def place_of(ticket: Ticket) -> int:
     """Return a ticket's place in line: the first arrival, and within its millisecond an order drawn from the id."""
@@ -49,13 +44,7 @@ def place_of(ticket: Ticket) -> int:
 
 def _slot_of(ident: str) -> int:
     if len(ident) == ID_CHARACTERS:
-        value = _VALUES.get
-        return (
-            (value(ident[0], 0) << 14)
-            + (value(ident[1], 0) << 8)
-            + (value(ident[2], 0) << 2)
-            + (value(ident[3], 0) >> 4)
-        )
+        return slot_bits(ident)
     return crc32(ident.encode()) >> 32 - SLOT_BITS  # not an id of ours
 
 
@@ -73,7 +62,7 @@ class TicketIds:
         self._ms = -1
         self._number = 0
 
-    def __call__(self, now: float) -> bytes:
+    def new(self, now: float) -> bytes:
         """Return the bytes of a new id for a ticket that is made at `now` (seconds, Unix time)."""
         made = self._entropy(ID_BYTES)
         ms = int(now * 1000.0 + 0.5)  # as in the ticket

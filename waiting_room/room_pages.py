@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from waiting_room.assets import Assets
 from waiting_room.face import Face
 from waiting_room.language_choice import Languages
+from waiting_room.line_page import LinePage
 from waiting_room.page import WaitingPage
 
 __all__ = ["RoomPages"]
@@ -34,6 +35,7 @@ class RoomPages:
         self._face = face
         self._replaced = replaced or {}
         self._pages = {languages.default: self._made(languages.default)}
+        self._line_pages: dict[str, LinePage] = {}
 
     def __repr__(self) -> str:
         return f"<RoomPages {self._room} {', '.join(self._pages)}>"
@@ -45,6 +47,14 @@ class RoomPages:
         if page is None:
             page = self._pages[language] = self._made(language)
         return page
+
+    def line_page(self, accept_language: str, cookie: str) -> LinePage:
+        """Return the page of a visitor in line in their language; see `page`."""
+        language = self._languages.choose(accept_language, cookie)
+        found = self._line_pages.get(language)
+        if found is None:
+            found = self._line_pages[language] = LinePage(self.page(accept_language, cookie))
+        return found
 
     def _made(self, language: str) -> WaitingPage:
         return WaitingPage(

@@ -7,15 +7,20 @@ objects: 7 us. Here the two padded blocks of the key are hashed once, and a sign
 
 One difference: itsdangerous decodes base64 leniently, so one signature has many spellings. Here the text itself is
 compared, in constant time, so only exactly the signed bytes are accepted.
+
+With the native leaf (`leaf.py`) both functions are one call in C, which has its own SHA-256.
 """
 
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from hmac import compare_digest
+from types import ModuleType
 from typing import ClassVar, Final
 
 from itsdangerous import Signer
+
+from waiting_room.leaf import NATIVE
 
 __all__ = ["TO_URL", "KeyedDigests", "Signatures", "derived"]
 
@@ -44,16 +49,32 @@ class _Mac:
 
 
 class Signatures:
-    """Signs with the first key and accepts signatures of every key. keys: newest first. salt: one for each purpose."""
+    """Signs with the first key and accepts signatures of every key. keys: newest first. salt: one for each purpose.
 
-    def __init__(self, keys: Sequence[bytes], salt: bytes) -> None:
-        self._macs = tuple(_Mac(derived(key, salt)) for key in keys)
+    native: the leaf, or None for the Python form.
+    """
+
+    def __init__(self, keys: Sequence[bytes], salt: bytes, native: ModuleType | None = NATIVE) -> None:
+        every = [derived(key, salt) for key in keys]
+        self._macs = tuple(_Mac(key) for key in every)
+        self._keys = every
+        self._states = b"" if native is None else self.states_of(native)
+        self._sign: Callable[[bytes, bytes], bytes] | None = None if native is None else native.sign
+        self._unsign: Callable[[bytes, bytes], bytes | None] | None = None if native is None else native.unsign
+
+    def states_of(self, native: ModuleType) -> bytes:
+        """Return the keys in the form that the native leaf takes."""
+        return b"".join(native.mac_state(key) for key in self._keys)
 
     def sign(self, payload: bytes) -> bytes:
+        if self._sign is not None:
+            return self._sign(self._states, payload)
         return payload + b"." + _text(self._macs[0].digest(payload))
 
     def unsign(self, signed: bytes) -> bytes | None:
         """Return the payload, or None if the signature is of none of the keys."""
+        if self._unsign is not None:
+            return self._unsign(self._states, signed)
         payload, dot, signature = signed.rpartition(b".")
         if not dot:
             return None

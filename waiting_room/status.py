@@ -30,6 +30,7 @@ After a long absence, one response has `moved_back_seconds`: how far the place w
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -37,7 +38,19 @@ from functools import lru_cache
 from math import ceil
 from typing import Final
 
-__all__ = ["OVER", "SharedFields", "State", "Status", "document", "moment", "retry_after", "ticket_member"]
+from waiting_room.leaf import NATIVE
+
+__all__ = [
+    "OVER",
+    "SharedFields",
+    "State",
+    "Status",
+    "document",
+    "moment",
+    "moment_bytes",
+    "retry_after",
+    "ticket_member",
+]
 
 
 class State(StrEnum):
@@ -62,7 +75,7 @@ class SharedFields:
     before, after: their JSON before and after the visitor's own fields.
     """
 
-    __slots__ = ("after", "before", "state")
+    __slots__ = ("after", "before", "held", "message", "state", "stock")
 
     def __init__(
         self,
@@ -76,7 +89,7 @@ class SharedFields:
         draw: str = "",
     ) -> None:
         """draw: the member `draw` as JSON; empty if there is none."""
-        self.state = state
+        self.state, self.message, self.stock, self.held = state, message, stock, held
         self.before = f'{{"state": "{state.value}", "room": {json.dumps(room)}, "position": '.encode()
         held_json = "" if held is None else f', "held": {held}'
         opens_json = "" if opens_at is None else f', "opens_at": {moment(opens_at)}'
@@ -192,6 +205,26 @@ def document(
     extra: bytes = b"",
 ) -> bytes:
     """Return the document of a `Status` without making one; the arguments are its fields. extra: more JSON members."""
+    if _native_document is None or position is None or eta_p50_s is None or eta_p90_s is None or poll_after_s is None:
+        return _document(shared, position, eta_p50_s, eta_p90_s, poll_after_s, first_seen_json, extra)
+    made = _native_document(
+        shared.before, position, eta_p50_s, eta_p90_s, poll_after_s, first_seen_json, shared.after, extra
+    )
+    if made is not None:
+        return made
+    return _document(shared, position, eta_p50_s, eta_p90_s, poll_after_s, first_seen_json, extra)
+
+
+def _document(
+    shared: SharedFields,
+    position: int | None,
+    eta_p50_s: float | None,
+    eta_p90_s: float | None,
+    poll_after_s: float | None,
+    first_seen_json: bytes,
+    extra: bytes,
+) -> bytes:
+    """Return it by the Python form."""
     place = b"null" if position is None else _number(position)
     poll_after = b"null" if poll_after_s is None else _hundredths(poll_after_s)
     if eta_p50_s is None or eta_p90_s is None:
@@ -235,6 +268,18 @@ _HUNDREDTHS: Final = [b"%d.%02d" % divmod(n, 100) for n in range(READY)]
 def moment(moment_s: float) -> str:
     """Return Unix time in seconds as a JSON string."""
     return f'"{timestamp(moment_s)}"'
+
+
+def moment_bytes(moment_s: float) -> bytes:
+    """Return the same as `moment`, in UTF-8."""
+    made = None if _native_moment is None else _native_moment(moment_s)
+    return moment(moment_s).encode() if made is None else made
+
+
+_native_moment: Final[Callable[[float], bytes | None] | None] = None if NATIVE is None else NATIVE.moment
+_native_document: Final[Callable[[bytes, int, float, float, float, bytes, bytes, bytes], bytes | None] | None] = (
+    None if NATIVE is None else NATIVE.document
+)
 
 
 def timestamp(moment_s: float) -> str:

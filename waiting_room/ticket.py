@@ -27,14 +27,14 @@ The keys form a list: the first one signs, all verify, so a key can be changed a
 ticket that a node signed one second ahead. Nothing raises: a value that is not accepted is rejected with a reason.
 """
 
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from waiting_room.ident import ID_BYTES, new_id
 from waiting_room.links import Links
 from waiting_room.rejection import Rejected, Rejection
-from waiting_room.signature import TO_URL, KeyedDigests, Signatures, derived
+from waiting_room.signature import KeyedDigests, Signatures, derived
 
 __all__ = [
     "ID_BYTES", "RENEW_AFTER_S", "JoinToken", "Keyring", "Pass", "Rejected", "Rejection", "Ticket", "judge",
@@ -45,10 +45,6 @@ __all__ = [
 RENEW_AFTER_S: Final = 60.0
 #: Longer cookies are rejected unread. Ours have at most 150 bytes; browsers allow 4096.
 MAX_COOKIE_BYTES: Final = 256
-#: Random bytes in an id, as many as in a UUID.
-ID_BYTES: Final = 16
-#: Their base64 characters without padding.
-ID_CHARACTERS: Final = 22
 
 
 # Never changed, but not `frozen`, and with a written-out `__init__`, for speed: docs/performance.md.
@@ -177,11 +173,11 @@ class Keyring:
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys:
             raise ValueError("at least one secret key is required")
-        self._tickets = Signatures(keys, b"stanchion.ticket.v1")
+        self.tickets = Signatures(keys, b"stanchion.ticket.v1")
         self._passes = Signatures(keys, b"stanchion.pass.v1")
         # The salts are a part of the cookie format. Some still have names that the code does not use any more.
         self._join_tokens = Signatures(keys, b"stanchion.slip.v1")
-        self._kinds = {b"t1.": self._tickets, b"p1.": self._passes, b"j1.": self._join_tokens}
+        self._kinds = {b"t1.": self.tickets, b"p1.": self._passes, b"j1.": self._join_tokens}
         self._digests = KeyedDigests(keys, b"stanchion.mark.v1")
         self.premium = Signatures(keys, b"stanchion.premium.v1")
         """Signs the shop's statement that a visitor is a known customer (`edge/decision/premium.py`)."""
@@ -202,7 +198,7 @@ class Keyring:
             if credential.return_after_s:
                 ident = f"{ident}~a{credential.return_after_s}"
             payload = f"t1.{credential.room}.{ident}.{_ms(credential.first_seen)}.{int(credential.seen)}"
-            return self._tickets.sign(payload.encode()).decode()
+            return self.tickets.sign(payload.encode()).decode()
         times = f"{_ms(credential.first_seen)}.{_ms(credential.admitted_at)}.{int(credential.expires)}"
         ident = f"{credential.id}~{credential.binding_digest}" if credential.binding_digest else credential.id
         if credential.lane:
@@ -294,22 +290,12 @@ def _digest_input(ident: str, value: str) -> bytes:
 
 def new_ticket(room: str, now: float, entropy: bytes, lane: str = "") -> Ticket:
     """Return the ticket of a new visitor. entropy: ID_BYTES random bytes."""
-    return Ticket(_new_id(entropy), room, _ms(now) / 1000, float(int(now)), lane=lane)
+    return Ticket(new_id(entropy), room, _ms(now) / 1000, float(int(now)), lane=lane)
 
 
 def new_join_token(room: str, now: float, entropy: bytes) -> JoinToken:
     """Return the join token of a new visitor. entropy: ID_BYTES random bytes."""
-    return JoinToken(_new_id(entropy), room, _ms(now) / 1000)
-
-
-def _new_id(entropy: bytes) -> str:
-    if len(entropy) != ID_BYTES:
-        raise ValueError(f"the id of a ticket needs {ID_BYTES} random bytes, got {len(entropy)}")
-    return _to_base64(entropy)[:ID_CHARACTERS].translate(TO_URL).decode()
-
-
-#: In compiled code an imported name costs a look-up in its module at each call; a `Final` does not.
-_to_base64: Final = binascii.b2a_base64
+    return JoinToken(new_id(entropy), room, _ms(now) / 1000)
 
 
 def _ms(moment_s: float) -> int:

@@ -26,6 +26,7 @@ from itertools import accumulate, filterfalse
 from math import nan
 from typing import Final
 
+from controller.line.expiry_bin import ExpiryBin
 from controller.line.search import IS_COMPILED, left_of
 
 BIN_S: Final = 0.1  # resolution of due times
@@ -40,22 +41,6 @@ NO_LEASE: Final = -1
 
 # Compiled code looks up an imported name in the module at each call, a final one not.
 _left: Final = bisect_left
-
-
-class ExpiryBin:
-    """The leases that end in the same BIN_S."""
-
-    __slots__ = ("appointed", "left", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        # first_seen of the leases that were to end in it. Arrays, because objects would be scattered over memory.
-        self.appointed = array("d")
-        # first_seen of the leases that were moved or removed. A lease that returns is once more in both.
-        self.left = array("d")
-
-    def __repr__(self) -> str:
-        return f"<ExpiryBin {self.number} of {len(self.appointed) - len(self.left)}>"
 
 
 class Leases(ABC):
@@ -148,11 +133,20 @@ class LeaseBook(Leases):
 
     def find(self, first_seen: float) -> int:
         c = left_of(self._maxes, first_seen) if IS_COMPILED else _left(self._maxes, first_seen)
-        keys = self._keys[c]
-        i = left_of(keys, first_seen) if IS_COMPILED and isinstance(keys, list) else _left(keys, first_seen)
+        keys, bins = self._keys[c], self._bins[c]
+        # The same twice, because compiled code reads a list in another way than an unknown sequence.
+        if IS_COMPILED and isinstance(keys, list) and isinstance(bins, list):
+            doubles: list[float] = keys
+            i = left_of(doubles, first_seen)
+            self._found, self._found_chunk, self._found_index = first_seen, c, i
+            if i < len(doubles) and doubles[i] == first_seen:
+                numbers: list[int] = bins
+                return numbers[i]
+            return NO_LEASE
+        i = _left(keys, first_seen)
         self._found, self._found_chunk, self._found_index = first_seen, c, i
         if i < len(keys) and keys[i] == first_seen:
-            return self._bins[c][i]
+            return bins[i]
         return NO_LEASE
 
     def starts_at(self, number: int) -> float:
@@ -293,8 +287,12 @@ class LeaseBook(Leases):
         """Insert a lease where `find` has just missed it."""
         c, i = self._found_chunk, self._found_index
         keys, bins, size = self._keys[c], self._bins[c], self._chunk
-        keys.insert(i, first_seen)
-        bins.insert(i, number)
+        if i == len(keys) and isinstance(keys, list) and isinstance(bins, list):  # of most newcomers
+            keys.append(first_seen)
+            bins.append(number)
+        else:
+            keys.insert(i, first_seen)
+            bins.insert(i, number)
         self._count += 1
         if len(keys) > 2 * size:
             self._keys[c : c + 1] = [keys[:size], keys[size:]]

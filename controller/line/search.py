@@ -6,6 +6,8 @@ faster. The end is tried first, because newcomers belong there.
 
 from typing import Final
 
+from mypy_extensions import i64
+
 __all__ = ["IS_COMPILED", "left_of"]
 
 IS_COMPILED: Final = not __file__.endswith(".py")
@@ -13,7 +15,8 @@ IS_COMPILED: Final = not __file__.endswith(".py")
 
 def left_of(keys: list[float], key: float) -> int:
     """Return how many of the sorted keys are less than `key`."""
-    low, high = 0, len(keys)
+    low: i64 = 0
+    high: i64 = len(keys)
     if high and keys[high - 1] < key:
         return high
     while low < high:

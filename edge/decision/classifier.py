@@ -22,7 +22,7 @@ from edge.decision.forwarding import forward_admitted
 from edge.decision.guard import fault_in
 from edge.decision.lanes import LaneChoice, without_claim
 from edge.decision.link_opening import MARK, LinkOpening, link_in, without_link
-from edge.decision.negotiation import wants_page
+from edge.decision.negotiation import best_coding, wants_page
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.several_cookies import SeveralCookies
@@ -40,8 +40,9 @@ from waiting_room.assets import STATIC_PATH
 from waiting_room.frame import LANGUAGE_PATH
 from waiting_room.page import STATUS_PATH
 from waiting_room.places import NO_PLACE
-from waiting_room.status import moment
+from waiting_room.status import moment_bytes
 from waiting_room.ticket import JoinToken, Keyring, Pass, Rejected, Ticket
+from waiting_room.ticket_leaf import TicketLeaf
 
 __all__ = ["Classifier"]
 
@@ -81,7 +82,7 @@ class Classifier:
         keeps_forms: the forms of waiting visitors are kept."""
         self._keeps_forms = keeps_forms
         self._rooms = rooms
-        self._keys = keys
+        self._keys, self._tickets = keys, TicketLeaf(keys)
         self._responses = responses
         self._metrics = metrics
         self._cookies = cookies
@@ -135,6 +136,7 @@ class Classifier:
         if kind == PREFLIGHT and room is not None and answer is None:
             answer, room = self._preflight(head, room, own)
         made = self._context(head, answer, room, page and not own, is_status_request, solution, None, kind)
+        made.coding = best_coding(head.accept_encoding) if made.wants_page else None
         return made if link is None else _with_link(made, link)
 
     def _has_form(self, head: RequestHead) -> bool:
@@ -157,6 +159,7 @@ class Classifier:
         made = self._context(
             head, answer, room, like.wants_page, like.is_status_request, like.solution, watched, like.kind
         )
+        made.coding = like.coding
         return made if like.link is None else _with_link(made, like.link)
 
     def unclaimed(self, request: DecisionContext) -> DecisionContext:
@@ -206,7 +209,9 @@ class Classifier:
     ) -> DecisionContext:
         """Read the room's cookie and build the context. like: what to watch in a head that gives the same reasons."""
         credential: Credential | Rejected | None = None
-        if room is not None:
+        if room is not None and room.cookie in head.cookie:
+            if (ticket := self._tickets.find(head.cookie, room.cookie, room.name)) is not None:
+                return self._built(head, answer, room, ticket, page, is_status_request, solution, like, kind)
             values = self._cookies.read(room.cookie, head)
             if len(values) == 1:
                 credential = self._keys.read(values[0], room.name)
@@ -267,7 +272,7 @@ class Classifier:
             if isinstance(credential, Ticket):
                 place = room.place_of(credential)
                 if is_status_request:
-                    first_seen_json = moment(credential.first_seen).encode()
+                    first_seen_json = moment_bytes(credential.first_seen)
             elif isinstance(credential, Pass):
                 is_mismatch = self._is_mismatch(room, credential, head)
                 if not (is_status_request or is_mismatch or credential.is_unshown or has_form):

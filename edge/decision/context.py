@@ -10,6 +10,7 @@ from edge.messages.verdict import Answer, Forward, Headers
 from edge.rooms.room import Room
 from edge.shield.shield import Limits, Watched
 from waiting_room.links import Claim
+from waiting_room.placeholders import Coding
 from waiting_room.places import NO_PLACE
 from waiting_room.ticket import JoinToken, Pass, Rejected, Ticket
 
@@ -71,6 +72,8 @@ class DecisionContext(RequestContext):
     """Until when the claim counts that chose the lane (`lanes.py`): wall clock, seconds; infinite without one."""
     has_form: bool
     """The target names a form that was kept while the visitor waited (`forms.py`)."""
+    coding: Coding | None
+    """The coding of a page for this client; None if it is not worked out. Heads of one template share it."""
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class DecisionContext(RequestContext):
         self.cors = cors
         self.next_best = next_best
         self.has_duplicates = has_duplicates
-        self.has_form = has_form
+        self.has_form, self.coding = has_form, None
         self.link = None
         self.staff, self.bypass, self.claim_until = staff, bypass, claim_until
         self.is_exceptional = bypass != "" or staff is not None or claim_until < inf

@@ -12,6 +12,8 @@ one. It sends all of them and does not say which is which. The best one counts (
 right cookie, and every other cookie that the browser could have is removed: by each domain and path of the request.
 """
 
+from typing import Final
+
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Headers
 from edge.settings.model import CookieSettings
@@ -25,6 +27,8 @@ PREFIX = "__Host-"
 MOST_VALUES = 8
 #: How many segments of the path, and labels of the host, are tried when cookies are removed.
 MOST_VARIANTS = 4
+#: How many fields of a cookie are kept ready: times differ by seconds, and newcomers all get the same.
+MOST_AROUND: Final = 256
 
 
 class Cookies:
@@ -32,6 +36,8 @@ class Cookies:
         self._secure = settings.secure
         self.domain = settings.domain or ""
         self._domain = "" if settings.domain is None else f"; Domain={settings.domain}"
+        self._around: dict[str, dict[int, tuple[str, str]]] = {}
+        """What stands before and behind a value: by the name of the cookie, and by its time and its scheme."""
 
     def read(self, plain: str, head: RequestHead) -> list[str]:
         """Return all values of a cookie; of the other name if there is none of the right one.
@@ -50,13 +56,34 @@ class Cookies:
 
     def write(self, plain: str, value: str, max_age_s: int, head: RequestHead) -> Headers:
         """Return the `Set-Cookie` fields. max_age_s: 0 removes the cookie."""
+        before, behind = self.around(plain, max_age_s, head)
+        return self.write_line(plain, f"{before}{value}{behind}", head)
+
+    def around(self, plain: str, max_age_s: int, head: RequestHead) -> tuple[str, str]:
+        """Return what stands in a `Set-Cookie` field before and behind the value."""
         is_secure = self._is_secure(head)
-        name, other = self._names(plain, is_secure)
-        domain, secure = self._domain, "; Secure" if is_secure else ""
-        fields = f"; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{domain}{secure}"
-        written: Headers = (("Set-Cookie", f"{name}={value}{fields}"),)
+        fields = self._around.get(plain)
+        if fields is None:
+            fields = self._around[plain] = {}
+        key = 2 * max_age_s + is_secure
+        found = fields.get(key)
+        if found is None:
+            if len(fields) >= MOST_AROUND:
+                fields.clear()
+            name, _ = self._names(plain, is_secure)
+            secure = "; Secure" if is_secure else ""
+            behind = f"; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{self._domain}{secure}"
+            found = fields[key] = f"{name}=", behind
+        return found
+
+    def write_line(self, plain: str, line: str, head: RequestHead) -> Headers:
+        """Return the `Set-Cookie` fields. line: the value of the first one, with what stands around the cookie's."""
+        written: Headers = (("Set-Cookie", line),)
         if plain not in head.cookie:
             return written
+        is_secure = self._is_secure(head)
+        name, other = self._names(plain, is_secure)
+        secure = "; Secure" if is_secure else ""
         if not name.startswith(PREFIX) and len(cookie_values(head.cookie, name)) > 1:
             written = (*self._removed(name, head, secure, is_set=True), *written)
         if not cookie_values(head.cookie, other):

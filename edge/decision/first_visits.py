@@ -53,7 +53,7 @@ class FirstVisits:
 
     def guest(self, room: Room, now: float) -> Ticket:
         """Return the ticket of a request that makes no visitor: nobody gets it."""
-        return new_ticket(room.name, now, self._ids(now))
+        return new_ticket(room.name, now, self._ids.new(now))
 
     def sibling(self, context: DecisionContext, room: Room, now: float) -> Ticket | None:
         """Return the ticket that another request of the same page has just got (`siblings.py`), or None."""
@@ -72,7 +72,7 @@ class FirstVisits:
             points = 0 if shield is None else shield.points(context.watched)
             if challenges.settings.proof == "all" or (shield is not None and points >= shield.suspect_threshold):
                 return self._challenged(context, room, challenges, points, now, u)
-        ticket = new_ticket(room.name, now, self._ids(now), room.lane)
+        ticket = new_ticket(room.name, now, self._ids.new(now), room.lane)
         self._siblings.add(context.head, ticket, now)
         return Attempt(context, room, ticket, ticket, now, u, is_new=True)
 
@@ -90,7 +90,7 @@ class FirstVisits:
                 if room.lane:
                     ticket = ticket.in_lane(room.lane)
                 return Attempt(context, room, ticket, ticket, now, u)
-        made = join_token or new_join_token(room.name, now, self._ids(now))
+        made = join_token or new_join_token(room.name, now, self._ids.new(now))
         status = Status(
             State.JOINING,
             room.name,

@@ -21,7 +21,7 @@ from waiting_room.language_choice import Languages
 from waiting_room.language_page import LanguagePage, language_query, safe_path
 from waiting_room.page import WaitingPage
 from waiting_room.placeholders import Coding
-from waiting_room.status import State, Status
+from waiting_room.status import State, Status, retry_after
 from waiting_room.texts import Texts
 
 __all__ = ["Responses"]
@@ -44,6 +44,8 @@ class Responses:
         """To a speculative request without a pass: nothing that a cache or a browser keeps."""
         self._document_fields: dict[State, dict[int | None, Headers]] = {}
         """By state and `Retry-After`. The same objects are used again, so that they are rendered once."""
+        self._page_fields: dict[str, dict[Coding, dict[int | None, Headers]]] = {}
+        """Of pages of visitors in line, by the page's policy, coding and `Retry-After`."""
 
     def language(self, accept_language: str, cookie: str = "") -> str:
         """Return the language of a visitor. cookie: the `Cookie` field, '' if it must not matter because the response
@@ -93,6 +95,24 @@ class Responses:
         return Answer(
             code, _page_headers(status.state, status.retry_after_s, coding, page.policy), body, status.state, cookie
         )
+
+    def line_page(
+        self, policy: str, state: State, poll_after_s: float, body: bytes, code: int, cookie: Headers, coding: Coding
+    ) -> Answer:
+        """Return a waiting page whose body is ready. policy: `WaitingPage.policy`."""
+        codings = self._page_fields.get(policy)
+        if codings is None:
+            codings = self._page_fields[policy] = {}
+        fields = codings.get(coding)
+        if fields is None:
+            fields = codings[coding] = {}
+        wait_s = retry_after(poll_after_s)
+        headers = fields.get(wait_s)
+        if headers is None:
+            if len(fields) >= MOST_WAITS:
+                fields.clear()
+            headers = fields[wait_s] = _page_headers(state, wait_s, coding, policy)
+        return Answer(code, headers, body, state, cookie)
 
     def form_page(self, page: WaitingPage, status: Status, like: Answer, now: float, url: str) -> Answer:
         """Return a waiting page that opens `url` after the admission, because a form is kept there. '' if the form

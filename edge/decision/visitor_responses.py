@@ -16,8 +16,10 @@ from edge.decision.visits import CROSS_FORM, SAFE, VISIT, is_navigation
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Forward, Headers, SentForm, TakeForm
 from edge.rooms.room import Room
-from waiting_room.status import OVER, State, Status, document, moment, retry_after, ticket_member
+from waiting_room.placeholders import Coding
+from waiting_room.status import OVER, State, Status, document, moment_bytes, retry_after, ticket_member
 from waiting_room.ticket import Keyring, Pass, Ticket
+from waiting_room.ticket_leaf import TicketLeaf
 
 __all__ = ["VisitorResponses", "keeps_told"]
 
@@ -45,6 +47,7 @@ class VisitorResponses:
         self._responses = responses
         self._cookies = cookies
         self._keys = keys
+        self._tickets = TicketLeaf(keys)
 
     def enter(
         self, context: DecisionContext, room: Room, shown: Pass, now: float, *, fresh: Pass | None
@@ -86,6 +89,10 @@ class VisitorResponses:
             and not (room.away_s is not None and verdict.poll_after_s > LONG_S)
         ):
             return self._document_only(context, room, verdict, ticket, position)
+        if given is not None and position is not None and context.coding is not None and not context.is_status_request:
+            page = self._page_only(context, room, verdict, ticket, given, position, attempt.now)
+            if page is not None:
+                return page
         return self._keep_waiting(attempt, waiting(room, ticket, verdict, position), given)
 
     def sold_out(self, attempt: Attempt) -> Answer | TakeForm:
@@ -128,7 +135,7 @@ class VisitorResponses:
     ) -> Answer:
         """Return the page or the document. is_given: a credential is sent, so if the page itself made this request the
         browser did not keep the one before."""
-        code = 200 if context.is_status_request else room.settings.page.status_code
+        code = 200 if context.is_status_request else room.page_code
         if context.cors:
             cookie = cookie + context.cors
         is_document = not context.wants_page
@@ -137,24 +144,64 @@ class VisitorResponses:
         if is_document:
             return self._responses.document(status, code, cookie)
         cookies_missing = is_given and context.credential is None and came_from_itself(context.head)
-        coding = best_coding(context.head.accept_encoding)
+        coding = coding_for(context)
         page = room.pages.page(context.head.accept_language, context.head.cookie)
         return self._responses.page(page, status, code, now, cookie, coding, cookies_missing=cookies_missing)
 
     def cookie(self, context: DecisionContext, room: Room, credential: Credential, lifetime_s: float) -> Headers:
         """Return the `Set-Cookie` fields for a credential."""
-        return self._cookies.write(room.cookie, self._keys.seal(credential), max(1, round(lifetime_s)), context.head)
+        max_age_s = max(1, int(lifetime_s + 0.5))
+        if isinstance(credential, Ticket):
+            before, behind = self._cookies.around(room.cookie, max_age_s, context.head)
+            line = self._tickets.cookie(credential, before, behind)
+            if line is not None:
+                return self._cookies.write_line(room.cookie, line, context.head)
+        return self._cookies.write(room.cookie, self._keys.seal(credential), max_age_s, context.head)
 
     def _document_only(
         self, context: DecisionContext, room: Room, verdict: Wait, ticket: Ticket, position: int | None
     ) -> Answer:
         """Answer a poll with nothing to send but the document. That is nearly every poll."""
         is_own = ticket is context.credential
-        first_seen_json = context.first_seen_json if is_own else moment(ticket.first_seen).encode()
+        first_seen_json = context.first_seen_json if is_own else moment_bytes(ticket.first_seen)
         shared, after_s = room.shared_fields(), verdict.poll_after_s
         extra = b"" if room.sale is None else ticket_of_draw(room, ticket)
         body = document(shared, position, verdict.eta_p50_s, verdict.eta_p90_s, after_s, first_seen_json, extra)
         return self._responses.of_document(shared.state, retry_after(after_s), body, 200, context.cors)
+
+    def _page_only(
+        self,
+        context: DecisionContext,
+        room: Room,
+        verdict: Wait,
+        ticket: Ticket,
+        given: Ticket,
+        position: int,
+        now: float,
+    ) -> Answer | None:
+        """Answer a visitor in a line that moves with the page and a ticket. That is nearly every page.
+
+        None if something is unusual: `_keep_waiting` answers."""
+        head, shared, after_s = context.head, room.shared_fields(), verdict.poll_after_s
+        eta_p50_s, eta_p90_s = verdict.eta_p50_s, verdict.eta_p90_s
+        if (
+            room.sale is not None
+            or room.paused is not None
+            or shared.state is not _WAITING
+            or eta_p50_s is None
+            or eta_p90_s is None
+            or given.moved_back_s
+            or head.method != "GET"
+            or (room.away_s is not None and after_s > LONG_S)
+            or (context.credential is None and came_from_itself(head))
+        ):
+            return None
+        lifetime_s = room.lifetime_s - (now - ticket.first_seen)
+        cookie = self.cookie(context, room, given, lifetime_s)
+        page, coding = room.pages.line_page(head.accept_language, head.cookie), coding_for(context)
+        body = page.render(shared, position, eta_p50_s, eta_p90_s, after_s, ticket.first_seen, now, coding)
+        code = room.page_code
+        return self._responses.line_page(page.policy, shared.state, after_s, body, code, cookie + context.cors, coding)
 
     def _keep_waiting(self, attempt: Attempt, status: Status, given: Ticket | None) -> Answer | TakeForm:
         """Return the response with this status, and with the ticket if it has to be sent."""
@@ -256,11 +303,18 @@ def sold_out(room: Room, ticket: Ticket) -> Status:
     )
 
 
+def coding_for(context: DecisionContext) -> Coding:
+    """Return the coding of a page for the client of a request."""
+    return best_coding(context.head.accept_encoding) if context.coding is None else context.coding
+
+
 def came_from_itself(head: RequestHead) -> bool:
     """Return whether the page loaded itself again (scripts off). Without the cookie it was given, cookies are off.
 
     A link from a page to itself looks the same. A first visit by such a link gets the hint about cookies needlessly,
     which is harmless.
     """
+    if not head.referer.endswith(head.target):
+        return False
     came_from = head.referer.partition("://")[2]
     return bool(came_from) and came_from in (head.host + head.target, head.forwarded_host + head.target)

@@ -189,8 +189,13 @@ class Client(Answering):
         now = state.clock()
         while data:
             # Only a packet that is one head is looked for as it is: hashing one with a body behind it would be in vain.
-            parsed = head_cache.heads.get(data) if data[-4:] == b"\r\n\r\n" else None
-            if parsed is not None and parsed.peer == peer:
+            is_whole = data[-4:] == b"\r\n\r\n"
+            parsed = head_cache.heads.get(data) if is_whole else None
+            if parsed is not None and parsed.peer != peer:
+                parsed = None
+            if parsed is None and is_whole and len(data) <= state.limits.head_bytes:
+                parsed = head_cache.known(data, peer)
+            if parsed is not None:
                 raw, data = data, b""
             else:
                 read = self._read(data)
@@ -233,7 +238,8 @@ class Client(Answering):
             raw, data = data[:end], data[end:]
             parsed = self._head_cache.heads.get(raw)
         if parsed is None or parsed.peer != self.peer:
-            found = self._head_cache.read(raw, self.peer)
+            known = self._head_cache.known(raw, self.peer) if data else None
+            found = known or self._head_cache.read(raw, self.peer)
             if isinstance(found, Refusal):
                 self.refuse(found.status, found.detail, is_head=raw.startswith(b"HEAD "))
                 return None

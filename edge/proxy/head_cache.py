@@ -4,6 +4,9 @@
           -> templates   the same but for cookies and sender     -> ParsedHead; only the ticket is read
           -> parser                                              -> ParsedHead or Refusal
 
+The native leaf (`waiting_room/leaf.py`), where it is there, has a table of its own before `templates`: it finds the
+template and the cookie in one call.
+
 Why a template may be trusted: a value of printable ASCII holds no line end, so the head has the same lines as the one
 that was parsed before, in the same places, and llhttp accepts each of its bytes in a value. No rule of `request.py`
 looks at cookies. A field with any other byte is parsed.
@@ -16,8 +19,12 @@ What is remembered depends on the bytes, the peer's address and the settings onl
 which is empty.
 """
 
+import os
+from collections.abc import Callable
+from types import ModuleType
 from typing import Final
 
+from edge.messages.context import RequestContext
 from edge.messages.decider import Decider
 from edge.messages.head import NO_METADATA, FetchMetadata, RequestHead
 from edge.messages.refusal import Refusal
@@ -28,6 +35,7 @@ from edge.proxy.request import CHUNKED, Request, RequestParser
 from edge.support.client_address import NO_FIELDS, Origin, TrustedProxies, plain_address
 from edge.support.errors import InternalError
 from edge.support.recent_set import RecentSet
+from waiting_room.leaf import NATIVE
 
 __all__ = ["HeadCache"]
 
@@ -82,9 +90,10 @@ class HeadCache:
         scheme: str = "http",
         named: frozenset[bytes] = frozenset(),
         removed: frozenset[bytes] = frozenset(),
+        native: ModuleType | None = NATIVE,
     ) -> None:
         """`scheme`: 'https' for connections that begin with TLS. `named`: the fields that the settings name.
-        `removed`: those that the upstream does not see."""
+        `removed`: those that the upstream does not see. native: the leaf, or None for the Python form."""
         self._named = named
         self._removed = removed
         self._decider = decider
@@ -97,19 +106,40 @@ class HeadCache:
         self._met: RecentSet[int] = RecentSet(MOST_MET)
         self.heads: HeadMemory[ParsedHead] = HeadMemory()
         self.templates: HeadMemory[HeadTemplate] = HeadMemory(MOST_TEMPLATES)
+        table = None if native is None else native.HeadTable(int.from_bytes(os.urandom(8)))
+        self._find: Callable[[bytes], tuple[HeadTemplate, str] | None] | None = None
+        self._put: Callable[[bytes, HeadTemplate], None] | None = None
+        if table is not None:
+            self._find, self._put = table.find, table.put
 
     def __repr__(self) -> str:
         return f"<HeadCache {len(self.heads)} heads, {len(self.templates)} templates>"
 
+    def known(self, data: bytes, peer: str) -> ParsedHead | None:
+        """Say what this head means if the native leaf knows its template; otherwise None.
+
+        data: any bytes. What the leaf finds is one whole head and nothing else, because it is equal to a head that was
+        parsed, but for the value of one field, which holds no line end."""
+        found = None if self._find is None else self._find(data)
+        if found is None:
+            return None
+        template, cookie = found
+        if peer != template.peer and not self._trusted.is_empty:
+            return None
+        context = self._decider.classify_like(template.context, _head_like(template, cookie, peer))
+        return self._remembered(data, peer, context, template.framing, template, None)
+
     def read(self, raw: bytes, peer: str) -> ParsedHead | Refusal:
-        """Say what this head means. To be called if `heads.get(raw)` found nothing for this peer."""
+        """Say what this head means. To be called if neither `heads.get(raw)` nor `known` found it for this peer."""
         at, end = _cookie_at(raw)
         key, cookie = raw[:at] + raw[end:], raw[at:end]
         template = self.templates.get(key)
         if template is not None and (peer == template.peer or self._trusted.is_empty) and _is_plain(cookie):
             request = None
-            context = self._decider.classify_like(template.context, _head_like(template, cookie, peer))
+            context = self._decider.classify_like(template.context, _head_like(template, cookie.decode(), peer))
             framing = template.framing
+            if self._put is not None:
+                self._put(raw, template)
         else:
             read = self._parser.parse(raw)
             if isinstance(read, Refusal):
@@ -123,6 +153,20 @@ class HeadCache:
             if is_whole and not is_last_hop(request):
                 template = HeadTemplate(context, peer, framing)
                 self.templates.keep(key, template)
+        return self._remembered(raw, peer, context, framing, template, request)
+
+    def _remembered(
+        self,
+        raw: bytes,
+        peer: str,
+        context: RequestContext,
+        framing: Framing,
+        template: HeadTemplate | None,
+        request: Request | None,
+    ) -> ParsedHead:
+        """Return what was read, and remember it if it came before.
+
+        request: None if a template told."""
         # Two heads with the same hash count as one, which does no harm.
         is_kept = context.is_verified and self._met.note(hash(raw))
         parsed = ParsedHead(context, peer, framing, template, None if is_kept else request)
@@ -190,7 +234,7 @@ class HeadCache:
         return self._trusted.origin(peer, self._scheme, request.values)
 
 
-def _head_like(template: HeadTemplate, cookie: bytes, peer: str) -> RequestHead:
+def _head_like(template: HeadTemplate, cookie: str, peer: str) -> RequestHead:
     """A head with this template, from another visitor or with another ticket."""
     first = template.context.head
     return RequestHead(
@@ -199,7 +243,7 @@ def _head_like(template: HeadTemplate, cookie: bytes, peer: str) -> RequestHead:
         first.host,
         first.scheme,
         first.client_ip if peer == template.peer else peer,
-        cookie.decode(),
+        cookie,
         first.accept,
         first.fetch_mode,
         first.referer,

@@ -12,6 +12,7 @@ coding, two lengths, a coding other than 'chunked') becomes a 502 and is not pas
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -20,6 +21,7 @@ from edge.messages.verdict import Headers
 from edge.proxy.body import Body, ChunkedBody, EndlessBody, SizedBody
 from edge.proxy.hop_by_hop import HARMLESS_OPTIONS, NOT_FORWARDED, connection_options
 from edge.support.errors import UpstreamError
+from waiting_room.leaf import NATIVE
 
 __all__ = ["CHUNKED", "UNTIL_CLOSE", "BadResponse", "ResponseHead", "body_of", "end_of_response_head", "parse_response"]
 
@@ -100,6 +102,32 @@ def end_of_response_head(data: bytes) -> int:
 
 def parse_response(raw: bytes) -> ResponseHead:
     """Read a head, from the first byte of the status line to the empty line. Raises BadResponse."""
+    if _native is not None:
+        found = _native(raw, _uses)
+        usual = None if found is None else _usual(found)
+        if usual is not None:
+            return usual
+    return _parsed(raw)
+
+
+_Usual = tuple[bytes, bytes, bool, int, bytes | None]
+_native: Final[Callable[[bytes, dict[bytes, int]], _Usual | None] | None] = (
+    None if NATIVE is None else NATIVE.response_head
+)
+
+
+def _usual(found: _Usual) -> ResponseHead | None:
+    """Return what the native leaf found in a head; None for HTTP/1.0."""
+    line, kept, has_date, length, kept_alive = found
+    first, status, is_http10 = _status(line)
+    if is_http10:
+        return None
+    idle_s = math.inf if kept_alive is None else _idle_s(kept_alive)
+    return ResponseHead(status, first, kept, (), length, True, has_date, b"", False, idle_s)
+
+
+def _parsed(raw: bytes) -> ResponseHead:
+    """Read a head by the Python form."""
     lines = raw.split(b"\r\n")
     if not _is_text(raw, lines):
         raw = _BARE_LF.sub(b"\r\n", raw)

@@ -4,6 +4,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
+from mypy_extensions import i64
+
 from edge.messages.verdict import Answer, Headers
 
 __all__ = ["ResponseWriter", "connection_field", "render_again", "render_fields"]
@@ -25,6 +27,9 @@ def connection_field(*, keep_alive: bool, is_http10: bool) -> bytes:
 
 def render_fields(headers: Headers) -> bytes:
     """Return the fields as lines of a head."""
+    if len(headers) == 1:  # a ticket alone, as in most answers with cookies
+        [(name, value)] = headers
+        return f"{name}: {value}\r\n".encode("latin-1")
     return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
 
 
@@ -52,8 +57,10 @@ class ResponseWriter:
         """
         status, headers, body = answer.status, answer.headers, answer.body
         # One number as key, because a pair would have to be allocated.
-        rendered = self._rendered.get(id(headers) * 1000 + status)
-        head = self._render(status, headers) if rendered is None else rendered[1]
+        key: i64 = id(headers)
+        key = key * 1000 + status
+        rendered = self._rendered.get(key)
+        head = self._render(status, headers, key) if rendered is None else rendered[1]
         cookies = render_fields(answer.cookies) if answer.cookies else b""
         if status == 304 or status == 204:  # neither has a length (RFC 9110, 8.6)
             return b"%b%b%b%b\r\n" % (head, cookies, date, connection)
@@ -64,11 +71,11 @@ class ResponseWriter:
             body = b""
         return b"%b%b%b%b%b%b" % (head, cookies, date, connection, length, body)
 
-    def _render(self, status: int, headers: Headers) -> bytes:
+    def _render(self, status: int, headers: Headers, key: int) -> bytes:
         head = _status_line(status) + render_fields(headers)
         if len(self._rendered) >= MOST_RENDERED:
             self._rendered.clear()
-        self._rendered[id(headers) * 1000 + status] = headers, head
+        self._rendered[key] = headers, head
         return head
 
 

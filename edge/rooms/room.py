@@ -63,7 +63,7 @@ class Room(RoomPasses):
         self.settings, self.name, self.sale = settings, settings.name, None
         self.gate, self.pages = gate, pages
         self.message, self.cookie = settings.page.message, cookie_name(settings.name)
-        self.holds_when_down = settings.when_upstream_down == "hold"
+        self.holds_when_down, self.page_code = settings.when_upstream_down == "hold", settings.page.status_code
         ticket, adaptive = settings.ticket, settings.capacity.adaptive
         self.away_s, self.lifetime_s = ticket.away_seconds, ticket.lifetime_seconds
         self.skew_s = ticket.skew_allowance_seconds

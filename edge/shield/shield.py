@@ -53,7 +53,9 @@ class Shield:
         self._allowed = NetworkSet(settings.allow)
         self._denied = NetworkSet(settings.deny)
         # An address comes again with every head of its visitors, and parsing it takes longer than all else here.
-        self._standing = lru_cache(maxsize=4096)(partial(_standing, self._allowed, self._denied))
+        self._cached_standing = lru_cache(maxsize=4096)(partial(_standing, self._allowed, self._denied))
+        self._last_address, self._last = "", self._cached_standing("")
+        """Of the last request: it is asked twice about each."""
         counts = ShieldCounts({}, Behaviour(shortest_s)) if before is None else before.counts()
         self._behaviour = counts.behaviour
         self._limiters: dict[str, Limiter] = {}
@@ -103,6 +105,11 @@ class Shield:
             if limiter is not None:
                 for key, count in keys.items():
                     limiter.charge(key, count, now)
+
+    def _standing(self, address: str) -> "Standing":
+        if address is not self._last_address:
+            self._last_address, self._last = address, self._cached_standing(address)
+        return self._last
 
     def denies(self, head: RequestHead) -> bool:
         """Return whether the sender's address is denied."""

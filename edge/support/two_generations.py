@@ -42,7 +42,8 @@ class TwoGenerations(Generic[K, V]):
             young[key] = value
 
     def _from_old(self, key: K) -> V | None:
-        value = self._old.pop(key, None)
-        if value is not None:
-            self.put(key, value)
+        if key not in self._old:
+            return None
+        value = self._old.pop(key)
+        self.put(key, value)
         return value

@@ -106,6 +106,8 @@ def test_the_wheel_is_compiled_and_holds_the_sources(wheel: Path, installed: Ins
     assert "edge/proxy/client.py" in names
     assert not [name for name in names if name.startswith(("tests/", "deploy/"))]
     assert "(compiled)" in installed.run("stanchion", "version")
+    assert any(re.fullmatch(r"waiting_room/_leaf\.cpython-.*\.so", name) for name in names)
+    assert "True" in installed.run("python", "-c", "from waiting_room.leaf import NATIVE; print(NATIVE is not None)")
 
 
 @pytest.mark.deploy
@@ -120,7 +122,15 @@ def test_the_pure_wheel_fits_every_platform(tmp_path: Path):
 def test_the_sdist_holds_what_a_build_needs(tmp_path: Path):
     file = build("sdist", tmp_path, isolated=False)
     listing = subprocess.run(["tar", "tzf", str(file)], capture_output=True, text=True, check=True).stdout
-    for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "edge/proxy/client.py"):
+    for name in (
+        "setup.py",
+        "setup.cfg",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "edge/proxy/client.py",
+        "waiting_room/leaf.c",
+    ):
         assert f"/{name}\n" in listing
     for name in ("static/waiting.js", "waiting_room/languages/en.json", "configs/reference.yaml"):
         assert f"/{name}\n" in listing

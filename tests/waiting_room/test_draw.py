@@ -23,7 +23,7 @@ def ticket_ids(count: int) -> list[str]:
     """Return the ids of tickets in the order in which one process gives them."""
     chance = random.Random(7)
     ids = TicketIds(chance.randbytes, maker=3)
-    return [new_ticket("checkout", now := OPENS_AT - 900 + 0.009 * at, ids(now)).id for at in range(count)]
+    return [new_ticket("checkout", now := OPENS_AT - 900 + 0.009 * at, ids.new(now)).id for at in range(count)]
 
 
 IDS = ticket_ids(MANY)

@@ -24,7 +24,7 @@ def test_a_million_newcomers_of_one_second_have_a_million_places() -> None:
     places = set()
     for at in range(1_000_000):
         now = NOW + (at // 500) / 2000
-        ticket = new_ticket("a", now, chance.choice(workers)(now))
+        ticket = new_ticket("a", now, chance.choice(workers).new(now))
         places.add(place_of(ticket))
     assert len(places) == 1_000_000
 
@@ -32,7 +32,7 @@ def test_a_million_newcomers_of_one_second_have_a_million_places() -> None:
 def test_a_worker_alone_makes_a_million_tickets_a_second_with_a_million_places() -> None:
     ids = TicketIds(os.urandom, 3)
     moments = [NOW + at / 1_000_000 for at in range(1_000_000)]
-    assert len({place_of(new_ticket("a", now, ids(now))) for now in moments}) == 1_000_000
+    assert len({place_of(new_ticket("a", now, ids.new(now))) for now in moments}) == 1_000_000
 
 
 def test_ids_of_other_makers_seldom_share_a_place() -> None:
@@ -75,7 +75,7 @@ def test_gates_with_other_origins_tell_each_other_places() -> None:
     settings = GateSettings(admissions_per_second=1.0, burst_seconds=1.0, poll_min_s=1.0, poll_max_s=15.0, nodes=2)
     gates = [RoomGate(settings, NOW - 40 * 86_400), RoomGate(settings, NOW)]
     ids = TicketIds(os.urandom, 1)
-    places = [place_of(new_ticket("a", NOW, ids(NOW))) for _ in range(30)]
+    places = [place_of(new_ticket("a", NOW, ids.new(NOW))) for _ in range(30)]
     for at in range(3):
         now = NOW + 0.2 * at
         said = [gate.summary(f"n{k}", at, now) for k, gate in enumerate(gates)]

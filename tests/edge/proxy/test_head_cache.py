@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import fields
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from edge.settings.model import AbuseSettings
 from edge.shield.shield import Shield
 from edge.support.client_address import TrustedProxies
 from tests.edge.decision.test_pipeline import KEYS, Edge
+from tests.native_leaf import leaf
 from waiting_room.ticket import new_ticket
 
 TICKETS = [KEYS.seal(new_ticket("checkout", time.time(), bytes([at]) * 16)).encode() for at in range(3)]
@@ -37,13 +39,16 @@ SHIELDED = Edge(
 )
 
 
-def head_cache(trusted: tuple[str, ...] = (), edge: Edge = OPEN) -> HeadCache:
-    return HeadCache(edge.pipeline, TrustedProxies(trusted), max_fields=100, max_target=8192, upstream_host=None)
+def head_cache(trusted: tuple[str, ...] = (), edge: Edge = OPEN, native: ModuleType | None = None) -> HeadCache:
+    """native: the leaf, or None for the Python form."""
+    return HeadCache(
+        edge.pipeline, TrustedProxies(trusted), max_fields=100, max_target=8192, upstream_host=None, native=native
+    )
 
 
 def said(by: HeadCache, raw: bytes, peer: str) -> tuple[object, ...]:
     """Return all that a head says to the decision, to the connection and to the upstream (fields in any order)."""
-    parsed = by.read(raw, peer)
+    parsed = by.known(raw, peer) or by.read(raw, peer)
     if isinstance(parsed, Refusal):
         return (parsed,)
     line, *lines = by.forward_memo(parsed, raw).upstream_head.split(b"\r\n")
@@ -63,12 +68,13 @@ def said(by: HeadCache, raw: bytes, peer: str) -> tuple[object, ...]:
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(HEADS),
-    st.lists(st.sampled_from(COOKIES), min_size=1, max_size=3),
+    st.lists(st.sampled_from(COOKIES), min_size=1, max_size=4),
     st.one_of(st.sampled_from(COOKIES), st.binary(max_size=40)),
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=2),
-    st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), min_size=4, max_size=4),
+    st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]), min_size=5, max_size=5),
     st.sampled_from([(), ("10.0.0.0/8",), ("10.0.0.1/32",)]),
     st.sampled_from([OPEN, SHIELDED]),
+    st.booleans(),
 )
 def test_a_template_says_what_a_full_parse_says(
     head: bytes,
@@ -78,9 +84,12 @@ def test_a_template_says_what_a_full_parse_says(
     peers: list[str],
     trusted: tuple[str, ...],
     edge: Edge,
+    is_native: bool,
 ) -> None:
-    """Any bytes as cookie, any bytes of the head changed, from another peer, after any heads with the same template."""
-    warm = head_cache(trusted, edge)
+    """Any bytes as cookie, any bytes of the head changed, from another peer, after any heads with the same template.
+
+    Both forms: the native leaf finds a template from the third head on."""
+    warm = head_cache(trusted, edge, leaf() if is_native else None)
     for each, sender in zip(before, peers, strict=False):
         said(warm, head % each, sender)
     peer = peers[-1]
@@ -111,10 +120,22 @@ def test_a_head_read_by_its_template_has_every_field() -> None:
         assert all(getattr(parsed.context.head, field.name) for field in fields(RequestHead))
 
 
+@pytest.mark.parametrize("head", HEADS[:4])
+def test_the_leaf_reads_a_head_with_a_known_template(head: bytes) -> None:
+    """Otherwise the test above would compare the Python form with itself."""
+    one = head_cache(native=leaf())
+    read = [one.read(head % cookie, "10.0.0.1") for cookie in COOKIES[1:4]]
+    assert one._find is not None
+    found = one._find(head % COOKIES[4])
+    assert isinstance(read[0], ParsedHead)
+    assert found == (read[0].template, COOKIES[4].decode())
+
+
 @pytest.mark.parametrize("byte", range(256))
 def test_every_byte_in_a_cookie_has_the_same_verdict(byte: int) -> None:
-    one = head_cache()
-    one.read(HEADS[0] % b"a=b", "10.0.0.1")
+    one = head_cache(native=leaf())
+    for _ in range(2):
+        one.read(HEADS[0] % b"a=b", "10.0.0.1")
     raw = HEADS[0] % b"a=%bb" % bytes([byte])
     assert said(one, raw, "10.0.0.1") == said(head_cache(), raw, "10.0.0.1")
 

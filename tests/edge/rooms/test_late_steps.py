@@ -25,7 +25,7 @@ def crowded_room() -> tuple[Room, list[int]]:
     now, places = NOW, []
     for at in range(100):
         now = NOW + at / 100
-        place = place_of(new_ticket("checkout", now, ids(now)))
+        place = place_of(new_ticket("checkout", now, ids.new(now)))
         room.answer_older(place, now)
         if isinstance(room.poll(place, now, 0.5), Wait):
             places.append(place)
