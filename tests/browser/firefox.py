@@ -132,8 +132,8 @@ async def running_firefox(folder: Path, preferences: Mapping[str, Any] | None = 
                 "session.new", capabilities={"alwaysMatch": {"unhandledPromptBehavior": {"default": "ignore"}}}
             )
             await firefox.call("session.subscribe", events=["log.entryAdded"])
-            firefox.tab = (await firefox.call("browsingContext.getTree"))["contexts"][0]["context"]
-            await firefox.call("browsingContext.activate", context=firefox.tab)  # a page without the focus shows none
+            # The tab of the start never has the focus, so it shows none.
+            firefox.tab = (await firefox.call("browsingContext.create", type="tab"))["context"]
             yield firefox
     finally:
         process.terminate()

@@ -25,12 +25,12 @@ FORCED = {"ui.useAccessibilityTheme": 1, "browser.display.document_color_use": 2
 
 
 @asynccontextmanager
-async def served(pages: Mapping[str, bytes]) -> AsyncIterator[str]:
-    """Serve pages with their policy and without their scripts, at an origin that is yielded."""
+async def served(pages: Mapping[str, bytes], *, has_scripts: bool = False) -> AsyncIterator[str]:
+    """Serve pages with their policy, at an origin that is yielded."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         asset = ASSETS.get(request.path.rpartition("/")[2])
-        if asset is not None and not request.path.endswith(".js"):
+        if asset is not None and (has_scripts or not request.path.endswith(".js")):
             return web.Response(body=asset.body, headers={"Content-Type": asset.content_type})
         if request.path in pages:
             return web.Response(body=pages[request.path], headers=PAGE_HEADERS)
@@ -74,6 +74,23 @@ async def test_axe_finds_nothing_in_any_view(tmp_path: Path, scheme: str) -> Non
                 if overflowing or found:
                     faults[f"{path}, {width} px"] = [*overflowing, *found]
     assert faults == {}
+
+
+async def test_axe_finds_nothing_in_a_page_whose_script_runs(tmp_path: Path) -> None:
+    """And the page's policy blocks nothing that the script does."""
+    views = ("waiting", "draw", "shop down", "trying again")
+    pages = {
+        f"/{language}/{view.replace(' ', '-')}": documents(language)[view]
+        for language in DIRECTIONS.values()
+        for view in views
+    }
+    async with served(pages, has_scripts=True) as origin, running_firefox(tmp_path) as firefox:
+        for path in pages:
+            await firefox.open(origin + path)
+            await firefox.wait("document.querySelectorAll('meta[http-equiv=refresh]').length", 0)
+            await firefox.run(AXE)
+            assert await violations(firefox, ALL) == [], path
+        assert firefox.faults == []
 
 
 async def test_the_keyboard_reaches_every_link_in_order_and_shows_the_focus(tmp_path: Path) -> None:
