@@ -49,7 +49,7 @@ class GateControl:
     __slots__ = (
         "_admitted", "_arrivals", "_born", "_bucket", "_budget", "_calls", "_clock", "_cold_until", "_fleet",
         "_forecast", "_grown_up", "_guard", "_latency", "_law", "_line", "_modes", "_polls", "_refused", "_scarcity",
-        "_settings", "_standstill", "_thresholds", "_ticked_at", "_view",
+        "_settings", "_standstill", "_thresholds", "_ticked_at", "_view", "called_per_token",
     )  # fmt: skip
 
     def __init__(self, settings: GateSettings, now: float, resume: Mapping[str, float] | None = None) -> None:
@@ -70,6 +70,7 @@ class GateControl:
         self._latency, self._guard, self._scarcity, self._budget = PollLatency(), StallGuard(), Scarcity(), PollBudget()
         self._polls, self._arrivals, self._admitted = self._budget.polls, self._budget.arrivals, RateMeter(10.0)
         self._forecast = Forecast()
+        self.called_per_token = 1.0  # visitors for which a token is enough, because some do not take their turn
         self._renew()
         if resume is not None:
             self._resume(resume, now)
@@ -292,6 +293,8 @@ class GateControl:
         vacancies_per_s = self._admitted.rate if self._scarcity.is_lasting and not is_frozen else inf
         self._grown_up = self._born + s.poll_max_s
         view.renew(s, longest_s, self._latency.extra_s, vacancies_per_s)
+        if self.called_per_token != 1.0:
+            view.flow *= self.called_per_token
         if is_frozen:
             if self._standstill.opens_at is not None:  # the first are admitted at once, because nobody was before them
                 view.lead_s = self._standstill.left_s(self._clock.now - self._clock.shift)

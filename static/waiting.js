@@ -34,6 +34,9 @@
   const ANNOUNCE_EVERY_MS = 60000;
   const LEAST_WAIT_S = 45; // as in texts.py: a shorter wait has one of the short wordings
   const SOLUTIONS_TRIED = 3; // after this many the page explains cookies instead
+  const NEAR_S = 60; // with a shorter wait it is nearly the visitor's turn
+  const ENDED_VIEWS = { over: "sale_over", left: "left", moved: "moved" }; // as in views.py
+  const SHOP_LINK = ["sale_over", "sold_out_final", "closed_final", "left", "moved"];
   const PAUSED_VIEWS = { upstream: "shop_down", nodes: "waiting" }; // as in page.py
   const STATES = ["joining", "waiting", "admitted", "early", "sold_out", "closed"];
 
@@ -129,7 +132,7 @@
 
   const freshShown = (firstSeen) => ({
     firstSeen, line: null, place: null, placeWorse: 0, waitS: null, waitAt: 0, step: null, stepWorse: 0, slower: false,
-    short: null, shortWorse: 0, progress: 0,
+    short: null, shortWorse: 0, progress: 0, isNear: false,
   });
   const serverNow = () => Date.now() + serverAheadMs;
 
@@ -234,8 +237,9 @@
   };
 
   const viewOf = (status) => {
+    if (status.confirm) return status.confirm.by ? "turn" : "missed";
     if (status.state === "early" && status.first_seen) return status.draw ? "draw" : "prequeue";
-    if (status.state === "closed" && status.paused === "over") return "sale_over";
+    if (status.state === "closed" && ENDED_VIEWS[status.paused]) return ENDED_VIEWS[status.paused];
     const isFinal = ["sold_out", "closed"].includes(status.state) && status.poll_after_seconds === null;
     if (isFinal) return `${status.state}_final`;
     if (status.state === "sold_out" && status.held > 0) return "all_held";
@@ -245,6 +249,8 @@
 
   const showView = (view, place) => {
     const viewTexts = texts.views[view];
+    show("home", SHOP_LINK.includes(view));
+    if (!viewTexts) return; // the page was loaded in this view
     document.body.dataset.view = view;
     put("headline", viewTexts.headline);
     put("next", viewTexts.next);
@@ -275,6 +281,10 @@
     show("within", within !== "");
     show("progress-box", progress !== null);
     notice(shown.slower ? texts.notices.slower : movedBack);
+    if (eta && eta.p50 < NEAR_S && !shown.isNear) {
+      shown.isNear = true;
+      call(texts.labels.nearly);
+    }
     remember("shown", shown);
     return place;
   };
@@ -304,6 +314,9 @@
     if (isInLine) place = showLine(status);
     else if (isAllHeld || isPaused) place = showPlace(status);
     showView(view, place);
+    show("acts", status.first_seen !== null && status.poll_after_seconds !== null && !status.confirm
+      && !["admitted", "joining"].includes(status.state));
+    showTurn(status.confirm ? status.confirm.by : null);
     put("message", status.message || "");
     show("message-box", Boolean(status.message));
     showOpening(status.state === "early" && status.opens_at ? Date.parse(status.opens_at) : null);
@@ -323,6 +336,17 @@
     const time = new Intl.DateTimeFormat(locale, { timeStyle: "medium", numberingSystem }).format(new Date(milliseconds));
     put("updated", fill(texts.labels.updated, { time }));
     show("updated", true);
+  };
+
+  /** Shows how long the visitor may still say that they are there. Only a page that was loaded in this view has the box. */
+  let turnTimer = 0;
+  const showTurn = (until) => {
+    clearTimeout(turnTimer);
+    const left = document.getElementById("left");
+    if (!left || !until) return;
+    const seconds = Math.max(0, Math.ceil((Date.parse(until) - serverNow()) / 1000));
+    left.textContent = countdownText(seconds);
+    if (seconds > 0) turnTimer = setTimeout(showTurn, 1000, until);
   };
 
   let countdownTimer = 0;
@@ -501,15 +525,27 @@
     say(announced.view, texts.notices.lost);
   };
 
+  /** Returns whether only the server can show a view, or take the page out of the one that it was loaded in. */
+  const needsLoading = (view) => {
+    const current = document.body.dataset.view;
+    return view !== current && (!texts.views[view] || !(texts.views[current] || current === "joining"));
+  };
+
   const act = (status) => {
     if (isLost && isLostSaid) say(announced.view, texts.notices.found); // a change of state is announced instead, if there is one
     isLost = false;
+    if (needsLoading(viewOf(status))) {
+      enter();
+      return;
+    }
     showUpdatedAt(Date.now());
     showStatus(status);
     if (status.state === "joining" && status.challenge) solve(status.challenge);
     if (isOver) return;
-    if (status.state === "admitted") enter();
-    else if (status.poll_after_seconds === null) stop();
+    if (status.state === "admitted") {
+      call(texts.views.admitted.headline);
+      enter();
+    } else if (status.poll_after_seconds === null) stop();
     else scheduleAppointment(1000 * status.poll_after_seconds);
   };
 
@@ -540,12 +576,41 @@
 
   const explainCookies = () => {
     stop();
-    for (const part of document.querySelectorAll("#figures > div, #draw-box, #message-box, #times > p")) part.hidden = true;
+    for (const part of document.querySelectorAll("#figures > div, #draw-box, #message-box, #times > p, #acts, #home")) part.hidden = true;
     notice("");
     clearTimeout(countdownTimer);
     showView("cookies", null);
     say("cookies", `${texts.views.cookies.headline}. ${texts.views.cookies.next}`);
   };
+
+  // ---- the visitor's day: notifications on request, and the way back from the buttons ------------------------------
+
+  const bell = by("notify");
+
+  /** Tells a visitor who looks elsewhere, if they have asked for it: by the icon of the tab, and by a notification. */
+  function call(text) {
+    const icon = document.querySelector('link[rel="icon"]');
+    if (!icon.href.includes("#")) icon.href += "#turn";
+    if (!recall("notify") || document.visibilityState === "visible" && document.hasFocus()) return;
+    try {
+      new Notification(text + titleTail, { tag: "stanchion" });
+    } catch {
+      if (navigator.vibrate) navigator.vibrate([300, 150, 300]); // browsers of phones show none from a page
+    }
+  }
+
+  const showBell = () => {
+    bell.hidden = !window.isSecureContext || !("Notification" in window) || Notification.permission === "denied";
+    bell.setAttribute("aria-pressed", String(Boolean(recall("notify"))));
+  };
+  bell.addEventListener("click", async () => {
+    remember("notify", !recall("notify") && (await Notification.requestPermission()) === "granted");
+    showBell();
+  });
+
+  document.addEventListener("submit", ({ target }) => {
+    target.action += `&back=${encodeURIComponent(formUrl || location.pathname + location.search)}`;
+  });
 
   // ---- sleep: timers stand still in a sleeping tab, appointments do not ---------------------------------------------
 
@@ -585,6 +650,8 @@
       learnRoundTrip(loading.responseStart - loading.requestStart);
     }
     action = poll;
+    showBell();
+    if (firstStatus.confirm && firstStatus.confirm.by) call(texts.views.admitted.headline);
     act(firstStatus);
   };
 

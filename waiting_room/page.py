@@ -22,11 +22,13 @@ from waiting_room.filling import filled
 from waiting_room.frame import page_frame
 from waiting_room.opening import opening_values, seconds_left, with_draw
 from waiting_room.placeholders import Coding, PreparedDocument, trailer
+from waiting_room.progress import progress_percent
 from waiting_room.refresh import refresh, with_form
 from waiting_room.status import Status, timestamp
 from waiting_room.template import Template, data, hidden_unless, html
-from waiting_room.texts import Texts, fill
-from waiting_room.views import PLACE_ONLY, view_of
+from waiting_room.texts import Texts
+from waiting_room.turn import has_acts, pass_text, turn_left_s, with_turn
+from waiting_room.views import PLACE_ONLY, SHOP_LINK, view_of
 
 __all__ = ["STATUS_PATH", "WaitingPage"]
 
@@ -60,6 +62,7 @@ SHARED: Final = {
     "updated": 16,
     "since": 16,
     "countdown": 8,
+    "left": 8,
 }
 
 
@@ -78,21 +81,18 @@ class WaitingPage:
         has_choice: bool = False,
         saves_memory: bool = False,
         face: Face | None = None,
+        pass_s: float = 0.0,
+        home: str = "/",
     ) -> None:
         """Prepare the page of a room.
 
         away_s: the time for which an absent visitor keeps their place; None means as long as the ticket lasts.
         join_s: the time after which a visitor without scripts gets a place, if the room has a join challenge.
         has_choice: the visitor may choose another language. saves_memory: keep less than 2 MB.
-        face: what the shop adds to the page.
+        face: what the shop adds to the page. pass_s: how long a pass lasts at least. home: the address of the shop.
         """
         self.room = room
-        self.texts = texts or Texts.load()
-        if away_s is not None:
-            away_text = fill(self.texts.view("waiting", "next_away"), {"away": self.texts.at_most(away_s)})
-            self.texts = self.texts.with_view("waiting", "next", away_text)
-        join_text = fill(self.texts.view("joining", "next"), {"wait": self.texts.wait(join_s)})
-        self.texts = self.texts.with_view("joining", "next", join_text)
+        self.texts = (texts or Texts.load()).of_room(away_s, join_s)
         labels = {f"label_{key}": html(text) for key, text in self.texts.data["labels"].items()}
         look = face or Face()
         self.policy: Final = look.policy
@@ -101,6 +101,9 @@ class WaitingPage:
             | page_frame(assets, self.texts, has_choice=has_choice)
             | look.values(assets, room, title)
             | {
+                "name": html(room),
+                "label_pass": html(pass_text(self.texts, pass_s)),
+                "home": html(home),
                 "script": html(assets.url("waiting.js")),
                 "worker": html(assets.url("proof.js")),
                 "status_url": html(f"{STATUS_PATH}?room={quote(room, safe='')}"),
@@ -154,7 +157,13 @@ class WaitingPage:
         texts = {key: html(self.texts.view(view, key)) for key in ("headline", "next")}
         if view != "waiting":
             texts["title"] = html(self.texts.view(view, "title"))
-        return texts | {"view": html(view), "no_again": hidden_unless(view == "cookies")}
+        icon = b"#turn" if view in ("turn", "admitted") else b""
+        return texts | {
+            "view": html(view),
+            "icon_part": icon,
+            "no_again": hidden_unless(view == "cookies"),
+            "no_home": hidden_unless(view in SHOP_LINK),
+        }
 
     def _own_values(self, status: Status, now: float | None) -> tuple[bytes, ...]:
         """Return the values of one visitor at one moment, in the order of OWN."""
@@ -198,6 +207,8 @@ class WaitingPage:
             seconds_left(status, now),
             status.draw,
             self.texts.wait_step(status.moved_back_s) if status.moved_back_s else None,
+            status.first_seen is None,
+            turn_left_s(status, now),
         )
         page = self._minute_pages.get(shared)
         if page is None:
@@ -231,10 +242,11 @@ class WaitingPage:
             "notice": html(moved) if in_line else b"",
             "no_updated": hidden_unless(now is not None and view != "cookies"),
             "no_since": hidden_unless(since is not None),
+            "no_acts": hidden_unless(has_acts(view, status)),
         }
-        left_s = seconds_left(status, now)
         shared = {
-            "countdown": b"" if left_s is None else html(texts.countdown(left_s)),
+            "countdown": html(texts.countdown(seconds_left(status, now))),
+            "left": html(texts.clock_of(turn_left_s(status, now) or 0)),
             "refresh": refresh(view, status),
             "progress": b"%02d" % (progress or 0),
             "wait": html(texts.wait(status.eta_p50_s)),
@@ -252,7 +264,7 @@ class WaitingPage:
         if variant is None:
             if len(self._variants) >= self._most_variants:
                 self._variants.clear()
-            page = with_draw(self._views[view].fill(fixed), draw, texts)
+            page = with_turn(with_draw(self._views[view].fill(fixed), draw, texts), view, self.room, texts)
             variant = self._variants[key] = Variant(page, widths)
         return MinutePage(variant, shared)
 
@@ -303,12 +315,3 @@ class MinutePage:
 def width(value: bytes, step: int) -> int:
     """Return the width of the placeholder for this value: its length, rounded up to a multiple of `step`."""
     return -(-len(value) // step) * step
-
-
-def progress_percent(status: Status, now: float | None) -> int | None:
-    """Return the part of the whole wait that is over, in per cent. It uses time, because the line moves unevenly."""
-    if now is None or status.first_seen is None or status.eta_p50_s is None:
-        return None
-    waited_s = max(0.0, now - status.first_seen)
-    whole_s = waited_s + max(0.0, status.eta_p50_s)
-    return min(99, int(100 * waited_s / whole_s)) if whole_s > 0 else 99

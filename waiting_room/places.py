@@ -23,7 +23,7 @@ from zlib import crc32
 from waiting_room.ident import ID_BYTES, ID_CHARACTERS, slot_bits
 from waiting_room.ticket import Ticket
 
-__all__ = ["NO_PLACE", "UNITS_PER_S", "TicketIds", "place_of"]
+__all__ = ["NO_PLACE", "UNITS_PER_S", "TicketIds", "first_id", "next_id", "place_of"]
 
 UNIT_BITS: Final = 30
 UNITS_PER_S: Final = 1 << UNIT_BITS
@@ -42,9 +42,22 @@ def place_of(ticket: Ticket) -> int:
     return (seconds << UNIT_BITS) + ((ms - seconds * 1000 << UNIT_BITS) // 1000) + _slot_of(ticket.id)
 
 
+def first_id(ident: str) -> str:
+    """Return the id that the ticket had before its place moved to another device. The place follows from it."""
+    return ident[:ID_CHARACTERS] if ident[ID_CHARACTERS:].isdigit() else ident
+
+
+def next_id(ident: str) -> str:
+    """Return the id of the ticket after its place has moved once more."""
+    first = first_id(ident)
+    return f"{first}{int(ident[len(first) :] or 0) + 1}"
+
+
 def _slot_of(ident: str) -> int:
     if len(ident) == ID_CHARACTERS:
         return slot_bits(ident)
+    if ident[ID_CHARACTERS:].isdigit():
+        return slot_bits(ident[:ID_CHARACTERS])
     return crc32(ident.encode()) >> 32 - SLOT_BITS  # not an id of ours
 
 

@@ -16,7 +16,7 @@ __all__ = ["RoomPages"]
 
 
 class RoomPages:
-    """See `WaitingPage` for title, away_s, join_s and face."""
+    """See `WaitingPage` for the arguments."""
 
     def __init__(
         self,
@@ -28,12 +28,15 @@ class RoomPages:
         join_s: float = 60.0,
         face: Face | None = None,
         replaced: Mapping[str, Mapping[str, str]] | None = None,
+        pass_s: float = 0.0,
+        home: str = "/",
     ) -> None:
         """replaced: texts of the room by language and name."""
         self._assets, self._room, self._title, self._languages = assets, room, title, languages
         self._away_s, self._join_s = away_s, join_s
         self._face = face
         self._replaced = replaced or {}
+        self._pass_s, self._home = pass_s, home
         self._pages = {languages.default: self._made(languages.default)}
         self._line_pages: dict[str, LinePage] = {}
 
@@ -66,5 +69,7 @@ class RoomPages:
             self._join_s,
             has_choice=self._languages.is_choice,
             face=self._face,
+            pass_s=self._pass_s,
+            home=self._home,
             saves_memory=language != self._languages.default,
         )

@@ -13,7 +13,8 @@
               line if `first_seen` is set; before the pre-queue nobody is
     sold_out  no unit is free; `poll_after_seconds` is null if that is final. If `held` is above 0, that many units are
               not paid yet; a unit that is not paid goes to the next visitor in line, so keep polling
-    closed    the room admits nobody; `poll_after_seconds` is null if that is final. `paused` is `over` after a sale
+    closed    the room admits nobody; `poll_after_seconds` is null if that is final. `paused` is `over` after a sale.
+              It is `left` or `moved` if the visitor has left the line, or waits on another device now
 
 A visitor near the front is answered when they are admitted: such a poll may take some seconds (at most 5) and saves the
 next one. `poll_after_seconds` counts from the response and may be as small as 0.01.
@@ -26,6 +27,10 @@ the front are still to come back), `nodes` (another node is silent for a moment)
 In a sale with a draw, responses have `draw` with what verifies it (`waiting_room/draw.py`), and a visitor in line reads
 the id of their `ticket`.
 
+If a room wants visitors to say that they are there (`session.presence_seconds`), a visitor whose turn it is reads
+`confirm`: a POST to its `url` until the moment `by` lets them in. If `by` is null, the time was over and the turn went
+to the next visitor; a POST lets them in as soon as there is a token. The state is `waiting` meanwhile.
+
 After a long absence, one response has `moved_back_seconds`: how far the place was moved back (`ticket.away_seconds`).
 """
 
@@ -33,14 +38,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import lru_cache
 from math import ceil
 from typing import Final
 
 from waiting_room.leaf import NATIVE
+from waiting_room.states import LEFT, MISSED, MOVED, OVER, State
 
 __all__ = [
+    "LEFT",
+    "MISSED",
+    "MOVED",
     "OVER",
     "SharedFields",
     "State",
@@ -51,22 +59,6 @@ __all__ = [
     "retry_after",
     "ticket_member",
 ]
-
-
-class State(StrEnum):
-    # Enum's own `__hash__` is written in Python, and states are looked up at every response.
-    __hash__ = str.__hash__
-
-    JOINING = "joining"
-    WAITING = "waiting"
-    ADMITTED = "admitted"
-    EARLY = "early"
-    SOLD_OUT = "sold_out"
-    CLOSED = "closed"
-
-
-#: `paused` of a closed room after the end of its sale.
-OVER: Final = "over"
 
 
 class SharedFields:
@@ -135,6 +127,8 @@ class Status:
     """What verifies the draw of the sale as JSON (`draw.py`); empty if there is none."""
     ticket: str
     """The id of the visitor's ticket, which only visitors of a draw are told; else empty."""
+    confirm_by: float | None
+    """Until when the visitor may say that they are there, because it is their turn; MISSED if it was their turn."""
 
     def __init__(
         self,
@@ -154,6 +148,7 @@ class Status:
         paused: str | None = None,
         draw: str = "",
         ticket: str = "",
+        confirm_by: float | None = None,
     ) -> None:
         self.state = state
         self.room = room
@@ -171,6 +166,7 @@ class Status:
         self.paused = paused
         self.draw = draw
         self.ticket = ticket
+        self.confirm_by = confirm_by
 
     @property
     def retry_after_s(self) -> int | None:
@@ -183,7 +179,8 @@ class Status:
             self.state, self.room, self.message, self.stock, self.held, self.opens_at, self.paused, self.draw
         )
         first_seen_json = b"null" if self.first_seen is None else moment(self.first_seen).encode()
-        extra = self._extra().encode() if self.challenge or self.moved_back_s or self.ticket else b""
+        is_longer = self.challenge or self.moved_back_s or self.ticket or self.confirm_by is not None
+        extra = self._extra().encode() if is_longer else b""
         return document(
             shared, self.position, self.eta_p50_s, self.eta_p90_s, self.poll_after_s, first_seen_json, extra
         )
@@ -192,6 +189,9 @@ class Status:
         """Return the JSON of the fields that are rarely present."""
         challenge = f', "challenge": {self.challenge}' if self.challenge else ""
         ticket = ticket_member(self.ticket) if self.ticket else ""
+        if self.confirm_by is not None:
+            by = "null" if self.confirm_by == MISSED else moment(self.confirm_by)
+            ticket += f', "confirm": {{"by": {by}, "url": "/_stanchion/here?room={self.room}"}}'
         return ticket + challenge + (f', "moved_back_seconds": {ceil(self.moved_back_s)}' if self.moved_back_s else "")
 
 

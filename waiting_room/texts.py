@@ -26,8 +26,15 @@ __all__ = ["Texts"]
 
 SCRIPT_PARTS = ("numbers", "labels", "waits", "notices")
 """The parts of the file that the page contains for the script, beside the views."""
-PAGE_ONLY = ("progress", "message", "try_again", "language", "place", "wait", "stock", "held", "opens")
+PAGE_ONLY = frozenset(
+    (
+        *("progress", "message", "try_again", "language", "place", "wait", "stock", "held", "opens"),
+        *("enter", "time_left", "leave", "leave_sure", "join_again", "move", "home", "notify", "pass"),
+    )
+)
 """The labels that the script leaves as they are in the page."""
+SERVER_ONLY = ("joining", "turn", "missed", "left", "moved")
+"""The views that the script never shows by itself: it loads the page again, which has them."""
 
 LEAST_WAIT_S = 45.0
 """A shorter wait is below the first step. The language files divide it further ("short")."""
@@ -78,6 +85,16 @@ class Texts:
         """Return the same texts with one text of a view replaced."""
         views = self.data["views"]
         return Texts({**self.data, "views": {**views, view: {**views[view], key: text}}})
+
+    def of_room(self, away_s: float | None, join_s: float) -> "Texts":
+        """Return the texts of a room that keeps the places of absent visitors for `away_s`, as long as tickets last if
+        that is None, and gives a place without a join challenge after `join_s`."""
+        join_text = fill(self.view("joining", "next"), {"wait": self.wait(join_s)})
+        texts = self.with_view("joining", "next", join_text)
+        if away_s is None:
+            return texts
+        away_text = fill(self.view("waiting", "next_away"), {"away": self.at_most(away_s)})
+        return texts.with_view("waiting", "next", away_text)
 
     def at_most(self, seconds: float) -> str:
         """Return the wording of the longest step that is not longer than this; below the first step, the first."""
@@ -148,13 +165,18 @@ class Texts:
             return self.get("retries", "seconds")
         return self.get("retries", "later", wait=next((text for s, text in steps if s >= seconds), steps[-1][1]))
 
-    def countdown(self, seconds: int) -> str:
-        """Return the wording of the time until the opening, as in "in 4:05"."""
+    def countdown(self, seconds: int | None) -> str:
+        """Return the wording of the time until the opening, as in "in 4:05"; '' for None."""
+        if seconds is None:
+            return ""
         if seconds <= 0:
             return str(self.data["labels"]["opens_now"])
+        return self.get("labels", "opens_in", countdown=self.clock_of(seconds))
+
+    def clock_of(self, seconds: int) -> str:
+        """Return a time as in "4:05"."""
         hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
-        text = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-        return self.get("labels", "opens_in", countdown=self.numbers.native(text))
+        return self.numbers.native(f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}")
 
     def clock(self, moment_s: float) -> str:
         """Return the time of day in UTC. Only the script knows the visitor's time zone."""
@@ -171,7 +193,7 @@ class Texts:
         parts = {key: self.data[key] for key in SCRIPT_PARTS}
         parts["labels"] = {key: text for key, text in parts["labels"].items() if key not in PAGE_ONLY}
         views = self.data["views"].items()
-        parts["views"] = {view: _views_texts(texts) for view, texts in views}
+        parts["views"] = {view: _views_texts(texts) for view, texts in views if view not in SERVER_ONLY}
         return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 

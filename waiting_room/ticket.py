@@ -15,9 +15,13 @@ forwards it forwards everything. Both are text that anybody can read and nobody 
     p1 . checkout . <id>~<binding digest> . <first_seen ms> . <admitted ms> . <expires s> . <signature>
                          |       then ~l and the lane, if it is not the general one
                          b and four letters, a keyed digest of the browser family, then n and four letters, one of the
-                         network. They differ from pass to pass. Behind them ~u, until the pass is shown the first time
+                         network. They differ from pass to pass. Behind them ~u, until the pass is shown the first
+                         time, or ~o, until its visitor has said that they are there
 
     j1 . checkout . <id> . <arrived ms> . <signature>           a join token: its visitor has no place in line yet
+
+A ticket whose place moved to another device has digits behind the 22 characters of its id: how often it moved. So it
+has another id than the old one, which is redeemed, and the same place, which follows from the 22 (`places.py`).
 
 The parts after a ~ were added later. Older cookies lack them, and older nodes read them as a part of the id. Times
 are Unix time. Ticket and pass are signed with keys derived with different salts, so neither can be used as the other.
@@ -32,6 +36,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from waiting_room.ident import ID_BYTES, new_id
+from waiting_room.join_token import JoinToken
 from waiting_room.links import Links
 from waiting_room.rejection import Rejected, Rejection
 from waiting_room.signature import KeyedDigests, Signatures, derived
@@ -128,6 +133,8 @@ class Pass:
     """Nobody has shown it yet, as far as its cookie knows. The first request with it confirms that a visitor has it."""
     lane: str
     """The lane that its visitor was admitted from; '' for the general one."""
+    is_offered: bool
+    """It opens nothing before its visitor has said that they are there. Then it is also unshown."""
 
     def __init__(
         self,
@@ -139,6 +146,7 @@ class Pass:
         binding_digest: str = "",
         is_unshown: bool = False,
         lane: str = "",
+        is_offered: bool = False,
     ) -> None:
         self.id = id
         self.room = room
@@ -146,22 +154,9 @@ class Pass:
         self.admitted_at = admitted_at
         self.expires = expires
         self.binding_digest = binding_digest
-        self.is_unshown = is_unshown
+        self.is_unshown = is_unshown or is_offered
         self.lane = lane
-
-
-@dataclass(slots=True, init=False)
-class JoinToken:
-    """For a visitor who must solve a join challenge, or wait, to get a place. The ticket will have the same id."""
-
-    id: str
-    room: str
-    arrived: float
-
-    def __init__(self, id: str, room: str, arrived: float) -> None:
-        self.id = id
-        self.room = room
-        self.arrived = arrived
+        self.is_offered = is_offered
 
 
 class Keyring:
@@ -179,6 +174,8 @@ class Keyring:
         self._join_tokens = Signatures(keys, b"stanchion.slip.v1")
         self._kinds = {b"t1.": self.tickets, b"p1.": self._passes, b"j1.": self._join_tokens}
         self._digests = KeyedDigests(keys, b"stanchion.mark.v1")
+        self.transfers = Signatures(keys, b"stanchion.transfer.v1")
+        """Signs the links by which places move to another device (`transfer.py`)."""
         self.premium = Signatures(keys, b"stanchion.premium.v1")
         """Signs the shop's statement that a visitor is a known customer (`edge/decision/premium.py`)."""
         self.links = Links(keys)
@@ -204,7 +201,7 @@ class Keyring:
         if credential.lane:
             ident = f"{ident}~l{credential.lane}"
         if credential.is_unshown:
-            ident += "~u"
+            ident += "~o" if credential.is_offered else "~u"
         return self._passes.sign(f"p1.{credential.room}.{ident}.{times}".encode()).decode()
 
     def binding_digest(self, ident: str, browser: str, network: str) -> str:
@@ -273,10 +270,11 @@ def _ticket(fields: list[str]) -> Ticket:
 
 def _pass(fields: list[str]) -> Pass:
     _, room, name, first_seen_ms, admitted_ms, expires = fields
-    first_seen, admitted_at, is_unshown = int(first_seen_ms) / 1000, int(admitted_ms) / 1000, name.endswith("~u")
+    first_seen, admitted_at, is_offered = int(first_seen_ms) / 1000, int(admitted_ms) / 1000, name.endswith("~o")
+    is_unshown = is_offered or name.endswith("~u")
     name, _, lane = (name[:-2] if is_unshown else name).partition("~l")
     ident, _, binding_digest = name.partition("~")
-    return Pass(ident, room, first_seen, admitted_at, float(int(expires)), binding_digest, is_unshown, lane)
+    return Pass(ident, room, first_seen, admitted_at, float(int(expires)), binding_digest, is_unshown, lane, is_offered)
 
 
 def _join_token(fields: list[str]) -> JoinToken:

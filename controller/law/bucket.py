@@ -4,7 +4,8 @@
     admissions in any window w  <=  depth + rate * w
 
 The promise holds because every admission removes a whole token, and tokens come into being nowhere else. A new rate
-or depth never adds a token; it may only remove some. `adjust` moves tokens between the buckets of a room's lanes.
+or depth never adds a token; it may only remove some. `adjust` moves tokens between the buckets of a room's lanes, and
+puts back those of admissions that a visitor did not use (`edge/rooms/offers.py`).
 
 `stop` and `go` bound a standstill: no time in between is credited.
 

@@ -29,6 +29,8 @@ class Attempt:
     parked_s: float | None
     """How long the poll was parked, in seconds; None if it was not. A parked poll is not counted again, nor parked
     again. `again` drops this: a poll that a redemption check did not admit is counted and may be parked once more."""
+    is_present: bool
+    """The visitor has just said that they are there, so they are not asked when it is their turn."""
     place: int
 
     def __init__(
@@ -41,6 +43,7 @@ class Attempt:
         u: float,
         is_new: bool = False,
         parked_s: float | None = None,
+        is_present: bool = False,
     ) -> None:
         self.context = context
         self.room = room
@@ -50,6 +53,7 @@ class Attempt:
         self.u = u
         self.is_new = is_new
         self.parked_s = parked_s
+        self.is_present = is_present
         self.place = context.place if ticket is context.credential else room.place_of(ticket)
 
     def after_parking(self, now: float, parked_s: float) -> "Attempt":
@@ -58,9 +62,9 @@ class Attempt:
 
     def again(self) -> "Attempt":
         """Return a new attempt of the same request, with nothing to send."""
-        return Attempt(self.context, self.room, self.ticket, None, self.now, self.u)
+        return Attempt(self.context, self.room, self.ticket, None, self.now, self.u, is_present=self.is_present)
 
     def renewed(self) -> "Attempt":
         """Return the attempt with a ticket that is signed again; its place may be further back (`away_seconds`)."""
         ticket = self.ticket.renewed(self.now, self.room.away_s)
-        return Attempt(self.context, self.room, ticket, ticket, self.now, self.u)
+        return Attempt(self.context, self.room, ticket, ticket, self.now, self.u, is_present=self.is_present)

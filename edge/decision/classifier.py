@@ -13,10 +13,11 @@ import logging
 from collections.abc import Mapping
 from math import inf
 
+from edge.decision.action_paths import ACTIONS, classify_action
 from edge.decision.bypass import Bypass
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
-from edge.decision.cors import fields_for, preflight_answer
+from edge.decision.cors import fields_for, preflight
 from edge.decision.forms import PARAMETER, key_in
 from edge.decision.forwarding import forward_admitted
 from edge.decision.guard import fault_in
@@ -27,7 +28,7 @@ from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.several_cookies import SeveralCookies
 from edge.decision.status_query import room_in, solution_in
-from edge.decision.visits import PREFLIGHT, VISIT, kind_of
+from edge.decision.visits import ACTION, PREFLIGHT, VISIT, kind_of
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Headers
 from edge.operations import logs
@@ -131,10 +132,11 @@ class Classifier:
                 "",
             )
         kind = VISIT if room is None else kind_of(head, self._cookies.domain)
+        kind = ACTION if own and room is not None and not is_status_request else kind
         if is_last_hop and answer is None:
             answer = _LAST_HOP
         if kind == PREFLIGHT and room is not None and answer is None:
-            answer, room = self._preflight(head, room, own)
+            answer, room = preflight(head, room, is_own=own)
         made = self._context(head, answer, room, page and not own, is_status_request, solution, None, kind)
         made.coding = best_coding(head.accept_encoding) if made.wants_page else None
         return made if link is None else _with_link(made, link)
@@ -142,13 +144,6 @@ class Classifier:
     def _has_form(self, head: RequestHead) -> bool:
         """Return whether a request wants a form to be sent that was kept. It belongs to the room of the form."""
         return PARAMETER in head.target and self._keeps_forms and head.method == "GET" and bool(key_in(head.target))
-
-    def _preflight(self, head: RequestHead, room: Room, own: bool) -> tuple[Answer | None, Room | None]:
-        """Answer a preflight by the room's policy, or let it go to the shop as if no room covered it."""
-        cors = room.settings.cors
-        if own or cors.origins:
-            return preflight_answer(cors, head, is_status=own), None
-        return None, None
 
     def classify_like(self, like: DecisionContext, head: RequestHead) -> DecisionContext:
         """Classify a head that differs from the one of `like` in its cookies and its sender's address only."""
@@ -181,6 +176,8 @@ class Classifier:
         answer, or a request for a room's status, perhaps with the solution of a join challenge."""
         path, _, query = head.target.partition("?")
         is_preflight = head.method == "OPTIONS" and path == STATUS_PATH and kind_of(head) == PREFLIGHT
+        if path in ACTIONS:
+            return *classify_action(head, path, query, self._rooms, self._responses, self._cookies.domain), False, ""
         if head.method not in ("GET", "HEAD") and not is_preflight:
             return self._responses.problem(405, wants_page=False), None, False, ""
         if path.startswith(STATIC_PATH):

@@ -45,13 +45,13 @@ class Cookies:
         plain: its name without the prefix."""
         if plain not in head.cookie:  # the other name contains it too
             return []
-        name, other = self._names(plain, self._is_secure(head))
+        name, other = self._names(plain, self.is_secure(head))
         values = cookie_values(head.cookie, name)
         return values[:MOST_VALUES] if values else cookie_values(head.cookie, other)[:MOST_VALUES]
 
     def read_other(self, plain: str, head: RequestHead) -> list[str]:
         """Return all values of the other name. Read them if no cookie of the right name is valid."""
-        _, other = self._names(plain, self._is_secure(head))
+        _, other = self._names(plain, self.is_secure(head))
         return cookie_values(head.cookie, other)[:MOST_VALUES]
 
     def write(self, plain: str, value: str, max_age_s: int, head: RequestHead) -> Headers:
@@ -61,7 +61,7 @@ class Cookies:
 
     def around(self, plain: str, max_age_s: int, head: RequestHead) -> tuple[str, str]:
         """Return what stands in a `Set-Cookie` field before and behind the value."""
-        is_secure = self._is_secure(head)
+        is_secure = self.is_secure(head)
         fields = self._around.get(plain)
         if fields is None:
             fields = self._around[plain] = {}
@@ -81,7 +81,7 @@ class Cookies:
         written: Headers = (("Set-Cookie", line),)
         if plain not in head.cookie:
             return written
-        is_secure = self._is_secure(head)
+        is_secure = self.is_secure(head)
         name, other = self._names(plain, is_secure)
         secure = "; Secure" if is_secure else ""
         if not name.startswith(PREFIX) and len(cookie_values(head.cookie, name)) > 1:
@@ -94,7 +94,7 @@ class Cookies:
 
     def preference(self, name: str, value: str, head: RequestHead) -> Headers:
         """Return the `Set-Cookie` field for a visitor's choice: for a year, and scripts of the shop may read it."""
-        secure = "; Secure" if self._is_secure(head) else ""
+        secure = "; Secure" if self.is_secure(head) else ""
         return (("Set-Cookie", f"{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax{self._domain}{secure}"),)
 
     def _removed(self, name: str, head: RequestHead, secure: str, *, is_set: bool) -> Headers:
@@ -107,7 +107,8 @@ class Cookies:
             removed.append(f"; Path=/{self._domain}; Max-Age=0; HttpOnly; SameSite=Lax; Secure; Partitioned")
         return tuple(("Set-Cookie", f"{name}={each}") for each in removed)
 
-    def _is_secure(self, head: RequestHead) -> bool:
+    def is_secure(self, head: RequestHead) -> bool:
+        """Return whether a request came over HTTPS, or counts as if it did."""
         return self._secure == "always" or (self._secure == "auto" and head.scheme == "https")
 
     def _names(self, plain: str, is_secure: bool) -> tuple[str, str]:

@@ -13,9 +13,10 @@ from typing import Final
 
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Headers
+from edge.rooms.room import Room
 from edge.settings.room import CorsSettings
 
-__all__ = ["fields_for", "preflight_answer"]
+__all__ = ["fields_for", "preflight", "preflight_answer"]
 
 #: Fields of the edge's answers that a script of another origin may read.
 _EXPOSED: Final = "Stanchion-State, Retry-After, Date"
@@ -64,3 +65,11 @@ def _fields(cors: CorsSettings, origin: str) -> Headers:
         ("Access-Control-Expose-Headers", _EXPOSED),
         ("Vary", "Origin"),
     )
+
+
+def preflight(head: RequestHead, room: Room, *, is_own: bool) -> tuple[Answer | None, Room | None]:
+    """Answer a preflight by the room's policy, or let it go to the shop as if no room covered it."""
+    cors = room.settings.cors
+    if is_own or cors.origins:
+        return preflight_answer(cors, head, is_status=is_own), None
+    return None, None

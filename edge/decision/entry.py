@@ -19,21 +19,22 @@ another request.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, assert_never
 
 from controller import Admit, Park, Wait
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
 from edge.decision.first_visits import FirstVisits
-from edge.decision.forwarding import forward_guest
+from edge.decision.turns import Turns
 from edge.decision.visitor_responses import VisitorResponses
-from edge.decision.visits import SAFE, SPECULATIVE, VISIT, says_robot
+from edge.decision.visits import VISIT, says_robot
 from edge.messages.head import RequestHead
-from edge.messages.verdict import Answer, Deferred, Forward, Verdict
+from edge.messages.verdict import Answer, Deferred, Forward, TakeForm, Verdict
 from edge.operations.metrics import Metrics
 from edge.record.events import ADMITTED, ARRIVED
 from edge.rooms.binding import Binding
-from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S
+from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S, reason_of
 from edge.rooms.redemption import AlreadyRedeemed, CheckOutcome, Granted, RedemptionClient, Unverified
 from edge.rooms.room import Room
 from edge.settings.lanes import GENERAL
@@ -61,6 +62,7 @@ class Entry:
         self._metrics = metrics
         self._bindings = bindings
         self._redemption = redemption
+        self._turns = Turns(responses, metrics)
 
     def first_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor without a place."""
@@ -74,8 +76,10 @@ class Entry:
             room.recorder.note(ARRIVED, joined.place, now)
         return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
 
-    def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer:
+    def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer | TakeForm:
         """Decide on the request of an admitted visitor. Their pass counts."""
+        if shown.is_offered:
+            return self._turns.show(context, room, shown, now)
         fresh = room.renew(shown, now) if shown is context.credential else shown
         is_first = shown.is_unshown
         if is_first:
@@ -89,44 +93,6 @@ class Entry:
             _follow(verdict, room, shown.id)
         return verdict
 
-    def counts(self, context: DecisionContext, room: Room, credential: Ticket | Pass | None) -> bool:
-        """Return whether a request that is no visit is served as one, because of the credential that it shows."""
-        if context.kind != SPECULATIVE:
-            return credential is not None
-        if not isinstance(credential, Pass) or context.is_mismatch:
-            return False
-        return not (room.redeemed.has_superseded and room.redeemed.is_superseded(credential))
-
-    def no_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Forward | Answer:
-        """Answer a request that is no visit (`visits.py`). It takes no place, no vacancy and no cookie.
-
-        While nobody waits, a guest reaches the shop. One that may change something takes a token like a visitor; the
-        others have a small budget of their own.
-        """
-        if context.kind == SPECULATIVE:
-            return self._responses.declined
-        ticket = self._first_visits.guest(room, now)
-        if not context.is_status_request and self._may_pass(context, room, ticket, now, u):
-            self._metrics.guests.count_one(room.name)
-            return forward_guest(room, ticket.id, now)
-        return self._responses.turn_away(context, room, now)
-
-    def _may_pass(self, context: DecisionContext, room: Room, ticket: Ticket, now: float, u: float) -> bool:
-        """Return whether a guest reaches the shop now: nobody waits, and the room is open."""
-        if room.shadow is not None:
-            return True
-        if room.paused is not None or room.stock.is_sold_out or not room.mode.takes_visitors:
-            return False
-        place = room.place_of(ticket)
-        if not room.would_admit(place, now):
-            return False
-        if context.head.method in SAFE:
-            return room.guests.spend(now)
-        if not isinstance(room.poll(place, now, u), Admit):
-            return False
-        room.take_back(now)
-        return True
-
     def requeue(self, context: DecisionContext, room: Room, shown: Pass, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor whose pass does not count where it is shown. They are requeued at their
         old place, or are a first visitor if the upstream ended their session."""
@@ -137,22 +103,53 @@ class Entry:
         attempt = Attempt(context, room, ticket, ticket, now, u)
         return self._ask(attempt, is_barred=self._is_barred(attempt))
 
+    def present(self, context: DecisionContext, room: Room, credential: Ticket | Pass, now: float, u: float) -> Verdict:
+        """Decide on the request of a visitor who says that they are there."""
+        if isinstance(credential, Ticket):
+            return self.in_line(Attempt(context, room, credential, credential, now, u, is_present=True))
+        redeemed = room.redeemed
+        if context.is_mismatch or (redeemed.has_superseded and redeemed.is_superseded(credential)):
+            return self.requeue(context, room, credential, now, u)
+        if not credential.is_offered:
+            return self.inside(context, room, credential, now)
+        if now < room.turn_ends(credential):
+            return self._turns.take(context, room, credential, now)
+        if not redeemed.requeue(credential, now):
+            return self.first_visit(context, room, now, u)
+        ticket = Ticket(credential.id, credential.room, credential.first_seen, now, lane=room.lane)
+        return self._ask(Attempt(context, room, ticket, ticket, now, u, is_present=True), is_barred=False)
+
     def in_line(self, attempt: Attempt) -> Verdict:
         """Decide on an attempt of a visitor with a place, whose ticket may be redeemed or left alone for too long."""
         room, ticket, now = attempt.room, attempt.ticket, attempt.now
         visitor_pass, is_barred = room.redeemed.get(ticket.id), False
         if visitor_pass is not None:
             context, is_barred = attempt.context, now < visitor_pass.admitted_at + REDEEM_AGAIN_S
+            if room.has_turn(visitor_pass) and self._is_given_to(visitor_pass, room, context.head):
+                return self._offered(attempt, visitor_pass)
             if room.redeemed.is_over(visitor_pass, now):
+                reason = reason_of(visitor_pass)
+                if reason:
+                    return self._responses.given_up(attempt, reason)
                 self._metrics.rejected.count(room.name, Rejection.USED.value)
                 return self.first_visit(context, room, now, attempt.u)
             if now < visitor_pass.expires and self._is_given_to(visitor_pass, room, context.head):
-                return self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
+                taken = replace(visitor_pass, is_offered=False)
+                return self._responses.enter(context, room, taken, now, fresh=taken)
         if attempt.parked_s is None and ticket.needs_renewal(now):
             attempt = attempt.renewed()
             if attempt.ticket.first_seen > ticket.first_seen:
                 self._metrics.tickets_requeued.count(room.name)
         return self._ask(attempt, is_barred=is_barred)
+
+    def _offered(self, attempt: Attempt, offered: Pass) -> Verdict:
+        """Decide on an attempt whose ticket was redeemed for a turn that is not taken yet, or was missed."""
+        room, now, offered = attempt.room, attempt.now, replace(offered, lane=attempt.room.lane)
+        if now >= room.turn_ends(offered):
+            return self._ask(attempt, is_barred=False)
+        if attempt.is_present:
+            return self._turns.take(attempt.context, room, offered, now)
+        return self._turns.show(attempt.context, room, offered, now, is_given=True)
 
     def _is_barred(self, attempt: Attempt) -> bool:
         """Return whether the ticket was redeemed so lately that it is not redeemed again yet."""
@@ -229,16 +226,22 @@ class Entry:
 
         return Deferred(ask, hasten)
 
-    def _admit(self, attempt: Attempt) -> Forward | Answer:
+    def _admit(self, attempt: Attempt) -> Forward | Answer | TakeForm:
         context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
+        head = context.head
+        digest = self._bindings[room.name].binding_digest(ticket.id, head)
+        if self._is_asked(attempt):
+            offered = room.admit(ticket, now, digest, is_offered=True)
+            self._metrics.turns.count(room.name, "offered")
+            return self._turns.show(context, room, offered, now, is_given=True)
+        if attempt.is_present:
+            self._metrics.turns.count(room.name, "late")
         self._metrics.admissions.count(room.name)
         if room.lanes is not None:
             self._metrics.lane_admissions.count(room.name, room.lane or GENERAL)
         if room.recorder is not None:
             room.recorder.note(ADMITTED, attempt.place, now)
         self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
-        head = context.head
-        digest = self._bindings[room.name].binding_digest(ticket.id, head)
         visitor_pass = room.admit(ticket, now, digest, is_robot=says_robot(head.user_agent))
         verdict = self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
         if room.tracer is not None:
@@ -246,12 +249,17 @@ class Entry:
             _follow(verdict, room, ticket.id)
         return verdict
 
+    def _is_asked(self, attempt: Attempt) -> bool:
+        """Return whether the visitor has to say that they are there. One who comes just now, or says so, is there."""
+        room = attempt.room
+        return room.presence_s is not None and room.shadow is None and not (attempt.is_new or attempt.is_present)
+
     def _check(self, attempt: Attempt, redemption: RedemptionClient) -> Deferred:
         """The gate admits the visitor: ask whether another node has redeemed the same ticket."""
         room, ticket, now = attempt.room, attempt.ticket, attempt.now
         holds_if_unverified = room.settings.when_redis_down == "hold"
         digest = self._bindings[room.name].binding_digest(ticket.id, attempt.context.head)
-        wanted = room.pass_for(ticket, now, digest)
+        wanted = room.pass_for(ticket, now, digest, is_offered=self._is_asked(attempt))
         before = room.redeemed.get(ticket.id)
 
         def settle(outcome: CheckOutcome) -> Verdict:

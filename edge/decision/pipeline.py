@@ -19,6 +19,7 @@ All of it is synchronous and does no I/O and reads no clock: between reading sta
 from collections.abc import Callable, Iterable, Set
 from typing import cast
 
+from edge.decision.actions import Actions
 from edge.decision.attempt import Attempt
 from edge.decision.bypass import Bypass
 from edge.decision.classifier import Classifier
@@ -31,11 +32,12 @@ from edge.decision.forwarding import STRAIGHT_ON
 from edge.decision.lanes import LaneChoice
 from edge.decision.limit_responses import LimitResponses
 from edge.decision.link_opening import LinkOpening
+from edge.decision.no_visits import NoVisits
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
 from edge.decision.upstream_commands import UpstreamCommands
 from edge.decision.visitor_responses import VisitorResponses
-from edge.decision.visits import VISIT
+from edge.decision.visits import ACTION, VISIT
 from edge.messages.cluster import RoomEvent
 from edge.messages.context import RequestContext
 from edge.messages.decider import Decider
@@ -46,7 +48,8 @@ from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
 from edge.rooms.clock_steps import ClockSteps
 from edge.rooms.link_client import LinkClient
-from edge.rooms.redemption import RedemptionClient, admitted_in
+from edge.rooms.redeemed_tickets import reason_of
+from edge.rooms.redemption import RedemptionClient, pass_of
 from edge.rooms.room import Room
 from edge.rooms.sale_clock import SaleClock
 from edge.rooms.table import RoomTable
@@ -89,9 +92,7 @@ class Pipeline(Decider):
         of waiting visitors are not kept. revoked: the ids of links and batches that count no more.
         link_client: None if nobody counts how often links are opened. bypass: None if no sender may bypass the line.
         """
-        self.rooms = rooms
-        self.shield = shield
-        self.upstream_is_down = False
+        self.rooms, self.shield, self.upstream_is_down = rooms, shield, False
         self._responses = responses
         self._metrics = metrics
         self._clock_steps = clock_steps
@@ -114,6 +115,8 @@ class Pipeline(Decider):
         self._commands = UpstreamCommands(
             metrics, named, entropy, on_room_event, premium, lanes if any(room.lane for room in rooms.rooms) else None
         )
+        self._no_visits = NoVisits(first_visits, waiting, metrics)
+        self._actions = Actions(self._entry, responses, waiting, keys, named, metrics, bindings, redemption)
 
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> DecisionContext:
         return self._classifier.classify(head, is_last_hop)
@@ -146,8 +149,11 @@ class Pipeline(Decider):
         credential = self._current(room, request.credential, now)
         if credential is None and request.next_best is not None:
             return self.decide(request.next_best, now, u)
-        if request.kind != VISIT and not self._entry.counts(request, room, credential):
-            return self._entry.no_visit(request, room, now, u)
+        if request.kind != VISIT:
+            if request.kind == ACTION:
+                return self._actions.decide(request, room, credential, now, u)
+            if not self._no_visits.counts(request, room, credential):
+                return self._no_visits.decide(request, room, now, u)
         if credential is None:
             return self._entry.first_visit(request, room, now, u)
         if isinstance(credential, Ticket):
@@ -200,6 +206,13 @@ class Pipeline(Decider):
             if room.sale is not None and isinstance(credential, Ticket):
                 return self._of_this_sale(room.sale, credential)
             return credential
+        if isinstance(credential, Pass) and credential.is_offered and rejected.reason is Rejection.EXPIRED:
+            # It was missed, so what counts is the place.
+            ticket = Ticket(credential.id, credential.room, credential.first_seen, credential.admitted_at)
+            still = judge(ticket, now, skew_s=skew_s, lifetime_s=lifetime_s) or ticket
+            if room.sale is not None and isinstance(still, Ticket):
+                still = self._of_this_sale(room.sale, still)
+            return credential if isinstance(still, Ticket) else still
         if self._clock_steps is not None and rejected.reason in (Rejection.FUTURE, Rejection.EXPIRED):
             carried = self._clock_steps.carried(credential, now, skew_s)
             if carried is not None and judge(carried, now, skew_s=skew_s, lifetime_s=lifetime_s) is None:
@@ -267,10 +280,18 @@ class Pipeline(Decider):
         return self._commands.report(self.rooms.by_name.get(shop.room), shop, now)
 
     def supersede(self, room_name: str, ticket_id: str, record: str) -> None:
-        """Take note that another node redeemed a ticket again. Raises ValueError if `record` is not a record."""
+        """Take note that another node redeemed a ticket again, or that its visitor gave it up.
+
+        Raises ValueError if `record` is not a record."""
         room = self.rooms.by_name.get(room_name)
-        if room is not None:
-            room.redeemed.supersede(ticket_id, admitted_in(record))
+        if room is None:
+            return
+        known = pass_of(record, room_name, ticket_id)
+        if reason_of(known):
+            for each in room.family:
+                each.give_up(known)
+        else:
+            room.redeemed.supersede(ticket_id, known.admitted_at)
 
     def answer_parked(self, now: float) -> None:
         """Answer every parked poll, because another pipeline replaces this one."""

@@ -23,6 +23,7 @@ from waiting_room.page import WaitingPage
 from waiting_room.placeholders import Coding
 from waiting_room.status import State, Status, retry_after
 from waiting_room.texts import Texts
+from waiting_room.transfer_page import TransferPages
 
 __all__ = ["Responses"]
 
@@ -132,6 +133,22 @@ class Responses:
             410, tuple(PAGE_HEADERS.items()), self._pages_for(head).form_lost.render(target), "form_lost", cookie
         )
 
+    def transfer(self, head: RequestHead, url: str, back: str) -> Answer:
+        """Return the page with the link that moves a place to another device."""
+        return Answer(200, _PLACE_HEADERS, self._pages_for(head).places.link(url, back), "action")
+
+    def sure(self, head: RequestHead, room: str, back: str) -> Answer:
+        """Return the page that asks a visitor whether they want to leave the line. It never reloads itself."""
+        return Answer(200, _PLACE_HEADERS, self._pages_for(head).places.sure(room, back), "action")
+
+    def take(self, head: RequestHead) -> Answer:
+        """Return the page that such a link opens."""
+        return Answer(200, _PLACE_HEADERS, self._pages_for(head).places.take(head.target), "action")
+
+    def used(self, head: RequestHead) -> Answer:
+        """Return the page of such a link that works no longer."""
+        return Answer(410, _PLACE_HEADERS, self._pages_for(head).places.used(), "action")
+
     def document(self, status: Status, code: int, cookie: Headers) -> Answer:
         """Return the status document."""
         return self.of_document(status.state, status.retry_after_s, status.to_json(), code, cookie)
@@ -186,14 +203,15 @@ class Responses:
         detail: str | None = None,
         retry_after_s: int | None = None,
         language: str = "",
+        allow: str = "GET, HEAD",
     ) -> Answer:
         """Return an error of the client (4xx) or of the upstream (5xx): a page, or a problem document (RFC 9457).
 
-        language: of the page; '' for the default, where no head could be read."""
+        language: of the page; '' for the default, where no head could be read. allow: the methods, with a 405."""
         outcome = "refused" if code < 500 else "failed"
         retry: Headers = () if retry_after_s is None else (("Retry-After", str(retry_after_s)),)
         if code == 405:
-            retry += (("Allow", "GET, HEAD"),)  # the methods of the edge's own paths
+            retry += (("Allow", allow),)  # the methods of the edge's own paths
         if wants_page:
             errors = self._pages_in(language or self._languages.default).errors
             body = errors.render(code, retry_after_s=retry_after_s, detail=detail)
@@ -212,6 +230,7 @@ class OtherPages:
         again = InterludePage(assets, "again", loads_itself=True, texts=texts).render("")
         self.errors = ErrorPage(assets, texts, has_choice=has_choice)
         self.again = Answer(200, tuple(PAGE_HEADERS.items()), again, "again")
+        self.places = TransferPages(assets, texts)
         self.form_lost = InterludePage(assets, "form_lost", loads_itself=False, texts=texts)
 
 
@@ -230,6 +249,8 @@ _FOR_MACHINES: Headers = (
 )
 
 
+#: Of the pages by which a place moves to another device.
+_PLACE_HEADERS: Final = (*PAGE_HEADERS.items(), ("Vary", PAGE_VARY))
 #: Of the page with all languages, and of the way back after a choice.
 _LANGUAGE_HEADERS: Final = (*PAGE_HEADERS.items(), ("Vary", "Accept-Language, Referer"))
 _CHOSEN: Headers = (("Cache-Control", "no-store"), ("X-Robots-Tag", "noindex"), ("X-Content-Type-Options", "nosniff"))

@@ -12,12 +12,13 @@ from edge.decision.forms import Forms, without_key
 from edge.decision.forwarding import forward_admitted
 from edge.decision.negotiation import best_coding
 from edge.decision.responses import Responses
+from edge.decision.sale_statuses import not_on_sale, sold_out
 from edge.decision.visits import CROSS_FORM, SAFE, VISIT, is_navigation
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Forward, Headers, SentForm, TakeForm
 from edge.rooms.room import Room
 from waiting_room.placeholders import Coding
-from waiting_room.status import OVER, State, Status, document, moment_bytes, retry_after, ticket_member
+from waiting_room.status import State, Status, document, moment_bytes, retry_after, ticket_member
 from waiting_room.ticket import Keyring, Pass, Ticket
 from waiting_room.ticket_leaf import TicketLeaf
 
@@ -28,9 +29,6 @@ LONG_S: Final = 30.0
 #: A position is told again, and the ticket signed again, when it has fallen by more than this part of what was told. So
 #: a visitor far back gets a new cookie seldom, and one at the front sees every step.
 STEP: Final = 20
-
-#: A page that waits for a pre-queue to begin looks again after this long at most, because a sale may be moved.
-LOOK_AGAIN_S: Final = 60.0
 
 _WAITING: Final = State.WAITING  # a look-up in an Enum costs more than all else in `waiting`
 _SOLD_OUT: Final = State.SOLD_OUT
@@ -125,6 +123,15 @@ class VisitorResponses:
             status.first_seen = ticket.first_seen
         return self._keep_waiting(attempt, status, attempt.given)
 
+    def given_up(self, attempt: Attempt, reason: str) -> Answer:
+        """Answer a visitor who has left the line, or waits on another device now."""
+        status = Status(_CLOSED, attempt.room.name, message=attempt.room.message, paused=reason)
+        return self.respond(attempt.context, attempt.room, status, (), attempt.now, is_given=False)
+
+    def ask_presence(self, attempt: Attempt, status: Status, cookie: Headers) -> Answer | TakeForm:
+        """Ask a visitor whose turn it is whether they are there."""
+        return self._keep_waiting(attempt, status, None, cookie)
+
     def no_entry(self, context: DecisionContext, room: Room, now: float, u: float) -> Answer:
         """Answer a first visitor of a room that gives out no places, or none yet."""
         status = not_on_sale(room, now, u) or Status(State.CLOSED, room.name, message=room.message)
@@ -203,10 +210,11 @@ class VisitorResponses:
         code = room.page_code
         return self._responses.line_page(page.policy, shared.state, after_s, body, code, cookie + context.cors, coding)
 
-    def _keep_waiting(self, attempt: Attempt, status: Status, given: Ticket | None) -> Answer | TakeForm:
-        """Return the response with this status, and with the ticket if it has to be sent."""
+    def _keep_waiting(
+        self, attempt: Attempt, status: Status, given: Ticket | None, cookie: Headers = ()
+    ) -> Answer | TakeForm:
+        """Return the response with this status, and with the ticket if it has to be sent, or with another cookie."""
         context, room, ticket, now = attempt.context, attempt.room, attempt.ticket, attempt.now
-        cookie: Headers = ()
         after_s = status.poll_after_s
         if room.away_s is not None and after_s is not None and after_s > LONG_S:
             given = replace(given or ticket.renewed(now), return_after_s=math.ceil(after_s))
@@ -269,38 +277,6 @@ def waiting(room: Room, ticket: Ticket, verdict: Wait, position: int | None) -> 
         if sale.is_early:
             status.state = _EARLY
     return status
-
-
-def not_on_sale(room: Room, now: float, u: float) -> Status | None:
-    """Return the status before the pre-queue of a sale and after the last sale; None if no sale closes the room.
-
-    u: uniform in [0, 1), so that the pages that wait for a pre-queue do not all come at once.
-    """
-    sale = room.sale
-    if sale is None or not sale.is_shut:
-        return None
-    phase = sale.phase
-    if phase.name == "over":
-        return Status(_CLOSED, room.name, message=room.message, paused=OVER)
-    spread_s = room.settings.polling.max_seconds
-    after_s = min(max(0.0, phase.until - now), LOOK_AGAIN_S) + u * spread_s
-    state = _CLOSED if sale.is_suspended else _EARLY
-    return Status(
-        state, room.name, poll_after_s=after_s, message=room.message, opens_at=sale.opens_at, draw=sale.draw_json
-    )
-
-
-def sold_out(room: Room, ticket: Ticket) -> Status:
-    """Return the status in a sold-out room: for good if every unit is paid for, otherwise polls go on, slowly."""
-    return Status(
-        State.SOLD_OUT,
-        room.name,
-        first_seen=ticket.first_seen,
-        poll_after_s=None if room.stock.is_over else room.settings.polling.max_seconds,
-        message=room.message,
-        stock=room.stock.free,
-        held=room.stock.held,
-    )
 
 
 def coding_for(context: DecisionContext) -> Coding:

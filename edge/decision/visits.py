@@ -4,6 +4,7 @@
     SPECULATIVE  fetched because a visitor may want it next: prefetch, prerender, preview
     CROSS_FORM   a form that another site sends to show its answer: browsers leave out SameSite=Lax cookies
     GUEST        HEAD, OPTIONS, and what a page loads without a cookie (manifest, image, font), or another site's page
+    ACTION       a button of the edge's own pages, or an app in its place: leave the line, move the place, ...
     VISIT        everything else
 
 Only a visit makes a visitor: it may get a place in line or a pass, and with it a cookie. With a pass, all kinds are
@@ -17,13 +18,25 @@ from typing import Final
 
 from edge.messages.head import NO_METADATA, RequestHead
 
-__all__ = ["CROSS_FORM", "GUEST", "PREFLIGHT", "SAFE", "SPECULATIVE", "VISIT", "is_navigation", "kind_of", "says_robot"]
+__all__ = [
+    "ACTION",
+    "CROSS_FORM",
+    "GUEST",
+    "PREFLIGHT",
+    "SAFE",
+    "SPECULATIVE",
+    "VISIT",
+    "is_navigation",
+    "kind_of",
+    "says_robot",
+]
 
 VISIT: Final = 0
 PREFLIGHT: Final = 1
 SPECULATIVE: Final = 2
 CROSS_FORM: Final = 3
 GUEST: Final = 4
+ACTION: Final = 5
 
 #: Methods that change nothing (RFC 9110, 9.2.1).
 SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))

@@ -39,6 +39,7 @@ __all__ = [
     "SaleStates",
     "TicketRedeemedAgain",
     "UnknownMessage",
+    "is_given_up",
     "is_record",
     "open_payload",
     "seal_payload",
@@ -98,7 +99,7 @@ class NodeSummary(Struct, frozen=True, tag=True):
 
 
 class TicketRedeemedAgain(Struct, frozen=True, tag=True):
-    """A ticket was redeemed again at another node: passes from before that no longer count."""
+    """A ticket was redeemed again at another node: its earlier passes no longer count. Or it was given up."""
 
     room: str
     ticket: str
@@ -210,6 +211,11 @@ ClusterMessage = (
 def is_record(text: str) -> bool:
     """Whether a text is the record of a redemption."""
     return re.search(_RECORD, text) is not None
+
+
+def is_given_up(record: str) -> bool:
+    """Whether a record says that the visitor has left the line, or that their place has moved to another device."""
+    return record.split(".", 2)[1:2] == ["0"]
 
 
 class UnknownMessage(UpstreamError):

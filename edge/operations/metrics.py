@@ -181,6 +181,12 @@ class Metrics:
             "stanchion_redemption_checks", "Redemption checks by outcome.", "room", "outcome"
         )
         self.join_challenges = counter("stanchion_join_challenges", "Join challenges by result.", "room", "result")
+        self.places_given_up = counter(
+            "stanchion_places_given_up", "Places that visitors left, or moved to another device.", "room", "reason"
+        )
+        self.turns = counter(
+            "stanchion_turns", "Turns that visitors had to take: offered, taken in time, taken late.", "room", "result"
+        )
         self.tickets_requeued = counter(
             "stanchion_tickets_requeued", "Visitors moved back in line after a long absence.", "room"
         )

@@ -74,6 +74,10 @@ class Confirmations:
         self._set(visitor_pass.id, _SHOWN if is_in_time else _COUNTED_AGAIN)
         return not is_in_time
 
+    def is_shown(self, ident: str) -> bool:
+        """Return whether an unshown pass was shown on this machine."""
+        return self._state(ident) >= _SHOWN
+
     def end(self, visitor_pass: Pass, due: float, now: float) -> bool:
         """Take note that a session is over. Return whether its visitor is counted now."""
         if not visitor_pass.is_unshown:

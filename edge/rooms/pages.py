@@ -26,7 +26,10 @@ def pages_of(room: RoomSettings, files: Mapping[str, bytes], assets: Assets, lan
     """Return the pages of a room. files: what the files contain that the settings name, by path."""
     away_s, wait_s, page = room.ticket.away_seconds, room.join.no_script_wait_seconds, room.page
     face = face_of(page, files)
-    return RoomPages(assets, room.name, page.title, languages, away_s, wait_s, face, page.texts)
+    pass_s = room.session.duration_seconds
+    return RoomPages(
+        assets, room.name, page.title, languages, away_s, wait_s, face, page.texts, pass_s=pass_s, home=page.home
+    )
 
 
 #: Behind the font of a file: for the letters that it does not have, and until it is there.

@@ -8,6 +8,9 @@
     browser or network (bound pass)        is admitted again REDEEM_AGAIN_S after the last time at the earliest. The
                                            earlier pass is superseded then and counts nowhere
 
+A ticket whose visitor has left the line, or whose place has moved to another device, is redeemed for a pass that has
+ended, with the reason in the place of its binding digest. It counts no more, and its pages say why.
+
 So a visitor who changes networks waits a little, and a pass that was given to a crowd changes hands once a minute.
 
 The memory is bounded, and losing it is harmless: a forgotten ticket is redeemed once more. Times are wall clock.
@@ -17,9 +20,10 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TypeVar
 
-from waiting_room.ticket import Pass
+from waiting_room.status import LEFT, MOVED
+from waiting_room.ticket import Pass, Ticket
 
-__all__ = ["REDEEM_AGAIN_S", "RedeemedTickets"]
+__all__ = ["REDEEM_AGAIN_S", "RedeemedTickets", "given_up", "reason_of"]
 
 #: How many tickets are remembered: eleven minutes of 50 admissions a second, some 14 MB.
 MOST = 32_768
@@ -30,6 +34,21 @@ _ENDED = 0.0
 
 
 T = TypeVar("T")
+
+
+def given_up(ticket: Ticket, reason: str, taker: str, now: float) -> Pass:
+    """Return what a ticket is redeemed for when its visitor leaves the line or moves their place.
+
+    reason: LEFT or MOVED. taker: the binding digest of the device that takes the place, '' if none does."""
+    return Pass(ticket.id, ticket.room, ticket.first_seen, now, _ENDED, f"{reason}~{taker}")
+
+
+def reason_of(visitor_pass: Pass) -> str:
+    """Return why a ticket was redeemed for a pass that has ended: LEFT, MOVED, or '' for another reason."""
+    if visitor_pass.expires != _ENDED:
+        return ""
+    reason = visitor_pass.binding_digest.partition("~")[0]
+    return reason if reason in (LEFT, MOVED) else ""
 
 
 class RedeemedTickets:
@@ -91,6 +110,10 @@ class RedeemedTickets:
         visitor_pass = self._passes.get(ticket_id)
         if visitor_pass is not None:
             self._passes[ticket_id] = replace(visitor_pass, expires=_ENDED)
+
+    def is_requeued(self, ticket_id: str) -> bool:
+        """Return whether the ticket was redeemed, and its visitor stands in line again."""
+        return ticket_id in self._requeued
 
     def has_ended(self, ticket_id: str) -> bool:
         """Return whether `end_everywhere` was called for this ticket."""

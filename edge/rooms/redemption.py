@@ -9,7 +9,8 @@ A ticket that was made for this very request needs no check: nobody else can hav
 and a full line one message for each admission. All times are wall clock; nothing here waits.
 
 A redemption is stored as its record, a text of fields joined by dots: admitted (ms), expires (s), first_seen (ms),
-binding digest.
+binding digest. A ticket that its visitor gave up is redeemed too: `expires` is 0, and the reason stands in the place of
+the binding digest (`redeemed_tickets.py`).
 """
 
 from collections.abc import Callable
@@ -25,8 +26,8 @@ __all__ = [
     "Granted",
     "RedemptionClient",
     "Unverified",
-    "admitted_in",
     "moment_of",
+    "pass_of",
     "record_of",
 ]
 
@@ -58,6 +59,8 @@ Then = Callable[[CheckOutcome], None]
 def record_of(visitor_pass: Pass) -> str:
     """Return the record of a redemption."""
     first_seen_ms, digest = round(visitor_pass.first_seen * 1000), visitor_pass.binding_digest
+    if visitor_pass.is_offered:
+        digest += "~o"
     return f"{moment_of(visitor_pass)}.{int(visitor_pass.expires)}.{first_seen_ms}.{digest}"
 
 
@@ -66,16 +69,13 @@ def moment_of(visitor_pass: Pass | None) -> str:
     return "" if visitor_pass is None else str(round(visitor_pass.admitted_at * 1000))
 
 
-def admitted_in(record: str) -> float:
-    """Return the time of admission that a record states, in seconds. Raises ValueError if it is not a record."""
-    return int(record.partition(".")[0]) / 1000
-
-
-def _pass_of(record: str, room: str, ticket_id: str) -> Pass:
-    """Raises ValueError if it is not a record."""
+def pass_of(record: str, room: str, ticket_id: str) -> Pass:
+    """Return the pass that a record tells of. Raises ValueError if it is not a record."""
     admitted, expires, first_seen, binding_digest = record.split(".", 3)
     admitted_at, ends = int(admitted) / 1000, float(int(expires))
-    return Pass(ticket_id, room, int(first_seen) / 1000, admitted_at, ends, binding_digest, is_unshown=True)
+    is_offered = binding_digest.endswith("~o")
+    digest = binding_digest[:-2] if is_offered else binding_digest
+    return Pass(ticket_id, room, int(first_seen) / 1000, admitted_at, ends, digest, True, is_offered=is_offered)
 
 
 class RedemptionClient:
@@ -139,7 +139,7 @@ class RedemptionClient:
             case "granted":
                 self._settle(number, Granted())
             case "already_redeemed":
-                self._settle(number, AlreadyRedeemed(_pass_of(answer.record, room, ticket_id)))
+                self._settle(number, AlreadyRedeemed(pass_of(answer.record, room, ticket_id)))
             case "unverified":
                 self._settle(number, Unverified())
             case _:

@@ -65,8 +65,8 @@ class Room(RoomPasses):
         self.message, self.cookie = settings.page.message, cookie_name(settings.name)
         self.holds_when_down, self.page_code = settings.when_upstream_down == "hold", settings.page.status_code
         ticket, adaptive = settings.ticket, settings.capacity.adaptive
+        self.presence_s, self.skew_s = settings.session.presence_seconds, ticket.skew_allowance_seconds
         self.away_s, self.lifetime_s = ticket.away_seconds, ticket.lifetime_seconds
-        self.skew_s = ticket.skew_allowance_seconds
         self.health = UpstreamHealth(adaptive.latency_target_seconds) if adaptive.enabled else None
         """Observes the responses of the upstream; None unless the capacity adapts to them."""
         self.missing: tuple[str, ...] = ()
@@ -83,9 +83,9 @@ class Room(RoomPasses):
         self.vacancies = vacancies or Vacancies(
             kept.stock, kept.tried, session_s=session.duration_seconds, claim_s=claim_s, limit=limit, rows=rows,
             claim_rows=claims, own_row=own_row, counted_since=counted_since, machines=machines,
-            confirmations=kept.confirmations, confirm_s=session.confirm_seconds,
+            confirmations=kept.confirmations, confirm_s=self.presence_s or session.confirm_seconds,
         )  # fmt: skip
-        self.occupancy = self.vacancies.occupancy
+        self.occupancy, self.offers = self.vacancies.occupancy, self.offers_of(kept)
         self._use(gate)
 
     def __repr__(self) -> str:
@@ -179,6 +179,7 @@ class Room(RoomPasses):
         if now - self._origin_s > MOVE_AFTER_S and not self.door.parked_count:
             self._use(self.gate.moved(now))
         self.door.tick(now - self._origin_s)
+        self.settle_offers(now)
         if self.gate.is_frozen != (self.paused is not None):
             self._look(now)
         if self.lanes is not None:

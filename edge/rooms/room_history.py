@@ -5,6 +5,7 @@ from collections.abc import MutableSequence
 from controller import FairnessRecorder
 from edge.operations.admission_tracer import AdmissionTracer
 from edge.rooms.confirmation import Confirmations
+from edge.rooms.offers import Offers
 from edge.rooms.recorder import Recorder
 from edge.rooms.redeemed_tickets import RedeemedTickets
 from edge.rooms.shadow_line import ShadowLine
@@ -21,6 +22,7 @@ class RoomHistory:
         "_fairness",
         "confirmations",
         "is_upstream_down",
+        "offers",
         "recorder",
         "redeemed",
         "shadow",
@@ -41,6 +43,8 @@ class RoomHistory:
         """Notes what the record is made of. None if no record is kept."""
         self.tracer: AdmissionTracer | None = None
         """Exports traces of sampled admissions, if the settings ask for them."""
+        self.offers: dict[str, Offers] = {}
+        """By lane, the open turns of a room whose visitors have to say that they are there."""
         self.shadow: ShadowLine | None = None
         """While the room is in `mode: shadow`."""
 

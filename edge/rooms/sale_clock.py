@@ -24,7 +24,7 @@ from typing import Literal
 from edge.settings.room import RoomSettings
 from edge.settings.sale import SaleSettings
 from waiting_room.draw import WINDOW_S, Draw, commitment_of
-from waiting_room.places import place_of
+from waiting_room.places import first_id, place_of
 from waiting_room.status import timestamp
 from waiting_room.ticket import Ticket
 
@@ -128,5 +128,5 @@ class SaleClock:
         first_seen = ticket.first_seen
         for draw in self._draws:
             if draw.begins_at <= first_seen < draw.opens_at:
-                return draw.place(ticket.id)
+                return draw.place(first_id(ticket.id))
         return place_of(ticket)

@@ -159,6 +159,10 @@ class Vacancies:
         if self._confirmations.show(visitor_pass, self._due(visitor_pass), now):
             self.occupancy.begin(visitor_pass.expires, now)
 
+    def is_shown(self, ident: str) -> bool:
+        """Return whether an unshown pass was shown on this machine."""
+        return self._confirmations.is_shown(ident)
+
     def _due(self, visitor_pass: Pass) -> float:
         """Return until when a pass counts without being shown."""
         return visitor_pass.expires if self._confirm_s is None else visitor_pass.admitted_at + self._confirm_s

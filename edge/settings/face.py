@@ -9,7 +9,16 @@ from edge.settings.fonts import ENDINGS
 from edge.settings.values import Section, Text
 from waiting_room.face import LEAST_CONTRAST, Colors, contrast
 
-__all__ = ["ColorSettings", "FileName", "FontText", "LinkSettings", "colors_of", "faint_colors", "is_font_file"]
+__all__ = [
+    "ColorSettings",
+    "FileName",
+    "FontText",
+    "LinkSettings",
+    "PageAddress",
+    "colors_of",
+    "faint_colors",
+    "is_font_file",
+]
 
 #: A file beside the settings file, or its absolute path.
 FileName = Annotated[Text, Field(min_length=1, max_length=1000)]
@@ -43,6 +52,10 @@ class ColorSettings(Section):
     accent: Color | None = None
     background: Color | None = None
     text: Color | None = None
+
+
+#: A path of the shop's host, or an address of another one.
+PageAddress = Annotated[Text, Field(max_length=500, pattern=r"^(https?://[^\s/?#]+[^\s]*|/([^\s/\\][^\s]*)?)$")]
 
 
 class LinkSettings(Section):

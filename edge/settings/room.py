@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from edge.settings.face import ColorSettings, FileName, FontText, LinkSettings
+from edge.settings.face import ColorSettings, FileName, FontText, LinkSettings, PageAddress
 from edge.settings.lanes import LaneSettings, fault_in_lanes, key_of
 from edge.settings.languages import RoomTexts
 from edge.settings.sale import SaleSettings, overlap
@@ -61,6 +61,7 @@ class SessionSettings(Section):
     duration_seconds: Annotated[float, Field(ge=5, le=86_400, allow_inf_nan=False)] = 600.0
     renew: bool = True
     confirm_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = 15.0
+    presence_seconds: Annotated[float, Field(ge=10, le=3600, allow_inf_nan=False)] | None = None
     bind: Annotated[tuple[Literal["browser", "network"], ...], Field(strict=False)] = ("browser",)
     bind_ipv4_bits: Annotated[int, Field(ge=8, le=32)] = 24
     bind_ipv6_bits: Annotated[int, Field(ge=16, le=64)] = 48
@@ -130,6 +131,7 @@ class PageSettings(Section):
     template: FileName | None = None
     sources: SourceSettings = SourceSettings()
     texts: RoomTexts = Field(default_factory=dict)
+    home: PageAddress = "/"
 
     @field_validator("status_code")
     @classmethod

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import redis.asyncio
 from prometheus_client import CollectorRegistry, Histogram
 
-from edge.messages.cluster import is_record
+from edge.messages.cluster import is_given_up, is_record
 from edge.messages.processes import RedemptionAnswer, RedemptionQuestion
 
 __all__ = ["KEPT_S", "MOST", "RedemptionService"]
@@ -82,8 +82,8 @@ class RedemptionService:
             answer(question.answered("already_redeemed", before))
 
     def receive_redeemed_again(self, room: str, ticket: str, record: str) -> None:
-        """At another machine a ticket was redeemed again."""
-        if (room, ticket) in self._redeemed:
+        """At another machine a ticket was redeemed again, or given up."""
+        if (room, ticket) in self._redeemed or is_given_up(record):
             self._note((room, ticket), record)
 
     async def run(self) -> None:

@@ -26,6 +26,7 @@ from edge.messages.cluster import (
     RoomStates,
     SaleStates,
     TicketRedeemedAgain,
+    is_given_up,
 )
 from edge.messages.processes import BusState, LinkQuestion, RedemptionAnswer, RedemptionQuestion, StockKnown, ToWorker
 from edge.messages.upstream import ServerNews
@@ -110,7 +111,9 @@ class Relay:
 
         def answer(said: RedemptionAnswer) -> None:
             origin.send(said)
-            if said.outcome == "granted" and question.before:
+            is_noted = said.outcome == "unverified" and not question.holds_if_unverified
+            is_news = bool(question.before) or is_given_up(question.record)
+            if is_news and (said.outcome == "granted" or (is_noted and is_given_up(question.record))):
                 redeemed_again = TicketRedeemedAgain(question.room, question.ticket, question.record)
                 self.publish(redeemed_again, origin)
                 self._bus.send(redeemed_again)

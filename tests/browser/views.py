@@ -33,7 +33,7 @@ FACE: Final = Face(
 def documents(language: str) -> dict[str, bytes]:
     """Return every view in a language."""
     texts = LANGUAGES.texts(language)
-    page = WaitingPage(ASSETS, ROOM, "Lumen Records", texts, away_s=900.0, has_choice=True)
+    page = WaitingPage(ASSETS, ROOM, "Lumen Records", texts, away_s=900.0, has_choice=True, pass_s=600.0)
     made = {name: page.render(status, now=NOW) for name, status in STATUSES.items()}
     made["own face"] = WaitingPage(ASSETS, ROOM, "Lumen Records", texts, face=FACE).render(STATUSES["waiting"], now=NOW)
     made["cookies"] = page.render(STATUSES["waiting"], now=NOW, cookies_missing=True)

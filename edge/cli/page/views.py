@@ -12,13 +12,16 @@ from waiting_room.error_page import ErrorPage
 from waiting_room.interlude_page import InterludePage
 from waiting_room.language_page import LanguagePage
 from waiting_room.page import WaitingPage
-from waiting_room.status import OVER, State, Status
+from waiting_room.status import LEFT, MISSED, MOVED, OVER, State, Status
 from waiting_room.texts import Texts
+from waiting_room.transfer_page import TransferPages
 
 __all__ = ["NOW", "PageViews", "other_pages", "statuses", "views_of_room"]
 
 NOW: Final = 1_795_000_000.0
 """The time at which the samples are taken: Unix time in seconds."""
+LINK: Final = f"https://shop.example/_stanchion/move?room=checkout&t=x1.{'a' * 180}&back=/"
+"""As long as the link is by which a place moves to another device."""
 DRAW: Final = (
     f'{{"sale": "drop", "commitment": "{"ab" * 32}", "seed": null, "opens_at": "2026-11-21T10:00:00.000Z", '
     '"window_seconds": 2}'
@@ -56,6 +59,10 @@ def statuses(room: str, message: str | None, *, has_stock: bool = True) -> dict[
         "sold out for good": Status(State.SOLD_OUT, room, message=message),
         "closed": Status(State.CLOSED, room, poll_after_s=30.0, message=message),
         "closed for good": Status(State.CLOSED, room, message=message),
+        "left": Status(State.CLOSED, room, paused=LEFT),
+        "moved": Status(State.CLOSED, room, paused=MOVED),
+        "turn": Status(State.WAITING, room, poll_after_s=15.0, first_seen=NOW - 60, confirm_by=NOW + 103),
+        "missed": Status(State.WAITING, room, poll_after_s=15.0, first_seen=NOW - 60, confirm_by=MISSED),
     }
 
 
@@ -69,8 +76,12 @@ def with_cookies(page: WaitingPage, status: Status) -> dict[str, bytes]:
 
 def other_pages(assets: Assets, texts: Texts, *, has_choice: bool) -> dict[str, bytes]:
     """Return the pages that belong to no room."""
-    errors = ErrorPage(assets, texts, has_choice=has_choice)
+    errors, places = ErrorPage(assets, texts, has_choice=has_choice), TransferPages(assets, texts)
     return {
+        "leave": places.sure("checkout", "/"),
+        "transfer": places.link(LINK, "/"),
+        "take": places.take("/"),
+        "used": places.used(),
         "error": errors.render(504, retry_after_s=600),
         "too large": errors.render(413, detail="the body is larger than 10 MB"),
         "trying again": errors.render_trying(503, 30),

@@ -12,6 +12,7 @@ import redis.asyncio
 from prometheus_client import CollectorRegistry
 
 from edge.messages.processes import RedemptionAnswer, RedemptionQuestion
+from edge.rooms.redeemed_tickets import given_up, reason_of
 from edge.rooms.redemption import (
     AlreadyRedeemed,
     CheckOutcome,
@@ -24,7 +25,8 @@ from edge.rooms.redemption import (
 from edge.supervisor.redemption_service import KEPT_S, MOST, RedemptionService
 from tests.edge.cluster.redis_server import RedisServer, running_redis
 from tests.edge.running import wait_until
-from waiting_room.ticket import Pass
+from waiting_room.status import MOVED
+from waiting_room.ticket import Pass, Ticket
 
 NOW = 1_795_000_000.123
 
@@ -208,3 +210,14 @@ async def test_a_value_in_redis_that_is_no_record_leaves_the_ticket_unverified(s
         await client.set(f"stanchion:test:used:checkout:{'i' * 22}", b"\xff nonsense")
         assert isinstance(await Node(shared).answered(given(), holds_if_unverified=True), Unverified)
         assert isinstance(await Node(shared).answered(given("j" * 22)), Granted)
+
+
+async def test_a_place_moves_once_between_machines(server: RedisServer) -> None:
+    """Of two machines that are asked to end one ticket, one is granted it; the other reads which device took it."""
+    ticket = Ticket("i" * 22, "checkout", NOW - 60.0, NOW)
+    async with machines(server.url, 2) as (one, two):
+        assert await Node(one).answered(given_up(ticket, MOVED, "bAAAAnBBBB", NOW)) == Granted()
+        refused = await Node(two).answered(given_up(ticket, MOVED, "bCCCCnDDDD", NOW + 1))
+    assert isinstance(refused, AlreadyRedeemed)
+    assert reason_of(refused.given) == MOVED
+    assert refused.given.binding_digest.endswith("~bAAAAnBBBB")

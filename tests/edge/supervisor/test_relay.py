@@ -155,3 +155,21 @@ async def test_only_a_ticket_that_is_redeemed_again_is_announced(machine: Machin
     machine.relay.receive_question(again, machine.two)
     redeemed_again = TicketRedeemedAgain("checkout", "ticket", LATER)
     assert machine.sent == ([first.answered("granted"), redeemed_again], [again.answered("granted")], [redeemed_again])
+
+
+GIVEN_UP = "1795000000123.0.1794999940123.left~"
+
+
+async def test_a_ticket_that_was_given_up_is_announced_at_once_and_remembered_by_other_machines(
+    machine: Machine,
+) -> None:
+    """So no worker admits it, and no machine that hears of it, although it was never redeemed before."""
+    question = RedemptionQuestion(1, "checkout", "ticket", "", GIVEN_UP, False)
+    machine.relay.receive_question(question, machine.one)
+    announced = TicketRedeemedAgain("checkout", "ticket", GIVEN_UP)
+    assert machine.sent == ([question.answered("granted")], [announced], [announced])
+    other = Machine()
+    await other.relay.run()
+    other.bus.receive(announced)
+    other.relay.receive_question(RedemptionQuestion(1, "checkout", "ticket", "", RECORD, False), other.two)
+    assert other.two.sent[-1] == question.answered("already_redeemed", GIVEN_UP)

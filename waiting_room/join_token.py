@@ -1,0 +1,19 @@
+"""The join token of a visitor who has no place in line yet."""
+
+from dataclasses import dataclass
+
+__all__ = ["JoinToken"]
+
+
+@dataclass(slots=True, init=False)
+class JoinToken:
+    """For a visitor who must solve a join challenge, or wait, to get a place. The ticket will have the same id."""
+
+    id: str
+    room: str
+    arrived: float
+
+    def __init__(self, id: str, room: str, arrived: float) -> None:
+        self.id = id
+        self.room = room
+        self.arrived = arrived
