@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS skus (
     product TEXT NOT NULL REFERENCES products (id),
     sale TEXT NOT NULL UNIQUE
 );
+CREATE INDEX IF NOT EXISTS skus_by_product ON skus (product);
 CREATE TABLE IF NOT EXISTS catalogue_events (
     seq BIGINT PRIMARY KEY,
     product TEXT NOT NULL,
