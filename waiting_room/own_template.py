@@ -9,6 +9,7 @@ file before it gets here.
 """
 
 import re
+from importlib.resources import files
 from typing import Final
 
 from waiting_room.template import Template, sections
@@ -30,8 +31,13 @@ SHOP_NAME: Final = "shop_name"
 """The only slot that is a text. It may stand in the value of an attribute."""
 SLOTS: Final = (*_SECTIONS, SHOP_NAME)
 
-IDS: Final = frozenset(re.findall(r'\bid="([^"]+)"', " ".join(_SECTIONS.values())))
-"""The ids of the page's elements."""
+IDS: Final = frozenset(
+    found
+    for file in files("static").iterdir()
+    if file.name.endswith(".html")
+    for found in re.findall(r'\bid="([^"]+)"', file.read_text("utf-8"))
+)
+"""The ids of the page's elements, and of those that are inserted in some views."""
 
 _COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 

@@ -91,6 +91,7 @@ def test_a_slot_in_a_comment_is_missing() -> None:
         ('<img src="data:image/png;base64,AAAA" alt="">', "allows no data in addresses"),
         ('<img src="ftp://cdn.example/a.png" alt="">', "only http and https"),
         ('<p id="place">x</p>', 'the id "place" is that of an element of the page'),
+        ('<p id="seed">x</p>', 'the id "seed" is that of an element of the page'),
         ("</section>", "</section> closes nothing"),
         ("<div>", "<div> is not closed"),
     ],
