@@ -118,16 +118,18 @@ def _style(url: str, views: PageViews, folder: Path | None) -> str:
 
 def _embedded(url: str, views: PageViews, folder: Path | None) -> str:
     """Return a file as a data URL, or its address if the sheet has no such file."""
-    asset = _asset(url, views)
+    whole, mark, part = url.partition("#")
+    path = whole.partition("?")[0]
+    asset = _asset(path, views)
     if asset is not None:
-        return _data_url(asset.content_type.partition(";")[0], asset.body)
-    ending = url.partition("?")[0].rpartition(".")[2].lower()
+        return _data_url(asset.content_type.partition(";")[0], asset.body) + mark + part
+    ending = path.rpartition(".")[2].lower()
     if folder is None or ending not in _KINDS:
         return url
-    file = (folder / url.partition("?")[0].lstrip("/")).resolve()
+    file = (folder / path.lstrip("/")).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
         return url
-    return _data_url(_KINDS[ending], file.read_bytes())
+    return _data_url(_KINDS[ending], file.read_bytes()) + mark + part
 
 
 def _asset(url: str, views: PageViews) -> Asset | None:
