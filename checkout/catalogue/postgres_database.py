@@ -16,7 +16,7 @@ SERVER_SETTINGS = {
     # The best plan of a search depends on how frequent its words are.
     "plan_cache_mode": "force_custom_plan",
     # pg_trgm proposes words; `words.nearest` decides. The default of 0.3 misses `shrit` for `shirt`.
-    "pg_trgm.similarity_threshold": "0.15",
+    "pg_trgm.similarity_threshold": "0.19",
     "jit": "off",
 }
 SCHEMA_LOCK = 0x43617461  # "Cata": two shops that start at the same time create the tables one after the other

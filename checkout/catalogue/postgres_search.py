@@ -20,6 +20,7 @@ from checkout.catalogue.search import (
     known_words,
     price_condition,
 )
+from checkout.catalogue.words import MOST_EDITS
 
 MOST_POSITION = 16_383  # of a tsvector
 RANK = "{" + ", ".join(str(weight / WEIGHTS[0]) for weight in reversed(WEIGHTS)) + "}"
@@ -54,8 +55,12 @@ class PostgresSearch(SearchIndex):
         return await self._database.read(sql, *use.values)
 
     async def _candidates(self, word: str) -> list[str]:
-        sql = "SELECT word FROM words WHERE word % $1 ORDER BY similarity(word, $1) DESC, word LIMIT $2"
-        return [row[0] for row in await self._database.read(sql, word, CANDIDATES)]
+        sql = (
+            "SELECT word FROM words WHERE word % $1 AND length(word) BETWEEN $3 AND $4 "
+            "ORDER BY similarity(word, $1) DESC, word LIMIT $2"
+        )
+        shortest, longest = len(word) - MOST_EDITS, len(word) + MOST_EDITS
+        return [row[0] for row in await self._database.read(sql, word, CANDIDATES, shortest, longest)]
 
     async def _knows(self, word: str, is_prefix: bool) -> bool:
         # Words have letters and digits only, so LIKE sees no pattern in them.

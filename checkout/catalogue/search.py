@@ -9,6 +9,7 @@ SQLite and PostgreSQL index the same words (`words.py`) and pass the same contra
 most `RANKED` matches are ranked; a word that fits more products than that says little about any of them.
 """
 
+import asyncio
 import base64
 import binascii
 from abc import ABC, abstractmethod
@@ -147,8 +148,9 @@ class SearchIndex(ABC):
         rows = await self._matching(query, _terms(asked, query))
         if rows or not asked or query.after is not None:
             return Found([Cursor(*row) for row in rows], "")
-        corrected = [await self._meant(word, at == len(asked)) for at, word in enumerate(asked, 1)]
-        if None in corrected or corrected == asked:
+        meanings = (self._meant(word, at == len(asked)) for at, word in enumerate(asked, 1))
+        corrected = await asyncio.gather(*meanings)  # at the same time, because each asks the database twice
+        if None in corrected or list(corrected) == asked:
             return Found([], "")
         meant = [word for word in corrected if word is not None]
         rows = await self._matching(query, _terms(meant, query))

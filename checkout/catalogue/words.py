@@ -14,6 +14,7 @@ from hashlib import blake2s
 MOST_LETTERS = 40
 WORD = re.compile(r"[^\W_]+")
 SHORT = 5
+MOST_EDITS = 2
 
 
 def words(text: str) -> list[str]:
@@ -58,6 +59,6 @@ def distance(one: str, other: str, most: int) -> int:
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the known word that was meant, or None if none is near enough."""
-    most = 1 if len(word) <= SHORT else 2
+    most = 1 if len(word) <= SHORT else MOST_EDITS
     found = min(((distance(word, known, most), known) for known in candidates), default=None)
     return found[1] if found and found[0] <= most else None
