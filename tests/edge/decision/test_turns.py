@@ -19,7 +19,7 @@ from tests.edge.decision.machine import Machine, settled
 from tests.edge.decision.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
 from waiting_room.ticket import Pass, Ticket
 
-SCHEMA = jsonschema_rs.validator_for(json.loads(Path("docs/status.schema.json").read_bytes()))
+SCHEMA = jsonschema_rs.validator_for(json.loads((Path(__file__).parents[3] / "docs/status.schema.json").read_bytes()))
 STATUS, ENTER = "/_stanchion/status?room=checkout", "/_stanchion/here?room=checkout"
 T = 60.0
 ASKS = YAML.replace("duration_seconds: 600}", f"duration_seconds: 600, presence_seconds: {T}}}", 1)
