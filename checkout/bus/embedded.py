@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from checkout.bus.bus import LEASE_S, Bus, BusError, DeadLetter, Delivery, GroupState, Message
 from checkout.clock import wall_ms
+from checkout.sqlite_transaction import transaction
 
 T = TypeVar("T")
 BUSY_S = 5.0
@@ -127,14 +128,8 @@ class EmbeddedBus(Bus):
             raise BusError(f"the event bus: {error}") from error
 
     def _transaction(self, work: Callable[[], T]) -> T:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            done = work()
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-        return done
+        with transaction(self._db):
+            return work()
 
     def _publish(self, topic: str, messages: Sequence[Message]) -> None:
         def add() -> None:

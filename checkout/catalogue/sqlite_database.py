@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from checkout.catalogue.database import Database, Rows, Steps, drive, script
 from checkout.errors import StoreError
+from checkout.sqlite_transaction import transaction
 
 T = TypeVar("T")
 READERS = 2
@@ -93,12 +94,5 @@ class SqliteDatabase(Database):
 
     def _transaction(self, steps: Steps[T]) -> T:
         db = self._db()
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            result = drive(steps, self._execute)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        return result
+        with transaction(db):
+            return drive(steps, self._execute)

@@ -34,6 +34,7 @@ from checkout.engines.sql import (
     schema,
 )
 from checkout.errors import StockUnknown
+from checkout.sqlite_transaction import transaction
 from checkout.values import Event, Stock
 
 LOG = logging.getLogger(__name__)
@@ -74,8 +75,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 def write_changes(db: sqlite3.Connection, changes: Changes, stock: dict[str, Stock]) -> None:
     """Store changes, and the numbers of their sales, in one transaction."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         db.executemany("INSERT INTO sales VALUES (?,?,?,?,?,?,?,?,?)", changes.sales)
         db.executemany(UPSERT_HOLD, changes.holds.values())
         db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", changes.events)
@@ -87,11 +87,6 @@ def write_changes(db: sqlite3.Connection, changes: Changes, stock: dict[str, Sto
             "free=excluded.free, held=excluded.held, sold=excluded.sold, version=excluded.version",
             [(sale, *numbers) for sale, numbers in stock.items()],
         )
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def last_event(db: sqlite3.Connection) -> Event | None:

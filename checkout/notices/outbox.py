@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from checkout.errors import StoreError
 from checkout.notices.notice import Notice
+from checkout.sqlite_transaction import transaction
 
 T = TypeVar("T")
 LEASE_MS = 60_000
@@ -220,14 +221,8 @@ class Outbox:
                     future.exception()  # a writer that was cancelled does not ask
 
     def _transaction(self, work: Callable[[], T]) -> T:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            done = work()
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-        return done
+        with transaction(self._db):
+            return work()
 
 
 def _connect(path: str) -> sqlite3.Connection:
