@@ -83,8 +83,9 @@ class Buyer:
     """A visitor who reserves and then pays, leaves, cancels or is declined. Requests are repeated until answered."""
 
     def __init__(
-        self, client: ClientSession, urls: list[str], number: int, chance: random.Random, result: Result
+        self, client: ClientSession, urls: list[str], number: int, chance: random.Random, result: Result, *, carts: bool
     ) -> None:
+        """carts: every third buyer checks out a cart. The shop must have the catalogue for it."""
         self._client = client
         self._urls = urls
         self.user = f"ticket:b{number}"
@@ -92,7 +93,7 @@ class Buyer:
         self._chance = chance
         self._result = result
         self._is_over = False
-        self._has_cart = number % 3 == 0
+        self._has_cart = carts and number % 3 == 0
 
     async def shop(self, ended: asyncio.Event) -> None:
         """Try to buy until the visitor has an order or gives up, or the sale ends. Each attempt has its own keys."""
@@ -207,7 +208,7 @@ async def run(plan: Plan) -> Result:
             urls = [shop.url for shop in shops]
             numbers = iter(range(result.buyers))
             crowd = [
-                tasks.create_task(buyers(numbers, client, urls, plan.seed, result, ended))
+                tasks.create_task(buyers(numbers, client, urls, plan.seed, result, ended, carts=True))
                 for _ in range(BUYERS_AT_ONCE)
             ]
             await asyncio.wait(crowd)
@@ -232,11 +233,13 @@ async def buyers(
     seed: int,
     result: Result,
     ended: asyncio.Event,
+    *,
+    carts: bool,
 ) -> None:
     for number in numbers:
         if ended.is_set():
             return
-        await Buyer(client, urls, number, random.Random(f"{seed}/{number}"), result).shop(ended)
+        await Buyer(client, urls, number, random.Random(f"{seed}/{number}"), result, carts=carts).shop(ended)
 
 
 async def _killer(

@@ -112,7 +112,7 @@ async def run(plan: Plan) -> Lies:
                 striker = tasks.create_task(strike_often(plan, scene, chance, result))
                 numbers = iter(range(result.buyers))
                 crowd = [
-                    tasks.create_task(buyers(numbers, client, urls, plan.seed, result, ended))
+                    tasks.create_task(buyers(numbers, client, urls, plan.seed, result, ended, carts=False))
                     for _ in range(min(BUYERS_AT_ONCE, result.buyers))
                 ]
                 await asyncio.wait(crowd)
