@@ -19,7 +19,7 @@ run: $(VENV)/.run-ready ## start a demo on http://127.0.0.1:8080: a shop, the wa
 	@exec $(BIN)/stanchion demo $(ARGS)
 
 # Tests run in JOBS processes; those marked `serial` run alone (tests/conftest.py).
-test: check deploy-tools ## run every check and test (some 16 minutes; as root it first installs Debian packages by apt)
+test: check deploy-tools ## run every check and test (some 20 minutes; as root it first installs Debian packages by apt)
 	@tests/system-packages.sh
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
