@@ -1,5 +1,6 @@
 """A room with lanes over real sockets: two workers, and visitors who get into a lane in each of the ways."""
 
+import asyncio
 import signal
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,13 @@ class Visitor:
         async with self.session.get(self.edge.url + path, headers=accept, allow_redirects=False) as response:
             is_document = response.content_type == "application/json"
             return response.status, await (response.json() if is_document else response.text())
+
+    async def poll_as_asked(self, document: dict[str, Any] | str) -> None:
+        """Keep every appointment, from that of this document on, until cancelled."""
+        while True:
+            assert isinstance(document, dict)
+            await asyncio.sleep(document["poll_after_seconds"])
+            _, document = await self.get("/_stanchion/status?room=checkout")
 
     @property
     def ticket(self) -> str:
@@ -86,11 +94,32 @@ async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival
         assert await plain.get("/logout") == (200, "the shop")
         assert "stanchion-claim" not in {each.key for each in plain.session.cookie_jar}
 
-        async def is_counted() -> bool:
-            lanes = (await edge.status())["rooms"][0]["lanes"]
-            return lanes[1]["waiting"] >= 1  # one who does not poll is not counted for long
 
-        await wait_until(is_counted, "a member to be counted")
+async def test_visitors_who_poll_as_asked_are_counted_in_their_lanes(tmp_path: Path) -> None:
+    """One of them changes lanes while they wait. A visitor who polls faster than asked would not be sure to count."""
+    async with (
+        running_upstream(shop) as upstream,
+        running_edge(yaml.safe_dump(lanes_of(upstream, mode="hold")), tmp_path) as edge,
+        Visitor(edge) as plain,
+        Visitor(edge) as moved,
+        Visitor(edge, **{FIELD: "gold"}) as member,
+    ):
+        crowd = (plain, moved, member)
+        documents = [(await each.get("/checkout"))[1] for each in crowd]
+        assert await moved.get("/login") == (200, "the shop")
+
+        async def are_counted() -> bool:
+            lanes = (await edge.status())["rooms"][0]["lanes"]
+            return [lane["waiting"] for lane in lanes] == [1, 2]
+
+        polling = [asyncio.create_task(each.poll_as_asked(told)) for each, told in zip(crowd, documents, strict=True)]
+        try:
+            await wait_until(are_counted, "all visitors to be counted in their lanes")
+        finally:
+            for each in polling:
+                each.cancel()
+            await asyncio.wait(polling)
+        assert (plain.lane, moved.lane, member.lane) == ("", LANE, LANE)
         room = (await edge.status())["rooms"][0]
         assert [(lane["lane"], lane["share"]) for lane in room["lanes"]] == [("general", 70.0), (LANE, 30.0)]
 
