@@ -92,7 +92,7 @@ def grpc_endpoint_of(settings: PluginSettings) -> Endpoint | None:
 
 def _with(endpoint: Endpoint, own: EndpointSettings, settings: PluginSettings) -> Endpoint:
     """Return the endpoint with its own settings, or those of all endpoints."""
-    park_s = settings.max_park_seconds if own.max_park_seconds is None else own.max_park_seconds
+    park_s = settings.park_seconds(own)
     status = own.status_code if isinstance(own, (ForwardAuthSettings, ExtAuthzSettings)) else endpoint.status_code
     by_cookie = own.cookie_on_allow or settings.cookie_on_allow
     # A check answers nobody, so it cannot redirect: the endpoint that decides does.

@@ -142,6 +142,10 @@ class PluginSettings(Section):
     endpoints: EndpointsSettings = EndpointsSettings()
     report: ReportSettings = ReportSettings()
 
+    def park_seconds(self, own: EndpointSettings) -> float:
+        """Return how long a question at this endpoint may be parked."""
+        return self.max_park_seconds if own.max_park_seconds is None else own.max_park_seconds
+
     @model_validator(mode="after")
     def _has_listeners(self) -> Self:
         endpoints = self.endpoints

@@ -1,5 +1,7 @@
 """The files of deploy/ are what the command prints, and every load balancer has its page."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -49,3 +51,15 @@ def test_no_way_is_left_without_a_renderer() -> None:
 def test_the_samples_for_gateways_are_manifests(path) -> None:
     for manifest in yaml.safe_load_all(path.read_text("utf-8")):
         assert {"apiVersion", "kind", "metadata"} <= manifest.keys()
+
+
+def test_a_question_that_is_parked_for_longer_than_haproxy_waits_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = yaml.safe_load((DEPLOY / "haproxy" / "shop.yaml").read_text("utf-8"))
+    for seconds, code in ((3.0, 0), (3.1, 2)):
+        tree["plugins"]["endpoints"]["forward_auth"]["max_park_seconds"] = seconds
+        settings = tmp_path / "shop.yaml"
+        settings.write_text(yaml.safe_dump(tree))
+        assert main(["plugin", "config", "--for", "haproxy", "--settings", str(settings)]) == code
+    assert "plugins.endpoints.forward_auth.max_park_seconds: HAProxy waits" in capsys.readouterr().err

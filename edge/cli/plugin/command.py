@@ -98,6 +98,7 @@ def site_of(settings: Settings, options: argparse.Namespace) -> Site:
         reports=None if plugins.report.listen is None else Address.parse(plugins.report.listen),
         body_bytes=settings.limits.body_bytes,
         fails_open=options.fail_open,
+        park_s=plugins.park_seconds(getattr(plugins.endpoints, _SECTIONS[way])) if way in _SECTIONS else 0.0,
     )
 
 

@@ -2,9 +2,13 @@
 
 from typing import Final
 
-from edge.cli.plugin.site import HOSTILE, Address, Files, Site, fill
+from edge.cli.plugin.site import HOSTILE, Address, Files, Site, fill, refusal
 
 __all__ = ["HEAD", "base_values", "render"]
+
+#: How long HAProxy waits for an answer, and how much shorter a question is parked.
+TIMEOUT_S: Final = 3.75
+MOST_PARK_S: Final = 3.0
 
 HEAD: Final = """
 # HAProxy in front of a shop, with the line of Stanchion. Way: <WAY>.
@@ -80,7 +84,8 @@ _LUA: Final = """
 --   no answer           <DOWN>
 
 local ENDPOINT = "<ENDPOINT>"
-local TIMEOUT_MS = 15000
+-- HAProxy asks up to four times, also after a time-out, and 2.6 cannot be told otherwise: 15 s together.
+local TIMEOUT_MS = <TIMEOUT_MS>
 
 -- Fields of one connection, or of a body that is not sent along.
 local DROPPED = {
@@ -199,12 +204,18 @@ _FORMAT: Final = (
 def render(site: Site) -> Files:
     """Return haproxy.cfg, and stanchion.lua if HAProxy asks."""
     is_asking = site.way != "path"
+    if is_asking and site.park_s > MOST_PARK_S:
+        raise refusal(
+            "plugins.endpoints.forward_auth.max_park_seconds",
+            f"HAProxy waits {TIMEOUT_S} s for an answer, so a question is parked for {MOST_PARK_S:g} s at most",
+        )
     values = base_values(site) | {
         "LUA": "lua-load-per-thread stanchion.lua" if is_asking else "",
         "REPORT": _REPORT if site.reports is not None else "",
         "REPORT_LOG": _REPORT_LOG if site.reports is not None and is_asking else "",
         "REPORTS": site.reports,
         "FORMAT": _FORMAT,
+        "TIMEOUT_MS": round(1000 * TIMEOUT_S),
         "DOWN": "the request passes" if site.fails_open else "the visitor gets a 503",
         "ENDPOINT": f"http://{'stanchion' if site.asks.socket else site.asks}/api/authz/forward-auth",
         "DST": f'\n        dst = "unix@{site.asks.socket}",' if site.asks.socket else "",

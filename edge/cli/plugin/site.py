@@ -77,6 +77,8 @@ class Site:
     """In the split way: the rooms."""
     pass_keys: tuple[str, ...] = ()
     """In the split way: the derived keys of passes in base64, newest first."""
+    park_s: float = 0.0
+    """How long a question may be parked."""
     scratch: str = ""
     """A folder for the load balancer's own files; '' for the usual folders of a system service."""
 
