@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from controller import Admit, Park, Wait
+from edge.decision.admissions import Admissions
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
 from edge.decision.first_visits import FirstVisits
@@ -32,12 +33,11 @@ from edge.decision.visits import VISIT, says_robot
 from edge.messages.head import RequestHead
 from edge.messages.verdict import Answer, Deferred, Forward, TakeForm, Verdict
 from edge.operations.metrics import Metrics
-from edge.record.events import ADMITTED, ARRIVED
+from edge.record.events import ARRIVED
 from edge.rooms.binding import Binding
 from edge.rooms.redeemed_tickets import REDEEM_AGAIN_S, reason_of
 from edge.rooms.redemption import AlreadyRedeemed, CheckOutcome, Granted, RedemptionClient, Unverified
 from edge.rooms.room import Room
-from edge.settings.lanes import GENERAL
 from waiting_room.ticket import Pass, Rejection, Ticket
 
 __all__ = ["Entry"]
@@ -62,7 +62,8 @@ class Entry:
         self._metrics = metrics
         self._bindings = bindings
         self._redemption = redemption
-        self._turns = Turns(responses, metrics)
+        self._admissions = Admissions(responses, metrics)
+        self._turns = Turns(responses, self._admissions, metrics)
 
     def first_visit(self, context: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor without a place."""
@@ -88,10 +89,7 @@ class Entry:
             fresh = shown
         if context.kind != VISIT:
             fresh = None  # only a visit sets a cookie
-        verdict = self._responses.enter(context, room, shown, now, fresh=fresh)
-        if is_first:
-            _follow(verdict, room, shown.id)
-        return verdict
+        return self._admissions.enter(context, room, shown, now, fresh=fresh, is_first=is_first)
 
     def requeue(self, context: DecisionContext, room: Room, shown: Pass, now: float, u: float) -> Verdict:
         """Decide on the request of a visitor whose pass does not count where it is shown. They are requeued at their
@@ -236,18 +234,8 @@ class Entry:
             return self._turns.show(context, room, offered, now, is_given=True)
         if attempt.is_present:
             self._metrics.turns.count(room.name, "late")
-        self._metrics.admissions.count(room.name)
-        if room.lanes is not None:
-            self._metrics.lane_admissions.count(room.name, room.lane or GENERAL)
-        if room.recorder is not None:
-            room.recorder.note(ADMITTED, attempt.place, now)
-        self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - ticket.first_seen))
-        visitor_pass = room.admit(ticket, now, digest, is_robot=says_robot(head.user_agent))
-        verdict = self._responses.enter(context, room, visitor_pass, now, fresh=visitor_pass)
-        if room.tracer is not None:
-            room.tracer.admitted(room.name, ticket.id, ticket.first_seen, now)
-            _follow(verdict, room, ticket.id)
-        return verdict
+        given = room.admit(ticket, now, digest, is_robot=says_robot(head.user_agent))
+        return self._admissions.admit(context, room, given, attempt.place, now)
 
     def _is_asked(self, attempt: Attempt) -> bool:
         """Return whether the visitor has to say that they are there. One who comes just now, or says so, is there."""
@@ -290,9 +278,3 @@ class Entry:
     def _is_given_to(self, visitor_pass: Pass, room: Room, head: RequestHead) -> bool:
         binding = self._bindings[room.name]
         return not binding.is_mismatch(binding.differing(visitor_pass, head))
-
-
-def _follow(verdict: Forward | Answer, room: Room, ticket_id: str) -> None:
-    """Let the visitor's trace go on at the upstream, with their first request after the admission."""
-    if room.tracer is not None and isinstance(verdict, Forward):
-        room.tracer.follow(verdict, room.name, ticket_id)

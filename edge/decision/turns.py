@@ -12,12 +12,12 @@ they are there.
 
 from typing import Final
 
+from edge.decision.admissions import Admissions
 from edge.decision.attempt import Attempt
 from edge.decision.context import DecisionContext
 from edge.decision.visitor_responses import VisitorResponses
 from edge.messages.verdict import Answer, Forward, TakeForm
 from edge.operations.metrics import Metrics
-from edge.record.events import ADMITTED
 from edge.rooms.room import Room
 from waiting_room.status import MISSED, State, Status
 from waiting_room.ticket import Pass, Ticket
@@ -33,8 +33,9 @@ LATER_S: Final = 0.2
 class Turns:
     """One node's."""
 
-    def __init__(self, responses: VisitorResponses, metrics: Metrics) -> None:
+    def __init__(self, responses: VisitorResponses, admissions: Admissions, metrics: Metrics) -> None:
         self._responses = responses
+        self._admissions = admissions
         self._metrics = metrics
 
     def show(
@@ -60,10 +61,5 @@ class Turns:
     def take(self, context: DecisionContext, room: Room, offered: Pass, now: float) -> Forward | Answer:
         """Let the visitor in: they have said in time that they are there."""
         self._metrics.turns.count(room.name, "taken")
-        self._metrics.admissions.count(room.name)
-        self._metrics.wait_seconds.labels(room.name).observe(max(0.0, now - offered.first_seen))
-        taken = room.take_turn(offered, now)
-        if room.recorder is not None:
-            ticket = Ticket(offered.id, room.name, offered.first_seen, now)
-            room.recorder.note(ADMITTED, room.place_of(ticket), now)
-        return self._responses.enter(context, room, taken, now, fresh=taken)
+        place = room.place_of(Ticket(offered.id, room.name, offered.first_seen, now))
+        return self._admissions.admit(context, room, room.take_turn(offered, now), place, now)

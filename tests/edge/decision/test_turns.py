@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.messages.verdict import Answer, Deferred, Forward, Verdict
+from edge.operations.admission_tracer import AdmissionTracer
 from edge.rooms.offers import BINS, Offers
+from edge.settings.watching import TracingSettings
 from tests.edge.decision.machine import Machine, settled
 from tests.edge.decision.test_pipeline import HTML, KEYS, NOW, YAML, Edge, cookie_of, header, status
 from waiting_room.ticket import Pass, Ticket
@@ -62,6 +64,42 @@ def test_a_visitor_takes_their_turn_by_a_click() -> None:
     assert isinstance(edge.ask("/checkout?item=7", cookie_of(entered), HTML), Forward)
     for result in ("offered", "taken"):
         assert edge.counted("stanchion_turns_total", room="checkout", result=result) == 1
+
+
+class Tracer(AdmissionTracer):
+    """Notes which visitors it is told of."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def admitted(self, room: str, ticket_id: str, first_seen: float, now: float) -> None:
+        self.told.append((room, ticket_id))
+
+    def follow(self, forward: Forward, room: str, ticket_id: str) -> None:
+        pass
+
+    def use(self, settings: TracingSettings) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_turn_that_is_taken_is_an_admission_like_any_other() -> None:
+    """It is counted for the room and the lane, and traced. An offered turn is none yet."""
+    edge = Edge(ASKS.replace("    page:", "    lanes: [{name: members, share: 30}]\n    page:", 1))
+    tracer = Tracer()
+    for room in edge.pipeline.rooms.rooms:
+        room.tracer = tracer
+    (mine,) = offered(edge)
+    of_room = {"room": "checkout"}
+    before = edge.counted("stanchion_admissions_total", **of_room)
+    assert edge.counted("stanchion_lane_admissions_total", lane="general", **of_room) == before == len(tracer.told)
+    edge.ask(ENTER, mine, HTML, **CAME)
+    assert edge.counted("stanchion_admissions_total", **of_room) == before + 1
+    assert edge.counted("stanchion_lane_admissions_total", lane="general", **of_room) == before + 1
+    assert tracer.told[-1] == ("checkout", credential_in(mine).id)
+    assert len(tracer.told) == before + 1
 
 
 def test_the_session_begins_with_the_click() -> None:
