@@ -1,7 +1,7 @@
 """Senders that never wait: by network, by the value of a header field, and crawlers that DNS has verified.
 
     what the head says    reason()     'network', 'header', a crawler's name (still to be verified), or ''
-    at this moment        verdict()    Forward; Deferred while a crawler is looked up; None: decided as everybody else
+    at this moment        verdict()    Forward; Deferred while a crawler is looked up; or as on everybody else's request
 
 The settings name them (`bypass_for`). The value of the header field is compared in constant time, and the proxy removes
 the field before the shop sees the request.
@@ -31,12 +31,14 @@ class Bypass:
         self._value = value
         self._crawlers = crawlers
         self._metrics = metrics
-        self._is_off = not settings.networks and not (self._field and value) and crawlers is None
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nobody bypasses the line."""
+        return not self._networks and not (self._field and self._value) and self._crawlers is None
 
     def reason(self, head: RequestHead) -> str:
         """Return why a sender need not wait, or may not have to; '' if everybody like them waits."""
-        if self._is_off:
-            return ""
         if self._value and self._shows_value(head):
             return "header"
         if head.client_ip in self._networks:
@@ -45,17 +47,17 @@ class Bypass:
 
     def verdict(
         self, room: Room, head: RequestHead, reason: str, now: float, otherwise: Callable[[], Verdict]
-    ) -> Verdict | None:
-        """Decide on the request of such a sender. otherwise(): decides if a crawler is not verified."""
+    ) -> Verdict:
+        """Decide on the request of such a sender. otherwise(): decides as on everybody else's."""
         crawlers = self._crawlers
         if reason in ("header", "network"):
             return self._let_in(room, reason, now)
         if crawlers is None:
-            return None
+            return otherwise()
         address = head.client_ip
         is_verified = crawlers.is_verified(reason, address, now)
         if is_verified is not None:
-            return self._let_in(room, reason, now) if is_verified else None
+            return self._let_in(room, reason, now) if is_verified else otherwise()
 
         def settle(is_verified: bool) -> Verdict:
             return self._let_in(room, reason, now) if is_verified else otherwise()

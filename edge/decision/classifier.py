@@ -11,18 +11,17 @@ room admits anybody, `Pipeline.decide` works out for each request.
 
 import logging
 from collections.abc import Mapping
-from math import inf
 
 from edge.decision.action_paths import ACTIONS, classify_action
-from edge.decision.bypass import Bypass
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.cors import fields_for, preflight
+from edge.decision.exceptions import Exceptions
 from edge.decision.forms import PARAMETER, key_in
 from edge.decision.forwarding import forward_admitted
 from edge.decision.guard import fault_in
-from edge.decision.lanes import LaneChoice, without_claim
-from edge.decision.link_opening import MARK, LinkOpening, link_in, without_link
+from edge.decision.lanes import LaneChoice
+from edge.decision.link_opening import MARK, link_in, without_link
 from edge.decision.negotiation import best_coding, wants_page
 from edge.decision.premium import Premium
 from edge.decision.responses import Responses
@@ -74,8 +73,7 @@ class Classifier:
         shield: Shield | None,
         premium: Premium | None,
         lanes: LaneChoice,
-        opening: LinkOpening,
-        bypass: Bypass,
+        exceptions: Exceptions,
         *,
         keeps_forms: bool,
     ) -> None:
@@ -91,8 +89,7 @@ class Classifier:
         self._shield = shield
         self._premium = premium
         self._lanes = lanes
-        self._opening = opening
-        self._bypass = bypass
+        self._exceptions = exceptions
         self._several = SeveralCookies(cookies, keys, bindings)
 
     def classify(self, head: RequestHead, is_last_hop: bool = False) -> DecisionContext:
@@ -157,11 +154,11 @@ class Classifier:
         made.coding = like.coding
         return made if like.link is None else _with_link(made, like.link)
 
-    def unclaimed(self, request: DecisionContext) -> DecisionContext:
-        """Return the context of a request whose claim to a lane has expired."""
+    def unclaimed(self, request: DecisionContext, now: float) -> DecisionContext:
+        """Return the context of a request whose claim to a lane has expired: by the claims that still count."""
         room = None if request.room is None else request.room.family[0]
         return self._context(
-            without_claim(request.head),
+            request.head,
             request.answer,
             room,
             request.wants_page,
@@ -169,6 +166,7 @@ class Classifier:
             request.solution,
             request.watched,
             request.kind,
+            now,
         )
 
     def _own_path(self, head: RequestHead) -> tuple[Answer | None, Room | None, bool, str]:
@@ -203,12 +201,14 @@ class Classifier:
         solution: str,
         like: Watched | None,
         kind: int,
+        after: float = 0.0,
     ) -> DecisionContext:
-        """Read the room's cookie and build the context. like: what to watch in a head that gives the same reasons."""
+        """Read the room's cookie and build the context. like: what to watch in a head that gives the same reasons.
+        after: claims to a lane that expire by then do not count."""
         credential: Credential | Rejected | None = None
         if room is not None and room.cookie in head.cookie:
             if (ticket := self._tickets.find(head.cookie, room.cookie, room.name)) is not None:
-                return self._built(head, answer, room, ticket, page, is_status_request, solution, like, kind)
+                return self._built(head, answer, room, ticket, page, is_status_request, solution, like, kind, after)
             values = self._cookies.read(room.cookie, head)
             if len(values) == 1:
                 credential = self._keys.read(values[0], room.name)
@@ -218,8 +218,8 @@ class Classifier:
                 is_doubtful = bool(other) and other != values
             if is_doubtful:
                 several = self._several.best_first(room, head, values)
-                return self._chain(head, answer, room, several, page, is_status_request, solution, like, kind)
-        return self._built(head, answer, room, credential, page, is_status_request, solution, like, kind)
+                return self._chain(head, answer, room, several, page, is_status_request, solution, like, kind, after)
+        return self._built(head, answer, room, credential, page, is_status_request, solution, like, kind, after)
 
     def _chain(
         self,
@@ -232,11 +232,12 @@ class Classifier:
         solution: str,
         like: Watched | None,
         kind: int,
+        after: float,
     ) -> DecisionContext:
         """Build the context of a head with several cookies of one name: a chain, the best credential first."""
         context: DecisionContext | None = None
         for each in reversed(several):
-            built = self._built(head, answer, room, each, page, is_status_request, solution, like, kind)
+            built = self._built(head, answer, room, each, page, is_status_request, solution, like, kind, after)
             built.has_duplicates, built.entered, built.next_best = True, None, context
             if each is not several[0]:  # the request is counted once
                 built.limits = built.later_limits = ()
@@ -256,15 +257,15 @@ class Classifier:
         solution: str,
         like: Watched | None,
         kind: int,
+        after: float,
     ) -> DecisionContext:
         """Build the context of a request with this credential."""
-        place, first_seen_json, is_mismatch, entered = NO_PLACE, b"", False, None
+        place, first_seen_json, is_mismatch, entered, is_moved, claim_until = NO_PLACE, b"", False, None, False, 0.0
+        premium_until, watched, shield, has_form = 0.0, None, self._shield, self._has_form(head)
         cors: Headers = ()
-        has_form, is_moved, claim_until, staff, bypass = self._has_form(head), False, inf, None, ""
         if room is not None:
-            staff, bypass = self._opening.staff_claim(room, head), self._bypass.reason(head)
             if room.lanes is not None:
-                chosen = self._lanes.choose(room.family[0], credential, head)
+                chosen = self._lanes.choose(room.family[0], credential, head, after)
                 room, credential, is_moved, claim_until = chosen.room, chosen.shown, chosen.is_moved, chosen.until
             if isinstance(credential, Ticket):
                 place = room.place_of(credential)
@@ -278,7 +279,6 @@ class Classifier:
                 cors = fields_for(room.settings.cors, head)
         limits: Limits = ()
         later_limits: Limits = ()
-        premium_until, watched, shield = 0.0, None, self._shield
         if shield is not None:
             ident = credential.id if isinstance(credential, (Ticket, Pass, JoinToken)) else None
             makes_visitor = room is not None and kind == VISIT
@@ -289,11 +289,13 @@ class Classifier:
                 limits = shield.limits(head, ident, is_room=makes_visitor, premium_id=premium_token.id)
             if room is not None:
                 watched = shield.watched(head, ident, like)
-        return DecisionContext(
+        made = DecisionContext(
             head, answer, room, credential, place, page, is_status_request, solution, is_mismatch, entered,
             first_seen_json, limits, premium_until, later_limits, watched, kind, cors, None, is_moved, has_form,
-            claim_until, staff, bypass,
         )  # fmt: skip
+        if claim_until or self._exceptions.may_hold(head):
+            self._exceptions.note(made, claim_until, after)
+        return made
 
     def _is_mismatch(self, room: Room, shown: Pass, head: RequestHead) -> bool:
         """Return whether a pass is bound to another browser or network. Count and log any difference.

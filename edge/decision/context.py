@@ -1,7 +1,6 @@
 """The decision's own request context: what a head means to the decision, whenever it arrives."""
 
 from dataclasses import dataclass
-from math import inf
 
 from edge.decision.visits import VISIT
 from edge.messages.context import RequestContext
@@ -69,7 +68,7 @@ class DecisionContext(RequestContext):
     is_exceptional: bool
     """`link`, `staff`, `bypass` or `claim_until` is set. Nearly all requests have none, which one look tells."""
     claim_until: float
-    """Until when the claim counts that chose the lane (`lanes.py`): wall clock, seconds; infinite without one."""
+    """Until when the claim counts that chose the lane (`lanes.py`): wall clock, seconds; 0 if none did."""
     has_form: bool
     """The target names a form that was kept while the visitor waited (`forms.py`)."""
     coding: Coding | None
@@ -97,9 +96,6 @@ class DecisionContext(RequestContext):
         next_best: "DecisionContext | None" = None,
         has_duplicates: bool = False,
         has_form: bool = False,
-        claim_until: float = inf,
-        staff: Claim | None = None,
-        bypass: str = "",
     ) -> None:
         self.head = head
         self.wants_page = wants_page
@@ -122,6 +118,4 @@ class DecisionContext(RequestContext):
         self.next_best = next_best
         self.has_duplicates = has_duplicates
         self.has_form, self.coding = has_form, None
-        self.link = None
-        self.staff, self.bypass, self.claim_until = staff, bypass, claim_until
-        self.is_exceptional = bypass != "" or staff is not None or claim_until < inf
+        self.link, self.staff, self.bypass, self.claim_until, self.is_exceptional = None, None, "", 0.0, False

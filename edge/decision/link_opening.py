@@ -14,13 +14,12 @@ supervisor knows (`edge/rooms/link_client.py`), so opening one waits for its ans
 
 import logging
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Final
 
+from edge.decision.claims import Claims
 from edge.decision.context import DecisionContext
-from edge.decision.cookies import Cookies
 from edge.decision.forwarding import forward_unqueued
-from edge.decision.lanes import CLAIM_COOKIE, STAFF_COOKIE
 from edge.decision.responses import Responses
 from edge.decision.visits import VISIT, says_robot
 from edge.messages.head import RequestHead
@@ -31,8 +30,7 @@ from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
 from edge.rooms.link_client import LinkClient
 from edge.rooms.room import Room
-from waiting_room.links import BATCH_CHARACTERS, BY_INVITE, BY_STAFF_LINK, Claim, Link, Links
-from waiting_room.ticket import Pass
+from waiting_room.links import BY_INVITE, BY_STAFF_LINK, Claim, Link, Links
 
 __all__ = ["LinkOpening", "link_in", "without_link"]
 
@@ -70,24 +68,22 @@ def _see_other(head: RequestHead, cookie: Headers = ()) -> Answer:
 
 
 class LinkOpening:
-    """One node's. bindings: by room. revoked: ids of links and batches. client: None if nobody can be asked."""
+    """One node's. bindings: by room. client: None if nobody can be asked."""
 
     def __init__(
         self,
         links: Links,
-        cookies: Cookies,
+        claims: Claims,
         bindings: Mapping[str, Binding],
         responses: Responses,
         metrics: Metrics,
-        revoked: Set[str],
         client: LinkClient | None,
     ) -> None:
         self._links = links
-        self._cookies = cookies
+        self._claims = claims
         self._bindings = bindings
         self._responses = responses
         self._metrics = metrics
-        self._revoked = revoked
         self._client = client
 
     def open(self, request: DecisionContext, room: Room, kind: str, token: str, now: float) -> Verdict:
@@ -95,7 +91,7 @@ class LinkOpening:
         link = self._links.read(token, kind)
         if link is None or link.room != room.name:
             return self._refuse(request, room, kind, "forged")
-        if link.id in self._revoked or link.id[:BATCH_CHARACTERS] in self._revoked:
+        if self._claims.is_revoked(link.id):
             return self._refuse(request, room, kind, "revoked")
         if now >= link.expires:
             return self._refuse(request, room, kind, "expired")
@@ -118,14 +114,10 @@ class LinkOpening:
 
     def _opened(self, request: DecisionContext, room: Room, link: Link, now: float) -> Answer:
         head = request.head
-        digest = self._bindings[room.name].binding_digest(link.id, head)
-        claim = Claim(link.kind, link.room, link.lane, link.id, link.expires, digest)
-        is_staff = link.kind == BY_STAFF_LINK
         self._count(room, link.kind, "opened")
-        if is_staff:
+        if link.kind == BY_STAFF_LINK:
             log.info("a staff link was opened", extra=logs.facts(room=room.name, link=link.id, client=head.client_ip))
-        name = STAFF_COOKIE if is_staff else CLAIM_COOKIE
-        cookie = self._cookies.write(name, self._links.seal_claim(claim), max(1, int(link.expires - now)), head)
+        cookie = self._claims.give(link.kind, link.room, link.lane, link.id, link.expires, head, now)
         return _see_other(head, cookie)
 
     def _refuse(self, request: DecisionContext, room: Room, kind: str, result: str) -> Answer:
@@ -139,22 +131,6 @@ class LinkOpening:
 
     def _count(self, room: Room, kind: str, result: str) -> None:
         self._metrics.links.count(room.name, "staff" if kind == BY_STAFF_LINK else "invite", result)
-
-    def staff_claim(self, room: Room, head: RequestHead) -> Claim | None:
-        """Return the claim of a staff link that counts in this room for this browser, expired or not."""
-        if STAFF_COOKIE not in head.cookie:
-            return None
-        binding = self._bindings[room.name]
-        for value in self._cookies.read(STAFF_COOKIE, head):
-            claim = self._links.read_claim(value)
-            if claim is None or claim.kind != BY_STAFF_LINK or claim.room != room.name:
-                continue
-            if claim.id in self._revoked or claim.id[:BATCH_CHARACTERS] in self._revoked:
-                continue
-            shown = Pass(claim.id, claim.room, 0.0, 0.0, claim.expires, claim.binding_digest)
-            if not binding.is_mismatch(binding.differing(shown, head)):
-                return claim
-        return None
 
     def let_in(self, room: Room, claim: Claim, now: float) -> Forward:
         """Forward the request of a member of staff."""

@@ -22,10 +22,12 @@ from typing import cast
 from edge.decision.actions import Actions
 from edge.decision.attempt import Attempt
 from edge.decision.bypass import Bypass
+from edge.decision.claims import Claims
 from edge.decision.classifier import Classifier
 from edge.decision.context import Credential, DecisionContext
 from edge.decision.cookies import Cookies
 from edge.decision.entry import Entry
+from edge.decision.exceptions import Exceptions
 from edge.decision.first_visits import FirstVisits
 from edge.decision.forms import Forms
 from edge.decision.forwarding import STRAIGHT_ON
@@ -53,7 +55,6 @@ from edge.rooms.redemption import RedemptionClient, pass_of
 from edge.rooms.room import Room
 from edge.rooms.sale_clock import SaleClock
 from edge.rooms.table import RoomTable
-from edge.settings.bypass import BypassSettings
 from edge.settings.model import CookieSettings
 from edge.shield.shield import Shield
 from edge.support.errors import InternalError
@@ -103,11 +104,11 @@ class Pipeline(Decider):
         waiting = VisitorResponses(responses, named, keys, forms)
         ids = TicketIds(entropy, maker)
         first_visits = FirstVisits(rooms, keys, waiting, metrics, bindings, ids, shield)
-        lanes = LaneChoice(keys.links, named, bindings, revoked)
-        opening = self._opening = LinkOpening(keys.links, named, bindings, responses, metrics, revoked, link_client)
-        self._bypass = bypass or Bypass(BypassSettings(), b"", None, metrics)
+        claims, self._bypass = Claims(keys.links, named, bindings, revoked), bypass
+        lanes, exceptions = LaneChoice(claims), Exceptions(claims, bypass)
+        self._opening = LinkOpening(keys.links, claims, bindings, responses, metrics, link_client)
         self._classifier = Classifier(
-            rooms, keys, responses, metrics, named, bindings, shield, premium, lanes, opening, self._bypass,
+            rooms, keys, responses, metrics, named, bindings, shield, premium, lanes, exceptions,
             keeps_forms=forms is not None,
         )  # fmt: skip
         self._limits = LimitResponses(responses, metrics, shield)
@@ -136,11 +137,7 @@ class Pipeline(Decider):
         room = request.room
         if room is None:
             return STRAIGHT_ON
-        if request.is_exceptional:
-            exception = self._exception(request, room, now, u)
-            if exception is not None:
-                return exception
-        return self._place(request, room, now, u)
+        return self._exception(request, room, now, u) if request.is_exceptional else self._place(request, room, now, u)
 
     def _place(self, request: DecisionContext, room: Room, now: float, u: float) -> Verdict:
         """Decide by the visitor's place, or by their pass."""
@@ -163,20 +160,22 @@ class Pipeline(Decider):
             return self._entry.requeue(request, room, credential, now, u)
         return self._entry.inside(request, room, credential, now)
 
-    def _exception(self, request: DecisionContext, room: Room, now: float, u: float) -> Verdict | None:
-        """Decide on a request that opens a link, or that needs no place; None if it is to be decided as all others."""
+    def _exception(self, request: DecisionContext, room: Room, now: float, u: float) -> Verdict:
+        """Decide on a request that opens a link, that may need no place, or whose claim to a lane may have expired."""
         if request.link is not None:
             kind, token = request.link
             return self._opening.open(request, room, kind, token, now)
-        if request.staff is not None and now < request.staff.expires and not request.is_status_request:
-            return self._opening.let_in(room, request.staff, now)
-        if request.bypass and not request.is_status_request:
-            return self._bypass.verdict(
-                room, request.head, request.bypass, now, lambda: self._place(request, room, now, u)
-            )
-        if now >= request.claim_until:
-            return self.decide(self._classifier.unclaimed(request), now, u)
-        return None
+        if request.claim_until and now >= request.claim_until:
+            request = self._classifier.unclaimed(request, now)
+            room = request.room or room
+        if not request.is_status_request:
+            if request.staff is not None and now < request.staff.expires:
+                return self._opening.let_in(room, request.staff, now)
+            if request.bypass and self._bypass is not None:
+                return self._bypass.verdict(
+                    room, request.head, request.bypass, now, lambda: self._place(request, room, now, u)
+                )
+        return self._place(request, room, now, u)
 
     def admission(self, context: RequestContext, forward: Forward) -> Answer:
         """Return the status document that tells an admitted visitor so, with their pass, in place of `forward`."""

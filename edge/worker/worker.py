@@ -193,8 +193,8 @@ class Composition:
             return None
         return Forms(self._kept_forms, Entropy(os.urandom), limits.form_bytes, limits.form_seconds)
 
-    def _bypass(self, settings: Settings) -> Bypass:
-        """Return the senders that bypass the line. Verified crawlers are kept over a reload."""
+    def _bypass(self, settings: Settings) -> Bypass | None:
+        """Return the senders that bypass the line, None if nobody does. Verified crawlers are kept over a reload."""
         wanted, value = settings.bypass_for, b""
         if wanted.header_value_env is not None:
             value = os.environ.get(wanted.header_value_env, "").strip().encode()
@@ -204,7 +204,8 @@ class Composition:
             named = wanted.resolver
             look_up = CrawlerLookup(system_resolver() if named is None else resolver_at(named)).start
             self._crawlers = wanted, Crawlers(wanted.crawlers, look_up) if wanted.crawlers else None
-        return Bypass(wanted, value, self._crawlers[1], self._metrics)
+        bypass = Bypass(wanted, value, self._crawlers[1], self._metrics)
+        return None if bypass.is_off else bypass
 
     def _redemption(self, settings: Settings, before: RedemptionClient | None) -> RedemptionClient | None:
         if settings.cluster.redis_url is None and settings.workers == 1:

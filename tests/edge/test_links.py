@@ -99,13 +99,13 @@ async def test_a_preview_of_the_link_in_a_message_does_not_open_it(tmp_path: Pat
         for agent in ("WhatsApp/2.23.20", "Slackbot-LinkExpanding 1.0", "Googlebot/2.1", "facebookexternalhit/1.1"):
             async with Visitor(edge, **{"User-Agent": agent}) as program:
                 assert await open_link(program, token) == 303
-                assert not [each for each in program.session.cookie_jar if each.key == "stanchion-claim"]
+                assert not [each for each in program.session.cookie_jar if each.key == "stanchion-claim-checkout"]
         async with Visitor(edge, **{"User-Agent": FIREFOX}) as reader:
             url = f"{edge.url}/checkout?stanchion_invite={token}"
             async with reader.session.head(url, allow_redirects=False) as response:
                 assert response.status == 303
             assert await open_link(reader, token) == 303
-            assert [each for each in reader.session.cookie_jar if each.key == "stanchion-claim"]
+            assert [each for each in reader.session.cookie_jar if each.key == "stanchion-claim-checkout"]
         assert not any("stanchion_invite" in head["target"] for head in shop.heads)
 
 
@@ -153,9 +153,9 @@ async def test_links_that_are_forged_expired_revoked_or_of_another_room_open_not
         await wait_refused(visitor, third)
         short = (await make(edge, expires_in_seconds=3.0, uses=0))["links"][0]["token"]
         assert await open_link(visitor, short) == 303
-        [claim] = [each.value for each in visitor.session.cookie_jar if each.key == "stanchion-claim"]
+        [claim] = [each.value for each in visitor.session.cookie_jar if each.key == "stanchion-claim-checkout"]
         await wait_refused(visitor, short)
-        async with Visitor(edge, **{"User-Agent": FIREFOX, "Cookie": f"stanchion-claim={claim}"}) as late:
+        async with Visitor(edge, **{"User-Agent": FIREFOX, "Cookie": f"stanchion-claim-checkout={claim}"}) as late:
             await late.get("/checkout")  # a client that keeps cookies for longer than it was told
             assert late.ticket
             assert late.lane == ""
@@ -176,8 +176,8 @@ async def test_a_staff_link_lets_in_without_an_admission_or_an_active_visitor(tm
             assert await staff.get("/checkout/pay") == (200, "the shop")
         assert shop.heads[-1]["X-Stanchion-Ticket"] == f"staff-{link['id']}"
         assert not any("stanchion_staff" in head["target"] for head in shop.heads)
-        cookie = next(each.value for each in staff.session.cookie_jar if each.key == "stanchion-staff")
-        _, document = await thief.get("/checkout", Cookie=f"stanchion-staff={cookie}")
+        cookie = next(each.value for each in staff.session.cookie_jar if each.key == "stanchion-staff-checkout")
+        _, document = await thief.get("/checkout", Cookie=f"stanchion-staff-checkout={cookie}")
         assert isinstance(document, dict)
         assert document["state"] == "waiting"
         room = (await edge.status())["rooms"][0]

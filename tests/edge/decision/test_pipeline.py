@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller import GateSettings
+from edge.decision.bypass import Bypass
 from edge.decision.context import DecisionContext
 from edge.decision.pipeline import Pipeline
 from edge.decision.responses import Responses
@@ -49,7 +50,11 @@ class Edge:
     """A pipeline with a clock in hand."""
 
     def __init__(
-        self, yaml: str = YAML, redemption: RedemptionClient | None = None, shield: Shield | None = None
+        self,
+        yaml: str = YAML,
+        redemption: RedemptionClient | None = None,
+        shield: Shield | None = None,
+        bypass: Bypass | None = None,
     ) -> None:
         self.settings: Settings = parse_settings(yaml)
         self.now = NOW
@@ -67,6 +72,7 @@ class Edge:
             self.events.append,
             shield,
             redemption=redemption,
+            bypass=bypass,
         )
 
     def ask(

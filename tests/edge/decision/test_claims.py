@@ -1,0 +1,136 @@
+"""Claims in cookies, staff links and senders that never wait, at the pipeline alone: what they may not do."""
+
+from collections.abc import Callable
+
+from edge.decision.bypass import Bypass
+from edge.decision.claims import CLAIM_COOKIE, Claims, cookie_of
+from edge.decision.cookies import Cookies
+from edge.messages.verdict import Answer, Forward, Verdict
+from edge.operations.metrics import Metrics
+from edge.rooms.binding import Binding
+from edge.settings.bypass import BypassSettings
+from edge.settings.loading import parse_settings
+from edge.shield.crawlers import Crawlers, Found
+from edge.shield.shield import Shield
+from tests.edge.decision.machine import settled
+from tests.edge.decision.test_pipeline import KEYS, NOW, Edge
+from tests.edge.decision.test_pipeline import cookie_of as set_cookie
+from waiting_room.links import BY_INVITE, BY_SHOP, BY_STAFF_LINK, Link
+
+YAML = """
+secret_keys_env: STANCHION_KEYS
+upstream: {url: "http://127.0.0.1:9000"}
+rooms:
+  - name: checkout
+    match: {paths: ["/checkout*"]}
+    capacity: {admissions_per_second: 0}
+    lanes: [{name: members, share: 30}, {name: guests, share: 20}]
+  - name: tickets
+    match: {paths: ["/tickets*"]}
+    capacity: {admissions_per_second: 0}
+    session: {bind: [browser, network], bind_ipv4_bits: 16}
+    lanes: [{name: press, share: 30}, {name: members, share: 30}]
+abuse: {reads_per_minute: 60}
+"""
+GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1)"
+LINK = "kT3v9qXzAbC1dEf2"
+
+
+def claim(edge: Edge, kind: str, lane: str = "", room: str = "checkout", until: float = NOW + 100, **head: str) -> str:
+    """Return a cookie with a claim of the browser that sends this head."""
+    bindings = {each.name: Binding(KEYS, each.settings.session) for each in edge.pipeline.rooms.rooms}
+    claims = Claims(KEYS.links, Cookies(edge.settings.cookies), bindings, frozenset())
+    given = claims.give(kind, room, lane, LINK, until, edge.head(**head), NOW)
+    return given[0][1].partition(";")[0]
+
+
+def lane_of(verdict: Verdict) -> str:
+    """Return the lane of the ticket that a response sets."""
+    return set_cookie(settled(verdict)).split(".")[2].partition("~l")[2].partition("~")[0]
+
+
+def staff_link(room: str) -> str:
+    return KEYS.links.seal(Link(BY_STAFF_LINK, room, "", LINK, 0, NOW + 100))
+
+
+def _status(verdict: Verdict) -> int:
+    assert isinstance(verdict, Answer)
+    return verdict.status
+
+
+def crawler_bypass(find: Callable[[], bool]) -> Bypass:
+    """Return a bypass for Googlebot, whose lookup ends at once."""
+
+    def look_up(_: str, __: str, found: Found) -> None:
+        found(find(), NOW)
+
+    return Bypass(BypassSettings(crawlers=("google",)), b"", Crawlers(["google"], look_up), Metrics())
+
+
+def test_an_expired_claim_is_no_lane_however_the_cookies_are_separated() -> None:
+    edge = Edge(YAML)
+    held = claim(edge, BY_INVITE, "members")
+    expired = claim(edge, BY_INVITE, "members", until=NOW - 1)
+    for around in ("{}", "a=1; {}", "a=1;{}", "{};a=1", "a=1;  {} ;b", "{0};{0}"):
+        assert lane_of(edge.ask(cookie=around.format(held))) == "members", around
+        assert lane_of(edge.ask(cookie=around.format(expired))) == "", around
+
+
+def test_an_expired_claim_of_an_unverified_crawler_is_no_lane() -> None:
+    edge = Edge(YAML, bypass=crawler_bypass(lambda: False))
+    expired = claim(edge, BY_INVITE, "members", until=NOW - 1, user_agent=GOOGLEBOT)
+    for _ in range(2):  # looked up, then known
+        assert lane_of(edge.ask(cookie=expired, user_agent=GOOGLEBOT)) == ""
+
+
+def test_a_request_with_an_expired_claim_is_counted_once_for_the_limits() -> None:
+    edge = Edge(YAML, shield=Shield(parse_settings(YAML).abuse))
+    expired = claim(edge, BY_INVITE, "members", until=NOW - 1)
+    refused = [_status(edge.ask(cookie=expired)) == 403 for _ in range(70)]
+    assert refused == [False] * 60 + [True] * 10
+
+
+def test_an_invite_counts_before_the_shops_word_and_neither_replaces_the_other() -> None:
+    edge = Edge(YAML)
+    invited = claim(edge, BY_INVITE, "guests")
+    word = claim(edge, BY_SHOP, "members", room="", until=NOW + 86_400)
+    assert word.startswith(f"{CLAIM_COOKIE}=")
+    for both in (f"{invited}; {word}", f"{word}; {invited}"):
+        assert lane_of(edge.ask(cookie=both)) == "guests"
+        edge.now = NOW + 101
+        assert lane_of(edge.ask(cookie=both)) == "members"  # the invite has expired, the shop's word has not
+        edge.now = NOW
+
+
+def test_the_shops_word_counts_in_each_room_that_has_the_lane() -> None:
+    """The rooms bind passes to networks of different sizes."""
+    edge = Edge(YAML)
+    word = claim(edge, BY_SHOP, "members", room="")
+    assert lane_of(edge.ask(cookie=word)) == "members"
+    assert lane_of(edge.ask("/tickets", word)) == "members"
+    assert lane_of(edge.ask("/tickets", word, client_ip="198.51.100.1")) == ""
+    assert lane_of(edge.ask(cookie=word, user_agent="Safari/605")) == ""
+    unknown = claim(edge, BY_SHOP, "press", room="")
+    assert lane_of(edge.ask(cookie=f"{unknown}; {word}")) == "members"
+
+
+def test_a_link_to_one_room_opens_no_other_and_keeps_the_claim_of_another() -> None:
+    edge = Edge(YAML)
+    assert _status(edge.ask(f"/tickets?stanchion_staff={staff_link('checkout')}")) == 403
+    jar = [set_cookie(edge.ask(f"/{room}?stanchion_staff={staff_link(room)}")) for room in ("checkout", "tickets")]
+    assert len({each.partition("=")[0] for each in jar}) == 2
+    for target in ("/checkout", "/tickets"):
+        assert isinstance(edge.ask(target, "; ".join(jar)), Forward)
+    assert isinstance(edge.ask("/tickets", jar[0]), Answer)
+    # The claim of one room in the cookie of another.
+    assert isinstance(edge.ask("/tickets", f"{cookie_of(BY_STAFF_LINK, 'tickets')}={jar[0].partition('=')[2]}"), Answer)
+
+
+def test_the_edge_answers_its_own_addresses_also_to_those_who_never_wait() -> None:
+    edge = Edge(YAML, bypass=crawler_bypass(lambda: True))
+    staff = claim(edge, BY_STAFF_LINK)
+    for target in ("/_stanchion/leave?room=checkout", "/_stanchion/here?room=checkout"):
+        assert isinstance(settled(edge.ask(target, staff, method="POST")), Answer), target
+        assert isinstance(settled(edge.ask(target, user_agent=GOOGLEBOT, method="POST")), Answer), target
+    assert isinstance(settled(edge.ask(cookie=staff)), Forward)
+    assert isinstance(settled(edge.ask(user_agent=GOOGLEBOT)), Forward)
