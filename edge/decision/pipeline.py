@@ -234,7 +234,9 @@ class Pipeline(Decider):
             return None
         forward = STRAIGHT_ON
         if room is not None:
-            if not isinstance(shown, Pass) or request.is_mismatch or room.redeemed.is_superseded(shown):
+            if request.link is not None or not isinstance(shown, Pass):
+                return None
+            if request.is_mismatch or room.redeemed.is_superseded(shown):
                 return None
             judged = self._judged(room, shown, now)
             if not isinstance(judged, Pass):

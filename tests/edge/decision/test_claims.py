@@ -134,3 +134,13 @@ def test_the_edge_answers_its_own_addresses_also_to_those_who_never_wait() -> No
         assert isinstance(settled(edge.ask(target, user_agent=GOOGLEBOT, method="POST")), Answer), target
     assert isinstance(settled(edge.ask(cookie=staff)), Forward)
     assert isinstance(settled(edge.ask(user_agent=GOOGLEBOT)), Forward)
+
+
+def test_a_link_is_opened_also_where_a_check_would_let_the_visitor_pass() -> None:
+    """A load balancer that checks passes first asks for the whole decision, so the shop never sees the token."""
+    edge = Edge(YAML.replace("admissions_per_second: 0", "admissions_per_second: 2"))
+    cookie = set_cookie(edge.ask())
+    target = f"/checkout?stanchion_staff={staff_link('checkout')}"
+    for asked, passes in (("/checkout", True), (target, False)):
+        checked = edge.pipeline.check(edge.pipeline.classify(edge.head(asked, cookie)), edge.now)
+        assert (checked is not None) == passes
