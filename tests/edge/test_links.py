@@ -118,9 +118,10 @@ async def test_of_many_browsers_at_once_only_as_many_as_the_invite_says_open_it(
         assert sorted(statuses) == [303] * 3 + [410] * 21
 
 
-async def test_an_invite_that_was_opened_stays_opened_over_a_crash(tmp_path: Path) -> None:
+async def test_an_invite_that_was_opened_or_revoked_stays_so_over_a_crash(tmp_path: Path) -> None:
     async with held_edge(tmp_path, workers=1) as edge:
-        token = (await make(edge))["links"][0]["token"]
+        opened, revoked = (await make(edge, count=2))["links"]
+        token = opened["token"]
         async with Visitor(edge, **{"User-Agent": FIREFOX}) as guest:
             assert await open_link(guest, token) == 303
         kept = tmp_path / "state"
@@ -129,10 +130,12 @@ async def test_an_invite_that_was_opened_stays_opened_over_a_crash(tmp_path: Pat
             return any("link-holders" in file.name for file in kept.rglob("*.json"))
 
         await wait_until(is_kept, "the state folder to have the holder")
+        assert (await ask(edge, "DELETE", f"/v1/rooms/checkout/invites/{revoked['id']}"))[0] == 200
         edge.process.kill()
         await edge.wait_ended()
     async with held_edge(tmp_path, workers=1) as edge, Visitor(edge, **{"User-Agent": SAFARI}) as other:
         assert await open_link(other, token) == 410
+        assert await open_link(other, revoked["token"]) == 410  # nobody had opened it
 
 
 async def test_links_that_are_forged_expired_revoked_or_of_another_room_open_nothing(tmp_path: Path) -> None:
