@@ -503,7 +503,7 @@ static PyObject *document(PyObject *Py_UNUSED(module), PyObject *const *args, Py
         sum += PyBytes_GET_SIZE(args[TEXTS[i]]);
     }
     int64_t position;
-    double seconds[3];
+    double seconds[3] = {0.0}; /* not all are read if one number does not fit */
     int is_fit = small_number(args[1], &position);
     for (int i = 0; i < 3 && is_fit > 0; i++) is_fit = small_seconds(args[2 + i], &seconds[i]);
     if (is_fit < 0) return NULL;
