@@ -8,7 +8,7 @@ from typing import Final
 from waiting_room.leaf import NATIVE
 from waiting_room.ticket import Keyring, Ticket
 
-__all__ = ["TicketLeaf"]
+__all__ = ["KNOWN", "TicketLeaf"]
 
 #: The fields of a ticket. The leaf reads and writes tickets of the general lane; `moved_back_s` is in no cookie.
 KNOWN: Final = ("id", "room", "first_seen", "seen", "return_after_s", "told", "moved_back_s", "lane")
