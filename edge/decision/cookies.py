@@ -24,7 +24,7 @@ __all__ = ["PREFIX", "Cookies"]
 #: Browsers accept a cookie with this prefix only from the host itself, over HTTPS.
 PREFIX = "__Host-"
 #: How many values of one name are read. Anybody can send more; a browser with more has them from an attacker.
-MOST_VALUES = 8
+MOST_VALUES: Final = 8
 #: How many segments of the path, and labels of the host, are tried when cookies are removed.
 MOST_VARIANTS = 4
 #: How many fields of a cookie are kept ready: times differ by seconds, and newcomers all get the same.
@@ -46,13 +46,12 @@ class Cookies:
         if plain not in head.cookie:  # the other name contains it too
             return []
         name, other = self._names(plain, self.is_secure(head))
-        values = cookie_values(head.cookie, name)
-        return values[:MOST_VALUES] if values else cookie_values(head.cookie, other)[:MOST_VALUES]
+        return cookie_values(head.cookie, name, MOST_VALUES) or cookie_values(head.cookie, other, MOST_VALUES)
 
     def read_other(self, plain: str, head: RequestHead) -> list[str]:
         """Return all values of the other name. Read them if no cookie of the right name is valid."""
         _, other = self._names(plain, self.is_secure(head))
-        return cookie_values(head.cookie, other)[:MOST_VALUES]
+        return cookie_values(head.cookie, other, MOST_VALUES)
 
     def write(self, plain: str, value: str, max_age_s: int, head: RequestHead) -> Headers:
         """Return the `Set-Cookie` fields. max_age_s: 0 removes the cookie."""
@@ -84,9 +83,9 @@ class Cookies:
         is_secure = self.is_secure(head)
         name, other = self._names(plain, is_secure)
         secure = "; Secure" if is_secure else ""
-        if not name.startswith(PREFIX) and len(cookie_values(head.cookie, name)) > 1:
+        if not name.startswith(PREFIX) and len(cookie_values(head.cookie, name, 2)) > 1:
             written = (*self._removed(name, head, secure, is_set=True), *written)
-        if not cookie_values(head.cookie, other):
+        if not cookie_values(head.cookie, other, 1):
             return written
         if other.startswith(PREFIX):
             return (*written, ("Set-Cookie", f"{other}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"))

@@ -164,11 +164,18 @@ def test_a_pass_ends_without_an_allowance(admitted: float, expires: float, reaso
         ("a=stanchion_checkout=x", []),
         ("stanchion_checkout2=x; stanchion_checkout=", [""]),
         ("a=1;\tstanchion_checkout= x ", ["x"]),
+        ("a=1; \t stanchion_checkout=x;   stanchion_checkout=y", ["x", "y"]),
+        ("  stanchion_checkout=x", []),
+        ("; a stanchion_checkout=x", []),
     ],
 )
 def test_a_cookie_is_found_by_its_whole_name(header: str, values: list[str]) -> None:
     """Only pairs with exactly this name count, and all of them are returned."""
     assert cookie_values(header, "stanchion_checkout") == values
+
+
+def test_no_more_values_are_read_than_are_asked_for() -> None:
+    assert cookie_values("s=1; s=2; a=3; s=4", "s", 2) == ["1", "2"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["s", "ss", "a", "s2"]), st.text("ab=s ", max_size=4)), max_size=6))
