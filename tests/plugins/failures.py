@@ -22,6 +22,11 @@ LIMITS: dict[tuple[str, str, str], str] = {
     ("traefik", "", "fails_open"): "forwardAuth answers 500 then, and has no setting for it",
     ("traefik", "", "odd_targets"): "Traefik decodes and encodes a path anew, and writes `&` for a semicolon",
     ("envoy", "", "reloaded"): "a static file is read once; Envoy reloads by xDS or hot restart",
+    (
+        "caddy",
+        "",
+        "reloaded",
+    ): "it listens on a new socket then, and Linux resets the connections that wait at the old one",
     **{(name, "path", "fails_open"): "everything goes through the edge" for name in WAYS},
     **{
         (name, "split", case): why

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.plugins.attached import attached
@@ -25,6 +26,20 @@ async def test_every_case_is_right(name: str, way: str, tmp_path: Path) -> None:
     async with attached(name, way, tmp_path) as bench:
         wrong = {case.__name__: fault for case in CASES if (fault := await play(case, bench, LIMITS))}
         assert wrong == {}, bench.balancer.output[-2000:]
+
+
+async def test_over_a_reload_of_caddy_the_pass_counts_and_every_answer_is_right(tmp_path: Path) -> None:
+    """Caddy may cut a new connection during a reload (`LIMITS`), so a cut request is sent once more."""
+    async with attached("caddy", "forward-auth", tmp_path) as bench:
+        visitor = await bench.inside()
+        await bench.balancer.reload()
+        for _ in range(20):
+            try:
+                reply = await visitor.ask("/fast")
+            except aiohttp.ClientConnectionError:
+                reply = await visitor.ask("/fast")
+            assert reply.is_shop, reply
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(("name", "way"), BEST[:2])
