@@ -422,14 +422,13 @@ static PyObject *ticket_cookie(PyObject *Py_UNUSED(module), PyObject *const *arg
     if (!check_count("ticket_cookie", count, 9) || !count_keys(args[0])) return NULL;
     static const int TEXTS[4] = {1, 2, 3, 8};
     const char *texts[4];
-    Py_ssize_t sizes[4], sum = 0;
+    Py_ssize_t sizes[4];
     int64_t numbers[4];
     for (int i = 0; i < 4; i++) {
         int is_fit = ascii_of(args[TEXTS[i]], "a text", &texts[i], &sizes[i]);
         if (is_fit > 0) is_fit = small_number(args[4 + i], &numbers[i]);
         if (is_fit < 0) return NULL;
         if (!is_fit || sizes[i] > 1024) Py_RETURN_NONE;
-        sum += sizes[i];
     }
     char payload[2 * 1024 + 128], signature[SIGNATURE], *to = payload;
     to = WRITE(to, "t1.");
