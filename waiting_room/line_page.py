@@ -72,6 +72,9 @@ class LinePage:
         It is what `WaitingPage.render` returns for the `Status` with these values.
         """
         page = self._page
+        if shared.message or not page.is_plain:  # text that may have to be escaped in the document
+            status = self._status(shared, position, eta_p50_s, eta_p90_s, poll_after_s, first_seen)
+            return page.render(status, now=now, coding=coding)
         minute: i64 = i64(int(now)) // 60
         if minute != self._minute:
             self._minute = minute
@@ -86,18 +89,28 @@ class LinePage:
         place = page.numbers.encoded(position)
         number = self._number(eta_p50_s, eta_p90_s, poll_after_s, first_seen, now, len(place), len(body))
         found = pages.get(number) if number >= 0 else None
-        if found is None or shared.message or not page.is_plain:
-            status = Status(
-                _WAITING, page.room, position, eta_p50_s, eta_p90_s, poll_after_s, first_seen, shared.message,
-                shared.stock, shared.held,
-            )  # fmt: skip
-            made = page.minute_page(status, now)
+        if found is None:
+            status = self._status(shared, position, eta_p50_s, eta_p90_s, poll_after_s, first_seen)
+            found = page.minute_page(status, now)
             if number >= 0:
-                pages[number] = made
-            return page.render(status, now=now, coding=coding)
+                pages[number] = found
         before, _, behind = page.around_place
         title = b"%b%b%b" % (before, place, behind)
         return found.render((title, moment_bytes(now)[1:-1], place, body, b""), coding)
+
+    def _status(
+        self,
+        shared: SharedFields,
+        position: int,
+        eta_p50_s: float,
+        eta_p90_s: float,
+        poll_after_s: float,
+        first_seen: float,
+    ) -> Status:
+        return Status(
+            _WAITING, self._page.room, position, eta_p50_s, eta_p90_s, poll_after_s, first_seen, shared.message,
+            shared.stock, shared.held,
+        )  # fmt: skip
 
     def _number(
         self,
