@@ -38,7 +38,8 @@ log = logging.getLogger("edge.links")
 
 #: Every parameter that holds a link begins so.
 MARK: Final = "stanchion_"
-_LINK: Final = re.compile(r"([?&])stanchion_(invite|staff)=([A-Za-z0-9._~-]{0,400})(&?)")
+#: A parameter that holds a link. What a mail program has put behind the token is no part of it.
+_LINK: Final = re.compile(r"stanchion_(invite|staff)=([A-Za-z0-9._~-]*)")
 _KINDS: Final = {"invite": BY_INVITE, "staff": BY_STAFF_LINK}
 _WHY: Final = {
     "forged": (403, "this link is not valid: it may be cut off or changed on its way"),
@@ -50,14 +51,24 @@ _WHY: Final = {
 
 
 def link_in(target: str) -> tuple[str, str] | None:
-    """Return the kind and the token of a link in a target; None if there is none."""
-    found = _LINK.search(target)
-    return None if found is None else (_KINDS[found[2]], found[3])
+    """Return the kind and the token of the first link in a target's query; None if there is none."""
+    for parameter in target.partition("?")[2].split("&"):
+        found = _LINK.match(parameter)
+        if found is not None:
+            return _KINDS[found[1]], found[2]
+    return None
 
 
 def without_link(target: str) -> str:
-    """Return a target without links."""
-    return _LINK.sub(lambda found: found[1] if found[4] else "", target)
+    """Return a target without its first link: the next one is opened after the redirect. The path stays as it is, so no
+    value of a link leads out of the room."""
+    path, _, query = target.partition("?")
+    parameters = query.split("&")
+    for at, parameter in enumerate(parameters):
+        if _LINK.match(parameter) is not None:
+            left = "&".join(parameters[:at] + parameters[at + 1 :])
+            return f"{path}?{left}" if left else path
+    return target
 
 
 def _see_other(head: RequestHead, cookie: Headers = ()) -> Answer:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from edge.decision.bypass import Bypass
 from edge.decision.claims import CLAIM_COOKIE, Claims, cookie_of
 from edge.decision.cookies import Cookies
+from edge.decision.link_opening import link_in, without_link
 from edge.messages.verdict import Answer, Forward, Verdict
 from edge.operations.metrics import Metrics
 from edge.rooms.binding import Binding
@@ -144,3 +147,32 @@ def test_a_link_is_opened_also_where_a_check_would_let_the_visitor_pass() -> Non
     for asked, passes in (("/checkout", True), (target, False)):
         checked = edge.pipeline.check(edge.pipeline.classify(edge.head(asked, cookie)), edge.now)
         assert (checked is not None) == passes
+
+
+@pytest.mark.parametrize("value", ["/x.css", "%2Fx.css", "/../../products", "a/b", "T%20", "", "x" * 500, "?y", ";a"])
+def test_the_value_of_a_link_never_becomes_part_of_the_path(value: str) -> None:
+    """Else a request with it would be one for an address that no room covers, and go to the shop."""
+    paths = YAML.replace('["/checkout*"]', '["/checkout"], bypass: ["*.css"]')
+    for kind in ("invite", "staff"):
+        for before, after in (("?", ""), ("?a=1&", ""), ("?", "&b=2"), ("?stanchion_staff=S&", "")):
+            target = f"/checkout{before}stanchion_{kind}={value}{after}"
+            assert _status(Edge(paths).ask(target)) == 403, target
+        assert without_link(f"/checkout?a=1&stanchion_{kind}={value}&b=2") == "/checkout?a=1&b=2"
+
+
+def test_what_a_mail_program_adds_to_a_link_does_not_stay_in_the_address() -> None:
+    edge = Edge(YAML)
+    for added in ("%20", ")", ">", "%E2%80%9D"):
+        opened = edge.ask(f"/checkout/x?a=1&stanchion_staff={staff_link('checkout')}{added}")
+        assert isinstance(opened, Answer)
+        assert opened.cookies[0] == ("Location", "http://shop.example/checkout/x?a=1")
+
+
+def test_two_links_in_one_address_are_opened_one_after_the_other() -> None:
+    target = "/checkout?stanchion_staff=A&stanchion_invite=B&c=3"
+    assert link_in(target) == (BY_STAFF_LINK, "A")
+    assert link_in(without_link(target)) == (BY_INVITE, "B")
+    assert without_link(without_link(target)) == "/checkout?c=3"
+    for none in ("/checkout", "/checkout?", "/checkout?xstanchion_staff=A", "/checkout&stanchion_staff=A", "/a?b&&c="):
+        assert link_in(none) is None
+        assert without_link(none) == none
