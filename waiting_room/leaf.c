@@ -938,6 +938,7 @@ static int execute(PyObject *module) {
     return failed;
 }
 
+/* Without Py_mod_gil a free-threaded Python takes its lock at the import: a HeadTable has none of its own. */
 static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, execute}, {0, NULL}};
 static struct PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT, "_leaf", "Functions on bytes for the compiled form.", 0, METHODS, SLOTS, NULL, NULL, NULL,
