@@ -150,6 +150,7 @@ class LinkQuestion(Struct, frozen=True, tag=True):
     """May this browser open a link? The supervisor asks Redis if there are other machines."""
 
     number: int
+    """Numbers the questions of one worker process."""
     link: str
     holder: str
     """A keyed digest of browser and network, another one for each link."""
@@ -159,13 +160,14 @@ class LinkQuestion(Struct, frozen=True, tag=True):
 
     def answered(self, outcome: LinkOutcome) -> "LinkAnswer":
         """Return the answer to this question."""
-        return LinkAnswer(self.number, outcome)
+        return LinkAnswer(self.number, self.holder, outcome)
 
 
 class LinkAnswer(Struct, frozen=True, tag=True):
-    """The answer to the `LinkQuestion` of this number."""
+    """The answer to a `LinkQuestion`, with its number and holder."""
 
     number: int
+    holder: str
     outcome: LinkOutcome
 
 

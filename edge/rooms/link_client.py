@@ -24,7 +24,7 @@ class LinkClient:
         self._send = send
         self._later = later
         self._number = 0
-        self._waiting: dict[int, Then] = {}
+        self._waiting: dict[int, tuple[str, Then]] = {}
 
     def __repr__(self) -> str:
         return f"<LinkClient {len(self._waiting)} questions open>"
@@ -36,15 +36,16 @@ class LinkClient:
             return
         self._number += 1
         number = self._number
-        self._waiting[number] = then
+        self._waiting[number] = holder, then
         self._send(LinkQuestion(number, link.id, holder, link.uses, link.expires))
-        self._later(PATIENCE_S, lambda: self._settle(number, "unverified"))
+        self._later(PATIENCE_S, lambda: self._settle(number, holder, "unverified"))
 
     def receive(self, answer: LinkAnswer) -> None:
-        """Take in the supervisor's answer. One that is too late is ignored."""
-        self._settle(answer.number, answer.outcome)
+        """Take in the supervisor's answer. One that is too late, or for an earlier worker, is ignored."""
+        self._settle(answer.number, answer.holder, answer.outcome)
 
-    def _settle(self, number: int, outcome: LinkOutcome) -> None:
-        then = self._waiting.pop(number, None)
-        if then is not None:
+    def _settle(self, number: int, holder: str, outcome: LinkOutcome) -> None:
+        asked, then = self._waiting.get(number, ("", None))
+        if then is not None and asked == holder:
+            del self._waiting[number]
             then(outcome)
