@@ -65,6 +65,18 @@ class RunningEdge:
             await self._is_ready.wait()
         assert self.url, f"the edge did not start: {self.output.decode()}"
 
+    async def wait_logged(self, text: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many log messages begin with a text; return them. An answer may come before the line about it."""
+
+        def lines() -> list[dict[str, Any]]:
+            return [line for line in self.log if line["message"].startswith(text)]
+
+        async def are_there() -> bool:
+            return len(lines()) >= count
+
+        await wait_until(are_there, f"the log says: {text}")
+        return lines()
+
     async def status(self) -> dict[str, Any]:
         async with aiohttp.ClientSession() as session, session.get(f"{self.admin}/status") as response:
             status: dict[str, Any] = await response.json()

@@ -39,14 +39,6 @@ async def edge_before(shops: list[StoppableShop], folder: Path, **upstream: obje
         yield await stack.enter_async_context(running_edge(yaml.safe_dump(tree), folder))
 
 
-async def wait_said(edge: RunningEdge, text: str) -> dict[str, object]:
-    async def is_said() -> bool:
-        return any(text in line["message"] for line in edge.log)
-
-    await wait_until(is_said, f"the log says: {text}")
-    return next(line for line in edge.log if text in line["message"])
-
-
 @pytest.mark.parametrize("how", ["refused", "503"])
 async def test_no_visitor_finds_out_that_the_upstream_is_down_and_the_line_goes_on_at_once(
     tmp_path: Path, how: str
@@ -63,7 +55,7 @@ async def test_no_visitor_finds_out_that_the_upstream_is_down_and_the_line_goes_
         await wait_until(some_are_in, "the line moves")
         stopped = now()
         await shop.stop(how)
-        said = await wait_said(edge, "the upstream is down")
+        [said, *_] = await edge.wait_logged("the upstream is down")
         noticed, came = now(), len(shop.came)
         assert (said["level"], said["server"]) == ("warning", shop.url)
         assert said["reason"]
@@ -78,7 +70,7 @@ async def test_no_visitor_finds_out_that_the_upstream_is_down_and_the_line_goes_
 
         back = now()
         await shop.start()
-        said = await wait_said(edge, "the upstream is back")
+        [said, *_] = await edge.wait_logged("the upstream is back")
         assert said["down_seconds"] > 2.0  # type: ignore[operator]
         await playing
     met: dict[int, float] = {}
@@ -157,7 +149,7 @@ async def test_of_three_servers_one_is_killed_and_one_hangs_and_no_get_fails(tmp
         await asyncio.sleep(1.0)
         hung = len(shops[1].came)
         await shops[1].stop("hangs")
-        await wait_said(edge, "a server of the upstream is down")
+        await edge.wait_logged("a server of the upstream is down")
 
         async def only_one_is_left() -> bool:
             return [server["up"] for server in (await edge.status())["upstream"]["servers"]].count(True) == 1

@@ -162,7 +162,8 @@ async def test_reload_says_what_the_edge_accepted(tmp_path: Path, capsys: pytest
         edge.file.write_text(yaml.safe_dump({**tree, "workers": 3}))
         assert await run("reload", "--admin", edge.admin) == 0
         assert "at the next start only: workers" in capsys.readouterr().out
-        audited = [line for line in edge.log if line["logger"] == "edge.audit" and line["action"] == "reload"]
+        audited = await edge.wait_logged("audit", 3)
+        assert {line["action"] for line in audited} == {"reload"}
         assert [line["result"].partition(":")[0] for line in audited] == [
             "done", "refused", "done, but for workers, until the next start",
         ]  # fmt: skip
@@ -177,11 +178,7 @@ async def test_reload_by_pid_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     async def check(edge: RunningEdge) -> None:
         assert pid_file.read_text() == f"{edge.process.pid}\n"
         assert await run("reload", "--pid-file", str(pid_file)) == 0
-
-        async def is_reloaded() -> bool:
-            return any(line["message"] == "settings reloaded" for line in edge.log)
-
-        await wait_until(is_reloaded, "the settings are reloaded")
+        await edge.wait_logged("settings reloaded")
 
     await edge_with(tmp_path, check, pid_file="edge.pid")
     assert not pid_file.exists()

@@ -13,8 +13,7 @@ from edge.operations.audit import audit, changes, digest
 from edge.operations.logs import configure_logging
 from edge.settings.loading import parse_settings
 from edge.settings.model import LogSettings
-from tests.edge.running import wait_until
-from tests.edge.whole import Edge, Tree, whole_edge
+from tests.edge.whole import whole_edge
 
 MINIMAL = """
 secret_keys_env: KEYS
@@ -66,48 +65,35 @@ def test_an_audit_line_is_written_at_every_level():
     assert (line["before"], line["after"]) == ({"a": 1}, {"a": 2})
 
 
-async def _audited(edge: Edge, count: int) -> list[Tree]:
-    """Wait for `count` audit lines and return them."""
-
-    def lines() -> list[Tree]:
-        return [line for line in edge.running.log if line["logger"] == "edge.audit"]
-
-    async def are_there() -> bool:
-        return len(lines()) >= count
-
-    await wait_until(are_there, f"{count} changes are logged")
-    return lines()
-
-
 async def test_signals_leave_an_audit_line(tmp_path: Path):
     async with whole_edge(tmp_path, workers=1) as edge:
         tree = copy.deepcopy(edge.tree)
         tree["rooms"][0]["capacity"]["admissions_per_second"] = 50.0
         edge.rewrite(tree)
         edge.running.send(signal.SIGHUP)
-        reloaded = (await _audited(edge, 1))[-1]
+        reloaded = (await edge.running.wait_logged("audit", 1))[-1]
         assert (reloaded["actor"], reloaded["action"], reloaded["result"]) == ("signal HUP", "reload", "done")
         path = "rooms.checkout.capacity.admissions_per_second"
         assert (reloaded["before"], reloaded["after"]) == ({path: 100.0}, {path: 50.0})
 
         edge.rewrite(tree | {"workers": 2})
         edge.running.send(signal.SIGHUP)
-        assert "but for workers" in (await _audited(edge, 2))[-1]["result"]
+        assert "but for workers" in (await edge.running.wait_logged("audit", 2))[-1]["result"]
 
         edge.rewrite(tree | {"workers": "many"})
         edge.running.send(signal.SIGHUP)
-        refused = (await _audited(edge, 3))[-1]
+        refused = (await edge.running.wait_logged("audit", 3))[-1]
         assert refused["result"].startswith("refused: ")
         assert "workers" in refused["result"]
         assert refused["after"] is None
 
         before = await edge.running.worker_pids()
         edge.running.send(signal.SIGUSR2)
-        replaced = (await _audited(edge, 4))[-1]
+        replaced = (await edge.running.wait_logged("audit", 4))[-1]
         assert (replaced["actor"], replaced["before"]) == ("signal USR2", before)
         assert replaced["after"] == await edge.running.worker_pids() != before
 
         edge.running.send(signal.SIGTERM)
         await edge.running.wait_ended()
-        stopped = (await _audited(edge, 5))[-1]
+        stopped = (await edge.running.wait_logged("audit", 5))[-1]
         assert (stopped["actor"], stopped["action"]) == ("signal TERM", "stop")

@@ -36,13 +36,6 @@ async def wait_not_ready(edge: Edge) -> None:
     await wait_until(is_not_ready, "readiness fails")
 
 
-async def wait_logged(edge: Edge, text: str) -> None:
-    async def is_logged() -> bool:
-        return bool(edge.said(text))
-
-    await wait_until(is_logged, text)
-
-
 async def test_term_fails_readiness_then_finishes_what_is_under_way(tmp_path: Path):
     """After TERM the edge is not ready and serves on for the delay. Then streams may end within the grace time; longer
     ones are cut. The exit code is 0 and no process is left."""
@@ -59,7 +52,7 @@ async def test_term_fails_readiness_then_finishes_what_is_under_way(tmp_path: Pa
             visitor = Visitor(edge)
             assert (await visitor.ask())[0] == "admitted"
             assert (await edge.ask_admin("/livez"))[0] == 200
-            await wait_logged(edge, "draining")
+            await edge.running.wait_logged("draining")
             edge.upstream.open["short"].set()
         assert (await short).endswith(b"end")
         [cut] = (await long)[0]
@@ -93,7 +86,7 @@ async def test_int_shortens_a_drain(tmp_path: Path):
         stream = asyncio.ensure_future(read_stream(edge, "endless"))
         await wait_for_streams(edge, 1)
         edge.running.send(signal.SIGTERM)
-        await wait_logged(edge, "draining")
+        await edge.running.wait_logged("draining")
         edge.running.send(signal.SIGINT)
         assert await edge.running.wait_ended() == 0
         with pytest.raises(aiohttp.ClientError):
