@@ -39,12 +39,7 @@ PURE = frozenset(
         *("edge/plugins/ext_authz.py", "edge/plugins/ext_authz_messages.py"),
         *("edge/plugins/report.py", "edge/plugins/report_datagrams.py"),
         *("edge/rooms/clock_steps.py", "edge/rooms/dependencies.py", "edge/rooms/join_challenge.py"),
-        *(
-            "edge/shield/shared_lists.py",
-            "edge/support/dns_query.py",
-            "edge/support/event_loop.py",
-            "edge/support/shared_counters.py",
-        ),
+        *("edge/shield/shared_lists.py", "edge/support/event_loop.py", "edge/support/shared_counters.py"),
         *("edge/support/build.py", "edge/support/sizes.py", "edge/support/tasks.py"),
         *("edge/support/shared_forms.py", "waiting_room/leaf.py"),
     )

@@ -37,12 +37,10 @@ from edge.settings.bypass import BypassSettings
 from edge.settings.model import Settings
 from edge.shield.crawlers import Crawlers
 from edge.shield.shield import Shield
-from edge.support.dns_query import resolver_at, system_resolver
 from edge.support.entropy import Entropy
 from edge.support.errors import InternalError
 from edge.support.shared_counters import SharedCounters
 from edge.worker.ask_listeners import AskListeners, ask_decider
-from edge.worker.crawler_lookup import CrawlerLookup
 from edge.worker.heartbeat import Heartbeat
 from edge.worker.node import Node, Process, Serving, note_missing, scale
 from edge.worker.reporting import Reporter
@@ -201,9 +199,7 @@ class Composition:
             if not value:
                 log.warning("nobody bypasses the line by a header field: %s is not set", wanted.header_value_env)
         if self._crawlers is None or wanted != self._crawlers[0]:
-            named = wanted.resolver
-            look_up = CrawlerLookup(system_resolver() if named is None else resolver_at(named)).start
-            self._crawlers = wanted, Crawlers(wanted.crawlers, look_up) if wanted.crawlers else None
+            self._crawlers = wanted, _crawlers(wanted) if wanted.crawlers else None
         bypass = Bypass(wanted, value, self._crawlers[1], self._metrics)
         return None if bypass.is_off else bypass
 
@@ -243,6 +239,14 @@ def _shield(settings: Settings, before: Shield | None) -> Shield | None:
     shortest_s = min(room.polling.min_seconds for room in settings.rooms)
     shield = Shield(settings.abuse, before, shortest_s=shortest_s, shares=settings.is_joined)
     return None if shield.is_off else shield
+
+
+def _crawlers(wanted: BypassSettings) -> Crawlers:
+    # dnspython takes memory, and few edges verify crawlers.
+    from edge.worker.crawler_lookup import CrawlerLookup, resolver_at, system_resolver
+
+    resolver = system_resolver() if wanted.resolver is None else resolver_at(wanted.resolver)
+    return Crawlers(wanted.crawlers, CrawlerLookup(resolver).start)
 
 
 def _tracer(settings: Settings, node: str) -> AdmissionTracer | None:

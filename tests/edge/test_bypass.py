@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from aiohttp import web
 
-from edge.support.dns_query import DnsFault, Resolver, answers_in, question_of
+from edge.worker.crawler_lookup import CrawlerLookup, resolver_at, system_resolver
 from tests.edge.dns_server import DnsServer, running_dns
 from tests.edge.running import RunningEdge, running_edge, running_upstream
 from tests.edge.test_lanes import Visitor
@@ -98,40 +97,68 @@ async def test_a_crawler_passes_only_if_its_name_points_back(tmp_path: Path) -> 
             assert heads[0]["X-Stanchion-Ticket"] == "bypass-google"
 
 
-async def test_the_resolver_believes_only_the_answer_to_its_question() -> None:
-    async with running_dns() as dns:
-        dns.names = {"192.0.2.1": ["a.example", "b.example"]}
-        dns.addresses = {"a.example": ["192.0.2.1", "192.0.2.2"]}
-        resolver = Resolver("127.0.0.1", dns.port)
-        assert await resolver.names("192.0.2.1") == ["a.example", "b.example"]
-        assert await resolver.addresses("a.example", ipv6=False) == ["192.0.2.1", "192.0.2.2"]
-        assert await resolver.addresses("a.example", ipv6=True) == []
-        assert await resolver.addresses("nobody.example", ipv6=False) == []
-        with pytest.raises(DnsFault, match="not a name"):
-            await resolver.addresses("a" * 64 + ".example", ipv6=False)
+class Liar(DnsServer):
+    """Answers everything with the same packet, but for the id of the question; with None, with another id."""
 
-        class Liar(DnsServer):
-            def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-                super().datagram_received(bytes([data[0] ^ 1]) + data[1:], addr)
+    def __init__(self, packet: bytes | None) -> None:
+        super().__init__()
+        self.names = {"66.249.66.1": ["crawl.googlebot.com"]}
+        self.addresses = {"crawl.googlebot.com": ["66.249.66.1"]}
+        self.packet = packet
 
-        transport, liar = await asyncio.get_running_loop().create_datagram_endpoint(Liar, local_addr=("127.0.0.1", 0))
-        with pytest.raises(DnsFault):
-            await Resolver("127.0.0.1", liar.port).names("192.0.2.1")
-        transport.close()
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if self.packet is None:
+            super().datagram_received(bytes([data[0] ^ 1]) + data[1:], addr)
+        else:
+            self.asked.append(("", 0))
+            self._transport.sendto(data[:2] + self.packet, addr)
 
 
-@pytest.mark.parametrize(
-    "packet",
-    [
-        b"",
-        b"\0" * 11,
-        b"\0\1\x81\x82\0\1\0\0\0\0\0\0",
-        b"\0\1\x83\x80\0\1\0\0\0\0\0\0",
-        b"\0\1\1\0\0\1\0\0\0\0\0\0",
-        b"\0\1\x81\x80\0\1\0\1\0\0\0\0\1a\0\0\x0c\0\1\xc0",
-        b"\0\1\x81\x80\0\1\0\1\0\0\0\0\1a\0\0\x0c\0\1\xc0\x13\0\x0c\0\1",  # a name that points to itself
-    ],
+#: Without the id. Cut off, failed, refused, no answer at all, to another question, and a name that points to itself.
+PACKETS = (
+    b"",
+    b"\x81",
+    b"\x81\x82\0\1\0\0\0\0\0\0",
+    b"\x81\x85\0\1\0\0\0\0\0\0",
+    b"\1\0\0\1\0\0\0\0\0\0",
+    b"\x81\x80\0\1\0\1\0\0\0\0\1a\0\0\x0c\0\1\xc0",
+    b"\x81\x80\0\1\0\1\0\0\0\0\1a\0\0\x0c\0\1\xc0\x13\0\x0c\0\1",
 )
-def test_a_malformed_or_failed_answer_is_a_fault(packet: bytes) -> None:
-    with pytest.raises(DnsFault):
-        answers_in(packet, question_of(1, "a", 12), 12)
+
+
+async def test_only_a_whole_answer_to_its_question_is_believed() -> None:
+    """A resolver that fails, lies or is silent verifies no crawler, and says so as a failure, which is asked again."""
+    loop = asyncio.get_running_loop()
+
+    async def found_at(port: int, address: str) -> bool | None:
+        found: asyncio.Future[bool | None] = loop.create_future()
+        lookup = CrawlerLookup(resolver_at(f"127.0.0.1:{port}"))
+        lookup.start("google", address, lambda is_verified, _: found.set_result(is_verified))
+        return await found
+
+    async def found_by(packet: bytes | None) -> bool | None:
+        transport, liar = await loop.create_datagram_endpoint(lambda: Liar(packet), local_addr=("127.0.0.1", 0))
+        with contextlib.closing(transport):
+            found = await found_at(liar.port, "66.249.66.1")
+        assert liar.asked
+        return found
+
+    async with running_dns() as dns:
+        dns.names = {"66.249.66.1": ["Crawl.Googlebot.com"], "66.249.66.2": ["a" * 40 + ".googlebot.com"]}
+        dns.addresses = {"crawl.googlebot.com": ["192.0.2.9", "66.249.66.1"]}
+        assert await found_at(dns.port, "66.249.66.1") is True
+        assert await found_at(dns.port, "66.249.66.2") is False
+        assert await found_at(dns.port, "66.249.66.3") is False
+    results = await asyncio.gather(*map(found_by, (None, *PACKETS)))
+    assert results == [None] * (1 + len(PACKETS))
+
+
+def test_the_resolvers_of_the_system(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text("# none\nsearch example.com\n")
+    assert system_resolver(file) is None
+    assert system_resolver(tmp_path / "missing") is None
+    file.write_text("nameserver 192.0.2.1\nnameserver 2001:db8::1\n")
+    resolver = system_resolver(file)
+    assert resolver is not None
+    assert resolver.nameservers == ["192.0.2.1", "2001:db8::1"]
