@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
+from mypy_extensions import mypyc_attr
+
 from waiting_room.ticket import Pass
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
 Headers = tuple[tuple[str, str], ...]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class UpstreamObserver(ABC):
     """Hears how the upstream responds. Times are monotonic seconds; `key` identifies the exchange."""
 

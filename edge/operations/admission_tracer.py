@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from hashlib import sha256
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from edge.messages.verdict import Forward
 from edge.settings.watching import TracingSettings
 
@@ -16,6 +18,7 @@ __all__ = ["AdmissionTracer", "TraceIds", "trace_ids"]
 WHOLE = 1 << 64
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class AdmissionTracer(ABC):
     """Called at admissions only, never for a poll. It decides itself which visitors are sampled."""
 
