@@ -2,7 +2,7 @@
 
     oversold = max(sold events - total, held + sold - total, 0)
 
-It shares neither the counters nor the code of the stores, so a store whose numbers are wrong cannot silence it. A hold
+It shares neither the counters nor the code of the stores, so a store with wrong numbers cannot silence it. A hold
 that is sold twice counts twice.
 """
 

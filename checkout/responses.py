@@ -69,7 +69,7 @@ def refusal(request: web.Request, reason: Reason, hold: Hold | None = None, **mo
     return page(pages.notice(told.title, told.detail, told.href, told.link), status)
 
 
-#: Pages whose forms a visitor fills in. Elsewhere only a program sends what cannot be read.
+#: Pages with forms that a visitor fills in. Elsewhere only a program sends what cannot be read.
 FORMS = ("/products", "/cart", "/checkout/cart")
 
 

@@ -587,7 +587,7 @@
 
   const bell = by("notify");
 
-  /** Tells a visitor who looks elsewhere, if they have asked for it: by the icon of the tab, and by a notification. */
+  /** Calls back a visitor that looks elsewhere, if they have asked for it: by the tab's icon and a notification. */
   function call(text) {
     const icon = document.querySelector('link[rel="icon"]');
     if (!icon.href.includes("#")) icon.href += "#turn";

@@ -1,4 +1,4 @@
-"""The join token of a visitor who has no place in line yet."""
+"""The join token of a visitor without a place in line."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["JoinToken"]
 
 @dataclass(slots=True, init=False)
 class JoinToken:
-    """For a visitor who must solve a join challenge, or wait, to get a place. The ticket will have the same id."""
+    """For a visitor that must solve a join challenge, or wait, to get a place. The ticket will have the same id."""
 
     id: str
     room: str

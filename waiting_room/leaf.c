@@ -123,7 +123,7 @@ typedef struct {
     uint32_t inner[8], outer[8];
 } Mac;
 
-/* Finish a hash whose first 64 bytes are in `state` already. */
+/* Finish a hash. Its first 64 bytes are in `state` already. */
 static void finish(uint32_t state[8], const uint8_t *data, size_t size, uint8_t out[32]) {
     uint8_t tail[128] = {0};
     size_t whole = size / 64, rest = size % 64, end = rest < 56 ? 64 : 128;

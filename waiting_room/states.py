@@ -20,10 +20,10 @@ class State(StrEnum):
 
 #: `paused` of a closed room after the end of its sale.
 OVER: Final = "over"
-#: `paused` of a visitor who has left the line, and of one whose place is on another device now.
+#: `paused` if the visitor has left the line, and if their place is on another device now.
 LEFT: Final = "left"
 MOVED: Final = "moved"
 
 
-#: `Status.confirm_by` of a visitor who did not say in time that they are there.
+#: `Status.confirm_by` if the visitor did not say in time that they are there.
 MISSED: Final = -1.0

@@ -27,9 +27,9 @@ the front are still to come back), `nodes` (another node is silent for a moment)
 In a sale with a draw, responses have `draw` with what verifies it (`waiting_room/draw.py`), and a visitor in line reads
 the id of their `ticket`.
 
-If a room wants visitors to say that they are there (`session.presence_seconds`), a visitor whose turn it is reads
-`confirm`: a POST to its `url` until the moment `by` lets them in. If `by` is null, the time was over and the turn went
-to the next visitor; a POST lets them in as soon as there is a token. The state is `waiting` meanwhile.
+If a room wants visitors to say that they are there (`session.presence_seconds`), the document has `confirm` when it is
+the visitor's turn: a POST to its `url` until the moment `by` lets them in. If `by` is null, the time was over and the
+turn went to the next visitor; a POST lets them in as soon as there is a token. The state is `waiting` meanwhile.
 
 After a long absence, one response has `moved_back_seconds`: how far the place was moved back (`ticket.away_seconds`).
 """

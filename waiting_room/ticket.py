@@ -20,7 +20,7 @@ forwards it forwards everything. Both are text that anybody can read and nobody 
 
     j1 . checkout . <id> . <arrived ms> . <signature>           a join token: its visitor has no place in line yet
 
-A ticket whose place moved to another device has digits behind the 22 characters of its id: how often it moved. So it
+If a place moved to another device, its ticket has digits behind the 22 characters of the id: how often it moved. So it
 has another id than the old one, which is redeemed, and the same place, which follows from the 22 (`places.py`).
 
 The parts after a ~ were added later. Older cookies lack them, and older nodes read them as a part of the id. Times

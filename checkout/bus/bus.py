@@ -85,7 +85,7 @@ class Bus(ABC):
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Add messages in ascending order of their numbers. When this returns, the bus has them all.
 
-        Messages whose number is not above the last one of the topic are ignored.
+        A message is ignored if its number is not above the last one of the topic.
         """
 
     @abstractmethod
@@ -98,7 +98,7 @@ class Bus(ABC):
 
     @abstractmethod
     async def take(self, topic: str, group: str, limit: int, wait_s: float = 0.0) -> list[Delivery]:
-        """Take messages for a group: first those whose lease has ended, then new ones.
+        """Take messages for a group: messages with an ended lease come first, then new ones.
 
         If there are none, wait up to `wait_s` for the first. A group that is new begins at the first message.
         """

@@ -1,4 +1,4 @@
-"""Products for everybody who reads them: from this process's memory, never older than one second.
+"""Products as visitors read them: from this process's memory, never older than one second.
 
     put        by this process                                       at once
     follower   reads all events ten times a second (`follow`)        after 0.1 s and the network's delay

@@ -1,6 +1,6 @@
 """Carts: which SKUs a visitor wants, before they check out. A cart holds no unit and promises no price.
 
-    cart      a random name in a cookie; a buyer who logs in has one cart on all devices
+    cart      a random name in a cookie; after a log-in the buyer has one cart on all devices
     line      SKU, units, and the price that the visitor saw; the price is read again at checkout
     bounds    `MOST_LINES` lines, `MOST_UNITS` units in all, `KEEP_DAYS` days since the last change
 

@@ -101,7 +101,7 @@ class CatalogueParts:
 async def open_catalogue(
     settings: ShopSettings, clock: ClockMs, units_7d: Units, bus: Bus, stack: AsyncExitStack
 ) -> CatalogueParts:
-    """Open the catalogue, whose services must run. Raises `StoreError`.
+    """Open the catalogue. Its services must run already. Raises `StoreError`.
 
     A driver is imported only if the settings choose it. units_7d, bus: see `CatalogueParts`.
     """

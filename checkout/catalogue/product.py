@@ -49,7 +49,7 @@ class Picture(_Part):
 
 
 class Sku(_Part):
-    """One variant. `sale`: the sale whose units it sells."""
+    """One variant. `sale`: the name of the sale that holds its units."""
 
     id: Name
     title: Line

@@ -22,7 +22,7 @@ class ProductsApi:
     """The handlers below `/api/products` and `/api/catalogue`."""
 
     def __init__(self, catalogue: Catalogue, sales: SaleList, line_sale: str, operator_token: str) -> None:
-        """line_sale: the sale behind the line, whose price is fixed: all visitors of a line pay the same."""
+        """line_sale: the sale behind the line. Its price is fixed: all visitors of a line pay the same."""
         self._catalogue = catalogue
         self._sales = sales
         self._line_sale = line_sale
@@ -85,7 +85,7 @@ class ProductsApi:
                 sale = await self._sales.find(sku.sale)
                 if sale is not None and (sale.price_cents, sale.currency) != (sku.price_cents, product.currency):
                     price = f"{sale.price_cents} cents {sale.currency}"
-                    detail = f"SKU {sku.id!r} is sold by the sale behind the line, whose price is {price}."
+                    detail = f"SKU {sku.id!r} is sold by the sale behind the line. The price of that sale is {price}."
                     raise Conflict("price-fixed", "The price is fixed", detail)
 
 

@@ -1,7 +1,7 @@
 """The catalogue in a SQLite file: one thread writes, two read. In memory there is one connection for all.
 
 A commit is not synced one by one (`synchronous=NORMAL`): a power cut may lose the last changes of products and carts,
-never an order. The file of the stock is another one, whose commits are synced.
+never an order. The stock has a file of its own, with synced commits.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ class Carts:
     def __init__(
         self, store: CartStore, catalogue: Catalogue, checkout: CartCheckout, line_sale: str, clock: ClockMs
     ) -> None:
-        """line_sale: the sale behind the line, whose units are checked out inside of the line's room."""
+        """line_sale: the sale behind the line. Its units are checked out inside of the line's room."""
         self._clock = clock
         self.store = store
         self.checkout = checkout

@@ -3,8 +3,8 @@
     held                       `ending/HOLD`       due shortly before the hold ends; nobody gets it after the end
     paying, sold, or any end   ends `ending/HOLD`
     sold                       `order/HOLD`        at once
-    free units after none      `stock/SALE/EVENT`  to visitors who asked for it, in the order in which they asked
-    the sale opens             `turn/SALE`         to visitors who asked for it; the line tells this by a webhook
+    free units after none      `stock/SALE/EVENT`  to visitors that asked for it, in the order in which they asked
+    the sale opens             `turn/SALE`         to visitors that asked for it; the line tells this by a webhook
 
 The key names the notice for ever. Whatever is planned again under the same key is the same notice.
 """

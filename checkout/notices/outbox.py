@@ -7,7 +7,7 @@
     CANCELLED   the reason for it is gone               the channel cannot take it back: never sent again
 
 The key of a notice with its channel is the primary key, so planning it again changes nothing. A notice that stays
-`handed_over` is one whose process died at that instant: it may have arrived, and is not sent a second time.
+`handed_over`: the process died at that instant, so the notice may have arrived. It is not sent a second time.
 """
 
 import asyncio

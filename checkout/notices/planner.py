@@ -68,7 +68,7 @@ class Planner:
         await self._outbox.cancel(over, self._channels)
 
     async def tell_turn(self, sale_id: str, at_ms: int) -> int:
-        """Tell the visitors who asked that the line of a sale moves. Return their number. Raises `StoreError`."""
+        """Plan a notice that the line moves for each visitor that asked. Return their number. Raises `StoreError`."""
         sale = await self._sales.find(sale_id)
         if sale is None or not self._channels:
             return 0

@@ -28,7 +28,7 @@ def add_preflight(commands: Any) -> None:
     command.add_argument("--url", default="", metavar="URL", help="address of a running shop")
     command.add_argument("--prometheus", default="", metavar="URL", help="address of Prometheus")
     command.add_argument(
-        "--skip", default="", metavar="NAMES", help=f"checks whose no-go does not count: {', '.join(NAMES)}"
+        "--skip", default="", metavar="NAMES", help=f"checks to ignore if they say no-go: {', '.join(NAMES)}"
     )
     command.add_argument("--json", action="store_true", help="print the checks as JSON")
 

@@ -187,5 +187,5 @@ def _sum(samples: Samples, name: str, **labels: str) -> float:
 
 
 def client() -> ClientSession:
-    """Return a client whose requests end in time."""
+    """Return a client with a time limit on every request."""
     return ClientSession(timeout=ClientTimeout(total=TIMEOUT_S))

@@ -3,7 +3,7 @@
     POST leave     nothing changes for a page without `sure=1`           -> a page that asks
                    the ticket is redeemed for nothing                    -> back, where the page says so
     POST here      the visitor takes their turn (`turns.py`)             -> back, where they are let in
-    POST join      a visitor who gave up their place gets a new one      -> back, where they wait
+    POST join      after a place was given up: a new one at the end      -> back, where they wait
     POST transfer  nothing changes                                       -> a page with a link, and the link as QR code
     GET  move      nothing changes (programs open links too)             -> a page with a button
     POST move      the ticket is redeemed; the next one has its place    -> back, where the visitor waits
@@ -91,7 +91,7 @@ class Actions:
         return self._back(context, room)
 
     def _entered(self, context: DecisionContext, room: Room, verdict: Verdict) -> Verdict:
-        """Return the way back of a visitor who takes their turn, or joins again, with the cookie of the verdict."""
+        """Return the way back with the cookie of the verdict, after a visitor took their turn or joined again."""
         match verdict:
             case Forward():
                 cookie = tuple([field for field in verdict.response_headers if field[0] == "Set-Cookie"])

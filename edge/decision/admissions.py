@@ -20,7 +20,7 @@ class Admissions:
         self._metrics = metrics
 
     def admit(self, context: DecisionContext, room: Room, given: Pass, place: int, now: float) -> Forward | Answer:
-        """Let a visitor in with the pass that they have just been given, or whose turn they have just taken."""
+        """Let a visitor in with a pass that they have just been given, or with an offered pass after their click."""
         metrics = self._metrics
         metrics.admissions.count(room.name)
         if room.lanes is not None:

@@ -155,7 +155,7 @@ class Classifier:
         return made if like.link is None else _with_link(made, like.link)
 
     def unclaimed(self, request: DecisionContext, now: float) -> DecisionContext:
-        """Return the context of a request whose claim to a lane has expired: by the claims that still count."""
+        """Return the context of a request after a lane claim has expired: by the claims that still count."""
         room = None if request.room is None else request.room.family[0]
         return self._context(
             request.head,

@@ -102,7 +102,7 @@ class Entry:
         return self._ask(attempt, is_barred=self._is_barred(attempt))
 
     def present(self, context: DecisionContext, room: Room, credential: Ticket | Pass, now: float, u: float) -> Verdict:
-        """Decide on the request of a visitor who says that they are there."""
+        """Decide on the request by which a visitor says that they are there."""
         if isinstance(credential, Ticket):
             return self.in_line(Attempt(context, room, credential, credential, now, u, is_present=True))
         redeemed = room.redeemed
@@ -141,7 +141,7 @@ class Entry:
         return self._ask(attempt, is_barred=is_barred)
 
     def _offered(self, attempt: Attempt, offered: Pass) -> Verdict:
-        """Decide on an attempt whose ticket was redeemed for a turn that is not taken yet, or was missed."""
+        """Decide on an attempt with a ticket that was redeemed for a turn: not taken yet, or missed."""
         room, now, offered = attempt.room, attempt.now, replace(offered, lane=attempt.room.lane)
         if now >= room.turn_ends(offered):
             return self._ask(attempt, is_barred=False)
@@ -238,7 +238,7 @@ class Entry:
         return self._admissions.admit(context, room, given, attempt.place, now)
 
     def _is_asked(self, attempt: Attempt) -> bool:
-        """Return whether the visitor has to say that they are there. One who comes just now, or says so, is there."""
+        """Return whether the visitor must say that they are there. A new visitor, or one that says so, need not."""
         room = attempt.room
         return room.presence_s is not None and room.shadow is None and not (attempt.is_new or attempt.is_present)
 

@@ -7,7 +7,7 @@
                               a claim by the shop's word        `Stanchion-Lane`
     else                      the general lane
 
-A visitor with a ticket of the general lane who gets a claim later changes lanes, and keeps the time of their arrival.
+A visitor of the general lane that gets a claim later changes lanes, and keeps the time of their arrival.
 """
 
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class LaneChoice:
         return self._claims.take_back(head)
 
     def by_shop(self, lane: str, head: RequestHead, ident: str, now: float) -> Headers:
-        """Return the cookie for a visitor whom the shop has put into a lane; nothing while theirs is fresh."""
+        """Return the cookie of a lane claim that the shop has given; nothing while the visitor's own is fresh."""
         if self._claims.is_fresh(lane, head, now + SHOP_CLAIM_S / 2):
             return ()
         return self._claims.give(BY_SHOP, "", lane, ident, now + SHOP_CLAIM_S, head, now)

@@ -98,7 +98,7 @@ class LinkOpening:
         self._client = client
 
     def open(self, request: DecisionContext, room: Room, kind: str, token: str, now: float) -> Verdict:
-        """Answer a request whose address holds a link."""
+        """Answer a request that has a link in its address."""
         link = self._links.read(token, kind)
         if link is None or link.room != room.name:
             return self._refuse(request, room, kind, "forged")

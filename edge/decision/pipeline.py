@@ -161,7 +161,7 @@ class Pipeline(Decider):
         return self._entry.inside(request, room, credential, now)
 
     def _exception(self, request: DecisionContext, room: Room, now: float, u: float) -> Verdict:
-        """Decide on a request that opens a link, that may need no place, or whose claim to a lane may have expired."""
+        """Decide on an exception: it opens a link, may need no place, or has a lane claim that may have expired."""
         if request.link is not None:
             kind, token = request.link
             return self._opening.open(request, room, kind, token, now)

@@ -100,7 +100,7 @@ class Responses:
     def line_page(
         self, policy: str, state: State, poll_after_s: float, body: bytes, code: int, cookie: Headers, coding: Coding
     ) -> Answer:
-        """Return a waiting page whose body is ready. policy: `WaitingPage.policy`."""
+        """Return a waiting page with a finished body. policy: `WaitingPage.policy`."""
         codings = self._page_fields.get(policy)
         if codings is None:
             codings = self._page_fields[policy] = {}

@@ -6,7 +6,7 @@
         no click         -> nothing: the page waits for the click, as long as the ticket would last
 
 So no visitor loses their place by being away for two minutes, and an open page without a visitor takes no capacity: the
-token of a turn goes back unless it is used (`edge/rooms/offers.py`). A visitor who has just come is not asked, because
+token of a turn goes back unless it is used (`edge/rooms/offers.py`). A visitor that has just come is not asked, because
 they are there.
 """
 

@@ -124,12 +124,12 @@ class VisitorResponses:
         return self._keep_waiting(attempt, status, attempt.given)
 
     def given_up(self, attempt: Attempt, reason: str) -> Answer:
-        """Answer a visitor who has left the line, or waits on another device now."""
+        """Answer a visitor that has left the line, or that waits on another device now."""
         status = Status(_CLOSED, attempt.room.name, message=attempt.room.message, paused=reason)
         return self.respond(attempt.context, attempt.room, status, (), attempt.now, is_given=False)
 
     def ask_presence(self, attempt: Attempt, status: Status, cookie: Headers) -> Answer | TakeForm:
-        """Ask a visitor whose turn it is whether they are there."""
+        """Ask the visitor whether they are there, because it is their turn."""
         return self._keep_waiting(attempt, status, None, cookie)
 
     def no_entry(self, context: DecisionContext, room: Room, now: float, u: float) -> Answer:

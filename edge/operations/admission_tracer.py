@@ -14,7 +14,7 @@ from edge.settings.watching import TracingSettings
 
 __all__ = ["AdmissionTracer", "TraceIds", "trace_ids"]
 
-#: Trace identifiers whose lower 64 bits are below `ratio` times this are sampled.
+#: A trace is sampled if the lower 64 bits of its identifier are below `ratio` times this.
 WHOLE = 1 << 64
 
 

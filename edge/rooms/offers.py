@@ -1,10 +1,10 @@
-"""Offers: turns that visitors have to take by a click, and the tokens that are kept for those who still may.
+"""Offers: turns that visitors have to take by a click, and the tokens that are kept for the open ones.
 
     the gate admits -> an offer, and a token is taken -> a click in time   the token is used
                                                      '-> no click          the token goes back, for the next visitor
 
-If a whole token were kept for each offer until its time is over, the visitors who do not click would hold the room's
-capacity for so long. So only the part is kept that is expected to be used: for an offer of age a
+If a whole token were kept for each offer until its time is over, offers without a click would block the room's
+capacity until then. So only the part is kept that is expected to be used: for an offer of age a
 
     G(a) = the share of offers without a click at age a that get one later
          = 1 - product over the bins behind a of (1 - h)          h = clicks in a bin / offers that reached it

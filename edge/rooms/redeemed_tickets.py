@@ -8,10 +8,10 @@
     browser or network (bound pass)        is admitted again REDEEM_AGAIN_S after the last time at the earliest. The
                                            earlier pass is superseded then and counts nowhere
 
-A ticket whose visitor has left the line, or whose place has moved to another device, is redeemed for a pass that has
+If a visitor leaves the line or moves the place to another device, the ticket is redeemed for a pass that has
 ended, with the reason in the place of its binding digest. It counts no more, and its pages say why.
 
-So a visitor who changes networks waits a little, and a pass that was given to a crowd changes hands once a minute.
+So a visitor waits a little after a change of networks. A pass that many people share changes hands once a minute.
 
 The memory is bounded, and losing it is harmless: a forgotten ticket is redeemed once more. Times are wall clock.
 """

@@ -44,7 +44,7 @@ class RoomHistory:
         self.tracer: AdmissionTracer | None = None
         """Exports traces of sampled admissions, if the settings ask for them."""
         self.offers: dict[str, Offers] = {}
-        """By lane, the open turns of a room whose visitors have to say that they are there."""
+        """By lane, the open turns of a room that asks visitors whether they are there."""
         self.shadow: ShadowLine | None = None
         """While the room is in `mode: shadow`."""
 

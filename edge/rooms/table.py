@@ -23,8 +23,8 @@ Rows = Sequence[MutableSequence[int]]
 
 
 class RoomTable:
-    """All rooms in the order of the file, each followed by its named lanes. The first whose host and paths match covers
-    the request."""
+    """All rooms in the order of the file, each followed by its named lanes. A request belongs to the first one that
+    matches its host and path."""
 
     def __init__(self, bypass: Sequence[str], rooms: Sequence[Room]) -> None:
         self.rooms = tuple(rooms)
@@ -201,7 +201,7 @@ def _follow(room: Room, seeds: Mapping[str, Mapping[str, bytes]], now: float) ->
 
 
 def _counts_anew(room: RoomSettings, old: Room | None, rows: Rows, claims: Rows, own_row: int) -> bool:
-    """Clear the counts whose bins have another width than before. Return whether visitors are counted anew."""
+    """Clear the counts if the width of their bins has changed. Return whether visitors are counted anew."""
     if old is None:
         return False
     if claims and old.settings.stock.claim_seconds != room.stock.claim_seconds:

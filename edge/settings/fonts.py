@@ -15,7 +15,7 @@ __all__ = ["ENDINGS", "read_font"]
 #: By the first four bytes.
 FORMATS: Final = {b"wOF2": "woff2", b"wOFF": "woff", b"\0\1\0\0": "ttf", b"true": "ttf", b"OTTO": "otf"}
 ENDINGS: Final = ("woff2", "woff", "ttf", "otf")
-#: The number of `fvar`, and of the tables whose default form is transformed, in WOFF2's list of known tags.
+#: The number of `fvar`, and of the tables with a transformed default form, in WOFF2's list of known tags.
 FVAR, GLYF, LOCA, OTHER_TAG = 47, 10, 11, 63
 
 

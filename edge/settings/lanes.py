@@ -11,7 +11,7 @@ from edge.settings.values import Section
 
 __all__ = ["GENERAL", "FieldName", "LaneHeaderSettings", "LaneSettings", "fault_in_lanes", "key_of"]
 
-#: The lane of all visitors who have no other.
+#: The lane of all visitors without a named lane.
 GENERAL: Final = "general"
 #: The name of a header field (RFC 9110, 5.1).
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]

@@ -1,11 +1,11 @@
 """What happened that operators want to be told: from what is so now to the moment at which it became so.
 
-A topic is something that is in one of several states: the line of a room has formed or is cleared, Redis is there or
-gone. When a topic changes its state, that is a happening. A topic that comes and goes is told at most once in each
+A subject is something that is in one of several states: the line of a room has formed or is cleared, Redis is there or
+gone. When a subject changes its state, that is a happening. A subject that comes and goes is told at most once in each
 cool-down and state, and after the cool-down the state that then holds is told: a receiver never ends up with a wrong
 last word.
 
-    look(...)      once a second, with the state of everything    --> topics --> happenings
+    look(...)      once a second, with the state of everything    --> subjects --> happenings
     tell(...)      what is no state, such as the opening of a sale            --> happenings
 """
 
@@ -38,7 +38,7 @@ class Happening:
 
 
 @dataclass(slots=True)
-class _Topic:
+class _Subject:
     """event: the state now. told: the state that was told last. told_at: when each state was told last."""
 
     event: str
@@ -50,13 +50,13 @@ class Happenings:
     """Of one machine."""
 
     def __init__(self) -> None:
-        self._topics: dict[tuple[str | None, str], _Topic] = {}
+        self._subjects: dict[tuple[str | None, str], _Subject] = {}
         self._told: deque[Happening] = deque(maxlen=MOST_TOLD)
         self._looks: dict[str, int] = {}
         self._restarts: dict[int, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Happenings, {len(self._topics)} topics>"
+        return f"<Happenings, {len(self._subjects)} subjects>"
 
     def tell(self, event: str, room: str | None, at_s: float, text: str, **details: Any) -> None:
         """Note something that happened at a moment. It has no cool-down."""
@@ -83,21 +83,21 @@ class Happenings:
         states = [*self._of_machine(workers, redis, upstream_is_down=upstream_is_down)]
         for room in rooms:
             states += self._of_room(room, formed_at)
-        for room_name, topic, event, text, details in states:
-            if self._is_told(room_name, topic, event, now, cooldown_s):
+        for room_name, subject, event, text, details in states:
+            if self._is_told(room_name, subject, event, now, cooldown_s):
                 found.append(Happening(event, room_name, now, text, details))
         return found
 
     def _is_told(self, room: str | None, name: str, event: str, now: float, cooldown_s: float) -> bool:
-        """Set the state of a topic. Return whether it is told now. The first state is told only if it is a fault."""
-        topic = self._topics.get((room, name))
-        if topic is None:
+        """Set the state of a subject. Return whether it is told now. The first state is told only if it is a fault."""
+        subject = self._subjects.get((room, name))
+        if subject is None:
             is_fault = event in ("upstream.down", "redis.down", "node.lost")
-            topic = self._topics[room, name] = _Topic(event, "" if is_fault else event)
-        topic.event = event
-        if event == topic.told or now - topic.told_at.get(event, -cooldown_s) < cooldown_s:
+            subject = self._subjects[room, name] = _Subject(event, "" if is_fault else event)
+        subject.event = event
+        if event == subject.told or now - subject.told_at.get(event, -cooldown_s) < cooldown_s:
             return False
-        topic.told, topic.told_at[event] = event, now
+        subject.told, subject.told_at[event] = event, now
         return True
 
     def _of_machine(self, workers: Sequence[Mapping[str, Any]], redis: str, *, upstream_is_down: bool) -> "_States":
@@ -151,8 +151,8 @@ class Happenings:
 
     def _line(self, room: str, waiting: float, formed_at: int) -> "_State":
         """Return the state of a room's line. It changes only after several looks that agree."""
-        topic = self._topics.get((room, "line"))
-        is_formed = topic is not None and topic.event == "line.formed"
+        subject = self._subjects.get((room, "line"))
+        is_formed = subject is not None and subject.event == "line.formed"
         differs = waiting < 0.5 if is_formed else waiting >= formed_at
         looks = self._looks[room] = self._looks.get(room, 0) + 1 if differs else 0
         if looks >= (CLEARED_LOOKS if is_formed else FORMED_LOOKS):
@@ -163,6 +163,6 @@ class Happenings:
         return room, "line", "line.cleared", "Nobody waits any more.", details
 
 
-#: Room, topic, event, text and details.
+#: Room, subject, event, text and details.
 _State = tuple[str | None, str, str, str, dict[str, Any]]
 _States = Iterator[_State]

@@ -70,7 +70,7 @@ class Webhooks:
         self._machine = machine
         self._wanted = NotificationSettings()
         self._secrets: Mapping[str, bytes] = {}
-        self._outboxes: dict[str, _Outbox] = {}
+        self._queues: dict[str, _WebhookQueue] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._results = Counter(
             "stanchion_notifications", "Messages to webhooks by result.", ["result"], registry=registry
@@ -80,39 +80,39 @@ class Webhooks:
         self._queued = Gauge("stanchion_notifications_queued", "Messages to webhooks that wait.", registry=registry)
 
     def __repr__(self) -> str:
-        return f"<Webhooks {list(self._outboxes.values())}>"
+        return f"<Webhooks {list(self._queues.values())}>"
 
     def use(self, wanted: NotificationSettings, secrets_by_name: Mapping[str, bytes]) -> None:
         """Follow these settings. Messages that wait for a server that is still named stay."""
         self._wanted, self._secrets = wanted, secrets_by_name
         named = {webhook.url: webhook for webhook in wanted.webhooks}
-        for gone in self._outboxes.keys() - named.keys():
-            del self._outboxes[gone]
+        for gone in self._queues.keys() - named.keys():
+            del self._queues[gone]
             if (task := self._tasks.pop(gone, None)) is not None:
                 task.cancel()
         for url, webhook in named.items():
-            outbox = self._outboxes.setdefault(url, _Outbox())
-            outbox.webhook = webhook
+            queue = self._queues.setdefault(url, _WebhookQueue())
+            queue.webhook = webhook
 
     def send(self, happening: Happening) -> None:
         """Queue a message to every server that wants it."""
-        for outbox in self._outboxes.values():
-            if not outbox.wants(happening):
+        for queue in self._queues.values():
+            if not queue.wants(happening):
                 continue
-            if len(outbox.waiting) >= self._wanted.queue:
-                outbox.waiting.popleft()
+            if len(queue.waiting) >= self._wanted.queue:
+                queue.waiting.popleft()
                 self._results.labels("dropped").inc()
-            outbox.waiting.append(_Message(happening.event, secrets.token_hex(12), self._body(happening)))
-            outbox.has_more.set()
+            queue.waiting.append(_Message(happening.event, secrets.token_hex(12), self._body(happening)))
+            queue.has_more.set()
         self._count()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             while True:
-                for url, outbox in self._outboxes.items():
+                for url, queue in self._queues.items():
                     if url not in self._tasks:
-                        self._tasks[url] = group.create_task(self._deliver_all(session, outbox))
+                        self._tasks[url] = group.create_task(self._deliver_all(session, queue))
                 await asyncio.sleep(0.2)
 
     def _body(self, happening: Happening) -> bytes:
@@ -127,40 +127,40 @@ class Webhooks:
         return json.dumps(document).encode()
 
     def _count(self) -> None:
-        self._queued.set(sum(len(outbox.waiting) for outbox in self._outboxes.values()))
+        self._queued.set(sum(len(queue.waiting) for queue in self._queues.values()))
 
-    async def _deliver_all(self, session: aiohttp.ClientSession, outbox: "_Outbox") -> None:
+    async def _deliver_all(self, session: aiohttp.ClientSession, queue: "_WebhookQueue") -> None:
         while True:
-            await outbox.has_more.wait()
-            outbox.has_more.clear()
-            while outbox.waiting:
-                message = outbox.waiting.popleft()
-                is_delivered = await self._deliver(session, outbox, message)
+            await queue.has_more.wait()
+            queue.has_more.clear()
+            while queue.waiting:
+                message = queue.waiting.popleft()
+                is_delivered = await self._deliver(session, queue, message)
                 self._results.labels("delivered" if is_delivered else "failed").inc()
                 self._count()
 
-    async def _deliver(self, session: aiohttp.ClientSession, outbox: "_Outbox", message: "_Message") -> bool:
+    async def _deliver(self, session: aiohttp.ClientSession, queue: "_WebhookQueue", message: "_Message") -> bool:
         """Send a message until it is taken or its time is over. Return whether it was taken."""
         ends_at, pause_s = time.monotonic() + self._wanted.retry_seconds, 1.0
         while True:
-            fault = await self._attempt(session, outbox, message)
+            fault = await self._attempt(session, queue, message)
             if fault is None:
-                if outbox.has_failed:
-                    log.info("a webhook takes messages again", extra=facts(webhook=outbox.shown))
-                outbox.has_failed = False
+                if queue.has_failed:
+                    log.info("a webhook takes messages again", extra=facts(webhook=queue.shown))
+                queue.has_failed = False
                 return True
-            if not outbox.has_failed:
-                outbox.has_failed = True
-                log.warning("a webhook does not take messages: %s", fault, extra=facts(webhook=outbox.shown))
+            if not queue.has_failed:
+                queue.has_failed = True
+                log.warning("a webhook does not take messages: %s", fault, extra=facts(webhook=queue.shown))
             if time.monotonic() + pause_s > ends_at:
                 return False
             self._results.labels("retried").inc()
             await asyncio.sleep(pause_s)
             pause_s = min(2.0 * pause_s, LONGEST_PAUSE_S)
 
-    async def _attempt(self, session: aiohttp.ClientSession, outbox: "_Outbox", message: "_Message") -> str | None:
+    async def _attempt(self, session: aiohttp.ClientSession, queue: "_WebhookQueue", message: "_Message") -> str | None:
         """Send a message once. Return what went wrong, None if it was taken."""
-        webhook, sent_at = outbox.webhook, int(time.time())
+        webhook, sent_at = queue.webhook, int(time.time())
         assert webhook is not None
         headers = {
             "Content-Type": "application/json",
@@ -187,7 +187,7 @@ class _Message:
         self.event, self.ident, self.body = event, ident, body
 
 
-class _Outbox:
+class _WebhookQueue:
     """The messages to one server."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Measure what one shop process answers to visitors who only read, and what a read costs.
+"""Measure how many reads a second one shop process answers, and what a read costs.
 
     python -m tests.checkout.bench_reads [--seconds 4] [--products 1000]
 
@@ -167,7 +167,7 @@ async def run(seconds: float, products: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="what one shop process answers to visitors who only read")
+    parser = argparse.ArgumentParser(description="how many reads a second one shop process answers")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--products", type=int, default=1000)
     options = parser.parse_args()

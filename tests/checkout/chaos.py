@@ -11,7 +11,7 @@ journal of the bank are evidence that no store can forge.
 Events, best sellers and notices are compared with the trail as well (`chaos_events.py`).
 
     Every third buyer checks out a cart. Of the others with a unit, 30 % leave without paying, 10 % are declined, 5 %
-    cancel, 5 % pay at a bank whose answer is lost. Every request is repeated with its key until it is answered.
+    cancel, 5 % pay and lose the bank's answer. Every request is repeated with its key until it is answered.
 """
 
 import argparse

@@ -140,7 +140,7 @@ async def test_unsafe_servers_are_no_gos(serve: Serve, tmp_path: Path, capsys: p
 
 
 async def test_a_wrong_clock_is_a_no_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A shop whose clock is an hour ahead would open its sale an hour early."""
+    """With a clock that is an hour ahead a shop would open its sale an hour early."""
 
     async def available(_request: web.Request) -> web.Response:
         date = formatdate(time.time() + 3600, usegmt=True)

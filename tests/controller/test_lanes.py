@@ -12,7 +12,7 @@ STEP_S = 0.1
 
 
 class Lanes:
-    """Gates with visitors who poll in every step until they are admitted."""
+    """Gates with visitors that poll in every step until they are admitted."""
 
     def __init__(self, shares: list[float], rate: float) -> None:
         self.rate = rate

@@ -66,7 +66,7 @@ class RunningEdge:
         assert self.url, f"the edge did not start: {self.output.decode()}"
 
     async def wait_logged(self, text: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait until so many log messages begin with a text; return them. They may come after the answer."""
+        """Wait until `count` log messages begin with a text. Return them. An answer may come before its log line."""
 
         def lines() -> list[dict[str, Any]]:
             return [line for line in self.log if line["message"].startswith(text)]

@@ -21,7 +21,7 @@ SECRET = "a-secret-of-the-monitor"
 
 @contextlib.asynccontextmanager
 async def edge_of(folder: Path, heads: list[dict[str, str]], **bypass_for: Any) -> AsyncIterator[RunningEdge]:
-    """Run an edge whose room holds. Visitors have the address of their `X-Forwarded-For`."""
+    """Run an edge with a room on hold. Visitors have the address of their `X-Forwarded-For`."""
 
     async def shop(request: web.BaseRequest) -> web.StreamResponse:
         heads.append(dict(request.headers))

@@ -50,7 +50,7 @@ async def visit_all(
 def as_it_was(visits: list[Visit]) -> tuple[Measures, Measures]:
     """Return the measures of the real line, and of the same arrivals played by the same gate on a virtual clock.
 
-    Visitors who left have left in the perfect queue at the same time.
+    Visitors that left have left in the perfect queue at the same time.
     """
     visits = sorted(visits, key=lambda visit: visit.arrived)
     arrivals = np.array([visit.arrived - visits[0].arrived for visit in visits])

@@ -1,4 +1,4 @@
-"""A room with lanes over real sockets: two workers, and visitors who get into a lane in each of the ways."""
+"""A room with lanes over real sockets: two workers, and each way into a lane."""
 
 import asyncio
 import signal
@@ -77,7 +77,7 @@ async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival
         for _ in range(3):
             await member.get("/checkout")
         assert member.lane == LANE
-        # The shop's word moves a visitor who waits already.
+        # The shop's word moves a visitor that waits already.
         first_seen = plain.ticket.split(".")[3]
         assert await plain.get("/login/unknown") == (200, "the shop")
         await plain.get("/checkout")
@@ -96,7 +96,7 @@ async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival
 
 
 async def test_visitors_who_poll_as_asked_are_counted_in_their_lanes(tmp_path: Path) -> None:
-    """One of them changes lanes while they wait. A visitor who polls faster than asked would not be sure to count."""
+    """One of them changes lanes while they wait. A visitor that polls faster than asked would not be sure to count."""
     async with (
         running_upstream(shop) as upstream,
         running_edge(yaml.safe_dump(lanes_of(upstream, mode="hold")), tmp_path) as edge,

@@ -33,7 +33,7 @@ class Shop:
 async def held_edge(
     folder: Path, shop: Shop | None = None, *, workers: int = 2, **room: Any
 ) -> AsyncIterator[RunningEdge]:
-    """Run an edge whose room holds, so that everybody waits unless they need not."""
+    """Run an edge with a room on hold, so that everybody waits unless they need not."""
     async with running_upstream((shop or Shop()).handle) as upstream:
         tree = {**lanes_of(upstream, **{"mode": "hold", **room}), "state_folder": str(folder / "state")}
         tree["workers"] = workers

@@ -1,4 +1,4 @@
-"""Lanes over real sockets: two workers, a room of two lanes with 30 and 70 %, and visitors who follow their
+"""Lanes over real sockets: two workers, a room of two lanes with 30 and 70 %, and visitors that follow their
 appointments. All figures are what the shop observed, not what the edge reports.
 
     python -m tests.reliability.lanes                both lanes full; the named lane empty; the general lane empty
@@ -54,7 +54,7 @@ def lanes_of(upstream: str, **room: Any) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Observed:
-    """admitted: of the members and of the others within the window, by the shop. arrivals: of those who were admitted
+    """admitted: of the members and of the others within the window, by the shop. arrivals: of admitted visitors
     from a lane, in the order of their admission."""
 
     admitted: tuple[int, int]

@@ -238,7 +238,7 @@ def calls(native: ModuleType) -> list[tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 def test_no_call_keeps_memory(native: ModuleType):
-    """Neither a successful call, nor one whose arguments are wrong."""
+    """Neither a successful call, nor one with wrong arguments."""
 
     def rounds(count: int) -> None:
         for function, arguments in calls(native):

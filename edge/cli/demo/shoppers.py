@@ -1,4 +1,4 @@
-"""Shoppers of the demo: visitors who browse the catalogue and buy what needs no line, so that the best sellers move.
+"""Shoppers of the demo: they browse the catalogue and buy what needs no line, so that the best sellers move.
 
 list ──▶ a product, the first ones more often ──▶ cart ──▶ checkout
 """

@@ -62,7 +62,7 @@ def alone(document: bytes, views: PageViews, folder: Path | None, scheme: Scheme
 
 
 def in_scheme(text: str, scheme: Scheme) -> str:
-    """Return a page whose style sheets take the scheme as given."""
+    """Return a page with style sheets that take the scheme as given."""
     text = _SCHEME.sub(lambda found: "(min-width: 0)" if found[1] == scheme else "(max-width: 0)", text)
     text = re.sub(r"color-scheme:\s*light dark", f"color-scheme:{scheme}", text)
     return text.replace('content="light dark"', f'content="{scheme}"')

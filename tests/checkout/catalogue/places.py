@@ -64,6 +64,6 @@ def store_of(database: Database) -> ProductStore:
 
 
 def product(name: str, price_cents: int = 1000, **fields: Any) -> Product:
-    """Return a product with one SKU, whose sale has the same name."""
+    """Return a product with one SKU and a sale of the same name."""
     sku = {"id": f"{name}-sku", "title": "One size", "price_cents": price_cents, "sale": f"{name}-sale"}
     return product_of({"id": name, "title": name.title(), "skus": [sku], **fields})

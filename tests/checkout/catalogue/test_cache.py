@@ -173,7 +173,7 @@ async def test_redis_keeps_the_newest_and_counts_only_while_it_is_fed(redis: Red
 
 
 async def test_two_shops_share_products_and_changes(redis: RedisServer, tmp_path: Path) -> None:
-    """A product that one shop has read comes from Redis to the other, whose follower then sees each change."""
+    """A product that one shop has read comes from Redis to the other shop, and its follower then sees each change."""
     database = await SqliteDatabase.open(str(tmp_path / "catalogue.db"))
     shared = [SharedCache.open(redis.url) for _ in range(2)]
     shops = [Catalogue(store_of(database), index_of(database), each, wall_ms) for each in shared]

@@ -147,7 +147,7 @@ async def test_search_filters_and_sorts(database: Database) -> None:
 
 
 async def test_what_cannot_be_bought_is_not_found(database: Database) -> None:
-    """A retired product, and one whose SKUs have all ended, is neither listed nor found. Later it may come back."""
+    """A retired product, or one without a SKU on sale, is neither listed nor found. Later it may come back."""
     store = store_of(database)
     watch, lamp = product("watch"), product("lamp")
     for each in (watch, lamp):

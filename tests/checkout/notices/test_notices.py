@@ -112,7 +112,7 @@ async def test_a_reminder_after_the_end_is_not_sent(desk: Desk, mail: tuple[Mail
 
 
 async def test_back_in_stock_is_told_in_order_and_once(desk: Desk, mail: tuple[MailServer, str]) -> None:
-    """One free unit is told to five visitors: those who asked first."""
+    """One free unit is told to five visitors, in the order in which they asked."""
     for number in range(7):
         await desk.outbox.wish(STOCK, "launch", f"u{number}", f"u{number}@example.com")
         await desk.outbox.wish(STOCK, "launch", f"u{number}", f"u{number}@example.com")

@@ -82,7 +82,7 @@ def test_check_reports_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str
     "file", sorted({path.name for path in CONFIGS.glob("*.yaml")} - {"shop.yaml", "catalogue.yaml"})
 )
 def test_every_settings_file_in_configs_passes_check(file: str):
-    """Operators copy these files. `shop.yaml` and `catalogue.yaml` belong to the shop, whose own tests check them."""
+    """Operators copy these files. The shop's own tests check `shop.yaml` and `catalogue.yaml`."""
     assert run("check", "--offline", str(CONFIGS / file)) == 0
 
 

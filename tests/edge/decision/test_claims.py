@@ -62,7 +62,7 @@ def _status(verdict: Verdict) -> int:
 
 
 def crawler_bypass(find: Callable[[], bool]) -> Bypass:
-    """Return a bypass for Googlebot, whose lookup ends at once."""
+    """Return a bypass for Googlebot with a lookup that ends at once."""
 
     def look_up(_: str, __: str, found: Found) -> None:
         found(find(), NOW)

@@ -23,7 +23,7 @@ ROOMS = {
 HEAD = RequestHead(
     "GET", "/checkout", "shop.test", "http", "10.0.0.1", accept=HTML, accept_encoding="gzip, br", accept_language="de"
 )
-#: Signed two minutes ago, one of a visitor who was told a position.
+#: Signed two minutes ago. One has a position that its visitor was told.
 OLD = tuple(
     f"stanchion_checkout={KEYS.seal(Ticket(new_id(bytes([at]) * 16), 'checkout', NOW - 9 + at, NOW - 120, told=told))}"
     for at, told in enumerate((0, 9))

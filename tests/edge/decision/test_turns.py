@@ -1,4 +1,4 @@
-"""Turns that a visitor takes by a click: no place is lost, and visitors who do not click cost no capacity."""
+"""Turns that a visitor takes by a click: no place is lost, and a missing click costs no capacity."""
 
 import heapq
 import json
@@ -35,7 +35,7 @@ def credential_in(cookie: str) -> Ticket | Pass:
 
 
 def offered(edge: Edge, count: int = 1) -> list[str]:
-    """Return the cookies of visitors whose turn it is."""
+    """Return the cookies of visitors with an offered turn."""
     edge.fill()
     cookies = []
     for _ in range(count):
@@ -204,7 +204,7 @@ class Visitors:
         for n in range(people):
             edge.now += 0.0001
             first = edge.ask()
-            if not isinstance(first, Forward):  # one of the first visitors, who are not asked
+            if not isinstance(first, Forward):  # one of the first visitors: they are not asked
                 self._note(n, first)
 
     def _plan(self, at: float, n: int, target: str) -> None:
@@ -239,7 +239,7 @@ class Visitors:
 
 
 def test_half_of_the_visitors_do_not_click_and_the_capacity_is_used() -> None:
-    """99 % of it, by those who click; and never more over the time, whatever the others do."""
+    """Visitors that click use 99 % of it, and over the time never more than all of it, whatever the others do."""
     rate, measured_s = 10.0, 120.0
     chance = random.Random(5)
     edge = Edge(
