@@ -69,7 +69,7 @@ class NatsBus(Bus):
                     self._ends[topic] = sequence, last
                     return
                 await self._add(topic, sequence, left)
-        raise BusError(f"the event bus: other publishers of {topic!r} were always faster")
+        raise BusError(f"the event bus: other publishers of {topic!r} were faster at every try")
 
     async def last(self, topic: str) -> Message | None:
         async with _errors():

@@ -100,8 +100,9 @@ class Relay:
         self.is_blocked = True
         return OtherHistory(
             f"the event bus has message {number} of {self.topic!r}, and the store does not have this event. "
-            "If the store was restored too old, restore a newer copy. If it is meant to be new, or if another program "
-            f"has published there, remove the messages: checkout events --config FILE --clear {self.topic}"
+            "If the store was restored from an old copy, restore a newer one. If the store is meant to be new, or if "
+            "another program has published there, remove the messages: "
+            f"checkout events --config FILE --clear {self.topic}"
         )
 
     async def _has(self, number: int) -> bool:

@@ -58,7 +58,7 @@ class CartApi:
         if not isinstance(card, str) or not 1 <= len(card) <= 100:
             raise BadRequest("card: expected a text of 1 to 100 characters")
         if not isinstance(agreement, str):
-            raise BadRequest("agreement: expected the agreement of the cart as it was shown")
+            raise BadRequest("agreement: expected the `agreement` of the cart that the buyer has seen")
         try:
             async with self._limit.enter():
                 result = await self._carts.checkout.buy(self._carts.of(request), visitor.user, key, card, agreement)

@@ -106,7 +106,7 @@ class NoticeRequests:
         try:
             event = json.loads(body)["event"]
         except (ValueError, KeyError, TypeError) as error:
-            raise BadRequest("expected a message of the line with an event") from error
+            raise BadRequest("expected a webhook message of the edge with an event") from error
         if event in MOVING:
             await self._planner.tell_turn(self._sale, self._clock())
         return web.Response(status=204)

@@ -1,4 +1,4 @@
-"""`checkout preflight SALE`: look at everything that a sale needs, and say go or no-go with reasons."""
+"""`checkout preflight SALE`: check everything that a sale needs, and say go or no-go with reasons."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ NAMES = (
 def add_preflight(commands: Any) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
-        "preflight", help="look at stock, stores, replicas, clocks, caches, events, payment and alerts before a sale"
+        "preflight", help="check stock, stores, replicas, clocks, caches, events, payment and alerts before a sale"
     )
     command.set_defaults(run=_preflight)
     command.add_argument("sale", help="name of the sale")

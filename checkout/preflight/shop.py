@@ -37,7 +37,7 @@ Samples = dict[str, list[tuple[dict[str, str], float]]]
 async def check_shop(url: str, sale: str, session: ClientSession) -> list[Check]:
     """Ask the shop for its stock until the answers come from memory, and look at its metrics and its clock."""
     if not url:
-        return [no_go("caches", "not looked at: give the address of a running shop with --url")]
+        return [no_go("caches", "not checked: give the address of a running shop with --url")]
     path = f"{url.rstrip('/')}/api/sales/{sale}/availability"
     took_s, dates = list[float](), list[float]()
     try:
@@ -63,7 +63,7 @@ async def check_shop(url: str, sale: str, session: ClientSession) -> list[Check]
     fine = f"availability is answered from memory, {slow_s * 1000:.0f} ms at P90"
     checks = judged("caches", faults, fine)
     if SLOW_READ_S < slow_s <= MOST_READ_S:
-        checks.append(note("caches", f"availability takes {slow_s * 1000:.0f} ms at P90, which visitors notice"))
+        checks.append(note("caches", f"availability takes {slow_s * 1000:.0f} ms at P90: visitors notice such a delay"))
     return [*checks, *_clock(min(dates)), *_of_metrics(samples, sale)]
 
 
@@ -78,24 +78,26 @@ def _of_metrics(samples: Samples, sale: str) -> list[Check]:
         faults.append("the event bus does not answer")
     for labels, lag in samples.get("shop_bus_lag", []):
         if lag > MOST_LAG:
-            faults.append(f"the group {labels['group']} has {lag:.0f} messages of {labels['topic']} left")
+            faults.append(f"the group {labels['group']} is {lag:.0f} messages of {labels['topic']} behind")
     for labels, count in samples.get("shop_bus_dead_letters", []):
         if count:
             faults.append(f"the group {labels['group']} has {count:.0f} dead letters: checkout events --dead")
     if _sum(samples, "shop_relay_blocked"):
-        faults.append("store and event bus have different histories (docs/runbooks.md#events-lag)")
+        faults.append(
+            "the relay is blocked: store and event bus have different histories (docs/runbooks.md#events-lag)"
+        )
     if (behind := _sum(samples, "shop_relay_behind")) > MOST_LAG:
         faults.append(f"the bus lacks {behind:.0f} events")
     if (unforwarded := _sum(samples, "shop_events_unforwarded")) > MOST_LAG:
         faults.append(f"the forwarder is {unforwarded:.0f} events behind")
-    checks += judged("events", faults, "the event bus has every event, and its groups are done with them")
+    checks += judged("events", faults, "the event bus has every event, and its groups have processed them")
     if unsettled := _sum(samples, "shop_payments_unsettled"):
         checks.append(note("payment", f"{unsettled:.0f} payments are not settled yet"))
     return checks
 
 
 async def check_payment(settings: ShopSettings) -> list[Check]:
-    """Ask the payment gateway about a payment that never was."""
+    """Ask the payment gateway about a payment that does not exist."""
     chosen = settings.payment
     if not chosen.url:
         return [no_go("payment", "the test bank takes no money: set payment.url")]
@@ -125,7 +127,7 @@ async def check_notices(settings: ShopSettings) -> list[Check]:
 async def check_alerts(prometheus: str, session: ClientSession) -> list[Check]:
     """Ask Prometheus whether it has the shop's alerts, reads the shop, and whether an alert fires."""
     if not prometheus:
-        return [no_go("alerts", "not looked at: give the address of Prometheus with --prometheus")]
+        return [no_go("alerts", "not checked: give the address of Prometheus with --prometheus")]
     address = prometheus.rstrip("/")
     try:
         async with session.get(f"{address}/api/v1/rules", params={"type": "alert"}) as answer:
@@ -150,7 +152,10 @@ def check_operator(settings: ShopSettings) -> list[Check]:
     name = settings.operator_token_env
     if len(os.environ.get(name, "")) < 16:
         return [
-            note("operator", f"{name} is not set here or has less than 16 characters: the shop may have no operator")
+            note(
+                "operator",
+                f"{name} is not set here or has less than 16 characters: operators may be unable to log in",
+            )
         ]
     return [go("operator", "there is an operator's token")]
 

@@ -92,7 +92,7 @@ def _about_secrets(settings: Settings, file: Path, environment: Mapping[str, str
         found += error.faults
     value = settings.bypass_for.header_value_env
     if value is not None and not environment.get(value, "").strip():
-        why = f"the environment variable {value} is not set or empty: nobody bypasses the line by the header field"
+        why = f"the environment variable {value} is not set or empty, so no request passes by the header field"
         found.append(SettingFault("bypass_for.header_value_env", why))
     password = settings.cluster.redis_password_env
     if password is not None and not environment.get(password):

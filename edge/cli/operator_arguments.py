@@ -67,11 +67,11 @@ def add_draw_arguments(commands: Any) -> argparse.ArgumentParser:
 def add_link_arguments(parser: argparse.ArgumentParser, *, is_invite: bool) -> None:
     what = "an invite" if is_invite else "a staff link"
     parser.description = (
-        "Make invites. A visitor who opens one stands in a lane of the room. Nothing is stored of an invite, so it is "
-        "printed once."
+        "Make or revoke invites. An invite is a link that puts a visitor into a lane of the room. The edge does not "
+        "store invites, so this command prints them once."
         if is_invite
-        else "Make links that let in without waiting. A browser that opened one counts neither as an admission nor as "
-        "an active visitor. Nothing is stored of a link, so it is printed once."
+        else "Make or revoke staff links. A browser that opened one never waits. It counts neither as an admission "
+        "nor as an active visitor. The edge does not store links, so this command prints them once."
     )
     parser.add_argument("action", choices=("make", "revoke"), help="what to do")
     parser.add_argument("room", metavar="ROOM", help="the room's name")
@@ -79,14 +79,14 @@ def add_link_arguments(parser: argparse.ArgumentParser, *, is_invite: bool) -> N
     if is_invite:
         parser.add_argument("--lane", metavar="LANE", help="make: the lane")
         parser.add_argument(
-            "--uses", type=int, metavar="N", help="make: browsers that may open each; 0 for any number (default: 1)"
+            "--uses", type=int, metavar="N", help="make: how many browsers may open each; 0: any number (default: 1)"
         )
     parser.add_argument("--count", type=int, metavar="N", help="make: how many (default: 1)")
     parser.add_argument(
-        "--valid", metavar="TIME", help="make: until when: 12h, 20:15 or 2026-11-27T20:15 (default: 24h)"
+        "--valid", metavar="TIME", help="make: valid until, as in 12h, 20:15 or 2026-11-27T20:15 (default: 24h)"
     )
-    parser.add_argument("--url", metavar="URL", help="make: where they lead to, such as https://shop.example/checkout")
-    parser.add_argument("--note", metavar="TEXT", help="make: for the audit trail")
+    parser.add_argument("--url", metavar="URL", help="make: the address to open, such as https://shop.example/checkout")
+    parser.add_argument("--note", metavar="TEXT", help="make: a note for the audit trail")
     parser.add_argument("--csv", metavar="FILE", help="make: write them into this file")
     _add_common(parser)
 

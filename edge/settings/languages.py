@@ -36,7 +36,7 @@ OF_NO_ROOM = ("again", "errors", "form_lost", "languages", "retries")
 def _room_texts(texts: dict[str, str]) -> dict[str, str]:
     for name in texts:
         if name.partition(".")[0] in OF_NO_ROOM:
-            raise ValueError(f"{name!r} stands on pages that belong to no room: put it into languages.texts")
+            raise ValueError(f"{name!r} is a text of pages without a room: put it into languages.texts")
     return texts
 
 

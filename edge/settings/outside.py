@@ -35,7 +35,7 @@ def fault_in_address(address: str, use: str, sources: SourceSettings) -> str | N
     if parts.scheme:
         return f"{address} cannot be loaded: {parts.scheme}: is not allowed"
     if not address.startswith("/"):
-        return f"{address} is relative, and the page stands at many addresses: begin with / (/{address.lstrip('./')})"
+        return f"{address} is relative, and the page has many addresses: begin with / (/{address.lstrip('./')})"
     return None
 
 

@@ -67,10 +67,10 @@ def _faults_of_slots(text: str, placed: Counter[str]) -> list[tuple[int, str]]:
         elif slot[1] not in SLOTS:
             close = difflib.get_close_matches(slot[1], SLOTS, n=1)
             hint = f"did you mean {{{{{close[0]}}}}}?" if close else "the slots are " + ", ".join(SLOTS)
-            found.append((line, f"{{{{{slot[1]}}}}} is no slot: {hint}"))
+            found.append((line, f"{{{{{slot[1]}}}}} is not a slot: {hint}"))
     last = text.rstrip("\n").count("\n") + 1
     if "line" in placed and (parts := [name for name in LINE if name in placed]):
-        found.append((last, f"{{{{line}}}} contains {{{{{parts[0]}}}}} already: have one of the two"))
+        found.append((last, f"{{{{line}}}} contains {{{{{parts[0]}}}}} already: use one of the two"))
     has_parts = "line" not in placed and any(name in placed for name in LINE)
     needed = [name for name in REQUIRED if not (has_parts and name == "line")] + (list(LINE) if has_parts else [])
     missing = [name for name in needed if name not in placed]
@@ -78,7 +78,9 @@ def _faults_of_slots(text: str, placed: Counter[str]) -> list[tuple[int, str]]:
     if absent := ", ".join(f"{{{{{name}}}}}" for name in missing if name in LINE):
         found.append((last, f"missing: {absent}. A template has {{{{line}}}}, or all of its parts"))
     found += [
-        (last, f"{{{{{name}}}}} stands here {placed[name]} times, and may once") for name in ONCE if placed[name] > 1
+        (last, f"{{{{{name}}}}} is in the template {placed[name]} times, and may be there once")
+        for name in ONCE
+        if placed[name] > 1
     ]
     return found
 
@@ -107,14 +109,16 @@ class _Reader(HTMLParser):
         line = self.getpos()[0]
         for tag in ("html", "head", "body"):
             if self._seen[tag] != 1:
-                self._fault(line, f"a template is a whole page with one <{tag}>, and here are {self._seen[tag]}")
+                self._fault(line, f"a template is a whole page with one <{tag}>, and this one has {self._seen[tag]}")
         for opened, begin in self._open:
             if opened not in OPTIONAL:
                 self._fault(begin, f"<{opened}> is not closed")
         if not self._seen["!doctype"]:
             self._fault(1, "must begin with <!doctype html>")
         if self._seen["main"] != 1:
-            self._warn(line, "without one <main> around the slots, screen readers do not find where the page begins")
+            self._warn(
+                line, "without one <main> around the slots, screen readers do not find the beginning of the content"
+            )
 
     def handle_decl(self, decl: str) -> None:
         if decl.lower().split() == ["doctype", "html"] and not self._seen:
@@ -148,7 +152,7 @@ class _Reader(HTMLParser):
         while at >= 0 and self._open[at][0] != tag and self._open[at][0] in OPTIONAL:
             at -= 1
         if at < 0 or self._open[at][0] != tag:
-            self._fault(self.getpos()[0], f"</{tag}> closes nothing, or what it closes has elements that are open")
+            self._fault(self.getpos()[0], f"</{tag}> closes no element, or an element inside is not closed")
         else:
             del self._open[at:]
 
@@ -161,16 +165,16 @@ class _Reader(HTMLParser):
         """Note a slot between tags."""
         self.found.slots[slot] += 1
         if slot in ("html", "body"):
-            self._fault(line, f"{{{{{slot}}}}} stands in the tag: {_PLACES[slot]}")
+            self._fault(line, f"{{{{{slot}}}}} belongs into the tag: {_PLACES[slot]}")
         elif slot == "head":
             if not self._open or self._open[-1][0] != "head":
-                self._fault(line, f"{{{{head}}}} stands between other tags: {_PLACES['head']}")
+                self._fault(line, f"{{{{head}}}} is not directly in <head>: {_PLACES['head']}")
         elif slot != SHOP_NAME:
             around = [tag for tag, _ in self._open if tag in TEXT_ONLY or tag in NO_BLOCKS]
             if around:
                 self._fault(line, f"{{{{{slot}}}}} has elements that may not stand in <{around[-1]}>")
             elif not self._is_in("body"):
-                self._fault(line, f"{{{{{slot}}}}} has elements that stand in <body>")
+                self._fault(line, f"{{{{{slot}}}}} has elements that belong into <body>: write it there")
 
     def _slots_of_attribute(self, line: int, tag: str, name: str, value: str) -> None:
         for slot in SLOT.findall(name):

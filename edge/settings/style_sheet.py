@@ -67,7 +67,7 @@ def faults_in_style_sheet(text: str, sources: SourceSettings) -> list[tuple[int,
             if opened:
                 opened.pop()
             else:
-                found.append((line, "this } closes nothing, so a browser ignores what follows"))
+                found.append((line, "this } closes no block, so a browser ignores what follows"))
         elif kind == "set":
             found.append((line, f"{token['set']}...) cannot be checked: use url(...)"))
     return found + [(rule.line, "this { is not closed, so a browser ignores what follows") for rule in opened]

@@ -79,5 +79,5 @@ class LinkApi:
 
 async def _json_body(request: web.Request) -> bytes:
     if request.content_type != "application/json":
-        raise WrongType("what is wanted must be sent as application/json")
+        raise WrongType("the body must be JSON, with Content-Type: application/json")
     return await request.read()

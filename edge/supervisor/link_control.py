@@ -119,7 +119,9 @@ class LinkControl(SharedControl):
             )
         now = time.time()
         if len(self._in_force(now)) >= MOST_REVOKED and ident not in self._revoked:
-            raise NoRoomLeft(f"{MOST_REVOKED} links and batches are revoked; revoke the batch in place of its links")
+            raise NoRoomLeft(
+                f"{MOST_REVOKED} links and batches are revoked already; revoke a batch instead of its links"
+            )
         self._revoked[ident] = LinkState(ident, now + MOST_SECONDS, actor)
         self._said()
         audit(actor, f"revoke {_NAMES[kind]}", "done", None, {"id": ident}, room=room_name)

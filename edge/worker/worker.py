@@ -197,7 +197,7 @@ class Composition:
         if wanted.header_value_env is not None:
             value = os.environ.get(wanted.header_value_env, "").strip().encode()
             if not value:
-                log.warning("nobody bypasses the line by a header field: %s is not set", wanted.header_value_env)
+                log.warning("bypass_for.header has no effect: the variable %s is not set", wanted.header_value_env)
         if self._crawlers is None or wanted != self._crawlers[0]:
             self._crawlers = wanted, _crawlers(wanted) if wanted.crawlers else None
         bypass = Bypass(wanted, value, self._crawlers[1], self._metrics)

@@ -9,16 +9,20 @@ __all__ = ["add_arguments"]
 
 def add_arguments(actions: Any) -> None:
     """Add `stanchion page preview` and `stanchion page template`."""
-    text = "Write all views of a room's waiting page, and the error pages, on one sheet."
+    text = "Write all views of a room's waiting page, and the error pages, into one HTML file."
     preview = actions.add_parser("preview", help=text, description=text)
     preview.description = (
-        f"{text} The sheet is one HTML file that needs no network: every view in every language, on phones and a desk, "
+        f"{text} The file needs no network. It has every view in every language, on phones and on a desktop screen, "
         "in the light and in the dark scheme."
     )
     preview.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings (YAML)")
     preview.add_argument("--room", default=None, metavar="NAME", help="the room (default: the first one)")
     preview.add_argument(
-        "--output", type=Path, default=Path("preview.html"), metavar="FILE", help="the sheet (default: %(default)s)"
+        "--output",
+        type=Path,
+        default=Path("preview.html"),
+        metavar="FILE",
+        help="the file to write (default: %(default)s)",
     )
     preview.add_argument(
         "--files",
@@ -31,11 +35,7 @@ def add_arguments(actions: Any) -> None:
         "--language", action="append", default=None, metavar="TAG", help="this language only; may be repeated"
     )
     preview.add_argument(
-        "--view",
-        action="append",
-        default=None,
-        metavar="NAME",
-        help="this view only, as 'sold out'; may be repeated",
+        "--view", action="append", default=None, metavar="NAME", help="this view only, as 'sold out'; may be repeated"
     )
     preview.add_argument(
         "--png",

@@ -50,7 +50,7 @@ def find_chromium(named: str | None) -> str:
         raise EdgeError(f"--browser {named}: there is no such program")
     raise EdgeError(
         "pictures need Chromium, and there is none in PATH. Install it (Debian, Ubuntu: sudo apt-get install"
-        " chromium), or name a Chrome or Edge by --browser. The sheet itself needs none: leave --png out"
+        " chromium), or name a Chrome or Edge by --browser. Without --png the preview needs no browser"
     )
 
 
@@ -61,7 +61,7 @@ async def take_pictures(program: str, folder: Path, pages: Mapping[str, tuple[st
             for name, (text, width, height) in pages.items():
                 (folder / name).write_bytes(await browser.picture(text, width, height))
     except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-        raise EdgeError(f"{program} did not answer: {str(error) or 'time is over'}") from None
+        raise EdgeError(f"{program} did not answer: {str(error) or 'no answer in time'}") from None
     except OSError as error:
         raise EdgeError(f"a picture cannot be written into {folder}: {error.strerror}") from None
 

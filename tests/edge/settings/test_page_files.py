@@ -161,11 +161,11 @@ def test_every_fault_is_told_with_file_and_line(tmp_path: Path) -> None:
         write(tmp_path, files, template="page.html", stylesheet="own.css", font="f.woff2"), asks_network=False
     )
     assert [str(fault) for fault in report.faults] == [
-        "rooms[0].page.template: page.html, line 10: {{ends}} is no slot: did you mean {{end}}?",
+        "rooms[0].page.template: page.html, line 10: {{ends}} is not a slot: did you mean {{end}}?",
         "rooms[0].page.template: page.html, line 11: https://cdn.example/x.png is an outside resource: a page loads"
         " files of its own host only. Put the file there, or allow it by page.sources.images: [https://cdn.example]",
         "rooms[0].page.template: page.html, line 13: the slot {{end}} is missing: write it before </body>",
-        "rooms[0].page.stylesheet: own.css, line 2: x.png is relative, and the page stands at many addresses: begin"
+        "rooms[0].page.stylesheet: own.css, line 2: x.png is relative, and the page has many addresses: begin"
         " with / (/x.png)",
         "rooms[0].page.font: f.woff2 is not a font: it must be WOFF2 (best), WOFF, TrueType or OpenType",
     ]

@@ -16,7 +16,7 @@ NONE = SourceSettings()
         ("@font-face {\n src: url('//f.example/a.woff2')}", 2, "page.sources.fonts: [https://f.example]"),
         ("a{background:url(a.png)}", 1, "a.png is relative"),
         ("a{background:url( 'data:image/png;base64,AA' )}", 1, "allows no data"),
-        ("a{color:red}}\nb{}", 1, "this } closes nothing"),
+        ("a{color:red}}\nb{}", 1, "this } closes no block, so a browser ignores what follows"),
         ("a{\nb{color:red", 1, "this { is not closed"),
         ('a{background:image-set("/a.png" 1x)}', 1, "use url(...)"),
     ],
