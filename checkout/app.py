@@ -125,7 +125,7 @@ async def check_sales(engine: Engine) -> int:
 
 @web.middleware
 async def errors_to_responses(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn an error of a handler into a response that says whose fault it is."""
+    """Turn an error of a handler into a response that says which side is at fault."""
     try:
         return await handler(request)
     except UnknownCharset as error:

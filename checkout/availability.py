@@ -1,4 +1,4 @@
-"""The numbers of a sale for everybody who only reads them: from this process's memory, never older than one second.
+"""The numbers of a sale for all readers: from this process's memory, never older than one second.
 
 Numbers arrive in three ways, and the numbers with the higher version win. So once this node has seen "sold out", a slow
 read or a late message from before cannot make it say "available" again; only a later event can.

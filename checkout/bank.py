@@ -1,4 +1,4 @@
-"""The test bank: a gateway whose behaviour the card number chooses, like the test cards of real gateways.
+"""The test bank: a gateway that behaves as the card number says, like the test cards of real gateways.
 
     decline…   the card is declined
     silent…    no answer, and nothing is charged

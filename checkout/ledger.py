@@ -93,7 +93,7 @@ class Ledger:
         return counters.stock() if counters else NOTHING
 
     def unsettled(self) -> list[Hold]:
-        """Return the holds whose payment has begun and whose money is not settled yet."""
+        """Return the holds with a payment that has begun and is not settled yet."""
         return [hold for hold in self._holds.values() if hold.money is Money.STARTED]
 
     def take_changes(self) -> Changes:

@@ -3,7 +3,7 @@
 Every response of checkout carries the stock for the edge in front:
 
     Stanchion-Stock     number of free units; `unknown` while the store is being checked
-    Stanchion-Held      number of units whose buyers are paying
+    Stanchion-Held      number of units that buyers are paying for
     Stanchion-Version   of two responses, the one with the higher version is newer
     Stanchion-Command   `complete` when this visitor has finished; `sold-out` when no unit is free or held
 """

@@ -12,8 +12,8 @@ The life of a parked poll:
     poll -> Park -> park -> ... -> tick, or answer_older before a younger visitor's poll -> answer(now) -> settle
                              '---> hang_up
 
-Of all visitors who are present, parked or polling, the oldest is admitted first. To keep that rule between two control
-steps, call `answer_older` before each `poll`. It is a call of its own because it may admit the very visitor who polls,
+Of all visitors that are present, parked or polling, the oldest is admitted first. To keep that rule between two control
+steps, call `answer_older` before each `poll`. It is a call of its own because it may admit the very visitor that polls,
 on another connection: after it the caller has to look whether their ticket was redeemed.
 
 The edge and the simulator (`controller/simulation/world.py`) both drive parking through this class.
@@ -89,17 +89,17 @@ class Door:
         return self.gate.settle(place, now, u, parked_s, vacancies)
 
     def hang_up(self, place: float, number: int) -> None:
-        """Drop a parked poll whose visitor closed the connection. The gate expects the visitor no longer."""
+        """Drop a parked poll after its visitor closed the connection. The gate expects the visitor no longer."""
         if self.parked.remove(number):
             self.gate.abandon(place)
 
     def answer_older(self, place: float, now: float) -> None:
-        """Answer parked visitors who are admitted before `place` if a token is free. Call it before each `poll`."""
+        """Answer parked visitors that are admitted before `place` if a token is free. Call it before each `poll`."""
         if self.parked.is_due:
             self._answer(now, place)
 
     def tick(self, now: float) -> None:
-        """Make one control step: move the gate, then answer parked visitors it admits and polls whose time is over."""
+        """Make one control step: move the gate, then answer parked visitors it admits and polls that are due."""
         self.gate.tick(now)
         if self.parked:
             self._answer(now, inf)

@@ -2,8 +2,8 @@
 
 For each admission (first_seen, admitted_at):
 
-    wait       admitted_at - first_seen, into a histogram whose bins grow by 5 % (error of a quantile <= 2.5 %)
-    overtaken  a visitor who arrived earlier is admitted later: compared with the last `window` admissions,
+    wait       admitted_at - first_seen, into a histogram with bins that grow by 5 % (error of a quantile <= 2.5 %)
+    overtaken  a visitor that arrived earlier is admitted later: compared with the last `window` admissions,
                share of inverted pairs   K = sum [first_seen_j > first_seen_i, j before i] / pairs
                (Kendall's tau distance of the recent past) and by how many seconds of arrival at worst
     step       share of consecutive admissions that are in the wrong order (CloudEx' inbound unfairness ratio)
@@ -31,7 +31,7 @@ class FairnessSnapshot:
     wait_p90_s: float
     wait_p99_s: float
     wait_max_s: float
-    overtaking_share: float  # admissions that overtook the visitor who was admitted next
+    overtaking_share: float  # admissions that overtook the visitor that was admitted next
     kendall: float  # share of pairs admitted in the wrong order; 0 = first come first served, 0.5 = lottery
     overtaken_mean_s: float  # by how much overtaken visitors had arrived earlier, mean over them
     overtaken_max_s: float

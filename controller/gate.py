@@ -6,7 +6,7 @@
     tick     leases end, rates are folded in, the law calls visitors; `hold` lets the line stand still
              (`controller/control.py`)
 
-Of two visitors who poll in the same state of the gate, the older never waits while the younger is admitted: both rules
+Of two visitors that poll in the same state of the gate, the older never waits while the younger is admitted: both rules
 are monotone in first_seen. The bucket bounds admissions in every window (`controller/law/bucket.py`).
 Memory is bounded by `max_leases`: a lease book keeps that many leases of 28 to 44 bytes, or twice as many of a longer
 line. With the default (2,097,152) that is 92 MB at most, or 185 MB. A second book keeps the leases of newcomers once
@@ -62,7 +62,7 @@ class Gate(GateControl):
     def may_park(self, first_seen: float, verdict: Wait, is_page: bool = False) -> bool:
         """Return whether this poll may be parked: the visitor is near the front, and polls no faster than asked.
 
-        A visitor who polls faster is at all nodes at once, and would be admitted by the first node to call them.
+        A visitor that polls faster is at all nodes at once, and would be admitted by the first node to call them.
         is_page: the poll loads a page, and the visitor sees nothing until it is answered.
         """
         forecast = self._forecast
@@ -85,7 +85,7 @@ class Gate(GateControl):
         return now + forecast.parked_s
 
     def abandon(self, first_seen: float) -> None:
-        """Stop expecting a visitor who hung up while their poll was parked. They may poll again."""
+        """Stop expecting a visitor that hung up while their poll was parked. They may poll again."""
         self._view.leave(first_seen)
 
     def would_admit(self, first_seen: float, now: float) -> bool:

@@ -1,7 +1,7 @@
 """Which line view a gate uses: one object a mode, chosen anew at every control step.
 
 joined     while other nodes are heard (`Membership.view`)
-alone      the line is this node's own: one node, or visitors who come back to it
+alone      the line is this node's own: one node, or visitors that come back to it
 sampled    several nodes share the line and do not hear each other (`controller/line/sampled`)
 """
 

@@ -61,7 +61,7 @@ class GateSettings:
         return max(1.0, self.burst_seconds * rate)
 
     def cushion_at(self, rate: float) -> float:
-        """Return the tokens that a joined node keeps beyond its burst, for visitors who come to it by chance."""
+        """Return the tokens that a joined node keeps beyond its burst, for visitors that come to it by chance."""
         return 0.0 if self.burst_floor <= 1.0 else CUSHION + CUSHION_SD * rate**0.5
 
     @property

@@ -16,18 +16,18 @@ class GateSnapshot:
     """All rates are of this node. `threshold` is on the axis of first_seen (wall clock)."""
 
     now: float
-    lag_s: float  # now - threshold: visitors who arrived longer ago than this may try the bucket
+    lag_s: float  # now - threshold: visitors that arrived longer ago than this may try the bucket
     threshold: float
     bucket_level: float
     bucket_depth: float
     admissions_per_second: float  # this node's share
     waiting: int  # visitors on this node's list
     waiting_room: int  # estimate over all nodes
-    eta_last_s: float | None  # until a visitor who joins the end of the line now is admitted
+    eta_last_s: float | None  # until a visitor that joins the end of the line now is admitted
     polls_per_s: float
     arrivals_per_s: float
     admitted_per_s: float
-    return_rate: float  # share of newcomers who poll a second time
+    return_rate: float  # share of newcomers that poll a second time
     traffic_share: float  # share of the room's polls that reach this node; 1 = the line is this node's own
     budget_stretch: float  # 1 = polls are within the budget; 2 = intervals are twice as long
     pi: PiTerms

@@ -21,7 +21,7 @@ RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 
 class ErrorPage:
-    """The page of a failed request: what happened, whose fault it is, when to try again."""
+    """The page of a failed request: what happened, which side is at fault, when to try again."""
 
     def __init__(self, assets: Assets, texts: Texts | None = None, *, has_choice: bool = False) -> None:
         self._texts = texts or Texts.load()

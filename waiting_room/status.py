@@ -104,7 +104,7 @@ class Status:
     state: State
     room: str
     position: int | None
-    """The number of visitors who are admitted before this one, plus one. None if unknown."""
+    """The number of visitors that are admitted before this one, plus one. None if unknown."""
     eta_p50_s: float | None
     """The median of the remaining wait. None if unknown, for example while the room is on hold."""
     eta_p90_s: float | None
@@ -115,7 +115,7 @@ class Status:
     message: str | None
     stock: int | None
     held: int | None
-    """Units that are kept for visitors who are paying. None if the shop does not report them."""
+    """Units that are kept for visitors that are paying. None if the shop does not report them."""
     opens_at: float | None
     challenge: str
     """The join challenge as JSON; empty if there is none."""

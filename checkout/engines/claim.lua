@@ -1,4 +1,4 @@
--- The delay queue: holds whose lease has ended become ready again; then due holds move to this worker.
+-- The delay queue: holds with an ended lease become ready again; then due holds move to this worker.
 --   KEYS[1]  prefix       ARGV  now_ms, owner, lease_ms, most holds to claim       returns  the claimed holds
 local P, now, owner, lease, limit = KEYS[1], tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 for _, hold in ipairs(redis.call('ZRANGEBYSCORE', P .. 'processing', '-inf', now)) do

@@ -46,7 +46,7 @@ class Engine(Protocol):
         """
 
     async def unsettled(self, limit: int = 1000) -> list[Hold]:
-        """Return the holds whose payment has begun and whose money is not settled."""
+        """Return the holds with a payment that has begun and is not settled."""
 
     async def close(self) -> None:
         """Close files and connections."""

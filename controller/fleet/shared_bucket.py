@@ -1,9 +1,9 @@
 """The buckets of joined nodes as one: a visitor finds a token at any node if the *room* has one.
 
-Visitors come to a node by chance, so its own bucket is now too full, now empty, and a visitor who finds it empty loses
+Visitors come to a node by chance, so its own bucket is now too full, now empty, and a visitor that finds it empty loses
 a whole shortest interval. A large stock in every bucket would cure that and make every visitor late by it, because
 what lies unspent in n buckets is n times what one needs. So each bucket holds, beyond its share of the burst, a cushion
-k_i for visitors who come by chance, and the *sum* of all is what the law regulates and what decides:
+k_i for visitors that come by chance, and the *sum* of all is what the law regulates and what decides:
 
     P = sum(l_i) - sum(k_i)                      the room's tokens; l_i: node i's level, a heartbeat old for the others
     admit  if  l_i >= 1  and  P >= 1 (+ reserve) a token here, and one in the room

@@ -39,7 +39,7 @@ class SharedFront:
         self.fresh.remove(first_seen)
 
     def tick(self, clock: float, threshold: float) -> None:
-        """End the leases whose time has come.
+        """End the leases that are due.
 
         A called visitor is admitted by then, at whatever node. The others have polled elsewhere and still wait: they
         are kept until the news of their next lease must have arrived.

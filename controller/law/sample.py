@@ -23,7 +23,7 @@ class LawTuning:
     reserve: tokens that called visitors leave for overdue ones, by the root of a second's admissions.
     error_limit_s: largest error that the feedback sees, in either direction.
     patience_s: how long the bucket must have been more than half full before the boost sets in.
-    counts_refusals: whether a called visitor who found the bucket empty counts as a missing token.
+    counts_refusals: whether a called visitor that found the bucket empty counts as a missing token.
     """
 
     depth_s: float

@@ -1,6 +1,6 @@
 """The law: how many visitors to call. It reads one sample a control step, and admits nobody itself.
 
-The process variable is the bucket's level in seconds of the share, and a called visitor who was refused counts as a
+The process variable is the bucket's level in seconds of the share, and a called visitor that was refused counts as a
 negative token: y = (level - R * refused/s) / rate. Of joined nodes it is the level of the shared bucket. It should
 stay at a target: every visitor is late by that little, and the bucket is hardly ever empty. The output is a *number
 of visitors* to call, not a time:

@@ -1,1 +1,1 @@
-"""The line: leases, what a node learns from the visitors who come back, and one view a mode."""
+"""The line: leases, what a node learns from the visitors that come back, and one view a mode."""

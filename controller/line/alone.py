@@ -1,4 +1,4 @@
-"""The view of a node that sees the whole line by itself: the only node, or one whose visitors always come back to it.
+"""The view of a node that sees the whole line by itself: the only node, or one that its visitors always come back to.
 
 Its own leases are the line, so every count is exact, and it calls hardly anybody ahead: nearly all are parked here.
 """
@@ -38,7 +38,7 @@ class AloneView(LineView):
         return s.admissions_per_second
 
     def doubt(self, first_seen: float, eta_s: float) -> float:
-        """A share of the ETA, one more poll, and the newcomers ahead who count as ghosts, in case they come."""
+        """A share of the ETA, one more poll, and the newcomers ahead that count as ghosts, in case they come."""
         doubt = DOUBT_SHARE * eta_s + self.doubt_s
         if first_seen > self.line.freshest:
             doubt += self.line.doubted(first_seen) / self.flow

@@ -28,7 +28,7 @@ class Forecast:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.new_s = 0.0  # a visitor without a lease who arrived less than that ago is new
+        self.new_s = 0.0  # a visitor without a lease that arrived less than that ago is new
         self.min_s = self.far_s = 0.0  # the shortest interval, and the longest as it is stretched now
         self.far_eta_s = inf  # ETA from which on visitors get the longest interval
         self.watched_eta_s = inf  # ETA from which on they are watched as well (`PollLatency`)

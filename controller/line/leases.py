@@ -1,6 +1,6 @@
 """The lease book: which visitors are expected back, and when. It names nobody.
 
-A lease says "a visitor who first arrived at `first_seen` was asked to poll again by `due`". It is all that a node
+A lease says "a visitor that first arrived at `first_seen` was asked to poll again by `due`". It is all that a node
 remembers of a visitor, for the few seconds until they poll or do not. The book answers, in O(log n): how many waiting
 visitors are older than this one (`rank`), and what is the first_seen at position k (`nth`).
 
@@ -76,7 +76,7 @@ class Leases(ABC):
 
     @abstractmethod
     def remove(self, first_seen: float) -> bool:
-        """End the lease of a visitor who is admitted or known to have left. Return whether there was one."""
+        """End the lease of a visitor that is admitted or known to have left. Return whether there was one."""
 
     @abstractmethod
     def overdue(self, now: float) -> int:
@@ -84,7 +84,7 @@ class Leases(ABC):
 
     @abstractmethod
     def expire(self, now: float) -> list[float]:
-        """End the leases whose time is over, and return the first_seen of each."""
+        """End the leases that are due, and return the first_seen of each."""
 
     @abstractmethod
     def refresh(self) -> None:
@@ -176,7 +176,7 @@ class LeaseBook(Leases):
         number = int(due / BIN_S) - self._base
         if number < self._next_bin:
             number = self._next_bin
-        if lease == number:  # a visitor who polls faster than asked must not fill the bin
+        if lease == number:  # a visitor that polls faster than asked must not fill the bin
             return
         if first_seen != self._found:
             self.find(first_seen)

@@ -20,7 +20,7 @@ from controller.line.traffic_share import TrafficShare
 YOUNG_S: Final = 2.0  # beyond the longest interval: latency and stretch
 PROBED: Final = 24  # first leases that must have come due before newcomers get long appointments
 SETTLED_S: Final = 1.0
-HASTY_S: Final = 60.0  # a visitor who polled faster than asked is remembered this long at most
+HASTY_S: Final = 60.0  # a visitor that polled faster than asked is remembered this long at most
 KNOTS: Final = 32  # quantiles in which the list is published
 
 
@@ -41,7 +41,7 @@ def expected_nth(book: Leases, fresh: Leases, count: float, return_rate: float) 
 
 
 class Line:
-    """What this node knows of the visitors who wait. `clock` is a time that never goes back."""
+    """What this node knows of the visitors that wait. `clock` is a time that never goes back."""
 
     __slots__ = (
         "_fast_from", "_forget_at", "_muted_until", "_overfull", "_probed_s", "_proven_until", "_were_late_s",
@@ -59,7 +59,7 @@ class Line:
         self.young_s = young_s  # a visitor is young for this long
         self._were_late_s = 0.0  # the most by which visitors were late while leases that are still open were given
         self._were_late_until = clock
-        self.hasty: set[float] = set()  # visitors who poll faster than asked
+        self.hasty: set[float] = set()  # visitors that poll faster than asked
         self._fast_from = clock + EARLY_S  # a poll before a lease that ends later than that is faster than asked
         self._forget_at = clock + HASTY_S
         self._probed_s = 0.0  # time since enough first leases have come due
@@ -111,7 +111,7 @@ class Line:
         return tuple(first_seen for first_seen in found if first_seen is not None)
 
     def visit(self, first_seen: float, age_s: float, lease: int) -> None:
-        """Count the poll of a visitor who is not new. lease: what `book.find` says of them."""
+        """Count the poll of a visitor that is not new. lease: what `book.find` says of them."""
         if lease != NO_LEASE and self.book.starts_at(lease) > self._fast_from:
             # A poll faster than asked is no sign of anything: no honest client is that much too soon.
             if len(self.hasty) < self.capacity:
@@ -166,7 +166,7 @@ class Line:
     def tick(
         self, clock: float, wall: float, delayed_s: float = 0.0, late_s: float = 0.0, is_latency_known: bool = False
     ) -> None:
-        """End the leases whose time has come, and learn from them.
+        """End the leases that are due, and learn from them.
 
         delayed_s: leases end this much later, because nobody could poll for a while (`StallGuard`). late_s: how much
         later than usual visitors poll. is_latency_known: whether that was measured.

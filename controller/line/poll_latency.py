@@ -1,15 +1,15 @@
 """How much later than asked visitors poll: the network both ways, and the time that their device takes.
 
-A lease that ends before its visitor can be back makes a node believe that nobody comes back, and a visitor who is
+A lease that ends before its visitor can be back makes a node believe that nobody comes back, and a visitor that is
 called too late finds the next second's visitors at the bucket. So the latency is measured, on visitors far from the
-front (`watched_eta`): all nodes ask them back after the longest interval, and a visitor who polls elsewhere is asked to
-wait for more than SHARE of it again. So a visitor who polls this node within SHARE of the interval after it polls for
+front (`watched_eta`): all nodes ask them back after the longest interval, and a visitor that polls elsewhere must wait
+for more than SHARE of it again. So a visitor that polls this node within SHARE of the interval after it polls for
 the first time since they were asked.
 
     mean += GAIN * (came - (asked + interval) - mean)           of polls within SHARE of the interval after it
 
 Over the first FEW polls it is the plain mean. Until then a node draws no conclusion from the
-visitors who come back to it or do not.
+visitors that come back to it or do not.
 """
 
 from typing import Final
@@ -29,7 +29,7 @@ MOST: Final = 1024  # appointments that are watched
 
 
 def watched_eta(longest_s: float) -> float:
-    """Return the ETA from which on visitors who were asked back after the longest interval are watched."""
+    """Return the ETA from which on visitors that were asked back after the longest interval are watched."""
     return WATCHED * longest_s + 2.0 * APPROACH_S
 
 
@@ -58,13 +58,13 @@ class PollLatency:
         return max(0.0, self.mean_s - USUAL_S)
 
     def asked(self, first_seen: float, back_at: float) -> None:
-        """Watch a visitor far from the front who was asked to poll at `back_at`."""
+        """Watch a visitor far from the front that was asked to poll at `back_at`."""
         self.has_space = len(self.watched) < MOST
         if self.has_space:
             self.watched[first_seen] = back_at
 
     def came(self, first_seen: float, clock: float, interval_s: float) -> None:
-        """Note the poll of a visitor who may be watched. interval_s: the longest interval."""
+        """Note the poll of a visitor that may be watched. interval_s: the longest interval."""
         back_at = self.watched.pop(first_seen, None)
         self.has_space = True
         if back_at is not None and -SHARE * interval_s < clock - back_at < SHARE * interval_s:
@@ -72,7 +72,7 @@ class PollLatency:
             self.mean_s += max(GAIN, 1.0 / (self._seen + 1)) * (clock - back_at - self.mean_s)
 
     def tick(self, clock: float, interval_s: float) -> None:
-        """Forget, once in a longest interval, the watched visitors who did not poll."""
+        """Forget, once in a longest interval, the watched visitors that did not poll."""
         if clock - self._swept_at > interval_s:
             self._swept_at = clock
             last = clock - SHARE * interval_s

@@ -1,11 +1,11 @@
-"""The share of newcomers who poll a second time. The others are ghosts.
+"""The share of newcomers that poll a second time. The others are ghosts.
 
     p = (visits of the young - leases of proven young that came due) / first leases that came due
 
 `young`: visitors no older than the longest interval, so that their first lease is among those that count. `proven`:
-visitors who have polled a second time. A lease comes due here and the visit may happen on another node, but as many
+visitors that have polled a second time. A lease comes due here and the visit may happen on another node, but as many
 come from there as go there, so counts of the same node compare. No visitor is told apart. Old counts are halved after
-every `MEMORY` first leases. A prior of `PRIOR` visitors who all came back stands for what is known before the first
+every `MEMORY` first leases. A prior of `PRIOR` visitors that all came back stands for what is known before the first
 lease comes due.
 """
 
@@ -36,7 +36,7 @@ class ReturnRate:
         return self._fresh_due - PRIOR
 
     def visit(self) -> None:
-        """Count a poll of a young visitor who is not new."""
+        """Count a poll of a young visitor that is not new."""
         self._visits += 1.0
 
     def due(self, fresh: int, proven: int) -> None:

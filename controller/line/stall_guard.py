@@ -8,8 +8,8 @@
     leases run out at  clock - behind
 
 Without it a node that was cut off for longer than the longest interval would take the whole line for gone, and admit
-the first visitors who poll again: with intervals of up to 4 s a cut of 5 s admitted fifty visitors minutes too early.
-The guard applies only where the whole line is seen: on one node, or in the shared front of joined nodes. A visitor whom
+the first visitors that poll again: with intervals of up to 4 s a cut of 5 s admitted fifty visitors minutes too early.
+The guard applies only where the whole line is seen: on one node, or in the shared front of joined nodes. A visitor that
 one of several other nodes has not seen for that long may have polled elsewhere.
 """
 
@@ -19,7 +19,7 @@ from controller.line.leases import Leases
 
 __all__ = ["LATE_S", "StallGuard"]
 
-SURE: Final = 8  # visitors who should have polled; by chance none does once in 3,000 times
+SURE: Final = 8  # visitors that should have polled; by chance none does once in 3,000 times
 #: A control step this late is a stall: several times the usual tenth of a second, and of a crowd in step no more than a
 #: slow network explains.
 LATE_S: Final = 0.4

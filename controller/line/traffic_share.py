@@ -8,7 +8,7 @@ so noise never moves the estimate of an evenly spread line.
 Until it is known how late visitors poll, the node waits longer for each and believes only two findings: that it
 starves, or that it is crowded. A starving node takes the line to be short, asks no visitor back after the longest
 interval, and so would never learn the one or the other. Late visitors can only make the share seem smaller. Visitors
-who poll faster than asked make it seem greater until they are recognised: with one in twenty by up to two thirds.
+that poll faster than asked make it seem greater until they are recognised: with one in twenty by up to two thirds.
 """
 
 from collections import deque
@@ -34,7 +34,7 @@ class TrafficShare:
         self.is_sure = False  # of how late visitors poll
         self._counts_from = -inf
         self._kept = 0.0
-        #: Visitors who came back in time since the last control step. They count when those who did not come back do,
+        #: Visitors that came back in time since the last control step. They count when those that did not come back do,
         #: or a growing line would look kept. The caller adds to it without a method call, because most polls do.
         self.back = 0
         self._lost = 0.0

@@ -110,7 +110,7 @@ class LineView(ABC):
         """Return the seconds from the median to the 90th percentile of the ETA."""
 
     def appointment(self, eta_s: float, min_s: float, longest_s: float) -> float:
-        """Return the seconds until the next poll of a visitor who is expected to be admitted in `eta_s`."""
+        """Return the seconds until the next poll of a visitor that is expected to be admitted in `eta_s`."""
         return exact_appointment(eta_s, min_s, longest_s)
 
     def parking(self, s: GateSettings) -> Parking:
@@ -122,7 +122,7 @@ class LineView(ABC):
         self.line.leave(first_seen)
 
     def leave(self, first_seen: float) -> None:
-        """Take a visitor who has left off the line."""
+        """Take a visitor that has left off the line."""
         self.line.leave(first_seen)
 
     def tell(self, first_seen: float, due: float, is_first: bool) -> None:  # noqa: B027 (most modes tell nobody)
@@ -151,7 +151,7 @@ class LineView(ABC):
         bucket.fill_to(bucket.depth, now)
         rate, depth, flow = bucket.rate, bucket.depth, self.flow
         # If fewer visitors poll this node than its share could admit, the law must reach further back. By the node's
-        # rate it would admit every visitor who polls, by their flow hardly any in time. The geometric mean of the two,
+        # rate it would admit every visitor that polls, by their flow hardly any in time. The geometric mean of the two,
         # with the rate counted three times, measured best.
         called = max(flow, sqrt(rate * sqrt(flow * rate)))
         return Supply(bucket.level(now), depth, rate, called, self.tuning.target_s, rate, depth)

@@ -29,7 +29,7 @@ PARKED_MOST_S: Final = 5.0  # every client, and every proxy in between, waits fo
 
 
 def exact_appointment(eta_s: float, min_s: float, far_s: float) -> float:
-    """Return the seconds until the next poll of a visitor who is admitted in `eta_s`, where the ETA is exact.
+    """Return the seconds until the next poll of a visitor that is admitted in `eta_s`, where the ETA is exact.
 
     min_s, far_s: the shortest interval, and the longest as it is stretched now.
     """
@@ -85,7 +85,7 @@ class Parking:
 def parking(s: GateSettings, below: float = PARKED_BELOW, want: float = 1.0) -> Parking:
     """Return how long polls are parked, and from which ETA on.
 
-    A node that knows the whole line parks the visitors who are admitted within that time. A node that sees a sample
+    A node that knows the whole line parks the visitors that are admitted within that time. A node that sees a sample
     parks twice as many (`below`), some of them in vain: so its part of the next seconds' visitors is parked there, not
     of the next second's alone, and the oldest of more visitors are more nearly the oldest of all. It costs no more
     polls, because `sampled_appointment` would ask them back sooner than that.

@@ -3,7 +3,7 @@
     lead += entries / (AIM * budget) - dt          lead = stretch * poll_max, at least poll_max
 
 The lead is how far ahead the calendar of appointments is full. Every poll takes one entry in it, and AIM * budget
-entries a second are free. A visitor who is asked back in `lead` seconds then polls when an entry was free for them, so
+entries a second are free. A visitor that is asked back in `lead` seconds then polls when an entry was free for them, so
 the polls of a crowd that arrived at once are spread evenly however large it is, and nothing has to be estimated. (A
 leaky bucket of appointments; generic cell rate algorithm, ITU-T I.371.)
 """
@@ -31,7 +31,7 @@ class PollBudget:
         return f"<PollBudget {self.polls.rate:.1f} polls/s, intervals x {self.stretch:.2f}>"
 
     def tick(self, s: GateSettings, return_rate: float, dt: float) -> None:
-        """Fold in the polls of the last `dt` seconds. return_rate: share of newcomers who poll again."""
+        """Fold in the polls of the last `dt` seconds. return_rate: share of newcomers that poll again."""
         arrivals = self.arrivals
         entries = newcomers_entries(arrivals.count, arrivals.rate, return_rate, s.poll_budget_per_s)
         self.stretch = stretched(self.stretch, entries + self.polls.count, s, dt)

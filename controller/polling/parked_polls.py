@@ -2,11 +2,11 @@
 
     park     keep the poll of a visitor near the front (`controller/polling/appointments.py`). The visitor is present.
     answer   at every control step, and before a younger visitor's poll is decided: answer the called visitors, oldest
-             first, while there are tokens. Then answer the polls whose time is over; those visitors poll again at once.
+             first, while there are tokens. Then answer the polls that are due; those visitors poll again at once.
 
 So nobody near the front is between two polls. The next token finds the oldest visitor at once: no visitor has to be
-called ahead to make up for those between two polls, little has to be kept in the bucket, and a visitor who polls ten
-times a second is admitted no sooner than one who keeps appointments (docs/fairness.md).
+called ahead to make up for those between two polls, little has to be kept in the bucket, and a visitor that polls ten
+times a second is admitted no sooner than one that keeps appointments (docs/fairness.md).
 
 Of two polls of one visitor the later stays parked and the earlier is answered at the next step, so a visitor with many
 tabs has one place. `park` answers nothing itself, so one request never answers a chain of others. Memory: MOST polls.
@@ -38,7 +38,7 @@ class ParkedPolls:
     def __init__(self) -> None:
         self._number = 0
         self._polls: OrderedDict[int, tuple[float, float, float, Callable[[float], object]]] = OrderedDict()
-        """number -> (place, since, until, answer). The poll whose time is over first comes first."""
+        """number -> (place, since, until, answer). The poll that is due first comes first."""
         self._by_age: list[tuple[float, int]] = []
         self._latest: dict[float, int] = {}
         self._is_answering = False
@@ -69,8 +69,8 @@ class ParkedPolls:
         return number
 
     def remove(self, number: int) -> bool:
-        """Drop a poll whose visitor hung up. Return whether the visitor is gone: False if the poll was answered before
-        or another poll of the same visitor is parked."""
+        """Drop a poll after its visitor hung up. Return whether the visitor is gone: False if the poll was answered
+        before or another poll of the same visitor is parked."""
         if number not in self._polls:
             return False
         place = self._polls[number][0]
@@ -80,10 +80,10 @@ class ParkedPolls:
     def answer(
         self, now: float, threshold: float, would_admit: Callable[[float, float], bool], up_to: float = inf
     ) -> None:
-        """Answer the visitors who would be admitted now, oldest first, and the polls whose time is over.
+        """Answer the visitors that would be admitted now, oldest first, and the polls that are due.
 
         would_admit(place, now): whether a visitor with this place would be admitted now. If one would not, no younger
-        one is asked about. up_to: the place of the visitor whose poll is decided next; nobody behind it is admitted.
+        one is asked about. up_to: the place of the visitor with the next poll to decide; nobody behind it is admitted.
         """
         if self._is_answering:
             return

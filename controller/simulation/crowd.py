@@ -6,7 +6,7 @@ A crowd is arrays, drawn from a seeded generator. Nothing in it depends on the g
     GHOST       never polls again after the first request
     SLEEPER     sends nothing for a while (a closed laptop, a tunnel)
     FAST        polls ten times a second
-    COLLECTOR   one person who holds many tickets
+    COLLECTOR   one person with many tickets
     PLAIN       a browser without scripts: polls in whole seconds
 """
 

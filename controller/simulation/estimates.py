@@ -4,9 +4,9 @@
     told_error       the same for the positions in the responses themselves
     eta_error_s      |P50 - true wait|, median, seconds
     covered          share of P90s that were not exceeded
-    grown            share of visitors whose page once showed a wait beyond every P90 that they had been given before
+    grown            share of visitors that were once shown a wait beyond every P90 that they had been given before
     told_grown       the same for the P50s in the responses themselves
-    slower           share of visitors whose page once said that the wait has become longer
+    slower           share of visitors that were once told that the wait has become longer
 
 The page shows a mean of the responses (`controller/simulation/page.py`). Without scripts it shows each as it is.
 
@@ -46,7 +46,7 @@ class EstimateErrors:
 
 
 def estimate_errors(run: Run) -> EstimateErrors:
-    """Compare the estimates with what happened, for visitors who were admitted."""
+    """Compare the estimates with what happened, for visitors that were admitted."""
     samples = [s for s in run.samples if s.eta_p50_s is not None and not np.isnan(run.admitted_s[s.visitor])]
     if not samples:
         return EstimateErrors(*[np.nan] * 7)

@@ -1,8 +1,8 @@
 """The two ideals that runs are compared with: a central line before one leaky bucket, and the same line with polls.
 
-The central line (`fifo`) serves visitors in order of arrival. A token goes to the oldest visitor who is still there.
+The central line (`fifo`) serves visitors in order of arrival. A token goes to the oldest visitor that is still there.
 
-    F_i = max(A_i, moment of the next token);   a visitor who left before F_i takes no token
+    F_i = max(A_i, moment of the next token);   a visitor that left before F_i takes no token
 
 The polling ideal (`polled`) is the same line, but nobody can be admitted between two polls. A server that knows the
 future puts the last poll of each visitor exactly on F_i. That fails if F_i is less than the shortest interval after the
@@ -90,7 +90,7 @@ class _Bucket:
 
 
 def fifo(people: Crowd, capacity: Capacity) -> Floats:
-    """Return each visitor's admission time in the central line; nan for visitors who left first."""
+    """Return each visitor's admission time in the central line; nan for visitors that left first."""
     leave: Sequence[float] = people.leave_s.tolist()
     out = np.full(len(people), np.nan)
     bucket, clock = _Bucket(capacity), 0.0
@@ -104,7 +104,7 @@ def fifo(people: Crowd, capacity: Capacity) -> Floats:
 
 
 def fifo_awake(people: Crowd, capacity: Capacity) -> Floats:
-    """Return the admission times of a central line that passes over visitors who are asleep.
+    """Return the admission times of a central line that passes over visitors that are asleep.
 
     They are first in line again when they wake. The others gain while they sleep and give it back afterwards, in any
     line; this ideal separates that effect from the faults of a policy.

@@ -4,8 +4,8 @@ displacement_i  |admission time - admission time in the central line|, of visito
 kendall         share of pairs admitted in the wrong order (0 = first come, first served; 0.5 = lottery)
 use             admissions made by the time the central line is empty / its own admissions by then
 overshoot       most admissions above burst + capacity * window, over all windows of WINDOWS_S
-lost            visitors admitted in the central line who left this one first, as a share of its admissions
-spread          interquartile range of the waits of visitors who arrived in the same second, mean over seconds
+lost            visitors admitted in the central line that left this one first, as a share of its admissions
+spread          interquartile range of the waits of visitors that arrived in the same second, mean over seconds
 """
 
 from dataclasses import dataclass

@@ -38,7 +38,7 @@ class NodeState:
 class Run:
     """One row a visitor in the arrays, in the order of the crowd.
 
-    admitted_s: nan for visitors who were not admitted. node: where the visitor was admitted, -1 if nowhere.
+    admitted_s: nan for visitors that were not admitted. node: where the visitor was admitted, -1 if nowhere.
     polls_after_wake: requests of a visitor after they slept.
     """
 

@@ -3,7 +3,7 @@
     client --latency--> door.poll --latency--> client --sleeps poll_after + jitter - allowance--> ...
                         '-- parked until the visitor is admitted or the time is over --'
 
-Requests lie in a timing wheel whose steps are STEP_S long. No interval is shorter than a step, and each step is sorted
+Requests lie in a timing wheel with steps of STEP_S. No interval is shorter than a step, and each step is sorted
 when its time comes, so the order is exact, and cheaper than a heap. Every random number comes from one seeded
 generator, so a run can be repeated to the last bit.
 """
@@ -251,7 +251,7 @@ class World:
         self.admitted_by[visitor] = node
 
     def _park(self, t: float, visitor: int, door: Door, park: Park, node: int, k: int) -> None:
-        """Park the poll. Visitors who poll all the time have other polls under way and ignore its `Wait`."""
+        """Park the poll. Visitors that poll all the time have other polls under way and ignore its `Wait`."""
         place, off = self.first_seen[visitor], self.clock_off_s[node]
         is_fast = self.people.kind[visitor] == FAST
 

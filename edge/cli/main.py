@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stanchion",
-        description="A fair waiting room for flash sales: a reverse proxy whose visitors carry their place in line.",
+        description="A fair waiting room for flash sales: a reverse proxy; visitors carry their place in line.",
         epilog="Exit codes: 0 success, 1 the command failed, 2 wrong usage, settings or address. Commands that ask a"
         " running edge: 3 nothing answers at its address, 4 something else answers there.",
     )
@@ -156,7 +156,9 @@ def _add_asking(commands: Any) -> None:
     actions = _group(commands, "ticket", "Inspect a visitor's cookie.")
     inspect = _add(actions, "inspect", _inspect, "Print what a ticket or pass says and whether its signature is valid.")
     inspect.add_argument("cookie", metavar="COOKIE", help="value of the cookie, with or without its name")
-    inspect.add_argument("--config", type=Path, default=None, metavar="FILE", help="settings whose keys verify it")
+    inspect.add_argument(
+        "--config", type=Path, default=None, metavar="FILE", help="settings with the keys that verify it"
+    )
     inspect.add_argument(
         "--user-agent", default=None, metavar="TEXT", help="say whether the pass was given to this browser"
     )

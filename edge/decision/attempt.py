@@ -12,7 +12,7 @@ __all__ = ["Attempt"]
 # Not changed after it was made, but one is made for every poll: docs/performance.md.
 @dataclass(slots=True, init=False)
 class Attempt:
-    """One attempt of a visitor who has a place in line."""
+    """One attempt of a visitor that has a place in line."""
 
     context: DecisionContext
     room: Room

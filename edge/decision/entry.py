@@ -92,7 +92,7 @@ class Entry:
         return self._admissions.enter(context, room, shown, now, fresh=fresh, is_first=is_first)
 
     def requeue(self, context: DecisionContext, room: Room, shown: Pass, now: float, u: float) -> Verdict:
-        """Decide on the request of a visitor whose pass does not count where it is shown. They are requeued at their
+        """Decide on the request of a visitor with a pass that does not count here. They are requeued at their
         old place, or are a first visitor if the upstream ended their session."""
         if not room.redeemed.requeue(shown, now):
             self._metrics.rejected.count(room.name, Rejection.USED.value)
@@ -118,7 +118,7 @@ class Entry:
         return self._ask(Attempt(context, room, ticket, ticket, now, u, is_present=True), is_barred=False)
 
     def in_line(self, attempt: Attempt) -> Verdict:
-        """Decide on an attempt of a visitor with a place, whose ticket may be redeemed or left alone for too long."""
+        """Decide on an attempt of a visitor with a place. Its ticket may be redeemed, or left alone for too long."""
         room, ticket, now = attempt.room, attempt.ticket, attempt.now
         visitor_pass, is_barred = room.redeemed.get(ticket.id), False
         if visitor_pass is not None:

@@ -1,4 +1,4 @@
-"""Limit responses: a visitor who exceeds a limit or behaves like a robot gets a 403, from prepared bytes."""
+"""Limit responses: a visitor that exceeds a limit or behaves like a robot gets a 403, from prepared bytes."""
 
 import math
 

@@ -154,7 +154,7 @@ class Responses:
         return self.of_document(status.state, status.retry_after_s, status.to_json(), code, cookie)
 
     def of_document(self, state: State, retry_after_s: int | None, body: bytes, code: int, cookie: Headers) -> Answer:
-        """Return a status document whose body is ready."""
+        """Return a status document with a finished body."""
         fields = self._document_fields.get(state)
         if fields is None:
             fields = self._document_fields[state] = {}

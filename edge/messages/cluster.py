@@ -62,7 +62,7 @@ class RoomEvent(Struct, frozen=True, tag=True):
     held: Count | None = None
     version: Count | None = None
     tried: str | None = None
-    """The ticket whose claim this response has ended, so that no other node ends it again."""
+    """The ticket of the claim that this response has ended, so that no other node ends it again."""
     ended: str | None = None
     """The ticket of a session that the upstream has ended: its pass counts at no node."""
 

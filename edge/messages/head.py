@@ -1,6 +1,6 @@
 """The head of a request as a value: everything that decides about a request, and nothing else.
 
-The proxy builds it from the bytes that it read. A decision depends on this value only, not on who read the bytes.
+The proxy builds it from the bytes that it read. A decision depends on this value only, not on the reader of the bytes.
 """
 
 from dataclasses import dataclass

@@ -222,7 +222,7 @@ class Report(Struct, frozen=True, tag=True):
     upstream_is_down: bool
     """No server of the upstream is up."""
     upstream: dict[str, UpstreamSample]
-    """By room, for rooms whose capacity follows their upstream."""
+    """By room, for rooms with adaptive capacity."""
 
 
 ToWorker = (

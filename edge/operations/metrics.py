@@ -34,7 +34,7 @@ class Count:
 
 
 class Tally:
-    """A counter with labels whose increments are carried over in batches."""
+    """A counter with labels. Its increments are carried over in batches."""
 
     __slots__ = ("_by_label", "_counter", "_counts")
 
@@ -85,7 +85,7 @@ class Total:
 
 
 class Times:
-    """A histogram whose observations are carried over in batches."""
+    """A histogram. Its observations are carried over in batches."""
 
     def __init__(self, histogram: Histogram, buckets: tuple[float, ...]) -> None:
         self._histogram = histogram
@@ -224,11 +224,11 @@ class Metrics:
     def _gauge_rooms(self) -> None:
         gauge = self._gauge
         self.waiting = gauge("stanchion_waiting_visitors", "Visitors in line, as the nodes estimate them.", "room")
-        self.active = gauge("stanchion_active_visitors", "Visitors whose passes have not ended.", "room")
+        self.active = gauge("stanchion_active_visitors", "Visitors with a pass that has not ended.", "room")
         self.capacity = gauge("stanchion_capacity_per_second", "Admissions a second that the nodes may make.", "room")
         self.bucket_level = gauge("stanchion_bucket_level", "Admissions that the nodes could make at once.", "room")
         self.parked_polls = gauge(
-            "stanchion_parked_polls", "Polls near the front whose response waits until the visitor is admitted.", "room"
+            "stanchion_parked_polls", "Polls near the front: the response waits until the visitor is admitted.", "room"
         )
         self.lag = gauge(
             "stanchion_lag_seconds", "Age of the youngest ticket that may try the bucket.", "room", mode="livemax"

@@ -33,7 +33,7 @@ upload.py              a request's body on its way to the upstream
 form_reader.py         a form of a waiting visitor: its body is read before the answer
 route.py               the way of an exchange to a server, and what it reports
 exchange.py            one forwarded request: both directions, coupled
-deferred.py            a request whose verdict comes later
+deferred.py            a request with a verdict that comes later
 answering.py           how a connection writes the edge's own answers
 client.py              a visitor's connection as requests: heads in, responses out, in order
 greeting.py            a connection before HTTP: PROXY header, TLS handshake

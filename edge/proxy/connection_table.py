@@ -103,7 +103,7 @@ class ConnectionTable:
             self._empty.set()
 
     def sweep(self, now: float) -> None:
-        """End the connections whose deadline has passed, and accept again if there is room."""
+        """End the connections that are over their deadline, and accept again if there is room."""
         for connection in [each for each in self._open if each.deadline <= now]:
             connection.expire()
         if self._acceptor.is_paused and len(self._open) < self._most * REOPEN_BELOW:

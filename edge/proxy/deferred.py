@@ -1,4 +1,4 @@
-"""A request whose verdict comes later: its connection waits and keeps the bytes behind the head."""
+"""A request with a verdict that comes later: its connection waits and keeps the bytes behind the head."""
 
 from collections.abc import Callable
 

@@ -182,7 +182,7 @@ class Exchange(UpstreamUser):
 
     def interim(self, response: ResponseHead) -> None:
         framing = self._parsed.framing
-        # A visitor who expected a 100 has got the edge's own.
+        # A visitor that expected a 100 has got the edge's own.
         if framing.is_http10 or (response.status == 100 and framing.expects_continue):
             return
         self._connection.transport.write(b"%b%b\r\n" % (response.line, response.kept))

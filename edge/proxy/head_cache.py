@@ -11,7 +11,7 @@ Why a template may be trusted: a value of printable ASCII holds no line end, so 
 that was parsed before, in the same places, and llhttp accepts each of its bytes in a value. No rule of `request.py`
 looks at cookies. A field with any other byte is parsed.
 
-Only heads whose ticket or pass has a valid signature are remembered, so that junk cannot push out the line. They are
+Only heads with a validly signed ticket or pass are remembered, so that junk cannot push out the line. They are
 remembered from the second time on: if the line is longer than the cache, each head is gone before it comes again, and
 keeping a head costs half as much as reading it. Until then only its hash is kept.
 

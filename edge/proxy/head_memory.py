@@ -6,7 +6,7 @@ state, so it can be kept. What follows from it (`decide`) is worked out anew eac
     memory[head bytes] -> ParsedHead         a hit needs the same bytes and the same peer address
 
 One table serves all connections, rather than one head each: that costs 0.2 us more a hit (the hash of 750 bytes), but
-it also finds a visitor whose connection ended, or who shares one with others behind a proxy, and 10,000 idle
+it also finds a visitor after their connection ended, or on a connection that a proxy shares, and 10,000 idle
 connections do not hold 1.7 kB more each.
 """
 

@@ -114,7 +114,7 @@ def goes_on(low: bytes) -> bool:
 
 
 def forwarded(origin: Origin, host: bytes) -> bytes:
-    """Return the lines that tell the upstream who asked. `host` is the `Host` field as sent."""
+    """Return the lines that name the client to the upstream. `host` is the `Host` field as sent."""
     forwarded_host = origin.host.encode("latin-1") if origin.host else host
     port = b"" if origin.port is None else b"X-Forwarded-Port: %b\r\n" % origin.port.encode()
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n%b" % (

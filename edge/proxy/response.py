@@ -25,7 +25,7 @@ from waiting_room.leaf import NATIVE
 
 __all__ = ["CHUNKED", "UNTIL_CLOSE", "BadResponse", "ResponseHead", "body_of", "end_of_response_head", "parse_response"]
 
-#: `ResponseHead.length` of bodies whose end is told by their bytes.
+#: `ResponseHead.length` of bodies that mark their end themselves.
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([\t !-~\x80-\xff]*))?")

@@ -10,7 +10,7 @@ from edge.messages.verdict import Answer, Headers
 
 __all__ = ["ResponseWriter", "connection_field", "render_again", "render_fields"]
 
-#: The end of a head whose body is shorter than this, ready made: all status documents, and the page in a content
+#: The end of a head with a body shorter than this, ready made: all status documents, and the page in a content
 #: coding, which has some 3 kB.
 READY_LENGTHS: Final = 8192
 _LENGTHS: Final = [b"Content-Length: %d\r\n\r\n" % size for size in range(READY_LENGTHS)]

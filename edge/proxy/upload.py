@@ -3,7 +3,7 @@
     visitor -> framing, minimum rate -> kept until there is a connection to the upstream -> written as it comes
 
 A body is kept in memory until it is whole or larger than `limits.body_buffer_bytes`; only then a connection to the
-upstream is taken for it. So a visitor who trickles costs the edge some KiB and the upstream nothing. A visitor who
+upstream is taken for it. So a visitor that trickles costs the edge some KiB and the upstream nothing. A visitor that
 outgrows the buffer has shown to be fast enough and must stay so (`minimum_rate.py`); they are not read until the
 connection is there.
 """

@@ -24,7 +24,7 @@ __all__ = ["UpstreamPool"]
 
 log = logging.getLogger("edge.upstream")
 
-#: A visitor who has not read for this long loses their connection if others wait for one (Envoy shortens timers too).
+#: A visitor that has not read for this long loses their connection if others wait for one (Envoy shortens timers too).
 STALLED_S = 2.0
 #: An idle connection is taken to be open for this long if the upstream does not say how long it keeps it.
 SURELY_OPEN_S = 0.005
@@ -141,7 +141,7 @@ class UpstreamPool(UpstreamOwner):
 
         `now` is `ProxyState.now`, the clock of visitors' deadlines.
 
-        While a request waits for a connection, those of visitors who do not read are cut long before their time.
+        While a request waits for a connection, those of visitors that do not read are cut long before their time.
         """
         clock = monotonic()
         if self._waiting:

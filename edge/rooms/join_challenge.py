@@ -59,7 +59,7 @@ class JoinChallenges:
         return -LATE_S < now - join_token.arrived < self.join_token_s
 
     def ticket(self, join_token: JoinToken, solution: str, network: str, now: float) -> tuple[Ticket | None, str]:
-        """Return the ticket of a visitor who did what was asked, and the result for the metrics ('' if there is none).
+        """Return the ticket of a visitor that did what was asked, and the result for the metrics ('' if there is none).
 
         The place counts from the arrival, or without a solution from now. A clock that is ahead gains nobody anything.
         """

@@ -29,7 +29,7 @@ __all__ = ["REDEEM_AGAIN_S", "RedeemedTickets", "given_up", "reason_of"]
 MOST = 32_768
 #: So long after it was redeemed a ticket may be redeemed again from elsewhere.
 REDEEM_AGAIN_S = 60.0
-#: `expires` of a pass whose session the upstream has ended.
+#: `expires` of a pass after the upstream has ended its session.
 _ENDED = 0.0
 
 
@@ -127,7 +127,7 @@ class RedeemedTickets:
         self.has_superseded = True
 
     def requeue(self, shown: Pass, now: float) -> bool:
-        """Requeue the visitor who shows a pass that does not count where it is shown. Return False if the session
+        """Requeue the visitor that shows a pass that does not count where it is shown. Return False if the session
         was ended: then they are a first visitor."""
         remembered = self._passes.get(shown.id)
         if shown.id in self._ended:

@@ -1,7 +1,7 @@
 """The stock view: what a node knows of the units behind a room. The shop states it on its responses.
 
     Stanchion-Stock: 0         units that are free; `unknown` while the shop is checking its own database
-    Stanchion-Held: 37         units on hold for buyers who are paying
+    Stanchion-Held: 37         units on hold for buyers that are paying
     Stanchion-Version: 1042    grows with every change of the two, so that news that arrives late is recognised
 
     free > 0                open     admit as many visitors as there are free units without a claim
@@ -12,9 +12,9 @@ A shop that does not state the held units is not followed like this: its stock i
 
     vacancies = free - claims                                                             (`edge/rooms/vacancies.py`)
 
-A claim is an admitted visitor who has not tried to take a unit yet. It ends with the shop's first response to a request
+A claim is an admitted visitor that has not tried to take a unit yet. It ends with the first response to a request
 of theirs that changes something (not GET, HEAD or OPTIONS), because from then on `free` includes what they took. At the
-latest it ends after `claim_s`, so a visitor who only looks keeps a unit from the next in line for that long and no
+latest it ends after `claim_s`, so a visitor that only looks keeps a unit from the next in line for that long and no
 longer. Without claims, everybody at the front would be admitted for the one unit that was released.
 """
 

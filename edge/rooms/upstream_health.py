@@ -2,7 +2,7 @@
 
 A request is timed from the moment a connection is asked for (the upload depends on the visitor) to the head of the
 response. A request under way counts in every reading as soon as it is older than the target, because an upstream that
-hangs sends no responses at all. A visitor who leaves before the response is not counted.
+hangs sends no responses at all. A visitor that leaves before the response is not counted.
 """
 
 from controller import MOST_SLOW, Answered

@@ -1,8 +1,8 @@
 """How many more active visitors a room may have now.
 
-    active      visitors whose pass has not ended, on this machine            (limit: `capacity.total_active_users`)
+    active      visitors with a pass that has not ended, this machine         (limit: `capacity.total_active_users`)
                 and was shown, or may still be shown in time                  (`edge/rooms/confirmation.py`)
-    claims      admitted visitors who have not tried to take a unit yet       (`edge/rooms/stock.py`)
+    claims      admitted visitors that have not tried to take a unit yet       (`edge/rooms/stock.py`)
 
     vacancies = min(limit - active, units of this machine's part - claims)
 
@@ -29,7 +29,7 @@ MOST_TRIED = 16_384
 
 
 class TriedTickets:
-    """The tickets whose claims have ended, here or at another node. Bounded."""
+    """The tickets of claims that have ended, here or at another node. Bounded."""
 
     def __init__(self) -> None:
         self._tried: OrderedDict[str, float] = OrderedDict()
@@ -186,7 +186,7 @@ class Vacancies:
         self.end_claim(visitor_pass, now)
 
     def end_claim(self, visitor_pass: Pass, now: float) -> bool:
-        """End the claim of a visitor who tried to take a unit. Return False if it was over before."""
+        """End the claim of a visitor that tried to take a unit. Return False if it was over before."""
         admitted_at = visitor_pass.admitted_at
         if admitted_at < max(self._counted_since, now - self._claim_s) or not self.note_tried(visitor_pass.id, now):
             return False

@@ -5,8 +5,8 @@
     no_language       30  no Accept-Language: every browser sends one
     no_fetch_mode     30  a browser's name over HTTPS, but no Sec-Fetch-Mode, which all browsers send since 2023
     direct_write      60  a POST to a room without a ticket or pass: this visitor was never shown its page
-    regular           40  nine requests or more whose distances differ by less than 2 % (standard deviation / mean) and
-                          are below half a minute: browsers let tabs in the background run once a minute, evenly
+    regular           40  nine requests or more at distances that differ by less than 2 % (standard deviation / mean)
+                          and are below half a minute: browsers let tabs in the background run once a minute, evenly
     hasty             60  nine requests or more, four times as often as the edge ever asks for (some open four tabs)
     crowded           20  more than 30 tickets for this network within ten to twenty minutes
 
@@ -100,7 +100,7 @@ class Behaviour:
     """What visitors do over time, by ticket, in bounded memory.
 
     shortest_s: the shortest interval between requests that the edge asks for.
-    most: visitors in a generation, and networks whose tickets are counted.
+    most: visitors in a generation, and networks with counted tickets.
     """
 
     def __init__(self, shortest_s: float, most: int = 32_768) -> None:

@@ -20,7 +20,7 @@ __all__ = ["LISTS", "MOST", "Entry", "SharedLists"]
 LISTS = ("deny", "allow", "none")
 #: The most entries. All of them are sent to the other machines every few seconds.
 MOST = 4096
-#: An entry whose change lies further ahead than this, in seconds, was made by a clock that cannot be trusted.
+#: An entry with a change further ahead than this, in seconds, was made by a clock that cannot be trusted.
 MOST_AHEAD_S = 300.0
 
 

@@ -4,7 +4,7 @@
 
 One script looks and writes, so of any number of machines one is granted. The machine's own memory is asked first, in
 order, and its answer is final: what another worker was granted needs no Redis. All of it is soft state: a Redis that
-was wiped grants a ticket once more to a visitor who still has it. If Redis does not answer, or has kept what is no
+was wiped grants a ticket once more to a visitor that still has it. If Redis does not answer, or has kept what is no
 record, the outcome is 'unverified' and the settings decide what follows (`rooms[].when_redis_down`).
 """
 

@@ -1,4 +1,4 @@
-"""Asks the shop for its stock, for rooms whose settings say where: while nobody is inside, no response reports it.
+"""Asks the shop for its stock, for rooms with `stock.path`: while nobody is inside, no response reports it.
 
     rooms[].stock.path  --GET, every interval_seconds-->  the headers that the shop's other responses carry too
                                                           (`edge/rooms/stock.py`)

@@ -65,7 +65,7 @@ class Origin:
 
 
 class TrustedProxies:
-    """The networks whose forwarding fields are believed."""
+    """The networks with forwarding fields that are believed."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = tuple(parse_network(network) for network in networks)

@@ -1,4 +1,4 @@
-"""All errors of the edge, by who has to act on them.
+"""All errors of the edge, by the side that has to act on them.
 
     EdgeError
      +- ClientError           a request that cannot be served: its sender has to change it           status 400

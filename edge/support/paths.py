@@ -7,7 +7,7 @@ A pattern is a path in which `*` stands for any characters, slashes included. It
 
     /checkout*                  /checkout, /checkout/pay, /checkout2
     /checkout/*                 /checkout, /checkout/pay
-    /*?wc-ajax=checkout         any path whose query has wc-ajax=checkout, in any order and encoding
+    /*?wc-ajax=checkout         any path with wc-ajax=checkout in its query, in any order and encoding
 
 Matching takes time linear in the target: `*` never backtracks, and a query is searched for the parameters that are
 wanted, not parsed.

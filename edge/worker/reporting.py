@@ -45,7 +45,7 @@ class Reporter:
         return Report(
             rooms={room.key: self._room(room, now) for room in due},
             upstream_is_down=upstream_is_down,
-            # For rooms whose capacity follows the upstream.
+            # For rooms with adaptive capacity.
             upstream={
                 room.name: _sample(room.health, loop_time)
                 for room in rooms

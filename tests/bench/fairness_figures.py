@@ -2,15 +2,15 @@
 
 Besides the measures and the errors of the estimates, some scenarios have figures of their own:
 
-    calm_*        outages: visitors whose turn in the central line is not within AFTER_S after an event
+    calm_*        outages: visitors with a turn in the central line that is not within AFTER_S after an event
     still_*       standstills: what is admitted meanwhile (after STILL_S, in which all nodes learn of it), when the
                   first is admitted after the end, after how long a second has FULL of the capacity, and the most
                   admissions of a second from then on, as a share of capacity and burst
-    others_*      sleepers: the visitors who never sleep
-    overdue_*     sleepers: visitors who slept when their turn came
+    others_*      sleepers: the visitors that never sleep
+    overdue_*     sleepers: visitors that slept when their turn came
     fast_gain_s, collector_gain_s
                   bots: by how much they are admitted earlier than the honest visitors, against the central line
-    node<i>_s     uneven traffic: delay against the central line of the visitors whom node i admitted (sticky: wait)
+    node<i>_s     uneven traffic: delay against the central line of the visitors that node i admitted (sticky: wait)
 """
 
 from bisect import bisect_left, insort
@@ -97,7 +97,7 @@ def _outage_figures(run: Run, plan: Floats) -> dict[str, float]:
 
 
 def _passed_by(run: Run) -> Floats:
-    """Count, for each visitor, the younger visitors who were admitted before them."""
+    """Count, for each visitor, the younger visitors that were admitted before them."""
     out = np.zeros(len(run.people))
     inside: list[int] = []
     for visitor in np.argsort(run.admitted_s)[: np.count_nonzero(~np.isnan(run.admitted_s))].tolist():

@@ -1,6 +1,6 @@
 """Measure the speed of the gate: `python tests/bench/gate_speed.py`. Decisions a second and the time of a step.
 
-    own         the node sees its whole line of 110,000 visitors: one node, or visitors who stay with their node
+    own         the node sees its whole line of 110,000 visitors: one node, or visitors that stay with their node
     quarter     it sees a quarter of that line: four nodes that share nothing, and each poll comes to any of them
     quarters    the same with a line four times as long
 
@@ -43,7 +43,7 @@ def turns_per_s() -> float:
 
 
 def run(nodes: int, visitors: int, steps: int) -> tuple[Gate, list[Step]]:
-    """Play a line on one node of 50/s whose visitors keep their appointments, here or at another node."""
+    """Play a line on one node of 50/s. Its visitors keep their appointments, here or at another node."""
     chance = random.Random(1)
     gate = Gate(GateSettings(admissions_per_second=50.0, nodes=4), now=0.0)
     decide = gate.decide

@@ -133,7 +133,7 @@ def sent(heads: list[bytes]) -> Iterator[bytes]:
     """Yield the heads in turn. Heads with the mark of the counter are new each time."""
     mark = COUNTER.encode()
     for count, head in enumerate(itertools.cycle(heads)):
-        # A read from a socket returns new bytes, whose hash is not computed yet.
+        # A read from a socket returns new bytes, without a computed hash.
         yield head.replace(mark, b"%010d" % count, 1) if mark in head else bytes(bytearray(head))
 
 

@@ -85,7 +85,7 @@ def watch(edge: ScriptedEdge) -> Watch:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def arrive(chromium: Browser, edge: ScriptedEdge, watch: Watch) -> AsyncIterator[Arrive]:
-    """Yield a function that opens the protected address, or `path`, as a new visitor whose clock the test can move.
+    """Yield a function that opens the protected address, or `path`, as a new visitor with a clock that the test moves.
 
     The test fails if the page of a visitor sends a request to another origin, violates the content security policy, or
     causes an error in the script or on the console.

@@ -69,7 +69,7 @@ async def test_axe_finds_nothing_in_any_view(chromium: Browser, direction: str) 
 
 
 @pytest.mark.parametrize("view", ["waiting", "draw", "shop down", "trying again"])
-async def test_axe_finds_nothing_in_a_page_whose_script_runs(chromium: Browser, view: str) -> None:
+async def test_axe_finds_nothing_in_a_page_while_its_script_runs(chromium: Browser, view: str) -> None:
     """The script takes away the tags that load the page again, so no time limit is left."""
     context = await chromium.new_context()
     try:

@@ -29,7 +29,7 @@ async def test_lost_cookies_are_explained_after_the_second_response(arrive: Arri
 
 
 async def test_one_new_ticket_is_not_a_lost_cookie(arrive: Arrive, edge: ScriptedEdge) -> None:
-    """A visitor who deletes their cookies once is new once."""
+    """A visitor that deletes their cookies once is new once."""
     page = await arrive()
     await page.context.clear_cookies()
     edge.answers = [waiting(5000, None, stock=n) for n in (1, 2, 3)]

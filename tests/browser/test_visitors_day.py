@@ -144,7 +144,7 @@ async def test_a_form_names_the_page_that_the_visitor_comes_back_to(arrive: Arri
     assert (await sent.value).url.endswith("?room=checkout&back=%2Fcheckout%3Fitem%3D7")
 
 
-async def test_a_visitor_who_asks_for_it_is_notified_once(arrive: Arrive, edge: ScriptedEdge) -> None:
+async def test_a_visitor_that_asks_for_it_is_notified_once(arrive: Arrive, edge: ScriptedEdge) -> None:
     """When it is nearly their turn and when it is, while they look elsewhere."""
     edge.answers = [waiting(50, 500), waiting(5, 50), waiting(4, 40), admitted()]
     page = await arrive(permissions=["notifications"])

@@ -80,7 +80,7 @@ class Result:
 
 
 class Buyer:
-    """A visitor who reserves and then pays, leaves, cancels or is declined. Requests are repeated until answered."""
+    """A visitor that reserves and then pays, leaves, cancels or is declined. Requests are repeated until answered."""
 
     def __init__(
         self, client: ClientSession, urls: list[str], number: int, chance: random.Random, result: Result, *, carts: bool

@@ -82,7 +82,7 @@ class RedisServer:
 
 
 class PostgresServer:
-    """A PostgreSQL whose processes can all be killed, and that can be started again on the same data."""
+    """A PostgreSQL that can be killed with all its processes, and started again on the same data."""
 
     def __init__(self, *options: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="shop-pg-"))

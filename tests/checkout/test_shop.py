@@ -244,7 +244,7 @@ def samples_of(text: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-async def test_a_buyer_who_has_paid_is_told_so(serve: Serve) -> None:
+async def test_a_buyer_that_has_paid_is_told_so(serve: Serve) -> None:
     """To pay again with another key, or to cancel, changes nothing: page and API say it and link to the order."""
     async with serve(stock=1) as visit:
         async with visit.client.post("/checkout/holds", data={"key": "k"}) as answer:

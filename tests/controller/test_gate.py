@@ -22,7 +22,7 @@ def test_an_empty_room_admits_every_visitor_up_to_the_burst() -> None:
 
 
 def test_a_rush_upon_a_full_bucket_wastes_next_to_nothing() -> None:
-    """The bucket is full again when the visitors who found it empty may first poll again, and they do, for any u."""
+    """The bucket is full again when the visitors that found it empty may first poll again, and they do, for any u."""
     gate = Gate(GateSettings(admissions_per_second=50.0), now=0.0)
     gate.tick(10.0)
     before = gate.snapshot(now=10.0).wasted
@@ -138,7 +138,7 @@ def test_a_restart_never_brings_a_fresh_burst() -> None:
 
 
 def test_a_node_that_joins_a_running_sale_listens_first() -> None:
-    """Resumed from an empty checkpoint, a gate admits nobody until it has seen who is in line."""
+    """Resumed from an empty checkpoint, a gate admits nobody until it has seen the line."""
     gate = Gate(GateSettings(admissions_per_second=10.0), now=100.0, resume={})
     assert all(isinstance(v, Wait) for v in crowd_at(gate, 100.0, 5))
     gate.tick(100.6)

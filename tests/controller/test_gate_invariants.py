@@ -61,7 +61,7 @@ def test_never_more_than_burst_and_rate(
 def test_the_older_never_waits_while_the_younger_is_admitted(
     calls: list[tuple[str, float, float, float]], ages: tuple[float, float], gap: float
 ) -> None:
-    """Of two visitors who poll in the same state, if the younger is admitted so is the older."""
+    """Of two visitors that poll in the same state, if the younger is admitted so is the older."""
     one, other = (Gate(GateSettings(admissions_per_second=3.0), now=1000.0) for _ in "12")
     now = 1000.0
     for what, step, age, u in calls:
@@ -84,7 +84,7 @@ def test_the_older_never_waits_while_the_younger_is_admitted(
 )
 @settings(max_examples=25, deadline=None)
 def test_nobody_starves(visitors: int, rate: float, stalls: list[tuple[int, float]]) -> None:
-    """Every visitor who keeps their appointments is admitted, also over stalls, in a few times the ideal time."""
+    """Every visitor that keeps their appointments is admitted, also over stalls, in a few times the ideal time."""
     gate = Gate(GateSettings(admissions_per_second=rate), now=0.0)
     due = {i * 1e-3: i * 1e-3 for i in range(visitors)}
     now, steps = 0.0, 0

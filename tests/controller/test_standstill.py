@@ -303,7 +303,7 @@ def crashed(sale: Sale, down_s: float) -> Sale:
     return after
 
 
-def test_after_a_crash_the_first_who_return_wait_for_those_who_were_next() -> None:
+def test_after_a_crash_the_first_to_return_wait_for_the_visitors_that_were_next() -> None:
     """Then the line goes on in order, without a burst."""
     before = Sale(400)
     before.until(8.0)
@@ -319,7 +319,7 @@ def test_after_a_crash_the_first_who_return_wait_for_those_who_were_next() -> No
     assert swapped <= 0.005 * 400 * 399 / 2
 
 
-def test_after_a_crash_nobody_waits_long_for_visitors_who_are_gone() -> None:
+def test_after_a_crash_nobody_waits_long_for_visitors_that_are_gone() -> None:
     before = Sale(400)
     before.until(8.0)
     gate = Gate(CONFIG, 11.0, resume=before.gate.checkpoint(8.0) | {"level": 0.0, "returning": 1.0})

@@ -48,8 +48,8 @@ def check_the_bounds(
     """Check what every crowd is promised.
 
     extra: admissions above capacity and burst that a fault may cost. order: the share of pairs that may be overtaken.
-    lost_answers: visitors whose admission a fault may have cut off before the response arrived; they ask again with
-    the same ticket, and the upstream sees it twice.
+    lost_answers: visitors of an admission that a fault may have cut off before the response arrived; they ask again
+    with the same ticket, and the upstream sees it twice.
     """
     states = Counter[str]()
     for visit in visits:

@@ -104,7 +104,7 @@ class RunningEdge:
 async def running_edge(
     settings: str, folder: Path, *, prefix: Sequence[str] = (), **environment: str
 ) -> AsyncIterator[RunningEdge]:
-    """Run `stanchion run` with a settings text, whose listen addresses should have port 0; ready when entered.
+    """Run `stanchion run` with a settings text. Its listen addresses should have port 0. Ready when entered.
 
     prefix: a command that runs it, such as `prlimit --nofile=64`; it must become `stanchion` by exec.
     """

@@ -88,7 +88,7 @@ async def test_1500_visitors_within_5_seconds_are_admitted_fairly(tmp_path: Path
     assert real.polls_each < simulated.polls_each * 1.3
 
 
-async def test_visitors_who_leave_silently_block_nobody(tmp_path: Path) -> None:
+async def test_visitors_that_leave_silently_block_nobody(tmp_path: Path) -> None:
     """The same bounds hold if half of the crowd leaves."""
     plan = CrowdPlan(rush=1500, rush_s=5.0, total=1500, impatient=0.5, patience_s=10.0, buy=False)
     visits, shop = await visit_all(plan, tmp_path)
@@ -101,7 +101,7 @@ async def test_visitors_who_leave_silently_block_nobody(tmp_path: Path) -> None:
 async def test_a_killed_worker_loses_no_place_and_admits_no_visitor_twice(tmp_path: Path) -> None:
     """A worker is killed in the middle: its visitors try again, keep their places, and are admitted once.
 
-    A visitor whose admission was under way at that moment gets no response and polls again in the same place. While
+    If an admission was under way at that moment, its visitor gets no response and polls again in the same place. While
     the nodes learn which of them are there, their shares may exceed the capacity by one heartbeat's worth.
     """
 

@@ -95,7 +95,7 @@ async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival
         assert "stanchion-claim" not in {each.key for each in plain.session.cookie_jar}
 
 
-async def test_visitors_who_poll_as_asked_are_counted_in_their_lanes(tmp_path: Path) -> None:
+async def test_visitors_that_poll_as_asked_are_counted_in_their_lanes(tmp_path: Path) -> None:
     """One of them changes lanes while they wait. A visitor that polls faster than asked would not be sure to count."""
     async with (
         running_upstream(shop) as upstream,

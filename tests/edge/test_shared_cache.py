@@ -117,7 +117,7 @@ async def test_a_shared_cache_gives_no_visitor_the_cookie_of_another(tmp_path: P
         assert asked == ["/products/public", "/products/nothing"]
 
 
-async def test_a_shared_cache_stores_no_answer_to_a_visitor_who_waits(tmp_path: Path) -> None:
+async def test_a_shared_cache_stores_no_answer_to_a_visitor_that_waits(tmp_path: Path) -> None:
     """Neither the page nor the status document, and a prefetch that was turned away is asked again."""
 
     async def shop(request: web.BaseRequest) -> web.StreamResponse:

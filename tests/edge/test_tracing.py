@@ -86,7 +86,7 @@ async def test_a_trace_leads_from_the_line_into_the_shop(tmp_path: Path) -> None
         assert [(a.key, a.value.string_value) for a in line.attributes] == [("stanchion.room", "checkout")]
 
 
-async def test_who_is_not_sampled_leaves_no_trace(tmp_path: Path) -> None:
+async def test_a_visitor_that_is_not_sampled_leaves_no_trace(tmp_path: Path) -> None:
     async with playing(tmp_path, 0.0) as (url, collector, shop, _):
         await visit(url, "/checkout")
     assert [traceparent for _, traceparent in shop.asked] == [None, f"00-{1:032x}-{1:016x}-01"]

@@ -27,7 +27,7 @@ DOCUMENT = {"Accept": "application/json"}
 def add_options(parser: Any) -> None:
     parser.add_argument("--room-path", env_var="STANCHION_PATH", default="/checkout", help="a path that a room covers")
     parser.add_argument(
-        "--impatient", env_var="STANCHION_IMPATIENT", type=float, default=0.3, help="share of visitors who may give up"
+        "--impatient", env_var="STANCHION_IMPATIENT", type=float, default=0.3, help="share of visitors that may give up"
     )
     parser.add_argument(
         "--patience", env_var="STANCHION_PATIENCE", type=float, default=60.0, help="mean patience of those, seconds"

@@ -7,7 +7,7 @@ sockets      40,000 connections with mutated requests and responses             
 tampered     a million tampered tickets and passes                                      half a minute
 crowd        5,000 slow connections, and their effect on other visitors                 a minute
 tools        slowhttptest in its four modes                                             two minutes
-partition    a machine whose way to Redis is slow or loses a direction                  two minutes
+partition    a machine with a way to Redis that is slow or one-sided                     two minutes
 standstill   faults in the middle of a sale of 1,000 visitors                           some fifteen minutes
 """
 

@@ -10,7 +10,7 @@ Each family varies one place in which readers are known to disagree:
     host              absent, empty, doubled, listed, with user, path, port, control bytes
     fields            control bytes in names and values, folds, bare LF and CR at every line's end, white space
 
-A payload is sent with another request behind it, SMUGGLED. `blurs_end` marks payloads whose end is in doubt: for them,
+A payload is sent with another request behind it, SMUGGLED. `blurs_end` marks payloads with an end in doubt: for them,
 a second request at the upstream is a smuggled one, whatever the proxy did with the first.
 (Linhart 2005, Kettle 2019-2025, http-garden, the CVEs named in edge/proxy.)
 """

@@ -4,7 +4,7 @@
     answers    clean requests, some with bodies or upgrades -> edge -> mutated responses, cut into packets anywhere
 
 What must hold: no 500 and, while the upstream is clean, no other 5xx but 501 and 505; no worker ends or logs an
-exception; a strict reader reads the bytes at the upstream in one way; no connection of a visitor who left stays open; a
+exception; a strict reader reads the bytes at the upstream in one way; no connection of a visitor that left stays; a
 good visitor, each time on a new connection, is served throughout.
 """
 
@@ -144,7 +144,7 @@ async def _run(
         await all_of_them()
         over.set()
         await visitor
-    await wait_until(lambda: _has_no_connections(edge), "all connections of visitors who left are closed")
+    await wait_until(lambda: _has_no_connections(edge), "all connections of visitors that left are closed")
     restarts = sum(node["restarts"] for node in (await edge.status())["nodes"])
     if restarts:
         found.faults.append(f"{restarts} workers ended")
@@ -170,7 +170,7 @@ async def _talk(port: int, pieces: list[bytes]) -> tuple[int, ...]:
                 await asyncio.sleep(0)  # its own packet: asyncio sets TCP_NODELAY
             writer.write_eof()
             answered = await reader.read()
-    except OSError:  # the edge may cut off whoever sends on behind the end
+    except OSError:  # the edge may cut off a client that sends on behind the end
         pass
     finally:
         writer.transport.abort()

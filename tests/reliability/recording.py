@@ -1,4 +1,4 @@
-"""An upstream that keeps every byte, and a visitor who sends raw bytes and records the result."""
+"""An upstream that keeps every byte, and a visitor that sends raw bytes and records the result."""
 
 import asyncio
 from dataclasses import dataclass
@@ -51,12 +51,12 @@ class Outcome:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Faulty bytes were forwarded, or a second request behind one whose end is in doubt."""
+        """Faulty bytes were forwarded, or a second request behind one with an end in doubt."""
         return bool(self.faults) or (self.payload.blurs_end and len(self.requests) > 1)
 
 
 async def provoke(port: int, taken: list[bytearray], payload: Payload) -> Outcome:
-    """Send a payload and SMUGGLED behind it to a proxy whose upstream fills `taken`."""
+    """Send a payload and SMUGGLED behind it to a proxy. Its upstream fills `taken`."""
     taken.clear()
     async with talking(port) as talk:
         talk.writer.write(payload.raw + SMUGGLED)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["OK", "Talk", "talking"]
 
-#: The response of an upstream whose content does not matter.
+#: The response of an upstream. Its content does not matter.
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

@@ -75,7 +75,7 @@ def test_visitors_on_slow_networks_are_not_taken_for_gone(joined: bool) -> None:
 
 
 def test_positions_and_use_hold_under_uneven_load() -> None:
-    """A node with much traffic allows for visitors whom other nodes admit from the middle of the line."""
+    """A node with much traffic allows for visitors that other nodes admit from the middle of the line."""
     run = play(SCENARIOS["skew"], seed=0)
     errors, got = estimate_errors(run), measure(run, ideal.fifo(run.people, run.scenario.plan()))
     assert errors.told_error <= 0.065  # 0.1 without the allowance
@@ -240,7 +240,7 @@ def test_sleeping_visitors_do_not_delay_the_others(nodes: int) -> None:
     plan = ideal.fifo_awake(run.people, run.scenario.plan())
     others_s = np.abs(run.admitted_s - plan)[(run.people.kind != crowd.SLEEPER) & (plan > 35.0)]
     assert np.median(others_s) <= 0.6
-    assert np.max(others_s) <= 3.0  # 11 on four nodes that still count visitors whom the front has passed
+    assert np.max(others_s) <= 3.0  # 11 on four nodes that still count visitors that the front has passed
 
 
 def test_the_lottery_is_as_unfair_as_published() -> None:
@@ -257,7 +257,7 @@ def test_a_run_can_be_repeated_to_the_last_bit() -> None:
 
 
 def test_the_central_line_serves_in_order_of_arrival() -> None:
-    """Two tokens, then one a second. A visitor who left takes none. The burst returns when nobody waits."""
+    """Two tokens, then one a second. A visitor that left takes none. The burst returns when nobody waits."""
     people = crowd.crowd(np.array([0.0, 0.0, 0.0, 0.1, 0.2, 20.0]), np.array([9.0, 9.0, 9.0, 1.0, 9.0, 9.0]))
     got = ideal.fifo(people, ideal.Capacity(((0.0, 1.0),), burst_s=2.0))
     assert got[:3] == pytest.approx([0.0, 0.0, 1.0])

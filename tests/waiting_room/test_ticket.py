@@ -125,7 +125,7 @@ def test_a_key_change_keeps_every_place() -> None:
     ("first_seen", "seen", "reason"),
     [
         (NOW, NOW, None),
-        (NOW + 1.9, NOW, None),  # a node whose clock is almost two seconds ahead
+        (NOW + 1.9, NOW, None),  # a node with a clock that is almost two seconds ahead
         (NOW + 2.1, NOW, Rejection.FUTURE),
         (NOW, NOW + 3.1, Rejection.FUTURE),
         (NOW - 3599, NOW, None),

@@ -14,17 +14,17 @@ are dealt out to the nodes anew, so k intervals are k samples, and their mean ha
     front            zone                                                 newest            youngest
       |--- frozen ------|--- counted every second: m += (count - m) / k -----|--- the live leases ---|
 
-The front goes back a little now and then, and far when a visitor who arrived long ago wakes up. The visitors between it
+The front goes back a little now and then, and far when an old visitor wakes up. The visitors between it
 and the furthest point that it has reached (`passed`) have mostly been admitted. They count as the bins have them, but
 all together as no more than may have leases: there + SURELY * sqrt(there) + UNSEEN.
 
     E      = sum(count) / sum(m) - 1                 of the bins of one group
-    v     += (LEVEL / 2)^2 * E * dt                  share that leaves in an interval (visitors who give up)
+    v     += (LEVEL / 2)^2 * E * dt                  share that leaves in an interval (visitors that give up)
     m     *= 1 + (LEVEL * E + v) * dt                times in intervals: a critically damped observer of level and trend
 
-So visitors who give up are seen by a group's bins together within an interval or two, while the shape is a mean over
+So visitors that give up are seen by a group's bins together within an interval or two, while the shape is a mean over
 MEMORY of them. A group is as many bins as hold SURE visitors or more, so a small sample is one group. E is trusted by
-SURE: it counts n / (n + SURE) of itself. A visitor who has left keeps a lease until it is due, half an interval on
+SURE: it counts n / (n + SURE) of itself. A visitor that has left keeps a lease until it is due, half an interval on
 average, so counts are lowered by v / 2. Memory: some BINS bins of four floats, at most MAX_BINS.
 
 A node with more traffic than capacity, as parts of the room's, knows that other nodes have less, and those admit
@@ -36,7 +36,7 @@ is counted, this is not seen:
     here      of the nearest group, of which the zone is made, is lower by HIDDEN * taken
     m        *= 1 - THINS * taken * dt                in the zone, where more polls are more chances to be admitted
 
-(Fitted: one node in four with a twentieth of the traffic. Of HIDDEN, 1 is that a visitor who stays has polled another
+(Fitted: one node in four with a twentieth of the traffic. Of HIDDEN, 1 is that a visitor that stays has polled another
 node than the admitting one, so leases stand for fewer.) Without a surplus an excess is noise.
 """
 
@@ -88,7 +88,7 @@ class LineEstimator:
         self._sums: list[float] = []  # visitors before each edge
         self._front = 0.0
         self._passed = -inf
-        self._part = 1.0  # share of the visitors between the front and `_passed` who are there
+        self._part = 1.0  # share of the visitors between the front and `_passed` that are there
         self._skipped = 0.0  # number of the others
         self._taken: float | None = None  # None: there is no surplus of traffic
         self._stepped_at = -inf
@@ -199,7 +199,7 @@ class LineEstimator:
     def _observe(self, start: int, end: int, counts: list[float], dt: float, hidden: float) -> float:
         """Bring the bins of one group up to date and return its trend.
 
-        hidden: share of the counts that stands for nobody, beyond the visitors who have left.
+        hidden: share of the counts that stands for nobody, beyond the visitors that have left.
         """
         masses, weights, trends = self._masses, self._weights, self._trends
         expected = sum(masses[start:end])
@@ -232,7 +232,7 @@ class LineEstimator:
         self._taken += (excess - self._taken) * share
 
     def _grow(self, line: Counted, youngest: float, least: float) -> None:
-        """Add bins for the visitors who have arrived, of `least` of them and as many as make BINS of the whole line."""
+        """Add bins for visitors that have arrived, of `least` of them and as many as make BINS of the whole line."""
         base = line.ahead(self.newest)
         least = max(least, (self._sums[-1] + line.ahead(youngest) - base) / BINS)
         while len(self._masses) < MAX_BINS:

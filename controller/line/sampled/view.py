@@ -7,7 +7,7 @@
 A sample of n visitors is known to sqrt(n), so the node asks visitors back earlier by that much, parks twice as many
 polls, and states a wider P90.
 
-A count of newcomers who have not come back yet is a guess. While many of them do not, the estimator takes in nobody
+A count of newcomers that have not come back yet is a guess. While many of them do not, the estimator takes in nobody
 younger than the longest interval. Otherwise a stretch that was counted as mostly ghosts, and moved to the front as
 such, would mislead this node about everybody behind it until it is over, and, through shorter appointments, about the
 stretch itself.
@@ -26,8 +26,8 @@ from controller.settings import GateSettings
 
 TUNING: Final = LawTuning(
     depth_s=0.3,  # of the visitors before them some are parked here, some are on their way, some poll other nodes
-    target_s=0.04,  # visitors who are parked at different nodes differ by more than that
-    reserve=0.2,  # each of many nodes keeps it, and a visitor who leaves takes it along
+    target_s=0.04,  # visitors that are parked at different nodes differ by more than that
+    reserve=0.2,  # each of many nodes keeps it, and a visitor that leaves takes it along
     error_limit_s=1.0,
     patience_s=0.0,
     counts_refusals=True,

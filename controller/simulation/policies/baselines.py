@@ -1,6 +1,6 @@
 """The published policies that the gate is compared with, each in its best known form.
 
-    bucket          no threshold: a leaky bucket, and a lottery among the visitors who poll (Shopify 2016; Envoy, nginx)
+    bucket          no threshold: a leaky bucket, and a lottery among polling visitors (Shopify 2016; Envoy, nginx)
     lag-p           P on the lag: threshold += dt * (1 + K e)  (Shopify's "stateless fair queueing", 2017, as far as
                     known)
     timestamp-pid   PID on the raw timestamp, dt * K e + I
@@ -44,7 +44,7 @@ class BucketOnly(Baseline):
             self.eligible += 1
             if self.bucket.take(now):
                 return Admit()
-        # The first visitor who is not admitted starts the line.
+        # The first visitor that is not admitted starts the line.
         if not self.is_crowded:
             self.is_crowded = True
             self.start(now)
@@ -68,7 +68,7 @@ class BucketOnly(Baseline):
         """Begin a line."""
 
     def refuse(self, first_seen: float, now: float) -> None:
-        """Note a visitor who is not admitted."""
+        """Note a visitor that is not admitted."""
 
     def move(self, now: float, dt: float, e: float) -> None:
         """Do one control step. e: the relative error of the eligible rate."""

@@ -1,4 +1,4 @@
-"""A synthetic crowd: visitors who arrive, wait, lose patience or buy, over real HTTP, as browsers and apps do.
+"""A synthetic crowd: visitors that arrive, wait, lose patience or buy, over real HTTP, as browsers and apps do.
 
 Each visitor has their own cookies, goes to checkout and follows the status document's appointments: never early, a
 little late, as the page's script does. After admission they fill in the form. The demo and the tests use this crowd. It
@@ -39,7 +39,7 @@ RETRY_S = 1.0
 class CrowdPlan:
     """When visitors arrive and how long they wait.
 
-    Rates are visitors a second. `impatient` is the share of visitors who may leave; their patience is exponential with
+    Rates are visitors a second. `impatient` is the share of visitors that may leave; their patience is exponential with
     a mean of `patience_s` seconds. wave_below: a wave of `wave` visitors comes, as fast as the rush, when fewer
     visitors of this crowd wait; None for no waves. total: the number of visitors, or None for no end.
     """

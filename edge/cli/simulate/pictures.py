@@ -84,10 +84,10 @@ def _waits(trial: Trial) -> Picture:
         "Waits by arrival",
         tuple(panels),
         (*legend(trial),),
-        "All admitted visitors by their arrival: the line is the median wait of visitors who arrived together, and the "
+        "All admitted visitors by their arrival: the line is the median wait of visitors that arrived together. The "
         "shade holds nine of ten of them. The dashed line is the wait in the ideal line.",
-        "A shade as thin as the line, on the dashed line: visitors who arrive together wait equally long.",
-        "A wide shade is a lottery: visitors who arrived at the same moment wait for seconds or minutes, by chance.",
+        "A shade as thin as the line, on the dashed line: visitors that arrive together wait equally long.",
+        "A wide shade is a lottery: visitors that arrived at the same moment wait for seconds or minutes, by chance.",
         is_paired=True,
     )
 
@@ -124,7 +124,7 @@ def _crowd(trial: Trial) -> Picture:
         "The line over time",
         (Panel(captions[0], line), Panel(captions[1], admissions)),
         legend(trial),
-        "Above, the visitors who wait at each moment (visitors who left are not counted). Below, the admissions a "
+        "Above, the visitors that wait at each moment (visitors that left are not counted). Below, the admissions a "
         "second, and the capacity as the dashed line.",
         "Above, no line over the dashed one. Below, all lines on the dashed one while somebody waits: below it "
         "capacity is lost, and all later visitors wait longer.",

@@ -38,10 +38,11 @@ def _opening() -> str:
         "<h1>How fair is the line?</h1>\n"
         '<p class="lead">A sale was played on a virtual clock: every visitor and every request, against the same '
         "code that runs in front of the shop. Each visitor is compared with the <em>ideal line</em>: one central queue "
-        "that knows at once who has left, and admits the oldest visitor whenever a token is free.</p>\n<p>A line that "
-        "visitors see through a browser cannot be quite as good, because nobody can be admitted between two polls. The "
-        "<em>polling ideal</em> in the tables is the best that is possible under that rule. The other policies are the "
-        "usual alternatives. They run behind the same bucket and get the same visitors.</p>\n"
+        "that knows at once that a visitor has left, and admits the oldest visitor whenever a token is "
+        "free.</p>\n<p>A line that visitors see through a browser cannot be quite as good, because nobody can be "
+        "admitted between two polls. The <em>polling ideal</em> in the tables is the best that is possible under that "
+        "rule. The other policies are the usual alternatives. They run behind the same bucket and get the same "
+        "visitors.</p>\n"
     )
 
 
@@ -138,7 +139,7 @@ def _measures() -> str:
 def _closing(version: str, command: str) -> str:
     return (
         "<footer>\n<p>The figures are medians over the seeds. The charts show the first seed in full. The simulation "
-        "plays latency, jitter and every request. It does not play a shop that slows down, visitors who share a "
+        "plays latency, jitter and every request. It does not play a shop that slows down, visitors that share a "
         f"ticket, or a limit on active visitors.</p>\n<p>Made by {escape(version)}. To get the same figures again: "
         f"<code>{escape(command)}</code></p>\n</footer>\n"
     )

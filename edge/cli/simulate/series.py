@@ -27,7 +27,7 @@ def quantiles(arrival: Floats, wait: Floats) -> tuple[list[float], list[float], 
 
 
 def waiting(people: Crowd, admitted_s: Floats, grid: Floats) -> Floats:
-    """Count the visitors who wait at each moment of the grid."""
+    """Count the visitors that wait at each moment of the grid."""
     left = np.sort(np.where(np.isnan(admitted_s), people.leave_s, admitted_s))
     arrived = np.searchsorted(people.arrival_s, grid, side="right")
     out: Floats = (arrived - np.searchsorted(left, grid, side="right")).astype(np.float64)
@@ -44,7 +44,7 @@ def rate(moments: Floats, end_s: float, width_s: float) -> tuple[list[float], li
 
 
 def fronts(people: Crowd, ideal_s: Floats, grid: Floats) -> Floats:
-    """Return the arrival of the visitor whom the ideal line admitted last, at each moment of the grid.
+    """Return the arrival of the visitor that the ideal line admitted last, at each moment of the grid.
 
     While nobody waits it is the moment itself.
     """

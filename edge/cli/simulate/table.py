@@ -62,8 +62,8 @@ _MEANINGS = {
     "overshoot": "most admissions above capacity and burst in a window of 0.1 to 20 s; above 0 the shop is at risk",
     "polls_each": "requests for each visitor, including the first",
     "polls_peak_per_s": "most requests in one second, from all visitors",
-    "lost": "visitors whom the ideal line would have admitted before their patience ended, and this line did not",
-    "spread_s": "interquartile range of the waits of visitors who arrived in the same second; the ideal line has some "
+    "lost": "visitors that the ideal line would have admitted before their patience ended, and this line did not",
+    "spread_s": "interquartile range of the waits of visitors that arrived in the same second; the ideal line has some "
     "too, because it admits them one by one",
 }
 #: The polling ideal is a bound: a token may wait for a visitor's next poll, and polls have no exact times.

@@ -16,7 +16,7 @@ __all__ = ["threshold_picture"]
 
 
 def threshold_picture(trial: Trial) -> Picture | None:
-    """Draw the thresholds of the first policy whose nodes record them, or return None if there is none."""
+    """Draw the thresholds of the first policy with nodes that record them, or return None if there is none."""
     outcome = next((o for o in trial.outcomes if o.first.states), None)
     if outcome is None:
         return None
@@ -33,8 +33,8 @@ def threshold_picture(trial: Trial) -> Picture | None:
         "How far the door is open",
         _panels(moved, grid, ideal, is_busy, end),
         (*((line.ink, line.name) for line in moved), IDEAL),
-        f"Each node{first_ones} moves one number, its threshold: visitors who arrived before it may be admitted. The "
-        "lag is now minus the threshold. The dashed line is the arrival of the visitor whom the ideal line admits at "
+        f"Each node{first_ones} moves one number, its threshold: visitors that arrived before it may be admitted. The "
+        "lag is now minus the threshold. The dashed line is the arrival of the visitor that the ideal line admits at "
         "this moment.",
         "All nodes on the dashed line, or slightly ahead of it: visitors are called a moment before their turn, to be "
         "there in time.",
@@ -60,7 +60,7 @@ def _panels(
     magnified = linear("threshold ahead of the ideal line (s of arrival)", most, -most, 6)
     return (
         Panel(
-            "Lag: the age of the youngest visitors who may be admitted now",
+            "Lag: the age of the youngest visitors that may be admitted now",
             chart("Lag of each node", x, linear("lag (s)", top), [*lagging, best_lag]),
         ),
         Panel(

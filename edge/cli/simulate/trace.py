@@ -32,7 +32,7 @@ COLUMNS = ("seconds", "patience")
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Visitors in the order of the file. arrival_s: the first is 0. patience_s: inf for a visitor who never leaves."""
+    """Visitors in the order of the file. arrival_s: the first is 0. patience_s: inf for a visitor that never leaves."""
 
     arrival_s: tuple[float, ...]
     patience_s: tuple[float, ...]
@@ -132,7 +132,7 @@ def _visitor(row: list[str], columns: tuple[str, ...]) -> tuple[float, float] | 
         return arrival, math.inf
     patience = _number(cells["patience"], MAX_SECONDS)
     if isinstance(patience, str):
-        return f"patience: {patience} (leave it empty for a visitor who never leaves)"
+        return f"patience: {patience} (leave it empty for a visitor that never leaves)"
     return arrival, patience
 
 

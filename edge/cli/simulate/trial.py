@@ -41,7 +41,7 @@ __all__ = [
 #: One line on each policy for `--list`. A policy that is missing here is described by its docstring.
 MEANINGS: Mapping[str, str] = {
     OURS: "the gate that the edge runs",
-    "bucket": "no line: a visitor who polls while a token is free is admitted, so it is a lottery",
+    "bucket": "no line: a visitor that polls while a token is free is admitted, so it is a lottery",
     "timestamp-pid": "a PID controller on the threshold, as in a textbook",
     "lag-p": "a proportional rule on the lag, as published by Shopify in 2017",
     "csfq": "core-stateless fair queueing: the lag times the wanted rate over the measured rate",

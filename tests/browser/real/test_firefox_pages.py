@@ -76,7 +76,7 @@ async def test_axe_finds_nothing_in_any_view(tmp_path: Path, scheme: str) -> Non
     assert faults == {}
 
 
-async def test_axe_finds_nothing_in_a_page_whose_script_runs(tmp_path: Path) -> None:
+async def test_axe_finds_nothing_in_a_page_while_its_script_runs(tmp_path: Path) -> None:
     """And the page's policy blocks nothing that the script does."""
     views = ("waiting", "draw", "shop down", "trying again")
     pages = {

@@ -97,7 +97,7 @@ async def test_a_waiting_standby_ends_on_a_signal(server: PostgresServer, tmp_pa
 
 
 async def test_a_former_leader_cannot_write(server: PostgresServer) -> None:
-    """A leader whose session has ended sells nothing, even if it has not noticed. The new leader's numbers stand."""
+    """A leader without its session sells nothing, even if it has not noticed. The new leader's numbers stand."""
     old = await PostgresEngine.open(server.url)
     await old.apply([OpenSale(sale_of(1, 3, "fence", LONG_MS))])
     db = await asyncpg.connect(server.url)

@@ -150,7 +150,7 @@ async def test_a_mail_is_sent_again_until_the_server_takes_it(desk: Desk, mail: 
     assert len(mail[0].mails) == 1
 
 
-async def test_a_mail_whose_answer_was_lost_is_not_sent_twice(desk: Desk, mail: tuple[MailServer, str]) -> None:
+async def test_a_mail_is_not_sent_twice_after_its_answer_was_lost(desk: Desk, mail: tuple[MailServer, str]) -> None:
     """The server has it, the shop does not know. The shop counts it as unsure and leaves it."""
     mail[0].answers = ["cut"]
     await desk.planner.apply(told(event(3, "sold")))

@@ -85,7 +85,7 @@ def crowd(fleet: Fleet, waiting: dict[float, float], until: float, node: Callabl
                 waiting[first_seen] = fleet.now + verdict.poll_after_s
 
 
-def test_visitors_who_all_poll_one_node_get_the_tokens_of_all_nodes() -> None:
+def test_visitors_at_one_node_get_the_tokens_of_all_nodes() -> None:
     """Ten seconds' worth of visitors are admitted long before the forty that the node's own share would take."""
     fleet = Fleet(4)
     fleet.run(3.0)
@@ -95,7 +95,7 @@ def test_visitors_who_all_poll_one_node_get_the_tokens_of_all_nodes() -> None:
 
 
 def test_while_nobody_waits_only_the_burst_is_admitted_at_once() -> None:
-    """Cushions are for visitors who come to a node by chance. They are no larger burst."""
+    """Cushions are for visitors that come to a node by chance. They are no larger burst."""
     fleet = Fleet(4)
     fleet.run(6.0)
     for k in range(200):
@@ -104,7 +104,7 @@ def test_while_nobody_waits_only_the_burst_is_admitted_at_once() -> None:
 
 
 def test_a_node_without_a_line_is_no_way_around_the_line() -> None:
-    """All visitors wait at one of two nodes; one who arrives at the other, empty one stands behind them all."""
+    """All visitors wait at one of two nodes; one that arrives at the other, empty one stands behind them all."""
     fleet = Fleet(2)
     fleet.run(3.0)
     began = fleet.now

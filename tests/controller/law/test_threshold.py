@@ -34,6 +34,6 @@ def test_a_blocked_step_teaches_nothing() -> None:
 
 
 def test_refused_visitors_lower_the_call() -> None:
-    """Visitors who found the bucket empty come back within a second: they need no others to be called."""
+    """Visitors that found the bucket empty come back within a second: they need no others to be called."""
     supply = Supply(level=2.0, capacity=10.0, rate=10.0, flow=10.0, target_s=0.06, room_rate=10.0, room_depth=10.0)
     assert step(ThresholdLaw(), supply, refused=10).visitors < step(ThresholdLaw(), supply).visitors

@@ -1,4 +1,4 @@
-"""What a node learns from the visitors who poll it."""
+"""What a node learns from the visitors that poll it."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_nth_is_the_inverse_of_ahead() -> None:
 
 
 def test_polls_faster_than_asked_say_nothing_about_the_line() -> None:
-    """They count neither as kept appointments nor as newcomers who came back."""
+    """They count neither as kept appointments nor as newcomers that came back."""
     line = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=4)
     for i in range(1000):
         line.expect(float(i % 10), 15.0, is_first=False)
@@ -42,7 +42,7 @@ def test_a_newcomer_asked_back_after_a_stretched_interval_is_no_ghost() -> None:
 
 
 def test_after_a_resampling_no_visitor_counts_as_back_for_one_interval() -> None:
-    """Stand-ins keep no appointments, so the visitors who do prove nothing."""
+    """Stand-ins keep no appointments, so the visitors that do prove nothing."""
     line = Line(capacity=1000, clock=0.0, young_s=17.0, nodes=4)
     for i in range(100):
         line.expect(-50.0 - i, 1.0, is_first=False)
@@ -59,7 +59,7 @@ def test_after_a_resampling_no_visitor_counts_as_back_for_one_interval() -> None
 
 
 def test_a_line_that_learns_how_late_visitors_poll_counts_only_leases_from_then_on() -> None:
-    """Open leases last for one longest interval. Leases of visitors who poll elsewhere count after that."""
+    """Open leases last for one longest interval. Leases of visitors that poll elsewhere count after that."""
     line = Line(1000, 0.0, 17.0, nodes=4)
     line.tick(0.0, 0.0, is_latency_known=True)
     shares = []

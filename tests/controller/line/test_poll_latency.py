@@ -1,4 +1,4 @@
-"""How much later than asked visitors poll, learnt from those of whom it is known."""
+"""How much later than asked visitors poll, learnt from the visitors of which it is known."""
 
 from random import Random
 
@@ -40,7 +40,7 @@ def test_the_latency_follows_a_change() -> None:
     assert latency.extra_s == 0.0
 
 
-def test_visitors_who_sleep_or_hurry_do_not_count() -> None:
+def test_visitors_that_sleep_or_hurry_do_not_count() -> None:
     latency = PollLatency()
     ask_and_come(latency, [60.0, -10.0, 5.0] * 100)
     assert latency.mean_s == USUAL_S
@@ -53,7 +53,7 @@ def test_a_few_polls_are_no_knowledge() -> None:
     assert not latency.is_known
 
 
-def test_visitors_who_never_poll_are_forgotten() -> None:
+def test_visitors_that_never_poll_are_forgotten() -> None:
     latency = PollLatency()
     for k in range(5000):
         latency.asked(float(k), k * 0.1 + INTERVAL_S)
@@ -72,7 +72,7 @@ def test_nobody_is_expected_before_their_appointment() -> None:
 
 
 def line_of(visitors: int, gate: Gate, now: float) -> None:
-    """Put visitors in line, none of whom is called."""
+    """Put visitors in line that are not called."""
     for i in range(visitors):
         gate._line.book.add(i * 1e-3, now + INTERVAL_S)
     gate._line.book.refresh()
@@ -80,7 +80,7 @@ def line_of(visitors: int, gate: Gate, now: float) -> None:
     gate._renew()
 
 
-def test_a_visitor_who_may_have_polled_elsewhere_in_between_is_not_watched() -> None:
+def test_a_visitor_that_may_have_polled_elsewhere_in_between_is_not_watched() -> None:
     """20 s from the front they are back in 15 s, elsewhere, and here a few seconds later: that is not late."""
     gate = Gate(GateSettings(admissions_per_second=12.5, nodes=4), now=0.0)
     line_of(2000, gate, 100.0)

@@ -1,4 +1,4 @@
-"""The share of newcomers who poll a second time."""
+"""The share of newcomers that poll a second time."""
 
 import pytest
 

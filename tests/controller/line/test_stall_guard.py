@@ -110,7 +110,7 @@ def test_a_stall_does_not_keep_leases_for_ever() -> None:
 
 
 def test_a_node_that_sees_a_sample_keeps_no_lease_longer() -> None:
-    """A visitor who does not poll it may have polled another node."""
+    """A visitor that does not poll it may have polled another node."""
     waiting = {}
     for nodes in (1, 4):
         gate = Gate(GateSettings(admissions_per_second=1.0, nodes=nodes, room_admissions_per_second=nodes), 0.0)

@@ -37,7 +37,7 @@ def test_a_node_that_starves_knows_it_before_it_knows_how_late_visitors_poll() -
     for i in range(2000):
         come_back(starving, i % 20 == 0, i)
         come_back(slow, i % 8 == 0, i)  # half of the visitors are later than the node waits for
-        come_back(hasty, i % 20 < 9, i)  # a quarter of the others, and visitors who poll faster than asked
+        come_back(hasty, i % 20 < 9, i)  # a quarter of the others, and visitors that poll faster than asked
         come_back(crowded, i % 20 < 11, i)
     assert starving.share == pytest.approx(0.05, abs=0.02)
     assert slow.share == hasty.share == 0.25
@@ -52,7 +52,7 @@ def test_a_node_that_starves_knows_it_before_it_knows_how_late_visitors_poll() -
 
 
 def test_leases_that_do_not_allow_for_lateness_do_not_count_once_it_is_known() -> None:
-    """Half of the visitors who are a second late were missed, which does not tell where they went."""
+    """Half of the visitors that are a second late were missed, which does not tell where they went."""
     traffic = TrafficShare(4)
     traffic.be_sure(counts_from=1000.0)
     for i in range(2000):

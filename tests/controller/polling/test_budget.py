@@ -32,7 +32,7 @@ def used(
     return [count / WINDOW_S / budget for count in polls]
 
 
-def test_200_000_visitors_who_arrive_at_once_keep_the_budget_and_use_it() -> None:
+def test_200_000_visitors_that_arrive_at_once_keep_the_budget_and_use_it() -> None:
     """Ten thousand arrive a second, which cannot be refused; from then on the budget of 2,000 holds at once."""
     rush, *after = used(200_000, 2000.0, arrive_s=20.0, rate=50.0, seconds=300)
     assert rush > 5.0

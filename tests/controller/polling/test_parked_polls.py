@@ -1,4 +1,4 @@
-"""Parked polls: of the visitors who are present the oldest is admitted first, once, and every poll is answered."""
+"""Parked polls: of the visitors that are present the oldest is admitted first, once, and every poll is answered."""
 
 from collections.abc import Callable
 
@@ -102,7 +102,7 @@ def sale(rate: float, nodes: int = 1) -> Gate:
     return gate
 
 
-#: A place between those of the visitors who polled this node: another node answered this visitor's first poll.
+#: A place between those of the visitors that polled this node: another node answered this visitor's first poll.
 ELSEWHERE = 7.5
 
 
@@ -125,7 +125,7 @@ def park_front(door: Door, first: float, count: int, now: float) -> dict[float, 
 
 
 def test_parked_visitors_are_admitted_with_the_next_token_in_order() -> None:
-    """Fifty a second: sixty visitors who all poll at one moment are admitted as fast as tokens come."""
+    """Fifty a second: sixty visitors that all poll at one moment are admitted as fast as tokens come."""
     door = Door(sale(50.0))
     now = 0.2
     for _ in range(12):
@@ -166,7 +166,7 @@ def test_a_visitor_is_not_admitted_from_a_parked_poll_while_the_room_has_no_vaca
     assert isinstance(said[0.007], Admit)
 
 
-def test_a_visitor_who_hangs_up_is_not_admitted_and_is_expected_no_longer() -> None:
+def test_a_visitor_that_hangs_up_is_not_admitted_and_is_expected_no_longer() -> None:
     door = Door(sale(5.0, nodes=4))
     place, said = 0.0075, []
     verdict = door.poll(place, 0.3, 0.5)
@@ -229,7 +229,7 @@ def test_a_visitor_parked_in_vain_is_soon_expected_at_another_node() -> None:
     assert 0.0075 not in gate._line.book
 
 
-def test_a_parked_visitor_whose_admission_moved_away_gets_an_appointment_for_it() -> None:
+def test_a_parked_visitor_gets_an_appointment_if_their_admission_moved_away() -> None:
     """What is left of the shortest interval counts from their request, a longer interval from now."""
     gate = sale(5.0)
     verdict = gate.decide(0.15, 0.3, 0.5)
@@ -241,9 +241,9 @@ def test_a_parked_visitor_whose_admission_moved_away_gets_an_appointment_for_it(
 
 
 @pytest.mark.parametrize(("nodes", "is_hasty_parked"), [(1, True), (4, False)])
-def test_a_visitor_who_polls_early_is_not_parked_at_one_of_many_nodes(nodes: int, is_hasty_parked: bool) -> None:
+def test_a_visitor_that_polls_early_is_not_parked_at_one_of_many_nodes(nodes: int, is_hasty_parked: bool) -> None:
     """They are parked at the other nodes as well, so the first node with a token would admit them. At a single node
-    they gain nothing, and a visitor who reloads the page, or has two tabs, loses nothing."""
+    they gain nothing, and a visitor that reloads the page, or has two tabs, loses nothing."""
     gate = sale(5.0, nodes)
     for place, now, is_parked in ((0.008, 0.35, is_hasty_parked), (0.009, 1.6, True)):
         gate.tick(now)
@@ -255,7 +255,7 @@ def test_a_visitor_who_polls_early_is_not_parked_at_one_of_many_nodes(nodes: int
 
 
 def test_a_node_that_sees_a_sample_parks_visitors_of_more_seconds() -> None:
-    """A visitor who would be asked back after the shortest interval is parked instead, if that takes no more polls."""
+    """A visitor that would be asked back after the shortest interval is parked instead, if that takes no more polls."""
     one, of_many = sale(10.0), sale(10.0, nodes=4)
     near = Wait(1.0, 1, 1.3, 2.0)
     nearly = Wait(1.0, 1, 2.6, 4.0)
@@ -265,8 +265,8 @@ def test_a_node_that_sees_a_sample_parks_visitors_of_more_seconds() -> None:
 
 
 def test_a_node_with_few_visitors_parks_them_longer_and_from_further_back() -> None:
-    """Four fifths of its capacity must go to visitors from the middle of the line: it chooses among those who wait.
-    A visitor who loads a page sees nothing meanwhile, so a page load is parked near the front only."""
+    """Four fifths of its capacity must go to visitors from the middle of the line: it chooses among those that wait.
+    A visitor that loads a page sees nothing meanwhile, so a page load is parked near the front only."""
     gate, near, far = sale(10.0, nodes=4), Wait(1.0, 1, 2.6, 4.0), Wait(15.0, 3000, 300.0, 400.0)
     assert not gate.may_park(9.0, far)
     assert gate.park(9.0, 0.3) == pytest.approx(0.3 + PARK_S)
@@ -308,7 +308,7 @@ def test_of_the_visitors_present_the_oldest_are_admitted_and_no_more_than_the_bu
 
 
 class Crowd:
-    """Visitors at a door; those who may be parked are."""
+    """Visitors at a door; those that may be parked are."""
 
     def __init__(self, door: Door) -> None:
         self.door = door

@@ -10,7 +10,7 @@ from tests.edge.running import DEADLINE_S
 
 
 def children_of(pid: int) -> set[int]:
-    """Return the ids of the processes whose parent is `pid`."""
+    """Return the ids of the child processes of `pid`."""
     found = set()
     for entry in os.listdir("/proc"):
         if entry.isdecimal():

@@ -63,7 +63,7 @@ async def test_workers_of_one_machine_admit_a_ticket_once(tmp_path: Path) -> Non
 
 
 async def test_a_pass_ends_at_every_node_when_its_ticket_is_redeemed_again(tmp_path: Path) -> None:
-    """A visitor who shows the earlier pass is in line at every worker."""
+    """A visitor that shows the earlier pass is in line at every worker."""
     shop = Shop()
     async with running_upstream(shop.handle) as upstream, running_edge(settings(upstream), tmp_path) as edge:
         now, ident = time.time(), "m" * 22

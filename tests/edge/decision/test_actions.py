@@ -55,7 +55,7 @@ def link_of(verdict: Verdict) -> str:
     return unescape(found[1])
 
 
-def test_a_visitor_who_leaves_gives_the_place_up_and_those_behind_move_up() -> None:
+def test_a_visitor_that_leaves_gives_the_place_up_and_those_behind_move_up() -> None:
     edge = Edge(SLOW)
     cookies = waiting(edge, 30)
     mine, behind = cookies[20], cookies[25]
@@ -99,7 +99,7 @@ def test_a_visitor_is_asked_before_they_leave() -> None:
     assert status(edge.ask(STATUS, mine))["state"] == "waiting"
 
 
-def test_a_visitor_who_left_can_join_again_at_the_end() -> None:
+def test_a_visitor_that_left_can_join_again_at_the_end() -> None:
     edge = Edge(SLOW)
     mine, other = waiting(edge, 2)
     left = cookie_of(edge.ask(LEAVE, mine, HTML, **CAME))
@@ -113,7 +113,7 @@ def test_a_visitor_who_left_can_join_again_at_the_end() -> None:
     assert place_of(ticket_in(again)) > place_of(ticket_in(other))
 
 
-def test_joining_again_takes_no_place_from_a_visitor_who_has_one() -> None:
+def test_joining_again_takes_no_place_from_a_visitor_that_has_one() -> None:
     edge = Edge(SLOW)
     (mine,) = waiting(edge)
     answer = edge.ask(JOIN, mine, HTML, **CAME)

@@ -1,4 +1,4 @@
-"""Absence, where a room counts it: a visitor who was away for too long is requeued further back by the excess."""
+"""Absence, where a room counts it: a visitor that was away for too long is requeued further back by the excess."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def test_without_the_setting_a_place_is_kept() -> None:
     assert "moved_back_seconds" not in status(answer)
 
 
-def test_a_visitor_who_keeps_polling_keeps_their_place() -> None:
+def test_a_visitor_that_keeps_polling_keeps_their_place() -> None:
     """At any interval up to the allowance, for hours."""
     edge = room(away_seconds=300)
     cookie, since = cookie_of(first := edge.ask()), status(first)["first_seen"]

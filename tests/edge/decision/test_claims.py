@@ -129,7 +129,7 @@ def test_a_link_to_one_room_opens_no_other_and_keeps_the_claim_of_another() -> N
     assert isinstance(edge.ask("/tickets", f"{cookie_of(BY_STAFF_LINK, 'tickets')}={jar[0].partition('=')[2]}"), Answer)
 
 
-def test_the_edge_answers_its_own_addresses_also_to_those_who_never_wait() -> None:
+def test_the_edge_answers_its_own_addresses_also_to_senders_that_never_wait() -> None:
     edge = Edge(YAML, bypass=crawler_bypass(lambda: True))
     staff = claim(edge, BY_STAFF_LINK)
     for target in ("/_stanchion/leave?room=checkout", "/_stanchion/here?room=checkout"):

@@ -42,11 +42,11 @@ class ParkedPoll:
 
 
 def full(people: int, yaml: str = YAML, redemption: RedemptionClient | None = None) -> tuple[Edge, list[str]]:
-    """Return an edge of two a second whose bucket is empty, and the cookies of the waiting visitors, oldest first."""
+    """Return an edge of two a second with an empty bucket, and the cookies of the waiting visitors, oldest first."""
     edge = Edge(yaml, redemption)
     came = []
     while len(came) < people + 2:
-        edge.now += 0.002  # within a millisecond chance decides who is first
+        edge.now += 0.002  # within a millisecond chance decides which visitor is first
         came.append(edge.ask())
     assert [isinstance(verdict, Forward) for verdict in came] == [True, True, *[False] * people]
     return edge, [cookie_of(verdict) for verdict in came[2:]]
@@ -79,7 +79,7 @@ def test_a_page_load_is_parked_as_well() -> None:
     assert isinstance(parked.said[0], Forward)
 
 
-def test_a_visitor_who_hung_up_is_not_admitted() -> None:
+def test_a_visitor_that_hung_up_is_not_admitted() -> None:
     edge, (first, second) = full(2)
     gone, stays = ParkedPoll(edge.ask(STATUS, first)), ParkedPoll(edge.ask(STATUS, second))
     assert gone.forget is not None
@@ -129,8 +129,8 @@ def spend_tokens(edge: Edge) -> None:
         pass
 
 
-def test_a_visitor_who_polls_early_is_not_parked_where_there_are_other_nodes() -> None:
-    """They would be parked at each node. A visitor whom another node asked to come is parked."""
+def test_a_visitor_that_polls_early_is_not_parked_where_there_are_other_nodes() -> None:
+    """They would be parked at each node. A visitor that another node asked to come is parked."""
     one, (mine,) = full(1)
     assert isinstance(one.ask(STATUS, mine), Deferred)
     of_four, (hasty, patient) = full(2, FOUR)
@@ -152,7 +152,7 @@ def test_a_node_with_few_visitors_parks_polls_from_far_back_but_no_page_load() -
     assert isinstance(edge.ask(STATUS, cookies[27]), Deferred)
 
 
-def test_an_older_parked_visitor_is_admitted_before_one_who_polls() -> None:
+def test_an_older_parked_visitor_is_admitted_before_one_that_polls() -> None:
     """Also between two control steps: a token has come, and the younger visitor is the first to poll."""
     edge, (first, second) = full(2)
     parked = ParkedPoll(edge.ask(STATUS, first))
@@ -164,7 +164,7 @@ def test_an_older_parked_visitor_is_admitted_before_one_who_polls() -> None:
     assert isinstance(asked, Deferred)
 
 
-def test_an_older_visitor_who_polls_is_admitted_before_a_younger_parked_one() -> None:
+def test_an_older_visitor_that_polls_is_admitted_before_a_younger_parked_one() -> None:
     """Of two visitors present at one moment the older never waits while the younger passes."""
     edge, (mine,) = full(1, FOUR)
     older = "stanchion_checkout=" + KEYS.seal(
@@ -232,8 +232,8 @@ def test_a_parked_visitor_waits_for_a_vacancy() -> None:
 
 
 async def test_over_a_socket_one_poll_is_enough(tmp_path: Path) -> None:
-    """With a worker and its control steps: a visitor who polls half a second early is admitted by that request, and a
-    visitor who hangs up delays nobody. At four a second, without parking at most one would be admitted."""
+    """With a worker and its control steps: a visitor that polls half a second early is admitted by that request, and a
+    visitor that hangs up delays nobody. At four a second, without parking at most one would be admitted."""
 
     async def shop(request: aiohttp.web.Request) -> aiohttp.web.Response:
         return aiohttp.web.Response(text="shop")

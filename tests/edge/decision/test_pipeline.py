@@ -204,7 +204,7 @@ def test_a_waiting_visitor_keeps_their_arrival_and_is_admitted() -> None:
 
 
 def test_a_node_measures_the_fairness_of_its_own_admissions() -> None:
-    """Waits and overtaking are measured, and a visitor who shows a redeemed ticket is not counted twice."""
+    """Waits and overtaking are measured, and a visitor that shows a redeemed ticket is not counted twice."""
     edge = Edge()
     edge.fill()
     cookie = cookie_of(edge.ask())
@@ -488,7 +488,7 @@ def test_cookies_have_the_secure_attribute_as_set(secure: str, scheme: str, is_s
 
 
 def test_rooms_are_matched_by_host_too() -> None:
-    """The first room of the file whose host and path match. Hosts ignore case, port and a trailing dot."""
+    """The first room of the file with matching host and path. Hosts ignore case, port and a trailing dot."""
     for host in ("a.tickets.example", "A.Tickets.Example:8443", "a.tickets.example."):
         verdict = Edge().ask("/anything", host=host)
         assert isinstance(verdict, Forward)

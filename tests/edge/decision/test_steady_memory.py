@@ -112,7 +112,7 @@ async def test_requests_leave_nothing_behind_however_they_end(edge_in_front_of, 
 
     upstream.handler = serve
     edge = await edge_in_front_of(upstream, "breaker_failures: null, response_timeout_seconds: 0.3")
-    of_others = own_objects()  # tests before this one whose loops ended with connections open
+    of_others = own_objects()  # earlier tests with loops that ended with open connections
 
     async def one_round() -> None:
         for _ in range(4):

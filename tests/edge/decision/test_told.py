@@ -73,7 +73,7 @@ def test_a_ticket_keeps_what_was_told(told, return_after_s):
     assert Keyring([b"k" * 32]).read(KEYS.seal(ticket), "checkout") == ticket
 
 
-def test_a_visitor_who_is_moved_back_is_told_the_truth():
+def test_a_visitor_that_is_moved_back_is_told_the_truth():
     """Their place is further back, and the page says so."""
     moved = Ticket("y" * 22, "checkout", NOW - 9000.0, NOW - 9000.0, told=3).renewed(NOW, away_s=300.0)
     assert moved.moved_back_s > 0.0

@@ -114,7 +114,7 @@ def test_the_session_begins_with_the_click() -> None:
     assert not given.is_offered
 
 
-def test_a_visitor_who_has_just_come_is_not_asked() -> None:
+def test_a_visitor_that_has_just_come_is_not_asked() -> None:
     """While nobody waits, they are let in as without the setting."""
     verdict = Edge(ASKS).ask()
     assert isinstance(verdict, Forward)
@@ -122,7 +122,7 @@ def test_a_visitor_who_has_just_come_is_not_asked() -> None:
     assert not verdict.visitor_pass.is_offered
 
 
-def test_a_visitor_who_misses_their_turn_is_let_in_next_when_they_click() -> None:
+def test_a_visitor_that_misses_their_turn_is_let_in_next_when_they_click() -> None:
     """However many stand behind them, and long after."""
     edge = Edge(ASKS)
     (mine,) = offered(edge)
@@ -298,7 +298,7 @@ def test_every_token_of_a_turn_is_used_by_a_click_or_given_back(
         max_size=30,
     )
 )
-def test_a_place_is_let_in_once_whoever_clicks_and_when(steps: list[tuple[str, int, int]]) -> None:
+def test_a_place_is_let_in_once_for_any_order_of_clicks(steps: list[tuple[str, int, int]]) -> None:
     """Polls and clicks at two workers, early, late and repeated: no visitor loses their place or is let in twice."""
     machine = Machine(ASKS)
     machine.workers[0].edge.fill()

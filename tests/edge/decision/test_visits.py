@@ -285,7 +285,7 @@ def test_an_admission_that_nobody_uses_gives_its_seat_back():
     assert isinstance(edge.ask(), Forward)
 
 
-def test_a_visitor_who_shows_the_pass_stays_counted():
+def test_a_visitor_that_shows_the_pass_stays_counted():
     """Shown once is enough, the cookie is then replaced, and parallel requests count once."""
     edge = Edge(LIMITED)
     cookie = cookie_of(edge.ask())

@@ -157,7 +157,7 @@ def test_only_the_first_cookie_is_sent_where_others_would_be_lost() -> None:
 # Cookies by redirect
 
 
-def test_a_visitor_who_showed_a_ticket_gets_the_pass_by_a_redirect() -> None:
+def test_a_visitor_that_showed_a_ticket_gets_the_pass_by_a_redirect() -> None:
     asked = AskedEdge(cookie_on_allow="redirect")
     asked.fill()
     ticket = cookie_of(asked.ask("forward-auth"))

@@ -152,7 +152,7 @@ async def test_an_upgrade_becomes_a_tunnel(edge_in_front_of, upstream):
     assert edge.outcomes == ["admitted"]
 
 
-async def test_the_tunnel_of_a_visitor_who_half_closed_ends_with_the_upstream(edge_in_front_of, upstream):
+async def test_the_tunnel_of_a_visitor_that_half_closed_ends_with_the_upstream(edge_in_front_of, upstream):
     """Nothing more can come from the visitor, so the tunnel ends with the upstream, not after its idle time."""
 
     async def says_one_thing(reader, writer):
@@ -192,7 +192,7 @@ async def test_an_unrequested_101_becomes_a_502(edge_in_front_of, upstream):
 
 
 @pytest.mark.parametrize(("how", "settings"), [("reset", ""), ("closed", "limits: {serve_half_closed: false}")])
-async def test_a_visitor_who_leaves_ends_the_request_to_the_upstream(edge_in_front_of, upstream, how, settings):
+async def test_a_visitor_that_leaves_ends_the_request_to_the_upstream(edge_in_front_of, upstream, how, settings):
     called, gone = asyncio.Event(), asyncio.Event()
 
     async def waits(reader, writer):

@@ -1,4 +1,4 @@
-"""A request whose verdict depends on other nodes waits, keeps the bytes behind it, and loses nothing."""
+"""A request with a verdict that depends on other nodes waits, keeps the bytes behind it, and loses nothing."""
 
 import asyncio
 import time
@@ -87,7 +87,7 @@ async def test_a_ticket_redeemed_elsewhere_gets_the_pass_that_was_given_there(ed
     assert float(request["X-Stanchion-Admitted-At"]) == pytest.approx(given.admitted_at, abs=0.001)
 
 
-async def test_a_ticket_whose_session_ended_elsewhere_is_a_first_visit(edge_in_front_of, upstream):
+async def test_a_ticket_of_a_session_that_ended_elsewhere_is_a_first_visit(edge_in_front_of, upstream):
     supervisor = Supervisor()
     edge = await edge_in_front_of(upstream, redemption=supervisor.redemption, rate=1.0)
     answer = asyncio.ensure_future((await edge.connect()).get("/checkout", ticket()))
@@ -118,7 +118,7 @@ def test_without_an_answer_the_settings_decide(policy: str, state: str) -> None:
     assert [status(verdict)["state"] for verdict in said] == [state]
 
 
-async def test_a_visitor_who_leaves_meanwhile_comes_back_to_the_same_pass(edge_in_front_of, upstream):
+async def test_a_visitor_that_leaves_meanwhile_comes_back_to_the_same_pass(edge_in_front_of, upstream):
     supervisor = Supervisor()
     edge = await edge_in_front_of(upstream, redemption=supervisor.redemption)
     shown = ticket()

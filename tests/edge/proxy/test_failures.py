@@ -173,7 +173,7 @@ async def test_no_more_connections_than_allowed_go_to_the_upstream(edge_in_front
     assert upstream.connections == 3
 
 
-async def test_a_visitor_who_waits_too_long_for_an_upstream_connection_gets_a_504(edge_in_front_of, upstream):
+async def test_a_visitor_that_waits_too_long_for_an_upstream_connection_gets_a_504(edge_in_front_of, upstream):
     async def hangs(reader, writer):
         await reader.read()
 

@@ -91,7 +91,7 @@ async def test_no_visitor_is_cut_off_while_the_edge_itself_stalls(edge_in_front_
             assert (await visitor.response()).body == b"ok"
 
 
-async def test_a_visitor_who_does_not_read_is_cut(edge_in_front_of, upstream):
+async def test_a_visitor_that_does_not_read_is_cut(edge_in_front_of, upstream):
     async def endless(reader, writer):
         await upstream.read(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
@@ -112,7 +112,7 @@ async def test_a_visitor_who_does_not_read_is_cut(edge_in_front_of, upstream):
     assert edge.outcomes == ["unread"]
 
 
-async def test_a_visitor_who_does_not_read_gives_way_to_one_who_waits(edge_in_front_of, upstream):
+async def test_a_visitor_that_does_not_read_gives_way_to_one_that_waits(edge_in_front_of, upstream):
     """If others need the upstream connection, the visitor is cut long before their own time limit."""
 
     async def by_path(reader, writer):
@@ -131,7 +131,7 @@ async def test_a_visitor_who_does_not_read_gives_way_to_one_who_waits(edge_in_fr
         visitor.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
     while len(upstream.requests) < 2:
         await asyncio.sleep(0.01)
-    # Without visitors who wait, the limit is 30 seconds.
+    # Without visitors that wait, the limit is 30 seconds.
     async with asyncio.timeout(10):
         assert (await edge.get("/")).body == b"ok"
     assert edge.outcomes[0] == "unread"
@@ -154,7 +154,7 @@ async def test_a_response_that_is_not_read_ends_the_connection(edge_in_front_of,
                     await asyncio.sleep(0.1)
                     await loop.sock_sendall(raw, b"GET")
     served = len(upstream.requests)
-    assert served < 200, "the edge forwarded requests of a visitor who does not read"
+    assert served < 200, "the edge forwarded requests of a visitor that does not read"
 
 
 async def test_a_trickling_upload_takes_no_upstream_connection(edge_in_front_of, upstream):
@@ -229,7 +229,7 @@ async def test_a_connection_serves_requests_per_connection_and_no_more(edge_in_f
 
 
 @pytest.mark.parametrize("pipelined", [1, 3])
-async def test_a_visitor_who_half_closes_is_still_answered(edge_in_front_of, upstream, pipelined):
+async def test_a_visitor_that_half_closes_is_still_answered(edge_in_front_of, upstream, pipelined):
     async def slow(reader, writer):
         while True:
             await upstream.read(reader)

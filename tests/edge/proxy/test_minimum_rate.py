@@ -1,4 +1,4 @@
-"""The minimum rate: a sender who keeps it is never cut; a slower one is cut when they are the grace time behind."""
+"""The minimum rate: a sender that keeps it is never cut; a slower one is cut when they are the grace time behind."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ def test_a_burst_earns_no_more_than_the_grace():
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 5.0), st.floats(1.0, 4.0)), max_size=50))
-def test_a_sender_who_keeps_the_rate_is_never_cut(pieces):
+def test_a_sender_that_keeps_the_rate_is_never_cut(pieces):
     now, rate = 0.0, MinimumRate(1000.0, 10.0, 0.0)
     for gap_s, factor in pieces:
         now += gap_s

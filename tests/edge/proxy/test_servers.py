@@ -145,7 +145,7 @@ async def test_a_server_that_dies_with_a_request_costs_only_those_that_change_so
     assert served == (4 if status == 200 else 4 - died)
 
 
-async def test_a_request_whose_response_has_begun_is_never_sent_again(edge_with_servers, three):
+async def test_a_request_is_never_sent_again_after_its_response_has_begun(edge_with_servers, three):
     async def dies(reader, writer):
         await three.servers[0].read(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")

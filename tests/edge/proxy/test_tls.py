@@ -58,7 +58,7 @@ async def test_a_response_that_ends_the_connection_arrives_whole(upstream, edge_
     assert await visitor.wait_closed() == b""
 
 
-async def test_a_refusal_reaches_a_visitor_who_still_sends(upstream, edge_in_front_of, shop) -> None:
+async def test_a_refusal_reaches_a_visitor_that_still_sends(upstream, edge_in_front_of, shop) -> None:
     edge = await edge_in_front_of(upstream, settings="limits: {body_bytes: 1000}", listen=tls_listener(shop))
     visitor = await edge.connect(client_context(shop), "shop.example")
     visitor.send(b"POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 200000\r\n\r\n" + b"x" * 50_000)
@@ -225,7 +225,7 @@ async def test_a_drain_finishes_what_is_under_way_over_tls(edge_in_front_of, sho
         await stopping
 
 
-async def test_a_drain_does_not_wait_for_a_visitor_who_reads_no_more(upstream, edge_in_front_of, shop) -> None:
+async def test_a_drain_does_not_wait_for_a_visitor_that_reads_no_more(upstream, edge_in_front_of, shop) -> None:
     """A client that keeps idle connections in a pool answers the end of TLS when it uses one again."""
     edge = await edge_in_front_of(upstream, listen=tls_listener(shop))
     visitor = await edge.connect(client_context(shop), "shop.example")

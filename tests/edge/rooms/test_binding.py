@@ -70,7 +70,7 @@ def test_a_pass_counts_where_it_is_bound_and_a_copy_is_noticed(
     )
     assert counted == (differs is not None)
     assert len(caplog.records) == (differs is not None)
-    assert is_in(edge.ask(cookie=cookie, **HOME)), "whom it was given to is in all the same"
+    assert is_in(edge.ask(cookie=cookie, **HOME)), "the visitor that it was given to is in all the same"
 
 
 def test_a_mismatch_shows_the_waiting_page_and_keeps_the_place() -> None:
@@ -115,7 +115,7 @@ def test_a_copied_pass_changes_hands_once_a_minute_and_never_multiplies() -> Non
     assert len(holders) == 1
 
 
-def test_a_visitor_who_changes_networks_is_admitted_again_after_a_minute() -> None:
+def test_a_visitor_that_changes_networks_is_admitted_again_after_a_minute() -> None:
     """However long ago they were admitted."""
     edge = bound_to("network")
     cookie = admitted(edge)

@@ -146,7 +146,7 @@ def test_a_place_counts_from_the_arrival_however_slow_the_device() -> None:
     assert edge.counted("stanchion_join_challenges_total", room="checkout", result="solved") == 1
 
 
-def test_a_visitor_who_joined_is_admitted_like_any_other() -> None:
+def test_a_visitor_that_joined_is_admitted_like_any_other() -> None:
     edge = room()
     while status(joined := answered(edge, edge.ask()))["state"] == "admitted":
         pass

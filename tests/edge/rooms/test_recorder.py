@@ -36,7 +36,7 @@ def test_an_arrival_and_an_admission_name_the_same_visitor() -> None:
     assert abs(admitted.at_s - (START + 9.0)) < 0.002
 
 
-def test_who_stops_polling_is_seen_last_at_their_last_poll() -> None:
+def test_a_visitor_that_stops_polling_is_seen_last_at_their_last_poll() -> None:
     r = recorder()
     found: list[Event] = []
     for step in range(600):
@@ -59,7 +59,7 @@ def test_an_admitted_visitor_is_not_gone() -> None:
     assert [event.kind for second in range(2, 300) for event in taken(r, second)] == [ADMITTED]
 
 
-def test_a_node_that_ends_says_whom_it_saw() -> None:
+def test_a_node_that_ends_says_which_visitors_it_saw() -> None:
     r = recorder()
     r.polled.extend(place(i) for i in range(5))
     taken(r, 6.0)

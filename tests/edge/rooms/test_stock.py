@@ -46,7 +46,7 @@ class ShopEdge(Edge):
         self.hear(("Stanchion-Stock", str(free)), ("Stanchion-Held", str(held)), by=by, method=method)
 
     def open(self, free: int, held: int) -> None:
-        """Admit a visitor who tries to take a unit, so that the stock is known."""
+        """Admit a visitor that tries to take a unit, so that the stock is known."""
         self.inside = self.ask()
         self.stock(free, held, method="POST")
 
@@ -74,7 +74,7 @@ def test_a_taken_unit_ends_the_claim() -> None:
     edge.open(2, 0)
     first, second = let_in(edge.come(4))
     edge.stock(2, 0, by=first, method="GET")
-    assert not let_in(edge.come(2)), "who looks may still take"
+    assert not let_in(edge.come(2)), "a visitor that looks may still take a unit"
     edge.stock(1, 1, by=first, method="POST")
     edge.stock(1, 1, by=first, method="POST")
     assert not let_in(edge.come(2)), "one unit is left, and the second visitor is about to take it"
@@ -82,7 +82,7 @@ def test_a_taken_unit_ends_the_claim() -> None:
     assert len(let_in(edge.come(2))) == 1, "the second was declined: the unit goes to the next"
 
 
-def test_a_visitor_who_only_looks_keeps_a_unit_for_the_time_of_a_claim() -> None:
+def test_a_visitor_that_only_looks_keeps_a_unit_for_the_time_of_a_claim() -> None:
     edge = ShopEdge()
     edge.open(1, 0)
     [looking] = let_in(edge.come(3))
@@ -108,7 +108,7 @@ def test_the_line_pauses_while_every_unit_is_held() -> None:
     edge.open(0, 37)
     came = []
     for _ in range(3):
-        edge.now += 0.01  # within a millisecond chance decides who is first
+        edge.now += 0.01  # within a millisecond chance decides which visitor is first
         came.append(edge.ask())
     first, second, _ = came
     told = status(first)

@@ -11,7 +11,7 @@ SEED = 7
 
 
 def suspected(visitors, behaviour: Behaviour) -> dict[str, tuple[str, set[str]]]:
-    """Return kind and reasons, by name, of the visitors who reach the threshold at any moment."""
+    """Return kind and reasons, by name, of the visitors that reach the threshold at any moment."""
     requests = sorted(
         ((time, at == 0, visitor) for visitor in visitors for at, time in enumerate(visitor.times)),
         key=lambda each: each[0],

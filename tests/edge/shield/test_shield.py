@@ -141,7 +141,7 @@ async def test_the_setting_decides_what_happens_to_robots(edge_in_front_of, upst
     assert (await edge.get("/elsewhere", *TOOL)).status == 200, "only rooms are watched"
 
 
-async def test_a_visitor_who_polls_in_haste_is_found_by_ticket(edge_in_front_of, upstream):
+async def test_a_visitor_that_polls_in_haste_is_found_by_ticket(edge_in_front_of, upstream):
     edge = await edge_in_front_of(upstream, settings="abuse: {bots: {action: refuse}}", rate=0.001)
     await edge.get("/checkout", *BROWSER)
     cookie = (await edge.get("/checkout", *BROWSER))["Set-Cookie"].partition(";")[0]

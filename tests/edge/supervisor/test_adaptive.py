@@ -1,4 +1,4 @@
-"""A room whose capacity follows its upstream: real workers, and a real upstream that gets slow, fails and recovers."""
+"""A room with adaptive capacity: real workers, and a real upstream that gets slow, fails and recovers."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ class Moody(Upstream):
 
 @contextlib.asynccontextmanager
 async def visitors_inside(edge: Edge) -> AsyncIterator[None]:
-    """Eight active visitors who send requests all the time, each on a new connection, so that both workers get some."""
+    """Eight active visitors that send requests all the time, each on a new connection, so both workers get some."""
 
     async def go_on() -> None:
         jar = aiohttp.CookieJar(unsafe=True)

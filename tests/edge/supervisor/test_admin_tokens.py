@@ -53,7 +53,7 @@ def test_the_environment_and_the_file_count_together(tmp_path: Path):
     assert [known.caller(f"bearer {token}") is not None for token in (VIEW, OPERATE)] == [True, True]
 
 
-def test_without_tokens_everybody_who_gets_there_may_do_everything(tmp_path: Path):
+def test_without_tokens_every_caller_may_do_everything(tmp_path: Path):
     known = AdminTokens()
     known.use(settings(), tmp_path, {})
     caller = known.caller("")

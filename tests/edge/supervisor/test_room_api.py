@@ -89,7 +89,7 @@ async def test_every_mode_as_visitors_meet_it(tmp_path: Path):
         assert [line["after"]["mode"] for line in changes] == ["hold", "drain", "hold", "closed", "open", "open"]
 
 
-async def test_shadow_lets_everybody_pass_and_counts_who_would_have_waited(tmp_path: Path):
+async def test_shadow_lets_everybody_pass_and_counts_visitors_that_would_have_waited(tmp_path: Path):
     room = {"capacity": {"admissions_per_second": 0.5, "burst_floor": 1.0}, "mode": "shadow"}
     async with whole_edge(tmp_path, workers=1, room=room) as edge:
         visitors = [Visitor(edge) for _ in range(12)]

@@ -113,7 +113,7 @@ async def test_a_reload_starts_and_ends_the_asking(tmp_path: Path):
         assert shop.asked <= asked + 1
 
 
-async def test_an_unknown_stock_pauses_the_rooms_whose_settings_say_so(tmp_path: Path):
+async def test_an_unknown_stock_pauses_the_rooms_with_settings_that_say_so(tmp_path: Path):
     """Fail open and fail closed, side by side: no response at the start, then one, then none again.
 
     Visitors in line in the closed room keep their place, active ones stay, and status and metrics name what is

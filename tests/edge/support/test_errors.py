@@ -1,4 +1,4 @@
-"""All errors of the edge are one family, by who has to act, and a report of settings names every fault."""
+"""All errors of the edge are one family, by the side that has to act, and a report of settings names every fault."""
 
 import ast
 import builtins
@@ -41,7 +41,7 @@ def _is_builtin_exception(base: ast.expr) -> bool:
         (InternalError, InternalError, 500),
     ],
 )
-def test_an_error_says_who_has_to_act(kind: type[EdgeError], blame: type[EdgeError], status: int) -> None:
+def test_an_error_says_which_side_has_to_act(kind: type[EdgeError], blame: type[EdgeError], status: int) -> None:
     error = kind("it is broken", room="checkout")
     assert isinstance(error, blame)
     assert (str(error), error.status, error.facts) == ("it is broken", status, {"room": "checkout"})

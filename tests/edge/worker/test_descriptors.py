@@ -1,4 +1,4 @@
-"""A process with few file descriptors, and more visitors than that, each of whom needs two."""
+"""A process with few file descriptors, and more visitors than that. Each needs two."""
 
 import asyncio
 import os

@@ -20,7 +20,7 @@ from tests.ports import free_port
 
 
 class Load:
-    """Visitors who keep their connections, and as many who open a new one for each request."""
+    """Visitors that keep their connections, and as many that open a new one for each request."""
 
     #: What the visitors verify the edge by, if its address begins with https.
     tls: ssl.SSLContext | bool = True

@@ -1,4 +1,4 @@
-"""The far line is counted better than once, follows visitors who give up, and is left alone near the front."""
+"""The far line is counted better than once, follows visitors that give up, and is left alone near the front."""
 
 from bisect import bisect_left
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Sample:
         self.look(0)
 
     def look(self, polls: int) -> None:
-        """The next `polls` visitors poll, at any node. A visitor who has left does not."""
+        """The next `polls` visitors poll, at any node. A visitor that has left does not."""
         for _ in range(polls):
             visitor = self._next
             self._node[visitor] = self._chance.randrange(self._nodes) if self.is_there(visitor) else -1
@@ -60,8 +60,8 @@ def test_counting_repeatedly_removes_the_noise() -> None:
     assert by_estimator < 0.44 * by_leases
 
 
-def test_visitors_who_give_up_are_followed() -> None:
-    """With a mean patience of two minutes the count is that of the visitors who are still there."""
+def test_visitors_that_give_up_are_followed() -> None:
+    """With a mean patience of two minutes the count is that of the visitors that are still there."""
     line = [i * 3e-3 for i in range(10_000)]
     sample, estimator = Sample(line, 2, 1), LineEstimator()
     patience_s = [Random(7 + i).expovariate(1 / 120.0) for i in range(10_000)]

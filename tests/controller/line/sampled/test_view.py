@@ -44,10 +44,10 @@ def test_visitors_behind_a_front_that_comes_back_are_counted_by_their_leases() -
 
 
 @pytest.mark.parametrize(("gone_to", "back_to", "between"), [(30.0, 5.0, 301.0), (25.0, 25.0, 350.0)])
-def test_visitors_whom_the_front_has_passed_are_not_counted_when_it_goes_back(
+def test_visitors_that_the_front_has_passed_are_not_counted_when_it_goes_back(
     gone_to: float, back_to: float, between: float
 ) -> None:
-    """It goes back for a visitor who wakes up after a minute. Those in between are admitted; if not, they count."""
+    """It goes back for a visitor that wakes up after a minute. Those in between are admitted; if not, they count."""
     node = thousand(10.0)
     node.survey(1.0, 100.0)
     for i in range(round(10 * gone_to)):
@@ -66,7 +66,7 @@ def test_visitors_whom_the_front_has_passed_are_not_counted_when_it_goes_back(
 
 
 @pytest.mark.parametrize(("share", "newest"), [(1.0, 97.0), (0.2, 83.0)])
-def test_newcomers_who_may_be_ghosts_are_not_counted_for_good(share: float, newest: float) -> None:
+def test_newcomers_that_may_be_ghosts_are_not_counted_for_good(share: float, newest: float) -> None:
     """While many newcomers do not come back, only visitors older than the longest interval are."""
     node = thousand(1.0)
     node.line.return_rate.share = share
@@ -75,7 +75,7 @@ def test_newcomers_who_may_be_ghosts_are_not_counted_for_good(share: float, newe
 
 
 def test_p90_is_wider_while_nobody_knows_how_many_come_back() -> None:
-    """A newcomer behind visitors of whom most did not come back is told a wider P90 than visitors older than those."""
+    """A newcomer behind visitors that mostly did not come back is told a wider P90 than visitors older than those."""
     gate = Gate(GateSettings(admissions_per_second=10.0, nodes=4), now=0.0)
     now = 0.0
     while now < 40.0:  # twenty arrive every second, and none comes back

@@ -67,7 +67,7 @@ def read(folder: Path) -> Any:
     return figures_of(read_record(segments_in([folder], "checkout"), "checkout"))
 
 
-def test_the_figures_of_a_sale_whose_answers_are_known(tmp_path: Path) -> None:
+def test_the_figures_of_a_sale_with_known_answers(tmp_path: Path) -> None:
     written(tmp_path)
     f = read(tmp_path)
     assert (f.came, f.got_in, f.left, f.waiting) == (100, 80, 20, 0)

@@ -35,7 +35,7 @@ def test_what_if_and_the_least_capacity(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["simulate", *trace, "--suggest", "10", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["p90_s"] <= 10.0
-    # 90 patient visitors in 9 s, of whom the last waits 10 s: about 90 / 19 a second.
+    # 90 patient visitors in 9 s, and the last waits 10 s: about 90 / 19 a second.
     assert found["capacity"] == pytest.approx(90 / 19, rel=0.15)
 
 
