@@ -42,5 +42,5 @@ class OversellAlarm:
         return raised
 
     def oversold(self) -> dict[str, int]:
-        """Return the units beyond the total, by sale; 0 for a sale that is right. What was too much once stays."""
+        """Return the units beyond the total, by sale; 0 for a sale that is right. The number never falls."""
         return {sale: self._worst.get(sale, 0) for sale in self._totals}

@@ -1,14 +1,14 @@
 """The interface of the event bus: topics, each a log of numbered messages, and groups that take each message.
 
     publisher ──publish──▶ topic 1 2 3 5 8 ... ──take──▶ group "notices": one of its consumers has it under a lease
-                             │                             ├─ acknowledge      the group is done with it
+                             │                             ├─ acknowledge      the group has applied it
                              │                             ├─ (nothing)        given out again when the lease ends
                              │                             └─ bury             poison: moved to the dead letters
                              └──after──▶ a reader that keeps its own position
 
 The publisher numbers the messages of a topic, ascending; gaps are allowed. A number that is not above the last one is
 there already and is ignored. So a publisher that does not know what has arrived sends it again, any number of
-publishers may send the same messages, and every message is in the topic once.
+publishers may send the same messages, and the topic has every message once.
 
 A group gets each message at least once, in order when it is given out for the first time. So what a consumer does must
 be safe to repeat; the number of the message tells a repetition.

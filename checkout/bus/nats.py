@@ -167,7 +167,7 @@ class NatsBus(Bus):
         return row.seq or 0, _message(row).number
 
     async def _add(self, topic: str, sequence: int, messages: Sequence[Message]) -> None:
-        """Publish messages behind this sequence. If another publisher was faster, nothing is noted."""
+        """Publish messages behind this sequence. If another publisher was faster, nothing is stored."""
         first, *others = [
             self._send(topic, sequence + at, message) for at, message in enumerate(messages)
         ]  # the first one alone, so that the others are sent in order

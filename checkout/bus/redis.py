@@ -4,8 +4,8 @@
     {TOPIC}:dead:GROUP    stream   id: NUMBER-0, fields t, cause
 
 Redis refuses an id that is not above the last one of the stream, so a message that is published again is there once.
-Publishers send in ascending order; whatever they send at the same time, the stream is what one of them would have
-sent. The keys have a prefix of their own: a stock that is rebuilt leaves the bus alone.
+Publishers send in ascending order, so the stream is the same with one publisher and with several. The keys have a
+prefix of their own, so that a rebuild of the stock does not touch the bus.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""From a store that numbers its events to a topic of the bus. The relay's position is the last message of the topic.
+"""Publish the numbered events of a store on a topic of the bus. The relay's position is the topic's last message.
 
     read the events after the last message ──▶ publish ──▶ only then is the position behind them
 
@@ -7,7 +7,7 @@ the same events. A bus that has lost messages is filled again from the store:
 
     the topic ends earlier than before              publish again from there
     a message in the middle is missing              clear the topic and publish everything again
-    the topic has events that the store never had   stop, because one of the two is not what it was
+    the topic has events that the store never had   stop: the store or the topic was replaced
 """
 
 import asyncio

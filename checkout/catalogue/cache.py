@@ -6,7 +6,7 @@
 
 A cached product is used while the follower is alive, that is, while its last complete reading began less than
 `FRESH_S` ago: then no event about the product can have passed unseen. If the follower stops, each product is read again
-every `FRESH_S`. So how fresh a product is depends on no message that might be lost.
+every `FRESH_S`. So no lost message can make a product older.
 
 The higher version wins, whatever comes last. A reading that began before an event ends after it with the older product,
 so the versions of recent events are remembered (`_recent`), and such a reading is not kept.
@@ -92,7 +92,7 @@ class ProductCache:
         self._followed_s = max(asked_s, self._followed_s)
 
     def forget(self) -> None:
-        """Drop all products, because the database is not the one that it was."""
+        """Drop all products, because the database was replaced."""
         self._cached.clear()
         self._recent.clear()
 

@@ -46,7 +46,7 @@ class ReviewLine(NamedTuple):
 
 
 class Review(NamedTuple):
-    """A cart at the prices of now. `agreement` stands for its lines and prices."""
+    """A cart at current prices. `agreement`: a digest of its lines and prices."""
 
     lines: list[ReviewLine]
 

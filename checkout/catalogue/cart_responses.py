@@ -1,4 +1,4 @@
-"""What a buyer of a cart is told if nothing was bought: as for a single unit, with a link back to the cart."""
+"""The response to the buyer of a cart if nothing was bought: as for a single unit, with a link back to the cart."""
 
 from typing import assert_never
 

@@ -185,7 +185,7 @@ def _stock(offer: Offered) -> str:
 
 
 def cart(review: Review, checkout_path: str, notice: str = "") -> str:
-    """Return the cart with the prices of now."""
+    """Return the cart with current prices."""
     if not review.lines:
         return pages.notice("Your cart is empty", notice or "Nothing is in it yet.", "/products", "Show the products")
     can_buy = all(each.sku is not None for each in review.lines)

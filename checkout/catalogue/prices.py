@@ -1,4 +1,4 @@
-"""What a held unit costs: the price that its purchase agreed to, else the SKU's of now, else that of the sale.
+"""The price of a held unit: the one that its purchase agreed to, else the SKU's current one, else that of the sale.
 
 The price of the sale behind the line is fixed (`products_api.py`), so all its buyers pay the terms of the sale.
 """

@@ -3,7 +3,7 @@
     product   what a page shows: title, text, pictures, attributes
     SKU       what is put into a cart: one variant of a product with its price; its units are those of one sale
 
-A SKU names its sale for ever, so that the units of a sale never change what they are. The price of a SKU may change.
+A SKU never changes its sale, so the units of a sale always stay the same thing. The price of a SKU may change.
 """
 
 from collections.abc import Iterator

@@ -65,7 +65,7 @@ class ProductStore:
         return await self._database.write(self.putting(product, actor, now_ms, expected))
 
     async def retire(self, product_id: str, actor: str, now_ms: int) -> Stored | None:
-        """Take a product out of the catalogue for ever new visitors. None if there is no such product."""
+        """Take a product out of the catalogue. None if there is no such product."""
         stored = await self.read(product_id)
         if stored is None:
             return None

@@ -6,7 +6,7 @@
     free units after none      `stock/SALE/EVENT`  to visitors that asked for it, in the order in which they asked
     the sale opens             `turn/SALE`         to visitors that asked for it; the line tells this by a webhook
 
-The key names the notice for ever. Whatever is planned again under the same key is the same notice.
+The key names the notice for ever: planning it again under the same key changes nothing.
 """
 
 from typing import NamedTuple

@@ -6,8 +6,8 @@
                                                            └─▶ HANDED_OVER ──▶ SENT
     CANCELLED   the reason for it is gone               the channel cannot take it back: never sent again
 
-The key of a notice with its channel is the primary key, so planning it again changes nothing. A notice that stays
-`handed_over`: the process died at that instant, so the notice may have arrived. It is not sent a second time.
+The key of a notice with its channel is the primary key, so planning it again changes nothing. A notice stays
+`handed_over` if the process died at that instant. It may have arrived, so it is not sent a second time.
 """
 
 import asyncio

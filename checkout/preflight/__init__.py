@@ -1,1 +1,1 @@
-"""The checklist before a sale, as a command that looks."""
+"""The checklist before a sale, as a command."""

@@ -45,7 +45,7 @@ def judged(name: str, faults: Iterable[str], fine: str) -> list[Check]:
 
 
 def skipping(checks: Iterable[Check], names: Iterable[str]) -> list[Check]:
-    """Let the operator's `--skip` take the verdict from checks."""
+    """Ignore the no-go of checks that the operator has named with `--skip`."""
     left_out = set(names)
     return [
         check._replace(verdict=Verdict.SKIPPED) if check.name in left_out and check.verdict is Verdict.NO_GO else check

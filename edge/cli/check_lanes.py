@@ -1,4 +1,4 @@
-"""What `stanchion check` says about lanes that load, but may not be what an operator means."""
+"""Warnings of `stanchion check` about lanes that are valid, but may not be what the operator wants."""
 
 from edge.settings.model import Settings
 from edge.support.errors import SettingFault

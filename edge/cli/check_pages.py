@@ -1,4 +1,4 @@
-"""What `stanchion check` says about the rooms' pages: what is hard to read, waits in line itself, or is large."""
+"""Warnings of `stanchion check` about the pages of rooms: poor contrast, large files, files that wait in line."""
 
 from collections.abc import Iterator
 from gzip import compress

@@ -172,7 +172,7 @@ class Actions:
     def _redeem(self, room: Room, ticket: Ticket, ended: Pass, settle: Then, *, holds: bool) -> Verdict:
         """Redeem a ticket for `ended`, unless it was redeemed before, and return what `settle` makes of the outcome.
 
-        holds: if nobody can be asked, the ticket counts on."""
+        holds: the ticket stays valid if no other node can be asked."""
         known, redemption = room.redeemed.get(ticket.id), self._redemption
         if known is not None and not room.redeemed.is_requeued(ticket.id):
             return settle(AlreadyRedeemed(known))

@@ -1,5 +1,5 @@
-"""What makes a request an exception, found out once for a head: the claim of a staff link, a sender that never waits, a
-claim to a lane that ends. Nearly all requests are none, and cost one look (`DecisionContext.is_exceptional`)."""
+"""Whether a request is an exception, found out once for a head: it has the claim of a staff link, comes from a sender
+that never waits, or has a lane claim that ends. Nearly all requests are none (`DecisionContext.is_exceptional`)."""
 
 from edge.decision.bypass import Bypass
 from edge.decision.claims import STAFF_COOKIE, Claims

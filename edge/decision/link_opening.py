@@ -8,8 +8,8 @@
 
     a request with the claim of a staff link, while it lasts   -> Forward: no token, no place, no vacancy
 
-A link works at each address that a room covers; it is for the room that it names. How often an invite was opened, the
-supervisor knows (`edge/rooms/link_client.py`), so opening one waits for its answer, and nothing else does.
+A link works at each address that a room covers; it is for the room that it names. The supervisor counts how often an
+invite was opened (`edge/rooms/link_client.py`). So opening an invite waits for its answer; nothing else does.
 """
 
 import logging
@@ -108,7 +108,7 @@ class LinkOpening:
             return self._refuse(request, room, kind, "expired")
         head = request.head
         if request.kind != VISIT or says_robot(head.user_agent):
-            return _see_other(head)  # a message or a mail shows its reader what is behind a link before they open it
+            return _see_other(head)  # a messenger or mail program loads a link to show a preview of it
         if not link.uses:
             return self._opened(request, room, link, now)
         client = self._client

@@ -10,9 +10,9 @@ capacity until then. So only the part is kept that is expected to be used: for a
          = 1 - product over the bins behind a of (1 - h)          h = clicks in a bin / offers that reached it
     kept = sum of G(a) over all open offers
 
-(Kaplan and Meier, 1958.) The rest goes back to the bucket at once, for the next visitor. If more click than expected,
-what is missing is taken from the bucket as soon as it is there. So in the long run every token is used by a click,
-whatever the visitors do, and clicks have the rate of the capacity: tokens taken = clicks + kept.
+(Kaplan and Meier, 1958.) The rest goes back to the bucket at once, for the next visitor. If more visitors click than
+expected, the missing tokens are taken from the bucket as soon as they are there. So in the long run every token is used
+by a click, whatever the visitors do, and clicks have the rate of the capacity: tokens taken = clicks + kept.
 
 The bins are narrow for young offers, where most clicks are, and wide for old ones. An offer is looked at when it leaves
 a bin, so each costs BINS looks. Nobody has clicked late before the first offers are old: until then a bin has the share
@@ -66,7 +66,7 @@ class Offers:
         return min(MOST_CALLED, 1.0 / max(self._shares()[0], 1.0 / MOST_CALLED))
 
     def step(self, now: float) -> float:
-        """Look at the offers that are due. Return how many tokens are kept too many, below 0 if too few are."""
+        """Look at the offers that are due. Return the surplus of kept tokens; below 0 if tokens are missing."""
         for k in range(BINS):
             self._look(k, now)
         shares = self._shares()

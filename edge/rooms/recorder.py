@@ -21,7 +21,7 @@ __all__ = ["Noted", "Recorder"]
 MOST_POLLED: Final = 65_536
 MOST_EVENTS: Final = 65_536
 MOST_TOLD: Final = 16
-#: The last polls of so many visitors are remembered.
+#: The most visitors with a remembered last poll.
 MOST_SEEN: Final = 500_000
 
 

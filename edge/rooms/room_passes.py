@@ -106,7 +106,7 @@ class RoomPasses:
         return known
 
     def settle_offers(self, now: float) -> None:
-        """Give the tokens back of turns that are not expected to be taken."""
+        """Give back the tokens of turns that are not expected to be taken."""
         offers, gate = self.offers, self.gate.inner
         if offers is not None:
             excess = offers.step(now)

@@ -1,4 +1,4 @@
-"""What a font file is: its format, and whether it has all weights.
+"""Read the first bytes of a font file: its format, and whether it has all weights.
 
     WOFF2 (W3C, 4)   "wOF2" ... the number of tables at byte 12, entries of varying length from byte 48 on
     WOFF  (W3C, 4)   "wOFF" ... the number of tables at byte 12, entries of 20 bytes from byte 44 on

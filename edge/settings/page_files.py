@@ -1,6 +1,6 @@
 """The files that `rooms[].page` names: found beside the settings file, read once and examined.
 
-Workers get what was read here, so a file that changes later changes nothing before a reload, and never half of the
+Workers get the contents that were read here. So a later change of a file has no effect before a reload, and then on all
 workers.
 """
 

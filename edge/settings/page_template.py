@@ -1,4 +1,4 @@
-"""What is wrong with a shop's template, by line.
+"""The faults of a shop's template, by line.
 
 Rule: a template that passes has every slot in a place where it works, and nothing that the page's policy would block.
 So a page of the shop's own is as safe and as private as ours, and a browser reports no violation.

@@ -1,14 +1,14 @@
-"""What is wrong with a shop's style sheet, by line. A few tokens of CSS are read (CSS Syntax, 4), not all of it.
+"""The faults of a shop's style sheet, by line. A few tokens of CSS are read (CSS Syntax, 4), not all of it.
 
     error                                     because
     @import                                   the file is joined to the edge's own rules
     url(https://elsewhere.example/a.png)      the page loads nothing from outside, unless `page.sources` allows it
     url(a.png)                                it would be looked for below /_stanchion/static/
     url(data:...)                             the page's policy allows no data in addresses
-    a brace too many, or one too few          the rules behind it would be lost
+    an extra or a missing brace               the rules behind it would be lost
 
-Of the contrast only what can be known is said: the text and the background that one rule sets, and the variables of the
-page. Which elements a rule meets, and what stands behind them, is not known here.
+A contrast is checked if it can be known: one rule sets text and background, or the variables of the page do. The
+elements of a rule, and what is behind them, are not known here.
 """
 
 import re

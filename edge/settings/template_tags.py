@@ -1,4 +1,4 @@
-"""What a tag of a shop's template may not be or have, and which addresses a browser loads because of it."""
+"""Faults in a tag of a shop's template, and the addresses that a browser loads because of a tag."""
 
 from collections.abc import Iterator
 from typing import Final

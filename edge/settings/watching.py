@@ -1,4 +1,4 @@
-"""The settings of what is kept and told of a sale: the record for the report, webhooks of notifications, and traces."""
+"""The settings of the record for the report, of notifications by webhooks, and of traces."""
 
 from importlib.util import find_spec
 from typing import Annotated, Literal, Self, get_args

@@ -3,12 +3,12 @@
     User-Agent names Googlebot -> address -> PTR: crawl-66-249-66-1.googlebot.com -> ends in .googlebot.com? -> A, AAAA
                                               of that name -> the address is among them? -> verified
 
-Everybody can send the User-Agent, and everybody can let an address of theirs point to any name. Nobody but the
-crawler's operator can let a name of theirs point back to the address.
+Any program can send the User-Agent, and the owner of an address can let it point to any name. Only the crawler's
+operator can let a name in the operator's domain point back to the address.
 
 An answer is remembered per address, bounded: verified for a day, refuted for an hour, a failure of the resolver for a
 minute. The first request of an unknown address waits for the answer (`edge/worker/crawler_lookup.py`); nothing else
-waits. While MOST_OPEN lookups are open, others that ask are answered as everybody else.
+waits. While MOST_OPEN lookups are open, further crawlers are answered like every visitor.
 """
 
 from collections import OrderedDict

@@ -1,9 +1,8 @@
-"""What happened that operators want to be told: from what is so now to the moment at which it became so.
+"""Find the changes that operators want to be told, from the state of everything, once a second.
 
-A subject is something that is in one of several states: the line of a room has formed or is cleared, Redis is there or
-gone. When a subject changes its state, that is a happening. A subject that comes and goes is told at most once in each
-cool-down and state, and after the cool-down the state that then holds is told: a receiver never ends up with a wrong
-last word.
+A subject is in one of several states: the line of a room has formed or is cleared, Redis is up or down. A change of
+its state is a happening. In each cool-down a state of a subject is told at most once. After the cool-down the state
+that holds then is told, so the last message to a receiver is always right.
 
     look(...)      once a second, with the state of everything    --> subjects --> happenings
     tell(...)      what is no state, such as the opening of a sale            --> happenings

@@ -1,4 +1,4 @@
-"""What operators send to have links made (`link_api.py`)."""
+"""The bodies of requests that make links (`link_api.py`)."""
 
 from typing import Annotated, Final
 

@@ -1,11 +1,11 @@
-"""Invites and staff links: made and revoked by operators, told to one machine, true on all.
+"""Invites and staff links: operators make and revoke them at one machine, and they are in force on all.
 
     make      signed with the first secret key; nothing is stored of a link (`waiting_room/links.py`)
     revoke    the id of a link, or of its batch, is kept until the link would have expired; every worker knows it
 
     id = 8 characters of the batch, 8 of the link
 
-How often a link was opened, `link_service.py` counts. A machine without Redis knows only what it was told itself.
+`link_service.py` counts how often a link was opened. A machine without Redis knows only its own revocations.
 """
 
 import secrets

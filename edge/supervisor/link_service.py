@@ -1,4 +1,4 @@
-"""Which browsers opened a link that only some may open: on this machine or, by Redis, on any.
+"""The browsers that opened a link with a limit of uses: on this machine or, by Redis, on any.
 
     a worker asks    link, holder (a keyed digest of browser and network), how many may open it
     known holder     granted: the visitor opens the link again

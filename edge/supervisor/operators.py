@@ -1,4 +1,4 @@
-"""What operators say while the edge runs, in one place: the state of rooms, scheduled sales, and links."""
+"""The changes of operators while the edge runs, in one place: the state of rooms, scheduled sales, and links."""
 
 import asyncio
 from collections.abc import Callable, Sequence

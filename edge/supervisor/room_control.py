@@ -1,4 +1,4 @@
-"""What operators change of a room while it runs: its mode, capacity and message, told to one machine, true on all.
+"""Changes of a room while it runs: its mode, capacity and message. Made at one machine, in force on all.
 
 A change follows the way of `shared_control.py`: a room that is held stays held after a crash.
 

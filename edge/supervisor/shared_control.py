@@ -1,11 +1,11 @@
-"""What operators say at one machine while the edge runs: in force on all machines, and kept over restarts.
+"""A change that an operator makes at one machine: in force on all machines, and kept over restarts.
 
     a change --> kept in the state folder --> in force: the workers are configured again --> published
                                                  ^
     what another machine publishes --------------'           everything again every PUBLISH_S
 
-Of two words about one thing the later one counts, so machines that were apart agree when they meet. Without Redis a
-change is that of this machine alone.
+Of two changes of one thing the later one counts, so machines that were apart agree when they meet. Without Redis a
+change is in force on this machine alone.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ __all__ = ["FUTURE_S", "ChangedMeanwhile", "SharedControl", "later_than"]
 
 #: Seconds between two messages with everything to the other machines.
 PUBLISH_S = 2.0
-#: Seconds between two looks whether what is in force has changed by itself.
+#: Seconds between two checks whether the state in force has changed by itself.
 LOOK_S = 0.2
-#: What a machine with a wrong clock said further in the future than this is not believed.
+#: A change with a time further in the future than this, in seconds, is ignored: the clock of its machine is wrong.
 FUTURE_S = 300.0
 
 

@@ -1,4 +1,4 @@
-"""nginx with its Lua module, the split way: nginx verifies the pass and sends its bearer straight to the shop.
+"""nginx with its Lua module, the split way: nginx verifies the pass and sends the request straight to the shop.
 
 The same rules as in `haproxy_split.py`. Lua computes HMAC-SHA256 by OpenSSL's functions, from two states that were
 hashed once, and compares in constant time. A worker keeps the passes that were authentic, because a page has many
