@@ -257,6 +257,32 @@ async def other_room(bench: Bench) -> None:
     assert bench.shop.seen[-1].get("X-Stanchion-Ticket") not in (None, value.split(".")[2].partition("~")[0])
 
 
+async def shared_connection(bench: Bench) -> None:
+    """several visitors on one connection: each is known by their own pass alone"""
+    first, second = await bench.inside(), await bench.inside()
+    [(name, value)] = [pair for pair in first.cookies.items() if "stanchion_fast" in pair[0]]
+    spoiled = Visitor(bench.url, PAGE, {name: value[:-2] + "xx"})
+    tickets = [
+        next(value for name, value in visitor.cookies.items() if "stanchion_fast" in name)
+        .split(".")[2]
+        .partition("~")[0]
+        for visitor in (first, second)
+    ]
+    assert tickets[0] != tickets[1]
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=1, ssl=False), cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        for visitor in (first, spoiled, first, second, bench.browser(), second, first):
+            before = len(bench.shop.seen)
+            async with session.get(f"{bench.url}/fast/page", headers=visitor.sent(), allow_redirects=False) as response:
+                await response.read()
+            seen = [head.get("X-Stanchion-Ticket") for head in bench.shop.seen[before:]]
+            if visitor in (first, second):
+                assert seen == [tickets[visitor is second]], seen
+            else:
+                assert not {None, *tickets} & set(seen), seen
+
+
 async def own_files(bench: Bench) -> None:
     """the page's own files"""
     await bench.shut()
@@ -435,6 +461,7 @@ CASES: tuple[Case, ...] = (
     ),
     *(
         other_room,
+        shared_connection,
         own_files,
         websocket,
         events,

@@ -24,31 +24,39 @@ _START: Final = """
 """
 
 _ROOM: Final = """
-    # Room <NAME>.
+    # Room <NAME>. A pass that was authentic is kept with its connection, because a page has many files.
     acl in_<ACL> path_beg <PREFIXES>
-    http-request set-var(txn.pass) req.cook(<COOKIE>) if in_<ACL> plain_path
-    acl pass_of_<ACL> var(txn.pass) -m beg p1.<NAME>.
-    http-request set-var(txn.signed) var(txn.pass),field(1,.,6) if in_<ACL> pass_of_<ACL>
-    http-request set-var(txn.signature) var(txn.pass),field(7,.) if in_<ACL> pass_of_<ACL>
+    acl pass_of_<ACL> var(txn.pass_<ACL>) -m beg p1.<NAME>.
+    acl known_<ACL> var(txn.pass_<ACL>),secure_memcmp(sess.pass_<ACL>)
+    http-request set-var(txn.pass_<ACL>) req.cook(<COOKIE>) if in_<ACL> plain_path
+    http-request set-var(txn.new_<ACL>) bool(true) if pass_of_<ACL> !known_<ACL>
+    acl new_<ACL> var(txn.new_<ACL>) -m found
+    http-request set-var(txn.signed) var(txn.pass_<ACL>),field(1,.,6) if new_<ACL>
+    http-request set-var(txn.signature) var(txn.pass_<ACL>),field(7,.) if new_<ACL>
 <VERIFIED>
+    acl true_<ACL> var(txn.true_<ACL>) -m found
+    http-request set-var(sess.pass_<ACL>) var(txn.pass_<ACL>) if true_<ACL>
+    http-request set-var(sess.ticket_<ACL>) var(txn.pass_<ACL>),field(3,.),field(1,~) if true_<ACL>
+    http-request set-var(txn.admitted_ms) var(txn.pass_<ACL>),field(5,.) if true_<ACL>
+    http-request set-var(sess.admitted_at_<ACL>) var(txn.admitted_ms),div(1000) if true_<ACL>
+    http-request set-var(sess.renew_at_<ACL>) var(txn.pass_<ACL>),field(6,.),sub(<HALF>) if true_<ACL>
+    acl not_to_renew_<ACL> var(sess.renew_at_<ACL>),sub(txn.now) -m int gt 0
+    http-request set-var(txn.inside_<ACL>) bool(true) if known_<ACL> not_to_renew_<ACL>
+    acl inside_<ACL> var(txn.inside_<ACL>) -m found
+    http-request set-header X-Stanchion-Room <NAME> if inside_<ACL>
+    http-request set-header X-Stanchion-Ticket %[var(sess.ticket_<ACL>)] if inside_<ACL>
+    http-request set-header X-Stanchion-Admitted-At %[var(sess.admitted_at_<ACL>)] if inside_<ACL>
 """
 
-#: `in_<ACL>` again, because another room's rule may have set the pass: its pass counts in that room alone.
-_IF_VERIFIED: Final = "if in_<ACL> pass_of_<ACL> { var(txn.expected),secure_memcmp(txn.signature) }"
 _VERIFIED: Final = (
     "    http-request set-var(txn.expected) "
-    "var(txn.signed),hmac(sha256,proc.stanchion_key<AT>),ub64enc if in_<ACL> pass_of_<ACL>\n"
-    f"    http-request set-var(txn.room) str(<NAME>) {_IF_VERIFIED}"
-    " { var(txn.pass),field(6,.),sub(txn.now) -m int gt <HALF> }"
+    "var(txn.signed),hmac(sha256,proc.stanchion_key<AT>),ub64enc if new_<ACL>\n"
+    "    http-request set-var(txn.true_<ACL>) bool(true) "
+    "if new_<ACL> { var(txn.expected),secure_memcmp(txn.signature) }"
 )
 
 _END: Final = """
-    acl inside var(txn.room) -m found
-    http-request set-header X-Stanchion-Room %[var(txn.room)] if inside
-    http-request set-header X-Stanchion-Ticket %[var(txn.pass),field(3,.),field(1,~)] if inside
-    http-request set-var(txn.admitted_ms) var(txn.pass),field(5,.) if inside
-    http-request set-header X-Stanchion-Admitted-At %[var(txn.admitted_ms),div(1000)] if inside
-    use_backend shop if inside
+<SHOP_RULES>
     default_backend stanchion
 
 backend shop
@@ -78,6 +86,7 @@ def render(site: Site) -> Files:
     values = base_values(site) | {
         "KEYS": "\n".join(f"    set-var proc.stanchion_key{at} str({key})" for at, key in enumerate(site.pass_keys, 1)),
     }
+    values["SHOP_RULES"] = "\n".join(f"    use_backend shop if inside_{_acl(room)}" for room in site.rooms)
     rooms = "".join(_room(room, site) for room in site.rooms)
     return {
         "haproxy.cfg": fill(HEAD + _START + rooms + _END, values),
@@ -88,10 +97,14 @@ def render(site: Site) -> Files:
 def _room(room: SplitRoom, site: Site) -> str:
     values: dict[str, object] = {
         "NAME": room.name,
-        "ACL": room.name.replace("-", "_"),
+        "ACL": _acl(room),
         "PREFIXES": " ".join(room.prefixes),
         "COOKIE": room.cookie,
         "HALF": round(room.session_s / 2),
     }
     verified = [fill(_VERIFIED, {**values, "AT": at}) for at in range(1, len(site.pass_keys) + 1)]
     return "\n" + fill(_ROOM, {**values, "VERIFIED": "\n".join(verified)})
+
+
+def _acl(room: SplitRoom) -> str:
+    return room.name.replace("-", "_")
