@@ -40,6 +40,8 @@ def test_the_image_is_not_root_and_names_its_version():
     assert version is not None
     assert f"ARG VERSION={version.group(1)}\n" in text
     assert re.findall(r"^USER (.+)$", text, re.M) == ["65532:65532"]
+    # Without -I, Python imports the sources in the folder of the build instead of what was installed.
+    assert re.findall(r"bin/python (?!-I )", text) == []
     assert "HEALTHCHECK" in text
 
 
