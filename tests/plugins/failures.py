@@ -26,7 +26,7 @@ LIMITS: dict[tuple[str, str, str], str] = {
         "caddy",
         "",
         "reloaded",
-    ): "it listens on a new socket then, and Linux resets the connections that wait at the old one",
+    ): "it listens on a new socket, and Linux resets connections that wait at the old one",
     **{(name, "path", "fails_open"): "everything goes through the edge" for name in WAYS},
     **{
         (name, "split", case): why
