@@ -15,14 +15,14 @@ from checkout.catalogue.cache import FRESH_S, CacheSnapshot, ProductCache
 from checkout.catalogue.product import Product, Stored
 from checkout.catalogue.search import Found, Query, SearchIndex, without_text
 from checkout.catalogue.shared_cache import SharedCache
-from checkout.catalogue.store import Offer, ProductEvent, ProductStore
+from checkout.catalogue.store import ProductEvent, ProductStore, SaleSku
 from checkout.clock import ClockMs
 
 FOLLOW_EVERY_S = 0.1
 EVENTS_AT_ONCE = 500
 KEEP_ABSENT_S = 0.5
 MOST_PAGES = 1_000
-MOST_OFFERS = 50_000
+MOST_SKUS = 50_000
 
 
 class Catalogue:
@@ -34,7 +34,7 @@ class Catalogue:
         self._shared = shared
         self._clock = clock
         self._cache = ProductCache(self._read)
-        self._offers: OrderedDict[str, tuple[Offer | None, float]] = OrderedDict()
+        self._skus: OrderedDict[str, tuple[SaleSku | None, float]] = OrderedDict()
         self._pages: dict[Query, tuple[float, asyncio.Future[Found]]] = {}
         self._seq = -1
 
@@ -49,17 +49,17 @@ class Catalogue:
             self._cache.put(stored)
         return stored
 
-    async def offer(self, sale: str) -> Offer | None:
+    async def sku_of(self, sale: str) -> SaleSku | None:
         """Return which SKU sells the units of a sale. It never changes, so it is read once. Raises `StoreError`."""
-        found = self._offers.get(sale)
+        found = self._skus.get(sale)
         now_s = time.monotonic()
         if found is not None and (found[0] is not None or now_s < found[1]):
             return found[0]
-        offer = await self._store.offer(sale)
-        self._offers[sale] = offer, now_s + KEEP_ABSENT_S
-        if len(self._offers) > MOST_OFFERS:
-            self._offers.popitem(last=False)
-        return offer
+        sold = await self._store.sku_of(sale)
+        self._skus[sale] = sold, now_s + KEEP_ABSENT_S
+        if len(self._skus) > MOST_SKUS:
+            self._skus.popitem(last=False)
+        return sold
 
     async def search(self, query: Query) -> tuple[list[Stored], str, str]:
         """Return products, the cursor of the next page (or empty), and the corrected text (or empty).

@@ -23,7 +23,7 @@ SORTS = {
 NO_MONEY = {Money.NONE: "not bought", Money.DECLINED: "declined, nothing was charged", Money.REFUNDED: "refunded"}
 
 
-class Offered(NamedTuple):
+class ShownSku(NamedTuple):
     """A SKU with its sale and stock, or None if the sale does not exist yet."""
 
     sku: Sku
@@ -118,11 +118,11 @@ def _notice(result: ResultPage, text: str) -> str:
     return '<p>There are no products here yet. <a href="/">Show the product of the sale</a></p>'
 
 
-def product(stored: Stored, offers: Sequence[Offered], line_sale: str, now_ms: int) -> str:
+def product(stored: Stored, shown_skus: Sequence[ShownSku], line_sale: str, now_ms: int) -> str:
     """Return the page of a product. line_sale: the sale that is bought through the line."""
     shown = stored.product
     picture = shown.pictures[0].alt if shown.pictures else ""
-    opens = [offer.sale.opens_ms - now_ms for offer in offers if offer.sale and offer.sale.opens_ms > now_ms]
+    opens = [each.sale.opens_ms - now_ms for each in shown_skus if each.sale and each.sale.opens_ms > now_ms]
     left_ms = min(opens, default=0)
     category = (
         f'<p class="hint"><a href="/products?category={shown.category}">{shown.category.replace("-", " ")}</a></p>'
@@ -139,7 +139,7 @@ def product(stored: Stored, offers: Sequence[Offered], line_sale: str, now_ms: i
         attributes_html=_attributes(shown),
         left_ms=str(left_ms),
         opens_line=f"Opens in {pages.time_line(left_ms)}" if left_ms else "",
-        form_html=_buy_form(shown, offers, line_sale),
+        form_html=_buy_form(shown, shown_skus, line_sale),
     )
 
 
@@ -151,18 +151,18 @@ def _attributes(shown: Product) -> str:
     return f"<dl>{rows}</dl>" if rows else ""
 
 
-def _buy_form(shown: Product, offers: Sequence[Offered], line_sale: str) -> str:
-    if not offers:
+def _buy_form(shown: Product, shown_skus: Sequence[ShownSku], line_sale: str) -> str:
+    if not shown_skus:
         return '<p class="stock">This product is not sold any more.</p>'
     is_first, rows = True, []
-    for offer in offers:
-        is_free = offer.stock is not None and offer.stock.free > 0
+    for each in shown_skus:
+        is_free = each.stock is not None and each.stock.free > 0
         mark = " checked" if is_free and is_first else "" if is_free else " disabled"
         is_first = is_first and not is_free
         rows.append(
-            f'<label class="choice"><input type="radio" name="sku" value="{offer.sku.id}" required{mark}> '
-            f'<span>{escape(offer.sku.title)} <span class="hint">{escape(_stock(offer))}</span></span> '
-            f"<strong>{amount(offer.sku.price_cents, shown.currency)}</strong></label>"
+            f'<label class="choice"><input type="radio" name="sku" value="{each.sku.id}" required{mark}> '
+            f'<span>{escape(each.sku.title)} <span class="hint">{escape(_stock(each))}</span></span> '
+            f"<strong>{amount(each.sku.price_cents, shown.currency)}</strong></label>"
         )
     can_buy = not is_first
     button = '<button type="submit">Put into the cart</button>' if can_buy else ""
@@ -173,15 +173,15 @@ def _buy_form(shown: Product, offers: Sequence[Offered], line_sale: str) -> str:
         else ""
     )
     now = '<p><a class="button second" href="/checkout">Check out at once, through the line</a></p>'
-    is_line = can_buy and any(offer.sku.sale == line_sale for offer in offers)
+    is_line = can_buy and any(each.sku.sale == line_sale for each in shown_skus)
     return (
         f'<form method="post" action="/cart/lines"><input type="hidden" name="product" value="{shown.id}"><fieldset>'
         f"<legend>Choose</legend>{''.join(rows)}</fieldset>{units}{button}</form>{now if is_line else ''}"
     )
 
 
-def _stock(offer: Offered) -> str:
-    return pages.stock_line(offer.stock) if offer.stock is not None else "Not on sale yet"
+def _stock(shown: ShownSku) -> str:
+    return pages.stock_line(shown.stock) if shown.stock is not None else "Not on sale yet"
 
 
 def cart(review: Review, checkout_path: str, notice: str = "") -> str:

@@ -25,9 +25,9 @@ class Prices:
             return sale._replace(title=line.title, price_cents=line.price_cents, currency=line.currency)
         if sale.id == self._line_sale:
             return sale
-        offer = await self._catalogue.offer(sale.id)
-        stored = await self._catalogue.get(offer.product) if offer else None
-        if stored is None or offer is None:
+        sold = await self._catalogue.sku_of(sale.id)
+        stored = await self._catalogue.get(sold.product) if sold else None
+        if stored is None or sold is None:
             return sale
-        sku = next(sku for sku in stored.product.skus if sku.id == offer.sku)
+        sku = next(sku for sku in stored.product.skus if sku.id == sold.sku)
         return sale._replace(price_cents=sku.price_cents, currency=stored.product.currency)

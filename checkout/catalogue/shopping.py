@@ -86,9 +86,9 @@ class Shopping:
         if stored is None:
             text = "There is no product with this name."
             return responses.page(shop_pages.notice("No such product", text, "/products", "Show the products"), 404)
-        offers = [await self._offered(sku) for sku in stored.product.live_skus()]
-        html = pages.product(stored, offers, self._line_sale, self._clock())
-        return responses.page(html, 410 if not offers else 200)
+        shown_skus = [await self._shown_sku(sku) for sku in stored.product.live_skus()]
+        html = pages.product(stored, shown_skus, self._line_sale, self._clock())
+        return responses.page(html, 410 if not shown_skus else 200)
 
     async def show_picture(self, request: web.Request) -> web.Response:
         headers = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -156,9 +156,9 @@ class Shopping:
 
     # -- steps of the handlers ------------------------------------------------------------------------------------
 
-    async def _offered(self, sku: Sku) -> pages.Offered:
+    async def _shown_sku(self, sku: Sku) -> pages.ShownSku:
         sale = await self._sales.find(sku.sale)
-        return pages.Offered(sku, sale, await self._availability.get(sku.sale) if sale else None)
+        return pages.ShownSku(sku, sale, await self._availability.get(sku.sale) if sale else None)
 
     async def _put(self, request: web.Request, product: str, sku: str, units: int, *, adds: bool) -> web.Response:
         try:

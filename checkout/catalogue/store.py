@@ -43,8 +43,8 @@ class ProductEvent(NamedTuple):
         return names | {"product": self.stored.document()}
 
 
-class Offer(NamedTuple):
-    """What a sale sells."""
+class SaleSku(NamedTuple):
+    """The product and the SKU that a sale sells."""
 
     product: str
     sku: str
@@ -76,10 +76,10 @@ class ProductStore:
         rows = await self._database.read(PRODUCT, product_id)
         return _stored(rows[0]) if rows else None
 
-    async def offer(self, sale: str) -> Offer | None:
+    async def sku_of(self, sale: str) -> SaleSku | None:
         """Return the SKU that sells the units of a sale, or None. It never changes."""
         rows = await self._database.read("SELECT product, id FROM skus WHERE sale = $1", sale)
-        return Offer(*rows[0]) if rows else None
+        return SaleSku(*rows[0]) if rows else None
 
     async def events(self, after: int, limit: int) -> list[ProductEvent]:
         """Return the changes after this number, in order."""

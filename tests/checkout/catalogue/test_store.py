@@ -74,8 +74,8 @@ async def test_a_sku_keeps_its_sale(database: Database) -> None:
         sku = watch.skus[0].model_copy(update=taken)
         with pytest.raises(Conflict, match="belongs to product 'watch'"):
             await store.put(product("band").model_copy(update={"skus": (sku,)}), "ada", 3)
-    assert await store.offer("watch-sale") == ("watch", "watch-sku")
-    assert await store.offer("x") is None
+    assert await store.sku_of("watch-sale") == ("watch", "watch-sku")
+    assert await store.sku_of("x") is None
     assert await store.last_seq() == 1
 
 
