@@ -74,7 +74,7 @@ async def test_another_history_blocks_the_relay() -> None:
     await Relay(bus, "t", trail.read).step()
     del trail.kept[3:]
     relay = Relay(bus, "t", trail.read)
-    with pytest.raises(OtherHistory, match="restore a newer copy"):
+    with pytest.raises(OtherHistory, match="restore a newer one"):
         await relay.step()
     assert relay.is_blocked
     await bus.clear("t")
