@@ -23,8 +23,9 @@ from checkout.catalogue.search import (
 )
 from checkout.catalogue.words import trigrams
 
-SORTED = 3000
-"""Up to this many matches are sorted. Of more, enough are found by walking through the order."""
+SORTED = 1000
+"""Up to this many matches are sorted. Of more, enough are found by walking through an index in the order."""
+INDEXES = {"made_ms": "listing_by_age", "price_cents": "listing_by_price", "sales_7d": "listing_by_sales"}
 NEW_WORDS = """
 INSERT INTO words SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each($1) WHERE true
 ON CONFLICT DO NOTHING RETURNING word
@@ -85,9 +86,10 @@ class SqliteSearch(SearchIndex):
             source = f"listing_words JOIN listing ON number = listing_words.rowid WHERE listing_words MATCH {match}"
             order = order.replace(column, f"+{column}")  # the index of the column would be the slower way
         else:
+            # SQLite collects the matches once; `+` keeps it from walking through them instead of the index.
             source = (
-                "listing WHERE EXISTS (SELECT 1 FROM listing_words "
-                f"WHERE listing_words MATCH {match} AND listing_words.rowid = listing.number)"
+                f"listing INDEXED BY {INDEXES[column]} WHERE +number IN "
+                f"(SELECT rowid FROM listing_words WHERE listing_words MATCH {match})"
             )
         sql = f"SELECT {column}, id FROM {source}{price}{after} ORDER BY {order} LIMIT {use(query.limit)}"
         return await self._database.read(sql, *use.values)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from checkout.catalogue import sqlite_search
 from checkout.catalogue.database import Database
 from checkout.catalogue.product import Product
 from checkout.catalogue.search import Cursor, Query, Sort
@@ -121,6 +122,14 @@ async def test_search_forgives_typing_errors(database: Database) -> None:
         assert await index.search(Query(far, sort=Sort.RELEVANCE)) == ([], "")
 
 
+@pytest.fixture(params=["few matches", "many matches"])
+def amount(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite sorts few matches, and looks for many by walking through an index."""
+    if request.param == "many matches":
+        monkeypatch.setattr(sqlite_search, "SORTED", 1)
+
+
+@pytest.mark.usefixtures("amount")
 async def test_search_filters_and_sorts(database: Database) -> None:
     """Filters by category, attribute and price hold in every order; equal values are ordered by id."""
     store = store_of(database)
@@ -163,6 +172,7 @@ async def test_what_cannot_be_bought_is_not_found(database: Database) -> None:
     assert await found(database, sort=Sort.BEST) == ["watch", "cup"]
 
 
+@pytest.mark.usefixtures("amount")
 @pytest.mark.parametrize("sort", list(Sort))
 async def test_pages_by_key_have_every_product_once(database: Database, sort: Sort) -> None:
     """Pages of three, in every order, also with equal values: together they are the long list, without a repetition."""
