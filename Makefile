@@ -84,7 +84,7 @@ format: $(VENV)/.test-ready ## format the sources
 fairness: $(VENV)/.test-ready ## simulate every scenario; write the tables of docs/fairness.md (30 minutes; ARGS="flash churn")
 	@PYTHONPATH=. $(BIN)/python tests/bench/fairness_table.py $(ARGS)
 
-reliability: $(VENV)/.test-ready ## attack the edge; write docs/reliability.md and conformance.md (20 minutes; ARGS="smuggling crowd")
+reliability: $(VENV)/.test-ready ## attack the edge; write docs/reliability.md and conformance.md (40 minutes; ARGS="smuggling crowd")
 	@tests/system-packages.sh
 	@$(BIN)/python -m tests.reliability --write docs $(ARGS)
 

@@ -9,6 +9,7 @@ crowd        5,000 slow connections, and their effect on other visitors         
 tools        slowhttptest in its four modes                                             two minutes
 partition    a machine with a way to Redis that is slow or one-sided                     two minutes
 standstill   faults in the middle of a sale of 1,000 visitors                           some fifteen minutes
+operating    hold, other capacities and an opening by the API, with 2,000 visitors         some twelve minutes
 """
 
 import argparse
@@ -22,6 +23,7 @@ from tests.reliability.conformance.table import page
 from tests.reliability.document import replace_table
 from tests.reliability.fuzz import fuzz
 from tests.reliability.fuzz_sockets import fuzz_sockets
+from tests.reliability.operating import operated
 from tests.reliability.partition import CAPACITY, WINDOW_S, partitions
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
@@ -122,6 +124,10 @@ def standstills() -> str:
     return "\n".join(rows)
 
 
+def operating() -> str:
+    return asyncio.run(operated(lambda seen: print(seen, file=sys.stderr, flush=True)))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "smuggling": smuggling,
@@ -132,6 +138,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tools": tools,
     "partition": partitioned,
     "standstill": standstills,
+    "operating": operating,
 }
 #: The document of a part's table. Parts that are not named here belong to the last one.
 DOCUMENTS = {"conformance": "conformance.md", "": "reliability.md"}

@@ -6,130 +6,22 @@ of the sale comes a fault. All figures are what the visitors and the shop observ
 """
 
 import asyncio
-import contextlib
-import json
 import os
-import random
 import signal
 import sys
-import tempfile
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import aiohttp
-import yaml
-from aiohttp import web
-
-from edge.cli.demo.crowd import pause_s
-from tests.edge.cluster.machines import wait_joined
-from tests.edge.cluster.redis_server import RedisServer, running_redis
 from tests.edge.observed import BURST_S, CAPACITY, most_in_a_window
-from tests.edge.running import RunningEdge, running_edge, with_rooms
-from tests.edge.whole import children
-from tests.ports import free_port
+from tests.reliability.site import Scene, Shop, Visitor, kendall, running_site, send_crowd
 
 __all__ = ["FAULTS", "Observed", "play"]
 
 VISITORS = 1000
 ARRIVE_S = 10.0
-#: The page's pause when it reaches no edge, at first.
-RETRY_S = 1.0
 FULL = 0.8
-
-
-class Shop:
-    """The upstream, which can be stopped and started on its port. It remembers when each ticket came first."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.came: dict[str, float] = {}
-        self.admitted_at: list[float] = []
-        self._runner: web.ServerRunner | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def start(self) -> None:
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-
-    async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
-        ticket = request.headers.get("X-Stanchion-Ticket")
-        if ticket is not None and ticket not in self.came:
-            self.admitted_at.append(float(request.headers["X-Stanchion-Admitted-At"]))
-        if ticket is not None:
-            self.came.setdefault(ticket, asyncio.get_running_loop().time())
-        return web.Response(text="the shop")
-
-
-@dataclass(slots=True)
-class Visitor:
-    """What happened to one visitor. Times are seconds of the event loop's clock."""
-
-    arrived: float = 0.0
-    admitted: float | None = None
-    errors: int = 0  # 5xx
-    places: list[tuple[float, int]] = field(default_factory=list)
-    states: Counter[str] = field(default_factory=Counter)
-    paused: set[str] = field(default_factory=set)
-
-
-class Site:
-    """The machines of one run. Each can be killed and started again on its port."""
-
-    def __init__(self, stack: contextlib.AsyncExitStack, trees: Sequence[dict[str, Any]], folder: Path) -> None:
-        self._stack = stack
-        self._folder = folder
-        self.trees = list(trees)
-        self.edges: list[RunningEdge] = []
-
-    @property
-    def urls(self) -> list[str]:
-        return [tree["listen"][0].replace("tcp", "http") for tree in self.trees]
-
-    async def start(self) -> None:
-        for number, tree in enumerate(self.trees):
-            folder = self._folder / f"machine-{number}"
-            folder.mkdir(exist_ok=True)
-            running = running_edge(yaml.safe_dump(tree), folder, TMPDIR=str(folder))
-            self.edges.append(await self._stack.enter_async_context(running))
-
-    async def kill_all(self) -> None:
-        """Kill every process at the same moment, as a power failure does."""
-        for edge in self.edges:
-            pids = [edge.process.pid, *children(edge.process.pid)]
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-        for edge in self.edges:
-            await edge.process.wait()
-        self.edges = []
-
-    def reload(self, **capacity: float) -> None:
-        """Write other capacities into the files, and send HUP."""
-        for tree, edge in zip(self.trees, self.edges, strict=True):
-            tree["rooms"][0]["capacity"].update(capacity)
-            edge.file.write_text(yaml.safe_dump(tree))
-            edge.send(signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What a fault may break."""
-
-    site: Site
-    shop: Shop
-    redis: RedisServer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,85 +118,21 @@ class Observed:
 async def play(name: str, machines: int, visitors: int = VISITORS, at_s: float = 12.0) -> Observed:
     """Play one sale with a fault that begins `at_s` seconds after the first arrival."""
     fault = FAULTS[name]
-    shop = Shop()
-    async with contextlib.AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stanchion-standstill-")))
-        await shop.start()
-        stack.push_async_callback(shop.stop)
-        redis = await stack.enter_async_context(running_redis(folder)) if machines > 1 else None
-        site = Site(stack, [_settings(shop, fault, redis, machines, folder) for _ in range(machines)], folder)
-        await site.start()
-        if redis is not None:
-            await wait_joined(site.edges, joined=True)
-        loop, chance = asyncio.get_running_loop(), random.Random(20_261_121)
-        crowd = [Visitor() for _ in range(visitors)]
-        began = loop.time()
-        span: list[float] = []
+    capacity = {"capacity": {"admissions_per_second": CAPACITY, "burst_seconds": BURST_S}}
+    async with running_site(capacity | fault.room, machines, "stanchion-standstill-") as scene:
+        loop, span = asyncio.get_running_loop(), []
         async with asyncio.TaskGroup() as group:
-            for visitor in crowd:
-                due = began + chance.uniform(0.0, ARRIVE_S * visitors / VISITORS)
-                group.create_task(_visit(visitor, due, site.urls, random.Random(chance.random())))
+            crowd = send_crowd(group, scene, visitors, ARRIVE_S * visitors / VISITORS)
             await asyncio.sleep(at_s)
             span.append(loop.time())
-            await fault.apply(Scene(site, shop, redis))
+            await fault.apply(scene)
             span.append(loop.time())
-    return _observed(fault, machines, crowd, shop, span[0], span[1])
-
-
-def _settings(shop: Shop, fault: Fault, redis: RedisServer | None, machines: int, folder: Path) -> dict[str, Any]:
-    room = {
-        "name": "checkout",
-        "match": {"paths": ["/checkout*"]},
-        "capacity": {"admissions_per_second": CAPACITY, "burst_seconds": BURST_S},
-    }
-    tree = with_rooms(shop.url, room | fault.room)
-    tree["listen"] = [f"tcp://127.0.0.1:{free_port()}"]
-    tree["state_folder"] = str(folder)
-    if redis is not None:
-        tree |= {"workers": 1, "cluster": {"machines": machines, "redis_url": redis.url}}
-    return tree
-
-
-async def _visit(visitor: Visitor, due: float, urls: Sequence[str], chance: random.Random) -> None:
-    """Wait as the page does: keep every appointment a little late, and try again after a second without an answer."""
-    loop = asyncio.get_running_loop()
-    await asyncio.sleep(max(0.0, due - loop.time()))
-    visitor.arrived = loop.time()
-    timeout = aiohttp.ClientTimeout(total=30.0)
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=timeout) as session:
-        while visitor.admitted is None:
-            after_s = await _poll(visitor, session, chance.choice(urls) + "/checkout")
-            if visitor.admitted is None:
-                await asyncio.sleep(pause_s(after_s, chance))
-
-
-async def _poll(visitor: Visitor, session: aiohttp.ClientSession, url: str) -> float:
-    try:
-        async with session.get(url, headers={"Accept": "application/json"}) as response:
-            state, body = response.headers.get("Stanchion-State", "none"), await response.read()
-    except (aiohttp.ClientError, TimeoutError):
-        return RETRY_S * (0.5 + 0.5 * random.random())
-    visitor.states[f"{response.status} {state}"] += 1
-    now = asyncio.get_running_loop().time()
-    if response.status >= 500:
-        visitor.errors += 1
-        return RETRY_S
-    if response.status == 200 and state in ("admitted", "none"):
-        visitor.admitted = now
-        return 0.0
-    told = json.loads(body)
-    if told.get("position") is not None:
-        visitor.places.append((now, told["position"]))
-    if told.get("paused"):
-        visitor.paused.add(told["paused"])
-    return float(told["poll_after_seconds"])
+    return _observed(fault, machines, crowd, scene.shop, span[0], span[1])
 
 
 def _observed(
     fault: Fault, machines: int, crowd: Sequence[Visitor], shop: Shop, since: float, until: float
 ) -> Observed:
-    inside = sorted((v for v in crowd if v.admitted is not None), key=lambda v: v.arrived)
-    admitted = [v.admitted for v in inside if v.admitted is not None]
     came = sorted(shop.came.values())
     first = next((at for at in came if at >= until), until)
     starts = [until + 0.05 * i for i in range(400)]
@@ -314,8 +142,8 @@ def _observed(
         title=fault.title,
         machines=machines,
         visitors=len(crowd),
-        admitted=len(admitted),
-        kendall=_inversions(admitted) / max(1, len(admitted) * (len(admitted) - 1) / 2),
+        admitted=sum(v.admitted is not None for v in crowd),
+        kendall=kendall(crowd),
         errors=sum(v.errors > 0 for v in crowd),
         most=most_in_a_window(shop.admitted_at, 1.0),
         meanwhile=sum(since + fault.settle_s <= at < until for at in came) if fault.is_still else 0,
@@ -324,10 +152,6 @@ def _observed(
         swing=max((_swing(v.places) for v in crowd), default=0),
         paused=tuple(sorted(set().union(*(v.paused for v in crowd)))),
     )
-
-
-def _inversions(admitted: Sequence[float]) -> int:
-    return sum(admitted[i] > later for i in range(len(admitted)) for later in admitted[i + 1 :])
 
 
 def _swing(places: Sequence[tuple[float, int]]) -> int:
