@@ -26,7 +26,7 @@ class Admissions:
         if room.lanes is not None:
             metrics.lane_admissions.count(room.name, room.lane or GENERAL)
         if room.recorder is not None:
-            room.recorder.note(ADMITTED, place, now)
+            room.recorder.note(ADMITTED, place, now, room.lane)
         metrics.wait_seconds.labels(room.name).observe(max(0.0, now - given.first_seen))
         if room.tracer is not None:
             room.tracer.admitted(room.name, given.id, given.first_seen, now)

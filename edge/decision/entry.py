@@ -74,7 +74,7 @@ class Entry:
         if isinstance(joined, Answer):
             return joined
         if room.recorder is not None:
-            room.recorder.note(ARRIVED, joined.place, now)
+            room.recorder.note(ARRIVED, joined.place, now, room.lane)
         return self._ask(joined, is_barred=not joined.is_new and self._is_barred(joined))
 
     def inside(self, context: DecisionContext, room: Room, shown: Pass, now: float) -> Forward | Answer | TakeForm:

@@ -2,13 +2,16 @@
 
     event = kind (1 byte), moment (ms after the base of its batch, 4), arrival (ms since 1970, 8), mark (4), value (4)
 
-arrived   the visitor got a place in line
-admitted  the visitor was admitted. value: unused
+arrived   the visitor got a place in line. value: the code of their lane
+admitted  the visitor was admitted. value: the code of their lane
 seen      the visitor has not polled at this node for a while. moment: their last poll here
 told      the visitor was told a wait. value: its median, seconds
 
 A visitor is known by their arrival and a mark: 32 bits of a keyed digest of their place. The record holds no address,
 no ticket and no cookie, and without the secret key nobody can tell which ticket a mark belongs to.
+
+The code of a lane is 24 bits of the CRC of its name, because a reload may reorder the lanes. The general lane has 0, as
+in records from before there were codes.
 """
 
 import struct
@@ -16,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
+from zlib import crc32
 
 from waiting_room.places import UNITS_PER_S
 
@@ -26,6 +30,7 @@ __all__ = [
     "TOLD",
     "Event",
     "event_bytes",
+    "lane_code",
     "mark_key",
     "mark_of",
     "place_events",
@@ -50,6 +55,11 @@ class Event:
     arrival_ms: int
     mark: int
     value: float
+
+
+def lane_code(lane: str) -> int:
+    """Return the code of a lane in the record. lane: its name, '' for the general one."""
+    return crc32(lane.encode()) % 0xFFFFFF + 1 if lane else 0
 
 
 def mark_key(secret: bytes) -> bytes:

@@ -13,7 +13,7 @@ A visitor of several nodes is seen by each. The report takes the latest of their
 from collections import deque
 from typing import Final
 
-from edge.record.events import ADMITTED, SEEN, TOLD
+from edge.record.events import ADMITTED, SEEN, TOLD, lane_code
 
 __all__ = ["Noted", "Recorder"]
 
@@ -49,10 +49,10 @@ class Recorder:
     def __repr__(self) -> str:
         return f"<Recorder, {len(self._recent)} visitors, {len(self._events)} events>"
 
-    def note(self, kind: int, place: int, now: float) -> None:
-        """Note that a visitor gets a place (ARRIVED) or is admitted (ADMITTED)."""
+    def note(self, kind: int, place: int, now: float, lane: str) -> None:
+        """Note that a visitor gets a place (ARRIVED) or is admitted (ADMITTED). lane: '' for the general one."""
         if len(self._events) < MOST_EVENTS:
-            self._events.append((kind, place, now, 0.0))
+            self._events.append((kind, place, now, float(lane_code(lane)) if lane else 0.0))
         else:
             self.lost += 1
 

@@ -45,7 +45,7 @@ MOST_WAITING: Final = 16 * 1024 * 1024
 #: An event takes so many bytes before it is compressed.
 EVENT_BYTES: Final = 21
 #: What decides how many are admitted: a change of it is noted at once.
-DECISIVE: Final = ("mode", "opens_at", "capacity", "paused", "sold_out", "limit", "nodes")
+DECISIVE: Final = ("mode", "opens_at", "capacity", "paused", "sold_out", "limit", "nodes", "lanes")
 #: Counters of the workers, with the label that says why.
 REFUSALS: Final = {
     "stanchion_shield_refusals": "reason",
@@ -186,6 +186,7 @@ class Recording:
             "stock": figures["stock"],
             "factor": 1.0 if figures["adaptive"] is None else round(figures["adaptive"]["factor"], 3),
             "shadow": figures["shadow"],
+            "lanes": [[each["lane"], each["share"]] for each in figures["lanes"]],
             "nodes": fleet,
             "joined": [
                 [each["node"], round(each["waiting"]), round(each["admissions_per_second"], 3)]

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from aiohttp import web
 
+from edge.cli.report.figures import figures_of
+from edge.cli.report.reading import read_record, segments_in
 from tests.edge.running import RunningEdge, running_edge, running_upstream, wait_until
 from tests.reliability.lanes import CAPACITY, FIELD, LANE, lanes_of, play
 
@@ -59,6 +61,16 @@ async def test_shares_hold_while_both_lanes_are_full(tmp_path: Path) -> None:
     assert got.share == pytest.approx(0.3, abs=0.06), str(got)
     assert got.use >= 0.6, str(got)
     assert max(got.disorder(0), got.disorder(1)) <= 0.06, str(got)
+    # The report says the same of each lane.
+    general, named = figures_of(read_record(segments_in([tmp_path / "record"], "checkout"), "checkout")).lanes
+    assert [(lane.name, lane.share, lane.came) for lane in (general, named)] == [
+        ("general", 70.0, 170),
+        (LANE, 30.0, 75),
+    ]
+    for lane, arrivals in ((named, got.arrivals[0]), (general, got.arrivals[1])):
+        # The edge may have admitted visitors that did not hear of it before the end of the play.
+        assert len(arrivals) <= lane.got_in <= len(arrivals) + 10
+        assert lane.kendall <= 0.06
 
 
 async def test_a_visitor_gets_into_a_lane_by_proxy_or_shop_and_keeps_the_arrival(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def lanes_of(upstream: str, **room: Any) -> dict[str, Any]:
             **room,
         },
     )
-    return {**tree, "trusted_proxies": ["127.0.0.0/8"]}
+    return {**tree, "trusted_proxies": ["127.0.0.0/8"], "record": {"folder": "record"}}
 
 
 @dataclass(slots=True)

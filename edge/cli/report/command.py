@@ -77,6 +77,19 @@ def _document(f: Figures) -> dict[str, Any]:
         "use": f.use,
         "told": {"error": asdict(f.told_error), "kept": f.told_kept},
         "capacity": f.capacity_parts,
+        "lanes": [
+            {
+                "lane": lane.name,
+                "share": lane.share,
+                "came": lane.came,
+                "got_in": lane.got_in,
+                "left": lane.left,
+                "waiting": lane.waiting,
+                "wait": asdict(lane.wait),
+                "kendall": lane.kendall,
+            }
+            for lane in f.lanes
+        ],
         "nodes": [
             {"node": node.name, "came": node.came, "admitted": node.admitted, "restarts": node.restarts}
             for node in f.nodes

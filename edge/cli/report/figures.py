@@ -1,7 +1,7 @@
 """The figures of a report: from what the record holds to what the page shows.
 
-order     Kendall: the share of pairs that were admitted in the wrong order; displacement: the time between an admission
-          and its moment in the ideal line (`supply.py`), early or late
+order     Kendall: the share of pairs of one lane that were admitted in the wrong order; displacement: the time between
+          an admission and its moment in the ideal line (`supply.py`), early or late
 use       admissions made by the time the ideal line is empty, as a share of its own
 """
 
@@ -11,26 +11,16 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from math import nan
 
-from controller.simulation.inversions import inversions
+from edge.cli.report.lanes import Lane, admissions_by_lane, lanes_of
+from edge.cli.report.measures import Spread, kendall, kendall_of_lanes, percentile, spread
 from edge.cli.report.reading import History
 from edge.cli.report.supply import Piece, ideal_line, pieces
 
-__all__ = ["Figures", "Node", "Series", "Spread", "figures_of", "percentile"]
+__all__ = ["Figures", "Node", "Series", "Spread", "figures_of", "kendall", "percentile", "spread"]
 
 #: Parts into which the time of a sale is divided for the charts.
 PARTS = 60
 AT_ONCE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Percentiles of times, seconds."""
-
-    count: int
-    p50: float
-    p90: float
-    p99: float
-    longest: float
 
 
 @dataclass(slots=True)
@@ -81,33 +71,10 @@ class Figures:
     told_error: Spread
     told_kept: float
     capacity_parts: dict[str, float]
+    lanes: list[Lane]
     nodes: list[Node]
     refused: dict[str, int]
     series: Series
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the value below which this share of sorted values lies, interpolated as numpy does; 0 of nothing."""
-    if not ordered:
-        return 0.0
-    at = share * (len(ordered) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (at - low) * (ordered[high] - ordered[low])
-
-
-def spread(times: Sequence[float]) -> Spread:
-    ordered = sorted(times)
-    p50, p90, p99, longest = (percentile(ordered, share) for share in (0.5, 0.9, 0.99, 1.0))
-    return Spread(len(ordered), p50, p90, p99, longest)
-
-
-def kendall(admitted_s: Sequence[float]) -> float:
-    """Return the share of pairs in the wrong order. admitted_s: in the order of arrival."""
-    count = len(admitted_s)
-    # The arrivals in the order of admission. Visitors of one moment are in order.
-    order = sorted(range(count), key=admitted_s.__getitem__)
-    return inversions(order) / (count * (count - 1) / 2) if count > 1 else 0.0
 
 
 def figures_of(history: History) -> Figures:
@@ -138,12 +105,13 @@ def figures_of(history: History) -> Figures:
         at_once=sum(wait < AT_ONCE_S for wait in waits),
         wait=spread(waits),
         left_after=spread([(each.seen_s or each.arrival_s) - each.arrival_s for each in left]),
-        kendall=kendall(times),
+        kendall=kendall_of_lanes(admissions_by_lane(visitors)),
         displacement=spread(gaps),
         use=_use(visitors_arrivals=[each.arrival_s for each in visitors], ideal=ideal, times=times),
         told_error=spread(errors),
         told_kept=kept,
         capacity_parts=_capacity_parts(supply, sorted(times), begin, end),
+        lanes=lanes_of(history),
         nodes=_nodes(history),
         refused=_refused(history),
         series=_series(history, supply, ideal, begin, end),

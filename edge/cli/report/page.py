@@ -15,6 +15,7 @@ __all__ = ["page"]
 NO_ELSEWHERE = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 PARTS = (
     ("line", "The line"),
+    ("lanes", "The lanes"),
     ("order", "The order"),
     ("capacity", "The capacity"),
     ("told", "What visitors were told"),
@@ -29,7 +30,7 @@ def page(f: Figures, version: str) -> str:
     css = files("edge.cli.simulate").joinpath("report.css").read_text("utf-8")
     css += files("edge.cli.report").joinpath("sale.css").read_text("utf-8")
     room = escape(f.history.room)
-    bodies = (_line(f), _order(f), _capacity(f), _told(f), _nodes(f), _refused(f), _events(f))
+    bodies = (_line(f), _lanes(f), _order(f), _capacity(f), _told(f), _nodes(f), _refused(f), _events(f))
     sections = "".join(
         f'<section id="{ident}">\n<h2>{title}</h2>\n{body}</section>\n'
         for (ident, title), body in zip(PARTS, bodies, strict=True)
@@ -61,7 +62,10 @@ def _cards(f: Figures) -> str:
         (f"{f.left:,}", f"left before their turn ({share(f.left / f.came)})"),
         (duration(f.wait.p50), f"median wait until the admission; nine of ten {duration(f.wait.p90)}"),
         (f"{peak:,.0f}", "were in line when it was longest"),
-        (share(1.0 - f.kendall, 2), "of all pairs were admitted in the order in which they came"),
+        (
+            share(1.0 - f.kendall, 2),
+            f"of all pairs {'of one lane ' if f.lanes else ''}were admitted in the order in which they came",
+        ),
     )
     listed = "".join(f"<li><b>{escape(figure)}</b><span>{escape(meaning)}</span></li>" for figure, meaning in cards)
     return f'<ul class="cards">{listed}</ul>\n'
@@ -116,10 +120,38 @@ def _line(f: Figures) -> str:
     )
 
 
+def _lanes(f: Figures) -> str:
+    if not f.lanes:
+        return ""
+    rows = [
+        (
+            lane.name,
+            "unknown" if lane.share is None else f"{lane.share:g} %",
+            f"{lane.came:,}",
+            f"{lane.got_in:,}",
+            f"{lane.left:,}",
+            duration(lane.wait.p50),
+            duration(lane.wait.p90),
+            duration(lane.wait.longest),
+            share(1.0 - lane.kendall, 2),
+        )
+        for lane in f.lanes
+    ]
+    heads = ("lane", "capacity", "came", "got in", "left", "median wait", "nine of ten", "longest", "pairs in order")
+    return (
+        "<p>A visitor counts in the lane from which they were admitted, and before that in the lane to which they "
+        "came. Waits are those of admitted visitors.</p>\n" + _table(heads, rows)
+    )
+
+
 def _order(f: Figures) -> str:
     d = f.displacement
     rows = (
-        ("Pairs in the wrong order (Kendall)", share(f.kendall, 3), "0 %: first come, first served; 50 %: a lottery"),
+        (
+            f"Pairs {'of one lane ' if f.lanes else ''}in the wrong order (Kendall)",
+            share(f.kendall, 3),
+            "0 %: first come, first served; 50 %: a lottery",
+        ),
         ("Distance from a perfect line, median", duration(d.p50), "between an admission and its moment there"),
         ("Distance from a perfect line, 99 of 100", duration(d.p99), f"the worst: {duration(d.longest)}"),
         ("Admitted in both lines", f"{d.count:,}", "visitors that the distances count"),
@@ -127,7 +159,7 @@ def _order(f: Figures) -> str:
     return (
         "<p>Each visitor is compared with a perfect line: one central queue. It knows at once which visitors have "
         "left, and admits the oldest visitor whenever the capacity allows one more. It stood still when this line "
-        "did.</p>\n" + _table(("measure", "value", "meaning"), rows, "worded")
+        f"did.{' It has no lanes.' if f.lanes else ''}</p>\n" + _table(("measure", "value", "meaning"), rows, "worded")
     )
 
 

@@ -22,7 +22,8 @@ DEFAULT_SPAN_S = 24 * 3600.0
 class Visitor:
     """arrival_s: the place, seconds since 1970. came_s: the arrival, from which the place differs after a draw.
 
-    admitted_s, seen_s: None if unknown. node: of the admission, '' if none. came_to: the node of the arrival.
+    admitted_s, seen_s: None if unknown. node: of the admission, '' if none. came_to: the node of the arrival. lane: the
+    code of the lane of the admission, else of the arrival.
     """
 
     arrival_s: float
@@ -31,6 +32,7 @@ class Visitor:
     node: str = ""
     came_to: str = ""
     came_s: float | None = None
+    lane: int = 0
 
     @property
     def has_left(self) -> bool:
@@ -132,9 +134,11 @@ def _take(visitor: Visitor, event: Event, node: str, told: list[tuple[Visitor, f
         told.append((visitor, event.at_s, event.value))
     elif event.kind == ARRIVED:
         visitor.came_to, visitor.came_s = node, event.at_s
+        if visitor.admitted_s is None:
+            visitor.lane = int(event.value)
     elif event.kind == ADMITTED:
         if visitor.admitted_s is None or event.at_s < visitor.admitted_s:
-            visitor.admitted_s, visitor.node = event.at_s, node
+            visitor.admitted_s, visitor.node, visitor.lane = event.at_s, node, int(event.value)
     elif visitor.seen_s is None or event.at_s > visitor.seen_s:
         visitor.seen_s = event.at_s
 

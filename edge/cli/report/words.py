@@ -131,6 +131,8 @@ def _fairness(f: Figures) -> str:
     if lost is not None and lost[1] > 0.02 * total:
         _, meaning = CAPACITY_NAMES.get(lost[0], ("", "the line stood still"))
         why = f"; {share(lost[1] / total, 0)} of all capacity was lost because {meaning}"
+    if f.lanes:
+        return f"In each lane first come, first served held {order}, and {used}{why}."
     return (
         f"First come, first served held {order}, 99 of 100 were admitted within {duration(f.displacement.p99)} of "
         f"their turn in a perfect line, and {used}{why}."

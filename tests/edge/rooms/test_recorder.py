@@ -1,6 +1,17 @@
 """What a node notes of visitors: arrivals, admissions, and which have not polled for a while."""
 
-from edge.record.events import ADMITTED, ARRIVED, SEEN, TOLD, Event, mark_key, mark_of, place_events, read_events
+from edge.record.events import (
+    ADMITTED,
+    ARRIVED,
+    SEEN,
+    TOLD,
+    Event,
+    lane_code,
+    mark_key,
+    mark_of,
+    place_events,
+    read_events,
+)
 from edge.rooms.recorder import MOST_EVENTS, MOST_POLLED, MOST_TOLD, Recorder
 from waiting_room.places import UNITS_PER_S
 
@@ -25,15 +36,16 @@ def taken(of: Recorder, second: float, *, is_last: bool = False) -> list[Event]:
 
 def test_an_arrival_and_an_admission_name_the_same_visitor() -> None:
     r = recorder()
-    r.note(ARRIVED, place(1.0), START + 1.0)
+    r.note(ARRIVED, place(1.0), START + 1.0, "")
     r.polled.append(place(1.0))
     [arrived] = taken(r, 1.5)
-    r.note(ADMITTED, place(1.0), START + 9.0)
+    r.note(ADMITTED, place(1.0), START + 9.0, "members")
     [admitted] = taken(r, 9.2)
     assert (arrived.kind, admitted.kind) == (ARRIVED, ADMITTED)
     assert arrived.arrival_ms == admitted.arrival_ms == START * 1000 + 1000
     assert arrived.mark == admitted.mark == mark_of(place(1.0), KEY)
     assert abs(admitted.at_s - (START + 9.0)) < 0.002
+    assert (arrived.value, admitted.value) == (0.0, lane_code("members"))
 
 
 def test_a_visitor_that_stops_polling_is_seen_last_at_their_last_poll() -> None:
@@ -55,7 +67,7 @@ def test_an_admitted_visitor_is_not_gone() -> None:
     r = recorder()
     r.polled.append(place(1.0))
     taken(r, 1.0)
-    r.note(ADMITTED, place(1.0), START + 2.0)
+    r.note(ADMITTED, place(1.0), START + 2.0, "")
     assert [event.kind for second in range(2, 300) for event in taken(r, second)] == [ADMITTED]
 
 
@@ -75,7 +87,7 @@ def test_buffers_are_bounded_and_what_is_lost_is_counted() -> None:
     for _ in range(100):
         r.tell(place(1.0), START + 1.0, 60.0)
     for number in range(MOST_EVENTS + 10 - MOST_TOLD):
-        r.note(ADMITTED, place(number / 1000), START + 1.0)
+        r.note(ADMITTED, place(number / 1000), START + 1.0, "")
     for number in range(MOST_POLLED + 10):
         r.polled.append(place(number / 1000))
     events = taken(r, 1.0)

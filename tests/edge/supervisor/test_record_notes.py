@@ -24,7 +24,7 @@ SETTINGS = parse_settings(
 )
 FIGURES: dict[str, Any] = {
     "mode": "open", "admissions_per_second": 5.0, "paused": [], "sold_out": False, "waiting": 0.0, "active": 0,
-    "stock": None, "adaptive": None, "shadow": None, "nodes": [],
+    "stock": None, "adaptive": None, "shadow": None, "lanes": [], "nodes": [],
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from edge.cli.report.reading import Visitor, read_record, segments_in
 from edge.cli.report.supply import Piece, ideal_line
 from edge.cli.report.timeline import timeline
 from edge.cli.report.words import duration, sentences, share
-from edge.record.events import ADMITTED, ARRIVED, SEEN, TOLD, event_bytes
+from edge.record.events import ADMITTED, ARRIVED, SEEN, TOLD, event_bytes, lane_code
 from edge.record.store import Store, batch_frame, note_frame
 
 START = 1_790_000_000.0
@@ -130,6 +130,62 @@ def test_a_line_in_disorder_is_called_so(tmp_path: Path) -> None:
     assert f.displacement.p50 > 30
 
 
+def with_lanes(folder: Path) -> None:
+    """Write a sale with two lanes: all come in the same second, and the members are admitted first, in order."""
+    store = Store(folder, "m1", 1 << 24)
+    lanes = [["general", 75.0], ["members", 25.0]]
+    frames = [note_frame(START + at, "state", {**STATE, "lanes": lanes}) for at in range(0, 70, 10)]
+    members = lane_code("members")
+    for number in range(60):
+        is_member = number >= 40
+        arrival = START + number / 100
+        who = (round(arrival * 1000), number)
+        # The last ten members came as others, and changed lanes before their admission.
+        came_to = members if 40 <= number < 50 else 0
+        events = [event_bytes(ARRIVED, arrival, arrival, *who, came_to)]
+        if number % 10 == 9:
+            events.append(event_bytes(SEEN, arrival + 5.0, arrival, *who))
+        else:
+            admitted = START + 1.0 + (number - 40 if is_member else number + 20) / 2
+            events.append(event_bytes(ADMITTED, admitted, arrival, *who, members if is_member else 0))
+        frames.append(batch_frame(arrival, 0, b"".join(events)))
+    store.append("checkout", frames)
+    store.close()
+
+
+def test_each_lane_is_counted_and_its_order_is_its_own(tmp_path: Path) -> None:
+    with_lanes(tmp_path)
+    f = read(tmp_path)
+    general, members = f.lanes
+    assert (general.name, general.share, general.came, general.got_in, general.left) == ("general", 75.0, 41, 36, 5)
+    assert (members.name, members.share, members.came, members.got_in, members.left) == ("members", 25.0, 19, 18, 1)
+    assert general.wait.p50 > members.wait.p50 > 0.0
+    assert f.kendall == general.kendall == members.kendall == 0.0, "a member passes others, but no member"
+    assert "In each lane first come, first served held exactly" in sentences(f)[2]
+    html = page(f, "stanchion 0")
+    assert "<h2>The lanes</h2>" in html
+    assert '<th scope="row">members</th><td data-label="capacity">25 %</td>' in html
+
+
+def test_a_lane_that_the_record_does_not_name_is_shown_all_the_same(tmp_path: Path) -> None:
+    store = Store(tmp_path, "m1", 1 << 24)
+    who = (round(START * 1000), 1)
+    events = [event_bytes(ARRIVED, START, START, *who), event_bytes(ADMITTED, START + 1, START, *who, lane_code("vip"))]
+    store.append("checkout", [note_frame(START, "state", STATE), batch_frame(START, 0, b"".join(events))])
+    store.close()
+    general, lane = read(tmp_path).lanes
+    assert (general.name, general.came) == ("general", 0)
+    assert (lane.name, lane.share, lane.got_in) == (f"lane {lane_code('vip'):06x}", None, 1)
+
+
+def test_a_room_without_lanes_has_none_in_the_report(tmp_path: Path) -> None:
+    """So it is in records from before lanes were noted: their events hold 0."""
+    written(tmp_path)
+    f = read(tmp_path)
+    assert f.lanes == []
+    assert "The lanes" not in page(f, "stanchion 0")
+
+
 def test_several_machines_are_read_together_and_each_visitor_counts_once(tmp_path: Path) -> None:
     written(tmp_path / "a")
     other = Store(tmp_path / "b", "m2", 1 << 24)
@@ -205,7 +261,8 @@ def test_the_command_writes_a_page_and_json(tmp_path: Path, capsys: pytest.Captu
     assert out.read_text("utf-8").startswith("<!doctype html>")
     for place in ("record/checkout", next((tmp_path / "record/checkout").glob("*.rec")).relative_to(tmp_path)):
         assert main(["report", "checkout", "--record", str(tmp_path / place), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["came"] == 100
+        document = json.loads(capsys.readouterr().out)
+        assert (document["came"], document["lanes"]) == (100, [])
     assert main(["report", "checkout", "--record", str(tmp_path / "record"), "--json", "--until", str(START + 5)]) == 0
     assert json.loads(capsys.readouterr().out)["came"] in (50, 51)
 
