@@ -68,8 +68,8 @@ class Gate(GateControl):
         forecast = self._forecast
         below_s = forecast.page_below_s if is_page else forecast.poll_below_s
         eta_s = verdict.eta_p50_s
-        if eta_s is None:  # frozen: nobody can say when a page load would be answered
-            if is_page:
+        if eta_s is None:  # frozen: nobody can say when a page load would be answered, but for an opening
+            if is_page and self._standstill.opens_at is None:
                 return False
             eta_s = self._view.estimate(first_seen, self._calls)[1]
         if eta_s > below_s:

@@ -124,6 +124,28 @@ def test_a_verdict_of_a_line_that_stands_still_has_no_eta(reason: str) -> None:
     assert gate.snapshot(0.0).eta_last_s is None
 
 
+@pytest.mark.parametrize("opens_at", [10.0, None])
+def test_a_page_load_is_parked_for_an_opening_that_is_near_and_known(opens_at: float | None) -> None:
+    """Otherwise visitors that load pages miss the opening by up to the shortest interval."""
+    gate = Gate(CONFIG, 0.0)
+    door = Door(gate)
+    gate.hold(True, 0.5, opens_at)
+    door.tick(0.6)
+    assert isinstance(door.poll(1.0, 1.0, 0.5, is_page=True), Wait)
+    for step in range(11, 96):
+        door.tick(step / 10.0)
+        if step == 50:
+            assert isinstance(door.poll(1.0, 5.0, 0.5, is_page=True), Wait), "the opening is too far away"
+    verdict = door.poll(1.0, 9.5, 0.5, is_page=True)
+    assert isinstance(verdict, Park if opens_at else Wait)
+    if isinstance(verdict, Park):
+        admitted: list[Admit | Wait] = []
+        door.park(1.0, verdict, lambda now: admitted.append(door.settle(1.0, now, 0.5, now - 9.5)))
+        gate.hold(False, 10.0)
+        door.tick(10.0)
+        assert admitted == [Admit()]
+
+
 def test_a_room_that_opens_from_a_capacity_of_0_admits_the_oldest_first() -> None:
     """A line that forms before the first admission; the capacity was never known."""
     closed = Gate(replace(CONFIG, admissions_per_second=0.0), 0.0)
