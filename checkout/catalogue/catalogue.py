@@ -10,6 +10,7 @@ What a search found is kept for `FRESH_S`, or until a product changes, and reade
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from checkout.catalogue.cache import FRESH_S, CacheSnapshot, ProductCache
 from checkout.catalogue.product import Product, Stored
@@ -88,18 +89,34 @@ class Catalogue:
     async def follow(self) -> None:
         """Apply the events since the last call to both caches. Raises `StoreError`."""
         asked_s = time.monotonic()
+        known = await self._shared.seq() if self._shared is not None else None
         last_seq = await self._store.last_seq()
         if self._seq < 0 or last_seq < self._seq:
             self._cache.forget()
             self._seq = last_seq
         events = await self._store.events(self._seq, EVENTS_AT_ONCE) if last_seq > self._seq else []
-        is_shared = self._shared is None or await self._shared.put([event.stored for event in events])
+        if self._shared is not None and known is not None:
+            await self._feed(self._shared, known, last_seq, events, asked_s)
         self._cache.follow(events, asked_s if len(events) < EVENTS_AT_ONCE else float("-inf"))
         if events:
             self._seq = events[-1].seq
             self._pages.clear()
-        if self._shared is not None and is_shared and len(events) < EVENTS_AT_ONCE:
-            await self._shared.live(time.monotonic() - asked_s)
+
+    async def _feed(
+        self, shared: SharedCache, known: int, last_seq: int, events: Sequence[ProductEvent], asked_s: float
+    ) -> None:
+        """Send Redis the events that it lacks: the new ones, and those that it has lost or was never told.
+
+        known: the last event in Redis, read before `last_seq`. events: those after the last one that memory has.
+        """
+        if known > last_seq:
+            await shared.forget()
+            return
+        if known != self._seq:
+            events = await self._store.events(known, EVENTS_AT_ONCE) if last_seq > known else []
+        seq = max([last_seq, *(event.seq for event in events)]) if len(events) < EVENTS_AT_ONCE else events[-1].seq
+        age_s = time.monotonic() - asked_s if len(events) < EVENTS_AT_ONCE else float("inf")
+        await shared.feed(known, seq, [event.stored for event in events], age_s)
 
     def snapshot(self) -> CacheSnapshot:
         return self._cache.snapshot()
@@ -128,7 +145,7 @@ class Catalogue:
         self._pages.clear()
         self._cache.put(stored)
         if self._shared is not None:
-            await self._shared.put([stored])
+            await self._shared.put(stored)
         return stored
 
     async def _read(self, product: str, version: int) -> Stored | None:
@@ -139,5 +156,5 @@ class Catalogue:
                 return stored
         stored = await self._store.read(product)
         if stored is not None and self._shared is not None:
-            await self._shared.put([stored])
+            await self._shared.put(stored)
         return stored

@@ -8,7 +8,8 @@ the delay queue's worker) are separate processes. A round kills one victim at a 
 bank and the buyers are part of this process and are never killed: the responses that the buyers received and the
 journal of the bank are evidence that no store can forge.
 
-Events, best sellers and notices are compared with the trail as well (`chaos_events.py`).
+Events, best sellers and notices are compared with the trail as well (`chaos_events.py`). Products are changed, read and
+searched meanwhile, and compared with the operator's record (`chaos_catalogue.py`).
 
     Every third buyer checks out a cart. Of the others with a unit, 30 % leave without paying, 10 % are declined, 5 %
     cancel, 5 % pay and lose the bank's answer. Every request is repeated with its key until it is answered.
@@ -37,17 +38,12 @@ from checkout.bank import Bank
 from checkout.bank_client import bank_app
 from checkout.evidence import ClientRecord
 from checkout.tasks import background
+from tests.checkout.chaos_catalogue import PRODUCT, TOKEN, TOKEN_ENV, CatalogueLoad
 from tests.checkout.chaos_events import SECRET, SECRET_ENV, Events
 from tests.checkout.quiet import redis_evidence, wait_quiet
 from tests.checkout.servers import NatsServer, PostgresServer, RedisServer, postgres_server, redis_server
 from tests.checkout.shop_processes import SALE, Process, ShopProcess, end_all, serving_app
 from tests.ports import free_port
-
-PRODUCT = {
-    "id": "watch",
-    "title": "Watch",
-    "skus": [{"id": "watch", "title": "One size", "price_cents": 24_900, "sale": SALE}],
-}
 
 BUYERS_AT_ONCE = 64
 RETRY_S = 0.5  # between two attempts while others still pay
@@ -77,6 +73,7 @@ class Result:
     worst_s: float = 0.0
     calls: int = 0
     carts: int = 0
+    catalogue: str = ""
 
 
 class Buyer:
@@ -190,7 +187,7 @@ async def run(plan: Plan) -> Result:
                 stock=plan.stock,
                 hold_s=plan.hold_s,
                 sections={**events.sections, "catalogue": {"file": str(products)}},
-                secrets={SECRET_ENV: SECRET},
+                secrets={SECRET_ENV: SECRET, TOKEN_ENV: TOKEN},
             )
             for _ in range(count)
         ]
@@ -200,12 +197,13 @@ async def run(plan: Plan) -> Result:
         processes = [*shops, *parts.values()]
         stack.callback(end_all, processes)
         await stack.enter_async_context(background(keep_running(processes)))
-        ended = asyncio.Event()
+        ended, urls = asyncio.Event(), [shop.url for shop in shops]
+        catalogue = CatalogueLoad(urls, plan.seed)
         connector = TCPConnector(limit=BUYERS_AT_ONCE, force_close=True)
         client = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(10), connector=connector))
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(catalogue.run(ended))
             tasks.create_task(_killer(plan, shops, parts, servers, chance, result, ended))
-            urls = [shop.url for shop in shops]
             numbers = iter(range(result.buyers))
             crowd = [
                 tasks.create_task(buyers(numbers, client, urls, plan.seed, result, ended, carts=True))
@@ -219,7 +217,9 @@ async def run(plan: Plan) -> Result:
         if engine["kind"] == "redis":
             in_redis = replace(await redis_evidence(engine), client_records=result.client_records)
             result.findings += audit(in_redis, is_quiet=True)
-        result.findings += await events.findings(engine, evidence, [shop.url for shop in shops])
+        result.findings += await events.findings(engine, evidence, urls)
+        result.findings += await catalogue.findings({"engine": engine, "events": events.sections["events"]})
+        result.catalogue = str(catalogue)
         result.calls = events.receiver.calls
         result.sold = evidence.stock.sold
     result.seconds = time.monotonic() - started
@@ -305,7 +305,7 @@ def main() -> int:
     print(
         f"{options.engine}: {options.stock} units, {result.buyers} buyers, kills: {kills}; "
         f"sold {result.sold}, {len(result.client_records)} answers recorded, slowest answer {result.worst_s:.1f} s; "
-        f"{result.carts} by a cart, {result.calls} notices; "
+        f"{result.carts} by a cart, {result.calls} notices, {result.catalogue}; "
         f"{len(result.findings)} findings, {result.seconds:.0f} s, seed {options.seed}"
     )
     for finding in result.findings[:20]:

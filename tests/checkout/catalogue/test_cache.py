@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from checkout.catalogue.cache import FRESH_S, ProductCache
 from checkout.catalogue.catalogue import Catalogue
@@ -158,18 +159,63 @@ def redis() -> Iterator[RedisServer]:
 async def test_redis_keeps_the_newest_and_counts_only_while_it_is_fed(redis: RedisServer) -> None:
     """An older version never replaces a newer one, and without `live` nothing in Redis counts."""
     shared = SharedCache.open(redis.url)
-    assert await shared.put([stored(5), stored(4), stored(10, "ten"), stored(9, "ten")])
+    for each in (stored(5), stored(4)):
+        await shared.put(each)
     assert await shared.get("watch") is None
-    await shared.live(0.0)
+    assert await shared.seq() == 0
+    await shared.feed(0, 10, [stored(10, "ten"), stored(9, "ten"), stored(4)], 0.0)
+    assert await shared.seq() == 10
     assert await shared.get("watch") == stored(5)
     assert await shared.get("ten") == stored(10, "ten")
     assert await shared.get("none") is None
     async with asyncio.timeout(10):
         while await shared.get("watch") is not None:
             await asyncio.sleep(0.02)
-    await shared.live(60.0)
+    await shared.feed(10, 10, [], 60.0)
     assert await shared.get("watch") is None
+    await shared.feed(11, 12, [stored(12)], 0.0)  # event 11 is missing in Redis
+    assert (await shared.seq(), await shared.get("watch")) == (10, None)
+    await shared.forget()
+    await shared.feed(0, 1, [], 0.0)
+    assert (await shared.seq(), await shared.get("watch")) == (1, None)
     await shared.close()
+
+
+@pytest.mark.parametrize("fault", ["not told", "rolled back", "database is older"])
+async def test_redis_counts_only_with_every_event(redis: RedisServer, tmp_path: Path, fault: str) -> None:
+    """Redis may miss the newest change, or have changes that the database lost: no shop shows either.
+
+    A shop that is killed between its commit and its message leaves Redis with the older product. So does a failover.
+    """
+    database = await SqliteDatabase.open(str(tmp_path / "catalogue.db"))
+    store, shared = store_of(database), SharedCache.open(redis.url)
+    await shared.forget()
+    shop = Catalogue(store, index_of(database), shared, wall_ms)
+    await shop.follow()
+    for cents in (1, 2) if fault == "rolled back" else (1,):
+        newest = await shop.put(product("lamp", cents), "ada")
+        await shop.follow()
+        if cents == 1:
+            older = newest
+    if fault == "rolled back":
+        client = Redis.from_url(redis.url)
+        await client.set("{catalogue}:product:lamp", f"{older.version} {older.model_dump_json()}")
+        await client.set("{catalogue}:seq", older.version)
+        await client.aclose()
+    elif fault == "not told":
+        newest = await store.put(product("lamp", 2), "ada", 1)
+        shop = Catalogue(store, index_of(database), shared, wall_ms)  # the shop was killed, and starts again
+    else:
+        await shared.feed(1, 9, [newest.model_copy(update={"version": 9, "made_ms": 9})], 0.0)
+    for _ in range(2):
+        await shop.follow()
+    reader = Catalogue(store, index_of(database), shared, wall_ms)
+    await reader.follow()
+    assert await reader.get("lamp") == newest
+    assert await shared.seq() == newest.version
+    assert await shared.get("lamp") in (newest, None)
+    await shared.close()
+    await database.close()
 
 
 async def test_two_shops_share_products_and_changes(redis: RedisServer, tmp_path: Path) -> None:
