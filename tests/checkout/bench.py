@@ -17,6 +17,7 @@ import asyncio
 import os
 import platform
 import random
+import signal
 import statistics
 import tempfile
 import time
@@ -91,27 +92,34 @@ async def pipelined(engine: RedisEngine, buyers: list[int], name: str) -> tuple[
 
 
 async def answered_by_orders(
-    redis: RedisServer, postgres: PostgresServer, folder: Path, buyers: list[int], name: str
+    redis: RedisServer, orders_url: str, folder: Path, buyers: list[int], name: str
 ) -> tuple[float, float, int]:
     """Return the same for Redis as a shop uses it: an answer counts when PostgreSQL has committed the batch.
 
     The forwarder is a process of its own, as beside several shops.
     """
     file = folder / "forwarder.yaml"
-    settings = {"engine": {"kind": "redis", "url": redis.url, "orders_url": postgres.url}}
+    settings = {"engine": {"kind": "redis", "url": redis.url, "orders_url": orders_url}}
     file.write_text(yaml.safe_dump(settings))
     forwarder = Process("forwarder", file)
     forwarder.start()
-    watch = OrdersWatch(postgres.url)
+    watch = OrdersWatch(orders_url)
     engine = await RedisEngine.open(redis.url, copy=watch)
     try:
         async with background(watch.run(engine.gate)):
             await watch.wait_ready(engine)
             return await batched(engine, buyers, name)
     finally:
-        forwarder.terminate()
-        forwarder.kill()
+        forwarder.kill(signal.SIGTERM)  # as a service is stopped; the next round starts another one
         await engine.close()
+
+
+async def database_of_orders(postgres: PostgresServer) -> str:
+    """Create a database for the orders of Redis, because their events have the same numbers as those of PostgreSQL."""
+    db = await asyncpg.connect(postgres.url)
+    await db.execute("CREATE DATABASE orders_of_redis")
+    await db.close()
+    return postgres.url.rpartition("/")[0] + "/orders_of_redis"
 
 
 ROW_LOCK = "SELECT free, version FROM naive WHERE sale = $1 FOR UPDATE"
@@ -173,6 +181,7 @@ async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
     buyers = list(range(decisions))
     few = buyers[: max(1000, decisions // 10)]
     with redis_server() as redis, postgres_server() as postgres, tempfile.TemporaryDirectory() as folder:
+        orders_url = await database_of_orders(postgres)
         for number in range(rounds):
             random.Random(seed + number).shuffle(buyers)
             lite = await SqliteEngine.open(str(Path(folder) / f"{number}.db"))
@@ -184,7 +193,7 @@ async def run(decisions: int, rounds: int, seed: int, only: str) -> None:
                 "redis, four batches on the wire": (buyers, lambda b, n, e=kv: pipelined(e, b, n)),  # type: ignore[misc]
                 "redis, answered by postgres": (
                     buyers,
-                    lambda b, n: answered_by_orders(redis, postgres, Path(folder), b, n),
+                    lambda b, n: answered_by_orders(redis, orders_url, Path(folder), b, n),
                 ),
                 "postgres": (buyers, lambda b, n, e=sql: batched(e, b, n)),  # type: ignore[misc]
                 "naive row lock": (few, lambda b, n: naive(postgres.url, b, n, is_optimistic=False)),
