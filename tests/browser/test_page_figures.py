@@ -27,7 +27,7 @@ async def test_place_and_wait_are_shown_at_once(arrive: Arrive, edge: ScriptedEd
     await expect(page).to_have_title("#1,240 in line – Lumen Records")
     await expect(page.locator("#place")).to_have_text("1,240")
     await expect(page.locator("#wait")).to_have_text("about 2 minutes")
-    await expect(page.locator("#within")).to_have_text("9 of 10 visitors wait less than 3 minutes")
+    await expect(page.locator("#within")).to_have_text("9 out of 10 visitors wait less than 3 minutes")
     await expect(page.locator("#stock")).to_have_text("312")
     await expect(page.locator("#message")).to_have_text("One per <person>.")
     await expect(page.locator("#updated")).to_be_visible()

@@ -46,7 +46,7 @@ async def test_a_failed_form_is_not_sent_again(arrive: Arrive, edge: ScriptedEdg
     page = await arrive("/cart")
     await page.evaluate("document.forms[0].action = '/failing'")
     await page.click("button")
-    await expect(page.locator("h1")).to_have_text("We do not know whether the shop received this")
+    await expect(page.locator("h1")).to_have_text("We do not know whether the shop received what you sent")
     await expect(page.locator("a.button")).to_be_hidden()
     await page.clock.run_for(120_000)
     assert edge.failed == ["POST"]

@@ -25,7 +25,7 @@ async def test_a_visitor_of_the_draw_reads_the_secret_number_after_the_opening(
     edge.pages, edge.answers = [before], [before, after]
     page = await arrive()
     await expect(page.locator("h1")).to_have_text("The sale is not open yet")
-    await expect(page.locator("#next")).to_contain_text("You take part in the draw.")
+    await expect(page.locator("#next")).to_contain_text("You are taking part in the draw.")
     await expect(page.locator("#countdown")).to_have_text(re.compile(r"in 12:3\d"))
     await expect(page.locator("#place-box")).to_be_hidden()
     await expect(page.locator("#ticket")).to_have_text(re.compile("ticket-of-ada"))

@@ -102,6 +102,28 @@ def test_the_page_is_written_in_the_script_of_the_language(language: str) -> Non
     assert [text for text in foreign if text != "{countdown}"] == []
 
 
+FOREIGN_MARKS = {
+    "ar": r"[,;?]", "bn": r"\w\.(\s|$)", "el": r"[?]", "fr": r"(?<!\N{NARROW NO-BREAK SPACE})[;:!?](?=\s|$)",
+    "hi": r"\w\.(\s|$)", "ja": r"[,;:!?()]", "zh-Hans": r"[,;:!?()]", "zh-Hant": r"[,;:!?()]",
+}  # fmt: skip
+"""Marks that a language does not have: it has another one in their place, or a space before them."""
+SENTENCE_END = re.compile(r"[.!?;。！？।؟]$")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_text_has_the_punctuation_of_its_language(language: str) -> None:
+    """Apostrophes and quotation marks are typographic, and what is a sentence in English ends as a sentence."""
+    found = {name: text for name, text in texts_of(raw(language)) if not name.startswith("units.")}
+    foreign = re.compile(FOREIGN_MARKS.get(language, r"(?!)") + r"|[\"']|\.\.\.")
+    assert {name: text for name, text in found.items() if foreign.search(text)} == {}
+    assert [
+        name for name, text in found.items() if text.count("¿") != (text.count("?") if language == "es" else 0)
+    ] == []
+    if language != "th":  # Thai has spaces between sentences, and no mark
+        ends = {name: bool(SENTENCE_END.search(text)) for name, text in found.items()}
+        assert [name for name, is_end in ends.items() if is_end != bool(SENTENCE_END.search(ENGLISH[name]))] == []
+
+
 def test_what_cldr_says_is_up_to_date() -> None:
     """`python -m tests.waiting_room.cldr` writes the file again."""
     assert json.loads((files("waiting_room") / "cldr.json").read_bytes()) == cldr.document()

@@ -114,7 +114,7 @@ def test_the_page_shows_the_figures_of_a_wait() -> None:
     found = Outline(PAGE.render(replace(PLAIN, stock=0), now=NOW))
     assert found.texts["place"] == "1,240"
     assert found.texts["wait"] == "about 2 minutes"
-    assert found.texts["within"] == "9 of 10 visitors wait less than 3 minutes"
+    assert found.texts["within"] == "9 out of 10 visitors wait less than 3 minutes"
     assert found.texts["stock"] == "none free right now"
     assert ("progress", "38") in [(tag, a.get("value")) for tag, a in found.attributes]
 
