@@ -135,7 +135,7 @@ async def test_a_screen_reader_finds_heading_figures_and_status(arrive: Arrive, 
     edge.pages = [waiting(1240, 9000, stock=3)]
     page = await arrive()
     await expect(page.get_by_role("heading", level=1)).to_have_text("You are in line")
-    await expect(page.get_by_role("progressbar", name="Time you have waited")).to_be_visible()
+    await expect(page.get_by_role("progressbar", name="How much of the wait has passed")).to_be_visible()
     await expect(page.get_by_role("link", name="Language: English")).to_be_visible()
     await expect(page.get_by_role("main")).to_contain_text("Your place in line")
     await expect(page.get_by_role("status")).to_have_count(1)
