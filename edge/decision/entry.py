@@ -20,6 +20,7 @@ another request.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Final, assert_never
 
 from controller import Admit, Park, Wait
@@ -62,6 +63,8 @@ class Entry:
         self._metrics = metrics
         self._bindings = bindings
         self._redemption = redemption
+        self.is_replaced = False
+        """Another one has taken over: parked visitors are asked back at once, so that the new one parks them."""
         self._admissions = Admissions(responses, metrics)
         self._turns = Turns(responses, self._admissions, metrics)
 
@@ -212,7 +215,8 @@ class Entry:
 
         def ask(then: Callable[[Verdict], None]) -> Callable[[], None]:
             def answer(now: float) -> None:
-                then(self.in_line(attempt.after_parking(now, max(0.0, now - attempt.now))))
+                parked_s = inf if self.is_replaced else max(0.0, now - attempt.now)
+                then(self.in_line(attempt.after_parking(now, parked_s)))
 
             number = room.park(place, park, answer)
             numbers.append(number)

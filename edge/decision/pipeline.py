@@ -296,5 +296,6 @@ class Pipeline(Decider):
 
     def answer_parked(self, now: float) -> None:
         """Answer every parked poll, because another pipeline replaces this one."""
+        self._entry.is_replaced = True
         for room in self.rooms.rooms:
             room.answer_all(now)

@@ -215,6 +215,16 @@ def test_a_reload_answers_every_parked_poll() -> None:
     assert parked.state == "waiting"
 
 
+def test_visitors_that_were_parked_at_a_reload_are_asked_back_at_once() -> None:
+    """Otherwise the visitors next to the front are away for a second, and a higher capacity is not used meanwhile."""
+    edge, (_, mine) = full(2, FOUR)
+    edge.pass_time(1.1)
+    spend_tokens(edge)
+    parked = ParkedPoll(edge.ask(STATUS, mine))
+    edge.pipeline.answer_parked(edge.now)
+    assert status(parked.said[0])["poll_after_seconds"] <= 0.1
+
+
 def test_a_parked_visitor_waits_for_a_vacancy() -> None:
     """Two visitors may be active, and two are. The third is parked, whatever the bucket holds, and is admitted when one
     of them leaves."""
