@@ -161,14 +161,31 @@
 
   const sendSale = (room, sale) => send({ ...room, version: room.sales_version }, "POST", `/v1/rooms/${room.room}/sales`, sale);
 
+  /** Returns what the API takes of a sale. */
+  const taken = ({ name, prequeue_at, opens_at, closes_at, order, suspended, admissions_per_second, total_active_users, message }) => ({
+    name, prequeue_at, opens_at, closes_at, order, suspended, admissions_per_second, total_active_users, message,
+  });
+
   const suspend = async (room) => {
-    const { name, prequeue_at, opens_at, closes_at, order, admissions_per_second, total_active_users, message, suspended } = room.sale;
-    const same = { name, prequeue_at, opens_at, closes_at, order, admissions_per_second, total_active_users, message };
+    const { name, suspended } = room.sale;
     const text = suspended
       ? "The sale goes on by its times. If it should have opened already, it opens now."
       : "Nobody is admitted until you resume it. Visitors in line keep their places and are told no time.";
     const word = suspended ? "Resume" : "Suspend";
-    if (await confirmed(`${word} ${name}?`, text, word, false)) await sendSale(room, { ...same, suspended: !suspended });
+    if (await confirmed(`${word} ${name}?`, text, word, false)) await sendSale(room, { ...taken(room.sale), suspended: !suspended });
+  };
+
+  /** Ends a sale that is open. Removes one that is not. */
+  const finish = async (room) => {
+    const { name, phase } = room.sale;
+    if (phase === "open") {
+      const text = "Visitors in line are told that the sale is over. The room stays closed until the sale is removed.";
+      if (await confirmed(`End ${name}?`, text, "End now", false)) await sendSale(room, { ...taken(room.sale), closes_at: room.time });
+      return;
+    }
+    const text = "The room does again what its mode says. If visitors wait, they keep their places.";
+    if (!(await confirmed(`Remove ${name}?`, text, "Remove", false))) return;
+    await send({ ...room, version: room.sales_version }, "DELETE", `/v1/rooms/${room.room}/sales/${name}`);
   };
 
   const schedule = async (room, form) => {
@@ -177,9 +194,17 @@
     const isDrawn = form.elements.draw.checked;
     const name = form.elements.sale.value;
     const order = isDrawn ? "Places are drawn at the opening." : "Visitors are admitted in order of arrival.";
-    const text = `The pre-queue begins at ${moment(prequeue)}, and the sale opens at ${moment(opens)}. ${order} Until the pre-queue begins, the room admits nobody unless outside_sales is open.`;
+    const closes = form.elements.closes.value ? new Date(form.elements.closes.value) : null;
+    const end = closes ? `It ends at ${moment(closes)}.` : "It has no end.";
+    const text = `The pre-queue begins at ${moment(prequeue)}, and the sale opens at ${moment(opens)}. ${end} ${order} Until the pre-queue begins, the room admits nobody unless outside_sales is open.`;
     if (!(await confirmed(`Schedule ${name} in ${room.room}?`, text, "Schedule", false))) return;
-    const sale = { name, prequeue_at: prequeue.toISOString(), opens_at: opens.toISOString(), order: isDrawn ? "draw" : "arrival" };
+    const sale = {
+      name,
+      prequeue_at: prequeue.toISOString(),
+      opens_at: opens.toISOString(),
+      closes_at: closes && closes.toISOString(),
+      order: isDrawn ? "draw" : "arrival",
+    };
     await sendSale(room, sale);
   };
 
@@ -222,6 +247,7 @@
     });
     onSubmit(".message", (text) => changeFigure(card.room, "Message", text || "none", { message: text }));
     find(".suspend").addEventListener("click", () => suspend(card.room));
+    find(".finish").addEventListener("click", () => finish(card.room));
     find(".schedule").addEventListener("submit", (event) => {
       event.preventDefault();
       schedule(card.room, event.target);
@@ -282,6 +308,9 @@
     const button = card.element.querySelector(".suspend");
     put(button, sale.suspended ? "Resume" : "Suspend");
     button.hidden = !mayChange || sale.phase === "over";
+    const last = card.element.querySelector(".finish");
+    put(last, sale.phase === "open" ? "End now" : "Remove");
+    last.hidden = !mayChange;
   };
 
   const fillInput = (input, value) => {
