@@ -110,13 +110,15 @@ async def play_hold(machines: int, hold_s: float, visitors: int = VISITORS, act_
 @dataclass(frozen=True, slots=True)
 class Changed:
     """One change of the capacity. after_s: seconds from the API's response until the new capacity is in force: a second
-    has FULL of it, and none has more than capacity and burst from then on. most: admissions within a second that begins
-    after the response. use: admissions from IN_FORCE_S on until the next change, as a share of the capacity."""
+    has FULL of it, and none has more than capacity and burst from then on. behind_s: the most by which admissions were
+    behind the new capacity. most: admissions within a second that begins after the response. use: admissions from
+    IN_FORCE_S on until the next change, as a share of the capacity."""
 
     machines: int
     before: float
     capacity: float
     after_s: float
+    behind_s: float
     most: int
     use: float
 
@@ -159,6 +161,7 @@ def _changed(
         before=before,
         capacity=capacity,
         after_s=max(max(late, default=since) - since, full_after(within, since, capacity)),
+        behind_s=max(each - since - count / capacity for count, each in enumerate([*within, until])),
         most=most_in_a_window(list(within), 1.0),
         use=len(settled) / (capacity * (until - since - IN_FORCE_S)),
     )
@@ -237,11 +240,11 @@ async def operated(tell: Callable[[object], None]) -> str:
                 f"| {name} | {machines} | {held.admitted:,} | {held.errors} | {still} | {held.wrong:.2%} |"
                 f" {held.most} | {after} | {held.use:.1%} |"
             )
-    rows += ["", "| capacity | machines | in force after | most in a second (allowed) | use |"]
-    rows += ["| --- | --- | --- | --- | --- |"]
+    rows += ["", "| capacity | machines | in force after | behind at most | most in a second (allowed) | use |"]
+    rows += ["| --- | --- | --- | --- | --- | --- |"]
     for machines in (1, 2):
         for step in await told(play_capacity(machines)):
-            change = f"{step.before:g} → {step.capacity:g} | {machines} | {step.after_s:.1f} s"
+            change = f"{step.before:g} → {step.capacity:g} | {machines} | {step.after_s:.1f} s | {step.behind_s:.1f} s"
             rows.append(f"| {change} | {step.most} ({step.allowed:.0f}) | {step.use:.1%} |")
     rows += [
         "",
