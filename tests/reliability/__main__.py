@@ -10,6 +10,7 @@ tools        slowhttptest in its four modes                                     
 partition    a machine with a way to Redis that is slow or one-sided                     two minutes
 standstill   faults in the middle of a sale of 1,000 visitors                           some fifteen minutes
 operating    hold, other capacities and an opening by the API, with 2,000 visitors         some twelve minutes
+survivors    three machines, one killed in the middle of a sale; the report and what visitors saw   a minute
 """
 
 import argparse
@@ -28,6 +29,7 @@ from tests.reliability.partition import CAPACITY, WINDOW_S, partitions
 from tests.reliability.slow import crowd, slowhttptest
 from tests.reliability.smuggling import compare
 from tests.reliability.standstill import FAULTS, play
+from tests.reliability.survivors import survived
 from tests.reliability.tampered import tamper
 
 SEED = 20_261_121
@@ -128,6 +130,10 @@ def operating() -> str:
     return asyncio.run(operated(lambda seen: print(seen, file=sys.stderr, flush=True)))
 
 
+def survivors() -> str:
+    return asyncio.run(survived(lambda seen: print(seen, file=sys.stderr, flush=True)))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "smuggling": smuggling,
@@ -139,6 +145,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "partition": partitioned,
     "standstill": standstills,
     "operating": operating,
+    "survivors": survivors,
 }
 #: The document of a part's table. Parts that are not named here belong to the last one.
 DOCUMENTS = {"conformance": "conformance.md", "": "reliability.md"}

@@ -73,6 +73,7 @@ class Visitor:
 
     arrived: float = 0.0
     admitted: float | None = None
+    admitted_by: str = ""  # the address of the machine
     errors: int = 0  # 5xx
     asked: list[float] = field(default_factory=list)
     places: list[tuple[float, int]] = field(default_factory=list)
@@ -102,13 +103,14 @@ class Site:
 
     async def kill_all(self) -> None:
         """Kill every process at the same moment, as a power failure does."""
-        for edge in self.edges:
-            pids = [edge.process.pid, *children(edge.process.pid)]
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-        for edge in self.edges:
-            await edge.process.wait()
+        await _kill(self.edges)
         self.edges = []
+
+    async def kill_last(self) -> str:
+        """Kill every process of the last machine. Return its address."""
+        url = self.urls[len(self.edges) - 1]
+        await _kill([self.edges.pop()])
+        return url
 
     def reload(self, **capacity: float) -> None:
         """Write other capacities into the files, and send HUP."""
@@ -116,6 +118,14 @@ class Site:
             tree["rooms"][0]["capacity"].update(capacity)
             edge.file.write_text(yaml.safe_dump(tree))
             edge.send(signal.SIGHUP)
+
+
+async def _kill(edges: Sequence[RunningEdge]) -> None:
+    for edge in edges:
+        for pid in (edge.process.pid, *children(edge.process.pid)):
+            os.kill(pid, signal.SIGKILL)
+    for edge in edges:
+        await edge.process.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +168,19 @@ def _settings(
     return tree
 
 
-def send_crowd(group: asyncio.TaskGroup, scene: Scene, visitors: int, arrive_s: float) -> list[Visitor]:
-    """Let visitors arrive at random within some seconds from now on. The group ends when all are admitted."""
+def send_crowd(
+    group: asyncio.TaskGroup, scene: Scene, visitors: int, arrive_s: float, urls: list[str] | None = None
+) -> list[Visitor]:
+    """Let visitors arrive at random within some seconds from now on. The group ends when all are admitted.
+
+    urls: the addresses that the load balancer knows, which may change meanwhile; None for all machines.
+    """
+    urls = scene.site.urls if urls is None else urls
     chance, began = random.Random(SEED), asyncio.get_running_loop().time()
     crowd = [Visitor() for _ in range(visitors)]
     for visitor in crowd:
         due = began + chance.uniform(0.0, arrive_s)
-        group.create_task(visit(visitor, due, scene.site.urls, random.Random(chance.random())))
+        group.create_task(visit(visitor, due, urls, random.Random(chance.random())))
     return crowd
 
 
@@ -194,7 +210,7 @@ async def _poll(visitor: Visitor, session: aiohttp.ClientSession, url: str) -> f
         visitor.errors += 1
         return RETRY_S
     if response.status == 200 and state in ("admitted", "none"):
-        visitor.admitted = now
+        visitor.admitted, visitor.admitted_by = now, url.removesuffix("/checkout")
         return 0.0
     told = json.loads(body)
     if told.get("position") is not None:
