@@ -11,8 +11,11 @@ from aiohttp import web
 
 from tests.browser.firefox import TAB, Firefox, running_firefox
 from tests.browser.test_accessibility import ALL, DIRECTIONS, OVERFLOW, RUN, VISUAL, WIDTHS
-from tests.browser.views import ASSETS, AXE, LANGUAGES, VIEWS, documents
+from tests.browser.test_own_page import EXAMPLE
+from tests.browser.views import ASSETS, AXE, LANGUAGES, NOW, STATUSES, VIEWS, documents
+from waiting_room.face import Face
 from waiting_room.frame import PAGE_HEADERS
+from waiting_room.page import WaitingPage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browsers]
 
@@ -149,3 +152,25 @@ async def test_a_phone_on_its_side_has_the_texts_beside_the_figures(tmp_path: Pa
         await firefox.resize(667, 375)
         assert await firefox.value(grid) == "grid"
         assert firefox.faults == []
+
+
+async def test_axe_finds_nothing_in_a_template_of_the_shops_own(tmp_path: Path) -> None:
+    """In every view, both directions and all widths; and nothing overflows."""
+    face = Face(template=EXAMPLE, links=(("Help", "/help"),), footer="Lumen Records Ltd")
+    pages = {}
+    for language in DIRECTIONS.values():
+        page = WaitingPage(ASSETS, "checkout", "Lumen Records", LANGUAGES.texts(language), has_choice=True, face=face)
+        for view, status in STATUSES.items():
+            pages[f"/{language}/{view.replace(' ', '-')}"] = RELOADS.sub(b"", page.render(status, now=NOW))
+    faults: dict[str, list[str]] = {}
+    async with served(pages) as origin, running_firefox(tmp_path) as firefox:
+        for path in pages:
+            await firefox.open(origin + path)
+            await firefox.run(AXE)
+            for width in WIDTHS:
+                await firefox.resize(width, 700)
+                overflowing = await firefox.value(f"({OVERFLOW})()")
+                found = await violations(firefox, ALL if width == WIDTHS[0] else VISUAL)
+                if overflowing or found:
+                    faults[f"{path}, {width} px"] = [*overflowing, *found]
+    assert faults == {}
