@@ -69,7 +69,8 @@ async def test_every_slow_case_ends_within_its_limit_and_a_second(edge_in_front_
 
 async def test_no_visitor_is_cut_off_while_the_edge_itself_stalls(edge_in_front_of, upstream):
     """After a stall of the loop, deadlines have passed and heads are unread. The heads come first."""
-    edge = await edge_in_front_of(upstream, settings=LIMITS)
+    # Long enough for a slow machine to send the beginnings of all heads before the stall.
+    edge = await edge_in_front_of(upstream, settings=LIMITS.replace("head_seconds: 0.6", "head_seconds: 2.0"))
     visitors = [await edge.connect() for _ in range(20)]
     for visitor in visitors:
         visitor.send(GET[:20])

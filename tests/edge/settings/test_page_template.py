@@ -151,7 +151,7 @@ def test_an_allowed_origin_is_no_fault() -> None:
 def test_a_page_that_is_no_page_is_refused() -> None:
     whys = [why for _, why in faults("<p>{{line}}</p>")]
     assert "must begin with <!doctype html>" in whys
-    assert "a template is a whole page with one <body>, and here are 0" in whys
+    assert "a template is a whole page with one <body>, and this one has 0" in whys
 
 
 def test_what_is_worse_than_it_need_be_is_a_warning() -> None:

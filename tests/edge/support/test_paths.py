@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import parse_qsl
 
 import pytest
@@ -318,17 +319,18 @@ def test_a_query_of_8_kb_is_searched_in_less_than_half_the_time_of_parsing(piece
     """Twenty patterns, so that no pattern costs a parse of its own. The query is another one each time."""
     patterns = PathSet([f"/*?x{number}=1" for number in range(19)] + ["/*?x=1"])
 
-    def least_s(work: Callable[[str], object]) -> float:
-        times = []
-        for number in range(5):
-            query = piece * (8000 // len(piece)) + str(number)
-            began = time.perf_counter()
-            work(query)
-            times.append(time.perf_counter() - began)
-        return min(times)
+    def seconds_of(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
 
-    parsed_s = least_s(lambda _: parse_qsl("a%41=1&" * 1100, keep_blank_values=True))
-    assert least_s(lambda query: patterns.covers("/a/", query)) < 20 * parsed_s / 2
+    parsed, searched = [], []
+    # In turns, because other processes take time from either.
+    for number in range(15):
+        query = piece * (8000 // len(piece)) + str(number)
+        parsed.append(seconds_of(lambda: parse_qsl("a%41=1&" * 1100, keep_blank_values=True)))
+        searched.append(seconds_of(partial(patterns.covers, "/a/", query)))
+    assert min(searched) < 20 * min(parsed) / 2
 
 
 @pytest.mark.parametrize("piece", ["a", "ab/", "%C3%BC", "a-b_c/d"])
