@@ -1,4 +1,4 @@
-"""The catalogue's side of a sale under kill -9: an operator who changes products, and visitors who read and search.
+"""The catalogue's side of a sale under kill -9: an operator changes products, and visitors read and search them.
 
     operator    creates, changes and retires products, one change after the other, each repeated until it is answered
     visitors    read products and best sellers, list and search; no answer may be older than `OLDEST_S`

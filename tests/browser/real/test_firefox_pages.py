@@ -60,12 +60,10 @@ async def violations(firefox: Firefox, rules: object) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-async def test_axe_finds_nothing_in_any_view(tmp_path: Path, scheme: str) -> None:
-    """In both directions, on a small phone, on a phone and on a desk."""
-    pages = {path: body for language in DIRECTIONS.values() for path, body in paths(language).items()}
+async def faults_of(pages: dict[str, bytes], folder: Path, scheme: str) -> dict[str, list[str]]:
+    """Return what axe finds in each page and width, and what overflows. pages: by path. scheme: light or dark."""
     faults: dict[str, list[str]] = {}
-    async with served(pages) as origin, running_firefox(tmp_path, {SCHEME: SCHEMES[scheme]}) as firefox:
+    async with served(pages) as origin, running_firefox(folder, {SCHEME: SCHEMES[scheme]}) as firefox:
         for path in pages:
             await firefox.open(origin + path)
             assert await firefox.value(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
@@ -76,7 +74,14 @@ async def test_axe_finds_nothing_in_any_view(tmp_path: Path, scheme: str) -> Non
                 found = await violations(firefox, ALL if width == WIDTHS[0] else VISUAL)
                 if overflowing or found:
                     faults[f"{path}, {width} px"] = [*overflowing, *found]
-    assert faults == {}
+    return faults
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_axe_finds_nothing_in_any_view(tmp_path: Path, scheme: str) -> None:
+    """In both directions, on a small phone, on a phone and on a desk."""
+    pages = {path: body for language in DIRECTIONS.values() for path, body in paths(language).items()}
+    assert await faults_of(pages, tmp_path, scheme) == {}
 
 
 async def test_axe_finds_nothing_in_a_page_while_its_script_runs(tmp_path: Path) -> None:
@@ -154,7 +159,8 @@ async def test_a_phone_on_its_side_has_the_texts_beside_the_figures(tmp_path: Pa
         assert firefox.faults == []
 
 
-async def test_axe_finds_nothing_in_a_template_of_the_shops_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_axe_finds_nothing_in_a_template_of_the_shops_own(tmp_path: Path, scheme: str) -> None:
     """In every view, both directions and all widths; and nothing overflows."""
     face = Face(template=EXAMPLE, links=(("Help", "/help"),), footer="Lumen Records Ltd")
     pages = {}
@@ -162,15 +168,4 @@ async def test_axe_finds_nothing_in_a_template_of_the_shops_own(tmp_path: Path) 
         page = WaitingPage(ASSETS, "checkout", "Lumen Records", LANGUAGES.texts(language), has_choice=True, face=face)
         for view, status in STATUSES.items():
             pages[f"/{language}/{view.replace(' ', '-')}"] = RELOADS.sub(b"", page.render(status, now=NOW))
-    faults: dict[str, list[str]] = {}
-    async with served(pages) as origin, running_firefox(tmp_path) as firefox:
-        for path in pages:
-            await firefox.open(origin + path)
-            await firefox.run(AXE)
-            for width in WIDTHS:
-                await firefox.resize(width, 700)
-                overflowing = await firefox.value(f"({OVERFLOW})()")
-                found = await violations(firefox, ALL if width == WIDTHS[0] else VISUAL)
-                if overflowing or found:
-                    faults[f"{path}, {width} px"] = [*overflowing, *found]
-    assert faults == {}
+    assert await faults_of(pages, tmp_path, scheme) == {}

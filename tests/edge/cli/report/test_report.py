@@ -48,15 +48,18 @@ def written(folder: Path, machine: str = "m1", hold: tuple[float, float] | None 
     now = 0.0
     for number in range(100):
         arrival = START + number / 10
-        who = (round(arrival * 1000), number)
-        events = [event_bytes(ARRIVED, arrival, arrival, *who), event_bytes(TOLD, arrival, arrival, *who, number / 2)]
+        visitor = (round(arrival * 1000), number)
+        events = [
+            event_bytes(ARRIVED, arrival, arrival, *visitor),
+            event_bytes(TOLD, arrival, arrival, *visitor, number / 2),
+        ]
         if number % 5 == 4:
-            events.append(event_bytes(SEEN, arrival + 5.0, arrival, *who))
+            events.append(event_bytes(SEEN, arrival + 5.0, arrival, *visitor))
         else:
             now = max(now + 0.5, number / 10)
             if hold is not None and hold[0] <= now < hold[1]:
                 now = hold[1]
-            events.append(event_bytes(ADMITTED, START + now, arrival, *who))
+            events.append(event_bytes(ADMITTED, START + now, arrival, *visitor))
         frames.append(batch_frame(arrival, number % 2, b"".join(events)))
     frames.append(note_frame(START + 5, "refused", {"shield_refusals.rate": 12, "ticket_rejections.expired": 1}))
     store.append("checkout", frames)
@@ -102,8 +105,8 @@ def test_a_sale_opens_at_its_time_although_its_state_is_noted_later(tmp_path: Pa
     frames = [note_frame(START + at, "state", {**STATE, **(before if at < 22 else after)}) for at in range(60)]
     for number in range(50):
         arrival, admitted = START + number / 10, opens + number / 2
-        who = (round(arrival * 1000), number)
-        noted = [event_bytes(ARRIVED, arrival, arrival, *who), event_bytes(ADMITTED, admitted, arrival, *who)]
+        visitor = (round(arrival * 1000), number)
+        noted = [event_bytes(ARRIVED, arrival, arrival, *visitor), event_bytes(ADMITTED, admitted, arrival, *visitor)]
         frames.append(batch_frame(arrival, 0, b"".join(noted)))
     store.append("checkout", frames)
     store.close()
@@ -139,15 +142,15 @@ def with_lanes(folder: Path) -> None:
     for number in range(60):
         is_member = number >= 40
         arrival = START + number / 100
-        who = (round(arrival * 1000), number)
+        visitor = (round(arrival * 1000), number)
         # The last ten members came as others, and changed lanes before their admission.
         came_to = members if 40 <= number < 50 else 0
-        events = [event_bytes(ARRIVED, arrival, arrival, *who, came_to)]
+        events = [event_bytes(ARRIVED, arrival, arrival, *visitor, came_to)]
         if number % 10 == 9:
-            events.append(event_bytes(SEEN, arrival + 5.0, arrival, *who))
+            events.append(event_bytes(SEEN, arrival + 5.0, arrival, *visitor))
         else:
             admitted = START + 1.0 + (number - 40 if is_member else number + 20) / 2
-            events.append(event_bytes(ADMITTED, admitted, arrival, *who, members if is_member else 0))
+            events.append(event_bytes(ADMITTED, admitted, arrival, *visitor, members if is_member else 0))
         frames.append(batch_frame(arrival, 0, b"".join(events)))
     store.append("checkout", frames)
     store.close()
@@ -169,8 +172,11 @@ def test_each_lane_is_counted_and_its_order_is_its_own(tmp_path: Path) -> None:
 
 def test_a_lane_that_the_record_does_not_name_is_shown_all_the_same(tmp_path: Path) -> None:
     store = Store(tmp_path, "m1", 1 << 24)
-    who = (round(START * 1000), 1)
-    events = [event_bytes(ARRIVED, START, START, *who), event_bytes(ADMITTED, START + 1, START, *who, lane_code("vip"))]
+    visitor = (round(START * 1000), 1)
+    events = [
+        event_bytes(ARRIVED, START, START, *visitor),
+        event_bytes(ADMITTED, START + 1, START, *visitor, lane_code("vip")),
+    ]
     store.append("checkout", [note_frame(START, "state", STATE), batch_frame(START, 0, b"".join(events))])
     store.close()
     general, lane = read(tmp_path).lanes
